@@ -1,0 +1,334 @@
+"""Every setting of every run, once: type, default, limits and one sentence that form, --help and docs share.
+
+A default is the paper's (MST-KD, arXiv 2408.16563, and its official code, METHODS.md 1) unless its sentence says
+otherwise. A preset holds only what differs.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fairlab.errors import FairLabError
+
+Role = Literal["dataset", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
+Arm = Literal["specialised", "balanced"]
+View = Literal["plain", "flip"]
+
+
+class Settings(BaseModel):
+    """Typed, frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DemoData(Settings):
+    """The generated faces: how many, of whom, how hard."""
+
+    seed: int = Field(0, ge=0, description="Seed of everything drawn: people, images and pairs.")
+    image_px: int = Field(48, ge=24, le=224, description="Width and height of an image in pixels.")
+    groups: tuple[str, ...] = Field(
+        ("Group A", "Group B", "Group C", "Group D"), min_length=1, max_length=12,
+        description="Names of the groups; they say nothing about real people.",
+    )
+    train_identities: int = Field(150, ge=2, description="People per group to train on.")
+    train_images: int = Field(10, ge=2, description="Images of each person to train on.")
+    validation_identities: int = Field(24, ge=2, description="Held-out people per group, for choosing settings.")
+    test_identities: int = Field(40, ge=2, description="Held-out people per group, for the final numbers.")
+    test_images: int = Field(8, ge=2, description="Images of each held-out person.")
+    synthetic_identities: int = Field(
+        60, ge=0, description="People per group in the second, 'synthetic' style (too little variation); 0 leaves it out."
+    )
+    test_pairs: int = Field(1120, ge=10, description="Genuine pairs per group in the test list, and as many impostor pairs.")
+    validation_pairs: int = Field(400, ge=10, description="Genuine pairs per group in the validation list, and as many impostor pairs.")
+    hard_impostors: int = Field(
+        12, ge=1, description="Impostors are drawn among this many most similar people of the group, as RFW's are."
+    )
+    level: float = Field(0.6, ge=0.0, le=1.5, description="Strength of pose, expression, light, blur and occlusion.")
+
+    @model_validator(mode="after")
+    def _groups_differ(self) -> Self:
+        if len(set(self.groups)) != len(self.groups) or any(not name.strip() for name in self.groups):
+            raise ValueError("groups must have different, non-empty names")
+        return self
+
+
+class Data(Settings):
+    """Which images a run learns from, and which pairs it is judged on."""
+
+    dataset: str = Field("", description="Name of the data set in the workspace.")
+    splits: tuple[str, ...] = Field(("train",), min_length=1, description="Parts of the data set to train on.")
+    groups: tuple[str, ...] = Field((), description="Train on these groups only; empty means all.")
+    parts: int = Field(1, ge=1, description="Cut the identities of every group into this many balanced parts ...")
+    part: int = Field(0, ge=0, description="... and train on this one (counted from 0).")
+
+    @model_validator(mode="after")
+    def _part_exists(self) -> Self:
+        if self.part >= self.parts:
+            raise ValueError(f"part {self.part} does not exist: there are {self.parts} parts, counted from 0")
+        return self
+
+
+class Backbone(Settings):
+    """The network that turns an image into an embedding."""
+
+    name: str = Field("iresnet34", description="Architecture.")
+    embedding_dim: int = Field(512, ge=2, description="Length of the embedding.")
+    widths: tuple[int, ...] = Field((16, 24, 48, 96), description="Channels of the stages (backbone 'tiny' only).")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of features dropped before the last layer.")
+
+
+class Adaptor(Settings):
+    """The small network that maps all teachers' embeddings, put side by side, into the common space."""
+
+    name: str = Field("sl", description="sl: one layer; dul: two layers; dldpo: two layers and dropout.")
+    embedding_dim: int = Field(512, ge=2, description="Length of the common embedding.")
+    dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Share of hidden features dropped (dldpo only).")
+
+
+class Loss(Settings):
+    """The identity loss: a classifier with a margin."""
+
+    name: str = Field("elastic_arcface", description="Margin classifier.")
+    scale: float = Field(64.0, gt=0, description="s: the cosines are multiplied by this.")
+    margin_rad: float = Field(0.5, ge=0.0, lt=1.6, description="m: the angle added to the target's, in radians.")
+    sigma_rad: float = Field(0.05, ge=0.0, le=0.5, description="Spread of the margin, drawn anew for every image (ElasticFace).")
+
+
+class Distillation(Settings):
+    """How the student is pulled to the stored targets."""
+
+    kd_weight: float | None = Field(
+        None, ge=0.0, description="Weight of the mean squared distance; empty: 10,000 x dims / 512, the paper's pull at any length."
+    )
+
+
+class Training(Settings):
+    """The loop."""
+
+    epochs: int = Field(52, ge=1, description="Passes over the images.")
+    batch_size: int = Field(128, ge=2, description="Images in a step; the last, incomplete batch of a pass is left out.")
+    base_lr: float = Field(0.1, gt=0, description="Learning rate at 512 images a step; the step uses base_lr x batch_size / 512.")
+    momentum: float = Field(0.9, ge=0.0, lt=1.0, description="Of SGD.")
+    weight_decay: float = Field(5e-4, ge=0.0, description="Of SGD, for network and classifier.")
+    drop_epochs: tuple[int, ...] = Field(
+        (15, 27, 39, 49), description="The learning rate falls to a tenth at the start of these passes (counted from 0)."
+    )
+    warmup_steps: int = Field(0, ge=0, description="The learning rate rises linearly over these first steps.")
+    clip_norm: float = Field(5.0, gt=0, description="The network's gradient is scaled down to this length at most.")
+    flip: bool = Field(True, description="Mirror an image with probability one half.")
+    threads: int = Field(1, ge=1, description="Processor threads of one run.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to compute; auto takes a GPU when there is one.")
+
+    @model_validator(mode="after")
+    def _drops_rise(self) -> Self:
+        if list(self.drop_epochs) != sorted(set(self.drop_epochs)):
+            raise ValueError("drop_epochs must rise, e.g. 15, 27, 39")
+        return self
+
+
+class Evaluation(Settings):
+    """Numbers from pairs."""
+
+    fmr_targets: tuple[float, ...] = Field(
+        (0.1, 0.01, 0.001), min_length=1, description="False match rates (all groups pooled) at which thresholds are set."
+    )
+    bootstrap: int = Field(1000, ge=100, description="Draws of identities for an interval.")
+    seed: int = Field(0, ge=0, description="Seed of those draws.")
+
+
+class Projection(Settings):
+    """The map of a space (UMAP)."""
+
+    max_points: int = Field(4000, ge=50, le=20000, description="Images drawn; more are sampled, the same share of every group.")
+    neighbours: int = Field(15, ge=2, le=200, description="Neighbours that UMAP keeps close.")
+    min_dist: float = Field(0.1, ge=0.0, le=1.0, description="How tightly points may be packed.")
+    epochs: int = Field(200, ge=10, description="UMAP's optimisation passes.")
+    seed: int = Field(0, ge=0, description="Seed of the map; the same seed gives the same map on the same machine.")
+
+
+class TeacherSettings(Settings):
+    """Teachers: one per group (specialised), or one per balanced part of all groups (balanced)."""
+
+    backbone: Backbone = Backbone()
+    loss: Loss = Loss()
+    training: Training = Training()
+
+
+class AdaptorSettings(Settings):
+    """The adaptor that makes the common space."""
+
+    adaptor: Adaptor = Adaptor()
+    loss: Loss = Loss(sigma_rad=0.0125)
+    training: Training = Training(base_lr=1.0, epochs=26, drop_epochs=(7, 13, 19, 24), flip=False)
+
+
+class StudentSettings(Settings):
+    """Students: with and without distillation, otherwise alike."""
+
+    backbone: Backbone = Backbone()
+    loss: Loss = Loss()
+    distillation: Distillation = Distillation()
+    training: Training = Training()
+
+
+class Study(Settings):
+    """A named experiment: the grid of runs that a preset starts."""
+
+    title: str = Field("Study", description="What the study is called.")
+    summary: str = Field("", description="What it shows, in a sentence or two.")
+    paper: str = Field("", description="Where it comes from.")
+    needs: str = Field("", description="Data and machine it needs.")
+    order: int = Field(100, description="Place in the list of presets.")
+    demo: DemoData | None = Field(None, description="Generated faces to use; empty: the data set named below.")
+    dataset: str = Field("", description="A data set of the workspace, when no generated faces are used.")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="The whole study is repeated with each seed.")
+    arms: tuple[Arm, ...] = Field(
+        ("specialised", "balanced"), description="Kinds of teachers: one per group, or as many on balanced parts (control)."
+    )
+    adaptors: tuple[str, ...] = Field(("sl",), description="Adaptors to train over each arm's teachers.")
+    students: tuple[Literal["a_kd", "eaf_kd"], ...] = Field(
+        ("eaf_kd",), description="a_kd: learn the common space only; eaf_kd: identities and the common space."
+    )
+    plain_student: bool = Field(True, description="Also train the same student without distillation.")
+    concatenation: bool = Field(True, description="Also judge the teachers' embeddings simply put side by side.")
+    teacher: TeacherSettings = TeacherSettings()
+    adaptor: AdaptorSettings = AdaptorSettings()
+    student: StudentSettings = StudentSettings()
+    evaluation: Evaluation = Evaluation()
+    projection: Projection = Projection()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.demo is None and not self.dataset:
+            raise ValueError("a study needs data: give demo settings or the name of a data set")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ")
+        if not self.arms and not self.plain_student:
+            raise ValueError("nothing to do: choose an arm of teachers or the plain student")
+        if self.students and not (self.arms and self.adaptors):
+            raise ValueError("a distilled student needs an arm of teachers and an adaptor")
+        if self.students and self.adaptor.adaptor.embedding_dim != self.student.backbone.embedding_dim:
+            raise ValueError(
+                f"the student's embedding_dim ({self.student.backbone.embedding_dim}) must equal the adaptor's "
+                f"({self.adaptor.adaptor.embedding_dim}), or their distance is not defined"
+            )
+        return self
+
+
+class Run(Settings):
+    """Everything one run needs to know besides its parents. What a role does not use is None."""
+
+    role: Role
+    method: str
+    seed: int = 0
+    data: Data
+    demo: DemoData | None = None
+    backbone: Backbone | None = None
+    adaptor: Adaptor | None = None
+    loss: Loss | None = None
+    distillation: Distillation | None = None
+    training: Training | None = None
+    evaluation: Evaluation | None = None
+    projection: Projection | None = None
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Validate `values` as settings of `kind`. Raises FairLabError: one sentence with field, fault and `where`."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise FairLabError(f"{where}: {first_fault(error, kind)}") from error
+
+
+def first_fault(error: ValidationError, kind: type[Settings]) -> str:
+    """The first fault of a validation as words: field, what is wrong, and what would be right."""
+    fault = error.errors()[0]
+    field = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        owner: Any = kind
+        for part in fault["loc"][:-1]:
+            owner = _settings_of(owner, str(part)) or owner
+        return f"there is no setting {field!r}; known here: {', '.join(owner.model_fields)}"
+    text = fault["msg"].removeprefix("Value error, ")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{field}: {text}{more}" if field else f"{text}{more}"
+
+
+def _settings_of(owner: type[Settings], name: str) -> type[Settings] | None:
+    """The Settings class behind a field, also when it is optional."""
+    field = owner.model_fields.get(name)
+    if field is None:
+        return None
+    for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, Settings):
+            return candidate
+    return None
+
+
+def presets_folder() -> Path:
+    return Path(__file__).with_name("presets")
+
+
+def preset_names() -> list[str]:
+    """Names of the presets, in the order in which they are offered."""
+    return sorted((path.stem for path in presets_folder().glob("*.toml")), key=lambda name: load_preset(name).order)
+
+
+def load_preset(name: str) -> Study:
+    """A preset by name. Raises FairLabError for an unknown name or a bad file."""
+    path = presets_folder() / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(item.stem for item in presets_folder().glob("*.toml")))
+        raise FairLabError(f"there is no preset {name!r}; choose one of: {known}")
+    return load_study(path)
+
+
+def load_study(path: Path) -> Study:
+    """A study from a TOML file: the defaults, changed by what the file says."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FairLabError(f"{path} cannot be read as TOML: {error}") from error
+    return parse(Study, merged(_plain_defaults(), values), str(path.name))
+
+
+def _plain_defaults() -> dict[str, Any]:
+    """Defaults of the nested settings, so that a preset that changes one field keeps its neighbours'."""
+    return {
+        name: field.get_default().model_dump()
+        for name, field in Study.model_fields.items()
+        if isinstance(field.get_default(), Settings)
+    }
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, table by table."""
+    result = dict(base)
+    for name, value in changes.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def changed(study: Study, dials: Mapping[str, Any]) -> Study:
+    """`study` with dotted settings changed, e.g. {"student.training.epochs": 5}. Raises FairLabError."""
+    values = study.model_dump()
+    for dotted, value in dials.items():
+        table = values
+        *parents, last = dotted.split(".")
+        for parent in parents:
+            if not isinstance(table.get(parent), dict):
+                raise FairLabError(f"there is no group of settings {dotted.rpartition('.')[0]!r} in a study")
+            table = table[parent]
+        if last not in table:
+            raise FairLabError(f"there is no setting {dotted!r}; known here: {', '.join(table)}")
+        table[last] = value
+    return parse(Study, values, "these settings do not go together")

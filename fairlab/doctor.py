@@ -1,0 +1,91 @@
+"""Is everything in order? Versions, devices, and the health of the workspace."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from typing import Any
+
+from fairlab import __version__
+from fairlab.errors import FairLabError
+from fairlab.files import verify_manifest
+from fairlab.store import database
+from fairlab.store.index import faiss_status
+from fairlab.store.runs import state
+from fairlab.workspace import Workspace
+
+PACKAGES = ("torch", "streamlit", "plotly", "pandas", "umap-learn", "faiss-cpu", "faiss-gpu", "pillow", "numpy", "scipy", "numba")
+
+
+def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, devices: bool = True) -> dict[str, Any]:
+    """Look at machine and workspace; returns facts and a list of problems, each a sentence.
+
+    `rebuild` makes the catalogue again; `verify` hashes every finished run's files; `devices` asks torch, which
+    takes seconds to import, for GPUs.
+    """
+    problems: list[str] = []
+    versions = {name: _version(name) for name in PACKAGES}
+    if versions["faiss-cpu"] and versions["faiss-gpu"]:
+        problems.append("faiss-cpu and faiss-gpu are both installed and break each other: uninstall both, then install one")
+    usage = shutil.disk_usage(workspace.home)
+    if usage.free < 1e9:
+        problems.append(f"only {usage.free / 1e6:.0f} MB free on the disk of {workspace.home}")
+    if rebuild:
+        database.rebuild(workspace)
+    folders = sorted(path.parent for path in workspace.runs_folder.glob("*/run.json"))
+    counts: dict[str, int] = {}
+    for folder in folders:
+        try:
+            view = state(folder)
+        except FairLabError as error:
+            problems.append(str(error))
+            continue
+        counts[view.status] = counts.get(view.status, 0) + 1
+        if view.status in ("crashed", "failed"):
+            problems.append(f"run {folder.name} {view.status}: {view.reason or 'its process ended without a word'}")
+        if verify and (folder / "manifest.json").exists():
+            try:
+                verify_manifest(folder)
+            except FairLabError as error:
+                problems.append(str(error))
+    half = [path.name for path in workspace.runs_folder.iterdir() if path.is_dir() and not (path / "run.json").exists()]
+    problems += [f"the folder runs/{name} has no run.json and is ignored; delete it" for name in half]
+    return {
+        "fairlab": __version__, "python": platform.python_version(), "system": platform.platform(), "processors": os.cpu_count(),
+        "packages": versions, "faiss": faiss_status(), "devices": _devices() if devices else [], "workspace": str(workspace.home),
+        "disk_free_gb": round(usage.free / 1e9, 1), "slots": workspace.slots, "runs": counts,
+        "catalogue": database.health(workspace), "problems": problems,
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _devices() -> list[str]:
+    import importlib
+
+    torch = importlib.import_module("torch")
+    found = ["cpu"]
+    found += [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return found
+
+
+def show(findings: dict[str, Any]) -> None:
+    """Print findings for a person."""
+    for name, value in findings.items():
+        if name == "problems":
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {item}" for key, item in value.items() if item not in ("", None)) or "none"
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value)) or "none"
+        print(f"{name:14} {value}")
+    print(f"{'problems':14} " + ("none" if not findings["problems"] else ""))
+    for problem in findings["problems"]:
+        print(f"  - {problem}")

@@ -1,0 +1,148 @@
+"""Files that are whole or not there: atomic writes, manifests of hashes, and where the assets lie."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from fairlab.errors import Damaged, FairLabError
+
+MANIFEST = "manifest.json"
+_ROOT = Path(__file__).resolve().parent
+
+
+def app_root() -> Path:
+    """The folder that holds app.py, pages/ and assets/: the clone, or their copy inside an installed wheel."""
+    return _ROOT.parent if (_ROOT.parent / "assets").is_dir() else _ROOT / "_app"
+
+
+def asset(name: str) -> Path:
+    """Path of a file under assets/. Raises FairLabError when the installation lacks it."""
+    path = app_root() / "assets" / name
+    if not path.exists():
+        raise FairLabError(f"the file assets/{name} is missing from this installation; clone or install FairLab again")
+    return path
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive power loss (POSIX; Windows cannot open folders)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place: temp, fsync, replace, fsync(folder).
+
+    Whatever goes wrong, `path` holds its old or its new content, never a part. Errors of the system are raised
+    as FairLabError with the path and the reason.
+    """
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FairLabError(explain(error, path)) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def explain(error: OSError, path: Path) -> str:
+    """One sentence for an error of the file system."""
+    if error.errno == errno.ENOSPC:
+        free = shutil.disk_usage(_existing(path)).free
+        return f"the disk is full: could not write {path} ({free / 1e6:.0f} MB free); free some space and resume"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission to write {path}; choose another workspace with --home or FAIRLAB_HOME"
+    return f"could not write {path}: {error.strerror or error}"
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, atomically."""
+    write_atomic(path, lambda temporary: _dump(temporary, content))
+
+
+def _dump(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as indented JSON, atomically."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of ours. Raises FairLabError (missing) or Damaged (not JSON), naming the file."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise FairLabError(f"{path} does not exist; was its folder deleted?") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Damaged(f"{path} is not readable JSON: {error}") from error
+    except OSError as error:
+        raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(value: Any, length: int = 64) -> str:
+    """Hex SHA-256 of a JSON value, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def write_manifest(folder: Path, names: Iterable[str], **facts: Any) -> None:
+    """Record size and SHA-256 of the named files of `folder`, with further `facts`, in its manifest.json."""
+    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in names}
+    write_json(folder / MANIFEST, {"files": files, **facts})
+
+
+def verify_manifest(folder: Path) -> dict[str, Any]:
+    """Check every file of a manifest against its hash and return the manifest. Raises Damaged, naming the file."""
+    manifest = read_json(folder / MANIFEST)
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise Damaged(f"{path} is missing although {folder / MANIFEST} lists it")
+        if path.stat().st_size != expected["bytes"] or sha256(path) != expected["sha256"]:
+            raise Damaged(f"{path} is damaged: its content is not what {folder / MANIFEST} recorded")
+    return manifest
+
+
+def sweep(folder: Path) -> int:
+    """Remove temporary files and folders that dead processes left in `folder`; return how many."""
+    import psutil
+
+    removed = 0
+    for path in folder.glob("*.tmp.*"):
+        pid = path.name.rpartition(".")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            removed += 1
+    return removed

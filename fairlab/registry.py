@@ -1,0 +1,94 @@
+"""One file, one registration: how losses, methods, backbones ... get their name in the app.
+
+A registry imports the modules of its package on first use, so that adding a file is enough.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from fairlab.errors import FairLabError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to things of one kind. `kind` is the word used in messages, `package` the folder searched."""
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind, self.package = kind, package
+        self._entries: dict[str, T] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._loaded = False
+
+    def register(self, name: str, **facts: Any) -> Callable[[T], T]:
+        """Decorator: enter the class or function under `name`, with `facts` a page may show."""
+
+        def enter(entry: T) -> T:
+            known = self._entries.get(name)
+            if known is not None and getattr(known, "__qualname__", known) != getattr(entry, "__qualname__", entry):
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._entries[name] = entry
+            self._facts[name] = facts
+            return entry
+
+        return enter
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+
+    def __getitem__(self, name: str) -> T:
+        self._load()
+        if name not in self._entries:
+            raise FairLabError(f"there is no {self.kind} {name!r}; choose one of: {', '.join(self.names())}")
+        return self._entries[name]
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What was said at registration, e.g. unit= and fair_value= of a metric."""
+        self[name]
+        return dict(self._facts[name])
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        self._load()
+        return sorted(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        self._load()
+        return name in self._entries
+
+
+@cache
+def declared(registry: str, package: str) -> tuple[str, ...]:
+    """Names registered in fairlab/<package>/ as @<registry>.register("name"), sorted, read without importing.
+
+    Pages offer choices with it: importing the losses would import torch, which costs them seconds.
+    """
+    names: list[str] = []
+    for path in (Path(__file__).parent / package).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "register"
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == registry
+                and node.args
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                names.append(str(node.args[0].value))
+    return tuple(sorted(names))

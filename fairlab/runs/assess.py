@@ -1,0 +1,91 @@
+"""From stored embeddings to scores and numbers, and the short check after every pass of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import Evaluation
+from fairlab.data.base import Dataset
+from fairlab.errors import FairLabError
+from fairlab.evaluation.report import evaluate
+from fairlab.evaluation.scores import fused, pair_scores
+from fairlab.evaluation.verification import fold_accuracy
+from fairlab.files import digest, sha256, write_atomic, write_manifest
+from fairlab.store.embeddings import open_embeddings
+from fairlab.store.runs import RunRecord, read_run
+from fairlab.workspace import Workspace
+
+
+class Validation:
+    """Accuracy on pairs of held-out people, per group, of a network in training (plain view only)."""
+
+    def __init__(self, dataset: Dataset, inputs: Callable[[np.ndarray], Any]) -> None:
+        self.pairs = dataset.pairs_of("validation")
+        self.possible = len(self.pairs) > 0
+        self.groups = dataset.groups
+        if self.possible:
+            self.ids = np.unique(self.pairs[["image_a", "image_b"]].to_numpy())
+            self.inputs = inputs(self.ids)
+
+    def __call__(self, learner: Any) -> dict[str, float]:
+        """Readings `validation_accuracy/<group>` and their mean `validation_accuracy`, as fractions."""
+        from fairlab.training.extract import embed
+
+        device = next(learner.parameters()).device
+        vectors = np.concatenate([unit for unit, _ in embed(learner, self.inputs, False, device)])
+        scores = pair_scores(vectors, self.ids, self.pairs)
+        accuracy: dict[str, float] = {}
+        for group in self.groups:
+            of = (self.pairs["group"] == group).to_numpy()
+            if of.any():
+                part = self.pairs[of]
+                accuracy[group] = fold_accuracy(
+                    scores[of], part["genuine"].to_numpy(bool), part["fold"].to_numpy()
+                ).accuracy
+        readings = {f"validation_accuracy/{group}": value for group, value in accuracy.items()}
+        return {**readings, "validation_accuracy": float(np.mean(list(accuracy.values())))}
+
+
+def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | None = None) -> dict[str, Any]:
+    """Score every pair list of the data set with the run's embeddings and write results/; returns facts."""
+    settings = settings or record.config.evaluation or Evaluation()
+    plain, flip = (open_embeddings(record.folder, record.dataset, view) for view in ("plain", "flip"))
+    vectors = fused(plain.vectors, plain.norms, flip.vectors, flip.norms)
+    metrics, curves, scores, notes = [], [], [], []
+    for protocol in dict.fromkeys(dataset.pairs["protocol"]):
+        pairs = dataset.pairs_of(protocol)
+        values = pair_scores(vectors, plain.ids, pairs)
+        results = evaluate(record.run_id, dataset.images, pairs, values, settings)
+        metrics.append(results.metrics)
+        curves.append(results.curves)
+        notes += results.notes
+        scores.append(pd.DataFrame({"run_id": record.run_id, "pair_id": pairs["pair_id"].to_numpy(), "score": values}))
+    if not metrics:
+        raise FairLabError(f"data set {record.dataset} has no pairs to evaluate on")
+    folder = record.folder / "results"
+    tables = {"metrics": metrics, "curves": curves, "scores": scores}
+    for name, parts in tables.items():
+        table = pd.concat(parts, ignore_index=True)
+        write_atomic(folder / f"{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))  # type: ignore[misc]
+    facts = {
+        "pairs": sha256(dataset.folder / "pairs.parquet"), "data": dataset.fingerprint,
+        "settings": settings.model_dump(mode="json"), "settings_hash": digest(settings.model_dump(mode="json")),
+        "code_version": record.code_version, "notes": notes,
+    }
+    write_manifest(folder, [f"{name}.parquet" for name in tables], **facts)
+    return {"pairs": sum(map(len, scores))}
+
+
+def again(workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Any) -> dict[str, Any]:
+    """Evaluate the parents anew, with this run's evaluation settings."""
+    for number, name in enumerate(record.parents):
+        parent = read_run(workspace, name)
+        pulse.begin("evaluating", number / len(record.parents), 1 / len(record.parents), "runs")
+        evaluate_run(parent, dataset, record.config.evaluation)
+    return {}
+
+

@@ -1,0 +1,1 @@
+"""Where a run's process is started: one file per engine."""

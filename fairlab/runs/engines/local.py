@@ -1,0 +1,46 @@
+"""Runs on this machine, as processes of their own that outlive the app, the terminal and the browser."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from fairlab.runs.engines.base import ENGINES
+from fairlab.store.runs import live_process, record_process
+from fairlab.workspace import Workspace
+
+
+@ENGINES.register("local")
+class LocalEngine:
+    """`python -m fairlab work RUN_ID` in a new session, output to the run's log.txt."""
+
+    def submit(self, workspace: Workspace, run_id: str) -> None:
+        folder = workspace.run(run_id)
+        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "work", run_id]
+        with open(folder / "log.txt", "ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
+                start_new_session=True, cwd=folder,
+            )
+        record_process(folder, process.pid)
+
+    def cancel(self, folder: Path, force: bool) -> None:
+        process = live_process(folder)
+        if process is None:
+            return
+        try:
+            if not force:
+                process.terminate()
+            elif hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)  # the worker leads its own group: its helpers end too
+            else:
+                process.kill()
+        except (psutil.NoSuchProcess, ProcessLookupError):
+            pass  # it ended by itself meanwhile

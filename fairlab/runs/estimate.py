@@ -1,0 +1,195 @@
+"""How long a plan takes and how much disk it needs, from a short measurement on this very machine.
+
+The measurement (a few real steps of every kind of run, a few rendered faces) needs torch, so it is a process of its
+own; its result is kept in the workspace under a hash of what was measured.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import DemoData, Run, Study, parse
+from fairlab.errors import FairLabError
+from fairlab.files import digest, read_json, write_json
+from fairlab.runs.plan import Plan, PlannedRun, expand
+from fairlab.workspace import Workspace
+
+STEPS = 6
+"""Timed training steps of each kind; the first two of eight are warm-up and not counted."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan costs: wall seconds with the workspace's slots, CPU seconds, bytes, and a row per run."""
+
+    seconds: float
+    cpu_seconds: float
+    disk_bytes: int
+    runs: pd.DataFrame
+
+
+def _images(plan: Plan) -> tuple[int, int]:
+    """(images in the data set, their size in pixels) as far as the settings tell."""
+    demo = plan.study.demo
+    if demo is None:
+        return 0, 112
+    held_out = (demo.validation_identities + demo.test_identities) * demo.test_images
+    per_group = (demo.train_identities + demo.synthetic_identities) * demo.train_images + held_out
+    return per_group * len(demo.groups), demo.image_px
+
+
+def _kind(run: PlannedRun, image_px: int) -> dict[str, Any]:
+    """What decides a run's time per step; runs with the same answer are measured once."""
+    config = run.record.config
+    wanted = {"backbone", "adaptor", "loss", "training"}
+    shape = config.model_dump(mode="json", include=wanted)
+    if shape["training"]:
+        shape["training"] = {name: shape["training"][name] for name in ("batch_size", "threads", "device")}
+    return {"method": run.record.method, "px": image_px, "parents": len(run.record.parents), **shape}
+
+
+def _probe_key(plan: Plan) -> str:
+    _, px = _images(plan)
+    kinds = sorted(digest(_kind(run, px), 16) for run in plan.runs if run.steps)
+    demo = plan.study.demo
+    return digest([platform.node(), os.cpu_count(), kinds, demo.image_px if demo else 0], 16)
+
+
+def _probe_file(workspace: Workspace, plan: Plan) -> Path:
+    return workspace.home / "probes" / f"{_probe_key(plan)}.json"
+
+
+def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
+    """The estimate for `plan`, or None when this machine has not been measured for it yet."""
+    path = _probe_file(workspace, plan)
+    if not path.exists():
+        return None
+    probe = read_json(path)
+    count, px = _images(plan)
+    rows, seconds = [], {}
+    for run in plan.runs:
+        record = run.record
+        cost = probe["start_s"]
+        if record.role == "dataset":
+            cost += count * probe["render_s"]
+        elif run.steps:
+            measured = probe["kinds"][digest(_kind(run, px), 16)]
+            cost += run.steps * measured["step_s"] + 2 * count * measured["embed_s"]
+        if run.status == "done":
+            cost = 0.0
+        seconds[record.run_id] = cost
+        rows.append({"run_id": record.run_id, "title": record.title, "role": record.role, "status": run.status, "steps": run.steps, "cpu_s": cost})
+    return Estimate(_wall(plan, seconds, workspace.slots), sum(seconds.values()), disk_bytes(plan), pd.DataFrame(rows))
+
+
+def _wall(plan: Plan, seconds: dict[str, float], slots: int) -> float:
+    """Length of the schedule that dispatch() makes: first come, first served, parents first."""
+    ends: dict[str, float] = {}
+    free = [0.0] * slots
+    for run in plan.runs:
+        slot = int(np.argmin(free))
+        ready = max([free[slot], *(ends[parent] for parent in run.record.parents)])
+        ends[run.record.run_id] = free[slot] = ready + seconds[run.record.run_id]
+    return max(ends.values(), default=0.0)
+
+
+def disk_bytes(plan: Plan) -> int:
+    """Bytes that the runs still to be done will write: pixels, weights with two checkpoints, embeddings."""
+    count, px = _images(plan)
+    total = 0
+    for run in plan.new:
+        config = run.record.config
+        if config.role == "dataset":
+            total += count * px * px * 3
+        dim = config.backbone.embedding_dim if config.backbone else config.adaptor.embedding_dim if config.adaptor else 0
+        if config.role == "baseline":
+            dim = plan.study.teacher.backbone.embedding_dim * len(run.record.parents)
+        total += 2 * count * dim * 4 + (10_000_000 if run.steps else 0)
+    return total
+
+
+def check_disk(workspace: Workspace, plan: Plan) -> None:
+    """Raise FairLabError when the workspace's disk cannot hold what the plan will write."""
+    need, free = disk_bytes(plan), shutil.disk_usage(workspace.home).free
+    if need > free:
+        raise FairLabError(
+            f"the disk of {workspace.home} has {free / 1e9:.1f} GB free, this study writes about {need / 1e9:.1f} GB; "
+            "free some space or choose another workspace"
+        )
+
+
+def request_probe(workspace: Workspace, plan: Plan) -> None:
+    """Start the measurement in a process of its own, unless one is under way (a request older than 3 minutes is not)."""
+    path = _probe_file(workspace, plan)
+    request = path.with_suffix(".request")
+    if path.exists() or (request.exists() and time.time() - request.stat().st_mtime < 180):
+        return
+    write_json(request, {"preset": plan.preset, "study": plan.study.model_dump(mode="json")})
+    command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "probe", str(request)]
+    subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def run_request(workspace: Workspace, request: Path) -> None:
+    """Carry out a measurement that request_probe() asked for."""
+    asked = read_json(request)
+    plan = expand(parse(Study, asked["study"], request.name), asked["preset"], workspace)
+    measure(workspace, plan)
+    request.unlink(missing_ok=True)
+
+
+def measure(workspace: Workspace, plan: Plan, say: Callable[[str], None] = lambda _text: None) -> None:
+    """Time a few real steps of every kind of run in `plan`, in this process, and keep the result."""
+    started = time.process_time()
+    from fairlab.training.probe import time_network
+
+    start_s = max(time.process_time() - started, 1.0)
+    count, px = _images(plan)
+    demo = plan.study.demo
+    kinds: dict[str, dict[str, float]] = {}
+    for run in plan.runs:
+        key = digest(_kind(run, px), 16)
+        if not run.steps or key in kinds:
+            continue
+        say(f"measuring {run.record.title}")
+        dims = _parent_dims(plan, run)
+        classes = demo.train_identities * (1 if run.record.config.data.groups else len(demo.groups)) if demo else 1000
+        kinds[key] = time_network(run.record.config, classes, px, dims, STEPS)
+    result = {"start_s": start_s, "kinds": kinds, "render_s": _time_render(demo) if demo else 0.0, "images": count}
+    write_json(_probe_file(workspace, plan), result)
+
+
+def _parent_dims(plan: Plan, run: PlannedRun) -> tuple[int, ...]:
+    by_id = {item.record.run_id: item.record.config for item in plan.runs}
+    parents: list[Run] = [by_id[name] for name in run.record.parents if name in by_id]
+    settings = [parent.backbone or parent.adaptor for parent in parents]
+    return tuple(setting.embedding_dim for setting in settings if setting is not None)
+
+
+def _time_render(demo: DemoData) -> float:
+    """CPU seconds for one face of these settings, from a small set rendered twice (the first compiles)."""
+    from fairlab.data.demo import build_demo
+
+    small = {"train_identities": 2, "validation_identities": 2, "test_identities": 2, "synthetic_identities": 0, "test_pairs": 10, "validation_pairs": 10}
+    few = demo.model_copy(update={**small, "train_images": 8, "test_images": 8, "hard_impostors": 1})
+    spent = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("first", "second"):
+            started = time.process_time()
+            built = build_demo(few, Path(folder) / name, name, lambda _done, _total: None, lambda: False)
+            spent = (time.process_time() - started) / max(len(built.images), 1)
+    return spent

@@ -1,0 +1,144 @@
+"""Start, stop, resume and delete runs, from page, command line and Python alike.
+
+There is no scheduler process: dispatch() starts what may start, under a lock, and is called by every worker when
+it ends, by the app while it looks, and by the command line. Nothing is lost when none of them is alive.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fairlab.errors import FairLabError, Refused
+from fairlab.files import read_json, write_json
+from fairlab.runs.engines.base import ENGINES
+from fairlab.runs.plan import Plan
+from fairlab.store.runs import RunRecord, create_run, delete_run, read_run, read_status, state, write_status
+from fairlab.workspace import Workspace, now
+
+ENDED_BADLY = ("failed", "stopped", "crashed")
+
+
+def start(workspace: Workspace, plan: Plan) -> list[str]:
+    """Queue what is not done of `plan` and start what fits. Returns the ids that were queued by this call.
+
+    Calling it twice starts nothing twice: the same settings are the same runs. Runs of the plan that had stopped,
+    failed or crashed are resumed. Raises FairLabError when the disk is too full or not writable.
+    """
+    queued: list[str] = []
+    with _lock(workspace):
+        _write_study(workspace, plan)
+        for planned in plan.runs:
+            record = planned.record
+            known = (record.folder / "run.json").exists()
+            status = state(record.folder).status if known else "new"
+            if status == "done" and record.role == "dataset" and not workspace.dataset(record.dataset).is_dir():
+                status = "lost"  # somebody deleted the data set; it can be made again, bit for bit
+            if status in ("done", "running", "queued"):
+                continue
+            create_run(workspace, record)
+            _queue(record.folder)
+            queued.append(record.run_id)
+    dispatch(workspace)
+    return queued
+
+
+def start_one(workspace: Workspace, record: RunRecord) -> str:
+    """Queue one run outside any study, unless it is done, queued or running; returns its id."""
+    with _lock(workspace):
+        known = (record.folder / "run.json").exists()
+        if not known or state(record.folder).status in ENDED_BADLY:
+            create_run(workspace, record)
+            _queue(record.folder)
+    dispatch(workspace)
+    return record.run_id
+
+
+def _write_study(workspace: Workspace, plan: Plan) -> None:
+    path = workspace.study(plan.study_id) / "study.json"
+    created = read_json(path)["created_at"] if path.exists() else now()
+    write_json(
+        path,
+        {
+            "study_id": plan.study_id, "preset": plan.preset, "title": plan.study.title, "created_at": created,
+            "config": plan.study.model_dump(mode="json"), "run_ids": [run.record.run_id for run in plan.runs],
+        },
+    )
+
+
+def _queue(folder: Path) -> None:
+    (folder / "stop").unlink(missing_ok=True)
+    write_status(folder, "queued", reason="")
+
+
+def dispatch(workspace: Workspace) -> list[str]:
+    """Start queued runs whose parents are done, up to the workspace's slots. Returns the ids started.
+
+    A queued run with a parent that ended badly stays queued and says which; resuming the parent is enough.
+    """
+    started: list[str] = []
+    try:
+        with _lock(workspace):
+            folders = [path.parent for path in workspace.runs_folder.glob("*/run.json")]
+            live = {folder.name: state(folder) for folder in folders}
+            free = workspace.slots - sum(view.status == "running" for view in live.values())
+            waiting = [read_run(workspace, name) for name, view in live.items() if view.status == "queued"]
+            for record in sorted(waiting, key=lambda record: (record.created_at, record.run_id)):
+                parents = {name: live[name].status if name in live else "missing" for name in record.parents}
+                bad = [name for name, status in parents.items() if status in (*ENDED_BADLY, "missing")]
+                if bad:
+                    reason = f"waits for {bad[0]}, which is {parents[bad[0]]}: resume it first"
+                    if live[record.run_id].reason != reason:
+                        write_status(record.folder, "queued", reason=reason)
+                elif free > 0 and all(status == "done" for status in parents.values()):
+                    ENGINES["local"]().submit(workspace, record.run_id)
+                    started.append(record.run_id)
+                    free -= 1
+    except Timeout as error:
+        raise FairLabError(f"another FairLab is busy starting runs in {workspace.home}; try again in a moment") from error
+    return started
+
+
+def _lock(workspace: Workspace) -> FileLock:
+    return FileLock(workspace.home / "dispatch.lock", timeout=30)
+
+
+def stop(workspace: Workspace, run_id: str, force: bool = False) -> None:
+    """Ask a run to save and stop; with `force`, end its process now (its last checkpoint stays)."""
+    record = read_run(workspace, run_id)
+    with _lock(workspace):
+        view = state(record.folder)
+        if view.status == "queued":
+            write_status(record.folder, "stopped", reason="stopped before it began")
+        elif view.status == "running":
+            (record.folder / "stop").touch()
+            ENGINES["local"]().cancel(record.folder, force)
+        else:
+            raise Refused(f"{run_id} is not running: it is {view.status}")
+
+
+def resume(workspace: Workspace, run_id: str) -> None:
+    """Queue a run again that stopped, failed or crashed; it goes on from its last checkpoint."""
+    record = read_run(workspace, run_id)
+    with _lock(workspace):
+        view = state(record.folder)
+        if view.status not in ENDED_BADLY:
+            raise Refused(f"{run_id} cannot be resumed: it is {view.status}")
+        _queue(record.folder)
+    dispatch(workspace)
+
+
+def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
+    """Delete a run's folder. Refused while it runs, and while others build on it unless `force`."""
+    record = read_run(workspace, run_id)
+    with _lock(workspace):
+        delete_run(workspace, run_id, force=force)
+        if record.role == "dataset":
+            shutil.rmtree(workspace.dataset(record.dataset), ignore_errors=True)
+
+
+def attempt_of(folder: Path) -> int:
+    """Which attempt the next start of a run is, counted from 1."""
+    return int(read_status(folder).get("attempt", 0)) + 1

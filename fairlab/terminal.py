@@ -1,0 +1,231 @@
+"""What the command line shows: tables, and a live view with progress and time left on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fairlab.errors import FairLabError
+from fairlab.runs.launch import dispatch
+from fairlab.runs.plan import Plan
+from fairlab.store.runs import Live as RunView
+from fairlab.store.runs import read_run, state
+from fairlab.workspace import Workspace
+
+console = Console(highlight=False)
+COLOURS = {"done": "green", "running": "cyan", "queued": "dim", "stopped": "yellow", "failed": "red", "crashed": "red", "new": ""}
+
+
+def say(text: str) -> None:
+    """A line for a person, on stderr, so that stdout stays clean for tables."""
+    print(f"fairlab: {text}", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: "45 s", "3 min 20 s", "2 h 05 min"; "" for None."""
+    if seconds is None or seconds != seconds:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _status(status: str) -> Text:
+    return Text(status, style=COLOURS.get(status, ""))
+
+
+def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) -> bool:
+    """Show these runs until all have ended; True when all are done. Ctrl-C leaves them running."""
+    titles = {run_id: read_run(workspace, run_id).title for run_id in run_ids}
+    live_terminal = console.is_terminal
+    last: dict[str, str] = {}
+    with Live(console=console, refresh_per_second=4, transient=False) if live_terminal else _Silent() as screen:
+        while True:
+            dispatch(workspace)
+            views = {run_id: state(workspace.run(run_id)) for run_id in run_ids}
+            if live_terminal:
+                screen.update(_progress_table(titles, views))
+            else:
+                _print_changes(titles, views, last)
+            if all(view.status == "done" for view in views.values()):
+                return True
+            going = any(view.status == "running" or (view.status == "queued" and not view.reason) for view in views.values())
+            if not going:
+                break
+            time.sleep(every_s)
+    for run_id, view in views.items():
+        if view.status not in ("done", "queued"):
+            say(f"{titles[run_id]} ({run_id}) {view.status}: {view.reason or 'see `fairlab runs log ' + run_id + '`'}")
+    return False
+
+
+class _Silent:
+    """Stands in for the live screen where output is not a terminal."""
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def update(self, _table: object) -> None: ...
+
+
+def _print_changes(titles: dict[str, str], views: dict[str, RunView], last: dict[str, str]) -> None:
+    for run_id, view in views.items():
+        if last.get(run_id) != view.status:
+            last[run_id] = view.status
+            if view.status != "queued":
+                console.print(f"{view.status:8} {titles[run_id]}  {view.reason}".rstrip())
+
+
+def _progress_table(titles: dict[str, str], views: dict[str, RunView]) -> Group:
+    table = Table(box=None, pad_edge=False)
+    for name in ("run", "status", "progress", "", "stage", "left"):
+        table.add_column(name)
+    for run_id, view in views.items():
+        share = 1.0 if view.status == "done" else view.progress or 0.0
+        table.add_row(
+            titles[run_id], _status(view.status), ProgressBar(1.0, share, width=24), f"{share:4.0%}",
+            view.reason or (view.stage or "" if view.status == "running" else ""),
+            duration(view.eta_s) if view.status == "running" else "",
+        )
+    done = sum(view.status == "done" for view in views.values())
+    return Group(table, Text(f"{done} of {len(views)} done · Ctrl-C leaves them running", style="dim"))
+
+
+def show_plan(workspace: Workspace, plan: Plan) -> None:
+    """Print the runs of a plan, with time and disk where this machine has been measured."""
+    from fairlab.runs.estimate import disk_bytes, estimate
+
+    cost = estimate(workspace, plan)
+    seconds = dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else {}
+    table = Table(title=plan.study.title, box=None, pad_edge=False)
+    for name in ("run", "role", "status", "steps", "time", "builds on"):
+        table.add_column(name, justify="right" if name in ("steps", "time") else "left")
+    titles = {run.record.run_id: run.record.title for run in plan.runs}
+    for run in plan.runs:
+        parents = [titles.get(parent, parent) for parent in run.record.parents]
+        shown = ", ".join(parents[:2]) + (f" and {len(parents) - 2} more" if len(parents) > 2 else "")
+        cpu = duration(seconds.get(run.record.run_id)) if cost else ""
+        table.add_row(run.record.title, run.record.role, _status(run.status), str(run.steps or ""), cpu, shown)
+    console.print(table)
+    if cost:
+        console.print(
+            f"about {duration(cost.seconds)} with {workspace.slots} runs at a time ({duration(cost.cpu_seconds)} of processor), "
+            "measured by a short probe on this machine; evaluation and maps not included"
+        )
+    console.print(f"about {disk_bytes(plan) / 1e6:.0f} MB of disk in {workspace.home}")
+
+
+def show_runs(workspace: Workspace, as_json: bool) -> None:
+    """Print all runs of the workspace."""
+    from fairlab.store.database import list_runs
+
+    table = list_runs(workspace)
+    if as_json:
+        print(table.drop(columns=["config"]).to_json(orient="records", indent=1))
+        return
+    if table.empty:
+        console.print(f"no runs yet in {workspace.home}; start with `fairlab demo`")
+        return
+    view = Table(box=None, pad_edge=False)
+    for name in ("run", "title", "role", "status", "progress", "left", "CPU", "reason"):
+        view.add_column(name, overflow="fold")
+    for row in table.sort_values("created_at").itertuples():
+        share = row.progress if pd.notna(row.progress) else None
+        running = row.status == "running"
+        view.add_row(
+            row.run_id, row.title, row.role, _status(row.status), f"{share:.0%}" if running and share is not None else "",
+            duration(row.eta_s) if running else "", duration(row.train_s), row.reason or "",
+        )
+    console.print(view)
+
+
+def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
+    """Print one run: its settings and state, or its log."""
+    record = read_run(workspace, run_id)
+    if log:
+        path = record.folder / "log.txt"
+        print(path.read_text(encoding="utf-8", errors="replace") if path.exists() else "no log yet")
+        return
+    view = state(record.folder)
+    facts = {
+        "run_id": record.run_id, "title": record.title, "status": view.status, "reason": view.reason, "role": record.role,
+        "method": record.method, "parents": list(record.parents), "dataset": record.dataset, "folder": str(record.folder),
+        "created_at": record.created_at, "config": record.config.model_dump(mode="json", exclude_none=True),
+    }
+    print(json.dumps(facts, indent=1))
+
+
+def show_metrics(workspace: Workspace, run_id: str) -> None:
+    """Print the stored numbers of a run, with intervals and counts."""
+    from fairlab.store.database import metrics
+
+    table = metrics(workspace, [run_id])
+    columns = ["protocol", "group", "metric", "operating_point", "value", "low", "high", "genuine_pairs", "impostor_pairs"]
+    print(table[columns].to_string(index=False))
+
+
+def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
+    """Print the data sets of the workspace, or the counts of one."""
+    from fairlab.data.base import open_dataset
+
+    folders = sorted(path.parent for path in workspace.datasets_folder.glob("*/dataset.json"))
+    if name is None:
+        rows = []
+        for folder in folders:
+            found = open_dataset(folder)
+            rows.append({"dataset": found.dataset_id, "images": len(found.images), "identities": int(found.images["identity"].nunique()), "groups": len(found.groups), "pairs": len(found.pairs), "px": found.image_px})
+        print(json.dumps(rows, indent=1) if as_json else pd.DataFrame(rows).to_string(index=False) if rows else f"no data sets yet in {workspace.home}; `fairlab demo` makes one")
+        return
+    if workspace.dataset(name) not in folders:
+        raise FairLabError(f"there is no data set {name!r}; there are: {', '.join(folder.name for folder in folders) or 'none yet'}")
+    found = open_dataset(workspace.dataset(name))
+    counts = found.images.groupby(["split", "group"], sort=False).agg(images=("image_id", "size"), identities=("identity", "nunique")).reset_index()
+    pairs = found.pairs.groupby(["protocol", "group"], sort=False).agg(genuine=("genuine", "sum"), pairs=("genuine", "size")).reset_index()
+    if as_json:
+        print(json.dumps({"dataset": name, "fingerprint": found.fingerprint, "images": counts.to_dict("records"), "pairs": pairs.to_dict("records")}, indent=1, default=int))
+    else:
+        print(f"{name} · fingerprint {found.fingerprint[:16]} · {found.image_px} px\n\n{counts.to_string(index=False)}\n\n{pairs.to_string(index=False)}")
+
+
+def show_comparison(workspace: Workspace, study_id: str, baseline: str | None) -> None:
+    """Print a study in the papers' layout, with intervals."""
+    from fairlab.runs.compare import compare
+
+    table = compare(workspace, study_id, baseline)
+    if table.empty:
+        console.print(f"{study_id}: no finished model yet")
+        return
+    groups = [name.removeprefix("accuracy:") for name in table if name.startswith("accuracy:") and not name.endswith(("_low", "_high"))]
+    view = Table(title=f"{study_id} · accuracy in %, 95 % intervals over identities", box=None, pad_edge=False)
+    for name in ("model", "seed", *groups, "mean", "STD", "SER", "against baseline", "p", "CPU"):
+        view.add_column(name, justify="left" if name == "model" else "right")
+    for row in table.to_dict("records"):
+        cells = [f"{row[f'accuracy:{group}']:.1f}" for group in groups]
+        difference = "" if row["difference_low"] != row["difference_low"] else (
+            f"{row['difference']:+.1f} [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}]"
+        )
+        view.add_row(
+            row["model"], str(row["seed"]), *cells, f"{row['mean']:.1f} [{row['mean_low']:.1f}, {row['mean_high']:.1f}]",
+            f"{row['std']:.1f}", f"{row['ser']:.2f}", difference, "" if row["p"] != row["p"] else f"{row['p']:.3f}",
+            duration(row["cpu_s"]),
+        )
+    console.print(view)
+    first = table.iloc[0]
+    console.print(
+        f"{first['genuine_pairs']} genuine and {first['impostor_pairs']} impostor pairs; a fair model of the first row's "
+        f"accuracy would show STD up to {first['std_fair_p95']:.1f} by chance alone"
+    )

@@ -1,0 +1,109 @@
+"""A checkpoint is a folder that is whole or not there; the newest whole one is where a run goes on.
+
+checkpoints/step-00000140/ {learner,head}.safetensors, trainer.pt, manifest.json. Written as a temporary folder,
+every file flushed, then renamed (RELIABILITY.md 1.2). Two are kept, so that a damaged one costs one epoch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn, optim
+
+from fairlab.errors import Damaged, FairLabError
+from fairlab.files import explain, verify_manifest, write_manifest
+
+KEPT = 2
+
+
+@dataclass
+class Progress:
+    """Where a training stands: the next step's number (from 0) and what has been added up so far."""
+
+    step: int = 0
+    work_s: float = 0.0
+    cpu_s: float = 0.0
+    window: dict[str, float] = field(default_factory=dict)
+    window_steps: int = 0
+
+
+def save(
+    folder: Path, learner: nn.Module, head: nn.Module | None, solvers: Mapping[str, optim.Optimizer], at: Progress,
+    facts: Mapping[str, Any],
+) -> Path:
+    """Write the checkpoint of step `at.step` below `folder` and return its path.
+
+    `facts` (config hash, data fingerprint, versions, threads, device) go into the manifest. Raises FairLabError
+    when the disk is full or not writable; older checkpoints stay as they are.
+    """
+    final = folder / f"step-{at.step:08d}"
+    temporary = folder / f"{final.name}.tmp.{os.getpid()}"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        names = ["learner.safetensors", "trainer.pt"]
+        save_file(_whole(learner), temporary / "learner.safetensors")
+        if head is not None:
+            save_file(_whole(head), temporary / "head.safetensors")
+            names.append("head.safetensors")
+        with open(temporary / "trainer.pt", "wb") as handle:
+            torch.save({"solvers": {name: solver.state_dict() for name, solver in solvers.items()}, "at": vars(at)}, handle)
+        for name in names:
+            with open(temporary / name, "rb+") as handle:
+                os.fsync(handle.fileno())
+        write_manifest(temporary, names, step=at.step, **facts)
+        if final.exists():  # the same step again, after a stop: the new one is as good
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+    except OSError as error:
+        raise FairLabError(explain(error, final)) from error
+    except (RuntimeError, SafetensorError) as error:  # their writers hide a full disk behind texts of their own
+        free = shutil.disk_usage(folder).free
+        raise FairLabError(f"could not write {final} ({free / 1e6:.0f} MB free on the disk): {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in whole(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def whole(folder: Path) -> list[Path]:
+    """Checkpoints below `folder`, oldest first; a folder without the manifest is not one."""
+    return sorted(path for path in folder.glob("step-*") if ".tmp." not in path.name and (path / "manifest.json").exists())
+
+
+def load_latest(
+    folder: Path, learner: nn.Module, head: nn.Module | None, solvers: Mapping[str, optim.Optimizer]
+) -> tuple[Progress, dict[str, Any], list[str]]:
+    """Fill the modules from the newest undamaged checkpoint; without one they stay as they are.
+
+    Returns (progress, manifest facts, notes): a note for every damaged checkpoint that was passed over.
+    """
+    notes: list[str] = []
+    for path in reversed(whole(folder)):
+        try:
+            facts = verify_manifest(path)
+        except (Damaged, FairLabError) as error:
+            notes.append(f"passed over a damaged checkpoint: {error}")
+            continue
+        state = torch.load(path / "trainer.pt", weights_only=True, map_location="cpu")
+        learner.load_state_dict(load_file(path / "learner.safetensors"))
+        if head is not None:
+            head.load_state_dict(load_file(path / "head.safetensors"))
+        for name, solver in solvers.items():
+            solver.load_state_dict(state["solvers"][name])
+        return Progress(**state["at"]), facts, notes
+    return Progress(), {}, notes
+
+
+def _whole(module: nn.Module) -> dict[str, Tensor]:
+    """The module's tensors in plain memory order (safetensors takes no channels-last views)."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}

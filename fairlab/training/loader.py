@@ -1,0 +1,86 @@
+"""From stored rows to batches; every draw is a function of (seed, epoch, row), so a resumed run sees the same.
+
+A DataLoader iterator would draw from torch's global state at each start, which changes a resumed run
+(RELIABILITY.md finding 1); pixels lie ready in one memory-mapped file, so no worker processes are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairlab.data.images import batch_rows
+
+_ORDER, _FLIP, _STEP = 1, 2, 3  # separate streams of random numbers
+
+
+def stream(seed: int, kind: int, number: int) -> np.random.Generator:
+    """Random numbers that depend on nothing but (seed, kind, number)."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, kind, number])))
+
+
+def order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of `count` training samples in pass `epoch`: a permutation (count,) of positions."""
+    return stream(seed, _ORDER, epoch).permutation(count)
+
+
+def flips(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Which samples are mirrored in pass `epoch`: (count,) bool, each with probability one half."""
+    return stream(seed, _FLIP, epoch).random(count) < 0.5
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Seed of torch's own draws (margins, dropout) in overall step `step`, in 0..2^63."""
+    return int(stream(seed, _STEP, step).integers(0, 2**63 - 1))
+
+
+class Inputs(Protocol):
+    """Where a network's inputs come from; `rows` (N,) are the image ids of the samples."""
+
+    rows: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def batch(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
+        """Inputs of the samples at `positions` (B,); `flip` (B,) says which to mirror."""
+        ...
+
+
+class ImageInputs:
+    """Images as the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; (B, 3, H, W) in channels-last memory."""
+
+    def __init__(self, pixels: np.ndarray, rows: np.ndarray) -> None:
+        self.pixels, self.rows = pixels, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
+        raw = torch.from_numpy(batch_rows(self.pixels, self.rows[positions], flip))
+        return raw.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+
+
+class EmbeddingInputs:
+    """Teachers' unit embeddings side by side, (B, sum of dims), in the recorded order of the teachers.
+
+    `plain` and `flipped` hold one (N, D) array per teacher; rows of the data set, as image ids. Without mirroring
+    (the papers train the adaptor so) `flipped` may be empty.
+    """
+
+    def __init__(self, plain: Sequence[np.ndarray], flipped: Sequence[np.ndarray], rows: np.ndarray) -> None:
+        self.plain, self.flipped, self.rows = plain, flipped, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
+        rows = self.rows[positions]
+        parts = [np.asarray(teacher[rows], dtype=np.float32) for teacher in self.plain]
+        if flip.any():
+            for part, teacher in zip(parts, self.flipped, strict=True):
+                part[flip] = teacher[rows[flip]]
+        return torch.from_numpy(np.concatenate(parts, axis=1))

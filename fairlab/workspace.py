@@ -1,0 +1,106 @@
+"""The folder that holds everything a user makes: where it is, what lies where, and whether we may use it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fairlab.errors import FairLabError, Refused
+from fairlab.files import explain, read_json, write_json
+
+VERSION = 1
+"""Of the folder's layout. A workspace of a newer version is refused, an older one would be migrated here."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace folder. Paths only; nothing is read or created by asking for one."""
+
+    home: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.home / "workspace.json"
+
+    @property
+    def catalogue_file(self) -> Path:
+        return self.home / "catalogue.sqlite"
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def datasets_folder(self) -> Path:
+        return self.home / "datasets"
+
+    @property
+    def studies_folder(self) -> Path:
+        return self.home / "studies"
+
+    def run(self, run_id: str) -> Path:
+        """Folder of a run (it may not exist). Raises FairLabError for a name that is not one."""
+        return self.runs_folder / checked_name(run_id, "run")
+
+    def dataset(self, dataset_id: str) -> Path:
+        """Folder of a data set (it may not exist)."""
+        return self.datasets_folder / checked_name(dataset_id, "data set")
+
+    def study(self, study_id: str) -> Path:
+        """Folder of a study (it may not exist)."""
+        return self.studies_folder / checked_name(study_id, "study")
+
+    @property
+    def slots(self) -> int:
+        """How many runs may work at the same time on this machine (2 unless workspace.json says otherwise)."""
+        return int(read_json(self.settings_file).get("slots", 2))
+
+
+def checked_name(name: str, kind: str) -> str:
+    """`name` itself if it can be a folder's name, so that no link or form reaches outside the workspace."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise FairLabError(f"{name[:80]!r} is not the name of a {kind}: use letters, digits, '.', '_' and '-'")
+    return name
+
+
+def default_home() -> Path:
+    """FAIRLAB_HOME, or the folder `fairlab-workspace` in the user's home."""
+    return Path(os.environ.get("FAIRLAB_HOME") or Path.home() / "fairlab-workspace").expanduser()
+
+
+def open_workspace(home: Path | str | None = None) -> Workspace:
+    """Open the workspace at `home` (default: default_home()), making it if it is not there.
+
+    Raises FairLabError without write permission, Refused for a workspace of a newer version.
+    """
+    folder = Path(home).expanduser().absolute() if home else default_home().absolute()
+    workspace = Workspace(folder)
+    try:
+        if workspace.settings_file.exists():
+            found = read_json(workspace.settings_file).get("version")
+            if not isinstance(found, int) or found > VERSION:
+                raise Refused(
+                    f"the workspace {folder} has version {found}, this FairLab reads up to {VERSION}; "
+                    "update FairLab or choose another workspace with --home"
+                )
+        else:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for part in (workspace.runs_folder, workspace.datasets_folder, workspace.studies_folder):
+            part.mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FairLabError(explain(error, folder)) from error
+    if not os.access(folder, os.W_OK):
+        raise FairLabError(f"no permission to write {folder}; choose another workspace with --home or FAIRLAB_HOME")
+    if not workspace.settings_file.exists():
+        write_json(workspace.settings_file, {"version": VERSION, "created_at": now(), "slots": 2})
+    return workspace
+
+
+def now() -> str:
+    """The time as UTC ISO 8601 with microseconds, the only form in which times are stored."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,79 @@
+"""`python -m tests.install_browser`: make sure there is a Chromium for the browser tests, as root or not.
+
+In this order: one that is there; Debian's package as root or through sudo; the same package unpacked into
+.browser/ for a user who may not install (with the libraries it needs, from the same archive).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OWN = ROOT / ".browser"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find() -> str | None:
+    """Path of a Chromium, or None."""
+    for name in NAMES:
+        found = shutil.which(name)
+        if found:
+            return found
+    own = OWN / "chromium"
+    return str(own) if own.exists() else None
+
+
+def apt(*arguments: str, sudo: bool = False) -> None:
+    command = ["apt-get", *arguments]
+    subprocess.run(["sudo", "-n", *command] if sudo else command, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+
+
+def install_system(sudo: bool) -> None:
+    apt("update", "-qq", sudo=sudo)
+    apt("install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core", sudo=sudo)
+
+
+def install_own() -> None:
+    """Unpack Debian's chromium and what it depends on into .browser/, without any right to install."""
+    lists, packages = OWN / "lists", OWN / "packages"
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
+    packages.mkdir(exist_ok=True)
+    here = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={OWN}", "-o", "Debug::NoLocking=1"]
+    subprocess.run(["apt-get", *here, "update", "-qq"], check=True)
+    plan = subprocess.run(
+        ["apt-get", *here, "install", "-s", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
+        check=True, capture_output=True, text=True,
+    ).stdout
+    wanted = sorted(set(re.findall(r"^Inst (\S+)", plan, re.M)))
+    subprocess.run(["apt-get", *here, "download", "-qq", *wanted], check=True, cwd=packages)
+    for package in sorted(packages.glob("*.deb")):
+        subprocess.run(["dpkg", "-x", str(package), str(OWN / "root")], check=True)
+    libraries = ":".join(str(OWN / "root" / part) for part in ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/chromium"))
+    start = OWN / "chromium"
+    start.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{OWN}/root/usr/lib/chromium/chromium" "$@"\n')
+    start.chmod(0o755)
+
+
+def main() -> int:
+    found = find()
+    if found is None and shutil.which("apt-get") is None:
+        print("no Chromium found and no apt-get to install it: install Chromium or Chrome, then run this again", file=sys.stderr)
+        return 1
+    if found is None:
+        sudo = shutil.which("sudo") is not None and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0
+        if os.geteuid() == 0 or sudo:
+            install_system(sudo=os.geteuid() != 0)
+        else:
+            install_own()
+        found = find()
+    print(f"browser for the tests: {found}")
+    return 0 if found else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
