@@ -1,0 +1,206 @@
+"""Run folders: the truth about every run. How a run stands is derived from its process, never believed.
+
+run.json (what it is, never changed), status.json (what it last said), process.json (which process), heartbeat.json.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from fairlab.config import Run, parse
+from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.files import explain, read_json, write_json
+from fairlab.workspace import Workspace, now
+
+CLOCK_SLACK_S = 1.0
+"""Two readings of a process's start time may differ by this."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run is. Written once, before it starts."""
+
+    run_id: str
+    title: str
+    role: str
+    method: str
+    preset: str
+    study: str
+    config: Run
+    parents: tuple[str, ...]
+    dataset: str
+    seed: int
+    created_at: str
+    code_version: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Live:
+    """How a run stands now: queued, running, done, failed, stopped or crashed; progress 0..1, times in seconds."""
+
+    status: str
+    reason: str = ""
+    stage: str = ""
+    progress: float | None = None
+    eta_s: float | None = None
+    rate: float = 0.0
+    unit: str = ""
+    heartbeat_at: str = ""
+
+
+def create_run(workspace: Workspace, record: RunRecord) -> None:
+    """Write run.json unless the run exists already; the status is the caller's to write."""
+    folder = workspace.run(record.run_id)
+    if (folder / "run.json").exists():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FairLabError(explain(error, folder)) from error
+    facts = {name: value for name, value in vars(record).items() if name not in ("config", "folder", "parents")}
+    config = record.config.model_dump(mode="json", exclude_none=True)
+    write_json(folder / "run.json", {**facts, "parents": list(record.parents), "config": config})
+
+
+def read_run(workspace: Workspace, run_id: str) -> RunRecord:
+    """The record of a run. Raises FairLabError when its folder is gone or its settings are not readable."""
+    folder = workspace.run(run_id)
+    if not (folder / "run.json").exists():
+        raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; was its folder deleted?")
+    raw = read_json(folder / "run.json")
+    try:
+        return RunRecord(
+            run_id=raw["run_id"], title=raw["title"], role=raw["role"], method=raw["method"], preset=raw["preset"],
+            study=raw["study"], config=parse(Run, raw["config"], str(folder / "run.json")), parents=tuple(raw["parents"]),
+            dataset=raw["dataset"], seed=raw["seed"], created_at=raw["created_at"], code_version=raw["code_version"],
+            folder=folder,
+        )
+    except (KeyError, TypeError) as error:
+        raise Damaged(f"{folder / 'run.json'} lacks {error}; it was not written by this FairLab") from error
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """What the run last said of itself; {} when it never said anything."""
+    path = folder / "status.json"
+    if not path.exists():
+        return {}
+    found = read_json(path)
+    return found if isinstance(found, dict) else {}
+
+
+def write_status(folder: Path, status: str, reason: str, **facts: Any) -> None:
+    """Replace the status, keeping earlier facts that are not given anew. A deleted folder is not made again."""
+    if not folder.is_dir():
+        raise FairLabError(f"the run folder {folder} is gone; its status ({status}) could not be recorded")
+    write_json(folder / "status.json", {**read_status(folder), "status": status, "reason": reason, "updated_at": now(), **facts})
+
+
+def write_heartbeat(folder: Path, **facts: Any) -> None:
+    """Say that the run lives and what it does: time, stage, progress, eta_s, rate, unit, done, total."""
+    if folder.is_dir():
+        write_json(folder / "heartbeat.json", facts)
+
+
+@cache
+def boot_id() -> str:
+    """Names this start of the machine, so that a process id from before a reboot is not believed."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else str(int(psutil.boot_time()))
+
+
+def record_process(folder: Path, pid: int | None = None) -> None:
+    """Note which process has the run (default: this one)."""
+    pid = pid or os.getpid()
+    try:
+        started = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return  # it ended before it could be noted; its status says how
+    write_json(folder / "process.json", {"pid": pid, "create_time": started, "boot_id": boot_id()})
+
+
+def live_process(folder: Path) -> psutil.Process | None:
+    """The run's process if it lives: same pid, same start time, same boot, not a zombie."""
+    path = folder / "process.json"
+    if not path.exists():
+        return None
+    noted = read_json(path)
+    if noted.get("boot_id") != boot_id():
+        return None
+    try:
+        process = psutil.Process(int(noted["pid"]))
+        same = abs(process.create_time() - float(noted["create_time"])) <= CLOCK_SLACK_S
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, KeyError, ValueError):
+        return None
+
+
+def state(folder: Path) -> Live:
+    """How the run in `folder` stands, from its last word and whether its process lives.
+
+    "running" without a living process is "crashed". Raises FairLabError when the folder is gone or damaged.
+    """
+    if not (folder / "run.json").exists():
+        raise FairLabError(f"there is no run in {folder}; was its folder deleted?")
+    said = read_status(folder)
+    status, reason = str(said.get("status", "queued")), str(said.get("reason", ""))
+    if status not in ("queued", "running"):
+        return Live(status, reason, progress=1.0 if status == "done" else None)
+    if live_process(folder) is None:
+        if status == "running":
+            where = _last_stage(folder)
+            return Live("crashed", f"its process ended without a word{where}; resume goes on from the last checkpoint")
+        return Live("queued", reason)
+    beat = _heartbeat(folder) if status == "running" else {}
+    return Live(
+        "running", reason, str(beat.get("stage", "starting")), beat.get("progress"), beat.get("eta_s"),
+        float(beat.get("rate") or 0.0), str(beat.get("unit", "")), str(beat.get("time", "")),
+    )
+
+
+def _heartbeat(folder: Path) -> dict[str, Any]:
+    try:
+        found = read_json(folder / "heartbeat.json")
+    except FairLabError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _last_stage(folder: Path) -> str:
+    stage = _heartbeat(folder).get("stage")
+    return f" while {stage}" if stage else ""
+
+
+def children(workspace: Workspace, run_id: str) -> list[str]:
+    """Ids of the runs that build on this one."""
+    found = []
+    for path in workspace.runs_folder.glob("*/run.json"):
+        raw = read_json(path)
+        if run_id in raw.get("parents", ()):
+            found.append(str(raw["run_id"]))
+    return sorted(found)
+
+
+def delete_run(workspace: Workspace, run_id: str, force: bool = False) -> None:
+    """Remove a run's folder. Refused while it runs, and while other runs build on it unless `force`."""
+    folder = workspace.run(run_id)
+    if not folder.is_dir():
+        raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; was its folder deleted?")
+    if (folder / "run.json").exists() and state(folder).status == "running":
+        raise Refused(f"{run_id} is running; stop it before you delete it")
+    using = children(workspace, run_id)
+    if using and not force:
+        raise Refused(f"{len(using)} runs build on {run_id}: {', '.join(using[:4])}{' ...' if len(using) > 4 else ''}; delete them first, or force it")
+    grave = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
+    try:
+        os.replace(folder, grave)  # gone at once for every reader, even if removing the files takes long
+        shutil.rmtree(grave, ignore_errors=True)
+    except OSError as error:
+        raise FairLabError(explain(error, folder)) from error
