@@ -1,0 +1,1 @@
+"""Margin classifiers: from embeddings and identities to the logits of a cross-entropy."""

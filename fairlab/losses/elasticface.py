@@ -1,0 +1,17 @@
+"""ElasticFace-Arc: the angle is drawn anew for every image (Boutros et al., CVPRW 2022, arXiv 2109.09416, eq. 5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fairlab.losses.base import LOSSES, MarginHead, add_angle
+
+
+@LOSSES.register("elastic_arcface", title="ElasticFace-Arc", source="arXiv 2109.09416 eq. 5")
+class ElasticArcFace(MarginHead):
+    """Target logit s * cos(theta_y + E), E ~ N(m, sigma^2) per image and step; sigma = 0 is ArcFace."""
+
+    def target(self, cosine: Tensor) -> Tensor:
+        angle = torch.normal(self.margin, self.settings.sigma_rad, cosine.shape, device=cosine.device, dtype=cosine.dtype)
+        return add_angle(cosine, angle)

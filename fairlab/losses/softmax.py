@@ -1,0 +1,15 @@
+"""Softmax over cosines without a margin: what every margin loss becomes at m = 0 (METHODS.md H1)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fairlab.losses.base import LOSSES, MarginHead
+
+
+@LOSSES.register("norm_softmax", title="NormSoftmax", source="the margin losses at m = 0")
+class NormSoftmax(MarginHead):
+    """Target logit s * c_y."""
+
+    def target(self, cosine: Tensor) -> Tensor:
+        return cosine

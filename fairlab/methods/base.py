@@ -1,0 +1,102 @@
+"""The contract between a method and the loop (DESIGN.md section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fairlab.config import Run
+from fairlab.errors import FairLabError
+from fairlab.losses.base import LOSSES, MarginHead
+from fairlab.models.base import BACKBONES
+from fairlab.registry import Registry
+
+PAPER_DIM, PAPER_WEIGHT = 512, 10_000.0
+
+
+@dataclass
+class Batch:
+    """What one step sees.
+
+    inputs: images (B, 3, H, W) in -1..1, or teachers' unit embeddings side by side (B, sum of dims);
+    identities: (B,) long, 0..C-1; targets: unit embeddings to imitate (B, D), or None.
+    """
+
+    inputs: Tensor
+    identities: Tensor
+    targets: Tensor | None = None
+
+
+class Method(nn.Module):
+    """`learner` is the network the run is about; `head` its classifier, thrown away after training, or None.
+
+    forward(batch) -> {"loss": (), "identity": (), "distillation": ()}; loss is the sum of the two terms, both as
+    they enter it (weighted); a term that the method does not have is zero.
+    """
+
+    inputs: ClassVar[Literal["images", "embeddings"]] = "images"
+    needs_targets: ClassVar[bool] = False
+
+    learner: nn.Module
+    head: MarginHead | None
+    embedding_dim: int
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        embeddings = self.learner(batch.inputs)
+        identity, distillation = self.identity(embeddings, batch), self.distillation(embeddings, batch)
+        return {"loss": identity + distillation, "identity": identity, "distillation": distillation}
+
+    def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of the margin logits; zero without a classifier."""
+        if self.head is None:
+            return embeddings.new_zeros(())
+        return functional.cross_entropy(self.head(embeddings, batch.identities), batch.identities)
+
+    def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        """The pull to the targets; zero for a method without."""
+        return embeddings.new_zeros(())
+
+
+MethodBuilder = Callable[..., Method]
+METHODS: Registry[MethodBuilder] = Registry("method", "fairlab.methods")
+"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method."""
+
+
+def build_backbone(settings: Run, image_px: int) -> nn.Module:
+    """The run's backbone. Raises FairLabError when its settings name none."""
+    if settings.backbone is None:
+        raise FairLabError(f"method {settings.method} needs settings for a backbone")
+    return BACKBONES[settings.backbone.name](settings.backbone, image_px)
+
+
+def build_head(settings: Run, embedding_dim: int, classes: int) -> MarginHead:
+    """The run's classifier over `classes` identities."""
+    if settings.loss is None:
+        raise FairLabError(f"method {settings.method} needs settings for a loss")
+    if classes < 2:
+        raise FairLabError(f"an identity loss needs at least two identities to tell apart, the data has {classes}")
+    return LOSSES[settings.loss.name](embedding_dim, classes, settings.loss)
+
+
+def kd_weight(settings: Run, embedding_dim: int) -> float:
+    """lambda: as set, or the paper's 10,000 scaled so that the pull per image is the same at any length.
+
+    With unit vectors lambda * MSE = (lambda / D) * (2 - 2 cos), so lambda = 10,000 * D / 512 (METHODS.md S2, S6).
+    """
+    given = settings.distillation.kd_weight if settings.distillation else None
+    return PAPER_WEIGHT * embedding_dim / PAPER_DIM if given is None else given
+
+
+def unit_distance(embeddings: Tensor, targets: Tensor | None) -> Tensor:
+    """Mean squared difference over batch and dims between the normalised embeddings and unit targets (METHODS.md 1.9)."""
+    if targets is None:
+        raise FairLabError("a distilled student needs targets: its parent's stored embeddings")
+    if targets.shape != embeddings.shape:
+        raise FairLabError(
+            f"the student's embeddings have {embeddings.shape[1]} dims, the common space {targets.shape[1]}: make them equal"
+        )
+    return functional.mse_loss(functional.normalize(embeddings), targets)

@@ -1,0 +1,22 @@
+"""The teachers' unit embeddings side by side: the space that the adaptor starts from, as a baseline."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from fairlab.config import Run
+from fairlab.errors import FairLabError
+from fairlab.methods.base import METHODS, Method
+
+
+@METHODS.register("concatenation", title="Concatenation", roles=("baseline",), source="FairLab; no training")
+class Concatenation(Method):
+    """Nothing to learn. The cosine of two concatenations is the mean of the teachers' cosines."""
+
+    inputs = "embeddings"
+
+    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> None:
+        super().__init__()
+        if not teacher_dims:
+            raise FairLabError("the concatenation needs at least one teacher")
+        self.learner, self.head, self.embedding_dim = nn.Identity(), None, sum(teacher_dims)

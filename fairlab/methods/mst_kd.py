@@ -1,0 +1,39 @@
+"""MST-KD's students: a small network pulled to the stored common space (arXiv 2408.16563; METHODS.md 1.9)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fairlab.config import Run
+from fairlab.methods.base import METHODS, Batch, Method, build_backbone, build_head, kd_weight, unit_distance
+
+
+class _Student(Method):
+    """A backbone with the distillation term lambda * MSE(target, normalised embedding)."""
+
+    needs_targets = True
+
+    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> None:
+        super().__init__()
+        self.learner = build_backbone(settings, image_px)
+        assert settings.backbone is not None
+        self.embedding_dim = settings.backbone.embedding_dim
+        self.kd_weight = kd_weight(settings, self.embedding_dim)
+        self.head = None
+
+    def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        return self.kd_weight * unit_distance(embeddings, batch.targets)
+
+
+@METHODS.register("a_kd", title="a-KD student", roles=("student",), source="arXiv 2408.16563, KD alone")
+class AKD(_Student):
+    """Learns the common space only: no identities, no classifier."""
+
+
+@METHODS.register("eaf_kd", title="EAF-KD student", roles=("student",), source="arXiv 2408.16563, KD with identity loss")
+class EAFKD(_Student):
+    """Identity loss plus the pull to the common space."""
+
+    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> None:
+        super().__init__(settings, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
+        self.head = build_head(settings, self.embedding_dim, classes)

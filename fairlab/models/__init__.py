@@ -1,0 +1,1 @@
+"""Networks: images to embeddings, and teachers' embeddings to the common space."""

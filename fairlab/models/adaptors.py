@@ -1,0 +1,33 @@
+"""The adaptors of MST-KD: from the teachers' unit embeddings side by side to the common space (METHODS.md 1.8)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from fairlab.config import Adaptor
+from fairlab.models.base import ADAPTORS
+
+SLOPE = 0.01
+"""Of the LeakyReLU, torch's default, which the official code uses."""
+
+
+@ADAPTORS.register("sl", title="SL: one layer", source="arXiv 2408.16563, SL-EAF-Fusion")
+def build_sl(settings: Adaptor, input_dims: tuple[int, ...]) -> nn.Module:
+    """One linear layer with bias."""
+    return nn.Linear(sum(input_dims), settings.embedding_dim)
+
+
+@ADAPTORS.register("dul", title="DuL: two layers", source="arXiv 2408.16563, DuL-EAF-Fusion")
+def build_dul(settings: Adaptor, input_dims: tuple[int, ...]) -> nn.Module:
+    """Linear - LeakyReLU - Linear; the hidden layer is as wide as the output."""
+    width = settings.embedding_dim
+    return nn.Sequential(nn.Linear(sum(input_dims), width), nn.LeakyReLU(SLOPE), nn.Linear(width, width))
+
+
+@ADAPTORS.register("dldpo", title="DLDPO: two layers, dropout", source="arXiv 2408.16563, DLDPO-EAF-Fusion")
+def build_dldpo(settings: Adaptor, input_dims: tuple[int, ...]) -> nn.Module:
+    """Linear - Dropout - LeakyReLU - Linear, in this order, as the official code has it."""
+    width = settings.embedding_dim
+    return nn.Sequential(
+        nn.Linear(sum(input_dims), width), nn.Dropout(settings.dropout), nn.LeakyReLU(SLOPE), nn.Linear(width, width)
+    )
