@@ -1,0 +1,1 @@
+"""Images and pairs, and where they come from. No torch."""

@@ -1,0 +1,38 @@
+"""Pixels for networks and for people: batches, thumbnails, mean faces."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from fairlab.data.base import Dataset
+from fairlab.errors import FairLabError
+
+
+def batch_rows(pixels: np.ndarray, rows: np.ndarray, flip: np.ndarray) -> np.ndarray:
+    """Images `rows` (B,) as a fresh (B, H, W, 3) uint8 array; those with `flip` (B,) are mirrored left to right."""
+    batch = np.ascontiguousarray(pixels[rows])
+    if flip.any():
+        batch[flip] = batch[flip][:, :, ::-1]
+    return batch
+
+
+def thumbnail_png(dataset: Dataset, image_id: int, px: int = 96) -> bytes:
+    """One image as PNG, `px` wide. Raises FairLabError when there is no such image."""
+    if not 0 <= image_id < len(dataset.pixels):
+        raise FairLabError(f"data set {dataset.dataset_id} has no image {image_id}; they are numbered 0 to {len(dataset.pixels) - 1}")
+    picture = Image.fromarray(np.asarray(dataset.pixels[image_id]))
+    stream = io.BytesIO()
+    picture.resize((px, px), Image.Resampling.BICUBIC).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def mean_face(dataset: Dataset, group: str, limit: int = 400) -> np.ndarray:
+    """Mean of at most `limit` images of a group, evenly taken: (H, W, 3) uint8. Aligned faces give a face."""
+    rows = np.flatnonzero((dataset.images["group"] == group).to_numpy())
+    if len(rows) == 0:
+        raise FairLabError(f"data set {dataset.dataset_id} has no image of group {group!r}")
+    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(int))]
+    return np.round(dataset.pixels[chosen].astype(np.float32).mean(0)).astype(np.uint8)
