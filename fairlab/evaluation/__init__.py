@@ -1,0 +1,13 @@
+"""Numbers from scores: plain arrays and tables in, numbers with intervals out. Needs numpy, pandas and scipy only."""
+
+from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_band, fdr, garbe, gini, ir, ser, std_points
+from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
+from fairlab.evaluation.report import PairedComparison, Results, evaluate
+from fairlab.evaluation.scores import fused, pair_scores
+from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, grid_accuracy, threshold_at_fmr
+
+__all__ = [
+    "FAIRNESS_METRICS", "IdentityBootstrap", "PairedComparison", "Results", "auc", "clopper_pearson", "count_errors", "eer",
+    "evaluate", "fair_band", "fdr", "fold_accuracy", "fused", "garbe", "gini", "grid_accuracy", "ir", "pair_scores", "ser",
+    "std_points", "threshold_at_fmr",
+]

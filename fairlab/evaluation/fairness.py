@@ -1,0 +1,128 @@
+"""How differently a model errs on the groups: each metric with its formula, what is fair, and its trap.
+
+Sources: EVALUATION.md 6 and RELIABILITY.md 3.1. A metric takes the groups' accuracies, or FMR and FNMR at one
+threshold, as fractions (G,), and returns NaN where it is not defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairlab.registry import Registry
+
+FAIRNESS_METRICS: Registry[Callable[..., float]] = Registry("fairness metric", "fairlab.evaluation")
+ALPHA = 0.5
+"""Weight of FMR against FNMR in the metrics that mix them; the sources' usual choice."""
+
+
+@FAIRNESS_METRICS.register(
+    "std_points", of="accuracy", title="STD", unit="points", fair_value=0.0, formula="sample standard deviation (n-1) of the groups' accuracies",
+    source="NetoPedro/Quantization-and-Racial-Bias tables, 29 of 29 rows", trap="chance alone makes it larger than 0: compare with the fair band",
+)
+def std_points(accuracy: np.ndarray) -> float:
+    """Standard deviation with n-1 of the accuracies, in percentage points; NaN for one group."""
+    return float(100 * np.std(accuracy, ddof=1)) if len(accuracy) > 1 else float("nan")
+
+
+@FAIRNESS_METRICS.register(
+    "ser", of="accuracy", title="SER", unit="ratio", fair_value=1.0, formula="largest error / smallest error of the groups",
+    source="RFW literature; same tables", trap="unstable when errors are few, and it may rise while STD falls",
+)
+def ser(accuracy: np.ndarray) -> float:
+    """Skewed error ratio max(1-a)/min(1-a); NaN for one group or when a group has no error."""
+    error = 1 - np.asarray(accuracy, dtype=np.float64)
+    return float(error.max() / error.min()) if len(error) > 1 and error.min() > 0 else float("nan")
+
+
+@FAIRNESS_METRICS.register(
+    "gap_points", of="accuracy", title="Gap", unit="points", fair_value=0.0, formula="best - worst accuracy", source="plain",
+    trap="grows with the number of groups by chance alone",
+)
+def gap_points(accuracy: np.ndarray) -> float:
+    """Largest minus smallest accuracy in percentage points; NaN for one group."""
+    return float(100 * (np.max(accuracy) - np.min(accuracy))) if len(accuracy) > 1 else float("nan")
+
+
+@FAIRNESS_METRICS.register(
+    "worst_accuracy", of="accuracy", title="Worst group", unit="fraction", fair_value=float("nan"), formula="smallest accuracy of the groups",
+    source="plain", trap="says nothing about the other groups",
+)
+def worst_accuracy(accuracy: np.ndarray) -> float:
+    """Smallest accuracy (fraction)."""
+    return float(np.min(accuracy))
+
+
+@FAIRNESS_METRICS.register(
+    "fdr", of="rates", title="FDR", unit="score", fair_value=1.0, formula="1 - (max|dFMR| + max|dFNMR|) / 2",
+    source="de Freitas Pereira & Marcel, arXiv 2011.02395", trap="near 1 for every working system; hides a five-fold ratio of FMRs",
+)
+def fdr(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """Fairness discrepancy rate at alpha = 0.5; NaN for one group."""
+    if len(fmr) < 2:
+        return float("nan")
+    return float(1 - (ALPHA * np.ptp(fmr) + (1 - ALPHA) * np.ptp(fnmr)))
+
+
+def gini(rates: np.ndarray) -> float:
+    """n/(n-1) * sum_ij|x_i - x_j| / (2 n^2 mean x); NaN for one group or when all rates are 0 (arXiv 2203.05051)."""
+    count, mean = len(rates), float(np.mean(rates))
+    if count < 2 or mean == 0:
+        return float("nan")
+    spread = np.abs(np.subtract.outer(rates, rates)).sum()
+    return float(count / (count - 1) * spread / (2 * count**2 * mean))
+
+
+@FAIRNESS_METRICS.register(
+    "garbe", of="rates", title="GARBE", unit="score", fair_value=0.0, formula="(Gini(FMR) + Gini(FNMR)) / 2",
+    source="Howard et al., arXiv 2203.05051", trap="rewards groups that are equally bad",
+)
+def garbe(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """Mean of the Gini coefficients of FMR and FNMR; NaN where either is not defined."""
+    return ALPHA * gini(fmr) + (1 - ALPHA) * gini(fnmr)
+
+
+@FAIRNESS_METRICS.register(
+    "ir", of="rates", title="IR", unit="ratio", fair_value=1.0, formula="sqrt(max/min FMR * max/min FNMR)",
+    source="Grother (NIST), as in arXiv 2203.05051", trap="not defined when a group shows no error",
+)
+def ir(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """Inequity rate at alpha = 0.5; NaN for one group or with a zero rate."""
+    if len(fmr) < 2 or np.min(fmr) <= 0 or np.min(fnmr) <= 0:
+        return float("nan")
+    return float((np.max(fmr) / np.min(fmr)) ** ALPHA * (np.max(fnmr) / np.min(fnmr)) ** (1 - ALPHA))
+
+
+@dataclass(frozen=True)
+class FairBand:
+    """What a perfectly fair model would show by chance: 2.5 %, median and 95 % points."""
+
+    std_points: tuple[float, float, float]
+    ser: tuple[float, float, float]
+
+
+def fair_band(accuracy: float, effective_pairs: np.ndarray, seed: int, draws: int = 4000) -> FairBand:
+    """STD and SER of a model that is equally accurate on all groups, by chance of the test set alone.
+
+    accuracy: 0..1; effective_pairs (G,): per group, how many independent pairs carry as much information as the
+    group's pairs do (its accuracy's variance over redrawn people: p(1-p)/variance).
+    """
+    if len(effective_pairs) < 2 or not 0 < accuracy < 1:
+        nothing = (float("nan"),) * 3
+        return FairBand(nothing, nothing)
+    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 77])))
+    count = np.maximum(np.round(effective_pairs), 1).astype(int)
+    drawn = random.binomial(count, accuracy, size=(draws, len(count))) / count
+    deviations = 100 * drawn.std(axis=1, ddof=1)
+    error = 1 - drawn
+    with np.errstate(divide="ignore"):
+        ratios = np.where(error.min(1) > 0, error.max(1) / np.maximum(error.min(1), 1e-300), np.inf)
+    points = (0.025, 0.5, 0.95)
+
+    def band(values: np.ndarray) -> tuple[float, float, float]:
+        low, middle, high = np.quantile(values, points, method="lower")
+        return float(low), float(middle), float(high)
+
+    return FairBand(band(deviations), band(ratios))

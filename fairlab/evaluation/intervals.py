@@ -1,0 +1,80 @@
+"""How far chance reaches: resampling of people, and exact bounds where nothing went wrong.
+
+Pairs share people, so resampling pairs gives intervals several times too narrow (RELIABILITY.md finding 12).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import beta
+
+LEVEL = 0.95
+FEW_IDENTITIES = 30
+"""With fewer people an interval is only indicative."""
+
+
+def clopper_pearson(errors: int, count: int, level: float = LEVEL, one_sided: bool = False) -> tuple[float, float]:
+    """Exact binomial interval of a rate; one-sided: the two ends are bounds of `level` each. NaN for count 0."""
+    if count == 0:
+        return float("nan"), float("nan")
+    tail = 1 - level if one_sided else (1 - level) / 2
+    low = 0.0 if errors == 0 else float(beta.ppf(tail, errors, count - errors + 1))
+    high = 1.0 if errors == count else float(beta.ppf(1 - tail, errors + 1, count - errors))
+    return low, high
+
+
+class IdentityBootstrap:
+    """Draws of the people in one group, and what they make of each pair's weight.
+
+    A drawn multiset of identities weighs a genuine pair by its identity's multiplicity and an impostor pair by the
+    product of its two identities' (vertex bootstrap; Fogliato et al., IJCV 2024, arXiv 2306.01198). `identity_a`,
+    `identity_b`, `genuine` are (P,); weights are (draws, pairs), kept apart for genuine and impostor pairs.
+    """
+
+    def __init__(self, identity_a: np.ndarray, identity_b: np.ndarray, genuine: np.ndarray, draws: int, seed: int) -> None:
+        names, codes = np.unique(np.concatenate([identity_a, identity_b]), return_inverse=True)
+        first, second = codes[: len(identity_a)], codes[len(identity_a) :]
+        self.identities, self.genuine = len(names), np.asarray(genuine, dtype=bool)
+        random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, len(names)])))
+        times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws).astype(np.float32)
+        self.weights_genuine = times[:, first[self.genuine]]
+        self.weights_impostor = times[:, first[~self.genuine]] * times[:, second[~self.genuine]]
+
+    def rate(self, errors: np.ndarray, genuine: bool) -> np.ndarray:
+        """Redrawn rates (draws,) or (draws, K) of `errors` (P,) or (P, K), over genuine or impostor pairs only."""
+        weights = self.weights_genuine if genuine else self.weights_impostor
+        chosen = np.asarray(errors)[self.genuine if genuine else ~self.genuine].astype(np.float32)
+        total = weights.sum(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            redrawn: np.ndarray = (weights @ chosen) / (total if chosen.ndim == 1 else total[:, None])
+        return redrawn
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Redrawn means (draws,) of a value per pair, with genuine and impostor pairs in their original shares."""
+        share = float(self.genuine.mean())
+        parts = [
+            weight * self.rate(values, kind) for weight, kind in ((share, True), (1 - share, False)) if weight > 0
+        ]
+        total: np.ndarray = np.sum(parts, axis=0)
+        return total
+
+
+def percentile_interval(redrawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The middle `level` of redrawn values; draws without a value are left out; NaN when none has one."""
+    values = redrawn[np.isfinite(redrawn)]
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def rate_interval(errors: int, count: int, redrawn: np.ndarray) -> tuple[float, float]:
+    """Interval of an error rate: percentiles of its redrawn values; no error (or only errors): an exact one-sided bound.
+
+    Redrawing cannot make an error that was never seen, so [0, 0] would be false certainty.
+    """
+    if count == 0:
+        return float("nan"), float("nan")
+    if errors in (0, count):
+        return clopper_pearson(errors, count, one_sided=True)
+    return percentile_interval(redrawn)

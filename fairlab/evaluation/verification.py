@@ -1,0 +1,157 @@
+"""Same person or not: error rates at a threshold, thresholds at an error rate, accuracy over folds.
+
+A pair matches iff score >= threshold. Rates are fractions. Conventions: RELIABILITY.md 3.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from fairlab.errors import FairLabError
+
+EXPECTED_ERRORS = 10
+"""Below this many expected false matches a rate is "not measurable" (EVALUATION.md 5.3)."""
+PAPER_GRID = np.arange(0, 4, 0.01)
+"""The papers' thresholds on the squared distance of unit vectors (METHODS.md 1.10)."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Errors at a threshold, and of how many pairs."""
+
+    genuine: int
+    impostor: int
+    false_non_matches: int
+    false_matches: int
+
+    @property
+    def fmr(self) -> float:
+        return self.false_matches / self.impostor if self.impostor else float("nan")
+
+    @property
+    def fnmr(self) -> float:
+        return self.false_non_matches / self.genuine if self.genuine else float("nan")
+
+
+def count_errors(scores: np.ndarray, genuine: np.ndarray, threshold: float) -> Counts:
+    """Count both kinds of error among the pairs (P,) at `threshold`."""
+    match = scores >= threshold
+    return Counts(int(genuine.sum()), int((~genuine).sum()), int((~match & genuine).sum()), int((match & ~genuine).sum()))
+
+
+def threshold_at_fmr(impostor_scores: np.ndarray, target: float) -> float:
+    """Smallest of the thresholds that the scores offer with FMR at most `target` (0..1).
+
+    The threshold is an impostor's score, or just above the largest when even that is too many; the rule of
+    bob.measure's far_threshold. Raises FairLabError without impostors.
+    """
+    if len(impostor_scores) == 0:
+        raise FairLabError("there is no impostor pair, so no threshold can be set at a false match rate")
+    values, counts = np.unique(impostor_scores, return_counts=True)
+    at_or_above = np.cumsum(counts[::-1])[::-1] / len(impostor_scores)
+    allowed = np.flatnonzero(at_or_above <= target)
+    return float(values[allowed[0]]) if len(allowed) else float(np.nextafter(values[-1], np.inf))
+
+
+def measurable(target: float, impostors: int) -> bool:
+    """Can a false match rate of `target` be estimated from so many impostor pairs?"""
+    return target * impostors >= EXPECTED_ERRORS
+
+
+@dataclass(frozen=True)
+class FoldAccuracy:
+    """accuracy: mean over folds; correct (P,): decided rightly in its fold; thresholds: one per fold."""
+
+    accuracy: float
+    correct: np.ndarray
+    thresholds: np.ndarray
+    per_fold: np.ndarray
+
+
+def fold_accuracy(scores: np.ndarray, genuine: np.ndarray, folds: np.ndarray) -> FoldAccuracy:
+    """Accuracy as the papers report it, with thresholds from the data instead of a grid.
+
+    Every fold is decided with the threshold that is best on all other folds (mid-way between two scores; of equals
+    the strictest). With one fold only, the threshold is chosen on the fold itself.
+    """
+    names = np.unique(folds)
+    correct = np.zeros(len(scores), dtype=bool)
+    thresholds, accuracies = [], []
+    for fold in names:
+        held_out = folds == fold
+        others = ~held_out if len(names) > 1 else held_out
+        threshold = best_threshold(scores[others], genuine[others])
+        correct[held_out] = (scores[held_out] >= threshold) == genuine[held_out]
+        thresholds.append(threshold)
+        accuracies.append(correct[held_out].mean())
+    return FoldAccuracy(float(np.mean(accuracies)), correct, np.array(thresholds), np.array(accuracies))
+
+
+def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:
+    """The threshold with most right decisions: mid-way between neighbouring scores, or beyond either end."""
+    order = np.argsort(-scores, kind="stable")
+    ordered, right = scores[order], genuine[order].astype(np.int64)
+    # right decisions when the first k pairs match, k = 0..P; k may only end a run of equal scores
+    gained = np.concatenate([[0], np.cumsum(2 * right - 1)])
+    ends = np.concatenate([[True], ordered[1:] != ordered[:-1], [True]])
+    best = int(np.flatnonzero(ends)[np.argmax(gained[ends])])
+    if best == 0:
+        return float(np.nextafter(ordered[0], np.inf))
+    if best == len(ordered):
+        return float(ordered[-1])
+    return float((ordered[best - 1] + ordered[best]) / 2)
+
+
+def grid_accuracy(distances: np.ndarray, genuine: np.ndarray, folds: np.ndarray, grid: np.ndarray = PAPER_GRID) -> FoldAccuracy:
+    """Accuracy by the papers' very rule: match iff squared distance < t, t from a fixed grid, first maximum.
+
+    Kept to reproduce published numbers (METHODS.md V1, V2); `thresholds` are distances.
+    """
+    right = (distances[:, None] < grid[None, :]) == genuine[:, None]
+    correct = np.zeros(len(distances), dtype=bool)
+    thresholds, accuracies = [], []
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        best = int(np.argmax(right[~held_out].mean(0)))
+        correct[held_out] = right[held_out, best]
+        thresholds.append(grid[best])
+        accuracies.append(correct[held_out].mean())
+    return FoldAccuracy(float(np.mean(accuracies)), correct, np.array(thresholds), np.array(accuracies))
+
+
+def auc(scores: np.ndarray, genuine: np.ndarray) -> float:
+    """Chance that a genuine pair scores above an impostor pair, ties half (Mann-Whitney); NaN without either kind."""
+    positives, negatives = int(genuine.sum()), int((~genuine).sum())
+    if positives == 0 or negatives == 0:
+        return float("nan")
+    ranks = rankdata(scores)
+    return float((ranks[genuine].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def eer(scores: np.ndarray, genuine: np.ndarray) -> float:
+    """Equal error rate: (FMR + FNMR) / 2 at the score where the two are nearest (bob's rule); NaN without either kind."""
+    if genuine.all() or not genuine.any():
+        return float("nan")
+    thresholds = np.unique(scores)
+    fmr, fnmr = rates(scores, genuine, thresholds)
+    best = int(np.argmin(np.abs(fmr - fnmr)))
+    return float((fmr[best] + fnmr[best]) / 2)
+
+
+def rates(scores: np.ndarray, genuine: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(FMR (T,), FNMR (T,)) at each of the thresholds (T,)."""
+    impostors, genuines = np.sort(scores[~genuine]), np.sort(scores[genuine])
+    fmr = 1 - np.searchsorted(impostors, thresholds, side="left") / max(len(impostors), 1)
+    fnmr = np.searchsorted(genuines, thresholds, side="left") / max(len(genuines), 1)
+    return fmr, fnmr
+
+
+def d_prime(scores: np.ndarray, genuine: np.ndarray) -> float:
+    """Distance of the two score distributions in units of their pooled spread (sample variances)."""
+    if genuine.sum() < 2 or (~genuine).sum() < 2:
+        return float("nan")
+    spread = np.sqrt((scores[genuine].var(ddof=1) + scores[~genuine].var(ddof=1)) / 2)
+    return float((scores[genuine].mean() - scores[~genuine].mean()) / spread) if spread > 0 else float("nan")
