@@ -183,7 +183,7 @@ def _embed(
             if not extract(learner, inputs, view == "flip", device, sink, pulse.advance, stop):
                 raise Stopped
     pulse.begin("indexing", 0.96, 0.01)
-    build_index(space.folder / "embeddings" / dataset.dataset_id / "plain")
+    build_index(open_embeddings(space.folder, dataset.dataset_id, "plain"))
 
 
 def _embed_elsewhere(

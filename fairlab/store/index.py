@@ -1,0 +1,181 @@
+"""Nearest neighbours among stored embeddings. An index is a cache of the vectors: anything odd, and it is made again.
+
+The only place that knows FAISS. Without it the same questions are answered exactly by numpy, only slower.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairlab.errors import FairLabError
+from fairlab.files import read_json, sha256, write_json
+from fairlab.store.embeddings import Embeddings
+
+FLAT_UP_TO = 200_000
+"""Rows searched exactly; more get an inverted file (PERFORMANCE.md 6)."""
+BLAS_FROM = 2048
+"""FAISS would search batches under 250 queries without BLAS, up to 21 times slower (PERFORMANCE.md 6)."""
+RECALL_WANTED, RECALL_QUERIES = 0.95, 200
+INDEX_FILE, FACTS_FILE = "index.faiss", "index.json"
+
+
+@cache
+def _faiss() -> ModuleType | None:
+    """The faiss module if it really works: a half-removed wheel leaves an empty package that imports."""
+    try:
+        import faiss
+    except Exception:
+        return None
+    if not hasattr(faiss, "IndexFlatIP"):
+        return None
+    faiss.cvar.distance_compute_blas_threshold = BLAS_FROM
+    return faiss  # type: ignore[no-any-return]
+
+
+def faiss_status() -> str:
+    """Which FAISS is at work, in words."""
+    faiss = _faiss()
+    if faiss is None:
+        return "not installed: exact search by numpy (install the extra [cpu] or [gpu] for speed)"
+    gpus = _gpus(faiss)
+    return f"faiss {faiss.__version__}, " + (f"{gpus} GPU" if gpus else "CPU")
+
+
+def _gpus(faiss: ModuleType) -> int:
+    return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
+
+
+@dataclass(frozen=True)
+class Index:
+    """Search among embeddings. kind: "flat", "ivf" or "numpy"; recall: share of true neighbours found (1 = exact)."""
+
+    kind: str
+    recall: float
+    ids: np.ndarray
+    vectors: np.ndarray
+    engine: Any = None
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(cosines (Q, k), image ids (Q, k)), most alike first; `queries` (Q, D) unit. k is cut to the rows there are."""
+        k = min(k, len(self.ids))
+        questions = np.ascontiguousarray(np.atleast_2d(queries), dtype=np.float32)
+        if questions.shape[1] != self.vectors.shape[1]:
+            raise FairLabError(f"the query has {questions.shape[1]} dims, this space has {self.vectors.shape[1]}")
+        if self.engine is None:
+            scores, rows = _numpy_search(self.vectors, questions, k)
+        else:
+            scores, rows = self.engine.search(questions, k)
+        found = np.where(rows >= 0, self.ids[rows], -1)  # an inverted file may find fewer than k
+        return scores, found
+
+
+def _numpy_search(vectors: np.ndarray, queries: np.ndarray, k: int, chunk: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
+    """Exact search by blocks, so that memory does not grow with the rows."""
+    best = np.full((len(queries), 0), -np.inf, dtype=np.float32)
+    rows = np.zeros((len(queries), 0), dtype=np.int64)
+    for start in range(0, len(vectors), chunk):
+        scores = queries @ np.asarray(vectors[start : start + chunk], dtype=np.float32).T
+        best = np.concatenate([best, scores], axis=1)
+        numbers = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+        rows = np.concatenate([rows, numbers], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+        best, rows = np.take_along_axis(best, order, 1), np.take_along_axis(rows, order, 1)
+    return best, rows
+
+
+def build_index(embeddings: Embeddings) -> Index:
+    """Make the index of stored embeddings and write it beside them, with what it was made from."""
+    faiss = _faiss()
+    if faiss is None:
+        return Index("numpy", 1.0, embeddings.ids, embeddings.vectors)
+    vectors = np.ascontiguousarray(embeddings.vectors, dtype=np.float32)
+    kind, recall = "flat", 1.0
+    engine = faiss.IndexFlatIP(vectors.shape[1])
+    if len(vectors) > FLAT_UP_TO:
+        kind = "ivf"
+        engine, recall = _inverted_file(faiss, vectors)
+    else:
+        engine.add(vectors)
+    folder = embeddings.folder
+    temporary = folder / f"{INDEX_FILE}.tmp.{os.getpid()}"
+    faiss.write_index(engine, str(temporary))
+    os.replace(temporary, folder / INDEX_FILE)
+    facts = {"kind": kind, "recall": recall, "rows": len(vectors), "vectors": embeddings.hash, "sha256": sha256(folder / INDEX_FILE)}
+    write_json(folder / FACTS_FILE, facts)
+    return Index(kind, recall, embeddings.ids, embeddings.vectors, _on_gpu(faiss, engine))
+
+
+def _inverted_file(faiss: ModuleType, vectors: np.ndarray) -> tuple[Any, float]:
+    """An IVF index with the fewest probes that find RECALL_WANTED of the true 10 neighbours, and the share found."""
+    lists = int(4 * np.sqrt(len(vectors)))
+    engine = faiss.IndexIVFFlat(faiss.IndexFlatIP(vectors.shape[1]), vectors.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+    random = np.random.default_rng(0)
+    engine.train(vectors[random.choice(len(vectors), min(len(vectors), 64 * lists), replace=False)])
+    engine.add(vectors)
+    queries = vectors[random.choice(len(vectors), RECALL_QUERIES, replace=False)]
+    _, truth = _numpy_search(vectors, queries, 10)
+    recall = 0.0
+    for probes in (8, 16, 32, 64, 128, 256, lists):
+        engine.nprobe = min(probes, lists)
+        _, found = engine.search(queries, 10)
+        recall = float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, truth, strict=True)]))
+        if recall >= RECALL_WANTED:
+            break
+    return engine, recall
+
+
+def _on_gpu(faiss: ModuleType, engine: Any) -> Any:
+    return faiss.index_cpu_to_all_gpus(engine) if _gpus(faiss) else engine
+
+
+def open_index(embeddings: Embeddings) -> Index:
+    """The stored index if it is exactly that of these embeddings, otherwise a new one."""
+    faiss = _faiss()
+    if faiss is None:
+        return Index("numpy", 1.0, embeddings.ids, embeddings.vectors)
+    folder = embeddings.folder
+    try:
+        facts = read_json(folder / FACTS_FILE)
+        whole = facts["vectors"] == embeddings.hash and facts["sha256"] == sha256(folder / INDEX_FILE)
+    except (FairLabError, OSError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        return build_index(embeddings)
+    engine = faiss.read_index(str(folder / INDEX_FILE))  # our own file: its hash has just been checked
+    if engine.ntotal != len(embeddings.ids) or engine.d != embeddings.vectors.shape[1]:
+        return build_index(embeddings)
+    return Index(facts["kind"], facts["recall"], embeddings.ids, embeddings.vectors, _on_gpu(faiss, engine))
+
+
+def neighbours(index: Index, embeddings: Embeddings, image_id: int, k: int) -> pd.DataFrame:
+    """The k images most like one image, without itself: image_id, score (cosine), rank from 1."""
+    query = embeddings.vectors[embeddings.rows_of(np.array([image_id]))]
+    scores, ids = index.search(query, k + 1)
+    table = pd.DataFrame({"image_id": ids[0], "score": scores[0]})
+    table = table[(table["image_id"] != image_id) & (table["image_id"] >= 0)].head(k).reset_index(drop=True)
+    return table.assign(rank=np.arange(1, len(table) + 1))
+
+
+def knn(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Exact neighbours of every row among all rows, itself first: (rows (N, k) int64, cosines (N, k) float32)."""
+    unit = np.ascontiguousarray(vectors, dtype=np.float32)
+    faiss = _faiss()
+    if faiss is not None:
+        engine = faiss.IndexFlatIP(unit.shape[1])
+        engine.add(unit)
+        scores, rows = engine.search(unit, k)
+    else:
+        scores, rows = _numpy_search(unit, unit, k)
+    for number in np.flatnonzero(rows[:, 0] != np.arange(len(unit))):  # a duplicate came before itself
+        others = rows[number][rows[number] != number][: k - 1]
+        cosines = scores[number][rows[number] != number][: k - 1]
+        rows[number], scores[number] = np.concatenate([[number], others]), np.concatenate([[1.0], cosines])
+    return rows, scores

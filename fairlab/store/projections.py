@@ -1,0 +1,63 @@
+"""Maps on disk, beside the run whose space they show; the name is a hash of all that decides the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import Projection
+from fairlab.errors import FairLabError
+from fairlab.files import digest, read_json, sha256, write_atomic, write_json
+from fairlab.store.embeddings import Embeddings
+from fairlab.workspace import now
+
+
+@dataclass(frozen=True)
+class StoredMap:
+    """points: tables.PROJECTION; facts: seed, trustworthiness, shown, of, aligned_to, settings ..."""
+
+    key: str
+    points: pd.DataFrame
+    facts: dict[str, Any]
+
+
+def projection_key(embeddings: Embeddings, settings: Projection, aligned_to: str) -> str:
+    """Name of the map of these vectors with these settings, drawn to compare with the run `aligned_to` ("" = none)."""
+    return digest([embeddings.hash, settings.model_dump(mode="json"), aligned_to], 16)
+
+
+def _paths(run_folder: Path, key: str) -> tuple[Path, Path]:
+    folder = run_folder / "projections"
+    return folder / f"{key}.parquet", folder / f"{key}.json"
+
+
+def write_projection(run_folder: Path, key: str, run_id: str, ids: np.ndarray, xy: np.ndarray, facts: Mapping[str, Any]) -> None:
+    """Store the positions xy (N, 2) of images ids (N,), with facts. The facts are written last: without them no map."""
+    points, about = _paths(run_folder, key)
+    table = pd.DataFrame({"run_id": run_id, "image_id": ids, "x": xy[:, 0], "y": xy[:, 1]})
+    write_atomic(points, lambda path: table.to_parquet(path, index=False))
+    write_json(about, {**facts, "key": key, "run_id": run_id, "created_at": now(), "sha256": sha256(points)})
+
+
+def read_projection(run_folder: Path, key: str) -> StoredMap | None:
+    """A stored map, or None when there is none or it is damaged (it can be drawn again)."""
+    points, about = _paths(run_folder, key)
+    try:
+        facts = read_json(about)
+        if facts["sha256"] != sha256(points):
+            return None
+        return StoredMap(key, pd.read_parquet(points), facts)
+    except (FairLabError, OSError, KeyError, ValueError):
+        return None
+
+
+def list_projections(run_folder: Path, dataset_id: str | None = None) -> list[StoredMap]:
+    """All maps of a run's space, newest first."""
+    found = [read_projection(run_folder, path.stem) for path in (run_folder / "projections").glob("*.json")]
+    maps = [item for item in found if item is not None and dataset_id in (None, item.facts.get("dataset"))]
+    return sorted(maps, key=lambda item: str(item.facts["created_at"]), reverse=True)
