@@ -104,13 +104,19 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
 
 def write_dataset(
     folder: Path, *, dataset_id: str, kind: str, attribute: str, groups: tuple[str, ...], images: pd.DataFrame,
-    pairs: pd.DataFrame, pixels: np.ndarray, recipe: Mapping[str, Any], notes: str = "",
+    pairs: pd.DataFrame, pixels: np.ndarray | Path, recipe: Mapping[str, Any], notes: str = "",
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
-    `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i. `recipe`: the settings it was made from.
+    `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk, which is
+    moved. `recipe`: the settings it was made from. Raises FairLabError when the disk is full or may not be written.
     """
-    if list(images["image_id"]) != list(range(len(images))) or len(pixels) != len(images):
+    content_px = np.load(pixels, mmap_mode="r", allow_pickle=False) if isinstance(pixels, Path) else pixels
+    shape, kind_of = content_px.shape, content_px.dtype
+    del content_px
+    if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2] or kind_of != np.uint8:
+        raise ValueError(f"pixels must be (N, H, H, 3) uint8, not {shape} {kind_of}")
+    if list(images["image_id"]) != list(range(len(images))) or shape[0] != len(images):
         raise ValueError("image_id must number the images from 0, one per pixel row")
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -118,13 +124,16 @@ def write_dataset(
         temporary.mkdir(parents=True)
         images[[*IMAGES, *(name for name in images if name.startswith("attribute."))]].to_parquet(temporary / IMAGES_FILE, index=False)
         pairs[list(PAIRS)].to_parquet(temporary / PAIRS_FILE, index=False)
-        np.save(temporary / PIXELS_FILE, pixels)
+        if isinstance(pixels, Path):
+            os.replace(pixels, temporary / PIXELS_FILE)
+        else:
+            np.save(temporary / PIXELS_FILE, pixels)
         # The tables' content is hashed, not their files: parquet writers put their own version into the file.
         content = [pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in (images, pairs)]
         fingerprint = digest([sha256(temporary / PIXELS_FILE), *content])
         info = {
             "dataset_id": dataset_id, "kind": kind, "attribute": attribute, "groups": list(groups),
-            "image_px": int(pixels.shape[1]), "fingerprint": fingerprint, "recipe": dict(recipe), "notes": notes,
+            "image_px": int(shape[1]), "fingerprint": fingerprint, "recipe": dict(recipe), "notes": notes,
         }
         write_json(temporary / INFO, info)
         write_manifest(temporary, (INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE))
