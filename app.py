@@ -1,0 +1,11 @@
+"""The app: `streamlit run app.py`. A launcher, so that every page's link works on a fresh server (DESIGN.md 8)."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from fairlab.ui.server import MIDDLEWARE, ROUTES, lifespan
+
+app = st.App(
+    Path(__file__).parent / "fairlab" / "ui" / "main.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan
+)

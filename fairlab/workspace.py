@@ -104,3 +104,10 @@ def open_workspace(home: Path | str | None = None) -> Workspace:
 def now() -> str:
     """The time as UTC ISO 8601 with microseconds, the only form in which times are stored."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def set_slots(workspace: Workspace, slots: int) -> None:
+    """Change how many runs may work at the same time (at least 1)."""
+    if slots < 1:
+        raise FairLabError("at least one run must be allowed at a time")
+    write_json(workspace.settings_file, {**read_json(workspace.settings_file), "slots": slots})

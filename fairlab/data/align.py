@@ -7,16 +7,20 @@ import numpy as np
 TEMPLATE_112 = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
-"""x, y in a 112 x 112 crop of: the eyes (the one on the picture's left first), nose tip, mouth corners (ditto).
+"""x, y in a 112 x 112 crop of: the eyes (the one on the picture's left first), nose tip, mouth corners
+(ditto).
 
-The template that ArcFace and its followers align with (Deng et al., arXiv 1801.07698, as in insightface)."""
+The template that ArcFace and its followers align with (Deng et al., arXiv 1801.07698, as in insightface).
+"""
 
 
 def similarity(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The (2, 3) map x -> A x + b (rotation, one scale, shift) with the least squared error from points to targets.
+    """The (2, 3) map x -> A x + b (rotation, one scale, shift) with the least squared error from points to
+    targets.
 
     Both (N, 2), N >= 2, with the same handedness; a mirrored cloud is not unmirrored. Closed form: with
-    complex numbers the map is z -> p z + q, and p is the regression of the centred targets on the centred points.
+    complex numbers the map is z -> p z + q, and p is the regression of the centred targets on the centred
+    points.
     """
     source = points[:, 0] + 1j * points[:, 1]
     target = targets[:, 0] + 1j * targets[:, 1]

@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import MANIFEST, digest, explain, read_json, sha256, verify_manifest, write_json, write_manifest
+from fairlab.files import (
+    MANIFEST,
+    digest,
+    explain,
+    read_json,
+    sha256,
+    verify_manifest,
+    write_json,
+    write_manifest,
+)
 from fairlab.registry import Registry
 from fairlab.tables import IMAGES, PAIRS
 
@@ -96,20 +105,32 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
     Raises FairLabError when there is none, Damaged when its files are not what was written.
     """
     if not (folder / MANIFEST).exists():
-        raise FairLabError(f"there is no data set {folder.name!r} in {folder.parent}; make it again or check its name")
+        raise FairLabError(
+            f"there is no data set {folder.name!r} in {folder.parent}; make it again or check its name"
+        )
     if verify:
         verify_manifest(folder)
     return Dataset(folder, read_json(folder / INFO))
 
 
 def write_dataset(
-    folder: Path, *, dataset_id: str, kind: str, attribute: str, groups: tuple[str, ...], images: pd.DataFrame,
-    pairs: pd.DataFrame, pixels: np.ndarray | Path, recipe: Mapping[str, Any], notes: str = "",
+    folder: Path,
+    *,
+    dataset_id: str,
+    kind: str,
+    attribute: str,
+    groups: tuple[str, ...],
+    images: pd.DataFrame,
+    pairs: pd.DataFrame,
+    pixels: np.ndarray | Path,
+    recipe: Mapping[str, Any],
+    notes: str = "",
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
-    `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk, which is
-    moved. `recipe`: the settings it was made from. Raises FairLabError when the disk is full or may not be written.
+    `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk,
+    which is moved. `recipe`: the settings it was made from. Raises FairLabError when the disk is full or may
+    not be written.
     """
     content_px = np.load(pixels, mmap_mode="r", allow_pickle=False) if isinstance(pixels, Path) else pixels
     shape, kind_of = content_px.shape, content_px.dtype
@@ -122,18 +143,28 @@ def write_dataset(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        images[[*IMAGES, *(name for name in images if name.startswith("attribute."))]].to_parquet(temporary / IMAGES_FILE, index=False)
+        further = [name for name in map(str, images) if name.startswith("attribute.")]
+        images[[*IMAGES, *further]].to_parquet(temporary / IMAGES_FILE, index=False)
         pairs[list(PAIRS)].to_parquet(temporary / PAIRS_FILE, index=False)
         if isinstance(pixels, Path):
             os.replace(pixels, temporary / PIXELS_FILE)
         else:
             np.save(temporary / PIXELS_FILE, pixels)
         # The tables' content is hashed, not their files: parquet writers put their own version into the file.
-        content = [pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in (images, pairs)]
+        content = [
+            pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex()
+            for table in (images, pairs)
+        ]
         fingerprint = digest([sha256(temporary / PIXELS_FILE), *content])
         info = {
-            "dataset_id": dataset_id, "kind": kind, "attribute": attribute, "groups": list(groups),
-            "image_px": int(shape[1]), "fingerprint": fingerprint, "recipe": dict(recipe), "notes": notes,
+            "dataset_id": dataset_id,
+            "kind": kind,
+            "attribute": attribute,
+            "groups": list(groups),
+            "image_px": int(shape[1]),
+            "fingerprint": fingerprint,
+            "recipe": dict(recipe),
+            "notes": notes,
         }
         write_json(temporary / INFO, info)
         write_manifest(temporary, (INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE))

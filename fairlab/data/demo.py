@@ -17,7 +17,7 @@ from fairlab.config import DemoData
 from fairlab.data.base import DATASETS, PIXELS_FILE, Dataset, write_dataset
 from fairlab.data.head import Head, load_head
 from fairlab.data.pairs import draw_pairs
-from fairlab.data.people import Factors, Person, draw_people, generator, list_factors
+from fairlab.data.people import Factors, Person, draw_people, generator, likeness, list_factors
 from fairlab.data.raster import Kernels, kernels
 from fairlab.data.scene import Canvas, draw_shot, spoil, take
 from fairlab.data.texture import Atlas, Skin, make_atlas, paint
@@ -26,7 +26,7 @@ from fairlab.files import explain
 
 SPLITS = ("train", "validation", "test", "synthetic")
 THREADS = 2
-NOTES = "Generated faces of people who do not exist. The groups are arbitrary; nothing here says anything about people."
+NOTES = "Generated faces of people who do not exist, in arbitrary groups: nothing here says anything about people."
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def sculpt(studio: Studio, person: Person) -> tuple[np.ndarray, Skin]:
     return np.concatenate([face, strands]).astype(np.float32), skin
 
 
-def photograph(studio: Studio, person: Person, count: int, px: int, level: float, canvas: Canvas | None = None) -> np.ndarray:
+def photograph(
+    studio: Studio, person: Person, count: int, px: int, level: float, canvas: Canvas | None = None
+) -> np.ndarray:
     """`count` pictures (count, px, px, 3) uint8 of a person; those of the split "synthetic" in its style."""
     shape, skin = sculpt(studio, person)
     canvas = canvas or Canvas(px, len(shape))
@@ -87,10 +89,10 @@ def build_demo(
 ) -> Dataset:
     """Render the demo data set into `folder`, which appears when it is whole.
 
-    The same settings give the same bytes on the same machine, with any number of `threads`. `progress(done, total)`
-    counts images and is called from the calling thread. As soon as `stop()` is true, rendering ends, nothing is
-    written, and the returned data set is an empty one whose folder does not exist. Raises FairLabError when more
-    pairs are asked for than there can be, or the disk is full.
+    The same settings give the same bytes on the same machine, with any number of `threads`. `progress(done,
+    total)` counts images and is called from the calling thread. As soon as `stop()` is true, rendering ends,
+    nothing is written, and the returned data set is an empty one whose folder does not exist. Raises
+    FairLabError when more pairs are asked for than there can be, or the disk is full.
     """
     studio = open_studio()
     people = {
@@ -100,7 +102,14 @@ def build_demo(
     images = _image_table(demo, dataset_id, people)
     pairs = pd.concat(
         [
-            draw_pairs(images[images["split"] == split], split, _factors_of(people[split]), count, demo.hard_impostors, demo.seed)
+            draw_pairs(
+                images[images["split"] == split],
+                split,
+                likeness(studio.factors, people[split]),
+                count,
+                demo.hard_impostors,
+                demo.seed,
+            )
             for split, count in (("validation", demo.validation_pairs), ("test", demo.test_pairs))
         ],
         ignore_index=True,
@@ -110,7 +119,10 @@ def build_demo(
     try:
         temporary.mkdir(parents=True, exist_ok=True)
         pixels = np.lib.format.open_memmap(
-            temporary / PIXELS_FILE, mode="w+", dtype=np.uint8, shape=(len(images), demo.image_px, demo.image_px, 3)
+            temporary / PIXELS_FILE,
+            mode="w+",
+            dtype=np.uint8,
+            shape=(len(images), demo.image_px, demo.image_px, 3),
         )
         everybody = [person for split in SPLITS for person in people[split]]
         if not _render(studio, demo, everybody, pixels, progress, stop, threads):
@@ -118,8 +130,9 @@ def build_demo(
         pixels.flush()
         del pixels
         return write_dataset(
-            folder, dataset_id=dataset_id, kind="demo", attribute="Group", groups=demo.groups, images=images, pairs=pairs,
-            pixels=temporary / PIXELS_FILE, recipe=demo.model_dump(mode="json"), notes=NOTES,
+            folder, dataset_id=dataset_id, kind="demo", attribute="Group", groups=demo.groups,
+            images=images, pairs=pairs, pixels=temporary / PIXELS_FILE,
+            recipe=demo.model_dump(mode="json"), notes=NOTES,
         )  # fmt: skip
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
@@ -128,16 +141,17 @@ def build_demo(
 
 
 def _identities(demo: DemoData) -> dict[str, int]:
-    counts = (demo.train_identities, demo.validation_identities, demo.test_identities, demo.synthetic_identities)
+    counts = (
+        demo.train_identities,
+        demo.validation_identities,
+        demo.test_identities,
+        demo.synthetic_identities,
+    )
     return dict(zip(SPLITS, counts, strict=True))
 
 
 def _images_each(demo: DemoData, split: str) -> int:
     return demo.train_images if split in ("train", "synthetic") else demo.test_images
-
-
-def _factors_of(people: list[Person]) -> dict[str, np.ndarray]:
-    return {person.identity: person.factors for person in people}
 
 
 def _image_table(demo: DemoData, dataset_id: str, people: dict[str, list[Person]]) -> pd.DataFrame:
@@ -171,7 +185,9 @@ def _render(
     def work(person: Person, first: int, count: int) -> int:
         if not hasattr(local, "canvas"):
             local.canvas = Canvas(demo.image_px, len(studio.head.mean) + len(studio.head.anchor))
-        pixels[first : first + count] = photograph(studio, person, count, demo.image_px, demo.level, local.canvas)
+        pixels[first : first + count] = photograph(
+            studio, person, count, demo.image_px, demo.level, local.canvas
+        )
         return count
 
     def orders() -> Iterator[tuple[Person, int, int]]:

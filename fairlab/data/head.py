@@ -17,15 +17,16 @@ TOP_Y, BOTTOM_Y = 1.90, -3.10
 """Heights of the texture's first and last row, in units of the distance between the eyes."""
 
 _SD = {
-    "head": 0.16, "forehead": 0.22, "eyebrows": 0.45, "eyes": 0.45, "nose": 0.38, "cheek": 0.40, "mouth": 0.36,
-    "chin": 0.28, "ears": 0.15, "asym": 0.10, "macro": 0.30,
+    "head": 0.16, "forehead": 0.22, "eyebrows": 0.45, "eyes": 0.45, "nose": 0.38, "cheek": 0.40, 
+    "mouth": 0.36, "chin": 0.28, "ears": 0.15, "asym": 0.10, "macro": 0.30,
 }  # fmt: skip
 _SD_OF = {"macro-age": 0.18, "macro-sex": 0.8, "mouth-trans": 0.15, "forehead-nubian": 0.15}
 
 
 @dataclass(frozen=True)
 class Head:
-    """The mean head and how it can change. Lengths in units of the distance between the eyes; x right, y up, z front.
+    """The mean head and how it can change. Lengths in units of the distance between the eyes; x right, y up,
+    z front.
 
     The last `len(anchor)` vertices are the sheet of hair, the others the head (V of them).
     """
@@ -49,7 +50,9 @@ class Head:
     unit_names: tuple[str, ...]
     """... and their names, e.g. jawOpen."""
     uv: np.ndarray
-    """(V + hair, 2) float32: texture place of skin; on eyeballs the direction from their centre, x and y in -1..1."""
+    """(V + hair, 2) float32: texture place of skin; on eyeballs the direction from their centre, x and y in
+    -1..1.
+    """
     masks: np.ndarray
     """(V + hair, 3) float32 0..1: open to the light, lips, inside of the mouth."""
     normals: np.ndarray
@@ -73,14 +76,18 @@ def around(points: np.ndarray) -> np.ndarray:
 
 @cache
 def load_head() -> Head:
-    """The head of assets/demo/head_basis.npz. Raises FairLabError when it is missing, Damaged when it is not that."""
+    """The head of assets/demo/head_basis.npz. Raises FairLabError when it is missing, Damaged when it is not
+    that.
+    """
     path = asset("demo/head_basis.npz")
     try:
         with np.load(path, allow_pickle=False) as file:
             basis = {name: file[name] for name in file.files}
         mean, triangles, part = basis["mean"], basis["tri"].astype(np.int32), basis["part"].astype(np.int8)
         names, regions = tuple(basis["names"].tolist()), tuple(basis["group"].tolist())
-        sd = np.array([_SD_OF.get(name, _SD[region]) for name, region in zip(names, regions, strict=True)], np.float32)
+        sd = np.array(
+            [_SD_OF.get(name, _SD[region]) for name, region in zip(names, regions, strict=True)], np.float32
+        )
         targets = basis["B"] * (sd * basis["Bs"] / 32767.0).astype(np.float32)[:, None, None]
         units, unit_scale = np.ascontiguousarray(basis["E"]), (basis["Es"] / 32767.0).astype(np.float32)
         unit_names = tuple(basis["enames"].tolist())
@@ -94,17 +101,21 @@ def load_head() -> Head:
     for eye in (LEFT_EYE, RIGHT_EYE):
         away = mean[vertices[eye]] - mean[vertices[eye]].mean(0)
         uv[vertices[eye]] = (away / np.linalg.norm(away, axis=1, keepdims=True))[:, :2]
+    # Ears take the colour of a patch of cheek: where they lie on the wrapped picture, hair grows.
+    uv[ears] = np.stack([0.5 + np.sign(mean[ears, 0]) * 0.165, np.clip(uv[ears, 1], 0.43, 0.52)], 1)
     skin = np.zeros(len(mean), bool)
     skin[vertices[SKIN]] = True
     skin &= inside < 0.3
     anchor, radial, drop, hair_uv, sheet = _hair(mean, skin & ~ears)
+    hair_masks = np.tile([0.9, 0.0, 0.0], (len(anchor), 1))
     return Head(
         mean=mean,
         triangles=np.concatenate([triangles, sheet + len(mean)]).astype(np.int32),
         part=np.concatenate([part, np.full(len(sheet), HAIR, np.int8)]),
-        targets=targets, names=names, regions=regions, units=units, unit_scale=unit_scale, unit_names=unit_names,
+        targets=targets, names=names, regions=regions,
+        units=units, unit_scale=unit_scale, unit_names=unit_names,
         uv=np.concatenate([uv, hair_uv]).astype(np.float32),
-        masks=np.concatenate([np.stack([light, lips, inside], 1), np.tile([0.9, 0.0, 0.0], (len(anchor), 1))]).astype(np.float32),
+        masks=np.concatenate([np.stack([light, lips, inside], 1), hair_masks]).astype(np.float32),
         normals=_normals(mean, triangles), skin=skin, anchor=anchor, radial=radial, drop=drop,
         landmarks=_landmarks(mean, vertices, lips),
     )  # fmt: skip
@@ -125,7 +136,13 @@ def _landmarks(mean: np.ndarray, vertices: dict[int, np.ndarray], lips: np.ndarr
     mouth = np.flatnonzero(lips > 0.5)
     across = mean[mouth, 0]
     nose = np.argsort(-mean[:, 2])[:6]
-    return (vertices[RIGHT_EYE], vertices[LEFT_EYE], nose, mouth[np.argsort(across)[:4]], mouth[np.argsort(-across)[:4]])
+    return (
+        vertices[RIGHT_EYE],
+        vertices[LEFT_EYE],
+        nose,
+        mouth[np.argsort(across)[:4]],
+        mouth[np.argsort(-across)[:4]],
+    )
 
 
 def _hair(mean: np.ndarray, scalp: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -137,18 +154,26 @@ def _hair(mean: np.ndarray, scalp: np.ndarray) -> tuple[np.ndarray, ...]:
     heights = np.concatenate([np.linspace(1.55, -0.1, 9), np.full(7, -0.1)])
     hanging = np.concatenate([np.zeros(9), np.linspace(1 / 7, 1.0, 7)])
     candidates = np.flatnonzero(scalp)
-    angle_of, radius_of = around(mean[candidates]), np.hypot(mean[candidates, 0], mean[candidates, 2] - AXIS_Z)
+    angle_of, radius_of = (
+        around(mean[candidates]),
+        np.hypot(mean[candidates, 0], mean[candidates, 2] - AXIS_Z),
+    )
     anchor, radial, drop, uv = [], [], [], []
     for height, hang in zip(heights, hanging, strict=True):
         for angle in angles:
             turn = np.angle(np.exp(1j * (angle_of - angle)))
-            anchor.append(candidates[np.argmin((turn * radius_of) ** 2 + (mean[candidates, 1] - height) ** 2)])
+            anchor.append(
+                candidates[np.argmin((turn * radius_of) ** 2 + (mean[candidates, 1] - height) ** 2)]
+            )
             radial.append((np.sin(angle), 0.25 * (height > 1.2), np.cos(angle)))
             drop.append(hang)
             uv.append((angle / (2 * np.pi) + 0.5, (TOP_Y - height + hang) / (TOP_Y - BOTTOM_Y)))
     wide, tall = len(angles), len(heights)
     corner = (np.arange(tall - 1)[:, None] * wide + np.arange(wide - 1)).ravel()
     sheet = np.concatenate(
-        [np.stack([corner, corner + wide, corner + 1], 1), np.stack([corner + 1, corner + wide, corner + wide + 1], 1)]
+        [
+            np.stack([corner, corner + wide, corner + 1], 1),
+            np.stack([corner + 1, corner + wide, corner + wide + 1], 1),
+        ]
     )
     return np.array(anchor), np.array(radial, np.float32), np.array(drop, np.float32), np.array(uv), sheet

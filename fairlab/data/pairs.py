@@ -14,7 +14,9 @@ FOLDS = 10
 
 
 def nearest_people(factors: np.ndarray, count: int) -> np.ndarray:
-    """For each of N people the `count` others with the nearest `factors` (N, F): (N, count) positions, nearest first."""
+    """For each of N people the `count` others with the nearest `factors` (N, F): (N, count) positions,
+    nearest first.
+    """
     squares = (factors**2).sum(1)
     distance = squares[:, None] + squares[None] - 2.0 * np.einsum("if,jf->ij", factors, factors)
     np.fill_diagonal(distance, np.inf)
@@ -32,16 +34,17 @@ def draw_pairs(
 ) -> pd.DataFrame:
     """`count` genuine and `count` impostor pairs of every group in `images` (tables.IMAGES), as tables.PAIRS.
 
-    Group by group, in contiguous folds; in a fold first the genuine, then as many impostor pairs, as RFW lists them
-    (METHODS.md 1.2). Genuine pairs go through the folds person by person, so that a fold's threshold is chosen mostly
-    on other people. An impostor pair joins a person of the fold to one of the `hard` most similar people of the group,
-    by `factors` (identity -> (F,)); without factors, to anybody of the group. No pair comes twice.
-    Raises FairLabError, naming the group, when there are not so many different pairs.
+    Group by group, in contiguous folds; in a fold first the genuine, then as many impostor pairs, as RFW
+    lists them (METHODS.md 1.2). Genuine pairs go through the folds person by person, so that a fold's
+    threshold is chosen mostly on other people. An impostor pair joins a person of the fold to one of the
+    `hard` most similar people of the group, by `factors` (identity -> (F,)); without factors, to anybody of
+    the group. No pair comes twice. Raises FairLabError, naming the group, when there are not so many
+    different pairs.
     """
     tables = []
     for number, group in enumerate(images["group"].unique()):
         members = images[images["group"] == group]
-        rng = generator(seed, 3, sum(protocol.encode()), number)
+        rng = generator(seed, 3, number, *protocol.encode())
         people = rng.permutation(np.array(sorted(members["identity"].unique()), dtype=object))
         rows = [members.loc[members["identity"] == person, "image_id"].to_numpy() for person in people]
         everyone = len(people) - 1
@@ -71,7 +74,9 @@ def draw_pairs(
 
 def _genuine(rows: list[np.ndarray], count: int, rng: np.random.Generator, where: str) -> np.ndarray:
     """(count, 3): two images of one person and the person's position; evenly over people, person by person."""
-    every = [[(a, b, person) for i, a in enumerate(own) for b in own[i + 1 :]] for person, own in enumerate(rows)]
+    every = [
+        [(a, b, person) for i, a in enumerate(own) for b in own[i + 1 :]] for person, own in enumerate(rows)
+    ]
     possible = sum(len(pairs) for pairs in every)
     if possible < count:
         raise FairLabError(
@@ -84,7 +89,9 @@ def _genuine(rows: list[np.ndarray], count: int, rng: np.random.Generator, where
         for person, pairs in enumerate(shuffled):
             if taken[person] < len(pairs) and taken.sum() < count:
                 taken[person] += 1
-    return np.array([pair for person, pairs in enumerate(shuffled) for pair in pairs[: taken[person]]], np.int64)
+    return np.array(
+        [pair for person, pairs in enumerate(shuffled) for pair in pairs[: taken[person]]], np.int64
+    )
 
 
 def _impostors(
@@ -94,16 +101,20 @@ def _impostors(
     seen: set[tuple[int, int]] = set()
     result = []
     for owner in owners.tolist():
-        for _ in range(200):
+        for _ in range(50):
             other = int(near[owner, rng.integers(near.shape[1])])
-            a, b = int(rng.choice(rows[owner])), int(rng.choice(rows[other]))
-            if (min(a, b), max(a, b)) not in seen:
+            pair = int(rng.choice(rows[owner])), int(rng.choice(rows[other]))
+            if (min(pair), max(pair)) not in seen:
                 break
-        else:
-            raise FairLabError(
-                f"{where}: there are not {len(owners)} different impostor pairs among the {near.shape[1]} most similar people; "
-                "ask for fewer pairs, or raise hard_impostors"
-            )
-        seen.add((min(a, b), max(a, b)))
-        result.append((a, b))
+        else:  # few are left: look at every one
+            every = [(int(a), int(b)) for other in near[owner] for a in rows[owner] for b in rows[other]]
+            unused = [pair for pair in every if (min(pair), max(pair)) not in seen]
+            if not unused:
+                raise FairLabError(
+                    f"{where}: there are not {len(owners)} different impostor pairs among the {near.shape[1]} most similar "
+                    "people; ask for fewer pairs, or raise hard_impostors"
+                )
+            pair = unused[rng.integers(len(unused))]
+        seen.add((min(pair), max(pair)))
+        result.append(pair)
     return np.array(result, np.int64)

@@ -33,9 +33,11 @@ def kernels() -> Kernels:
 
     def compiled(function: Callable[..., None]) -> Callable[..., None]:
         try:
-            return numba.njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
-        except RuntimeError:  # "no locator available": the installation and the user's cache folder are read-only
-            return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+            return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        except (
+            RuntimeError
+        ):  # "no locator available": the installation and the user's cache folder are read-only
+            return numba.njit(nogil=True, error_model="numpy")(function)
 
     return Kernels(compiled(_pose), compiled(_raster), compiled(_shade))
 
@@ -54,7 +56,8 @@ def _pose(
     """Move, turn and project the vertices `shape` (V, 3) into `points` (V, 3), with unit `normals` (V, 3).
 
     `units` (U, V', 3) int16: expression offsets of the first V' vertices; those `chosen` (n,) are added with
-    `weights` (n,) (which carry their scale). x and y of `points` are in perspective from `distance`, z is depth.
+    `weights` (n,) (which carry their scale). x and y of `points` are in perspective from `distance`, z is
+    depth.
     """
     moving = units.shape[1]
     for i in range(shape.shape[0]):
@@ -86,32 +89,46 @@ def _pose(
 
 
 def _raster(
-    points: np.ndarray, triangles: np.ndarray, part: np.ndarray, depth: np.ndarray, face: np.ndarray, corner: np.ndarray
+    points: np.ndarray,
+    triangles: np.ndarray,
+    part: np.ndarray,
+    depth: np.ndarray,
+    face: np.ndarray,
+    corner: np.ndarray,
 ) -> None:
-    """Z-buffer: for every pixel the nearest triangle, `face` (S, S) or -1, and its weights `corner` (S, S, 2).
+    """Z-buffer: for every pixel the nearest triangle, `face` (S, S) or -1, and its weights `corner` (S, S,
+    2).
 
-    `points` (V, 3): x right and y down in pixels, z towards the viewer. Triangles seen from behind are left out,
-    except hair, which is a thin sheet. `depth` (S, S) is working space.
+    `points` (V, 3): x right and y down in pixels, z towards the viewer. Triangles seen from behind are left
+    out, except hair, which is a thin sheet. `depth` (S, S) is working space.
     """
     size = depth.shape[0]
     depth[:] = -1e30
     face[:] = -1
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        x0, y0, x1, y1, x2, y2 = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
+        x0, y0, x1, y1, x2, y2 = (
+            points[a, 0],
+            points[a, 1],
+            points[b, 0],
+            points[b, 1],
+            points[c, 0],
+            points[c, 1],
+        )
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if area == 0.0 or (area > 0.0 and part[t] != 4):
             continue
-        left = max(int(math.floor(min(x0, x1, x2))), 0)
-        right = min(int(math.ceil(max(x0, x1, x2))), size - 1)
-        top = max(int(math.floor(min(y0, y1, y2))), 0)
-        bottom = min(int(math.ceil(max(y0, y1, y2))), size - 1)
+        inverse = 1.0 / area
+        left = max(math.ceil(min(x0, x1, x2) - 0.5), 0)  # pixels whose middle can lie inside
+        right = min(math.floor(max(x0, x1, x2) - 0.5), size - 1)
+        top = max(math.ceil(min(y0, y1, y2) - 0.5), 0)
+        bottom = min(math.floor(max(y0, y1, y2) - 0.5), size - 1)
         for row in range(top, bottom + 1):
             y = row + 0.5
             for column in range(left, right + 1):
                 x = column + 0.5
-                wa = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) / area
-                wb = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) / area
+                wa = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * inverse
+                wb = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) * inverse
                 wc = 1.0 - wa - wb
                 if wa < 0.0 or wb < 0.0 or wc < 0.0:
                     continue
@@ -140,11 +157,12 @@ def _shade(
 ) -> None:
     """Colour every pixel and average blocks of samples into `image` (P, P, 3), sRGB 0..1.
 
-    `uv` (V, 2): texture place 0..1 of skin, place on the eyeball of eyes. `masks` (V, 3): open to the light, lips,
-    inside of the mouth. `texture` (H, W, 4): linear RGB and how much hair. `colours` (4, 3): linear RGB of iris,
-    lips, hair, eye white. `look` (6,): lip strength, gloss, pupil radius, gaze x, gaze y, hair shine. `lights` (6, 3): key
-    direction and colour, fill direction and colour, light from above, light from below. `backdrop` (3, 3): two
-    colours and a direction (x, y, softness). Lambert with a soft, reddish edge on skin; Blinn-Phong highlights.
+    `uv` (V, 2): texture place 0..1 of skin, place on the eyeball of eyes. `masks` (V, 3): open to the light,
+    lips, inside of the mouth. `texture` (H, W, 4): linear RGB and how much hair. `colours` (4, 3): linear RGB
+    of iris, lips, hair, eye white. `look` (6,): lip strength, gloss, pupil radius, gaze x, gaze y, hair
+    shine. `lights` (6, 3): key direction and colour, fill direction and colour, light from above, light from
+    below. `backdrop` (3, 3): two colours and a direction (x, y, softness). Lambert with a soft, reddish edge
+    on skin; Blinn-Phong highlights.
     """
     size, pixels = face.shape[0], image.shape[0]
     block = size // pixels
@@ -187,14 +205,34 @@ def _shade(
             gloss, sharp, wrap = 0.0, 18.0, 0.0
             if kind == 0 or kind == 4:
                 tx, ty = u * width - 0.5, min(max(v * height - 0.5, 0.0), height - 1.001)
-                ix, iy = int(math.floor(tx)), int(ty)
+                ix, iy = math.floor(tx), int(ty)
                 fx, fy = tx - ix, ty - iy
                 left, right = ix % width, (ix + 1) % width
                 w00, w01, w10, w11 = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
-                red = w00 * texture[iy, left, 0] + w01 * texture[iy, right, 0] + w10 * texture[iy + 1, left, 0] + w11 * texture[iy + 1, right, 0]
-                green = w00 * texture[iy, left, 1] + w01 * texture[iy, right, 1] + w10 * texture[iy + 1, left, 1] + w11 * texture[iy + 1, right, 1]
-                blue = w00 * texture[iy, left, 2] + w01 * texture[iy, right, 2] + w10 * texture[iy + 1, left, 2] + w11 * texture[iy + 1, right, 2]
-                hair = w00 * texture[iy, left, 3] + w01 * texture[iy, right, 3] + w10 * texture[iy + 1, left, 3] + w11 * texture[iy + 1, right, 3]
+                red = (
+                    w00 * texture[iy, left, 0]
+                    + w01 * texture[iy, right, 0]
+                    + w10 * texture[iy + 1, left, 0]
+                    + w11 * texture[iy + 1, right, 0]
+                )
+                green = (
+                    w00 * texture[iy, left, 1]
+                    + w01 * texture[iy, right, 1]
+                    + w10 * texture[iy + 1, left, 1]
+                    + w11 * texture[iy + 1, right, 1]
+                )
+                blue = (
+                    w00 * texture[iy, left, 2]
+                    + w01 * texture[iy, right, 2]
+                    + w10 * texture[iy + 1, left, 2]
+                    + w11 * texture[iy + 1, right, 2]
+                )
+                hair = (
+                    w00 * texture[iy, left, 3]
+                    + w01 * texture[iy, right, 3]
+                    + w10 * texture[iy + 1, left, 3]
+                    + w11 * texture[iy + 1, right, 3]
+                )
                 gloss, wrap = look[1] * (1.0 - hair), 0.3 * (1.0 - hair)
                 if kind == 0:
                     lips = (wa * masks[a, 1] + wb * masks[b, 1] + wc * masks[c, 1]) * look[0]
@@ -207,7 +245,9 @@ def _shade(
                     green += inside * (0.035 - green)
                     blue += inside * (0.03 - blue)
                 else:
-                    strand = 0.75 + 0.25 * math.sin(u * 700.0 + 3.0 * math.sin(v * 9.0 + u * 40.0)) * math.cos(u * 263.0)
+                    strand = 0.75 + 0.25 * math.sin(
+                        u * 700.0 + 3.0 * math.sin(v * 9.0 + u * 40.0)
+                    ) * math.cos(u * 263.0)
                     red, green, blue = colours[2, 0] * strand, colours[2, 1] * strand, colours[2, 2] * strand
                     hair, gloss, sharp = 1.0, look[5], 10.0
                 if kind == 0 and hair > 0.5:
@@ -232,7 +272,8 @@ def _shade(
             fill = max(nx * lights[2, 0] + ny * lights[2, 1] + nz * lights[2, 2], 0.0)
             up = 0.5 + 0.5 * ny
             direct = 0.45 + 0.55 * opened
-            shine = max(nx * hx + ny * hy + nz * hz, 0.0) ** sharp * gloss * direct if key > 0.0 else 0.0
+            mirror = nx * hx + ny * hy + nz * hz
+            shine = mirror**sharp * gloss * direct if key > 0.0 and mirror > 0.6 else 0.0
             for band in range(3):
                 soft = wrap if band == 0 else 0.45 * wrap  # light that goes through skin comes out red
                 lit = max((key + soft) / (1.0 + soft), 0.0) * direct

@@ -17,38 +17,47 @@ def part_sizes(count: int, parts: int) -> list[int]:
 
     Source: official MST-KD code (METHODS.md 1.3): 6997 in 4 -> 1750, 1749, 1749, 1749.
     """
-    sizes = []
+    sizes: list[int] = []
     for left in range(parts, 0, -1):
         sizes.append(math.ceil((count - sum(sizes)) / left))
     return sizes
 
 
 def balanced_parts(identities: Sequence[str], groups: Sequence[str], parts: int, seed: int) -> np.ndarray:
-    """The part (0..parts-1) of every identity, (N,) int: disjoint, covering, each with an equal share of every group.
+    """The part (0..parts-1) of every identity, (N,) int: disjoint, covering, each with an equal share of
+    every group.
 
-    Identities are sorted, then shuffled by `seed`, so that the order in which they are given does not matter (the
-    official code's split follows the file system's order).
+    Identities are sorted, then shuffled by `seed`, so that the order in which they are given does not matter
+    (the official code's split follows the file system's order).
     """
     table = pd.DataFrame({"identity": list(identities), "group": list(groups)})
     result = np.empty(len(table), dtype=np.int64)
     for group in sorted(table["group"].unique()):
         members = table.index[table["group"] == group].to_numpy()
         members = members[np.argsort(table.loc[members, "identity"].to_numpy())]
-        shuffled = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 4]))).permutation(members)
+        shuffled = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 4]))).permutation(
+            members
+        )
         result[shuffled] = np.repeat(np.arange(parts), part_sizes(len(members), parts))
     return result
 
 
 def training_rows(images: pd.DataFrame, data: Data, seed: int) -> np.ndarray:
-    """Image ids (rising) that a run trains on. Raises FairLabError, naming the split or group, when there are none."""
+    """Image ids (rising) that a run trains on. Raises FairLabError, naming the split or group, when there are
+    none.
+    """
     known = set(images["split"])
     for split in data.splits:
         if split not in known:
-            raise FairLabError(f"data set {data.dataset} has no split {split!r}; it has: {', '.join(sorted(known))}")
+            raise FairLabError(
+                f"data set {data.dataset} has no split {split!r}; it has: {', '.join(sorted(known))}"
+            )
     chosen = images[images["split"].isin(data.splits)]
     for group in data.groups:
         if group not in set(chosen["group"]):
-            raise FairLabError(f"group {group!r} has no image in {', '.join(data.splits)} of data set {data.dataset}")
+            raise FairLabError(
+                f"group {group!r} has no image in {', '.join(data.splits)} of data set {data.dataset}"
+            )
     if data.groups:
         chosen = chosen[chosen["group"].isin(data.groups)]
     if data.parts > 1:
@@ -57,8 +66,8 @@ def training_rows(images: pd.DataFrame, data: Data, seed: int) -> np.ndarray:
         chosen = chosen[chosen["identity"].isin(people["identity"].to_numpy()[part == data.part])]
     if chosen["identity"].nunique() < 2:
         raise FairLabError(
-            f"{', '.join(data.splits)} of data set {data.dataset} leaves {chosen['identity'].nunique()} identities to train on; "
-            "at least two are needed"
+            f"{', '.join(data.splits)} of data set {data.dataset} leaves "
+            f"{chosen['identity'].nunique()} identities to train on; at least two are needed"
         )
     return np.sort(chosen["image_id"].to_numpy())
 

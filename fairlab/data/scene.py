@@ -50,9 +50,12 @@ class Shot:
     """(3,) the camera's white balance."""
 
 
-def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 1.0, post: float = 1.0) -> Shot:
-    """Draw a shot. `level` (0..1.5, usually 0.6) is the strength of everything; `pose` scales pose, expression and
-    light, `post` what the camera spoils (the "synthetic" style: 0.45 and 0.4)."""
+def draw_shot(
+    rng: np.random.Generator, head: Head, level: float, pose: float = 1.0, post: float = 1.0
+) -> Shot:
+    """Draw a shot. `level` (0..1.5, usually 0.6) is the strength of everything; `pose` scales pose,
+    expression and light, `post` what the camera spoils (the "synthetic" style: 0.45 and 0.4).
+    """
     strength = level / 0.6
     turn, after = strength * pose, strength * post
     yaw, pitch, roll = np.clip(rng.standard_normal(3), -2.2, 2.2) * (0.34 * turn, 0.15 * turn, 0.02 * turn)
@@ -62,7 +65,7 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
     side, height = rng.normal(0.0, 0.75 * turn), rng.normal(0.35, 0.4 * turn)
     key = np.array([side, height, 1.0])
     key /= np.linalg.norm(key)
-    power = 0.85 * math.exp(rng.normal(0.0, 0.22 * turn))
+    power = 0.85 * math.exp(rng.normal(0.0, 0.28 * turn))
     tint = np.exp(rng.normal(0.0, 0.07 * turn) * np.array([1.0, 0.1, -1.0]) + rng.normal(0.0, 0.03 * turn, 3))
     fill_power, ambient = np.exp(rng.normal(0.0, 0.3 * turn, 2)) * (0.16, 0.27)
     colours = rng.uniform(0.02, 0.8, (2, 3)) ** 1.6
@@ -70,22 +73,38 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
     bearing, soft = rng.uniform(0.0, 2 * np.pi), rng.uniform(0.4, 1.4)
     bounce = 0.5 + 0.5 * colours.mean(0)
     lights = np.array(
-        [key, power * tint, [-0.8 * np.sign(side), 0.1, 0.6], fill_power * np.ones(3), ambient * tint, 0.6 * ambient * bounce]
+        [
+            key,
+            power * tint,
+            [-0.8 * np.sign(side), 0.1, 0.6],
+            fill_power * np.ones(3),
+            ambient * tint,
+            0.6 * ambient * bounce,
+        ]
     )
-    lights[[1, 3, 4, 5]] *= math.exp(rng.normal(0.0, 0.13 * turn))
+    lights[[1, 3, 4, 5]] *= math.exp(rng.normal(0.0, 0.22 * turn))
     backdrop = np.array([*colours, [math.cos(bearing) * soft, math.sin(bearing) * soft, 0.0]])
 
     blur = max(rng.normal(0.002, 0.011 * after), 0.0) if rng.random() < 0.6 else 0.0
     patch = None
     if rng.random() < 0.18 * min(after, 1.5):
         width, tall = rng.uniform(0.12, 0.30, 2)
-        patch = np.array([rng.uniform(0.05, 0.95 - width), rng.uniform(0.1, 0.95 - tall), width, tall, *rng.uniform(0.0, 1.0, 3)])
+        patch = np.array(
+            [
+                rng.uniform(0.05, 0.95 - width),
+                rng.uniform(0.1, 0.95 - tall),
+                width,
+                tall,
+                *rng.uniform(0.0, 1.0, 3),
+            ]
+        )
     return Shot(
         rotation=_rotation(yaw, pitch, roll), chosen=chosen, weights=weights, crop=crop,
-        gaze=rng.normal(0.0, 0.12 * turn, 2).astype(np.float32), pupil=float(np.clip(rng.normal(0.2, 0.03), 0.12, 0.3)),
+        gaze=rng.normal(0.0, 0.12 * turn, 2).astype(np.float32),
+        pupil=float(np.clip(rng.normal(0.2, 0.03), 0.12, 0.3)),
         lights=lights.astype(np.float32), backdrop=backdrop.astype(np.float32),
-        blur=float(blur), patch=patch, noise=float(abs(rng.normal(0.0, 0.028 * after))),
-        gamma=math.exp(rng.normal(0.0, 0.12 * after)), balance=np.exp(rng.normal(0.0, 0.05 * after, 3)),
+        blur=float(blur), patch=patch, noise=float(abs(rng.normal(0.0, 0.024 * after))),
+        gamma=math.exp(rng.normal(0.0, 0.16 * after)), balance=np.exp(rng.normal(0.0, 0.10 * after, 3)),
     )  # fmt: skip
 
 
@@ -130,14 +149,26 @@ class Canvas:
         self.image = np.empty((self.px, self.px, 3), np.float32)
 
 
-def take(canvas: Canvas, head: Head, shape: np.ndarray, skin: Skin, shot: Shot, kernels: Kernels) -> np.ndarray:
-    """Render a person: `shape` (V + hair, 3) float32 and `skin`. Returns (px, px, 3) float32 sRGB 0..1, clean.
+def take(
+    canvas: Canvas, head: Head, shape: np.ndarray, skin: Skin, shot: Shot, kernels: Kernels
+) -> np.ndarray:
+    """Render a person: `shape` (V + hair, 3) float32 and `skin`. Returns (px, px, 3) float32 sRGB 0..1,
+    clean.
 
-    Aligned by construction: the five projected landmarks are brought to the 112 template, scaled to the picture.
+    Aligned by construction: the five projected landmarks are brought to the 112 template, scaled to the
+    picture.
     """
     scaled = shot.weights * head.unit_scale[shot.chosen]
     kernels.pose(
-        shape - _PIVOT, head.units, shot.chosen, scaled, shot.rotation, head.triangles, CAMERA, canvas.points, canvas.normals
+        shape - _PIVOT,
+        head.units,
+        shot.chosen,
+        scaled,
+        shot.rotation,
+        head.triangles,
+        CAMERA,
+        canvas.points,
+        canvas.normals,
     )
     points = canvas.points
     points[:, 1] *= -1.0
@@ -152,8 +183,8 @@ def take(canvas: Canvas, head: Head, shape: np.ndarray, skin: Skin, shot: Shot, 
     kernels.raster(points, head.triangles, head.part, canvas.depth, canvas.face, canvas.corner)
     look = np.array([skin.lip_strength, skin.gloss, shot.pupil, *shot.gaze, 0.05], np.float32)
     kernels.shade(
-        canvas.face, canvas.corner, head.triangles, head.part, canvas.normals, head.uv, head.masks, skin.texture,
-        skin.colours, look, shot.lights, shot.backdrop, canvas.image,
+        canvas.face, canvas.corner, head.triangles, head.part, canvas.normals, head.uv, head.masks,
+        skin.texture, skin.colours, look, shot.lights, shot.backdrop, canvas.image,
     )  # fmt: skip
     return canvas.image
 

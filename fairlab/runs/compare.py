@@ -169,3 +169,9 @@ def studies(workspace: Workspace) -> pd.DataFrame:
         rows.append({name: raw[name] for name in ("study_id", "title", "preset", "created_at")} | {"runs": len(raw["run_ids"]), "done": done})
     columns = ["study_id", "title", "preset", "created_at", "runs", "done"]
     return pd.DataFrame(rows, columns=columns).sort_values("created_at", ascending=False, ignore_index=True)
+
+
+def stamp(workspace: Workspace, study_id: str) -> str:
+    """Changes whenever a result of the study changes; what caches of its table hang on."""
+    paths = [workspace.run(name) / "results" / "manifest.json" for name in read_study(workspace, study_id).run_ids]
+    return "|".join(str(path.stat().st_mtime_ns) if path.exists() else "-" for path in paths)

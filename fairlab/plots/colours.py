@@ -1,0 +1,54 @@
+"""Colours that say the same thing everywhere: a group has its colour, symbol and dash in every figure.
+
+Okabe & Ito's palette, which colour-blind people can tell apart; symbols and dashes say it a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B2A800", "#7F7F7F")
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "pentagon")
+DASHES = ("solid", "dash", "dot", "dashdot")
+GREY = "#888888"
+WRONG = "#D62728"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one group is drawn."""
+
+    colour: str
+    symbol: str
+    dash: str
+
+
+def group_styles(groups: Sequence[str]) -> dict[str, Style]:
+    """A style per group, by its place in `groups`; beyond eight the symbols shift so that no two are the same."""
+    count = len(OKABE_ITO)
+    return {
+        group: Style(OKABE_ITO[n % count], SYMBOLS[(n + n // count) % len(SYMBOLS)], DASHES[(n + n // count) % len(DASHES)])
+        for n, group in enumerate(groups)
+    }
+
+
+def translucent(colour: str, alpha: float) -> str:
+    """A "#rrggbb" colour with opacity 0..1, as plotly takes it."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"
+
+
+def styled(figure: go.Figure, height: int = 380) -> go.Figure:
+    """The house style: no background of its own, so that it fits a light and a dark page."""
+    figure.update_layout(
+        height=height, margin={"l": 56, "r": 16, "t": 36, "b": 48}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}, hoverlabel={"namelength": -1},
+        font={"family": "Source Sans, sans-serif", "size": 13, "color": GREY},
+    )
+    grid = {"gridcolor": "rgba(128,128,128,0.18)", "zerolinecolor": "rgba(128,128,128,0.3)", "linecolor": "rgba(128,128,128,0.4)"}
+    figure.update_xaxes(**grid)
+    figure.update_yaxes(**grid)
+    return figure

@@ -1,0 +1,58 @@
+"""Curves of a training: loss terms apart, accuracy of every group on held-out people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from fairlab.plots.colours import OKABE_ITO, group_styles, styled
+
+POINTS = 1500
+"""Readings drawn per curve; more are thinned evenly."""
+TERMS = {"loss": ("all", OKABE_ITO[7]), "identity": ("identity", OKABE_ITO[0]), "distillation": ("distillation", OKABE_ITO[5])}
+
+
+def _thin(table: pd.DataFrame) -> pd.DataFrame:
+    return table.iloc[:: max(1, -(-len(table) // POINTS))]
+
+
+def loss_figure(events: pd.DataFrame) -> go.Figure:
+    """The loss and its terms over the steps; terms that are always zero are left out. events: tables.EVENTS."""
+    figure = go.Figure()
+    for name, (label, colour) in TERMS.items():
+        part = _thin(events[events["name"] == name])
+        if part.empty or (name != "loss" and not part["value"].any()):
+            continue
+        figure.add_scatter(
+            x=part["step"], y=part["value"], mode="lines", name=label, line={"color": colour, "width": 2 if name == "loss" else 1.5},
+            hovertemplate=f"{label} %{{y:.3f}}<br>step %{{x}}<extra></extra>",
+        )
+    figure.update_xaxes(title="step")
+    figure.update_yaxes(title="loss", rangemode="tozero")
+    return styled(figure, 320)
+
+
+def validation_figure(events: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
+    """Accuracy on held-out people after every pass, per group and their mean."""
+    figure = go.Figure()
+    styles = group_styles(groups)
+    for group in groups:
+        part = events[events["name"] == f"validation_accuracy/{group}"]
+        if part.empty:
+            continue
+        style = styles[group]
+        figure.add_scatter(
+            x=part["epoch"] + 1, y=part["value"], mode="lines+markers", name=group, line={"color": style.colour, "dash": style.dash},
+            marker={"symbol": style.symbol, "size": 6}, hovertemplate=f"{group} %{{y:.1%}}<br>pass %{{x}}<extra></extra>",
+        )
+    mean = events[events["name"] == "validation_accuracy"]
+    if not mean.empty:
+        figure.add_scatter(
+            x=mean["epoch"] + 1, y=mean["value"], mode="lines", name="mean", line={"color": "#888888", "width": 3},
+            hovertemplate="mean %{y:.1%}<br>pass %{x}<extra></extra>",
+        )
+    figure.update_xaxes(title="pass over the images", dtick=max(1, len(mean) // 12))
+    figure.update_yaxes(title="accuracy, held-out people", tickformat=".0%")
+    return styled(figure, 320)

@@ -1,0 +1,82 @@
+"""What pages read again and again, kept in memory until the files behind it change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from fairlab.data.base import Dataset, open_dataset
+from fairlab.errors import FairLabError
+from fairlab.runs import compare
+from fairlab.store.embeddings import Embeddings, open_embeddings
+from fairlab.store.index import Index, open_index
+from fairlab.store.projections import StoredMap, list_projections
+from fairlab.workspace import Workspace
+
+
+def _stamp(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _dataset(home: str, name: str, version: int) -> Dataset:
+    return open_dataset(Workspace(Path(home)).dataset(name))
+
+
+def dataset(lab: Workspace, name: str) -> Dataset:
+    """A data set, with its tables in memory."""
+    return _dataset(str(lab.home), name, _stamp(lab.dataset(name) / "manifest.json"))
+
+
+def datasets(lab: Workspace) -> list[str]:
+    """Names of the workspace's data sets, newest first."""
+    found = sorted(lab.datasets_folder.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent.name for path in found if ".tmp." not in path.parent.name]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _table(path: str, version: int) -> pd.DataFrame:
+    return pd.read_parquet(path)
+
+
+def results(lab: Workspace, run_id: str, name: str) -> pd.DataFrame:
+    """A table of a run's results: "metrics", "curves" or "scores". Raises FairLabError when it has none."""
+    path = lab.run(run_id) / "results" / f"{name}.parquet"
+    if not path.exists():
+        raise FairLabError(f"{run_id} has no results yet; it must be done first")
+    return _table(str(path), _stamp(path))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _embeddings(folder: str, name: str, version: int) -> tuple[Embeddings, Index]:
+    found = open_embeddings(Path(folder), name, "plain")
+    return found, open_index(found)
+
+
+def space(lab: Workspace, run_id: str, name: str) -> tuple[Embeddings, Index]:
+    """A run's stored embeddings of a data set, and the index over them."""
+    folder = lab.run(run_id)
+    return _embeddings(str(folder), name, _stamp(folder / "embeddings" / name / "plain" / "manifest.json"))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _maps(folder: str, name: str, version: int) -> list[StoredMap]:
+    return list_projections(Path(folder), name)
+
+
+def maps(lab: Workspace, run_id: str, name: str) -> list[StoredMap]:
+    """A run's maps of a data set, newest first."""
+    folder = lab.run(run_id)
+    return _maps(str(folder), name, _stamp(folder / "projections"))
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing models: same pairs, same redrawn people ...")
+def _comparison(home: str, study: str, baseline: str | None, protocol: str, version: str) -> pd.DataFrame:
+    return compare.compare(Workspace(Path(home)), study, baseline, protocol)
+
+
+def comparison(lab: Workspace, study: str, baseline: str | None = None, protocol: str = "test") -> pd.DataFrame:
+    """A study as a table, see runs.compare."""
+    return _comparison(str(lab.home), study, baseline, protocol, compare.stamp(lab, study))

@@ -1,0 +1,102 @@
+"""Forms made from the settings themselves: type, limits and sentence of every field, nothing typed twice."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from fairlab.config import Settings
+from fairlab.registry import declared
+from fairlab.ui.page import plain
+
+CHOICES = {"backbone.name": ("BACKBONES", "models"), "loss.name": ("LOSSES", "losses"), "adaptors": ("ADAPTORS", "models")}
+"""Fields whose values are what is registered somewhere."""
+
+
+def settings_form(value: Settings, key: str, prefix: str = "", skip: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Widgets for every field of `value`; returns what differs from it, by dotted name.
+
+    key: makes the widgets' keys unique; skip: dotted names left out.
+    """
+    changes: dict[str, Any] = {}
+    plain_fields = [(name, field) for name, field in type(value).model_fields.items() if f"{prefix}{name}" not in skip]
+    flat = [(name, field) for name, field in plain_fields if not isinstance(getattr(value, name), Settings)]
+    columns = st.columns(3)
+    for number, (name, field) in enumerate(flat):
+        with columns[number % 3]:
+            old = getattr(value, name)
+            new = _widget(f"{prefix}{name}", name, field, old, f"{key}:{prefix}{name}")
+            if new != old:
+                changes[f"{prefix}{name}"] = new
+    for name, _ in plain_fields:
+        inner = getattr(value, name)
+        if isinstance(inner, Settings):
+            st.markdown(f"**{plain(name.replace('_', ' '))}**", help=type(inner).__doc__)
+            changes |= settings_form(inner, key, f"{prefix}{name}.", skip)
+    return changes
+
+
+def _limits(field: FieldInfo) -> tuple[float | None, float | None]:
+    low = high = None
+    for item in field.metadata:
+        if isinstance(item, annotated_types.Ge):
+            low = float(item.ge)  # type: ignore[arg-type]
+        elif isinstance(item, annotated_types.Le):
+            high = float(item.le)  # type: ignore[arg-type]
+    return low, high
+
+
+def _choices(dotted: str, field: FieldInfo) -> list[str] | None:
+    for ending, (registry, package) in CHOICES.items():
+        if dotted.endswith(ending):
+            return list(declared(registry, package))
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if get_origin(kind) is Literal:
+            return [str(item) for item in get_args(kind)]
+    return None
+
+
+def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str) -> Any:
+    """One field's widget; returns its value in the field's type."""
+    label, help_ = name.replace("_", " "), field.description
+    choices = _choices(dotted, field)
+    if choices is not None and isinstance(old, tuple):
+        return tuple(st.multiselect(label, choices, [item for item in old if item in choices], key=key, help=help_))
+    if choices is not None:
+        options = choices if old in choices else [*choices, str(old)]
+        return st.selectbox(label, options, options.index(str(old)), key=key, help=help_)
+    if isinstance(old, bool):
+        return st.checkbox(label, old, key=key, help=help_)
+    low, high = _limits(field)
+    if isinstance(old, int):
+        return int(st.number_input(label, _whole(low), _whole(high), old, 1, key=key, help=help_))
+    if isinstance(old, float):
+        return float(st.number_input(label, low, high, old, _step(old), format="%g", key=key, help=help_))
+    if old is None:  # optional number
+        text = st.text_input(label, "", key=key, help=help_, placeholder="empty: the default rule")
+        return _parsed(text) if text.strip() else None
+    if isinstance(old, tuple):
+        shown = ", ".join(str(item) for item in old)
+        text = st.text_input(label, shown, key=key, help=help_)
+        return old if text == shown else tuple(_parsed(part) for part in text.split(",") if part.strip())
+    return st.text_input(label, str(old), key=key, help=help_)
+
+
+def _whole(limit: float | None) -> int | None:
+    return None if limit is None else int(limit)
+
+
+def _step(value: float) -> float:
+    return 10.0 ** (len(str(int(abs(value)))) - 2) if abs(value) >= 1 else 0.01
+
+
+def _parsed(text: str) -> Any:
+    """A number where the text is one; otherwise the text, which the settings then refuse with a sentence."""
+    try:
+        return json.loads(text.strip())
+    except ValueError:
+        return text.strip()

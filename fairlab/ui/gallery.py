@@ -1,0 +1,77 @@
+"""Faces as a grid that can be clicked and walked with the arrow keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import streamlit as st
+
+_CSS = """
+.grid { display: flex; flex-wrap: wrap; gap: 10px; }
+.face { width: var(--px); cursor: pointer; border: 0; padding: 0; background: none; text-align: left;
+        color: var(--st-text-color); font: 11.5px/1.3 var(--st-font); }
+.face img { width: var(--px); height: var(--px); display: block; border-radius: 6px; outline: 2px solid transparent;
+            outline-offset: 1px; background: var(--st-secondary-background-color); }
+.face:hover img, .face:focus-visible img { outline-color: var(--st-primary-color); }
+.face.chosen img { outline: 3px solid var(--st-primary-color); }
+.face.wrong img { outline: 3px solid #D62728; }
+.face.right img { outline: 3px solid #009E73; }
+.face b, .face span { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.face span { opacity: 0.75; }
+.face.wrong span.mark { color: #D62728; opacity: 1; font-weight: 600; }
+.face:focus { outline: none; }
+"""
+_JS = """
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component;
+  let grid = parentElement.querySelector(".grid");
+  if (!grid) { grid = document.createElement("div"); grid.className = "grid"; parentElement.appendChild(grid); }
+  grid.style.setProperty("--px", data.px + "px");
+  grid.replaceChildren(...data.faces.map((face) => {
+    const item = document.createElement("button");
+    item.className = "face " + face.state;
+    item.dataset.id = face.image_id;
+    const picture = document.createElement("img");
+    picture.loading = "lazy";
+    picture.alt = face.title + " " + face.text;
+    picture.src = "/api/thumb/" + encodeURIComponent(data.dataset) + "/" + face.image_id + "?px=" + data.px * 2;
+    item.appendChild(picture);
+    for (const [tag, kind, text] of [["b", "", face.title], ["span", "", face.text], ["span", "mark", face.mark]]) {
+      if (!text) continue;
+      const line = document.createElement(tag);
+      line.className = kind;
+      line.textContent = text;
+      line.title = text;
+      item.appendChild(line);
+    }
+    item.onclick = () => setTriggerValue("clicked", face.image_id);
+    return item;
+  }));
+  grid.onkeydown = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const faces = [...grid.children];
+    const at = faces.indexOf(grid.getRootNode().activeElement);
+    if (step && at >= 0 && faces[at + step]) { faces[at + step].focus(); event.preventDefault(); }
+  };
+}
+"""
+_faces = st.components.v2.component("fairlab_faces", css=_CSS, js=_JS)
+
+
+@dataclass(frozen=True)
+class Face:
+    """A picture with up to three short lines; state: "", "chosen", "right" or "wrong"."""
+
+    image_id: int
+    title: str = ""
+    text: str = ""
+    mark: str = ""
+    state: str = ""
+
+
+def faces(dataset_id: str, shown: Sequence[Face], key: str, px: int = 84) -> int | None:
+    """Draw the faces; returns the image id of one that has just been clicked."""
+    data = {"dataset": dataset_id, "px": px, "faces": [asdict(face) for face in shown]}
+    answer = _faces(key=key, data=data, on_clicked_change=lambda: None)
+    return None if answer.clicked is None else int(answer.clicked)

@@ -1,0 +1,97 @@
+"""Starting a study from a page: one click, one launch, however often it is pressed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from fairlab.config import Study, changed, load_preset
+from fairlab.errors import FairLabError
+from fairlab.files import app_root
+from fairlab.plots.plan import plan_figure
+from fairlab.runs import launch
+from fairlab.runs.estimate import check_disk, disk_bytes, estimate, request_probe
+from fairlab.runs.plan import Plan, expand
+from fairlab.ui.page import chart_config, duration, plain, show_error
+from fairlab.workspace import Workspace
+
+
+def start_plan(lab: Workspace, plan: Plan) -> None:
+    """Queue and start a plan, then show its runs. The same plan twice is one launch: its runs' ids are its content."""
+    try:
+        check_disk(lab, plan)
+        launch.start(lab, plan)
+    except FairLabError as error:
+        show_error(error)
+        return
+    st.switch_page(app_root() / "pages" / "runs.py", query_params={"study": plan.study_id})
+
+
+def start_preset(lab: Workspace, preset: str) -> None:
+    """Start a preset as it is."""
+    start_plan(lab, expand(load_preset(preset), preset, lab))
+
+
+def planned(lab: Workspace, study: Study, preset: str, dials: Mapping[str, Any]) -> Plan | None:
+    """The plan of these settings, or None after saying why they cannot work."""
+    try:
+        return expand(changed(study, dials), preset, lab)
+    except FairLabError as error:
+        show_error(error)
+        return None
+
+
+def show_plan(lab: Workspace, plan: Plan) -> None:
+    """The plan as a picture, what is reused, and what it costs."""
+    cost = estimate(lab, plan)
+    seconds = dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else {}
+    rows = [
+        {
+            "run_id": run.record.run_id, "title": run.record.title, "role": run.record.role, "status": run.status,
+            "note": f"{run.status} · {run.steps} steps · {duration(seconds.get(run.record.run_id))}",
+        }
+        for run in plan.runs
+        if run.record.seed in (plan.study.seeds[0], plan.study.demo.seed if plan.study.demo else -1)
+    ]
+    if len(plan.study.seeds) > 1:
+        st.caption(f"Drawn for the first of {len(plan.study.seeds)} seeds; the data are shared.")
+    parents = {run.record.run_id: run.record.parents for run in plan.runs}
+    st.plotly_chart(plan_figure(pd.DataFrame(rows), parents), theme=None, config=chart_config(), key="plan", alt="the runs of the study and what builds on what")
+    reused = len(plan.runs) - len(plan.new)
+    shown = st.columns(4)
+    shown[0].metric("Runs", f"{len(plan.new)} to do", f"{reused} reused" if reused else None, delta_color="off", border=True)
+    shown[1].metric("Disk", f"{disk_bytes(plan) / 1e6:,.0f} MB", border=True)
+    shown[2].metric("Time", duration(cost.seconds) if cost else "measuring ...", border=True, help="From a short measurement of real steps on this machine; evaluation and maps come on top.")
+    shown[3].metric("Processor time", duration(cost.cpu_seconds) if cost else "", border=True)
+    if cost is None and plan.study.demo is not None:
+        request_probe(lab, plan)
+        _wait_for_probe(lab, plan)
+
+
+def _wait_for_probe(lab: Workspace, plan: Plan) -> None:
+    @st.fragment(run_every=2)
+    def waiting() -> None:
+        if estimate(lab, plan) is not None:
+            st.rerun()
+        st.caption("Timing a few real steps on this machine; the plan can be started meanwhile.")
+
+    waiting()
+
+
+def command(plan: Plan, preset: str, dials: Mapping[str, Any], clone: str | None) -> str:
+    """The same launch as a terminal command."""
+    import json
+    import shlex
+
+    words = ["fairlab", "launch", *(["--clone", clone] if clone else [preset])]
+    for name, value in dials.items():
+        words += ["--set", f"{name}={json.dumps(value) if not isinstance(value, str) else value}"]
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def plain_facts(study: Study) -> str:
+    """Where a study comes from and what it needs, as one line."""
+    return " · ".join(plain(text) for text in (study.paper, study.needs) if text)

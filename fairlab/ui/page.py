@@ -1,0 +1,99 @@
+"""The frame of every page: title, workspace, what is running, and errors as one plain sentence."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from fairlab.errors import FairLabError
+from fairlab.files import app_root
+from fairlab.runs.launch import dispatch
+from fairlab.store.database import list_runs
+from fairlab.workspace import Workspace, open_workspace
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
+
+
+def plain(text: object) -> str:
+    """Text from data (names, paths, reasons) so that Markdown shows it as it is and loads nothing."""
+    return _SPECIAL.sub(r"\\\1", str(text)).replace("\n", " ")
+
+
+def show_error(error: FairLabError) -> None:
+    """What is wrong and what would be right, without a traceback."""
+    st.error(plain(error), icon=":material/error:")
+
+
+def workspace() -> Workspace:
+    """The workspace of this session: FAIRLAB_HOME or the default folder."""
+    return open_workspace()
+
+
+def start(title: str, about: str) -> Workspace:
+    """Title and one line on what the page is for; returns the workspace."""
+    st.title(title, anchor=False)
+    st.caption(about)
+    return workspace()
+
+
+def frame() -> None:
+    """Logo, workspace and running work in the sidebar."""
+    st.logo(str(app_root() / "assets" / "logo.png"), size="large")
+    with st.sidebar:
+        try:
+            lab = workspace()
+            active = list_runs(lab)
+        except FairLabError as error:
+            show_error(error)
+            st.stop()
+        st.caption(f"Workspace: {plain(lab.home)}")
+        busy = int(active["status"].isin(["running", "queued"]).sum()) if len(active) else 0
+        _running(busy > 0)
+
+
+def _running(live: bool) -> None:
+    """A line on what runs now, renewed every three seconds while something does; it also starts what waits."""
+
+    @st.fragment(run_every=3 if live else None)
+    def chip() -> None:
+        lab = workspace()
+        table = list_runs(lab)
+        running = int((table["status"] == "running").sum()) if len(table) else 0
+        waiting = int((table["status"] == "queued").sum()) if len(table) else 0
+        if waiting:
+            dispatch(lab)
+        if running or waiting:
+            st.page_link(
+                app_root() / "pages" / "runs.py", label=f"{running} running, {waiting} waiting", icon=":material/progress_activity:"
+            )
+        elif live:
+            st.rerun()
+
+    chip()
+
+
+def empty(what: str, why: str, command: str) -> None:
+    """An empty page's way forward: what will be here, why it is not, and how to get it."""
+    st.info(f"{what} {why}", icon=":material/info:")
+    st.page_link(app_root() / "pages" / "launch.py", label="Start a study", icon=":material/rocket_launch:")
+    st.caption("Or in a terminal:")
+    st.code(command, language="bash")
+    st.stop()
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words, "" for none."""
+    if seconds is None or seconds != seconds:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def chart_config() -> dict[str, object]:
+    """Every chart: saved as SVG, no logo."""
+    return {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}

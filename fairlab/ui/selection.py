@@ -1,0 +1,56 @@
+"""The images chosen on a map: kept for the session, shared by all views, and written into the page's link."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+
+import numpy as np
+import streamlit as st
+
+PARAMETER = "sel"
+
+
+def encode(ids: np.ndarray) -> str:
+    """Image ids as a short text for a link: the steps between them, compressed."""
+    steps = np.diff(np.sort(np.unique(ids)), prepend=0).astype("<u4")
+    return base64.urlsafe_b64encode(zlib.compress(steps.tobytes(), 9)).decode().rstrip("=")
+
+
+def decode(text: str) -> np.ndarray | None:
+    """The ids of encode(), rising; None for a text that is not one (or absurdly long)."""
+    try:
+        raw = zlib.decompressobj().decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), 4 * 20_000)
+        return np.cumsum(np.frombuffer(raw, dtype="<u4").astype(np.int64))
+    except (ValueError, zlib.error, binascii.Error):
+        return None
+
+
+def selected() -> np.ndarray | None:
+    """The ids chosen now, or None when nothing is."""
+    text = st.query_params.get(PARAMETER)
+    return decode(text) if text else None
+
+
+def select(ids: np.ndarray | None) -> None:
+    """Choose these images, or nothing."""
+    if ids is None or len(ids) == 0:
+        if PARAMETER in st.query_params:
+            del st.query_params[PARAMETER]
+    else:
+        st.query_params[PARAMETER] = encode(ids)
+
+
+def take_from_chart(key: str) -> None:
+    """Callback of a map: make its lasso, box or click the selection; an empty one clears it."""
+    points = st.session_state[key]["selection"]["points"]
+    ids = [_id_of(point["customdata"]) for point in points if point.get("customdata") is not None]
+    select(np.array(ids, dtype=np.int64) if ids else None)
+
+
+def _id_of(customdata: object) -> int:
+    """Plotly hands the id back as [5] or {"0": 5}, depending on how it was sent."""
+    if isinstance(customdata, dict):
+        return int(customdata["0"])
+    return int(customdata[0]) if isinstance(customdata, list | tuple) else int(str(customdata))

@@ -1,0 +1,44 @@
+"""Launch: choose a preset or an earlier study, see the plan, turn a few dials, start."""
+
+import streamlit as st
+
+from fairlab.config import load_preset, preset_names
+from fairlab.runs.compare import read_study, studies
+from fairlab.ui.forms import settings_form
+from fairlab.ui.launching import command, plain_facts, planned, show_plan, start_plan
+from fairlab.ui.page import plain, start
+from fairlab.ui.pickers import choose
+
+lab = start("Launch", "Plan a study, see what it costs, and start it. Finished runs with the same settings are reused.")
+titles = {name: load_preset(name).title for name in preset_names()}
+left, right = st.columns(2)
+with left:
+    preset = choose("Preset", list(titles), "preset", titles)
+with right:
+    earlier = studies(lab)
+    options = ["", *earlier["study_id"].tolist()]
+    names = {"": "no, start from the preset", **dict(zip(earlier["study_id"], earlier["title"] + " · " + earlier["study_id"], strict=True))}
+    clone = choose("Clone an earlier study", options, "clone", names, help="Start from the settings of a study that you launched before.")
+source = read_study(lab, clone) if clone else None
+base, name = (source.config, source.preset) if source else (load_preset(preset), preset)
+st.markdown(plain(base.summary))
+st.caption(plain_facts(base))
+
+skip = ("title", "summary", "paper", "needs", "order", "demo", "dataset")
+with st.expander("Dials", icon=":material/tune:"):
+    dials = settings_form(base, f"{name}:{clone}", skip=skip)
+    if base.demo is not None:
+        st.markdown("**generated faces**")
+        dials |= settings_form(base.demo, f"{name}:{clone}:demo", "demo.")
+    else:
+        dataset = st.text_input("data set", base.dataset, help="Name of a data set in the workspace.", key=f"{name}:{clone}:dataset")
+        dials |= {"dataset": dataset} if dataset != base.dataset else {}
+plan = planned(lab, base, name, dials)
+if plan is not None:
+    show_plan(lab, plan)
+    if not plan.new:
+        st.success("Every run of this study is done already. Change a dial, or look at its results.", icon=":material/check:")
+    if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not plan.new, key="start"):
+        start_plan(lab, plan)
+    st.caption("The same in a terminal:")
+    st.code(command(plan, name, dials, clone or None), language="bash")
