@@ -25,9 +25,30 @@ from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
-    "Plan", "Workspace", "check_disk", "compare", "delete", "disk_bytes", "dispatch", "embed", "estimate", "evaluate",
-    "list_runs", "measure", "open_dataset", "open_workspace", "plan", "project", "read_run", "read_study", "resume",
-    "start", "state", "stop", "studies", "wait",
+    "Plan",
+    "Workspace",
+    "check_disk",
+    "compare",
+    "delete",
+    "disk_bytes",
+    "dispatch",
+    "embed",
+    "estimate",
+    "evaluate",
+    "list_runs",
+    "measure",
+    "open_dataset",
+    "open_workspace",
+    "plan",
+    "project",
+    "read_run",
+    "read_study",
+    "resume",
+    "start",
+    "state",
+    "stop",
+    "studies",
+    "wait",
 ]
 
 
@@ -40,7 +61,10 @@ def project(workspace: Workspace, run_ids: Sequence[str], settings: Projection |
     """Start the job that draws the maps of these runs' spaces; returns its run id."""
     spaces = [read_run(workspace, run_id) for run_id in run_ids]
     config = Run(
-        role="projection", method="umap", data=Data(dataset=_common_dataset(spaces)), projection=settings or Projection()
+        role="projection",
+        method="umap",
+        data=Data(dataset=_common_dataset(spaces)),
+        projection=settings or Projection(),
     )
     return start_one(workspace, single(workspace, "Maps", config, tuple(run_ids)))
 
@@ -86,5 +110,7 @@ def wait(
 def _common_dataset(spaces: Sequence[Any]) -> str:
     names = {space.dataset for space in spaces}
     if len(names) != 1:
-        raise FairLabError(f"these runs have embeddings of different data sets ({', '.join(sorted(names))}); choose runs of one")
+        raise FairLabError(
+            f"these runs have embeddings of different data sets ({', '.join(sorted(names))}); choose runs of one"
+        )
     return str(names.pop())

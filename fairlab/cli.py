@@ -61,9 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     _study_options(launch)
 
     runs = _command(commands, "runs", "list runs, or stop, resume, delete one", _do_runs)
-    runs.add_argument("action", nargs="?", choices=["list", "show", "log", "stop", "resume", "delete", "wait"], default="list")
+    runs.add_argument(
+        "action", nargs="?", choices=["list", "show", "log", "stop", "resume", "delete", "wait"], default="list"
+    )
     runs.add_argument("run", nargs="*", help="run ids")
-    runs.add_argument("--force", action="store_true", help="stop: end the process now; delete: even if others build on it")
+    runs.add_argument(
+        "--force", action="store_true", help="stop: end the process now; delete: even if others build on it"
+    )
     runs.add_argument("--json", action="store_true", help="print JSON")
 
     work = _command(commands, "work", "carry out a queued run in this process (what an engine starts)", _do_work)
@@ -73,15 +77,29 @@ def _parser() -> argparse.ArgumentParser:
     embed.add_argument("run", help="run id of a trained network")
     embed.add_argument("dataset", help="name of a data set")
 
-    evaluate = _command(commands, "evaluate", "score a run on its pairs again, with other settings", _do_evaluate, epilog=_settings_help(Evaluation))
+    evaluate = _command(
+        commands,
+        "evaluate",
+        "score a run on its pairs again, with other settings",
+        _do_evaluate,
+        epilog=_settings_help(Evaluation),
+    )
     evaluate.add_argument("run", help="run id")
     _set_option(evaluate)
 
-    project = _command(commands, "project", "draw the maps (UMAP) of one or more spaces", _do_project, epilog=_settings_help(Projection))
+    project = _command(
+        commands,
+        "project",
+        "draw the maps (UMAP) of one or more spaces",
+        _do_project,
+        epilog=_settings_help(Projection),
+    )
     project.add_argument("run", nargs="+", help="run ids of one data set; the first common space is the reference")
     _set_option(project)
 
-    compare = _command(commands, "compare", "a study as a table: accuracy per group, STD, SER, paired differences", _do_compare)
+    compare = _command(
+        commands, "compare", "a study as a table: accuracy per group, STD, SER, paired differences", _do_compare
+    )
     compare.add_argument("study", nargs="?", help="study id (default: the newest)")
     compare.add_argument("--baseline", help="run id to compare with (default: the student without KD)")
     compare.add_argument("--csv", action="store_true", help="print CSV")
@@ -122,7 +140,11 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
 
 def _set_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--set", metavar="SETTING=VALUE", action="append", default=[], help="change a setting, e.g. student.training.epochs=5"
+        "--set",
+        metavar="SETTING=VALUE",
+        action="append",
+        default=[],
+        help="change a setting, e.g. student.training.epochs=5",
     )
 
 
@@ -134,7 +156,9 @@ def _settings_help(kind: type[Settings], prefix: str = "") -> str:
 def _setting_lines(kind: type[Settings], prefix: str) -> list[str]:
     lines: list[str] = []
     for name, field in kind.model_fields.items():
-        inner = [item for item in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(item, type)]
+        inner = [
+            item for item in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(item, type)
+        ]
         nested = next((item for item in inner if issubclass(item, Settings)), None)
         if nested is not None:
             lines += _setting_lines(nested, f"{prefix}{name}.")
@@ -187,7 +211,9 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
         return 0
     estimate.check_disk(workspace, plan)
     queued = launch.start(workspace, plan)
-    print(f"study {plan.study_id}: {len(plan.runs)} runs, {len(queued)} queued, {len(plan.runs) - len(plan.new)} done before")
+    print(
+        f"study {plan.study_id}: {len(plan.runs)} runs, {len(queued)} queued, {len(plan.runs) - len(plan.new)} done before"
+    )
     if options.no_wait:
         return 0
     names = [run.record.run_id for run in plan.runs]

@@ -32,7 +32,9 @@ class DemoData(Settings):
     seed: int = Field(0, ge=0, description="Seed of everything drawn: people, images and pairs.")
     image_px: int = Field(48, ge=24, le=224, description="Width and height of an image in pixels.")
     groups: tuple[str, ...] = Field(
-        ("Group A", "Group B", "Group C", "Group D"), min_length=1, max_length=12,
+        ("Group A", "Group B", "Group C", "Group D"),
+        min_length=1,
+        max_length=12,
         description="Names of the groups; they say nothing about real people.",
     )
     train_identities: int = Field(150, ge=2, description="People per group to train on.")
@@ -41,10 +43,16 @@ class DemoData(Settings):
     test_identities: int = Field(40, ge=2, description="Held-out people per group, for the final numbers.")
     test_images: int = Field(8, ge=2, description="Images of each held-out person.")
     synthetic_identities: int = Field(
-        60, ge=0, description="People per group in the second, 'synthetic' style (too little variation); 0 leaves it out."
+        60,
+        ge=0,
+        description="People per group in the second, 'synthetic' style (too little variation); 0 leaves it out.",
     )
-    test_pairs: int = Field(1120, ge=10, description="Genuine pairs per group in the test list, and as many impostor pairs.")
-    validation_pairs: int = Field(400, ge=10, description="Genuine pairs per group in the validation list, and as many impostor pairs.")
+    test_pairs: int = Field(
+        1120, ge=10, description="Genuine pairs per group in the test list, and as many impostor pairs."
+    )
+    validation_pairs: int = Field(
+        400, ge=10, description="Genuine pairs per group in the validation list, and as many impostor pairs."
+    )
     hard_impostors: int = Field(
         12, ge=1, description="Impostors are drawn among this many most similar people of the group, as RFW's are."
     )
@@ -96,14 +104,18 @@ class Loss(Settings):
     name: str = Field("elastic_arcface", description="Margin classifier.")
     scale: float = Field(64.0, gt=0, description="s: the cosines are multiplied by this.")
     margin_rad: float = Field(0.5, ge=0.0, lt=1.6, description="m: the angle added to the target's, in radians.")
-    sigma_rad: float = Field(0.05, ge=0.0, le=0.5, description="Spread of the margin, drawn anew for every image (ElasticFace).")
+    sigma_rad: float = Field(
+        0.05, ge=0.0, le=0.5, description="Spread of the margin, drawn anew for every image (ElasticFace)."
+    )
 
 
 class Distillation(Settings):
     """How the student is pulled to the stored targets."""
 
     kd_weight: float | None = Field(
-        None, ge=0.0, description="Weight of the mean squared distance; empty: 10,000 x dims / 512, the paper's pull at any length."
+        None,
+        ge=0.0,
+        description="Weight of the mean squared distance; empty: 10,000 x dims / 512, the paper's pull at any length.",
     )
 
 
@@ -111,18 +123,25 @@ class Training(Settings):
     """The loop."""
 
     epochs: int = Field(52, ge=1, description="Passes over the images.")
-    batch_size: int = Field(128, ge=2, description="Images in a step; the last, incomplete batch of a pass is left out.")
-    base_lr: float = Field(0.1, gt=0, description="Learning rate at 512 images a step; the step uses base_lr x batch_size / 512.")
+    batch_size: int = Field(
+        128, ge=2, description="Images in a step; the last, incomplete batch of a pass is left out."
+    )
+    base_lr: float = Field(
+        0.1, gt=0, description="Learning rate at 512 images a step; the step uses base_lr x batch_size / 512."
+    )
     momentum: float = Field(0.9, ge=0.0, lt=1.0, description="Of SGD.")
     weight_decay: float = Field(5e-4, ge=0.0, description="Of SGD, for network and classifier.")
     drop_epochs: tuple[int, ...] = Field(
-        (15, 27, 39, 49), description="The learning rate falls to a tenth at the start of these passes (counted from 0)."
+        (15, 27, 39, 49),
+        description="The learning rate falls to a tenth at the start of these passes (counted from 0).",
     )
     warmup_steps: int = Field(0, ge=0, description="The learning rate rises linearly over these first steps.")
     clip_norm: float = Field(5.0, gt=0, description="The network's gradient is scaled down to this length at most.")
     flip: bool = Field(True, description="Mirror an image with probability one half.")
     threads: int = Field(1, ge=1, description="Processor threads of one run.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to compute; auto takes a GPU when there is one.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where to compute; auto takes a GPU when there is one."
+    )
 
     @model_validator(mode="after")
     def _drops_rise(self) -> Self:
@@ -135,7 +154,9 @@ class Evaluation(Settings):
     """Numbers from pairs."""
 
     fmr_targets: tuple[float, ...] = Field(
-        (0.1, 0.01, 0.001), min_length=1, description="False match rates (all groups pooled) at which thresholds are set."
+        (0.1, 0.01, 0.001),
+        min_length=1,
+        description="False match rates (all groups pooled) at which thresholds are set.",
     )
     bootstrap: int = Field(1000, ge=100, description="Draws of identities for an interval.")
     seed: int = Field(0, ge=0, description="Seed of those draws.")
@@ -144,7 +165,9 @@ class Evaluation(Settings):
 class Projection(Settings):
     """The map of a space (UMAP)."""
 
-    max_points: int = Field(4000, ge=50, le=20000, description="Images drawn; more are sampled, the same share of every group.")
+    max_points: int = Field(
+        4000, ge=50, le=20000, description="Images drawn; more are sampled, the same share of every group."
+    )
     neighbours: int = Field(15, ge=2, le=200, description="Neighbours that UMAP keeps close.")
     min_dist: float = Field(0.1, ge=0.0, le=1.0, description="How tightly points may be packed.")
     epochs: int = Field(200, ge=10, description="UMAP's optimisation passes.")
@@ -188,7 +211,8 @@ class Study(Settings):
     dataset: str = Field("", description="A data set of the workspace, when no generated faces are used.")
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="The whole study is repeated with each seed.")
     arms: tuple[Arm, ...] = Field(
-        ("specialised", "balanced"), description="Kinds of teachers: one per group, or as many on balanced parts (control)."
+        ("specialised", "balanced"),
+        description="Kinds of teachers: one per group, or as many on balanced parts (control).",
     )
     adaptors: tuple[str, ...] = Field(("sl",), description="Adaptors to train over each arm's teachers.")
     students: tuple[Literal["a_kd", "eaf_kd"], ...] = Field(

@@ -16,7 +16,19 @@ from fairlab.store.index import faiss_status
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace
 
-PACKAGES = ("torch", "streamlit", "plotly", "pandas", "umap-learn", "faiss-cpu", "faiss-gpu", "pillow", "numpy", "scipy", "numba")
+PACKAGES = (
+    "torch",
+    "streamlit",
+    "plotly",
+    "pandas",
+    "umap-learn",
+    "faiss-cpu",
+    "faiss-gpu",
+    "pillow",
+    "numpy",
+    "scipy",
+    "numba",
+)
 
 
 def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, devices: bool = True) -> dict[str, Any]:
@@ -28,7 +40,9 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
     problems: list[str] = []
     versions = {name: _version(name) for name in PACKAGES}
     if versions["faiss-cpu"] and versions["faiss-gpu"]:
-        problems.append("faiss-cpu and faiss-gpu are both installed and break each other: uninstall both, then install one")
+        problems.append(
+            "faiss-cpu and faiss-gpu are both installed and break each other: uninstall both, then install one"
+        )
     usage = shutil.disk_usage(workspace.home)
     if usage.free < 1e9:
         problems.append(f"only {usage.free / 1e6:.0f} MB free on the disk of {workspace.home}")
@@ -53,10 +67,19 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
     half = [path.name for path in workspace.runs_folder.iterdir() if path.is_dir() and not (path / "run.json").exists()]
     problems += [f"the folder runs/{name} has no run.json and is ignored; delete it" for name in half]
     return {
-        "fairlab": __version__, "python": platform.python_version(), "system": platform.platform(), "processors": os.cpu_count(),
-        "packages": versions, "faiss": faiss_status(), "devices": _devices() if devices else [], "workspace": str(workspace.home),
-        "disk_free_gb": round(usage.free / 1e9, 1), "slots": workspace.slots, "runs": counts,
-        "catalogue": database.health(workspace), "problems": problems,
+        "fairlab": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "packages": versions,
+        "faiss": faiss_status(),
+        "devices": _devices() if devices else [],
+        "workspace": str(workspace.home),
+        "disk_free_gb": round(usage.free / 1e9, 1),
+        "slots": workspace.slots,
+        "runs": counts,
+        "catalogue": database.health(workspace),
+        "problems": problems,
     }
 
 

@@ -67,7 +67,9 @@ def trustworthiness(vectors: np.ndarray, xy: np.ndarray, k: int = TRUST_NEIGHBOU
     return float(1 - penalty * 2 / (count * k * (2 * count - 3 * k - 1)))
 
 
-def project(vectors: np.ndarray, settings: Projection, init: np.ndarray | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+def project(
+    vectors: np.ndarray, settings: Projection, init: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Map of unit vectors (N, D): positions (N, 2) float32 and facts (method, seed, trustworthiness ...).
 
     `init` (N, 2): start from another space's map of the same images and turn the result to it, so that both compare.
@@ -87,8 +89,13 @@ def project(vectors: np.ndarray, settings: Projection, init: np.ndarray | None =
         start = plane if init is None else init
         spread = np.abs(start).max() or 1.0
         fit = umap.UMAP(
-            n_neighbors=neighbours, min_dist=settings.min_dist, n_epochs=settings.epochs, metric="cosine",
-            random_state=settings.seed, n_jobs=1, precomputed_knn=(rows, np.clip(1 - cosines, 0, None), None),
+            n_neighbors=neighbours,
+            min_dist=settings.min_dist,
+            n_epochs=settings.epochs,
+            metric="cosine",
+            random_state=settings.seed,
+            n_jobs=1,
+            precomputed_knn=(rows, np.clip(1 - cosines, 0, None), None),
             init=(10 * start / spread).astype(np.float32),
         )
         xy = fit.fit_transform(unit)

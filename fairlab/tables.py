@@ -8,8 +8,24 @@ PAIRS = ("pair_id", "protocol", "image_a", "image_b", "genuine", "group", "fold"
 """A row is a comparison. protocol: which list it belongs to ("validation", "test"); image_a/b: image_id;
 genuine: same identity?; fold: 0..9, contiguous blocks."""
 
-RUNS = ("run_id", "study", "title", "role", "method", "preset", "status", "reason", "created_at", "finished_at",
-        "parents", "config", "code_version", "seed", "dataset", "train_s")
+RUNS = (
+    "run_id",
+    "study",
+    "title",
+    "role",
+    "method",
+    "preset",
+    "status",
+    "reason",
+    "created_at",
+    "finished_at",
+    "parents",
+    "config",
+    "code_version",
+    "seed",
+    "dataset",
+    "train_s",
+)
 """A row is a run. parents and config are JSON text; times are UTC ISO 8601; train_s: process CPU seconds."""
 
 EVENTS = ("run_id", "step", "epoch", "name", "value", "time_s")
@@ -18,8 +34,18 @@ EVENTS = ("run_id", "step", "epoch", "name", "value", "time_s")
 SCORES = ("run_id", "pair_id", "score")
 """A row is a scored pair. score: cosine of the two fused embeddings, higher = more alike."""
 
-METRICS = ("run_id", "protocol", "group", "metric", "operating_point", "value", "low", "high",
-           "genuine_pairs", "impostor_pairs")
+METRICS = (
+    "run_id",
+    "protocol",
+    "group",
+    "metric",
+    "operating_point",
+    "value",
+    "low",
+    "high",
+    "genuine_pairs",
+    "impostor_pairs",
+)
 """A row is a number. group: a group's name or ALL_GROUPS; low/high: 95 % interval; value NaN = "n/a"."""
 
 PROJECTION = ("run_id", "image_id", "x", "y")

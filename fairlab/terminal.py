@@ -22,7 +22,15 @@ from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace
 
 console = Console(highlight=False)
-COLOURS = {"done": "green", "running": "cyan", "queued": "dim", "stopped": "yellow", "failed": "red", "crashed": "red", "new": ""}
+COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "queued": "dim",
+    "stopped": "yellow",
+    "failed": "red",
+    "crashed": "red",
+    "new": "",
+}
 
 
 def say(text: str) -> None:
@@ -61,7 +69,9 @@ def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) ->
                 _print_changes(titles, views, last)
             if all(view.status == "done" for view in views.values()):
                 return True
-            going = any(view.status == "running" or (view.status == "queued" and not view.reason) for view in views.values())
+            going = any(
+                view.status == "running" or (view.status == "queued" and not view.reason) for view in views.values()
+            )
             if not going:
                 break
             time.sleep(every_s)
@@ -97,7 +107,10 @@ def _progress_table(titles: dict[str, str], views: dict[str, RunView]) -> Group:
     for run_id, view in views.items():
         share = 1.0 if view.status == "done" else view.progress or 0.0
         table.add_row(
-            titles[run_id], _status(view.status), ProgressBar(1.0, share, width=24), f"{share:4.0%}",
+            titles[run_id],
+            _status(view.status),
+            ProgressBar(1.0, share, width=24),
+            f"{share:4.0%}",
             view.reason or (view.stage or "" if view.status == "running" else ""),
             duration(view.eta_s) if view.status == "running" else "",
         )
@@ -147,8 +160,14 @@ def show_runs(workspace: Workspace, as_json: bool) -> None:
         share = row.progress if pd.notna(row.progress) else None
         running = row.status == "running"
         view.add_row(
-            row.run_id, row.title, row.role, _status(row.status), f"{share:.0%}" if running and share is not None else "",
-            duration(row.eta_s) if running else "", duration(row.train_s), row.reason or "",
+            row.run_id,
+            row.title,
+            row.role,
+            _status(row.status),
+            f"{share:.0%}" if running and share is not None else "",
+            duration(row.eta_s) if running else "",
+            duration(row.train_s),
+            row.reason or "",
         )
     console.print(view)
 
@@ -162,9 +181,17 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
         return
     view = state(record.folder)
     facts = {
-        "run_id": record.run_id, "title": record.title, "status": view.status, "reason": view.reason, "role": record.role,
-        "method": record.method, "parents": list(record.parents), "dataset": record.dataset, "folder": str(record.folder),
-        "created_at": record.created_at, "config": record.config.model_dump(mode="json", exclude_none=True),
+        "run_id": record.run_id,
+        "title": record.title,
+        "status": view.status,
+        "reason": view.reason,
+        "role": record.role,
+        "method": record.method,
+        "parents": list(record.parents),
+        "dataset": record.dataset,
+        "folder": str(record.folder),
+        "created_at": record.created_at,
+        "config": record.config.model_dump(mode="json", exclude_none=True),
     }
     print(json.dumps(facts, indent=1))
 
@@ -174,7 +201,17 @@ def show_metrics(workspace: Workspace, run_id: str) -> None:
     from fairlab.store.database import metrics
 
     table = metrics(workspace, [run_id])
-    columns = ["protocol", "group", "metric", "operating_point", "value", "low", "high", "genuine_pairs", "impostor_pairs"]
+    columns = [
+        "protocol",
+        "group",
+        "metric",
+        "operating_point",
+        "value",
+        "low",
+        "high",
+        "genuine_pairs",
+        "impostor_pairs",
+    ]
     print(table[columns].to_string(index=False))
 
 
@@ -187,18 +224,56 @@ def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
         rows = []
         for folder in folders:
             found = open_dataset(folder)
-            rows.append({"dataset": found.dataset_id, "images": len(found.images), "identities": int(found.images["identity"].nunique()), "groups": len(found.groups), "pairs": len(found.pairs), "px": found.image_px})
-        print(json.dumps(rows, indent=1) if as_json else pd.DataFrame(rows).to_string(index=False) if rows else f"no data sets yet in {workspace.home}; `fairlab demo` makes one")
+            rows.append(
+                {
+                    "dataset": found.dataset_id,
+                    "images": len(found.images),
+                    "identities": int(found.images["identity"].nunique()),
+                    "groups": len(found.groups),
+                    "pairs": len(found.pairs),
+                    "px": found.image_px,
+                }
+            )
+        print(
+            json.dumps(rows, indent=1)
+            if as_json
+            else pd.DataFrame(rows).to_string(index=False)
+            if rows
+            else f"no data sets yet in {workspace.home}; `fairlab demo` makes one"
+        )
         return
     if workspace.dataset(name) not in folders:
-        raise FairLabError(f"there is no data set {name!r}; there are: {', '.join(folder.name for folder in folders) or 'none yet'}")
+        raise FairLabError(
+            f"there is no data set {name!r}; there are: {', '.join(folder.name for folder in folders) or 'none yet'}"
+        )
     found = open_dataset(workspace.dataset(name))
-    counts = found.images.groupby(["split", "group"], sort=False).agg(images=("image_id", "size"), identities=("identity", "nunique")).reset_index()
-    pairs = found.pairs.groupby(["protocol", "group"], sort=False).agg(genuine=("genuine", "sum"), pairs=("genuine", "size")).reset_index()
+    counts = (
+        found.images.groupby(["split", "group"], sort=False)
+        .agg(images=("image_id", "size"), identities=("identity", "nunique"))
+        .reset_index()
+    )
+    pairs = (
+        found.pairs.groupby(["protocol", "group"], sort=False)
+        .agg(genuine=("genuine", "sum"), pairs=("genuine", "size"))
+        .reset_index()
+    )
     if as_json:
-        print(json.dumps({"dataset": name, "fingerprint": found.fingerprint, "images": counts.to_dict("records"), "pairs": pairs.to_dict("records")}, indent=1, default=int))
+        print(
+            json.dumps(
+                {
+                    "dataset": name,
+                    "fingerprint": found.fingerprint,
+                    "images": counts.to_dict("records"),
+                    "pairs": pairs.to_dict("records"),
+                },
+                indent=1,
+                default=int,
+            )
+        )
     else:
-        print(f"{name} · fingerprint {found.fingerprint[:16]} · {found.image_px} px\n\n{counts.to_string(index=False)}\n\n{pairs.to_string(index=False)}")
+        print(
+            f"{name} · fingerprint {found.fingerprint[:16]} · {found.image_px} px\n\n{counts.to_string(index=False)}\n\n{pairs.to_string(index=False)}"
+        )
 
 
 def show_comparison(workspace: Workspace, study_id: str, baseline: str | None) -> None:
@@ -209,18 +284,30 @@ def show_comparison(workspace: Workspace, study_id: str, baseline: str | None) -
     if table.empty:
         console.print(f"{study_id}: no finished model yet")
         return
-    groups = [name.removeprefix("accuracy:") for name in table if name.startswith("accuracy:") and not name.endswith(("_low", "_high"))]
+    groups = [
+        name.removeprefix("accuracy:")
+        for name in table
+        if name.startswith("accuracy:") and not name.endswith(("_low", "_high"))
+    ]
     view = Table(title=f"{study_id} · accuracy in %, 95 % intervals over identities", box=None, pad_edge=False)
     for name in ("model", "seed", *groups, "mean", "STD", "SER", "against baseline", "p", "CPU"):
         view.add_column(name, justify="left" if name == "model" else "right")
     for row in table.to_dict("records"):
         cells = [f"{row[f'accuracy:{group}']:.1f}" for group in groups]
-        difference = "" if row["difference_low"] != row["difference_low"] else (
-            f"{row['difference']:+.1f} [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}]"
+        difference = (
+            ""
+            if row["difference_low"] != row["difference_low"]
+            else (f"{row['difference']:+.1f} [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}]")
         )
         view.add_row(
-            row["model"], str(row["seed"]), *cells, f"{row['mean']:.1f} [{row['mean_low']:.1f}, {row['mean_high']:.1f}]",
-            f"{row['std']:.1f}", f"{row['ser']:.2f}", difference, "" if row["p"] != row["p"] else f"{row['p']:.3f}",
+            row["model"],
+            str(row["seed"]),
+            *cells,
+            f"{row['mean']:.1f} [{row['mean_low']:.1f}, {row['mean_high']:.1f}]",
+            f"{row['std']:.1f}",
+            f"{row['ser']:.2f}",
+            difference,
+            "" if row["p"] != row["p"] else f"{row['p']:.3f}",
             duration(row["cpu_s"]),
         )
     console.print(view)

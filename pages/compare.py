@@ -9,15 +9,32 @@ from fairlab.ui.numbers import download
 from fairlab.ui.page import duration, plain, start
 from fairlab.ui.pickers import choose, pick_study, title_of
 
-lab = start("Compare", "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, and paired differences.")
+lab = start(
+    "Compare",
+    "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, and paired differences.",
+)
 study, models = pick_study(lab)
 left, right = st.columns([2, 1])
 titles = {model.run_id: title_of(model, models) for model in models}
-plain_student = next((n for n, model in enumerate(models) if model.role == "student" and model.method == "classifier"), 0)
+plain_student = next(
+    (n for n, model in enumerate(models) if model.role == "student" and model.method == "classifier"), 0
+)
 with left:
-    baseline = choose("Baseline", list(titles), "base", titles, index=plain_student, help="Every model is compared with the run of this title and the same seed.")
+    baseline = choose(
+        "Baseline",
+        list(titles),
+        "base",
+        titles,
+        index=plain_student,
+        help="Every model is compared with the run of this title and the same seed.",
+    )
 with right:
-    protocol = choose("Pairs", ["test", "validation"], "pairs", {"test": "test pairs", "validation": "validation pairs (for choosing settings)"})
+    protocol = choose(
+        "Pairs",
+        ["test", "validation"],
+        "pairs",
+        {"test": "test pairs", "validation": "validation pairs (for choosing settings)"},
+    )
 table = cached.comparison(lab, study.study_id, baseline, protocol)
 shown = paper_table(table)
 st.dataframe(shown, hide_index=True, height=38 + 35 * len(shown))

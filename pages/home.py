@@ -33,8 +33,11 @@ known = studies(lab)
 for column, (label, value) in zip(
     st.columns(5),
     [
-        ("Studies", len(known)), ("Runs done", int(counts.get("done", 0))), ("Running", int(counts.get("running", 0))),
-        ("Waiting", int(counts.get("queued", 0))), ("Need a look", int(sum(counts.get(name, 0) for name in ("failed", "crashed", "stopped")))),
+        ("Studies", len(known)),
+        ("Runs done", int(counts.get("done", 0))),
+        ("Running", int(counts.get("running", 0))),
+        ("Waiting", int(counts.get("queued", 0))),
+        ("Need a look", int(sum(counts.get(name, 0) for name in ("failed", "crashed", "stopped")))),
     ],
     strict=True,
 ):
@@ -48,7 +51,9 @@ if not known.empty:
     with st.container(horizontal=True):
         link = {"study": str(newest["study_id"])}
         for name, label, icon in [
-            ("spaces", "A teacher beside the common space", "scatter_plot"), ("verification", "ROC per group", "fingerprint"),
-            ("fairness", "Differences and chance", "balance"), ("compare", "All models as a table", "table_rows"),
+            ("spaces", "A teacher beside the common space", "scatter_plot"),
+            ("verification", "ROC per group", "fingerprint"),
+            ("fairness", "Differences and chance", "balance"),
+            ("compare", "All models as a table", "table_rows"),
         ]:
             st.page_link(app_root() / "pages" / f"{name}.py", label=label, icon=f":material/{icon}:", query_params=link)

@@ -17,8 +17,17 @@ with left:
 with right:
     earlier = studies(lab)
     options = ["", *earlier["study_id"].tolist()]
-    names = {"": "no, start from the preset", **dict(zip(earlier["study_id"], earlier["title"] + " · " + earlier["study_id"], strict=True))}
-    clone = choose("Clone an earlier study", options, "clone", names, help="Start from the settings of a study that you launched before.")
+    names = {
+        "": "no, start from the preset",
+        **dict(zip(earlier["study_id"], earlier["title"] + " · " + earlier["study_id"], strict=True)),
+    }
+    clone = choose(
+        "Clone an earlier study",
+        options,
+        "clone",
+        names,
+        help="Start from the settings of a study that you launched before.",
+    )
 source = read_study(lab, clone) if clone else None
 base, name = (source.config, source.preset) if source else (load_preset(preset), preset)
 st.markdown(plain(base.summary))
@@ -31,13 +40,17 @@ with st.expander("Dials", icon=":material/tune:"):
         st.markdown("**generated faces**")
         dials |= settings_form(base.demo, f"{name}:{clone}:demo", "demo.")
     else:
-        dataset = st.text_input("data set", base.dataset, help="Name of a data set in the workspace.", key=f"{name}:{clone}:dataset")
+        dataset = st.text_input(
+            "data set", base.dataset, help="Name of a data set in the workspace.", key=f"{name}:{clone}:dataset"
+        )
         dials |= {"dataset": dataset} if dataset != base.dataset else {}
 plan = planned(lab, base, name, dials)
 if plan is not None:
     show_plan(lab, plan)
     if not plan.new:
-        st.success("Every run of this study is done already. Change a dial, or look at its results.", icon=":material/check:")
+        st.success(
+            "Every run of this study is done already. Change a dial, or look at its results.", icon=":material/check:"
+        )
     if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not plan.new, key="start"):
         start_plan(lab, plan)
     st.caption("The same in a terminal:")

@@ -11,7 +11,11 @@ from fairlab.ui.pickers import choose
 lab = start("Runs", "Every run is a process of its own: closing the browser or the app stops nothing.")
 runs = list_runs(lab)
 if runs.empty:
-    empty("Teachers, adaptors and students are shown here while they train.", "Nothing has been started yet.", "fairlab demo")
+    empty(
+        "Teachers, adaptors and students are shown here while they train.",
+        "Nothing has been started yet.",
+        "fairlab demo",
+    )
 known = studies(lab)
 names = {"all": "all studies", **dict(zip(known["study_id"], known["title"] + " · " + known["study_id"], strict=True))}
 options = list(names)

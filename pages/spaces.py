@@ -6,7 +6,10 @@ from fairlab.ui import cached, linked
 from fairlab.ui.page import start
 from fairlab.ui.pickers import choose, pick_space, pick_study
 
-lab = start("Spaces", "Two models, the same faces: select in one map and see them in the other; click a face for its neighbours.")
+lab = start(
+    "Spaces",
+    "Two models, the same faces: select in one map and see them in the other; click a face for its neighbours.",
+)
 study, models = pick_study(lab)
 first, second, third, fourth = st.columns([2, 2, 1.4, 1.6])
 with first:
@@ -17,7 +20,13 @@ with third:
     colour_by = choose("Colour", list(linked.COLOURS), "colour", linked.COLOURS)
 data = cached.dataset(lab, left.dataset)
 with fourth:
-    splits = st.multiselect("Parts", list(dict.fromkeys(data.images["split"])), key="parts", bind="query-params", help="Empty: all parts of the data.")
+    splits = st.multiselect(
+        "Parts",
+        list(dict.fromkeys(data.images["split"])),
+        key="parts",
+        bind="query-params",
+        help="Empty: all parts of the data.",
+    )
 sides = (linked.side(lab, "left", left), linked.side(lab, "right", right))
 if linked.make_maps(lab, sides):
     linked.maps(lab, data, sides, colour_by, splits)

@@ -30,7 +30,11 @@ def find() -> str | None:
 
 def apt(*arguments: str, sudo: bool = False) -> None:
     command = ["apt-get", *arguments]
-    subprocess.run(["sudo", "-n", *command] if sudo else command, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    subprocess.run(
+        ["sudo", "-n", *command] if sudo else command,
+        check=True,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    )
 
 
 def install_system(sudo: bool) -> None:
@@ -47,13 +51,17 @@ def install_own() -> None:
     subprocess.run(["apt-get", *here, "update", "-qq"], check=True)
     plan = subprocess.run(
         ["apt-get", *here, "install", "-s", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
-        check=True, capture_output=True, text=True,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     wanted = sorted(set(re.findall(r"^Inst (\S+)", plan, re.M)))
     subprocess.run(["apt-get", *here, "download", "-qq", *wanted], check=True, cwd=packages)
     for package in sorted(packages.glob("*.deb")):
         subprocess.run(["dpkg", "-x", str(package), str(OWN / "root")], check=True)
-    libraries = ":".join(str(OWN / "root" / part) for part in ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/chromium"))
+    libraries = ":".join(
+        str(OWN / "root" / part) for part in ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/chromium")
+    )
     start = OWN / "chromium"
     start.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{OWN}/root/usr/lib/chromium/chromium" "$@"\n')
     start.chmod(0o755)
@@ -62,10 +70,16 @@ def install_own() -> None:
 def main() -> int:
     found = find()
     if found is None and shutil.which("apt-get") is None:
-        print("no Chromium found and no apt-get to install it: install Chromium or Chrome, then run this again", file=sys.stderr)
+        print(
+            "no Chromium found and no apt-get to install it: install Chromium or Chrome, then run this again",
+            file=sys.stderr,
+        )
         return 1
     if found is None:
-        sudo = shutil.which("sudo") is not None and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0
+        sudo = (
+            shutil.which("sudo") is not None
+            and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0
+        )
         if os.geteuid() == 0 or sudo:
             install_system(sudo=os.geteuid() != 0)
         else:

@@ -105,9 +105,7 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
     Raises FairLabError when there is none, Damaged when its files are not what was written.
     """
     if not (folder / MANIFEST).exists():
-        raise FairLabError(
-            f"there is no data set {folder.name!r} in {folder.parent}; make it again or check its name"
-        )
+        raise FairLabError(f"there is no data set {folder.name!r} in {folder.parent}; make it again or check its name")
     if verify:
         verify_manifest(folder)
     return Dataset(folder, read_json(folder / INFO))
@@ -152,8 +150,7 @@ def write_dataset(
             np.save(temporary / PIXELS_FILE, pixels)
         # The tables' content is hashed, not their files: parquet writers put their own version into the file.
         content = [
-            pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex()
-            for table in (images, pairs)
+            pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in (images, pairs)
         ]
         fingerprint = digest([sha256(temporary / PIXELS_FILE), *content])
         info = {

@@ -185,9 +185,7 @@ def _render(
     def work(person: Person, first: int, count: int) -> int:
         if not hasattr(local, "canvas"):
             local.canvas = Canvas(demo.image_px, len(studio.head.mean) + len(studio.head.anchor))
-        pixels[first : first + count] = photograph(
-            studio, person, count, demo.image_px, demo.level, local.canvas
-        )
+        pixels[first : first + count] = photograph(studio, person, count, demo.image_px, demo.level, local.canvas)
         return count
 
     def orders() -> Iterator[tuple[Person, int, int]]:

@@ -85,9 +85,7 @@ def load_head() -> Head:
             basis = {name: file[name] for name in file.files}
         mean, triangles, part = basis["mean"], basis["tri"].astype(np.int32), basis["part"].astype(np.int8)
         names, regions = tuple(basis["names"].tolist()), tuple(basis["group"].tolist())
-        sd = np.array(
-            [_SD_OF.get(name, _SD[region]) for name, region in zip(names, regions, strict=True)], np.float32
-        )
+        sd = np.array([_SD_OF.get(name, _SD[region]) for name, region in zip(names, regions, strict=True)], np.float32)
         targets = basis["B"] * (sd * basis["Bs"] / 32767.0).astype(np.float32)[:, None, None]
         units, unit_scale = np.ascontiguousarray(basis["E"]), (basis["Es"] / 32767.0).astype(np.float32)
         unit_names = tuple(basis["enames"].tolist())
@@ -162,9 +160,7 @@ def _hair(mean: np.ndarray, scalp: np.ndarray) -> tuple[np.ndarray, ...]:
     for height, hang in zip(heights, hanging, strict=True):
         for angle in angles:
             turn = np.angle(np.exp(1j * (angle_of - angle)))
-            anchor.append(
-                candidates[np.argmin((turn * radius_of) ** 2 + (mean[candidates, 1] - height) ** 2)]
-            )
+            anchor.append(candidates[np.argmin((turn * radius_of) ** 2 + (mean[candidates, 1] - height) ** 2)])
             radial.append((np.sin(angle), 0.25 * (height > 1.2), np.cos(angle)))
             drop.append(hang)
             uv.append((angle / (2 * np.pi) + 0.5, (TOP_Y - height + hang) / (TOP_Y - BOTTOM_Y)))

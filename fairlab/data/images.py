@@ -26,8 +26,7 @@ def thumbnail_png(dataset: Dataset, image_id: int, px: int = 96) -> bytes:
     """One image as PNG, `px` wide. Raises FairLabError when there is no such image."""
     if not 0 <= image_id < len(dataset.pixels):
         raise FairLabError(
-            f"data set {dataset.dataset_id} has no image {image_id}; "
-            f"they are numbered 0 to {len(dataset.pixels) - 1}"
+            f"data set {dataset.dataset_id} has no image {image_id}; they are numbered 0 to {len(dataset.pixels) - 1}"
         )
     picture = Image.fromarray(np.asarray(dataset.pixels[image_id]))
     stream = io.BytesIO()

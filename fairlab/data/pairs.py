@@ -74,9 +74,7 @@ def draw_pairs(
 
 def _genuine(rows: list[np.ndarray], count: int, rng: np.random.Generator, where: str) -> np.ndarray:
     """(count, 3): two images of one person and the person's position; evenly over people, person by person."""
-    every = [
-        [(a, b, person) for i, a in enumerate(own) for b in own[i + 1 :]] for person, own in enumerate(rows)
-    ]
+    every = [[(a, b, person) for i, a in enumerate(own) for b in own[i + 1 :]] for person, own in enumerate(rows)]
     possible = sum(len(pairs) for pairs in every)
     if possible < count:
         raise FairLabError(
@@ -89,9 +87,7 @@ def _genuine(rows: list[np.ndarray], count: int, rng: np.random.Generator, where
         for person, pairs in enumerate(shuffled):
             if taken[person] < len(pairs) and taken.sum() < count:
                 taken[person] += 1
-    return np.array(
-        [pair for person, pairs in enumerate(shuffled) for pair in pairs[: taken[person]]], np.int64
-    )
+    return np.array([pair for person, pairs in enumerate(shuffled) for pair in pairs[: taken[person]]], np.int64)
 
 
 def _impostors(

@@ -18,8 +18,8 @@ REGIONS = ("eyes and brows", "nose and cheeks", "mouth and chin", "head, ears an
 COMMON = -1  # a factor of no region
 
 # Of a group's factors in its signature region, chosen so that every region tells about as much as another.
-_SPREAD = (1.55, 1.6, 1.9, 1.3)
-_SPREAD_ELSEWHERE, _SPREAD_COMMON, _MEAN_SPREAD, _CLIP, _LIMIT = 0.4, 0.8, 0.7, 2.2, 3.2
+_SPREAD = (2.0, 2.4, 2.3, 1.3)
+_SPREAD_ELSEWHERE, _SPREAD_COMMON, _MEAN_SPREAD, _CLIP, _LIMIT = 0.25, 0.7, 0.7, 2.2, 4.5
 _SHAPE_REGION = {
     "eyes": 0, "eyebrows": 0, "nose": 1, "cheek": 1, "mouth": 2, "chin": 2,
     "head": 3, "forehead": 3, "ears": 3, "macro": COMMON,
@@ -39,7 +39,7 @@ TEXTURE = {
 """Factors of the skin, and the region of each."""
 
 _SEEN = {
-    "tone": 7.0, "warmth": 2.0, "hair_colour": 4.0, "hair_length": 2.0, "hairline": 2.0, "beard": 2.0, "macro-sex": 2.0,
+    "tone": 15.0, "warmth": 4.0, "hair_colour": 8.0, "hair_length": 5.0, "hairline": 5.0, "beard": 2.0, "macro-sex": 2.0,
 }  # fmt: skip
 _SAME_IN_ALL = ("tone", "warmth", "gloss")
 _NEUTRAL = (
@@ -95,9 +95,7 @@ def group_mean(factors: Factors, seed: int, group: int) -> np.ndarray:
     """The mean factors (F,) of group number `group`: random, but nought where the group could look like a
     stereotype.
     """
-    mean = (
-        np.clip(generator(seed, 1, group).standard_normal(len(factors.names)), -_CLIP, _CLIP) * _MEAN_SPREAD
-    )
+    mean = np.clip(generator(seed, 1, group).standard_normal(len(factors.names)), -_CLIP, _CLIP) * _MEAN_SPREAD
     mean[[any(word in name for word in _NEUTRAL) for name in factors.names]] = 0.0
     mean[factors.region == COMMON] = 0.0
     return mean
@@ -105,9 +103,7 @@ def group_mean(factors: Factors, seed: int, group: int) -> np.ndarray:
 
 def spread(factors: Factors, group: int) -> np.ndarray:
     """How much the people of group number `group` differ in each factor (F,), in natural standard deviations."""
-    signature = group % len(
-        REGIONS
-    )  # with more groups than regions, groups share one and differ in their mean face
+    signature = group % len(REGIONS)  # with more groups than regions, groups share one and differ in their mean face
     result = np.where(factors.region == signature, _SPREAD[signature], _SPREAD_ELSEWHERE)
     result[factors.region == COMMON] = _SPREAD_COMMON
     result[[name in _SAME_IN_ALL for name in factors.names]] = 1.0

@@ -34,9 +34,7 @@ def kernels() -> Kernels:
     def compiled(function: Callable[..., None]) -> Callable[..., None]:
         try:
             return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-        except (
-            RuntimeError
-        ):  # "no locator available": the installation and the user's cache folder are read-only
+        except RuntimeError:  # "no locator available": the installation and the user's cache folder are read-only
             return numba.njit(nogil=True, error_model="numpy")(function)
 
     return Kernels(compiled(_pose), compiled(_raster), compiled(_shade))
@@ -245,9 +243,9 @@ def _shade(
                     green += inside * (0.035 - green)
                     blue += inside * (0.03 - blue)
                 else:
-                    strand = 0.75 + 0.25 * math.sin(
-                        u * 700.0 + 3.0 * math.sin(v * 9.0 + u * 40.0)
-                    ) * math.cos(u * 263.0)
+                    strand = 0.75 + 0.25 * math.sin(u * 700.0 + 3.0 * math.sin(v * 9.0 + u * 40.0)) * math.cos(
+                        u * 263.0
+                    )
                     red, green, blue = colours[2, 0] * strand, colours[2, 1] * strand, colours[2, 2] * strand
                     hair, gloss, sharp = 1.0, look[5], 10.0
                 if kind == 0 and hair > 0.5:

@@ -35,9 +35,7 @@ def balanced_parts(identities: Sequence[str], groups: Sequence[str], parts: int,
     for group in sorted(table["group"].unique()):
         members = table.index[table["group"] == group].to_numpy()
         members = members[np.argsort(table.loc[members, "identity"].to_numpy())]
-        shuffled = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 4]))).permutation(
-            members
-        )
+        shuffled = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 4]))).permutation(members)
         result[shuffled] = np.repeat(np.arange(parts), part_sizes(len(members), parts))
     return result
 
@@ -49,15 +47,11 @@ def training_rows(images: pd.DataFrame, data: Data, seed: int) -> np.ndarray:
     known = set(images["split"])
     for split in data.splits:
         if split not in known:
-            raise FairLabError(
-                f"data set {data.dataset} has no split {split!r}; it has: {', '.join(sorted(known))}"
-            )
+            raise FairLabError(f"data set {data.dataset} has no split {split!r}; it has: {', '.join(sorted(known))}")
     chosen = images[images["split"].isin(data.splits)]
     for group in data.groups:
         if group not in set(chosen["group"]):
-            raise FairLabError(
-                f"group {group!r} has no image in {', '.join(data.splits)} of data set {data.dataset}"
-            )
+            raise FairLabError(f"group {group!r} has no image in {', '.join(data.splits)} of data set {data.dataset}")
     if data.groups:
         chosen = chosen[chosen["group"].isin(data.groups)]
     if data.parts > 1:

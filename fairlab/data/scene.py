@@ -50,22 +50,20 @@ class Shot:
     """(3,) the camera's white balance."""
 
 
-def draw_shot(
-    rng: np.random.Generator, head: Head, level: float, pose: float = 1.0, post: float = 1.0
-) -> Shot:
+def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 1.0, post: float = 1.0) -> Shot:
     """Draw a shot. `level` (0..1.5, usually 0.6) is the strength of everything; `pose` scales pose,
     expression and light, `post` what the camera spoils (the "synthetic" style: 0.45 and 0.4).
     """
     strength = level / 0.6
     turn, after = strength * pose, strength * post
-    yaw, pitch, roll = np.clip(rng.standard_normal(3), -2.2, 2.2) * (0.34 * turn, 0.15 * turn, 0.02 * turn)
+    yaw, pitch, roll = np.clip(rng.standard_normal(3), -2.2, 2.2) * (0.27 * turn, 0.12 * turn, 0.02 * turn)
     chosen, weights = _expression(rng, head, turn)
     crop = rng.standard_normal(3) * (0.035, 0.012, 0.012) * strength
 
     side, height = rng.normal(0.0, 0.75 * turn), rng.normal(0.35, 0.4 * turn)
     key = np.array([side, height, 1.0])
     key /= np.linalg.norm(key)
-    power = 0.85 * math.exp(rng.normal(0.0, 0.28 * turn))
+    power = 0.85 * math.exp(rng.normal(0.0, 0.18 * turn))
     tint = np.exp(rng.normal(0.0, 0.07 * turn) * np.array([1.0, 0.1, -1.0]) + rng.normal(0.0, 0.03 * turn, 3))
     fill_power, ambient = np.exp(rng.normal(0.0, 0.3 * turn, 2)) * (0.16, 0.27)
     colours = rng.uniform(0.02, 0.8, (2, 3)) ** 1.6
@@ -82,7 +80,7 @@ def draw_shot(
             0.6 * ambient * bounce,
         ]
     )
-    lights[[1, 3, 4, 5]] *= math.exp(rng.normal(0.0, 0.22 * turn))
+    lights[[1, 3, 4, 5]] *= math.exp(rng.normal(0.0, 0.13 * turn))
     backdrop = np.array([*colours, [math.cos(bearing) * soft, math.sin(bearing) * soft, 0.0]])
 
     blur = max(rng.normal(0.002, 0.011 * after), 0.0) if rng.random() < 0.6 else 0.0
@@ -104,7 +102,7 @@ def draw_shot(
         pupil=float(np.clip(rng.normal(0.2, 0.03), 0.12, 0.3)),
         lights=lights.astype(np.float32), backdrop=backdrop.astype(np.float32),
         blur=float(blur), patch=patch, noise=float(abs(rng.normal(0.0, 0.024 * after))),
-        gamma=math.exp(rng.normal(0.0, 0.16 * after)), balance=np.exp(rng.normal(0.0, 0.10 * after, 3)),
+        gamma=math.exp(rng.normal(0.0, 0.12 * after)), balance=np.exp(rng.normal(0.0, 0.06 * after, 3)),
     )  # fmt: skip
 
 
@@ -112,7 +110,7 @@ def _expression(rng: np.random.Generator, head: Head, strength: float) -> tuple[
     """One to four random expression units, most of them with their twin on the other side."""
     weights: dict[int, float] = {}
     for unit in rng.choice(len(head.unit_names), rng.integers(1, 5), replace=False):
-        weight = rng.uniform(0.0, 0.75) * min(strength, 1.3)
+        weight = rng.uniform(0.0, 0.65) * min(strength, 1.3)
         name = head.unit_names[unit]
         weights[int(unit)] = weight
         for side, other in _TWINS.items():
@@ -149,9 +147,7 @@ class Canvas:
         self.image = np.empty((self.px, self.px, 3), np.float32)
 
 
-def take(
-    canvas: Canvas, head: Head, shape: np.ndarray, skin: Skin, shot: Shot, kernels: Kernels
-) -> np.ndarray:
+def take(canvas: Canvas, head: Head, shape: np.ndarray, skin: Skin, shot: Shot, kernels: Kernels) -> np.ndarray:
     """Render a person: `shape` (V + hair, 3) float32 and `skin`. Returns (px, px, 3) float32 sRGB 0..1,
     clean.
 

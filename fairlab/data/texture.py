@@ -157,16 +157,12 @@ def paint(factors: dict[str, float], seed: tuple[int, ...], head: Head, atlas: A
     noise = {name: np.roll(field, shift, (0, 1)) for name, field in atlas.noise.items()}
     tone = 1.0 / (1.0 + math.exp(-1.25 * f["tone"]))
     skin = _colour(_SKIN, tone) * np.exp(0.09 * f["warmth"] * np.array([0.6, -0.1, -1.0]))
-    hair_place = (
-        0.42 + 0.26 * f["hair_colour"] - 0.45 * (tone - 0.35)
-    )  # the darker the skin, the darker the hair
+    hair_place = 0.42 + 0.26 * f["hair_colour"] - 0.45 * (tone - 0.35)  # the darker the skin, the darker the hair
     hair = _colour(_HAIR, hair_place)
 
     texture = np.empty((HEIGHT, WIDTH, 4), np.float32)
     texture[..., :3] = skin
-    texture[..., :3] *= (1.0 + 0.035 * noise["coarse"] + 0.02 * noise["middle"] + 0.015 * noise["fine"])[
-        ..., None
-    ]
+    texture[..., :3] *= (1.0 + 0.035 * noise["coarse"] + 0.02 * noise["middle"] + 0.015 * noise["fine"])[..., None]
     brow = _colour(_HAIR, hair_place - 0.1 + 0.08 * f["brow_colour"]) * 0.9
     _paint_face(
         texture[atlas.face],
@@ -187,12 +183,7 @@ def paint(factors: dict[str, float], seed: tuple[int, ...], head: Head, atlas: A
     iris = _colour(_IRIS, 0.30 + 0.28 * f["iris"] - 0.4 * (tone - 0.35))
     lips = skin * np.array([0.80, 0.45, 0.46]) * np.exp(0.16 * f["lip_colour"] * np.array([0.6, -0.9, -0.6]))
     above = head.mean[:, 1] - _hairline(around(head.mean), f)
-    rise = (
-        max(0.10 + 0.07 * f["hair_volume"], 0.01)
-        * _step(-0.02, 0.35, above)
-        * head.skin
-        * (head.mean[:, 1] > 0.1)
-    )
+    rise = max(0.10 + 0.07 * f["hair_volume"], 0.01) * _step(-0.02, 0.35, above) * head.skin * (head.mean[:, 1] > 0.1)
     return Skin(
         texture=texture,
         colours=np.array([iris, lips, hair, (0.66, 0.62, 0.59)], np.float32),
@@ -218,19 +209,17 @@ def _paint_face(
     _mix(
         texture,
         red,
-        share(0.28, 0.30, "cheek_red", 0.85) * places["cheeks"]
-        + share(0.22, 0.25, "nose_red", 0.8) * places["nose"],
+        share(0.30, 0.36, "cheek_red", 0.95) * places["cheeks"] + share(0.25, 0.32, "nose_red", 0.9) * places["nose"],
     )
     _mix(
         texture,
         dark,
-        share(0.14, 0.22, "eye_shadow", 0.6) * places["below"]
-        + share(0.16, 0.20, "eye_shadow", 0.4) * places["lids"],
+        share(0.14, 0.22, "eye_shadow", 0.6) * places["below"] + share(0.16, 0.20, "eye_shadow", 0.4) * places["lids"],
     )
     _mix(
         texture,
         dark,
-        share(-0.05, 0.30, "freckles", 0.6) * places["freckles"] * _step(0.9, 1.5, noise["fine"]),
+        share(0.0, 0.32, "freckles", 0.7) * places["freckles"] * _step(0.9, 1.5, noise["fine"]),
     )
     stubble = np.clip(0.8 + 0.1 * noise["strands"] + 0.12 * noise["fine"], 0.0, 1.0)
     whiskers = np.maximum(
@@ -241,17 +230,11 @@ def _paint_face(
 
     inner, outer = 0.15 - 0.02 * f["brow_length"], 0.84 + 0.07 * f["brow_length"]
     along = (np.abs(x) - inner) / (outer - inner)  # 0 beside the nose, 1 at the temple
-    curve = (
-        0.37
-        + 0.045 * f["brow_height"]
-        + (0.06 + 0.05 * f["brow_arch"]) * (1.0 - ((along - 0.62) / 0.62) ** 2)
-    )
+    curve = 0.37 + 0.045 * f["brow_height"] + (0.06 + 0.05 * f["brow_arch"]) * (1.0 - ((along - 0.62) / 0.62) ** 2)
     thick = max(0.068 + 0.027 * f["brow_width"], 0.018) * (1.0 - 0.65 * np.clip(along, 0.0, 1.0) ** 2)
     ends = _step(-0.06, 0.06, along) * (1.0 - _step(0.92, 1.04, along))
     brows = (
-        ends
-        * (1.0 - _step(0.6, 1.25, np.abs((y - curve) / thick)))
-        * np.clip(0.92 + 0.08 * noise["fine"], 0.0, 1.0)
+        ends * (1.0 - _step(0.6, 1.25, np.abs((y - curve) / thick))) * np.clip(0.92 + 0.08 * noise["fine"], 0.0, 1.0)
     )
     _mix(texture, brow, share(0.78, 0.12, "brow_colour", 0.95) * brows)
     for _ in range(3):  # moles, anywhere on the face

@@ -7,7 +7,25 @@ from fairlab.evaluation.scores import fused, pair_scores
 from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, grid_accuracy, threshold_at_fmr
 
 __all__ = [
-    "FAIRNESS_METRICS", "IdentityBootstrap", "PairedComparison", "Results", "auc", "clopper_pearson", "count_errors", "eer",
-    "evaluate", "fair_band", "fdr", "fold_accuracy", "fused", "garbe", "gini", "grid_accuracy", "ir", "pair_scores", "ser",
-    "std_points", "threshold_at_fmr",
+    "FAIRNESS_METRICS",
+    "IdentityBootstrap",
+    "PairedComparison",
+    "Results",
+    "auc",
+    "clopper_pearson",
+    "count_errors",
+    "eer",
+    "evaluate",
+    "fair_band",
+    "fdr",
+    "fold_accuracy",
+    "fused",
+    "garbe",
+    "gini",
+    "grid_accuracy",
+    "ir",
+    "pair_scores",
+    "ser",
+    "std_points",
+    "threshold_at_fmr",
 ]

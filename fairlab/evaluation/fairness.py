@@ -19,8 +19,14 @@ ALPHA = 0.5
 
 
 @FAIRNESS_METRICS.register(
-    "std_points", of="accuracy", title="STD", unit="points", fair_value=0.0, formula="sample standard deviation (n-1) of the groups' accuracies",
-    source="NetoPedro/Quantization-and-Racial-Bias tables, 29 of 29 rows", trap="chance alone makes it larger than 0: compare with the fair band",
+    "std_points",
+    of="accuracy",
+    title="STD",
+    unit="points",
+    fair_value=0.0,
+    formula="sample standard deviation (n-1) of the groups' accuracies",
+    source="NetoPedro/Quantization-and-Racial-Bias tables, 29 of 29 rows",
+    trap="chance alone makes it larger than 0: compare with the fair band",
 )
 def std_points(accuracy: np.ndarray) -> float:
     """Standard deviation with n-1 of the accuracies, in percentage points; NaN for one group."""
@@ -28,8 +34,14 @@ def std_points(accuracy: np.ndarray) -> float:
 
 
 @FAIRNESS_METRICS.register(
-    "ser", of="accuracy", title="SER", unit="ratio", fair_value=1.0, formula="largest error / smallest error of the groups",
-    source="RFW literature; same tables", trap="unstable when errors are few, and it may rise while STD falls",
+    "ser",
+    of="accuracy",
+    title="SER",
+    unit="ratio",
+    fair_value=1.0,
+    formula="largest error / smallest error of the groups",
+    source="RFW literature; same tables",
+    trap="unstable when errors are few, and it may rise while STD falls",
 )
 def ser(accuracy: np.ndarray) -> float:
     """Skewed error ratio max(1-a)/min(1-a); NaN for one group or when a group has no error."""
@@ -38,7 +50,13 @@ def ser(accuracy: np.ndarray) -> float:
 
 
 @FAIRNESS_METRICS.register(
-    "gap_points", of="accuracy", title="Gap", unit="points", fair_value=0.0, formula="best - worst accuracy", source="plain",
+    "gap_points",
+    of="accuracy",
+    title="Gap",
+    unit="points",
+    fair_value=0.0,
+    formula="best - worst accuracy",
+    source="plain",
     trap="grows with the number of groups by chance alone",
 )
 def gap_points(accuracy: np.ndarray) -> float:
@@ -47,8 +65,14 @@ def gap_points(accuracy: np.ndarray) -> float:
 
 
 @FAIRNESS_METRICS.register(
-    "worst_accuracy", of="accuracy", title="Worst group", unit="fraction", fair_value=float("nan"), formula="smallest accuracy of the groups",
-    source="plain", trap="says nothing about the other groups",
+    "worst_accuracy",
+    of="accuracy",
+    title="Worst group",
+    unit="fraction",
+    fair_value=float("nan"),
+    formula="smallest accuracy of the groups",
+    source="plain",
+    trap="says nothing about the other groups",
 )
 def worst_accuracy(accuracy: np.ndarray) -> float:
     """Smallest accuracy (fraction)."""
@@ -56,8 +80,14 @@ def worst_accuracy(accuracy: np.ndarray) -> float:
 
 
 @FAIRNESS_METRICS.register(
-    "fdr", of="rates", title="FDR", unit="score", fair_value=1.0, formula="1 - (max|dFMR| + max|dFNMR|) / 2",
-    source="de Freitas Pereira & Marcel, arXiv 2011.02395", trap="near 1 for every working system; hides a five-fold ratio of FMRs",
+    "fdr",
+    of="rates",
+    title="FDR",
+    unit="score",
+    fair_value=1.0,
+    formula="1 - (max|dFMR| + max|dFNMR|) / 2",
+    source="de Freitas Pereira & Marcel, arXiv 2011.02395",
+    trap="near 1 for every working system; hides a five-fold ratio of FMRs",
 )
 def fdr(fmr: np.ndarray, fnmr: np.ndarray) -> float:
     """Fairness discrepancy rate at alpha = 0.5; NaN for one group."""
@@ -76,8 +106,14 @@ def gini(rates: np.ndarray) -> float:
 
 
 @FAIRNESS_METRICS.register(
-    "garbe", of="rates", title="GARBE", unit="score", fair_value=0.0, formula="(Gini(FMR) + Gini(FNMR)) / 2",
-    source="Howard et al., arXiv 2203.05051", trap="rewards groups that are equally bad",
+    "garbe",
+    of="rates",
+    title="GARBE",
+    unit="score",
+    fair_value=0.0,
+    formula="(Gini(FMR) + Gini(FNMR)) / 2",
+    source="Howard et al., arXiv 2203.05051",
+    trap="rewards groups that are equally bad",
 )
 def garbe(fmr: np.ndarray, fnmr: np.ndarray) -> float:
     """Mean of the Gini coefficients of FMR and FNMR; NaN where either is not defined."""
@@ -85,8 +121,14 @@ def garbe(fmr: np.ndarray, fnmr: np.ndarray) -> float:
 
 
 @FAIRNESS_METRICS.register(
-    "ir", of="rates", title="IR", unit="ratio", fair_value=1.0, formula="sqrt(max/min FMR * max/min FNMR)",
-    source="Grother (NIST), as in arXiv 2203.05051", trap="not defined when a group shows no error",
+    "ir",
+    of="rates",
+    title="IR",
+    unit="ratio",
+    fair_value=1.0,
+    formula="sqrt(max/min FMR * max/min FNMR)",
+    source="Grother (NIST), as in arXiv 2203.05051",
+    trap="not defined when a group shows no error",
 )
 def ir(fmr: np.ndarray, fnmr: np.ndarray) -> float:
     """Inequity rate at alpha = 0.5; NaN for one group or with a zero rate."""

@@ -31,7 +31,9 @@ class IdentityBootstrap:
     `identity_b`, `genuine` are (P,); weights are (draws, pairs), kept apart for genuine and impostor pairs.
     """
 
-    def __init__(self, identity_a: np.ndarray, identity_b: np.ndarray, genuine: np.ndarray, draws: int, seed: int) -> None:
+    def __init__(
+        self, identity_a: np.ndarray, identity_b: np.ndarray, genuine: np.ndarray, draws: int, seed: int
+    ) -> None:
         names, codes = np.unique(np.concatenate([identity_a, identity_b]), return_inverse=True)
         first, second = codes[: len(identity_a)], codes[len(identity_a) :]
         self.identities, self.genuine = len(names), np.asarray(genuine, dtype=bool)
@@ -52,9 +54,7 @@ class IdentityBootstrap:
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Redrawn means (draws,) of a value per pair, with genuine and impostor pairs in their original shares."""
         share = float(self.genuine.mean())
-        parts = [
-            weight * self.rate(values, kind) for weight, kind in ((share, True), (1 - share, False)) if weight > 0
-        ]
+        parts = [weight * self.rate(values, kind) for weight, kind in ((share, True), (1 - share, False)) if weight > 0]
         total: np.ndarray = np.sum(parts, axis=0)
         return total
 

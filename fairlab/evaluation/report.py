@@ -50,7 +50,9 @@ def _groups(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, setti
     if len(pairs) == 0:
         raise FairLabError("there are no pairs to evaluate")
     if not np.isfinite(scores).all():
-        raise FairLabError(f"the score of pair {pairs['pair_id'].iloc[int(np.argmin(np.isfinite(scores)))]} is not a finite number")
+        raise FairLabError(
+            f"the score of pair {pairs['pair_id'].iloc[int(np.argmin(np.isfinite(scores)))]} is not a finite number"
+        )
     identity = images.set_index("image_id")["identity"]
     first = identity.loc[pairs["image_a"]].to_numpy()
     second = identity.loc[pairs["image_b"]].to_numpy()
@@ -78,8 +80,12 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
 
-    def add(group: str, metric: str, value: float, low: float, high: float, counts: tuple[int, int], point: str = "") -> None:
-        rows.append(dict(zip(METRICS, (run_id, protocol, group, metric, point, value, low, high, *counts), strict=True)))
+    def add(
+        group: str, metric: str, value: float, low: float, high: float, counts: tuple[int, int], point: str = ""
+    ) -> None:
+        rows.append(
+            dict(zip(METRICS, (run_id, protocol, group, metric, point, value, low, high, *counts), strict=True))
+        )
 
     total = (int(pairs["genuine"].sum()), int((~pairs["genuine"].astype(bool)).sum()))
     for group in groups:
@@ -113,7 +119,9 @@ def _group_numbers(group: _Group, add: Any, notes: list[str]) -> None:
     add(group.name, "accuracy", found.accuracy, 1 - high, 1 - low, counts)
     area = verification.auc(group.scores, group.genuine)
     if area < 0.5:
-        notes.append(f"{group.name}: AUC {area:.3f} is below one half; are genuine and impostor swapped, or distances taken for scores?")
+        notes.append(
+            f"{group.name}: AUC {area:.3f} is below one half; are genuine and impostor swapped, or distances taken for scores?"
+        )
     add(group.name, "auc", area, np.nan, np.nan, counts)
     add(group.name, "eer", verification.eer(group.scores, group.genuine), np.nan, np.nan, counts)
     add(group.name, "d_prime", verification.d_prime(group.scores, group.genuine), np.nan, np.nan, counts)
@@ -133,7 +141,15 @@ def _operating_point(groups: list[_Group], target: float, total: tuple[int, int]
     add(ALL_GROUPS, "threshold", threshold, np.nan, np.nan, total, point)
     pooled = [verification.count_errors(group.scores, group.genuine, threshold) for group in groups]
     add(ALL_GROUPS, "fmr", sum(item.false_matches for item in pooled) / max(total[1], 1), np.nan, np.nan, total, point)
-    add(ALL_GROUPS, "fnmr", sum(item.false_non_matches for item in pooled) / max(total[0], 1), np.nan, np.nan, total, point)
+    add(
+        ALL_GROUPS,
+        "fnmr",
+        sum(item.false_non_matches for item in pooled) / max(total[0], 1),
+        np.nan,
+        np.nan,
+        total,
+        point,
+    )
     redrawn: dict[str, list[np.ndarray]] = {"fmr": [], "fnmr": []}
     for group, found in zip(groups, pooled, strict=True):
         counts = _counts(group)
@@ -186,7 +202,13 @@ def _all_groups(groups: list[_Group], total: tuple[int, int], settings: Evaluati
             metric = FAIRNESS_METRICS[name]
             value = metric(accuracy)
             values = np.array([metric(row) for row in redrawn])
-            add(ALL_GROUPS, name, value, *(percentile_interval(values) if np.isfinite(value) else (np.nan, np.nan)), total)
+            add(
+                ALL_GROUPS,
+                name,
+                value,
+                *(percentile_interval(values) if np.isfinite(value) else (np.nan, np.nan)),
+                total,
+            )
     variance = np.maximum(np.nanvar(redrawn, axis=0), 1e-12)
     effective = np.minimum(mean * (1 - mean) / variance, [len(group.scores) for group, _ in known])
     band = fair_band(mean, effective, settings.seed)
@@ -225,7 +247,8 @@ class PairedComparison:
         rows, all_redrawn = [], []
         for group in self._groups:
             results = [
-                verification.fold_accuracy(values[group.where], group.genuine, group.folds) for values in (scores, baseline)
+                verification.fold_accuracy(values[group.where], group.genuine, group.folds)
+                for values in (scores, baseline)
             ]
             gain = results[0].correct.astype(np.float32) - results[1].correct.astype(np.float32)
             redrawn = group.bootstrap.mean(gain)

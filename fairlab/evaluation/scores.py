@@ -36,5 +36,7 @@ def pair_scores(vectors: np.ndarray, ids: np.ndarray, pairs: pd.DataFrame) -> np
     scores = np.einsum("nd,nd->n", vectors[rows[0]].astype(np.float64), vectors[rows[1]].astype(np.float64))
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
-        raise FairLabError(f"pair {pairs.iloc[bad[0]]['pair_id']} has no finite score: one of its embeddings is NaN or infinite")
+        raise FairLabError(
+            f"pair {pairs.iloc[bad[0]]['pair_id']} has no finite score: one of its embeddings is NaN or infinite"
+        )
     return scores

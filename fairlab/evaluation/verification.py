@@ -39,7 +39,9 @@ class Counts:
 def count_errors(scores: np.ndarray, genuine: np.ndarray, threshold: float) -> Counts:
     """Count both kinds of error among the pairs (P,) at `threshold`."""
     match = scores >= threshold
-    return Counts(int(genuine.sum()), int((~genuine).sum()), int((~match & genuine).sum()), int((match & ~genuine).sum()))
+    return Counts(
+        int(genuine.sum()), int((~genuine).sum()), int((~match & genuine).sum()), int((match & ~genuine).sum())
+    )
 
 
 def threshold_at_fmr(impostor_scores: np.ndarray, target: float) -> float:
@@ -105,7 +107,9 @@ def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:
     return float((ordered[best - 1] + ordered[best]) / 2)
 
 
-def grid_accuracy(distances: np.ndarray, genuine: np.ndarray, folds: np.ndarray, grid: np.ndarray = PAPER_GRID) -> FoldAccuracy:
+def grid_accuracy(
+    distances: np.ndarray, genuine: np.ndarray, folds: np.ndarray, grid: np.ndarray = PAPER_GRID
+) -> FoldAccuracy:
     """Accuracy by the papers' very rule: match iff squared distance < t, t from a fixed grid, first maximum.
 
     Kept to reproduce published numbers (METHODS.md V1, V2); `thresholds` are distances.

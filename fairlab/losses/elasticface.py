@@ -1,4 +1,4 @@
-"""ElasticFace-Arc: the angle is drawn anew for every image (Boutros et al., CVPRW 2022, arXiv 2109.09416, eq. 5)."""
+"""ElasticFace-Arc: the angle is drawn anew for every image (Boutros et al., CVPRW 2022, arXiv 2109.09416)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from torch import Tensor
 from fairlab.losses.base import LOSSES, MarginHead, add_angle
 
 
-@LOSSES.register("elastic_arcface", title="ElasticFace-Arc", source="arXiv 2109.09416 eq. 5")
+@LOSSES.register("elastic_arcface", title="ElasticFace-Arc", source="arXiv 2109.09416, ElasticFace-Arc")
 class ElasticArcFace(MarginHead):
-    """Target logit s * cos(theta_y + E), E ~ N(m, sigma^2) per image and step; sigma = 0 is ArcFace."""
+    """Target logit s * cos(theta_y + E), E ~ N(m, sigma^2) per image and step; sigma = 0 is ArcFace.
+
+    Over many draws the mean target logit is s * cos(theta_y + m) * exp(-sigma^2 / 2). Draws come from torch's
+    global generator, which the loop seeds at every step.
+    """
 
     def target(self, cosine: Tensor) -> Tensor:
-        angle = torch.normal(self.margin, self.settings.sigma_rad, cosine.shape, device=cosine.device, dtype=cosine.dtype)
-        return add_angle(cosine, angle)
+        draws = torch.randn(cosine.shape, device=cosine.device, dtype=cosine.dtype)
+        return add_angle(cosine, self.margin + self.settings.sigma_rad * draws)

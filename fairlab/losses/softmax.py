@@ -1,4 +1,4 @@
-"""Softmax over cosines without a margin: what every margin loss becomes at m = 0 (METHODS.md H1)."""
+"""Softmax over cosines without a margin: what every margin loss becomes at m = 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract between a method and the loop (DESIGN.md section 4)."""
+"""The contract between a method and the loop: the loop knows nothing but this."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fairlab.models.base import BACKBONES
 from fairlab.registry import Registry
 
 PAPER_DIM, PAPER_WEIGHT = 512, 10_000.0
+"""Embedding length and lambda of MST-KD (arXiv 2408.16563, official code)."""
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Method(nn.Module):
 
     inputs: ClassVar[Literal["images", "embeddings"]] = "images"
     needs_targets: ClassVar[bool] = False
+    trains: ClassVar[bool] = True
 
     learner: nn.Module
     head: MarginHead | None
@@ -51,7 +53,7 @@ class Method(nn.Module):
         return {"loss": identity + distillation, "identity": identity, "distillation": distillation}
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of the margin logits; zero without a classifier."""
+        """Cross-entropy of the margin logits, mean over the batch; zero without a classifier."""
         if self.head is None:
             return embeddings.new_zeros(())
         return functional.cross_entropy(self.head(embeddings, batch.identities), batch.identities)
@@ -63,40 +65,48 @@ class Method(nn.Module):
 
 MethodBuilder = Callable[..., Method]
 METHODS: Registry[MethodBuilder] = Registry("method", "fairlab.methods")
-"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method."""
+"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method.
+
+Facts of a registration: title, roles (of runs that use it), parents ("", "teachers" or "adaptor"), source.
+"""
 
 
-def build_backbone(settings: Run, image_px: int) -> nn.Module:
-    """The run's backbone. Raises FairLabError when its settings name none."""
+def build_backbone(settings: Run, image_px: int) -> tuple[nn.Module, int]:
+    """The run's backbone and the length of its embedding. Raises FairLabError when its settings name none."""
     if settings.backbone is None:
         raise FairLabError(f"method {settings.method} needs settings for a backbone")
-    return BACKBONES[settings.backbone.name](settings.backbone, image_px)
+    return BACKBONES[settings.backbone.name](settings.backbone, image_px), settings.backbone.embedding_dim
 
 
 def build_head(settings: Run, embedding_dim: int, classes: int) -> MarginHead:
-    """The run's classifier over `classes` identities."""
+    """The run's classifier over `classes` identities. Raises FairLabError for less than two of them."""
     if settings.loss is None:
         raise FairLabError(f"method {settings.method} needs settings for a loss")
     if classes < 2:
-        raise FairLabError(f"an identity loss needs at least two identities to tell apart, the data has {classes}")
+        raise FairLabError(f"an identity loss needs two or more identities to tell apart; the data has {classes}")
     return LOSSES[settings.loss.name](embedding_dim, classes, settings.loss)
 
 
 def kd_weight(settings: Run, embedding_dim: int) -> float:
     """lambda: as set, or the paper's 10,000 scaled so that the pull per image is the same at any length.
 
-    With unit vectors lambda * MSE = (lambda / D) * (2 - 2 cos), so lambda = 10,000 * D / 512 (METHODS.md S2, S6).
+    With unit vectors lambda * MSE = (lambda / D) * (2 - 2 cos). The paper has lambda = 10,000 at D = 512, which is
+    39.0625 per unit of 1 - cos; lambda = 10,000 * D / 512 keeps that.
     """
     given = settings.distillation.kd_weight if settings.distillation else None
     return PAPER_WEIGHT * embedding_dim / PAPER_DIM if given is None else given
 
 
 def unit_distance(embeddings: Tensor, targets: Tensor | None) -> Tensor:
-    """Mean squared difference over batch and dims between the normalised embeddings and unit targets (METHODS.md 1.9)."""
+    """Mean squared difference, over batch and dims, of the normalised embeddings and the unit targets.
+
+    embeddings, targets: (B, D) -> (), equal to mean(2 - 2 cos) / D. As in the official code of arXiv 2408.16563.
+    """
     if targets is None:
-        raise FairLabError("a distilled student needs targets: its parent's stored embeddings")
+        raise FairLabError("a distilled student needs targets: the stored embeddings of its parent")
     if targets.shape != embeddings.shape:
         raise FairLabError(
-            f"the student's embeddings have {embeddings.shape[1]} dims, the common space {targets.shape[1]}: make them equal"
+            f"the student's embeddings are {tuple(embeddings.shape)} and their targets {tuple(targets.shape)}: "
+            "student and common space need the same embedding_dim"
         )
     return functional.mse_loss(functional.normalize(embeddings), targets)

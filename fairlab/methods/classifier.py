@@ -6,13 +6,17 @@ from fairlab.config import Run
 from fairlab.methods.base import METHODS, Method, build_backbone, build_head
 
 
-@METHODS.register("classifier", title="Identity classifier", roles=("teacher", "student"), source="METHODS.md 1.6")
+@METHODS.register(
+    "classifier",
+    title="Identity classifier",
+    roles=("teacher", "student"),
+    parents="",
+    source="arXiv 2408.16563, training of the teachers",
+)
 class Classifier(Method):
     """Cross-entropy over margin logits of the identities it is given, and nothing else."""
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.learner = build_backbone(settings, image_px)
-        assert settings.backbone is not None
-        self.embedding_dim = settings.backbone.embedding_dim
+        self.learner, self.embedding_dim = build_backbone(settings, image_px)
         self.head = build_head(settings, self.embedding_dim, classes)

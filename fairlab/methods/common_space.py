@@ -1,4 +1,4 @@
-"""MST-KD's adaptor: fuses any number of teachers into one common space (arXiv 2408.16563; METHODS.md 1.8)."""
+"""MST-KD's adaptor: fuses any number of teachers into one common space (arXiv 2408.16563)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from fairlab.methods.base import METHODS, Method, build_head
 from fairlab.models.base import ADAPTORS
 
 
-@METHODS.register("common_space", title="Common space", roles=("adaptor",), source="arXiv 2408.16563")
+@METHODS.register(
+    "common_space", title="Common space", roles=("adaptor",), parents="teachers", source="arXiv 2408.16563"
+)
 class CommonSpace(Method):
-    """Identity classification over all identities from the teachers' stored embeddings; the group is no input."""
+    """Identity classification over all identities from the teachers' stored embeddings; groups are no input."""
 
     inputs = "embeddings"
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> None:
         super().__init__()
-        if settings.adaptor is None or not teacher_dims:
-            raise FairLabError("the common space needs settings for an adaptor and at least one teacher")
+        if settings.adaptor is None:
+            raise FairLabError("method common_space needs settings for an adaptor")
+        if not teacher_dims:
+            raise FairLabError("method common_space needs at least one teacher as parent")
         self.learner = ADAPTORS[settings.adaptor.name](settings.adaptor, teacher_dims)
         self.embedding_dim = settings.adaptor.embedding_dim
         self.head = build_head(settings, self.embedding_dim, classes)

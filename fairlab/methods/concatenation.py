@@ -9,14 +9,17 @@ from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Method
 
 
-@METHODS.register("concatenation", title="Concatenation", roles=("baseline",), source="FairLab; no training")
+@METHODS.register(
+    "concatenation", title="Concatenation", roles=("baseline",), parents="teachers", source="FairLab; no training"
+)
 class Concatenation(Method):
     """Nothing to learn. The cosine of two concatenations is the mean of the teachers' cosines."""
 
     inputs = "embeddings"
+    trains = False
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> None:
         super().__init__()
         if not teacher_dims:
-            raise FairLabError("the concatenation needs at least one teacher")
+            raise FairLabError("method concatenation needs at least one teacher as parent")
         self.learner, self.head, self.embedding_dim = nn.Identity(), None, sum(teacher_dims)

@@ -1,4 +1,7 @@
-"""MST-KD's students: a small network pulled to the stored common space (arXiv 2408.16563; METHODS.md 1.9)."""
+"""MST-KD's students: a small network pulled to the stored common space (arXiv 2408.16563, official code).
+
+The target is the stored embedding of the image as it is; the student may see it mirrored.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,9 @@ class _Student(Method):
 
     needs_targets = True
 
-    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> None:
+    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.learner = build_backbone(settings, image_px)
-        assert settings.backbone is not None
-        self.embedding_dim = settings.backbone.embedding_dim
+        self.learner, self.embedding_dim = build_backbone(settings, image_px)
         self.kd_weight = kd_weight(settings, self.embedding_dim)
         self.head = None
 
@@ -25,15 +26,17 @@ class _Student(Method):
         return self.kd_weight * unit_distance(embeddings, batch.targets)
 
 
-@METHODS.register("a_kd", title="a-KD student", roles=("student",), source="arXiv 2408.16563, KD alone")
+@METHODS.register("a_kd", title="a-KD student", roles=("student",), parents="adaptor", source="arXiv 2408.16563, a-KD")
 class AKD(_Student):
     """Learns the common space only: no identities, no classifier."""
 
 
-@METHODS.register("eaf_kd", title="EAF-KD student", roles=("student",), source="arXiv 2408.16563, KD with identity loss")
+@METHODS.register(
+    "eaf_kd", title="EAF-KD student", roles=("student",), parents="adaptor", source="arXiv 2408.16563, EAF-KD"
+)
 class EAFKD(_Student):
     """Identity loss plus the pull to the common space."""
 
-    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> None:
+    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__(settings, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
         self.head = build_head(settings, self.embedding_dim, classes)

@@ -13,4 +13,4 @@ BACKBONES: Registry[Callable[[Backbone, int], nn.Module]] = Registry("backbone",
 """build(settings, image_px) -> module from images (B, 3, H, W) in -1..1 to raw embeddings (B, D)."""
 
 ADAPTORS: Registry[Callable[[Adaptor, tuple[int, ...]], nn.Module]] = Registry("adaptor", "fairlab.models")
-"""build(settings, input_dims) -> module from the teachers' unit embeddings side by side (B, sum) to raw (B, D)."""
+"""build(settings, input_dims) -> module from teachers' unit embeddings side by side (B, sum) to raw (B, D)."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -20,9 +21,10 @@ LEARNER, HEAD, FACTS = "learner.safetensors", "head.safetensors", "model.json"
 
 
 def save_model(folder: Path, learner: nn.Module, head: nn.Module | None, facts: Mapping[str, Any]) -> None:
-    """Write the network (and its classifier) with the facts that rebuild it, as a folder that is whole or not there.
+    """Write a network, its classifier and what rebuilds it as a folder that is whole or not there.
 
-    `facts`: {"kind": "backbone", "settings", "image_px"} or {"kind": "adaptor", "settings", "input_dims"}, and more.
+    `facts`: {"kind": "backbone", "settings", "image_px"} or {"kind": "adaptor", "settings", "input_dims"}; more
+    may stand beside. A folder that was there is replaced. Raises FairLabError when the disk says no.
     """
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -38,8 +40,9 @@ def save_model(folder: Path, learner: nn.Module, head: nn.Module | None, facts: 
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(temporary, folder)
-    except OSError as error:
-        raise FairLabError(explain(error, folder)) from error
+    except (OSError, SafetensorError) as error:
+        reason = explain(error, folder) if isinstance(error, OSError) else f"could not write {folder}: {error}"
+        raise FairLabError(reason) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -49,29 +52,53 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_learner(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network in evaluation mode, and its facts. Raises Damaged for bad files, FairLabError for missing ones."""
-    if not (folder / FACTS).exists():
-        raise FairLabError(f"there is no trained network in {folder}; finish or resume its run first")
-    verify_manifest(folder)
+    """The network on the CPU in evaluation mode, and its facts.
+
+    Raises FairLabError when there is no network, Damaged when its files are not as they were written.
+    """
+    tensors = _verified(folder, LEARNER)
     facts = read_json(folder / FACTS)
-    where = str(folder / FACTS)
-    if facts["kind"] == "backbone":
-        backbone = parse(Backbone, facts["settings"], where)
-        learner = BACKBONES[backbone.name](backbone, int(facts["image_px"]))
-    else:
-        adaptor = parse(Adaptor, facts["settings"], where)
-        learner = ADAPTORS[adaptor.name](adaptor, tuple(facts["input_dims"]))
-    try:
-        learner.load_state_dict(load_file(folder / LEARNER))
-    except RuntimeError as error:
-        raise Damaged(f"{folder / LEARNER} does not fit {where}: {error}") from error
+    learner = _built(facts, str(folder / FACTS))
+    expected = learner.state_dict()
+    strange = sorted(expected.keys() ^ tensors.keys()) or sorted(
+        name for name, tensor in expected.items() if tensor.shape != tensors[name].shape
+    )
+    if strange:
+        raise Damaged(f"{folder / LEARNER} is not the network that {FACTS} describes: see {strange[0]}")
+    learner.load_state_dict(tensors)
     return learner.eval(), facts
 
 
 def load_head(folder: Path) -> dict[str, Tensor]:
     """The classifier's tensors, e.g. weight (C, D). Raises FairLabError when the run had no classifier."""
-    if not (folder / HEAD).exists():
-        raise FairLabError(f"the network in {folder} has no classifier")
-    verify_manifest(folder)
-    tensors: dict[str, Tensor] = load_file(folder / HEAD)
+    if (folder / FACTS).exists() and not (folder / HEAD).exists():
+        raise FairLabError(f"the network in {folder} has no classifier; choose a run with an identity loss")
+    return _verified(folder, HEAD)
+
+
+def _verified(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of one file, after all hashes of the folder have been checked."""
+    if not (folder / FACTS).exists():
+        raise FairLabError(f"there is no trained network in {folder}; finish or resume its run first")
+    listed = verify_manifest(folder)["files"]
+    if missing := {name, FACTS} - set(listed):
+        raise Damaged(f"the manifest in {folder} does not list {min(missing)}, so it cannot be trusted")
+    try:
+        tensors: dict[str, Tensor] = load_file(folder / name)
+    except SafetensorError as error:
+        raise Damaged(f"{folder / name} is not a safetensors file: {error}") from error
     return tensors
+
+
+def _built(facts: Mapping[str, Any], where: str) -> nn.Module:
+    """The untrained network that the facts describe."""
+    try:
+        if facts["kind"] == "backbone":
+            backbone = parse(Backbone, facts["settings"], where)
+            return BACKBONES[backbone.name](backbone, int(facts["image_px"]))
+        if facts["kind"] == "adaptor":
+            adaptor = parse(Adaptor, facts["settings"], where)
+            return ADAPTORS[adaptor.name](adaptor, tuple(int(dim) for dim in facts["input_dims"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{where} does not say how to build its network: {error}") from error
+    raise Damaged(f"{where}: kind is {facts['kind']!r}, known are 'backbone' and 'adaptor'")

@@ -1,7 +1,7 @@
-"""iResNet, the backbone of ArcFace, ElasticFace and MST-KD (METHODS.md 1.5).
+"""iResNet, the backbone of ElasticFace and MST-KD, of the residual units of ArcFace (arXiv 1801.07698, 3.1).
 
 Module names are those of the published checkpoints (conv1, bn1, prelu, layer1..4, bn2, fc, features), so that
-their weights fit.
+their weights fit. Parameters at 112 px and 512 dims: 24.03, 34.14, 43.59 and 65.16 million.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 
+SOURCE = "iResNet as in the code of ElasticFace (arXiv 2109.09416) and MST-KD (arXiv 2408.16563)"
 LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
 EPS = 1e-5
 
 
 class _Block(nn.Module):
-    """BN - conv - BN - PReLU - conv(stride) - BN, plus the input, brought to shape by a 1x1 convolution if needed."""
+    """BN - conv - BN - PReLU - conv(stride) - BN, plus the input (through a 1x1 convolution if shapes differ)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -30,7 +31,9 @@ class _Block(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs, eps=EPS)
         self.downsample = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs, eps=EPS))
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs, eps=EPS)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x)))))
@@ -44,22 +47,21 @@ class IResNet(nn.Module):
 
     def __init__(self, layers: tuple[int, ...], settings: Backbone, image_px: int) -> None:
         super().__init__()
-        if image_px % 16:
+        if image_px < 16 or image_px % 16:
             raise FairLabError(f"iresnet takes images whose size is a multiple of 16, not {image_px} px")
         self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(64, eps=EPS)
         self.prelu = nn.PReLU(64)
         inputs = 64
         for number, (blocks, width) in enumerate(zip(layers, (64, 128, 256, 512), strict=True), start=1):
-            parts = [_Block(inputs if first == 0 else width, width, 2 if first == 0 else 1) for first in range(blocks)]
-            setattr(self, f"layer{number}", nn.Sequential(*parts))
+            rest = (_Block(width, width, 1) for _ in range(blocks - 1))
+            setattr(self, f"layer{number}", nn.Sequential(_Block(inputs, width, 2), *rest))
             inputs = width
         self.bn2 = nn.BatchNorm2d(512, eps=EPS)
         self.dropout = nn.Dropout(settings.dropout)
         self.fc = nn.Linear(512 * (image_px // 16) ** 2, settings.embedding_dim)
         self.features = nn.BatchNorm1d(settings.embedding_dim, eps=EPS)
-        nn.init.constant_(self.features.weight, 1.0)
-        self.features.weight.requires_grad = False
+        self.features.weight.requires_grad = False  # stays 1: the length of the embedding is not for it to learn
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, 0.0, 0.1)
@@ -72,21 +74,21 @@ class IResNet(nn.Module):
         return embedding
 
 
-@BACKBONES.register("iresnet18", title="iResNet-18", source="ElasticFace's iResNet, METHODS.md 1.5")
+@BACKBONES.register("iresnet18", title="iResNet-18", source=SOURCE)
 def build_iresnet18(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[18], settings, image_px)
 
 
-@BACKBONES.register("iresnet34", title="iResNet-34", source="ElasticFace's iResNet, METHODS.md 1.5")
+@BACKBONES.register("iresnet34", title="iResNet-34", source=SOURCE)
 def build_iresnet34(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[34], settings, image_px)
 
 
-@BACKBONES.register("iresnet50", title="iResNet-50", source="ElasticFace's iResNet; the paper drops 0.4 here")
+@BACKBONES.register("iresnet50", title="iResNet-50", source=SOURCE + ", which sets dropout 0.4 here")
 def build_iresnet50(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[50], settings, image_px)
 
 
-@BACKBONES.register("iresnet100", title="iResNet-100", source="ElasticFace's iResNet, METHODS.md 1.5")
+@BACKBONES.register("iresnet100", title="iResNet-100", source=SOURCE)
 def build_iresnet100(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[100], settings, image_px)

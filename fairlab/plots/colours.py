@@ -5,6 +5,7 @@ Okabe & Ito's palette, which colour-blind people can tell apart; symbols and das
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,9 @@ def group_styles(groups: Sequence[str]) -> dict[str, Style]:
     """A style per group, by its place in `groups`; beyond eight the symbols shift so that no two are the same."""
     count = len(OKABE_ITO)
     return {
-        group: Style(OKABE_ITO[n % count], SYMBOLS[(n + n // count) % len(SYMBOLS)], DASHES[(n + n // count) % len(DASHES)])
+        group: Style(
+            OKABE_ITO[n % count], SYMBOLS[(n + n // count) % len(SYMBOLS)], DASHES[(n + n // count) % len(DASHES)]
+        )
         for n, group in enumerate(groups)
     }
 
@@ -42,13 +45,20 @@ def translucent(colour: str, alpha: float) -> str:
 
 
 def styled(figure: go.Figure, height: int = 380) -> go.Figure:
-    """The house style: no background of its own, so that it fits a light and a dark page."""
+    """The house style. Text and background colours are left to the page, which may be light or dark."""
     figure.update_layout(
-        height=height, margin={"l": 56, "r": 16, "t": 36, "b": 48}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}, hoverlabel={"namelength": -1},
-        font={"family": "Source Sans, sans-serif", "size": 13, "color": GREY},
+        height=height,
+        template="plotly_white",
+        margin={"l": 56, "r": 16, "t": 36, "b": 48},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None},
+        hoverlabel={"namelength": -1},
     )
-    grid = {"gridcolor": "rgba(128,128,128,0.18)", "zerolinecolor": "rgba(128,128,128,0.3)", "linecolor": "rgba(128,128,128,0.4)"}
+    grid = {"gridcolor": "rgba(128,128,128,0.18)", "zeroline": False, "linecolor": "rgba(128,128,128,0.45)"}
     figure.update_xaxes(**grid)
     figure.update_yaxes(**grid)
     return figure
+
+
+def words(text: object) -> str:
+    """Text from data as plotly shows it letter by letter: plotly reads a part of HTML in names and labels."""
+    return html.escape(str(text), quote=False)

@@ -23,11 +23,20 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
             continue
         row = part.iloc[0]
         figure.add_scatter(
-            x=[group], y=[row["value"]], mode="markers", name=group, showlegend=False,
+            x=[group],
+            y=[row["value"]],
+            mode="markers",
+            name=group,
+            showlegend=False,
             marker={"size": 12, "color": styles[group].colour, "symbol": styles[group].symbol},
             error_y={
-                "type": "data", "symmetric": False, "array": [row["high"] - row["value"]], "arrayminus": [row["value"] - row["low"]],
-                "thickness": 2, "width": 8, "color": translucent(styles[group].colour, 0.8),
+                "type": "data",
+                "symmetric": False,
+                "array": [row["high"] - row["value"]],
+                "arrayminus": [row["value"] - row["low"]],
+                "thickness": 2,
+                "width": 8,
+                "color": translucent(styles[group].colour, 0.8),
             },
             hovertemplate=f"{group}<br>%{{y:.2%}} [{row['low']:.2%}, {row['high']:.2%}]<br>{row['genuine_pairs']} genuine, "
             f"{row['impostor_pairs']} impostor pairs<extra></extra>",
@@ -38,17 +47,34 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
     return styled(figure, 330)
 
 
-def band_figure(value: float, low: float, high: float, fair_p95: float, fair_middle: float, name: str, fair: float) -> go.Figure:
+def band_figure(
+    value: float, low: float, high: float, fair_p95: float, fair_middle: float, name: str, fair: float
+) -> go.Figure:
     """A spread measure with its interval over the fair band: what a perfectly fair model would show by chance."""
     figure = go.Figure()
     figure.add_vrect(
-        x0=fair, x1=fair_p95, fillcolor="rgba(0,158,115,0.18)", line_width=0, annotation_text="fair by chance (95 %)",
+        x0=fair,
+        x1=fair_p95,
+        fillcolor="rgba(0,158,115,0.18)",
+        line_width=0,
+        annotation_text="fair by chance (95 %)",
         annotation_position="top left",
     )
     figure.add_vline(x=fair_middle, line={"dash": "dot", "color": "#009E73"})
     figure.add_scatter(
-        x=[value], y=[name], mode="markers", marker={"size": 13, "color": "#0072B2"}, showlegend=False,
-        error_x={"type": "data", "symmetric": False, "array": [max(high - value, 0)], "arrayminus": [max(value - low, 0)], "thickness": 2, "width": 8},
+        x=[value],
+        y=[name],
+        mode="markers",
+        marker={"size": 13, "color": "#0072B2"},
+        showlegend=False,
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [max(high - value, 0)],
+            "arrayminus": [max(value - low, 0)],
+            "thickness": 2,
+            "width": 8,
+        },
         hovertemplate=f"{name} %{{x:.2f}} [{low:.2f}, {high:.2f}]<extra></extra>",
     )
     figure.update_xaxes(rangemode="tozero")

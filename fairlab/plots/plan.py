@@ -4,56 +4,135 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import styled
+from fairlab.plots.colours import GREY, styled, translucent, words
 
 COLUMNS = {"dataset": 0, "teacher": 1, "adaptor": 2, "baseline": 2, "student": 3, "projection": 4}
 TITLES = ("data", "teachers", "common space", "students", "maps")
-FILLS = {"done": "#009E73", "running": "#56B4E9", "queued": "#F0E442", "new": "#0072B2", "failed": "#D55E00", "crashed": "#D55E00", "stopped": "#E69F00"}
+FILLS = {
+    "done": "#009E73",
+    "running": "#56B4E9",
+    "queued": "#CC79A7",
+    "new": "#0072B2",
+    "failed": "#D55E00",
+    "crashed": "#D55E00",
+    "stopped": "#E69F00",
+}
+NAMES = {"done": "done already: reused", "new": "to do"}
+HALF_WIDTH, HALF_HEIGHT, ROW_PX = 0.4, 0.36, 50
 
 
 def plan_figure(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> go.Figure:
-    """runs: run_id, title, role, status, note (a line under the hover); parents: run_id -> ids of the runs it needs.
+    """A box per run, a line to each run it needs.
 
-    Edges to the maps are left out: they would join everything to everything.
+    runs: run_id, title, role, status, note (a line under the hover); parents: run_id -> ids of the runs it needs.
+    Lines to the maps are left out: they would join everything to everything.
     """
     figure = go.Figure()
-    place: dict[str, tuple[float, float]] = {}
-    for column, part in runs.assign(column=runs["role"].map(COLUMNS)).groupby("column"):
-        count = len(part)
-        for number, run_id in enumerate(part["run_id"]):
-            place[run_id] = (float(column), (count - 1) / 2 - number)
-    highest = max((abs(y) for _, y in place.values()), default=1.0) or 1.0
-    per_column = runs["role"].map(COLUMNS).value_counts()
-    tallest = max(per_column, default=1)
-    for run_id, (x, y) in list(place.items()):  # spread short columns over the height
-        count = per_column[int(x)]
-        place[run_id] = (x, y * (highest * 2 / max(count - 1, 1)) / 2 if count > 1 else 0.0) if count > tallest / 2 else (x, y * 1.6)
-    lines_x: list[float | None] = []
-    lines_y: list[float | None] = []
-    for row in runs.itertuples():
-        if row.role == "projection":
-            continue
-        for parent in parents.get(row.run_id, ()):
-            if parent in place:
-                lines_x += [place[parent][0], place[row.run_id][0], None]
-                lines_y += [place[parent][1], place[row.run_id][1], None]
-    figure.add_scatter(x=lines_x, y=lines_y, mode="lines", line={"color": "rgba(128,128,128,0.45)", "width": 1.2}, hoverinfo="skip", showlegend=False)
+    place = places(runs, parents)
+    _edges(figure, runs, parents, place)
     for status, part in runs.groupby("status", sort=False):
-        figure.add_scatter(
-            x=[place[run_id][0] for run_id in part["run_id"]], y=[place[run_id][1] for run_id in part["run_id"]],
-            mode="markers+text", name={"done": "done already: reused", "new": "to do"}.get(str(status), str(status)),
-            marker={"size": 17, "symbol": "square", "color": FILLS.get(str(status), "#888888")},
-            text=part["title"], textposition="bottom center", textfont={"size": 11}, cliponaxis=False,
-            customdata=part["note"], hovertemplate="%{text}<br>%{customdata}<extra></extra>",
-        )
+        colour = FILLS.get(str(status), GREY)
+        _boxes(figure, part, place, colour, NAMES.get(str(status), str(status)))
+    rows = max((abs(y) for _, y in place.values()), default=0.0) * 2 + 1
     used = sorted({int(x) for x, _ in place.values()})
     for column in used:
-        figure.add_annotation(x=column, y=1.0, yref="paper", yshift=14, text=f"<b>{TITLES[column]}</b>", showarrow=False)
-    styled(figure, max(260, 58 * tallest + 90))
-    figure.update_layout(legend={"y": -0.02, "yanchor": "top"}, margin={"l": 20, "r": 20, "t": 40, "b": 30})
-    figure.update_xaxes(visible=False, range=[min(used) - 0.55, max(used) + 0.55])
-    figure.update_yaxes(visible=False, range=[-highest - 0.8, highest + 0.6])
+        figure.add_annotation(
+            x=column, y=1.0, yref="paper", yshift=18, text=f"<b>{TITLES[column]}</b>", showarrow=False, opacity=0.7
+        )
+    styled(figure, int(max(220, ROW_PX * rows + 90)))
+    figure.update_layout(
+        legend={"y": -0.01, "yanchor": "top", "x": 0.5, "xanchor": "center", "itemclick": False, "itemdoubleclick": False},
+        margin={"l": 0, "r": 0, "t": 40, "b": 36},
+        dragmode=False,
+    )
+    figure.update_xaxes(visible=False, fixedrange=True, range=[min(used) - 0.45, max(used) + 0.45])
+    figure.update_yaxes(visible=False, fixedrange=True, range=[-rows / 2 - 0.1, rows / 2 + 0.1])
     return figure
+
+
+def places(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> dict[str, tuple[float, float]]:
+    """Where each run stands: its role's column, and beside the runs it needs, at least one row from its neighbours."""
+    place: dict[str, tuple[float, float]] = {}
+    columns = runs["role"].map(COLUMNS)
+    for column in sorted(set(columns)):
+        names = list(runs.loc[columns == column, "run_id"])
+        wanted = np.zeros(len(names))
+        if column < COLUMNS["projection"]:
+            for number, name in enumerate(names):
+                known = [place[parent][1] for parent in parents.get(name, ()) if parent in place]
+                wanted[number] = np.mean(known) if known else 0.0
+        for name, y in zip(names, _spread(wanted), strict=True):
+            place[name] = (float(column), float(y))
+    return place
+
+
+def _spread(wanted: np.ndarray) -> np.ndarray:
+    """Positions near the wanted ones, from top to bottom in their order, at least 1 apart, the middle kept."""
+    order = np.argsort(-wanted, kind="stable")
+    placed = np.zeros(len(wanted))
+    last = np.inf
+    for number in order:
+        last = min(wanted[number], last - 1.0)
+        placed[number] = last
+    shifted: np.ndarray = placed + (wanted.mean() - placed.mean())
+    return shifted
+
+
+def _edges(
+    figure: go.Figure, runs: pd.DataFrame, parents: Mapping[str, Sequence[str]], place: Mapping[str, tuple[float, float]]
+) -> None:
+    """Soft curves from the right side of a run's box to the left side of those that need it, as one trace."""
+    bend = np.linspace(0, 1, 16)
+    ease = bend * bend * (3 - 2 * bend)
+    xs: list[np.ndarray] = []
+    ys: list[np.ndarray] = []
+    for row in runs.itertuples():
+        for parent in parents.get(row.run_id, ()) if row.role != "projection" else ():
+            if parent in place:
+                (x0, y0), (x1, y1) = place[parent], place[row.run_id]
+                start, end = x0 + HALF_WIDTH, x1 - HALF_WIDTH
+                xs += [start + bend * (end - start), np.array([np.nan])]
+                ys += [y0 + ease * (y1 - y0), np.array([np.nan])]
+    if xs:
+        figure.add_scatter(
+            x=np.concatenate(xs),
+            y=np.concatenate(ys),
+            mode="lines",
+            line={"color": "rgba(128,128,128,0.5)", "width": 1.2},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+
+
+def _boxes(
+    figure: go.Figure, part: pd.DataFrame, place: Mapping[str, tuple[float, float]], colour: str, label: str
+) -> None:
+    for run_id in part["run_id"]:
+        x, y = place[run_id]
+        figure.add_shape(
+            type="rect",
+            x0=x - HALF_WIDTH,
+            x1=x + HALF_WIDTH,
+            y0=y - HALF_HEIGHT,
+            y1=y + HALF_HEIGHT,
+            fillcolor=translucent(colour, 0.16),
+            line={"color": colour, "width": 1.4},
+            layer="below",
+        )
+    figure.add_scatter(
+        x=[place[run_id][0] for run_id in part["run_id"]],
+        y=[place[run_id][1] for run_id in part["run_id"]],
+        mode="text",
+        text=[words(title).replace(" (", "<br>(") if len(title) > 24 else words(title) for title in part["title"]],
+        textfont={"size": 12},
+        customdata=[words(note) for note in part["note"]],
+        hovertemplate="%{text}<br>%{customdata}<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", name=label, marker={"size": 13, "symbol": "square", "color": colour}
+    )

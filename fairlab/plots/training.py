@@ -11,7 +11,11 @@ from fairlab.plots.colours import OKABE_ITO, group_styles, styled
 
 POINTS = 1500
 """Readings drawn per curve; more are thinned evenly."""
-TERMS = {"loss": ("all", OKABE_ITO[7]), "identity": ("identity", OKABE_ITO[0]), "distillation": ("distillation", OKABE_ITO[5])}
+TERMS = {
+    "loss": ("all", OKABE_ITO[7]),
+    "identity": ("identity", OKABE_ITO[0]),
+    "distillation": ("distillation", OKABE_ITO[5]),
+}
 
 
 def _thin(table: pd.DataFrame) -> pd.DataFrame:
@@ -26,7 +30,11 @@ def loss_figure(events: pd.DataFrame) -> go.Figure:
         if part.empty or (name != "loss" and not part["value"].any()):
             continue
         figure.add_scatter(
-            x=part["step"], y=part["value"], mode="lines", name=label, line={"color": colour, "width": 2 if name == "loss" else 1.5},
+            x=part["step"],
+            y=part["value"],
+            mode="lines",
+            name=label,
+            line={"color": colour, "width": 2 if name == "loss" else 1.5},
             hovertemplate=f"{label} %{{y:.3f}}<br>step %{{x}}<extra></extra>",
         )
     figure.update_xaxes(title="step")
@@ -44,13 +52,22 @@ def validation_figure(events: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
             continue
         style = styles[group]
         figure.add_scatter(
-            x=part["epoch"] + 1, y=part["value"], mode="lines+markers", name=group, line={"color": style.colour, "dash": style.dash},
-            marker={"symbol": style.symbol, "size": 6}, hovertemplate=f"{group} %{{y:.1%}}<br>pass %{{x}}<extra></extra>",
+            x=part["epoch"] + 1,
+            y=part["value"],
+            mode="lines+markers",
+            name=group,
+            line={"color": style.colour, "dash": style.dash},
+            marker={"symbol": style.symbol, "size": 6},
+            hovertemplate=f"{group} %{{y:.1%}}<br>pass %{{x}}<extra></extra>",
         )
     mean = events[events["name"] == "validation_accuracy"]
     if not mean.empty:
         figure.add_scatter(
-            x=mean["epoch"] + 1, y=mean["value"], mode="lines", name="mean", line={"color": "#888888", "width": 3},
+            x=mean["epoch"] + 1,
+            y=mean["value"],
+            mode="lines",
+            name="mean",
+            line={"color": "#888888", "width": 3},
             hovertemplate="mean %{y:.1%}<br>pass %{x}<extra></extra>",
         )
     figure.update_xaxes(title="pass over the images", dtick=max(1, len(mean) // 12))

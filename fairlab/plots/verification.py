@@ -28,14 +28,24 @@ def roc_figure(curves: pd.DataFrame, groups: Sequence[str], names: Mapping[str, 
             if len(runs) == 1:
                 band = pd.concat([part["fmr"], part["fmr"][::-1]]), pd.concat([part["high"], part["low"][::-1]])
                 figure.add_scatter(
-                    x=band[0], y=band[1], fill="toself", fillcolor=translucent(style.colour, 0.14), line={"width": 0},
-                    hoverinfo="skip", showlegend=False, legendgroup=group,
+                    x=band[0],
+                    y=band[1],
+                    fill="toself",
+                    fillcolor=translucent(style.colour, 0.14),
+                    line={"width": 0},
+                    hoverinfo="skip",
+                    showlegend=False,
+                    legendgroup=group,
                 )
             dash = style.dash if len(runs) == 1 else DASHES[number % len(DASHES)]
             label = group if len(runs) == 1 else f"{group} · {(names or {}).get(run_id, run_id)}"
             first = part.iloc[0]
             figure.add_scatter(
-                x=part["fmr"], y=part["tmr"], mode="lines", name=label, legendgroup=group,
+                x=part["fmr"],
+                y=part["tmr"],
+                mode="lines",
+                name=label,
+                legendgroup=group,
                 line={"color": style.colour, "dash": dash, "width": 2.2},
                 customdata=np.stack([part["low"], part["high"], part["threshold"]], axis=1),
                 hovertemplate=f"{label}<br>FMR %{{x:.4f}} · TAR %{{y:.1%}} [%{{customdata[0]:.1%}}, %{{customdata[1]:.1%}}]"
@@ -54,7 +64,10 @@ def histogram_figure(pairs: pd.DataFrame, threshold: float | None = None) -> go.
     for genuine, name, colour in ((True, "genuine", "#009E73"), (False, "impostor", "#D55E00")):
         part = pairs.loc[pairs["genuine"] == genuine, "score"]
         figure.add_histogram(
-            x=part, xbins=bins, name=f"{name} ({len(part)})", marker={"color": translucent(colour, 0.55), "line": {"width": 0}},
+            x=part,
+            xbins=bins,
+            name=f"{name} ({len(part)})",
+            marker={"color": translucent(colour, 0.55), "line": {"width": 0}},
             hovertemplate="score %{x}<br>%{y} pairs<extra>" + name + "</extra>",
         )
     figure.update_layout(barmode="overlay")

@@ -72,9 +72,12 @@ def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | Non
         table = pd.concat(parts, ignore_index=True)
         write_atomic(folder / f"{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))  # type: ignore[misc]
     facts = {
-        "pairs": sha256(dataset.folder / "pairs.parquet"), "data": dataset.fingerprint,
-        "settings": settings.model_dump(mode="json"), "settings_hash": digest(settings.model_dump(mode="json")),
-        "code_version": record.code_version, "notes": notes,
+        "pairs": sha256(dataset.folder / "pairs.parquet"),
+        "data": dataset.fingerprint,
+        "settings": settings.model_dump(mode="json"),
+        "settings_hash": digest(settings.model_dump(mode="json")),
+        "code_version": record.code_version,
+        "notes": notes,
     }
     write_manifest(folder, [f"{name}.parquet" for name in tables], **facts)
     return {"pairs": sum(map(len, scores))}
@@ -87,5 +90,3 @@ def again(workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Any)
         pulse.begin("evaluating", number / len(record.parents), 1 / len(record.parents), "runs")
         evaluate_run(parent, dataset, record.config.evaluation)
     return {}
-
-

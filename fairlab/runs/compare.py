@@ -39,11 +39,17 @@ def read_study(workspace: Workspace, study_id: str) -> StudyInfo:
     """A study by name. Raises FairLabError when there is none."""
     path = workspace.study(study_id) / "study.json"
     if not path.exists():
-        known = ", ".join(sorted(item.parent.name for item in workspace.studies_folder.glob("*/study.json"))) or "none yet"
+        known = (
+            ", ".join(sorted(item.parent.name for item in workspace.studies_folder.glob("*/study.json"))) or "none yet"
+        )
         raise FairLabError(f"there is no study {study_id!r} in {workspace.home}; there are: {known}")
     raw = read_json(path)
     return StudyInfo(
-        raw["study_id"], raw["title"], raw["preset"], raw["created_at"], tuple(raw["run_ids"]),
+        raw["study_id"],
+        raw["title"],
+        raw["preset"],
+        raw["created_at"],
+        tuple(raw["run_ids"]),
         parse(Study, raw["config"], str(path)),
     )
 
@@ -86,8 +92,12 @@ def _row(workspace: Workspace, model: RunRecord, metrics: pd.DataFrame) -> dict[
             row[f"accuracy:{item['group']}{suffix}"] = 100 * item[column]
     overall = metrics[metrics["group"] == ALL_GROUPS].set_index("metric")
     names = {
-        "mean": ("mean_accuracy", 100.0), "std": ("std_points", 1.0), "ser": ("ser", 1.0), "worst": ("worst_accuracy", 100.0),
-        "std_fair_p95": ("std_points_fair_p95", 1.0), "ser_fair_p95": ("ser_fair_p95", 1.0),
+        "mean": ("mean_accuracy", 100.0),
+        "std": ("std_points", 1.0),
+        "ser": ("ser", 1.0),
+        "worst": ("worst_accuracy", 100.0),
+        "std_fair_p95": ("std_points_fair_p95", 1.0),
+        "ser_fair_p95": ("ser_fair_p95", 1.0),
     }
     for name, (metric, factor) in names.items():
         found = overall.loc[[metric]].iloc[0] if metric in overall.index else None
@@ -96,7 +106,10 @@ def _row(workspace: Workspace, model: RunRecord, metrics: pd.DataFrame) -> dict[
             row[f"{name}_low"] = factor * found["low"] if found is not None else np.nan
             row[f"{name}_high"] = factor * found["high"] if found is not None else np.nan
     groups = metrics[(metrics["metric"] == "accuracy") & (metrics["group"] != ALL_GROUPS)]
-    row["genuine_pairs"], row["impostor_pairs"] = int(groups["genuine_pairs"].sum()), int(groups["impostor_pairs"].sum())
+    row["genuine_pairs"], row["impostor_pairs"] = (
+        int(groups["genuine_pairs"].sum()),
+        int(groups["impostor_pairs"].sum()),
+    )
     row["cpu_s"] = float(read_status(model.folder).get("train_s") or 0.0)
     row["total_cpu_s"] = _cost_with_parents(workspace, model)
     return row
@@ -124,7 +137,12 @@ def default_baseline(models: list[RunRecord]) -> str | None:
 
 
 def _differences(
-    workspace: Workspace, study: StudyInfo, models: list[RunRecord], rows: list[dict[str, Any]], baseline: str | None, protocol: str
+    workspace: Workspace,
+    study: StudyInfo,
+    models: list[RunRecord],
+    rows: list[dict[str, Any]],
+    baseline: str | None,
+    protocol: str,
 ) -> None:
     chosen = baseline or default_baseline(models)
     by_id = {model.run_id: model for model in models}
@@ -144,8 +162,10 @@ def _differences(
         difference = comparison.difference(scores[model.run_id], scores[against])
         mean = difference[difference["group"] == ALL_GROUPS].iloc[0]
         row |= {
-            "difference": 100 * mean["difference"], "difference_low": 100 * mean["low"],
-            "difference_high": 100 * mean["high"], "p": mean["p"],
+            "difference": 100 * mean["difference"],
+            "difference_low": 100 * mean["low"],
+            "difference_high": 100 * mean["high"],
+            "p": mean["p"],
         }
 
 
@@ -165,8 +185,15 @@ def studies(workspace: Workspace) -> pd.DataFrame:
     rows = []
     for path in workspace.studies_folder.glob("*/study.json"):
         raw = json.loads(path.read_text(encoding="utf-8"))
-        done = sum(state(workspace.run(name)).status == "done" for name in raw["run_ids"] if (workspace.run(name) / "run.json").exists())
-        rows.append({name: raw[name] for name in ("study_id", "title", "preset", "created_at")} | {"runs": len(raw["run_ids"]), "done": done})
+        done = sum(
+            state(workspace.run(name)).status == "done"
+            for name in raw["run_ids"]
+            if (workspace.run(name) / "run.json").exists()
+        )
+        rows.append(
+            {name: raw[name] for name in ("study_id", "title", "preset", "created_at")}
+            | {"runs": len(raw["run_ids"]), "done": done}
+        )
     columns = ["study_id", "title", "preset", "created_at", "runs", "done"]
     return pd.DataFrame(rows, columns=columns).sort_values("created_at", ascending=False, ignore_index=True)
 

@@ -91,7 +91,16 @@ def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
         if run.status == "done":
             cost = 0.0
         seconds[record.run_id] = cost
-        rows.append({"run_id": record.run_id, "title": record.title, "role": record.role, "status": run.status, "steps": run.steps, "cpu_s": cost})
+        rows.append(
+            {
+                "run_id": record.run_id,
+                "title": record.title,
+                "role": record.role,
+                "status": run.status,
+                "steps": run.steps,
+                "cpu_s": cost,
+            }
+        )
     return Estimate(_wall(plan, seconds, workspace.slots), sum(seconds.values()), disk_bytes(plan), pd.DataFrame(rows))
 
 
@@ -114,7 +123,9 @@ def disk_bytes(plan: Plan) -> int:
         config = run.record.config
         if config.role == "dataset":
             total += count * px * px * 3
-        dim = config.backbone.embedding_dim if config.backbone else config.adaptor.embedding_dim if config.adaptor else 0
+        dim = (
+            config.backbone.embedding_dim if config.backbone else config.adaptor.embedding_dim if config.adaptor else 0
+        )
         if config.role == "baseline":
             dim = plan.study.teacher.backbone.embedding_dim * len(run.record.parents)
         total += 2 * count * dim * 4 + (10_000_000 if run.steps else 0)
@@ -184,7 +195,14 @@ def _time_render(demo: DemoData) -> float:
     """CPU seconds for one face of these settings, from a small set rendered twice (the first compiles)."""
     from fairlab.data.demo import build_demo
 
-    small = {"train_identities": 2, "validation_identities": 2, "test_identities": 2, "synthetic_identities": 0, "test_pairs": 10, "validation_pairs": 10}
+    small = {
+        "train_identities": 2,
+        "validation_identities": 2,
+        "test_identities": 2,
+        "synthetic_identities": 0,
+        "test_pairs": 10,
+        "validation_pairs": 10,
+    }
     few = demo.model_copy(update={**small, "train_images": 8, "test_images": 8, "hard_impostors": 1})
     spent = 0.0
     with tempfile.TemporaryDirectory() as folder:

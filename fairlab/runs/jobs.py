@@ -91,7 +91,12 @@ def _make_space(
     if config.training is not None:
         pulse.begin("training", 0.0, 0.9)
         facts |= _train(record, dataset, parents, method, rows, labels, attempt, pulse, stop)
-        save_model(record.folder / "weights", method.learner, method.head, {**_rebuild(config, dataset, dims), "identities": names})
+        save_model(
+            record.folder / "weights",
+            method.learner,
+            method.head,
+            {**_rebuild(config, dataset, dims), "identities": names},
+        )
     device = pick_device(config.training) if config.training else torch.device("cpu")
     everything = _inputs(dataset, parents, method.inputs, np.arange(len(dataset.images)))
     method.to(device)
@@ -129,8 +134,15 @@ def _inputs(dataset: Dataset, parents: list[RunRecord], kind: str, rows: np.ndar
 
 
 def _train(
-    record: RunRecord, dataset: Dataset, parents: list[RunRecord], method: Any, rows: np.ndarray, labels: np.ndarray,
-    attempt: int, pulse: Pulse, stop: Stop,
+    record: RunRecord,
+    dataset: Dataset,
+    parents: list[RunRecord],
+    method: Any,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    attempt: int,
+    pulse: Pulse,
+    stop: Stop,
 ) -> dict[str, Any]:
     import torch
 
@@ -140,12 +152,18 @@ def _train(
     assert training is not None
     targets = open_embeddings(parents[0].folder, record.dataset, "plain") if method.needs_targets else None
     samples = Samples(
-        _inputs(dataset, parents, method.inputs, rows), labels,
-        targets.vectors if targets is not None else None, rows if targets is not None else None,
+        _inputs(dataset, parents, method.inputs, rows),
+        labels,
+        targets.vectors if targets is not None else None,
+        rows if targets is not None else None,
     )
     facts = {
-        "data": dataset.fingerprint, "config": digest(config.model_dump(mode="json")), "torch": torch.__version__,
-        "fairlab": __version__, "threads": training.threads, "machine": platform.machine() + " " + platform.processor(),
+        "data": dataset.fingerprint,
+        "config": digest(config.model_dump(mode="json")),
+        "torch": torch.__version__,
+        "fairlab": __version__,
+        "threads": training.threads,
+        "machine": platform.machine() + " " + platform.processor(),
         "device": training.device,
     }
     bitwise = True
@@ -161,7 +179,10 @@ def _train(
         def reading(step: int, epoch: int, work_s: float, values: Mapping[str, float]) -> None:
             events.write(step, epoch, work_s, values)
             if "validation_accuracy" in values or step % 100 == 0:
-                print(f"[fairlab] step {step} epoch {epoch + 1} " + " ".join(f"{k}={v:.4g}" for k, v in values.items()), flush=True)
+                print(
+                    f"[fairlab] step {step} epoch {epoch + 1} " + " ".join(f"{k}={v:.4g}" for k, v in values.items()),
+                    flush=True,
+                )
 
         hooks = Hooks(stop, reading, pulse.advance, note, validate if validate.possible else None)
         train(method, samples, training, config.seed, record.folder / "checkpoints", hooks, facts)

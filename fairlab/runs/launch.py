@@ -62,8 +62,12 @@ def _write_study(workspace: Workspace, plan: Plan) -> None:
     write_json(
         path,
         {
-            "study_id": plan.study_id, "preset": plan.preset, "title": plan.study.title, "created_at": created,
-            "config": plan.study.model_dump(mode="json"), "run_ids": [run.record.run_id for run in plan.runs],
+            "study_id": plan.study_id,
+            "preset": plan.preset,
+            "title": plan.study.title,
+            "created_at": created,
+            "config": plan.study.model_dump(mode="json"),
+            "run_ids": [run.record.run_id for run in plan.runs],
         },
     )
 
@@ -97,7 +101,9 @@ def dispatch(workspace: Workspace) -> list[str]:
                     started.append(record.run_id)
                     free -= 1
     except Timeout as error:
-        raise FairLabError(f"another FairLab is busy starting runs in {workspace.home}; try again in a moment") from error
+        raise FairLabError(
+            f"another FairLab is busy starting runs in {workspace.home}; try again in a moment"
+        ) from error
     return started
 
 

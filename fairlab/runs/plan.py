@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 from fairlab import __version__
 from fairlab.config import (
-    Data, DemoData, Distillation, Role, Run, StudentSettings, Study, TeacherSettings,
+    Data,
+    DemoData,
+    Distillation,
+    Role,
+    Run,
+    StudentSettings,
+    Study,
+    TeacherSettings,
 )
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
@@ -90,9 +97,19 @@ class _Builder:
                 )
             steps = per_epoch * config.training.epochs
         record = RunRecord(
-            run_id=run_id, title=title, role=config.role, method=config.method, preset=self.preset, study=self.study_id,
-            config=config, parents=parents, dataset=config.data.dataset, seed=config.seed, created_at=now(),
-            code_version=__version__, folder=folder,
+            run_id=run_id,
+            title=title,
+            role=config.role,
+            method=config.method,
+            preset=self.preset,
+            study=self.study_id,
+            config=config,
+            parents=parents,
+            dataset=config.data.dataset,
+            seed=config.seed,
+            created_at=now(),
+            code_version=__version__,
+            folder=folder,
         )
         self.runs[run_id] = PlannedRun(record, status, steps)
         return run_id
@@ -112,8 +129,18 @@ def single(workspace: Workspace, title: str, config: Run, parents: tuple[str, ..
     """The record of one run outside any study, e.g. a map asked for on a page."""
     run_id = run_name(title, config, parents)
     return RunRecord(
-        run_id=run_id, title=title, role=config.role, method=config.method, preset="", study="", config=config,
-        parents=parents, dataset=config.data.dataset, seed=config.seed, created_at=now(), code_version=__version__,
+        run_id=run_id,
+        title=title,
+        role=config.role,
+        method=config.method,
+        preset="",
+        study="",
+        config=config,
+        parents=parents,
+        dataset=config.data.dataset,
+        seed=config.seed,
+        created_at=now(),
+        code_version=__version__,
         folder=workspace.run(run_id),
     )
 
@@ -153,7 +180,9 @@ def _data(builder: _Builder) -> tuple[str, Mapping[str, int], tuple[str, ...]]:
     counts = {group: int((train["group"] == group).sum()) for group in found.groups}
     empty = [group for group, count in counts.items() if count == 0]
     if empty:
-        raise FairLabError(f"data set {study.dataset}: group {empty[0]!r} has no training image; remove the group or add images")
+        raise FairLabError(
+            f"data set {study.dataset}: group {empty[0]!r} has no training image; remove the group or add images"
+        )
     return study.dataset, counts, ()
 
 
@@ -172,13 +201,24 @@ def _expand_seed(builder: _Builder, seed: int, dataset: str, sizes: Mapping[str,
             teachers.append(builder.add(title, config, needed, images))
         spaces += teachers
         if study.concatenation:
-            config = Run(role="baseline", method="concatenation", seed=seed, data=Data(dataset=dataset), evaluation=study.evaluation)
+            config = Run(
+                role="baseline",
+                method="concatenation",
+                seed=seed,
+                data=Data(dataset=dataset),
+                evaluation=study.evaluation,
+            )
             spaces.append(builder.add(f"Concatenation ({arm})", config, tuple(teachers)))
         for name in study.adaptors:
             settings = study.adaptor
             config = Run(
-                role="adaptor", method="common_space", seed=seed, data=Data(dataset=dataset),
-                adaptor=settings.adaptor.model_copy(update={"name": name}), loss=settings.loss, training=settings.training,
+                role="adaptor",
+                method="common_space",
+                seed=seed,
+                data=Data(dataset=dataset),
+                adaptor=settings.adaptor.model_copy(update={"name": name}),
+                loss=settings.loss,
+                training=settings.training,
                 evaluation=study.evaluation,
             )
             adaptor = builder.add(f"Common space ({name.upper()}, {arm})", config, tuple(teachers), everyone)
@@ -197,11 +237,22 @@ def _expand_seed(builder: _Builder, seed: int, dataset: str, sizes: Mapping[str,
 
 
 def _network(
-    role: Role, method: str, seed: int, data: Data, settings: TeacherSettings | StudentSettings, study: Study,
+    role: Role,
+    method: str,
+    seed: int,
+    data: Data,
+    settings: TeacherSettings | StudentSettings,
+    study: Study,
     distillation: Distillation | None,
 ) -> Run:
     return Run(
-        role=role, method=method, seed=seed, data=data, backbone=settings.backbone,
-        loss=None if method == "a_kd" else settings.loss, distillation=distillation, training=settings.training,
+        role=role,
+        method=method,
+        seed=seed,
+        data=data,
+        backbone=settings.backbone,
+        loss=None if method == "a_kd" else settings.loss,
+        distillation=distillation,
+        training=settings.training,
         evaluation=study.evaluation,
     )

@@ -53,8 +53,14 @@ class Pulse:
         spent = time.monotonic() - getattr(self, "_started", time.monotonic())
         eta = spent * (1 - part) / part if part > 0 else None
         return {
-            "time": now(), "stage": self.stage, "progress": self.base + self.share * part, "eta_s": eta,
-            "rate": self.rate, "unit": self.unit, "done": self.done, "total": self.total,
+            "time": now(),
+            "stage": self.stage,
+            "progress": self.base + self.share * part,
+            "eta_s": eta,
+            "rate": self.rate,
+            "unit": self.unit,
+            "done": self.done,
+            "total": self.total,
         }
 
     def _beat(self) -> None:
@@ -138,10 +144,19 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
     except FairLabError as error:
         return _end(folder, "failed", str(error), started, before, {})
     except MemoryError:
-        return _end(folder, "failed", "out of memory: lower training.batch_size or run fewer at once", started, before, {})
+        return _end(
+            folder, "failed", "out of memory: lower training.batch_size or run fewer at once", started, before, {}
+        )
     except Exception as error:
         traceback.print_exc()
-        return _end(folder, "failed", f"unexpected {type(error).__name__}: {error} (the log has the details)", started, before, {})
+        return _end(
+            folder,
+            "failed",
+            f"unexpected {type(error).__name__}: {error} (the log has the details)",
+            started,
+            before,
+            {},
+        )
     return _end(folder, "done", "", started, before, facts)
 
 

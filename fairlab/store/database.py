@@ -31,7 +31,7 @@ def _first_schema(connection: sqlite3.Connection) -> None:
         "created_at TEXT, parents TEXT, config TEXT, code_version TEXT, seed INTEGER, dataset TEXT, stamp TEXT)"
     )
     connection.execute(
-        "CREATE TABLE metrics (run_id TEXT, protocol TEXT, \"group\" TEXT, metric TEXT, operating_point TEXT, value REAL, "
+        'CREATE TABLE metrics (run_id TEXT, protocol TEXT, "group" TEXT, metric TEXT, operating_point TEXT, value REAL, '
         "low REAL, high REAL, genuine_pairs INTEGER, impostor_pairs INTEGER)"
     )
     connection.execute("CREATE INDEX metrics_of_run ON metrics (run_id)")
@@ -51,7 +51,9 @@ def _open(workspace: Workspace) -> Iterator[sqlite3.Connection]:
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             raise FairLabError(f"the catalogue {path} is busy; try again in a moment") from error
         aside = path.with_name(path.name + ".damaged")
-        log.warning("the catalogue %s was damaged (%s): kept as %s and made again from the run folders", path, error, aside.name)
+        log.warning(
+            "the catalogue %s was damaged (%s): kept as %s and made again from the run folders", path, error, aside.name
+        )
         try:
             os.replace(path, aside)
             for suffix in ("-wal", "-shm"):
@@ -72,7 +74,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=NORMAL")
         version = _version(connection)
         if version > len(MIGRATIONS):
-            raise Refused(f"the catalogue {path} has version {version}, this FairLab reads up to {len(MIGRATIONS)}; update FairLab")
+            raise Refused(
+                f"the catalogue {path} has version {version}, this FairLab reads up to {len(MIGRATIONS)}; update FairLab"
+            )
         if version < len(MIGRATIONS):
             connection.execute("BEGIN IMMEDIATE")  # one migrates, the others wait here and then find it done
             for number in range(_version(connection), len(MIGRATIONS)):
@@ -99,7 +103,11 @@ def sync(workspace: Workspace) -> None:
     """Bring the catalogue up to date with the run folders: new and changed runs in, vanished ones out."""
     with _open(workspace) as connection:
         known = dict(connection.execute("SELECT run_id, stamp FROM runs").fetchall())
-        present = {path.parent.name: path.parent for path in workspace.runs_folder.glob("*/run.json") if ".tmp." not in path.parent.name}
+        present = {
+            path.parent.name: path.parent
+            for path in workspace.runs_folder.glob("*/run.json")
+            if ".tmp." not in path.parent.name
+        }
         changed = [(name, folder, _stamp(folder)) for name, folder in present.items()]
         changed = [item for item in changed if known.get(item[0]) != item[2]]
         gone = set(known) - set(present)
@@ -133,8 +141,19 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, fo
     connection.execute(
         "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            run_id, record.study, record.title, record.role, record.method, record.preset, record.created_at,
-            json.dumps(record.parents), config, record.code_version, record.seed, record.dataset, stamp,
+            run_id,
+            record.study,
+            record.title,
+            record.role,
+            record.method,
+            record.preset,
+            record.created_at,
+            json.dumps(record.parents),
+            config,
+            record.code_version,
+            record.seed,
+            record.dataset,
+            stamp,
         ),
     )
     path = folder / "results" / "metrics.parquet"
@@ -145,7 +164,7 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, fo
             log.warning("the numbers of run %s cannot be read: %s", run_id, error)
             return
         rows = table.astype(object).where(table.notna(), None).itertuples(index=False, name=None)
-        connection.executemany(f"INSERT INTO metrics VALUES ({', '.join('?' * len(METRICS))})", rows)
+        connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def rebuild(workspace: Workspace) -> None:
@@ -167,7 +186,7 @@ def list_runs(workspace: Workspace) -> pd.DataFrame:
             connection.execute(f"SELECT {columns} FROM runs ORDER BY created_at, run_id").fetchall(),  # noqa: S608 - constants
             columns=[name.strip() for name in columns.split(",")],
         )
-    live = []
+    live: list[dict[str, object]] = []
     for run_id in table["run_id"]:
         folder = workspace.run(run_id)
         try:
@@ -177,8 +196,15 @@ def list_runs(workspace: Workspace) -> pd.DataFrame:
             continue
         live.append(
             {
-                "status": view.status, "reason": view.reason, "stage": view.stage, "progress": view.progress, "eta_s": view.eta_s,
-                "rate": view.rate, "unit": view.unit, "finished_at": said.get("finished_at"), "train_s": said.get("train_s"),
+                "status": view.status,
+                "reason": view.reason,
+                "stage": view.stage,
+                "progress": view.progress,
+                "eta_s": view.eta_s,
+                "rate": view.rate,
+                "unit": view.unit,
+                "finished_at": said.get("finished_at"),
+                "train_s": said.get("train_s"),
                 "bitwise": said.get("bitwise"),
             }
         )

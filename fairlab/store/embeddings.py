@@ -118,7 +118,9 @@ def open_embeddings(run_folder: Path, dataset_id: str, view: str = "plain", veri
     """
     folder = embeddings_folder(run_folder, dataset_id, view)
     if not (folder / MANIFEST).exists():
-        raise FairLabError(f"{run_folder.name} has no embeddings of {dataset_id} ({view}); finish or resume the run, or embed the data set")
+        raise FairLabError(
+            f"{run_folder.name} has no embeddings of {dataset_id} ({view}); finish or resume the run, or embed the data set"
+        )
     facts = verify_manifest(folder) if verify else read_json(folder / MANIFEST)
     try:
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)

@@ -26,7 +26,7 @@ class EventWriter:
     def __enter__(self) -> EventWriter:
         try:
             torn = self.path.exists() and self.path.stat().st_size > 0 and self.path.read_bytes()[-1:] != b"\n"
-            self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
+            self._file = open(self.path, "a", encoding="utf-8")
             if torn:
                 self._file.write("\n")  # the killed attempt's half line stays a line of its own and is skipped
         except OSError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -37,7 +36,7 @@ def _faiss() -> ModuleType | None:
     if not hasattr(faiss, "IndexFlatIP"):
         return None
     faiss.cvar.distance_compute_blas_threshold = BLAS_FROM
-    return faiss  # type: ignore[no-any-return]
+    return faiss
 
 
 def faiss_status() -> str:
@@ -77,7 +76,9 @@ class Index:
         return scores, found
 
 
-def _numpy_search(vectors: np.ndarray, queries: np.ndarray, k: int, chunk: int = 16_384) -> tuple[np.ndarray, np.ndarray]:
+def _numpy_search(
+    vectors: np.ndarray, queries: np.ndarray, k: int, chunk: int = 16_384
+) -> tuple[np.ndarray, np.ndarray]:
     """Exact search by blocks, so that memory does not grow with the rows."""
     best = np.full((len(queries), 0), -np.inf, dtype=np.float32)
     rows = np.zeros((len(queries), 0), dtype=np.int64)
@@ -108,7 +109,13 @@ def build_index(embeddings: Embeddings) -> Index:
     temporary = folder / f"{INDEX_FILE}.tmp.{os.getpid()}"
     faiss.write_index(engine, str(temporary))
     os.replace(temporary, folder / INDEX_FILE)
-    facts = {"kind": kind, "recall": recall, "rows": len(vectors), "vectors": embeddings.hash, "sha256": sha256(folder / INDEX_FILE)}
+    facts = {
+        "kind": kind,
+        "recall": recall,
+        "rows": len(vectors),
+        "vectors": embeddings.hash,
+        "sha256": sha256(folder / INDEX_FILE),
+    }
     write_json(folder / FACTS_FILE, facts)
     return Index(kind, recall, embeddings.ids, embeddings.vectors, _on_gpu(faiss, engine))
 
@@ -116,7 +123,9 @@ def build_index(embeddings: Embeddings) -> Index:
 def _inverted_file(faiss: ModuleType, vectors: np.ndarray) -> tuple[Any, float]:
     """An IVF index with the fewest probes that find RECALL_WANTED of the true 10 neighbours, and the share found."""
     lists = int(4 * np.sqrt(len(vectors)))
-    engine = faiss.IndexIVFFlat(faiss.IndexFlatIP(vectors.shape[1]), vectors.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+    engine = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(vectors.shape[1]), vectors.shape[1], lists, faiss.METRIC_INNER_PRODUCT
+    )
     random = np.random.default_rng(0)
     engine.train(vectors[random.choice(len(vectors), min(len(vectors), 64 * lists), replace=False)])
     engine.add(vectors)

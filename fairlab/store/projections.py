@@ -36,7 +36,9 @@ def _paths(run_folder: Path, key: str) -> tuple[Path, Path]:
     return folder / f"{key}.parquet", folder / f"{key}.json"
 
 
-def write_projection(run_folder: Path, key: str, run_id: str, ids: np.ndarray, xy: np.ndarray, facts: Mapping[str, Any]) -> None:
+def write_projection(
+    run_folder: Path, key: str, run_id: str, ids: np.ndarray, xy: np.ndarray, facts: Mapping[str, Any]
+) -> None:
     """Store the positions xy (N, 2) of images ids (N,), with facts. The facts are written last: without them no map."""
     points, about = _paths(run_folder, key)
     table = pd.DataFrame({"run_id": run_id, "image_id": ids, "x": xy[:, 0], "y": xy[:, 1]})

@@ -78,9 +78,18 @@ def read_run(workspace: Workspace, run_id: str) -> RunRecord:
     raw = read_json(folder / "run.json")
     try:
         return RunRecord(
-            run_id=raw["run_id"], title=raw["title"], role=raw["role"], method=raw["method"], preset=raw["preset"],
-            study=raw["study"], config=parse(Run, raw["config"], str(folder / "run.json")), parents=tuple(raw["parents"]),
-            dataset=raw["dataset"], seed=raw["seed"], created_at=raw["created_at"], code_version=raw["code_version"],
+            run_id=raw["run_id"],
+            title=raw["title"],
+            role=raw["role"],
+            method=raw["method"],
+            preset=raw["preset"],
+            study=raw["study"],
+            config=parse(Run, raw["config"], str(folder / "run.json")),
+            parents=tuple(raw["parents"]),
+            dataset=raw["dataset"],
+            seed=raw["seed"],
+            created_at=raw["created_at"],
+            code_version=raw["code_version"],
             folder=folder,
         )
     except (KeyError, TypeError) as error:
@@ -100,7 +109,10 @@ def write_status(folder: Path, status: str, reason: str, **facts: Any) -> None:
     """Replace the status, keeping earlier facts that are not given anew. A deleted folder is not made again."""
     if not folder.is_dir():
         raise FairLabError(f"the run folder {folder} is gone; its status ({status}) could not be recorded")
-    write_json(folder / "status.json", {**read_status(folder), "status": status, "reason": reason, "updated_at": now(), **facts})
+    write_json(
+        folder / "status.json",
+        {**read_status(folder), "status": status, "reason": reason, "updated_at": now(), **facts},
+    )
 
 
 def write_heartbeat(folder: Path, **facts: Any) -> None:
@@ -160,8 +172,14 @@ def state(folder: Path) -> Live:
         return Live("queued", reason)
     beat = _heartbeat(folder) if status == "running" else {}
     return Live(
-        "running", reason, str(beat.get("stage", "starting")), beat.get("progress"), beat.get("eta_s"),
-        float(beat.get("rate") or 0.0), str(beat.get("unit", "")), str(beat.get("time", "")),
+        "running",
+        reason,
+        str(beat.get("stage", "starting")),
+        beat.get("progress"),
+        beat.get("eta_s"),
+        float(beat.get("rate") or 0.0),
+        str(beat.get("unit", "")),
+        str(beat.get("time", "")),
     )
 
 
@@ -197,7 +215,9 @@ def delete_run(workspace: Workspace, run_id: str, force: bool = False) -> None:
         raise Refused(f"{run_id} is running; stop it before you delete it")
     using = children(workspace, run_id)
     if using and not force:
-        raise Refused(f"{len(using)} runs build on {run_id}: {', '.join(using[:4])}{' ...' if len(using) > 4 else ''}; delete them first, or force it")
+        raise Refused(
+            f"{len(using)} runs build on {run_id}: {', '.join(using[:4])}{' ...' if len(using) > 4 else ''}; delete them first, or force it"
+        )
     grave = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     try:
         os.replace(folder, grave)  # gone at once for every reader, even if removing the files takes long

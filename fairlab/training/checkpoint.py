@@ -36,7 +36,11 @@ class Progress:
 
 
 def save(
-    folder: Path, learner: nn.Module, head: nn.Module | None, solvers: Mapping[str, optim.Optimizer], at: Progress,
+    folder: Path,
+    learner: nn.Module,
+    head: nn.Module | None,
+    solvers: Mapping[str, optim.Optimizer],
+    at: Progress,
     facts: Mapping[str, Any],
 ) -> Path:
     """Write the checkpoint of step `at.step` below `folder` and return its path.
@@ -55,7 +59,9 @@ def save(
             save_file(_whole(head), temporary / "head.safetensors")
             names.append("head.safetensors")
         with open(temporary / "trainer.pt", "wb") as handle:
-            torch.save({"solvers": {name: solver.state_dict() for name, solver in solvers.items()}, "at": vars(at)}, handle)
+            torch.save(
+                {"solvers": {name: solver.state_dict() for name, solver in solvers.items()}, "at": vars(at)}, handle
+            )
         for name in names:
             with open(temporary / name, "rb+") as handle:
                 os.fsync(handle.fileno())
@@ -77,7 +83,9 @@ def save(
 
 def whole(folder: Path) -> list[Path]:
     """Checkpoints below `folder`, oldest first; a folder without the manifest is not one."""
-    return sorted(path for path in folder.glob("step-*") if ".tmp." not in path.name and (path / "manifest.json").exists())
+    return sorted(
+        path for path in folder.glob("step-*") if ".tmp." not in path.name and (path / "manifest.json").exists()
+    )
 
 
 def load_latest(

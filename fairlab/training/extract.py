@@ -22,7 +22,9 @@ class Sink(Protocol):
     def add(self, vectors: np.ndarray, norms: np.ndarray) -> None: ...
 
 
-def embed(learner: nn.Module, inputs: Inputs, mirrored: bool, device: torch.device) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def embed(
+    learner: nn.Module, inputs: Inputs, mirrored: bool, device: torch.device
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Embeddings of all inputs in order, chunk by chunk: unit vectors (B, D) float32 and their raw norms (B,).
 
     Evaluation mode, no gradient. A zero embedding stays zero with norm 0.
@@ -37,8 +39,13 @@ def embed(learner: nn.Module, inputs: Inputs, mirrored: bool, device: torch.devi
 
 
 def extract(
-    learner: nn.Module, inputs: Inputs, mirrored: bool, device: torch.device, sink: Sink,
-    progress: Callable[[int, int, float], None], stop: Callable[[], bool],
+    learner: nn.Module,
+    inputs: Inputs,
+    mirrored: bool,
+    device: torch.device,
+    sink: Sink,
+    progress: Callable[[int, int, float], None],
+    stop: Callable[[], bool],
 ) -> bool:
     """Embed all inputs into `sink`; False when stopped before the end."""
     started, done = time.monotonic(), 0

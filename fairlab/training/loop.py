@@ -23,7 +23,7 @@ LOG_EVERY = 10
 """Steps whose mean is one reading."""
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
+class Stopped(Exception):
     """The run was asked to stop and has saved its state."""
 
 
@@ -46,7 +46,9 @@ class Samples:
     def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> Batch:
         targets = None
         if self.targets is not None and self.target_rows is not None:
-            targets = torch.from_numpy(np.asarray(self.targets[self.target_rows[positions]], dtype=np.float32)).to(device)
+            targets = torch.from_numpy(np.asarray(self.targets[self.target_rows[positions]], dtype=np.float32)).to(
+                device
+            )
         return Batch(
             inputs=self.inputs.batch(positions, flip).to(device, non_blocking=True),
             identities=torch.from_numpy(self.identities[positions]).to(device),
@@ -76,7 +78,13 @@ def pick_device(settings: Training) -> torch.device:
 
 
 def train(
-    method: Method, samples: Samples, settings: Training, seed: int, folder: Path, hooks: Hooks, facts: Mapping[str, Any]
+    method: Method,
+    samples: Samples,
+    settings: Training,
+    seed: int,
+    folder: Path,
+    hooks: Hooks,
+    facts: Mapping[str, Any],
 ) -> checkpoint.Progress:
     """Train `method` from the newest checkpoint in `folder` (or from its start) to the end.
 
@@ -94,7 +102,7 @@ def train(
     total = steps_per_epoch * settings.epochs
     method.to(device)
     if method.inputs == "images":
-        method.learner.to(memory_format=torch.channels_last)  # 1.2-1.4x on CPU (PERFORMANCE.md 1)
+        method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU (PERFORMANCE.md 1)
     solvers = optimisers(method.learner, method.head, settings)
     at, saved, notes = checkpoint.load_latest(folder, method.learner, method.head, solvers)
     for note in notes:

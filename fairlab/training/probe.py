@@ -15,7 +15,9 @@ from fairlab.training.optim import optimisers
 WARM_UP = 2
 
 
-def time_network(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...], steps: int) -> dict[str, float]:
+def time_network(
+    config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...], steps: int
+) -> dict[str, float]:
     """Median wall seconds of a training step (step_s) and of embedding one image (embed_s)."""
     settings = config.training
     if settings is None:
@@ -23,12 +25,16 @@ def time_network(config: Run, classes: int, image_px: int, teacher_dims: tuple[i
     torch.set_num_threads(settings.threads)
     method = METHODS[config.method](config, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
     size = settings.batch_size
-    inputs = torch.randn(size, 3, image_px, image_px) if method.inputs == "images" else torch.randn(size, sum(teacher_dims))
+    inputs = (
+        torch.randn(size, 3, image_px, image_px) if method.inputs == "images" else torch.randn(size, sum(teacher_dims))
+    )
     if method.inputs == "images":
         inputs = inputs.to(memory_format=torch.channels_last)
-        method.learner.to(memory_format=torch.channels_last)
+        method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     targets = torch.nn.functional.normalize(torch.randn(size, method.embedding_dim), dim=1)
-    batch = Batch(inputs=inputs, identities=torch.arange(size) % classes, targets=targets if method.needs_targets else None)
+    batch = Batch(
+        inputs=inputs, identities=torch.arange(size) % classes, targets=targets if method.needs_targets else None
+    )
     solvers = optimisers(method.learner, method.head, settings)
     method.train()
     times = []

@@ -13,7 +13,11 @@ from fairlab.config import Settings
 from fairlab.registry import declared
 from fairlab.ui.page import plain
 
-CHOICES = {"backbone.name": ("BACKBONES", "models"), "loss.name": ("LOSSES", "losses"), "adaptors": ("ADAPTORS", "models")}
+CHOICES = {
+    "backbone.name": ("BACKBONES", "models"),
+    "loss.name": ("LOSSES", "losses"),
+    "adaptors": ("ADAPTORS", "models"),
+}
 """Fields whose values are what is registered somewhere."""
 
 

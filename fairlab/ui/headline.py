@@ -23,7 +23,9 @@ def sentences(table: pd.DataFrame) -> list[str]:
         )
     students = by_role["student"]
     plain_rows = students[students["run_id"].isin(set(students["baseline"]))] if len(students) else students
-    for row in students[~students["run_id"].isin(set(students["baseline"]))].to_dict("records") if len(students) else []:
+    for row in (
+        students[~students["run_id"].isin(set(students["baseline"]))].to_dict("records") if len(students) else []
+    ):
         against = plain_rows[plain_rows["run_id"] == row["baseline"]]
         if against.empty or row["difference_low"] != row["difference_low"]:
             continue
@@ -44,4 +46,6 @@ def show(lab: Workspace, study_id: str) -> None:
     for sentence in sentences(table):
         st.markdown("- " + plain(sentence))
     row = table.iloc[0]
-    st.caption(f"{row['genuine_pairs']} genuine and {row['impostor_pairs']} impostor pairs; 95 % intervals over redrawn identities.")
+    st.caption(
+        f"{row['genuine_pairs']} genuine and {row['impostor_pairs']} impostor pairs; 95 % intervals over redrawn identities."
+    )

@@ -50,7 +50,10 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
     seconds = dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else {}
     rows = [
         {
-            "run_id": run.record.run_id, "title": run.record.title, "role": run.record.role, "status": run.status,
+            "run_id": run.record.run_id,
+            "title": run.record.title,
+            "role": run.record.role,
+            "status": run.status,
             "note": f"{run.status} · {run.steps} steps · {duration(seconds.get(run.record.run_id))}",
         }
         for run in plan.runs
@@ -59,12 +62,25 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
     if len(plan.study.seeds) > 1:
         st.caption(f"Drawn for the first of {len(plan.study.seeds)} seeds; the data are shared.")
     parents = {run.record.run_id: run.record.parents for run in plan.runs}
-    st.plotly_chart(plan_figure(pd.DataFrame(rows), parents), theme=None, config=chart_config(), key="plan", alt="the runs of the study and what builds on what")
+    st.plotly_chart(
+        plan_figure(pd.DataFrame(rows), parents),
+        theme=None,
+        config=chart_config(),
+        key="plan",
+        alt="the runs of the study and what builds on what",
+    )
     reused = len(plan.runs) - len(plan.new)
     shown = st.columns(4)
-    shown[0].metric("Runs", f"{len(plan.new)} to do", f"{reused} reused" if reused else None, delta_color="off", border=True)
+    shown[0].metric(
+        "Runs", f"{len(plan.new)} to do", f"{reused} reused" if reused else None, delta_color="off", border=True
+    )
     shown[1].metric("Disk", f"{disk_bytes(plan) / 1e6:,.0f} MB", border=True)
-    shown[2].metric("Time", duration(cost.seconds) if cost else "measuring ...", border=True, help="From a short measurement of real steps on this machine; evaluation and maps come on top.")
+    shown[2].metric(
+        "Time",
+        duration(cost.seconds) if cost else "measuring ...",
+        border=True,
+        help="From a short measurement of real steps on this machine; evaluation and maps come on top.",
+    )
     shown[3].metric("Processor time", duration(cost.cpu_seconds) if cost else "", border=True)
     if cost is None and plan.study.demo is not None:
         request_probe(lab, plan)

@@ -23,8 +23,12 @@ from fairlab.workspace import Workspace
 
 SHOWN_FACES = 48
 COLOURS = {
-    "group": "group", "identity": "person", "source": "source", "split": "part of the data",
-    "nearest": "nearest neighbour is the same person", "norm": "length of the raw embedding",
+    "group": "group",
+    "identity": "person",
+    "source": "source",
+    "split": "part of the data",
+    "nearest": "nearest neighbour is the same person",
+    "norm": "length of the raw embedding",
 }
 
 
@@ -48,7 +52,9 @@ def make_maps(lab: Workspace, sides: Sequence[Side]) -> bool:
     missing = [item for item in sides if item.map is None]
     if not missing:
         return True
-    st.info(f"There is no map of {plain(' and '.join(item.run.title for item in missing))} yet.", icon=":material/info:")
+    st.info(
+        f"There is no map of {plain(' and '.join(item.run.title for item in missing))} yet.", icon=":material/info:"
+    )
     if st.button("Draw it", type="primary", icon=":material/map:", key="draw"):
         api.project(lab, list(dict.fromkeys(item.run.run_id for item in sides)), Projection())
         st.toast("The map is being drawn; it appears on this page.")
@@ -57,7 +63,9 @@ def make_maps(lab: Workspace, sides: Sequence[Side]) -> bool:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _nearest_same(run_folder: str, dataset_id: str, version: str, _lab: Workspace, run_id: str, _identity: np.ndarray) -> np.ndarray:
+def _nearest_same(
+    run_folder: str, dataset_id: str, version: str, _lab: Workspace, run_id: str, _identity: np.ndarray
+) -> np.ndarray:
     """Per stored row: is its nearest other image the same person's? One search of all rows, kept."""
     embeddings, index = cached.space(_lab, run_id, dataset_id)
     _, ids = index.search(np.asarray(embeddings.vectors), 2)
@@ -93,8 +101,12 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], colour_by: str, s
             # The key changes with the selection, so that a new figure carries it and no stale lasso is left.
             key = f"map:{item.name}:{item.run.run_id}:{colour_by}:{hash(chosen.tobytes()) if chosen is not None else 0}"
             st.plotly_chart(
-                map_figure(points, colour_by, data.groups, chosen), theme=None, key=key, config=chart_config(),
-                on_select=lambda key=key: selection.take_from_chart(key), selection_mode=("points", "box", "lasso"),
+                map_figure(points, colour_by, data.groups, chosen),
+                theme=None,
+                key=key,
+                config=chart_config(),
+                on_select=lambda key=key: selection.take_from_chart(key),
+                selection_mode=("points", "box", "lasso"),
                 alt=f"map of {item.run.title}",
             )
             facts = item.map.facts
@@ -103,7 +115,9 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], colour_by: str, s
                 f"{facts['trustworthiness']:.3f} (1 = neighbours on the map are neighbours in the space)"
                 + (" · started from the other's map" if facts.get("aligned_to") else "")
             )
-    st.caption("A picture, not evidence: distances between clusters mean nothing. For claims use neighbours, ROC and Fairness.")
+    st.caption(
+        "A picture, not evidence: distances between clusters mean nothing. For claims use neighbours, ROC and Fairness."
+    )
 
 
 def chosen_faces(data: Dataset) -> int | None:
@@ -114,7 +128,9 @@ def chosen_faces(data: Dataset) -> int | None:
         chosen = chosen[(chosen >= 0) & (chosen < len(images))]
     asked = st.query_params.get("face", "")
     if chosen is None or len(chosen) == 0:
-        st.info("Draw a lasso or a box around points, or click one: their faces appear here.", icon=":material/gesture:")
+        st.info(
+            "Draw a lasso or a box around points, or click one: their faces appear here.", icon=":material/gesture:"
+        )
     else:
         part = images.iloc[chosen]
         counts = ", ".join(f"{plain(group)} {count}" for group, count in part["group"].value_counts().items())
@@ -144,7 +160,9 @@ def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image
     top, text = st.columns([1, 6], vertical_alignment="center")
     with top:
         faces(data.dataset_id, [Face(image_id, me["identity"], me["group"], state="chosen")], "query", 96)
-    text.markdown(f"Image {image_id} of **{plain(me['identity'])}**, {plain(me['group'])}. Green: the same person. Red: another person.")
+    text.markdown(
+        f"Image {image_id} of **{plain(me['identity'])}**, {plain(me['group'])}. Green: the same person. Red: another person."
+    )
     for column, item in zip(st.columns(len(sides)), sides, strict=True):
         with column:
             embeddings, index = cached.space(lab, item.run.run_id, data.dataset_id)
@@ -155,7 +173,15 @@ def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image
                 same = other["identity"] == me["identity"]
                 right += bool(same)
                 mark = "" if same else "another person" + ("" if other["group"] == me["group"] else ", other group")
-                shown.append(Face(int(row.image_id), other["identity"], f"{row.score:.3f} · {other['group']}", mark, "right" if same else "wrong"))
+                shown.append(
+                    Face(
+                        int(row.image_id),
+                        other["identity"],
+                        f"{row.score:.3f} · {other['group']}",
+                        mark,
+                        "right" if same else "wrong",
+                    )
+                )
             exact = "exact search" if index.recall == 1 else f"approximate search, recall {index.recall:.2f}"
             st.markdown(f"**{plain(item.run.title)}**: {right} of {len(shown)} are the same person")
             clicked = faces(data.dataset_id, shown, f"near:{item.name}")

@@ -32,8 +32,17 @@ def table_of(lab: Workspace, run_ids: list[str] | None) -> pd.DataFrame:
     progress = runs["progress"].where(runs["status"] == "running", (runs["status"] == "done").astype(float))
     return pd.DataFrame(
         {
-            "": runs["status"].map(ICONS), "Run": runs["title"], "Status": runs["status"], "Progress": progress.fillna(0.0), "Doing": stage,
-            "Left": left, "Speed": rate, "CPU": runs["train_s"].map(duration), "Role": runs["role"], "Seed": runs["seed"], "Id": runs["run_id"],
+            "": runs["status"].map(ICONS),
+            "Run": runs["title"],
+            "Status": runs["status"],
+            "Progress": progress.fillna(0.0),
+            "Doing": stage,
+            "Left": left,
+            "Speed": rate,
+            "CPU": runs["train_s"].map(duration),
+            "Role": runs["role"],
+            "Seed": runs["seed"],
+            "Id": runs["run_id"],
         }
     )
 
@@ -45,8 +54,14 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool) -> None:
     def table() -> None:
         shown = table_of(lab, run_ids)
         st.dataframe(
-            shown, hide_index=True, height=min(38 + 35 * len(shown), 680),
-            column_config={"Progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width="small")},
+            shown,
+            hide_index=True,
+            height=min(38 + 35 * len(shown), 680),
+            column_config={
+                "Progress": st.column_config.ProgressColumn(
+                    min_value=0.0, max_value=1.0, format="percent", width="small"
+                )
+            },
         )
         if live and not shown["Status"].isin(["running", "queued"]).any():
             st.rerun()
@@ -81,8 +96,14 @@ def run_panel(lab: Workspace, run_id: str) -> None:
     with st.expander("Settings", icon=":material/tune:"):
         st.json(record.config.model_dump(mode="json", exclude_none=True), expanded=2)
         said = read_status(record.folder)
-        facts = {name: said[name] for name in ("attempt", "bitwise", "classes", "training_images", "started_at", "finished_at") if name in said}
-        st.json({"run_id": run_id, "parents": list(record.parents), "folder": str(record.folder), **facts}, expanded=True)
+        facts = {
+            name: said[name]
+            for name in ("attempt", "bitwise", "classes", "training_images", "started_at", "finished_at")
+            if name in said
+        }
+        st.json(
+            {"run_id": run_id, "parents": list(record.parents), "folder": str(record.folder), **facts}, expanded=True
+        )
 
 
 def _curves(lab: Workspace, run_id: str) -> None:
@@ -94,8 +115,16 @@ def _curves(lab: Workspace, run_id: str) -> None:
         return
     groups = cached.dataset(lab, record.dataset).groups
     left, right = st.columns(2)
-    left.plotly_chart(loss_figure(events), theme=None, config=chart_config(), key=f"loss:{run_id}", alt="loss terms over the steps")
-    right.plotly_chart(validation_figure(events, groups), theme=None, config=chart_config(), key=f"val:{run_id}", alt="accuracy on held-out people")
+    left.plotly_chart(
+        loss_figure(events), theme=None, config=chart_config(), key=f"loss:{run_id}", alt="loss terms over the steps"
+    )
+    right.plotly_chart(
+        validation_figure(events, groups),
+        theme=None,
+        config=chart_config(),
+        key=f"val:{run_id}",
+        alt="accuracy on held-out people",
+    )
     last = events[events["name"].isin(["lr", "images_per_s", "grad_norm"])].groupby("name")["value"].last()
     st.caption(
         f"learning rate {last.get('lr', float('nan')):g} · gradient norm {last.get('grad_norm', float('nan')):.2f} · "
@@ -106,14 +135,22 @@ def _curves(lab: Workspace, run_id: str) -> None:
 def _buttons(lab: Workspace, run_id: str) -> None:
     view = state(lab.run(run_id))
     with st.container(horizontal=True):
-        if st.button("Stop", icon=":material/stop:", disabled=view.status not in ("running", "queued"), key="stop", help="Saves its state first; resume goes on exactly there."):
+        if st.button(
+            "Stop",
+            icon=":material/stop:",
+            disabled=view.status not in ("running", "queued"),
+            key="stop",
+            help="Saves its state first; resume goes on exactly there.",
+        ):
             _do(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
         if st.button("Resume", icon=":material/play_arrow:", disabled=view.status not in ENDED_BADLY, key="resume"):
             _do(lambda: launch.resume(lab, run_id), "Queued again.")
         with st.popover("Delete", icon=":material/delete:", disabled=view.status == "running"):
             using = children(lab, run_id)
             if using:
-                st.warning(f"{len(using)} runs build on this one; they keep their results but could not be made again without it.")
+                st.warning(
+                    f"{len(using)} runs build on this one; they keep their results but could not be made again without it."
+                )
             sure = st.checkbox("Yes, delete this run and its files", key=f"sure:{run_id}")
             if st.button("Delete for good", type="primary", disabled=not sure, key="delete"):
                 _do(lambda: launch.delete(lab, run_id, force=True), "Deleted.")

@@ -11,8 +11,15 @@ from fairlab.ui.page import frame, show_error
 PAGES = app_root() / "pages"
 
 
-def _page(name: str, title: str, icon: str, help_: str, default: bool = False) -> st.Page:  # type: ignore[valid-type]
-    return st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", url_path=None if default else name, default=default, help=help_)
+def _page(name: str, title: str, icon: str, help_: str, default: bool = False) -> st.Page:
+    return st.Page(
+        PAGES / f"{name}.py",
+        title=title,
+        icon=f":material/{icon}:",
+        url_path=None if default else name,
+        default=default,
+        help=help_,
+    )
 
 
 st.set_page_config(page_title="FairLab", page_icon=str(app_root() / "assets" / "icon.png"), layout="wide")

@@ -55,7 +55,13 @@ def pick_point(lab: Workspace, study_id: str) -> str:
     targets = sorted(read_study(lab, study_id).config.evaluation.fmr_targets, reverse=True)
     options = [f"fmr={target:g}" for target in targets]
     names = {option: f"FMR {100 * target:g} %" for option, target in zip(options, targets, strict=True)}
-    return choose("Operating point", options, "point", names, help="One threshold for everybody, set where all groups' impostor pairs together reach this false match rate.")
+    return choose(
+        "Operating point",
+        options,
+        "point",
+        names,
+        help="One threshold for everybody, set where all groups' impostor pairs together reach this false match rate.",
+    )
 
 
 def tar_table(metrics: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
@@ -65,26 +71,43 @@ def tar_table(metrics: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
         part = metrics[metrics["group"] == group]
         counts = part.iloc[0] if len(part) else None
         row = {
-            "Group": group, "Genuine pairs": None if counts is None else counts["genuine_pairs"],
+            "Group": group,
+            "Genuine pairs": None if counts is None else counts["genuine_pairs"],
             "Impostor pairs": None if counts is None else counts["impostor_pairs"],
         }
         for name, label in (("auc", "AUC"), ("eer", "EER %")):
             found = one(metrics, name, group)
-            row[label] = "n/a" if found is None else (number(found["value"], digits=4) if name == "auc" else percent(found["value"]))
+            row[label] = (
+                "n/a"
+                if found is None
+                else (number(found["value"], digits=4) if name == "auc" else percent(found["value"]))
+            )
         for point in sorted(set(part["operating_point"]) - {""}, key=lambda text: -float(text.partition("=")[2])):
             target = f"{100 * float(point.partition('=')[2]):g} %"
-            for metric, label in (("tar", f"TAR@{target}, one threshold"), ("fmr", f"FMR there ({target} pooled)"), ("tar_own_threshold", f"TAR@{target}, own threshold")):
+            for metric, label in (
+                ("tar", f"TAR@{target}, one threshold"),
+                ("fmr", f"FMR there ({target} pooled)"),
+                ("tar_own_threshold", f"TAR@{target}, own threshold"),
+            ):
                 found = one(metrics, metric, group, point)
                 known = found is not None and found["value"] == found["value"]
-                row[label] = percent(found["value"], found["low"], found["high"]) if known and found is not None else "not measurable"
+                row[label] = (
+                    percent(found["value"], found["low"], found["high"])
+                    if known and found is not None
+                    else "not measurable"
+                )
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def download(table: pd.DataFrame, name: str) -> None:
     """A table as CSV; cells that a spreadsheet would run are disarmed."""
-    safe = table.map(lambda cell: "'" + cell if isinstance(cell, str) and cell[:1] in "=+-@\t" and not _is_number(cell) else cell)
-    st.download_button("CSV", safe.to_csv(index=False), f"{name}.csv", "text/csv", icon=":material/download:", key=f"csv:{name}")
+    safe = table.map(
+        lambda cell: "'" + cell if isinstance(cell, str) and cell[:1] in "=+-@\t" and not _is_number(cell) else cell
+    )
+    st.download_button(
+        "CSV", safe.to_csv(index=False), f"{name}.csv", "text/csv", icon=":material/download:", key=f"csv:{name}"
+    )
 
 
 def _is_number(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import streamlit as st
 
@@ -65,7 +66,9 @@ def _running(live: bool) -> None:
             dispatch(lab)
         if running or waiting:
             st.page_link(
-                app_root() / "pages" / "runs.py", label=f"{running} running, {waiting} waiting", icon=":material/progress_activity:"
+                app_root() / "pages" / "runs.py",
+                label=f"{running} running, {waiting} waiting",
+                icon=":material/progress_activity:",
             )
         elif live:
             st.rerun()
@@ -94,6 +97,7 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def chart_config() -> dict[str, object]:
-    """Every chart: saved as SVG, no logo."""
-    return {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}
+def chart(figure: Any, key: str, alt: str, **options: Any) -> Any:
+    """A plotly figure in the page's light or dark dress, saved as SVG; `alt` says it to those who do not see it."""
+    config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}
+    return st.plotly_chart(figure, theme="streamlit", config=config, key=key, alt=alt, **options)

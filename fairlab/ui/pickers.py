@@ -14,15 +14,24 @@ from fairlab.ui.page import empty, plain
 from fairlab.workspace import Workspace
 
 
-def choose(label: str, options: Sequence[str], key: str, names: dict[str, str], index: int = 0, help: str | None = None) -> str:
+def choose(
+    label: str, options: Sequence[str], key: str, names: dict[str, str], index: int = 0, help: str | None = None
+) -> str:
     """A select box whose choice is the link's parameter `key`. A link that names something unknown gets a warning."""
     asked = st.query_params.get(key)
     if asked is not None and asked not in options:
-        st.warning(f"The link asks for {plain(asked)}, which is not here (any more): showing {plain(names.get(options[index], options[index]))}.")
+        st.warning(
+            f"The link asks for {plain(asked)}, which is not here (any more): showing {plain(names.get(options[index], options[index]))}."
+        )
         del st.query_params[key]
     return str(
         st.selectbox(
-            label, options, index, format_func=lambda item: names.get(item, item), key=key, bind="query-params",
+            label,
+            options,
+            index,
+            format_func=lambda item: names.get(item, item),
+            key=key,
+            bind="query-params",
             help=help,
         )
     )
@@ -41,11 +50,17 @@ def pick_study(lab: Workspace, needs_models: bool = True) -> tuple[StudyInfo, li
     table = studies(lab)
     if table.empty:
         empty("A study's models are shown here.", "No study has been started yet.", "fairlab demo")
-    names = {row.study_id: f"{row.title} · {row.study_id} · {row.done} of {row.runs} runs done" for row in table.itertuples()}
+    names = {
+        row.study_id: f"{row.title} · {row.study_id} · {row.done} of {row.runs} runs done" for row in table.itertuples()
+    }
     study = read_study(lab, choose("Study", table["study_id"].tolist(), "study", names))
     models = models_of(lab, study)
     if needs_models and not models:
-        empty("A study's models are shown here.", "None of this study's models is finished yet; see Runs.", f"fairlab runs wait {study.run_ids[-1]}")
+        empty(
+            "A study's models are shown here.",
+            "None of this study's models is finished yet; see Runs.",
+            f"fairlab runs wait {study.run_ids[-1]}",
+        )
     return study, models
 
 
@@ -57,7 +72,9 @@ def title_of(model: RunRecord, models: Sequence[RunRecord]) -> str:
 def pick_space(label: str, models: Sequence[RunRecord], key: str, prefer: Sequence[str]) -> RunRecord:
     """One of the models; the first whose role is in `prefer` (in that order) is chosen at first."""
     spaces = [model for model in models if model.role in SPACES]
-    order = sorted(range(len(spaces)), key=lambda n: prefer.index(spaces[n].role) if spaces[n].role in prefer else len(prefer))
+    order = sorted(
+        range(len(spaces)), key=lambda n: prefer.index(spaces[n].role) if spaces[n].role in prefer else len(prefer)
+    )
     names = {model.run_id: title_of(model, models) for model in spaces}
     chosen = choose(label, [model.run_id for model in spaces], key, names, order[0])
     return next(model for model in spaces if model.run_id == chosen)

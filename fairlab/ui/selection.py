@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 PARAMETER = "sel"
+KEPT = "selected images"
 
 
 def encode(ids: np.ndarray) -> str:
@@ -28,18 +29,24 @@ def decode(text: str) -> np.ndarray | None:
 
 
 def selected() -> np.ndarray | None:
-    """The ids chosen now, or None when nothing is."""
-    text = st.query_params.get(PARAMETER)
-    return decode(text) if text else None
+    """The ids chosen now, or None when nothing is: those of the link, or those chosen earlier in this session."""
+    text = st.query_params.get(PARAMETER) or st.session_state.get(KEPT, "")
+    if not text:
+        return None
+    st.session_state[KEPT] = text
+    if st.query_params.get(PARAMETER) != text:
+        st.query_params[PARAMETER] = text
+    return decode(text)
 
 
 def select(ids: np.ndarray | None) -> None:
     """Choose these images, or nothing."""
-    if ids is None or len(ids) == 0:
-        if PARAMETER in st.query_params:
-            del st.query_params[PARAMETER]
-    else:
-        st.query_params[PARAMETER] = encode(ids)
+    text = "" if ids is None or len(ids) == 0 else encode(ids)
+    st.session_state[KEPT] = text
+    if text:
+        st.query_params[PARAMETER] = text
+    elif PARAMETER in st.query_params:
+        del st.query_params[PARAMETER]
 
 
 def take_from_chart(key: str) -> None:

@@ -34,7 +34,9 @@ POLICY = (
     "connect-src 'self' ws://localhost:* ws://127.0.0.1:*; worker-src 'self' blob:; frame-ancestors 'none'"
 )
 HEADERS = {
-    "content-security-policy": POLICY, "x-content-type-options": "nosniff", "x-frame-options": "DENY",
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
 }
 
@@ -76,7 +78,9 @@ async def thumbnail(request: Request) -> Response:
     """GET /api/thumb/{dataset}/{image_id}?px=96 -> PNG."""
     try:
         px = min(max(int(request.query_params.get("px", "96")), 16), 512)
-        content = await run_in_threadpool(_picture, request.path_params["dataset"], int(request.path_params["image_id"]), px)
+        content = await run_in_threadpool(
+            _picture, request.path_params["dataset"], int(request.path_params["image_id"]), px
+        )
     except (FairLabError, ValueError) as error:
         return PlainTextResponse(str(error), status_code=404)
     return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})

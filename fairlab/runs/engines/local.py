@@ -21,13 +21,18 @@ class LocalEngine:
 
     def submit(self, workspace: Workspace, run_id: str) -> None:
         folder = workspace.run(run_id)
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "work", run_id]
         with open(folder / "log.txt", "ab") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
-                start_new_session=True, cwd=folder,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                cwd=folder,
             )
         record_process(folder, process.pid)
 
