@@ -2,49 +2,46 @@
 
 import streamlit as st
 
+from fairlab.plots.study import models_figure
 from fairlab.ui import cached
-from fairlab.ui.comparing import paper_table
+from fairlab.ui.comparing import groups_of, paper_table
 from fairlab.ui.headline import sentences
 from fairlab.ui.numbers import download
-from fairlab.ui.page import duration, plain, start
+from fairlab.ui.page import chart, plain, start
 from fairlab.ui.pickers import choose, pick_study, title_of
 
 lab = start(
-    "Compare",
-    "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, and paired differences.",
+    "Compare", "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, paired differences."
 )
 study, models = pick_study(lab)
 left, right = st.columns([2, 1])
 titles = {model.run_id: title_of(model, models) for model in models}
-plain_student = next(
-    (n for n, model in enumerate(models) if model.role == "student" and model.method == "classifier"), 0
-)
+undistilled = next((n for n, model in enumerate(models) if (model.role, model.method) == ("student", "classifier")), 0)
 with left:
     baseline = choose(
         "Baseline",
         list(titles),
         "base",
         titles,
-        index=plain_student,
+        index=undistilled,
         help="Every model is compared with the run of this title and the same seed.",
     )
 with right:
-    protocol = choose(
-        "Pairs",
-        ["test", "validation"],
-        "pairs",
-        {"test": "test pairs", "validation": "validation pairs (for choosing settings)"},
-    )
+    names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"}
+    protocol = choose("Pairs", list(names), "pairs", names)
 table = cached.comparison(lab, study.study_id, baseline, protocol)
-shown = paper_table(table)
-st.dataframe(shown, hide_index=True, height=38 + 35 * len(shown))
-row = table.iloc[0]
-st.caption(
-    f"Accuracy in %, ten folds, threshold per group as in the papers; {row['genuine_pairs']:,} genuine and {row['impostor_pairs']:,} impostor pairs. "
-    "Intervals: 95 %, over redrawn people. Difference: in points of mean accuracy, same pairs and same redrawn people; p is the chance of such a "
-    f"difference without any. A perfectly fair model as accurate as the first row would show STD up to {row['std_fair_p95']:.2f} by chance. "
-    f"Cost: processor time, with all that a model builds on (the first row: {duration(row['total_cpu_s'])})."
-)
-download(table, f"compare-{study.study_id}-{protocol}")
 for sentence in sentences(table):
     st.markdown("- " + plain(sentence))
+st.table(paper_table(table), border="horizontal", hide_index=True)
+row = table.iloc[0]
+st.caption(
+    f"Accuracy in %: ten folds, a threshold for each group, as in the papers; {row['genuine_pairs']:,} genuine and "
+    f"{row['impostor_pairs']:,} impostor pairs. Small: 95 % intervals over redrawn people. Bold: best of the column. "
+    "Difference: in points of mean accuracy against the baseline, same pairs and same redrawn people; p: how often "
+    f"chance alone would show as much. A perfectly fair model as accurate as the first row would show STD up to "
+    f"{row['std_fair_p95']:.1f}. CPU: processor time of the run; small: with everything it builds on."
+)
+download(table, f"compare-{study.study_id}-{protocol}")
+st.subheader("At a glance", anchor=False)
+chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
+st.caption("A row far right is accurate, a short grey line is even-handed. Hover for the intervals of the groups.")

@@ -1,13 +1,23 @@
 """Data: the images, people, groups and pairs of a data set."""
 
-from fairlab.ui import browsing
+import streamlit as st
+
+from fairlab.ui import albums
 from fairlab.ui.page import start
 from fairlab.ui.pickers import pick_dataset
 
 lab = start("Data", "What a data set holds: images, people, groups, and the pairs that models are judged on.")
 data = pick_dataset(lab)
-browsing.counts(data)
-browsing.mean_faces(data)
-group = browsing.people(data)
-browsing.pairs(data, group)
-browsing.parts(data)
+albums.summary(data)
+st.subheader("Faces", anchor=False)
+group = albums.people(data)
+st.subheader("Mean face of each group", anchor=False)
+albums.mean_faces(data)
+st.subheader("Pairs", anchor=False)
+if data.pairs.empty:
+    st.info("This data set has no pairs: models trained on it cannot be judged on it.", icon=":material/info:")
+else:
+    albums.pairs(data, group)
+st.subheader("Images by part and group", anchor=False)
+st.dataframe(albums.counts(data), hide_index=True)
+st.caption(f"Fingerprint {data.fingerprint[:16]}: another fingerprint is other data.")

@@ -2,29 +2,37 @@
 
 import streamlit as st
 
-from fairlab.ui import matching
-from fairlab.ui.numbers import pick_point, pick_protocol
+from fairlab.ui import cached, verifying
+from fairlab.ui.numbers import metrics_of, pick_point, pick_protocol
 from fairlab.ui.page import start
 from fairlab.ui.pickers import pick_space, pick_study, title_of
 
-lab = start("Verification", "Two images: the same person or not? Rates per group, with 95 % intervals.")
-study, models = pick_study(lab)
-left, right, third = st.columns([2, 1, 1])
-with left:
-    run = pick_space("Model", models, "model", ("student", "adaptor", "baseline", "teacher"))
-with right:
-    protocol = pick_protocol(lab, run)
-with third:
-    point = pick_point(lab, study.study_id)
-titles = {model.run_id: title_of(model, models) for model in models}
-more = st.multiselect(
-    "Overlay",
-    [run_id for run_id in titles if run_id != run.run_id],
-    format_func=lambda run_id: titles[run_id],
-    key="over",
-    bind="query-params",
-    help="Other models of the study in the same figure.",
+lab = start(
+    "Verification", "Two images: the same person or not? Rates per group, with 95 % intervals over redrawn people."
 )
-matching.roc(lab, [run.run_id, *more], run.dataset, protocol, titles)
-matching.rates(lab, run, protocol)
-matching.scores(lab, run, protocol, point)
+study, models = pick_study(lab)
+columns = st.columns([2, 1.3, 1, 2])
+with columns[0]:
+    run = pick_space("Model", models, "model", ("student", "adaptor", "baseline", "teacher"))
+with columns[1]:
+    protocol = pick_protocol(lab, run)
+with columns[2]:
+    point = pick_point(lab, study.study_id)
+data = cached.dataset(lab, run.dataset)
+titles = {model.run_id: title_of(model, models) for model in models}
+with columns[3]:
+    more = st.multiselect(
+        "Beside it",
+        [name for name in titles if name != run.run_id],
+        format_func=lambda name: titles.get(name, name),
+        key="over",
+        bind="query-params",
+        placeholder="other models",
+        help="Other models of the study in the same figure, told apart by the line.",
+    )
+metrics = metrics_of(lab, run, protocol)
+verifying.roc(lab, (run.run_id, *more), protocol, data, titles)
+st.subheader("True accept rate at a false match rate", anchor=False)
+verifying.tar_tables(metrics, data.groups, run, protocol)
+st.subheader("Scores", anchor=False)
+verifying.scores(lab, run, protocol, data, metrics, point)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 
@@ -91,7 +92,7 @@ def load_head() -> Head:
         unit_names = tuple(basis["enames"].tolist())
         light, lips, inside = (basis[name] / np.float32(255.0) for name in ("ao", "m_lips", "m_inside_mouth"))
         ears = basis["m_ears"] > 0
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise Damaged(f"{path} is damaged: {error}; clone or install FairLab again") from error
 
     vertices = {kind: np.unique(triangles[part == kind]) for kind in (SKIN, LEFT_EYE, RIGHT_EYE, TEETH)}

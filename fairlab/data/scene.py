@@ -60,7 +60,7 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
     chosen, weights = _expression(rng, head, turn)
     crop = rng.standard_normal(3) * (0.035, 0.012, 0.012) * strength
 
-    side, height = rng.normal(0.0, 0.75 * turn), rng.normal(0.35, 0.4 * turn)
+    side, height = rng.normal(0.0, 0.6 * turn), rng.normal(0.35, 0.35 * turn)
     key = np.array([side, height, 1.0])
     key /= np.linalg.norm(key)
     power = 0.85 * math.exp(rng.normal(0.0, 0.18 * turn))
@@ -110,7 +110,7 @@ def _expression(rng: np.random.Generator, head: Head, strength: float) -> tuple[
     """One to four random expression units, most of them with their twin on the other side."""
     weights: dict[int, float] = {}
     for unit in rng.choice(len(head.unit_names), rng.integers(1, 5), replace=False):
-        weight = rng.uniform(0.0, 0.65) * min(strength, 1.3)
+        weight = rng.uniform(0.0, 0.55) * min(strength, 1.3)
         name = head.unit_names[unit]
         weights[int(unit)] = weight
         for side, other in _TWINS.items():

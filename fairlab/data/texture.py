@@ -104,6 +104,10 @@ def _places(angle: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict[str, np.nda
     return {
         "cheeks": blot(side - 0.72, -0.52, 0.28, 0.26),
         "nose": blot(x, -0.58, 0.2, 0.2),
+        "hollow": blot(side - 0.78, -0.85, 0.2, 0.24),
+        "bridge": blot(x, -0.22, 0.13, 0.3),
+        "chin": blot(x, -1.55, 0.3, 0.16),
+        "corners": blot(side - 0.46, -1.15, 0.14, 0.22),
         "below": blot(side - 0.48, -0.25, 0.26, 0.11),
         "lids": blot(side - 0.5, 0.08, 0.3, 0.16),
         "freckles": blot(x, -0.42, 0.85, 0.36),
@@ -181,13 +185,13 @@ def paint(factors: dict[str, float], seed: tuple[int, ...], head: Head, atlas: A
     np.clip(texture, 0.002, 1.0, out=texture)
 
     iris = _colour(_IRIS, 0.30 + 0.28 * f["iris"] - 0.4 * (tone - 0.35))
-    lips = skin * np.array([0.80, 0.45, 0.46]) * np.exp(0.16 * f["lip_colour"] * np.array([0.6, -0.9, -0.6]))
+    lips = skin * np.array([0.80, 0.45, 0.46]) * np.exp(0.24 * f["lip_colour"] * np.array([0.6, -0.9, -0.6]))
     above = head.mean[:, 1] - _hairline(around(head.mean), f)
     rise = max(0.10 + 0.07 * f["hair_volume"], 0.01) * _step(-0.02, 0.35, above) * head.skin * (head.mean[:, 1] > 0.1)
     return Skin(
         texture=texture,
         colours=np.array([iris, lips, hair, (0.66, 0.62, 0.59)], np.float32),
-        lip_strength=float(np.clip(0.62 + 0.2 * f["lip_depth"], 0.15, 1.0)),
+        lip_strength=float(np.clip(0.62 + 0.25 * f["lip_depth"], 0.15, 1.0)),
         gloss=float(np.clip(0.08 + 0.03 * f["gloss"], 0.0, 0.18)),
         hair_rise=rise.astype(np.float32),
         hair_length=max(0.9 * f["hair_length"], 0.0),
@@ -202,29 +206,35 @@ def _paint_face(
     places, x, y = atlas.places, atlas.x, atlas.y
     red, dark = skin * np.array([1.0, 0.62, 0.62]), skin * np.array([0.50, 0.42, 0.40])
 
+    pale = np.minimum(skin * np.array([1.10, 1.16, 1.18]), 0.9)
+
     def share(base: float, slope: float, factor: str, most: float) -> float:
         return min(max(base + slope * f[factor], 0.0), most)
 
+    def grown(factor: str, usual: float) -> float:
+        """0..1: little for most people, `usual` is the factor's value that gives half."""
+        return 1.0 / (1.0 + math.exp(-1.6 * (f[factor] - usual)))
+
+    def shade(factor: str, place: str, more: np.ndarray, strength: float) -> None:
+        """Towards the colour `more` for positive, towards pale for negative values of the factor."""
+        amount = math.tanh(0.3 * f[factor]) * strength
+        _mix(texture, more if amount > 0 else pale, abs(amount) * places[place])
+
     _mix(texture, dark, share(0.05, 0.09, "spots", 0.3) * _step(0.9, 2.0, noise["middle"]))
-    _mix(
-        texture,
-        red,
-        share(0.30, 0.36, "cheek_red", 0.95) * places["cheeks"] + share(0.25, 0.32, "nose_red", 0.9) * places["nose"],
-    )
-    _mix(
-        texture,
-        dark,
-        share(0.14, 0.22, "eye_shadow", 0.6) * places["below"] + share(0.16, 0.20, "eye_shadow", 0.4) * places["lids"],
-    )
-    _mix(
-        texture,
-        dark,
-        share(0.0, 0.32, "freckles", 0.7) * places["freckles"] * _step(0.9, 1.5, noise["fine"]),
-    )
+    _mix(texture, red, 0.25 * places["cheeks"] + 0.2 * places["nose"])
+    shade("cheek_red", "cheeks", red * np.array([1.0, 0.85, 0.85]), 1.0)
+    shade("nose_red", "nose", red * np.array([1.0, 0.8, 0.8]), 1.0)
+    shade("cheek_shade", "hollow", dark, 0.8)
+    shade("nose_shade", "bridge", dark, 0.7)
+    shade("chin_shade", "chin", dark, 0.7)
+    shade("mouth_shade", "corners", dark, 0.8)
+    _mix(texture, dark, 0.12 * places["below"] + 0.14 * places["lids"])
+    shade("eye_shadow", "below", dark, 0.7)
+    shade("eye_shadow", "lids", dark, 0.5)
+    _mix(texture, dark, 0.7 * grown("freckles", 1.2) * places["freckles"] * _step(0.7, 1.4, noise["fine"]))
     stubble = np.clip(0.8 + 0.1 * noise["strands"] + 0.12 * noise["fine"], 0.0, 1.0)
-    whiskers = np.maximum(
-        share(-0.25, 0.42, "beard", 0.8) * places["beard"],
-        share(-0.30, 0.42, "moustache", 0.8) * places["moustache"],
+    whiskers = 0.85 * np.maximum(
+        grown("beard", 1.4) * places["beard"], grown("moustache", 1.4) * places["moustache"]
     )
     _mix(texture, hair * 0.9, whiskers * stubble)
 

@@ -45,7 +45,14 @@ def plan_figure(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> go.
         )
     styled(figure, int(max(220, ROW_PX * rows + 90)))
     figure.update_layout(
-        legend={"y": -0.01, "yanchor": "top", "x": 0.5, "xanchor": "center", "itemclick": False, "itemdoubleclick": False},
+        legend={
+            "y": -0.01,
+            "yanchor": "top",
+            "x": 0.5,
+            "xanchor": "center",
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
         margin={"l": 0, "r": 0, "t": 40, "b": 36},
         dragmode=False,
     )
@@ -83,7 +90,10 @@ def _spread(wanted: np.ndarray) -> np.ndarray:
 
 
 def _edges(
-    figure: go.Figure, runs: pd.DataFrame, parents: Mapping[str, Sequence[str]], place: Mapping[str, tuple[float, float]]
+    figure: go.Figure,
+    runs: pd.DataFrame,
+    parents: Mapping[str, Sequence[str]],
+    place: Mapping[str, tuple[float, float]],
 ) -> None:
     """Soft curves from the right side of a run's box to the left side of those that need it, as one trace."""
     bend = np.linspace(0, 1, 16)

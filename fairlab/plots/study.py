@@ -19,13 +19,20 @@ def models_figure(table: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
     """
     figure = go.Figure()
     several = table["seed"].nunique() > 1
-    names = [words(f"{row['model']} · seed {row['seed']}" if several else row["model"]) for row in table.to_dict("records")]
+    names = [
+        words(f"{row['model']} · seed {row['seed']}" if several else row["model"]) for row in table.to_dict("records")
+    ]
     columns = [f"accuracy:{group}" for group in groups]
     lowest, highest = table[columns].min(axis=1), table[columns].max(axis=1)
     lines_x = [x for low, high in zip(lowest, highest, strict=True) for x in (low, high, None)]
     lines_y = [y for name in names for y in (name, name, None)]
     figure.add_scatter(
-        x=lines_x, y=lines_y, mode="lines", line={"color": "rgba(128,128,128,0.35)", "width": 5}, hoverinfo="skip", showlegend=False
+        x=lines_x,
+        y=lines_y,
+        mode="lines",
+        line={"color": "rgba(128,128,128,0.35)", "width": 5},
+        hoverinfo="skip",
+        showlegend=False,
     )
     for group, style in group_styles(groups).items():
         figure.add_scatter(

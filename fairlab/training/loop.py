@@ -21,6 +21,8 @@ from fairlab.training.optim import learning_rate, optimisers
 
 LOG_EVERY = 10
 """Steps whose mean is one reading."""
+NAMED = 64
+"""Images of a bad batch that the message names."""
 
 
 class Stopped(Exception):
@@ -181,7 +183,7 @@ def _check_finite(values: Mapping[str, float], step: int, epoch: int, images: np
     if bad:
         raise NotFinite(
             f"{' and '.join(bad)} became NaN or infinite at step {step + 1} (epoch {epoch + 1}, images "
-            f"{', '.join(map(str, images[:8]))}{' ...' if len(images) > 8 else ''}); the last checkpoint from before is "
+            f"{', '.join(map(str, images[:NAMED]))}{' ...' if len(images) > NAMED else ''}); the last checkpoint from before is "
             "kept: clone the run with a lower learning rate"
         )
 

@@ -1,43 +1,43 @@
-"""A study's numbers in the papers' layout, as text cells."""
+"""A study's numbers in the papers' layout."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from fairlab.ui.numbers import number
-from fairlab.ui.page import duration
+from fairlab.ui.numbers import cell
+from fairlab.ui.page import duration, plain
+
+
+def groups_of(table: pd.DataFrame) -> list[str]:
+    """The groups that a table of runs.compare has accuracies of, in its order."""
+    names = [name.removeprefix("accuracy:") for name in table if name.startswith("accuracy:")]
+    return [name for name in names if f"accuracy:{name}_low" in table]
 
 
 def paper_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per model: accuracy per group, mean, STD, SER, paired difference, p, cost. From runs.compare's table."""
-    groups = [
-        name.removeprefix("accuracy:")
-        for name in table
-        if name.startswith("accuracy:") and not name.endswith(("_low", "_high"))
-    ]
+    """One row per model in Markdown: accuracy per group, mean, STD, SER, paired difference, p, cost; best in bold."""
+    groups = groups_of(table)
     several = table["seed"].nunique() > 1
+    best = {name: table[name].max() for name in (*(f"accuracy:{group}" for group in groups), "mean")}
+    best |= {name: table[name].min() for name in ("std", "ser")}
     rows = []
     for row in table.to_dict("records"):
-        cells = {"Model": row["model"]} | ({"Seed": row["seed"]} if several else {})
+        cells = {"Model": plain(row["model"])} | ({"Seed": str(row["seed"])} if several else {})
         for group in groups:
-            cells[group] = number(
-                row[f"accuracy:{group}"], row[f"accuracy:{group}_low"], row[f"accuracy:{group}_high"], 1
-            )
-        cells |= {
-            "Mean": number(row["mean"], row["mean_low"], row["mean_high"], 1),
-            "STD": number(row["std"], row["std_low"], row["std_high"], 1),
-            "SER": number(row["ser"], row["ser_low"], row["ser_high"]),
-            "Difference": "baseline"
+            cells[plain(group)] = _cell(row, f"accuracy:{group}", best)
+        cells |= {"Mean": _cell(row, "mean", best), "STD": _cell(row, "std", best), "SER": _cell(row, "ser", best, 2)}
+        cells["Difference"] = (
+            ":gray[baseline]"
             if row["run_id"] == row["baseline"]
-            else signed(row["difference"], row["difference_low"], row["difference_high"]),
-            "p": "" if row["p"] != row["p"] else f"{row['p']:.3f}",
-            "CPU": duration(row["cpu_s"]),
-            "CPU with parents": duration(row["total_cpu_s"]),
-        }
+            else cell(row["difference"], row["difference_low"], row["difference_high"], signed=True)
+        )
+        cells["p"] = "" if row["p"] != row["p"] else f"{row['p']:.3f}"
+        cells["CPU :small[:gray[with parents]]"] = (
+            f"{duration(row['cpu_s'])} :small[:gray[{duration(row['total_cpu_s'])}]]"
+        )
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
-def signed(value: float, low: float, high: float) -> str:
-    """A difference with its sign and interval."""
-    return "n/a" if value != value else f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+def _cell(row: dict[str, float], name: str, best: dict[str, float], digits: int = 1) -> str:
+    return cell(row[name], row[f"{name}_low"], row[f"{name}_high"], digits, strong=row[name] == best[name])

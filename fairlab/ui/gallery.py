@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 import streamlit as st
 
 _CSS = """
-.grid { display: flex; flex-wrap: wrap; gap: 10px; }
+.grid { display: flex; flex-wrap: wrap; gap: 12px 10px; padding: 4px; }
+.set { display: flex; gap: 4px; padding: 5px 5px 2px; border-radius: 9px;
+       background: var(--st-secondary-background-color); }
 .face { width: var(--px); cursor: pointer; border: 0; padding: 0; background: none; text-align: left;
         color: var(--st-text-color); font: 11.5px/1.3 var(--st-font); }
 .face img { width: var(--px); height: var(--px); display: block; border-radius: 6px; outline: 2px solid transparent;
@@ -28,7 +30,7 @@ export default function (component) {
   let grid = parentElement.querySelector(".grid");
   if (!grid) { grid = document.createElement("div"); grid.className = "grid"; parentElement.appendChild(grid); }
   grid.style.setProperty("--px", data.px + "px");
-  grid.replaceChildren(...data.faces.map((face) => {
+  const items = data.faces.map((face) => {
     const item = document.createElement("button");
     item.className = "face " + face.state;
     item.dataset.id = face.image_id;
@@ -47,10 +49,19 @@ export default function (component) {
     }
     item.onclick = () => setTriggerValue("clicked", face.image_id);
     return item;
-  }));
+  });
+  const sets = [];
+  for (let at = 0; at < items.length; at += data.together) {
+    if (data.together === 1) { sets.push(items[at]); continue; }
+    const set = document.createElement("div");
+    set.className = "set";
+    set.append(...items.slice(at, at + data.together));
+    sets.push(set);
+  }
+  grid.replaceChildren(...sets);
   grid.onkeydown = (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const faces = [...grid.children];
+    const faces = [...grid.querySelectorAll(".face")];
     const at = faces.indexOf(grid.getRootNode().activeElement);
     if (step && at >= 0 && faces[at + step]) { faces[at + step].focus(); event.preventDefault(); }
   };
@@ -70,8 +81,8 @@ class Face:
     state: str = ""
 
 
-def faces(dataset_id: str, shown: Sequence[Face], key: str, px: int = 84) -> int | None:
-    """Draw the faces; returns the image id of one that has just been clicked."""
-    data = {"dataset": dataset_id, "px": px, "faces": [asdict(face) for face in shown]}
+def faces(dataset_id: str, shown: Sequence[Face], key: str, px: int = 84, together: int = 1) -> int | None:
+    """Draw the faces, `together` of them in one frame; returns the image id of one that has just been clicked."""
+    data = {"dataset": dataset_id, "px": px, "together": together, "faces": [asdict(face) for face in shown]}
     answer = _faces(key=key, data=data, on_clicked_change=lambda: None)
     return None if answer.clicked is None else int(answer.clicked)

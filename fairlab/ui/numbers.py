@@ -1,8 +1,6 @@
-"""Stored numbers as tables for people: a rate with its interval and counts, or "n/a" with the reason."""
+"""Stored numbers as people read them: a rate with its interval, or "n/a" and never a lone number."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
@@ -11,24 +9,41 @@ from fairlab.runs.compare import read_study
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS
 from fairlab.ui import cached
+from fairlab.ui.page import plain
 from fairlab.ui.pickers import choose
 from fairlab.workspace import Workspace
 
-
-def percent(value: float, low: float = float("nan"), high: float = float("nan"), digits: int = 1) -> str:
-    """A fraction as percent with its interval; "n/a" when it is not known."""
-    if value != value:
-        return "n/a"
-    interval = "" if low != low else f" [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
-    return f"{100 * value:.{digits}f}{interval}"
+NAN = float("nan")
+HARD_SPACE = "\u00a0"
+NOT_MEASURABLE = "not measurable"
 
 
-def number(value: float, low: float = float("nan"), high: float = float("nan"), digits: int = 2) -> str:
-    """A plain number with its interval; "n/a" when it is not defined."""
-    if value != value:
-        return "n/a"
-    interval = "" if low != low else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{value:.{digits}f}{interval}"
+def text(value: float, digits: int = 1, factor: float = 1.0, signed: bool = False) -> str:
+    """A number as text; "n/a" when it is not defined. factor 100 makes percent of a fraction."""
+    return "n/a" if value != value else f"{factor * value:{'+' if signed else ''}.{digits}f}"
+
+
+def span(low: float, high: float, digits: int = 1, factor: float = 1.0, signed: bool = False) -> str:
+    """An interval as text, "" when there is none."""
+    if low != low or high != high:
+        return ""
+    return HARD_SPACE.join((text(low, digits, factor, signed), "to", text(high, digits, factor, signed)))
+
+
+def cell(
+    value: float,
+    low: float = NAN,
+    high: float = NAN,
+    digits: int = 1,
+    factor: float = 1.0,
+    signed: bool = False,
+    strong: bool = False,
+) -> str:
+    """A table cell in Markdown: the number, its interval small behind it."""
+    shown = plain(text(value, digits, factor, signed))
+    shown = f"**{shown}**" if strong else shown
+    between = span(low, high, digits, factor, signed)
+    return f"{shown} :small[:gray[{plain(between)}]]" if between and value == value else shown
 
 
 def metrics_of(lab: Workspace, run: RunRecord, protocol: str) -> pd.DataFrame:
@@ -38,9 +53,10 @@ def metrics_of(lab: Workspace, run: RunRecord, protocol: str) -> pd.DataFrame:
 
 
 def one(metrics: pd.DataFrame, metric: str, group: str = ALL_GROUPS, point: str = "") -> pd.Series | None:
-    """The row of one number, or None."""
-    found = metrics[(metrics["metric"] == metric) & (metrics["group"] == group) & (metrics["operating_point"] == point)]
-    return None if found.empty else found.iloc[0]
+    """The row of one number; None when it is not there or not defined."""
+    where = (metrics["metric"] == metric) & (metrics["group"] == group) & (metrics["operating_point"] == point)
+    found = metrics[where]
+    return None if found.empty or found["value"].isna().iloc[0] else found.iloc[0]
 
 
 def pick_protocol(lab: Workspace, run: RunRecord) -> str:
@@ -54,65 +70,33 @@ def pick_point(lab: Workspace, study_id: str) -> str:
     """The operating point: FMR of all groups' impostors together, at which the one threshold is set."""
     targets = sorted(read_study(lab, study_id).config.evaluation.fmr_targets, reverse=True)
     options = [f"fmr={target:g}" for target in targets]
-    names = {option: f"FMR {100 * target:g} %" for option, target in zip(options, targets, strict=True)}
     return choose(
         "Operating point",
         options,
         "point",
-        names,
+        {option: f"FMR {name_of(option)}" for option in options},
         help="One threshold for everybody, set where all groups' impostor pairs together reach this false match rate.",
     )
 
 
-def tar_table(metrics: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """TAR@FAR in percent per group: at the one threshold, and at each group's own, as papers print it."""
-    rows = []
-    for group in groups:
-        part = metrics[metrics["group"] == group]
-        counts = part.iloc[0] if len(part) else None
-        row = {
-            "Group": group,
-            "Genuine pairs": None if counts is None else counts["genuine_pairs"],
-            "Impostor pairs": None if counts is None else counts["impostor_pairs"],
-        }
-        for name, label in (("auc", "AUC"), ("eer", "EER %")):
-            found = one(metrics, name, group)
-            row[label] = (
-                "n/a"
-                if found is None
-                else (number(found["value"], digits=4) if name == "auc" else percent(found["value"]))
-            )
-        for point in sorted(set(part["operating_point"]) - {""}, key=lambda text: -float(text.partition("=")[2])):
-            target = f"{100 * float(point.partition('=')[2]):g} %"
-            for metric, label in (
-                ("tar", f"TAR@{target}, one threshold"),
-                ("fmr", f"FMR there ({target} pooled)"),
-                ("tar_own_threshold", f"TAR@{target}, own threshold"),
-            ):
-                found = one(metrics, metric, group, point)
-                known = found is not None and found["value"] == found["value"]
-                row[label] = (
-                    percent(found["value"], found["low"], found["high"])
-                    if known and found is not None
-                    else "not measurable"
-                )
-        rows.append(row)
-    return pd.DataFrame(rows)
+def name_of(point: str) -> str:
+    """An operating point's rate in percent: "fmr=0.001" is "0.1 %"."""
+    return f"{100 * float(point.partition('=')[2]):g}{HARD_SPACE}%"
 
 
 def download(table: pd.DataFrame, name: str) -> None:
-    """A table as CSV; cells that a spreadsheet would run are disarmed."""
-    safe = table.map(
-        lambda cell: "'" + cell if isinstance(cell, str) and cell[:1] in "=+-@\t" and not _is_number(cell) else cell
-    )
+    """A table as CSV; text that a spreadsheet would run is disarmed."""
+    safe = table.map(disarmed)
     st.download_button(
-        "CSV", safe.to_csv(index=False), f"{name}.csv", "text/csv", icon=":material/download:", key=f"csv:{name}"
+        "Download as CSV",
+        safe.to_csv(index=False),
+        f"{name}.csv",
+        "text/csv",
+        icon=":material/download:",
+        key=f"csv:{name}",
     )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text.split()[0])
-    except (ValueError, IndexError):
-        return False
-    return True
+def disarmed(value: object) -> object:
+    """`value`, or a text behind an apostrophe when a spreadsheet would take it for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

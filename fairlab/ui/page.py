@@ -97,6 +97,21 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def facts(*shown: tuple[str, str, str, str]) -> None:
+    """Numbers in a row of cards: label, value, a small line beneath (an interval, a count), and what it means."""
+    for column, (label, value, small, meaning) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(
+            label,
+            value,
+            small or None,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help=meaning or None,
+            height="stretch",
+        )
+
+
 def chart(figure: Any, key: str, alt: str, **options: Any) -> Any:
     """A plotly figure in the page's light or dark dress, saved as SVG; `alt` says it to those who do not see it."""
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}

@@ -15,7 +15,7 @@ KEPT = "selected images"
 
 def encode(ids: np.ndarray) -> str:
     """Image ids as a short text for a link: the steps between them, compressed."""
-    steps = np.diff(np.sort(np.unique(ids)), prepend=0).astype("<u4")
+    steps = np.diff(np.unique(ids), prepend=0).astype("<u4")
     return base64.urlsafe_b64encode(zlib.compress(steps.tobytes(), 9)).decode().rstrip("=")
 
 
@@ -28,32 +28,34 @@ def decode(text: str) -> np.ndarray | None:
         return None
 
 
-def selected() -> np.ndarray | None:
-    """The ids chosen now, or None when nothing is: those of the link, or those chosen earlier in this session."""
-    text = st.query_params.get(PARAMETER) or st.session_state.get(KEPT, "")
-    if not text:
+def selected(dataset_id: str) -> np.ndarray | None:
+    """The images of a data set chosen now, or None: those of the link, or those chosen earlier in this session."""
+    kept_of, kept = st.session_state.get(KEPT, ("", ""))
+    text = st.query_params.get(PARAMETER) or (kept if kept_of == dataset_id else "")
+    ids = decode(text) if text else None
+    if ids is None or len(ids) == 0:
         return None
-    st.session_state[KEPT] = text
+    st.session_state[KEPT] = (dataset_id, text)
     if st.query_params.get(PARAMETER) != text:
         st.query_params[PARAMETER] = text
-    return decode(text)
+    return ids
 
 
-def select(ids: np.ndarray | None) -> None:
+def select(dataset_id: str, ids: np.ndarray | None) -> None:
     """Choose these images, or nothing."""
     text = "" if ids is None or len(ids) == 0 else encode(ids)
-    st.session_state[KEPT] = text
+    st.session_state[KEPT] = (dataset_id, text)
     if text:
         st.query_params[PARAMETER] = text
     elif PARAMETER in st.query_params:
         del st.query_params[PARAMETER]
 
 
-def take_from_chart(key: str) -> None:
+def take_from_chart(dataset_id: str, key: str) -> None:
     """Callback of a map: make its lasso, box or click the selection; an empty one clears it."""
     points = st.session_state[key]["selection"]["points"]
     ids = [_id_of(point["customdata"]) for point in points if point.get("customdata") is not None]
-    select(np.array(ids, dtype=np.int64) if ids else None)
+    select(dataset_id, np.array(ids, dtype=np.int64) if ids else None)
 
 
 def _id_of(customdata: object) -> int:

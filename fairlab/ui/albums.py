@@ -1,0 +1,87 @@
+"""The data page's parts: people with their images, pairs side by side, counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from fairlab.data.base import Dataset
+from fairlab.data.images import mean_face
+from fairlab.ui.gallery import Face, faces
+from fairlab.ui.page import facts, plain
+from fairlab.ui.pickers import choose
+
+PEOPLE, IMAGES_EACH, PAIRS = 5, 12, 6
+
+
+def summary(data: Dataset) -> None:
+    """How much there is of what, and what the data set says of itself."""
+    images, pairs = data.images, data.pairs
+    facts(
+        ("Images", f"{len(images):,}", "", f"{data.image_px} x {data.image_px} pixels, RGB."),
+        ("People", f"{images['identity'].nunique():,}", "", "Identities over all parts; no person is in two parts."),
+        (plain(data.attribute), str(len(data.groups)), "", "Groups as the data name them; FairLab infers none."),
+        ("Pairs", f"{len(pairs):,}", "", "Comparisons on which models are judged, genuine and impostor."),
+    )
+    if data.info.get("notes"):
+        st.caption(plain(data.info["notes"]))
+
+
+def mean_faces(data: Dataset) -> None:
+    """The mean image of every group, four in a row."""
+    for start in range(0, len(data.groups), 4):
+        for column, group in zip(st.columns(4), data.groups[start : start + 4], strict=False):
+            face = np.kron(mean_face(data, group), np.ones((4, 4, 1), np.uint8))
+            column.image(face, caption=plain(group), width=170)
+    st.caption("Aligned images give a face; a blur would mean that they are not aligned.")
+
+
+def people(data: Dataset) -> str:
+    """Images of some people of one part and group; returns the group chosen."""
+    images = data.images
+    left, middle, right = st.columns(3)
+    with left:
+        split = choose("Part", list(dict.fromkeys(images["split"])), "split", {})
+    with middle:
+        group = choose("Group", list(data.groups), "group", {})
+    part = images[(images["split"] == split) & (images["group"] == group)]
+    names = list(dict.fromkeys(part["identity"]))
+    last = max(len(names) - PEOPLE + 1, 1)
+    with right:
+        first = st.number_input("From person number", 1, last, 1, PEOPLE, key="d_from", bind="query-params")
+    if not names:
+        st.info(f"{plain(group)} has no image in this part.")
+    for name in names[int(first) - 1 :][:PEOPLE]:
+        rows = part[part["identity"] == name].head(IMAGES_EACH)
+        label, pictures = st.columns([1, 6], vertical_alignment="center")
+        label.caption(plain(name))
+        with pictures:
+            faces(data.dataset_id, [Face(int(image)) for image in rows["image_id"]], f"people:{name}", 72)
+    return group
+
+
+def pairs(data: Dataset, group: str) -> None:
+    """Some genuine and impostor pairs of a group, and how many there are."""
+    final = data.pairs[(data.pairs["group"] == group) & (data.pairs["protocol"] == data.pairs["protocol"].iloc[-1])]
+    for column, genuine, title in zip(
+        st.columns(2), (True, False), ("The same person", "Two people, chosen to be alike"), strict=True
+    ):
+        some = final[final["genuine"] == genuine].iloc[:: max(1, len(final) // 2 // PAIRS)].head(PAIRS)
+        both = [Face(int(image)) for row in some.itertuples() for image in (row.image_a, row.image_b)]
+        with column:
+            st.markdown(f"**{title}**")
+            faces(data.dataset_id, both, f"pairs:{genuine}", 76, together=2)
+    counts = data.pairs.groupby(["protocol", "group"], sort=False).agg(
+        genuine=("genuine", "sum"), all=("genuine", "size"), folds=("fold", "nunique")
+    )
+    counts.insert(1, "impostor", counts["all"] - counts["genuine"])
+    st.dataframe(counts.reset_index().drop(columns="all"), hide_index=True)
+
+
+def counts(data: Dataset) -> pd.DataFrame:
+    """Images and people of every part and group."""
+    table = data.images.groupby(["split", "source", "group"], sort=False).agg(
+        images=("image_id", "size"), people=("identity", "nunique")
+    )
+    return table.reset_index().rename(columns={"split": "part"})

@@ -1,0 +1,103 @@
+"""The faces of a selection, and the neighbours of one face in each space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from fairlab.data.base import Dataset
+from fairlab.store.index import neighbours
+from fairlab.ui import cached, selection
+from fairlab.ui.gallery import Face, faces
+from fairlab.ui.linked import Side
+from fairlab.ui.page import plain
+from fairlab.workspace import Workspace
+
+SHOWN_FACES = 60
+FACE = "face"
+
+
+def chosen_faces(data: Dataset) -> None:
+    """The selected images as faces, their groups counted; a click asks for a face's neighbours."""
+    chosen = selection.selected(data.dataset_id)
+    images = data.images
+    chosen = None if chosen is None else chosen[(chosen >= 0) & (chosen < len(images))]
+    if chosen is None or len(chosen) == 0:
+        st.info("Draw a lasso or a box around points, or click one: their faces appear here.", icon=":material/gesture:")
+        return
+    part = images.iloc[chosen]
+    counts = ", ".join(f"{plain(group)} {count}" for group, count in part["group"].value_counts().items())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{len(chosen):,} of {len(images):,} images selected**, {part['identity'].nunique():,} people: {counts}"
+        )
+        if st.button("Clear", icon=":material/close:", key="clear"):
+            selection.select(data.dataset_id, None)
+            st.rerun()
+    spaced = part.iloc[np.unique(np.linspace(0, len(part) - 1, min(len(part), SHOWN_FACES)).astype(int))]
+    asked = st.query_params.get(FACE, "")
+    shown = [
+        Face(int(row.image_id), row.identity, row.group, state="chosen" if str(row.image_id) == asked else "")
+        for row in spaced.itertuples()
+    ]
+    _ask(faces(data.dataset_id, shown, "selected"))
+    if len(part) > SHOWN_FACES:
+        st.caption(f"{SHOWN_FACES} of them, evenly taken. Click a face for its neighbours in both spaces.")
+
+
+def _ask(clicked: int | None) -> None:
+    if clicked is not None and st.query_params.get(FACE) != str(clicked):
+        st.query_params[FACE] = str(clicked)
+        st.rerun()
+
+
+def asked_face(data: Dataset) -> int | None:
+    """The face whose neighbours the link asks for."""
+    text = st.query_params.get(FACE, "")
+    if not text:
+        return None
+    if not text.isdigit() or int(text) >= len(data.images):
+        st.warning(plain(f"The link asks for image {text[:20]}, which this data set does not have."))
+        return None
+    return int(text)
+
+
+def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image_id: int, k: int = 12) -> None:
+    """The nearest faces of one face in each space; another person among them is marked."""
+    images = data.images.set_index("image_id")
+    me = images.loc[image_id]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Nearest neighbours", anchor=False)
+        if st.button("Close", icon=":material/close:", key="close"):
+            del st.query_params[FACE]
+            st.rerun()
+    picture, words = st.columns([1, 7], vertical_alignment="center")
+    with picture:
+        faces(data.dataset_id, [Face(image_id, state="chosen")], "query", 104)
+    words.markdown(
+        f"**{plain(me['identity'])}**, {plain(me['group'])}, {plain(me['split'])} (image {image_id}).  \n"
+        "Green frame: the same person. Red frame: another person, named."
+    )
+    for column, item in zip(st.columns(len(sides), gap="medium", border=True), sides, strict=True):
+        with column:
+            embeddings, index = cached.space(lab, item.run.run_id, data.dataset_id)
+            found = neighbours(index, embeddings, image_id, k)
+            shown = [_face(row.image_id, row.score, images.loc[row.image_id], me) for row in found.itertuples()]
+            right = sum(face.state == "right" for face in shown)
+            most = min(int((images["identity"] == me["identity"]).sum()) - 1, len(shown))
+            st.markdown(
+                f"**{plain(item.run.title)}**: {right} of the {len(shown)} nearest are the same person (at most {most} can be)"
+            )
+            _ask(faces(data.dataset_id, shown, f"near:{item.name}"))
+            exact = "exact search" if index.recall == 1 else f"approximate search, recall {index.recall:.2f}"
+            st.caption(f"Number under a face: cosine in {embeddings.vectors.shape[1]} dimensions; {exact}.")
+
+
+def _face(image_id: int, score: float, other: pd.Series, me: pd.Series) -> Face:
+    if other["identity"] == me["identity"]:
+        return Face(int(image_id), other["identity"], f"{score:.3f}", "same person", "right")
+    mark = "another person" if other["group"] == me["group"] else "another group"
+    return Face(int(image_id), other["identity"], f"{score:.3f}", mark, "wrong")

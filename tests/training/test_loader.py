@@ -1,0 +1,47 @@
+"""Order and mirroring depend on nothing but seed, pass and row."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fairlab.training.loader import EmbeddingInputs, ImageInputs, flips, order, step_seed
+
+
+def test_every_pass_visits_every_sample_once_in_another_order() -> None:
+    first, second = order(3, 0, 101), order(3, 1, 101)
+    assert sorted(first) == sorted(second) == list(range(101))
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, order(3, 0, 101))
+
+
+def test_draws_do_not_touch_the_global_state() -> None:
+    """A resumed run would otherwise differ (RELIABILITY.md finding 1)."""
+    before = torch.random.get_rng_state()
+    order(0, 0, 10), flips(0, 0, 10), step_seed(0, 0)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_about_half_of_the_images_are_mirrored() -> None:
+    share = flips(1, 0, 20_000).mean()
+    assert abs(share - 0.5) < 0.015  # four standard deviations
+
+
+def test_pixels_become_minus_one_to_one_and_mirror_left_to_right() -> None:
+    pixels = np.zeros((2, 2, 3, 3), np.uint8)
+    pixels[1, :, 0] = 255
+    images = ImageInputs(pixels, np.array([1, 1, 0]))
+    batch = images.batch(np.array([0, 1, 2]), np.array([False, True, False]))
+    assert batch.shape == (3, 3, 2, 3)
+    assert batch[0, 0, 0].tolist() == [1.0, -1.0, -1.0]
+    assert batch[1, 0, 0].tolist() == [-1.0, -1.0, 1.0]
+    assert batch[2].eq(-1).all()
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_teachers_stand_side_by_side_in_their_order() -> None:
+    """METHODS.md A1: the recorded order of the teachers; a mirrored sample takes all teachers' mirrored views."""
+    a, b = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[2.0], [3.0]])
+    inputs = EmbeddingInputs([a, b], [-a, -b], np.array([1, 0]))
+    batch = inputs.batch(np.array([0, 1]), np.array([False, True]))
+    assert batch.tolist() == [[0.0, 1.0, 3.0], [-1.0, 0.0, -2.0]]
