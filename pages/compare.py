@@ -39,7 +39,7 @@ st.caption(
     f"{row['impostor_pairs']:,} impostor pairs. Small: 95 % intervals over redrawn people. Bold: best of the column. "
     "Difference: in points of mean accuracy against the baseline, same pairs and same redrawn people; p: how often "
     f"chance alone would show as much. A perfectly fair model as accurate as the first row would show STD up to "
-    f"{row['std_fair_p95']:.1f}. CPU: processor time of the run; small: with everything it builds on."
+    f"{row['std_fair_p95']:.1f}. CPU: processor seconds of the run; small: with everything it builds on, the data aside."
 )
 download(table, f"compare-{study.study_id}-{protocol}")
 st.subheader("At a glance", anchor=False)

@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from fairlab.files import app_root
+from fairlab.config import load_preset
 from fairlab.runs.compare import studies
+from fairlab.runs.plan import expand
 from fairlab.store.database import list_runs
 from fairlab.ui import headline
-from fairlab.ui.launching import start_preset
-from fairlab.ui.page import plain, start
+from fairlab.ui.launching import draw_plan, start_preset
+from fairlab.ui.page import facts, plain, start
 
 lab = start("FairLab", "A lab for fair face recognition by knowledge distillation.")
 runs = list_runs(lab)
@@ -26,34 +27,21 @@ if runs.empty:
         "Generated faces of people who do not exist, about ten minutes on two processor cores, about 150 MB in the "
         "workspace; nothing leaves this machine. You may close the browser: the work goes on."
     )
+    st.markdown("**What the demo study does**")
+    draw_plan(expand(load_preset("demo_mst_kd"), "demo_mst_kd", lab))
     st.stop()
 
 counts = runs["status"].value_counts()
 known = studies(lab)
-for column, (label, value) in zip(
-    st.columns(5),
-    [
-        ("Studies", len(known)),
-        ("Runs done", int(counts.get("done", 0))),
-        ("Running", int(counts.get("running", 0))),
-        ("Waiting", int(counts.get("queued", 0))),
-        ("Need a look", int(sum(counts.get(name, 0) for name in ("failed", "crashed", "stopped")))),
-    ],
-    strict=True,
-):
-    column.metric(label, value, border=True)
+lost = int(sum(counts.get(name, 0) for name in ("failed", "crashed", "stopped")))
+facts(
+    ("Studies", str(len(known)), "", "A study is a grid of runs started together."),
+    ("Runs done", str(counts.get("done", 0)), "", "Their results stay in the workspace and are reused."),
+    ("Working", str(counts.get("running", 0)), f"{counts.get('queued', 0)} waiting", "Each is a process of its own."),
+    ("Need a look", str(lost), "", "Stopped, failed or crashed runs; see Runs, they can be resumed."),
+)
 if not known.empty:
     newest = known.iloc[0]
     st.subheader(plain(newest["title"]), anchor=False)
-    st.progress(newest["done"] / max(newest["runs"], 1), f"{newest['done']} of {newest['runs']} runs done")
+    headline.progress(lab, str(newest["study_id"]))
     headline.show(lab, str(newest["study_id"]))
-    st.markdown("**What to look at next**")
-    with st.container(horizontal=True):
-        link = {"study": str(newest["study_id"])}
-        for name, label, icon in [
-            ("spaces", "A teacher beside the common space", "scatter_plot"),
-            ("verification", "ROC per group", "fingerprint"),
-            ("fairness", "Differences and chance", "balance"),
-            ("compare", "All models as a table", "table_rows"),
-        ]:
-            st.page_link(app_root() / "pages" / f"{name}.py", label=label, icon=f":material/{icon}:", query_params=link)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from fairlab.runs.compare import read_study, studies
 from fairlab.store.database import list_runs
-from fairlab.ui.live import run_panel, runs_table
+from fairlab.ui.live import ACTIVE, run_panel, runs_table
 from fairlab.ui.page import empty, start
 from fairlab.ui.pickers import choose
 
@@ -17,17 +17,15 @@ if runs.empty:
         "fairlab demo",
     )
 known = studies(lab)
-names = {"all": "all studies", **dict(zip(known["study_id"], known["title"] + " · " + known["study_id"], strict=True))}
-options = list(names)
-study = choose("Study", options, "study", names, index=1 if len(options) > 1 else 0)
+names = {"all": "all runs", **dict(zip(known["study_id"], known["title"] + " · " + known["study_id"], strict=True))}
+study = choose("Study", list(names), "study", names, index=1 if len(names) > 1 else 0)
 run_ids = None if study == "all" else list(read_study(lab, study).run_ids)
 shown = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
-live = bool(shown["status"].isin(["running", "queued"]).any())
-runs_table(lab, run_ids, live)
 if shown.empty:
-    st.caption("The runs of this study have been deleted.")
+    st.info("The runs of this study have been deleted.", icon=":material/info:")
     st.stop()
+runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run")
 titles = {row.run_id: f"{row.title} · {row.run_id}" for row in shown.itertuples()}
-first = next((n for n, status in enumerate(shown["status"]) if status == "running"), 0)
+worth = [*shown.index[shown["status"] == "running"], *shown.index[shown["role"] == "student"], shown.index[0]]
 st.subheader("One run", anchor=False)
-run_panel(lab, choose("Run", list(titles), "run", titles, index=first))
+run_panel(lab, choose("Run", list(titles), "run", titles, index=shown.index.get_loc(worth[0])))

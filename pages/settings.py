@@ -8,10 +8,11 @@ from fairlab.ui.page import plain, start
 from fairlab.workspace import set_slots
 
 lab = start("Settings", "The workspace, this machine, and whether all is well. In a terminal: fairlab doctor")
-st.subheader("Workspace", anchor=False)
-st.code(str(lab.home), language=None)
-st.caption("Another one: set FAIRLAB_HOME, or start with fairlab --home FOLDER app.")
-slots = st.number_input(
+left, right = st.columns([3, 1])
+with left:
+    st.markdown("**Workspace**")
+    st.code(str(lab.home), language=None)
+slots = right.number_input(
     "Runs at a time",
     1,
     64,
@@ -22,31 +23,33 @@ slots = st.number_input(
 if slots != lab.slots:
     set_slots(lab, int(slots))
     st.toast("Saved.")
+st.caption("Another workspace: set FAIRLAB_HOME, or start with fairlab --home FOLDER app.")
 
 st.subheader("Health", anchor=False)
-left, right = st.columns(2)
-rebuild = left.button(
-    "Make the catalogue again",
-    icon=":material/refresh:",
-    key="rebuild",
-    help="The catalogue is only an index over the run folders; nothing is lost.",
-)
-verify = right.button("Check all files against their hashes", icon=":material/verified:", key="verify")
-findings = examine(lab, rebuild=rebuild, verify=verify, devices=False)
-if findings["problems"]:
-    for problem in findings["problems"]:
-        st.warning(plain(problem), icon=":material/warning:")
-else:
+with st.container(horizontal=True):
+    rebuild = st.button(
+        "Make the catalogue again",
+        icon=":material/refresh:",
+        key="rebuild",
+        help="The catalogue is only an index over the run folders; nothing is lost.",
+    )
+    verify = st.button(
+        "Check all files against their hashes",
+        icon=":material/verified:",
+        key="verify",
+        help="Reads every file of every finished run: seconds to minutes.",
+    )
+with st.spinner("Looking ...", show_time=True):
+    findings = examine(lab, rebuild=rebuild, verify=verify, devices=False)
+for problem in findings["problems"]:
+    st.warning(plain(problem), icon=":material/warning:")
+if not findings["problems"]:
     st.success("No problems found.", icon=":material/check:")
 facts = {
     name: findings[name] for name in ("fairlab", "python", "system", "processors", "faiss", "disk_free_gb", "catalogue")
 }
-st.dataframe(pd.DataFrame({"What": list(facts), "Found": [str(value) for value in facts.values()]}), hide_index=True)
-packages = pd.DataFrame(
-    {
-        "Package": list(findings["packages"]),
-        "Version": [version or "not installed" for version in findings["packages"].values()],
-    }
-)
-st.dataframe(packages, hide_index=True)
+versions = {name: version or "not installed" for name, version in findings["packages"].items()}
+for column, title, shown in zip(st.columns(2), ("Machine", "Package"), (facts, versions), strict=True):
+    table = pd.DataFrame({title: [plain(name) for name in shown], "Found": [plain(value) for value in shown.values()]})
+    column.table(table, border="horizontal", hide_index=True)
 st.caption("GPUs are listed by fairlab doctor: asking for them here would load torch.")

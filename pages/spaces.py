@@ -6,7 +6,10 @@ from fairlab.ui import cached, linked, nearby
 from fairlab.ui.page import start
 from fairlab.ui.pickers import choose, pick_space, pick_study
 
-lab = start("Spaces", "Two models, the same faces: select in one map and see them in the other; click a face for its neighbours.")
+lab = start(
+    "Spaces",
+    "Two models, the same faces: select in one map and see them in the other; click a face for its neighbours.",
+)
 study, models = pick_study(lab)
 first, second, third, fourth = st.columns([2, 2, 1.5, 1.5])
 with first:

@@ -18,7 +18,7 @@ REGIONS = ("eyes and brows", "nose and cheeks", "mouth and chin", "head, ears an
 COMMON = -1  # a factor of no region
 
 # Of a group's factors in its signature region, chosen so that every region tells about as much as another.
-_SPREAD = (1.9, 2.3, 2.4, 1.3)
+_SPREAD = (1.7, 2.3, 2.7, 1.0)
 _SPREAD_ELSEWHERE, _SPREAD_COMMON, _MEAN_SPREAD, _CLIP, _LIMIT = 0.25, 0.7, 0.7, 2.2, 4.0
 _SHAPE_REGION = {
     "eyes": 0, "eyebrows": 0, "nose": 1, "cheek": 1, "mouth": 2, "chin": 2,
@@ -32,7 +32,7 @@ TEXTURE = {
     "tone": COMMON, "warmth": COMMON, "moles": COMMON, "spots": COMMON, "gloss": COMMON,
     "brow_colour": 0, "brow_height": 0, "brow_width": 0, "brow_length": 0, "brow_arch": 0,
     "iris": 0, "eye_shadow": 0,
-    "freckles": 1, "cheek_red": 1, "nose_red": 1, "cheek_shade": 1, "nose_shade": 1,
+    "freckles": 1, "pigment": 1, "cheek_red": 1, "nose_red": 1, "cheek_shade": 1, "nose_shade": 1,
     "lip_colour": 2, "lip_depth": 2, "beard": 2, "moustache": 2, "chin_shade": 2, "mouth_shade": 2,
     "hairline": 3, "temples": 3, "hair_colour": 3, "hair_volume": 3, "hair_length": 3,
 }  # fmt: skip
@@ -45,7 +45,7 @@ _SAME_IN_ALL = ("tone", "warmth", "gloss")
 _NEUTRAL = (
     "nubian", "epicanthus", "eyefold", "flaring", "nose-width", "nostrils", "nose-scale-horiz", "point-width",
     "lip-", "lips", "angle", "eye", "arch", "macro", "tone", "warmth", "colour", "iris", "beard", "moustache",
-    "red", "shade", "hair",
+    "red", "shade", "freckles", "pigment", "hair",
 )  # fmt: skip
 """Words of factors whose mean is the same in every group, so that no group's mean face is a stereotype: what tells real
 populations apart, and what would make a whole group look angry or sad."""

@@ -56,14 +56,14 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
     """
     strength = level / 0.6
     turn, after = strength * pose, strength * post
-    yaw, pitch, roll = np.clip(rng.standard_normal(3), -2.2, 2.2) * (0.27 * turn, 0.12 * turn, 0.02 * turn)
+    yaw, pitch, roll = np.clip(rng.standard_normal(3), -2.2, 2.2) * (0.21 * turn, 0.10 * turn, 0.02 * turn)
     chosen, weights = _expression(rng, head, turn)
     crop = rng.standard_normal(3) * (0.035, 0.012, 0.012) * strength
 
-    side, height = rng.normal(0.0, 0.6 * turn), rng.normal(0.35, 0.35 * turn)
+    side, height = rng.normal(0.0, 0.5 * turn), rng.normal(0.35, 0.3 * turn)
     key = np.array([side, height, 1.0])
     key /= np.linalg.norm(key)
-    power = 0.85 * math.exp(rng.normal(0.0, 0.18 * turn))
+    power = 0.85 * math.exp(rng.normal(0.0, 0.15 * turn))
     tint = np.exp(rng.normal(0.0, 0.07 * turn) * np.array([1.0, 0.1, -1.0]) + rng.normal(0.0, 0.03 * turn, 3))
     fill_power, ambient = np.exp(rng.normal(0.0, 0.3 * turn, 2)) * (0.16, 0.27)
     colours = rng.uniform(0.02, 0.8, (2, 3)) ** 1.6
@@ -74,7 +74,7 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
         [
             key,
             power * tint,
-            [-0.8 * np.sign(side), 0.1, 0.6],
+            [-0.6 * np.sign(side), 0.1, 0.6],
             fill_power * np.ones(3),
             ambient * tint,
             0.6 * ambient * bounce,
@@ -83,7 +83,7 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
     lights[[1, 3, 4, 5]] *= math.exp(rng.normal(0.0, 0.13 * turn))
     backdrop = np.array([*colours, [math.cos(bearing) * soft, math.sin(bearing) * soft, 0.0]])
 
-    blur = max(rng.normal(0.002, 0.011 * after), 0.0) if rng.random() < 0.6 else 0.0
+    blur = max(rng.normal(0.002, 0.009 * after), 0.0) if rng.random() < 0.6 else 0.0
     patch = None
     if rng.random() < 0.18 * min(after, 1.5):
         width, tall = rng.uniform(0.12, 0.30, 2)
@@ -101,7 +101,7 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
         gaze=rng.normal(0.0, 0.12 * turn, 2).astype(np.float32),
         pupil=float(np.clip(rng.normal(0.2, 0.03), 0.12, 0.3)),
         lights=lights.astype(np.float32), backdrop=backdrop.astype(np.float32),
-        blur=float(blur), patch=patch, noise=float(abs(rng.normal(0.0, 0.024 * after))),
+        blur=float(blur), patch=patch, noise=float(abs(rng.normal(0.0, 0.018 * after))),
         gamma=math.exp(rng.normal(0.0, 0.12 * after)), balance=np.exp(rng.normal(0.0, 0.06 * after, 3)),
     )  # fmt: skip
 
@@ -110,7 +110,7 @@ def _expression(rng: np.random.Generator, head: Head, strength: float) -> tuple[
     """One to four random expression units, most of them with their twin on the other side."""
     weights: dict[int, float] = {}
     for unit in rng.choice(len(head.unit_names), rng.integers(1, 5), replace=False):
-        weight = rng.uniform(0.0, 0.55) * min(strength, 1.3)
+        weight = rng.uniform(0.0, 0.5) * min(strength, 1.3)
         name = head.unit_names[unit]
         weights[int(unit)] = weight
         for side, other in _TWINS.items():

@@ -39,7 +39,7 @@ class Atlas:
     places: dict[str, np.ndarray]
     """Shares 0..1: cheeks, nose, below (the eyes), lids, freckles, beard, moustache."""
     noise: dict[str, np.ndarray]
-    """Standard deviation 1: coarse, middle, fine, strands (drawn out along the hair)."""
+    """Standard deviation 1: coarse, blotch, middle, fine, strands (drawn out along the hair)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def make_atlas(head: Head) -> Atlas:
         x=x.astype(np.float32), y=y.astype(np.float32),
         places={name: share.astype(np.float32) for name, share in _places(around_face, x, y).items()},
         noise={
-            "coarse": field(9.0, 9.0), "middle": field(2.5, 2.5), "fine": field(0.7, 0.7), "strands": field(5.0, 0.7),
+            "coarse": field(9.0, 9.0), "blotch": field(4.5, 4.5), "middle": field(2.5, 2.5), "fine": field(0.7, 0.7), "strands": field(5.0, 0.7),
         },
     )  # fmt: skip
 
@@ -185,7 +185,7 @@ def paint(factors: dict[str, float], seed: tuple[int, ...], head: Head, atlas: A
     np.clip(texture, 0.002, 1.0, out=texture)
 
     iris = _colour(_IRIS, 0.30 + 0.28 * f["iris"] - 0.4 * (tone - 0.35))
-    lips = skin * np.array([0.80, 0.45, 0.46]) * np.exp(0.24 * f["lip_colour"] * np.array([0.6, -0.9, -0.6]))
+    lips = skin * np.array([0.80, 0.45, 0.46]) * np.exp(0.5 * math.tanh(0.35 * f["lip_colour"]) * np.array([0.6, -0.9, -0.6]))
     above = head.mean[:, 1] - _hairline(around(head.mean), f)
     rise = max(0.10 + 0.07 * f["hair_volume"], 0.01) * _step(-0.02, 0.35, above) * head.skin * (head.mean[:, 1] > 0.1)
     return Skin(
@@ -232,9 +232,12 @@ def _paint_face(
     shade("eye_shadow", "below", dark, 0.7)
     shade("eye_shadow", "lids", dark, 0.5)
     _mix(texture, dark, 0.7 * grown("freckles", 1.2) * places["freckles"] * _step(0.7, 1.4, noise["fine"]))
+    blotches = _step(0.1, 0.9, noise["blotch"]) * grown("pigment", 0.9)
+    _mix(texture, dark, 0.5 * blotches * places["freckles"])
     stubble = np.clip(0.8 + 0.1 * noise["strands"] + 0.12 * noise["fine"], 0.0, 1.0)
+    whole = 0.35 + 0.65 * _step(-0.9, 0.3, noise["blotch"])  # few beards grow everywhere
     whiskers = 0.85 * np.maximum(
-        grown("beard", 1.4) * places["beard"], grown("moustache", 1.4) * places["moustache"]
+        grown("beard", 1.2) * places["beard"] * whole, grown("moustache", 1.2) * places["moustache"]
     )
     _mix(texture, hair * 0.9, whiskers * stubble)
 

@@ -21,15 +21,9 @@ class _Stage(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.down = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.PReLU(outputs)
-        )
+        self.down = nn.Sequential(*_convolution(inputs, outputs, 2), nn.PReLU(outputs))
         self.block = nn.Sequential(
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.PReLU(outputs),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(outputs),
+            *_convolution(outputs, outputs, 1), nn.PReLU(outputs), *_convolution(outputs, outputs, 1)
         )
         self.act = nn.PReLU(outputs)
 
@@ -49,7 +43,8 @@ class Tiny(nn.Module):
         super().__init__()
         if not settings.widths or min(settings.widths) < 1:
             raise FairLabError(
-                "backbone.widths must name at least one stage with at least one channel, e.g. 16, 24, 48, 96"
+                "backbone.widths must hold one or more positive numbers of channels, e.g. 16, 24, 48, 96; "
+                f"not {list(settings.widths)}"
             )
         self.stages = nn.Sequential(*(_Stage(a, b) for a, b in pairwise((3, *settings.widths))))
         side = image_px

@@ -43,8 +43,9 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
         )
     if pooled is not None:
         figure.add_hline(y=pooled, line={"dash": "dot", "color": "#888888"}, annotation_text="all groups")
-    figure.update_yaxes(title=title, tickformat=".1%")
-    return styled(figure, 330)
+    figure.update_yaxes(title=title or None, tickformat=".0%")
+    styled(figure, 300)
+    return figure.update_layout(margin={"t": 8, "l": 48})
 
 
 def band_figure(
@@ -77,5 +78,7 @@ def band_figure(
         },
         hovertemplate=f"{name} %{{x:.2f}} [{low:.2f}, {high:.2f}]<extra></extra>",
     )
-    figure.update_xaxes(rangemode="tozero")
-    return styled(figure, 180)
+    reach = max(high, fair_p95, value) - fair
+    figure.update_xaxes(range=[fair - 0.03 * reach, fair + 1.06 * reach])
+    styled(figure, 170)
+    return figure.update_layout(margin={"t": 8})

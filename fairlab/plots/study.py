@@ -48,7 +48,7 @@ def models_figure(table: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
         x=table["mean"],
         y=names,
         mode="markers",
-        name="mean, 95 % interval",
+        name="mean",
         marker={"color": GREY, "symbol": "line-ns-open", "size": 16, "line": {"width": 2.5, "color": GREY}},
         error_x={
             "type": "data",
@@ -62,7 +62,7 @@ def models_figure(table: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
         hovertemplate="%{y}<br>mean %{x:.1f} %<extra></extra>",
     )
     styled(figure, ROW_PX * len(table) + 90)
-    figure.update_layout(margin={"l": 8, "t": 40})
+    figure.update_layout(margin={"l": 8, "t": 40}, legend={"entrywidth": 62})
     figure.update_xaxes(title="accuracy, %")
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=True)
     return figure

@@ -51,7 +51,13 @@ def roc_figure(curves: pd.DataFrame, groups: Sequence[str], names: Mapping[str, 
                 hovertemplate=f"{label}<br>FMR %{{x:.4f}} · TAR %{{y:.1%}} [%{{customdata[0]:.1%}}, %{{customdata[1]:.1%}}]"
                 f"<br>threshold %{{customdata[2]:.3f}} · {first['genuine_pairs']} genuine, {first['impostor_pairs']} impostor pairs<extra></extra>",
             )
-    figure.update_xaxes(type="log", title="false match rate (FMR)", exponentformat="power")
+    figure.update_xaxes(
+        type="log",
+        title="false match rate (FMR)",
+        dtick=1,
+        tickformat=".3~%",
+        minor={"dtick": "D1", "showgrid": True, "gridcolor": "rgba(128,128,128,0.08)"},
+    )
     figure.update_yaxes(title="true accept rate (1 - FNMR)", range=[0, 1.01], tickformat=".0%")
     return styled(figure, 440)
 

@@ -71,7 +71,7 @@ def pairs(data: Dataset, group: str) -> None:
         both = [Face(int(image)) for row in some.itertuples() for image in (row.image_a, row.image_b)]
         with column:
             st.markdown(f"**{title}**")
-            faces(data.dataset_id, both, f"pairs:{genuine}", 76, together=2)
+            faces(data.dataset_id, both, f"pairs:{genuine}", 66, together=2)
     counts = data.pairs.groupby(["protocol", "group"], sort=False).agg(
         genuine=("genuine", "sum"), all=("genuine", "size"), folds=("fold", "nunique")
     )

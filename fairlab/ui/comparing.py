@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from fairlab.ui.numbers import cell
-from fairlab.ui.page import duration, plain
+from fairlab.ui.page import plain
 
 
 def groups_of(table: pd.DataFrame) -> list[str]:
@@ -32,9 +32,7 @@ def paper_table(table: pd.DataFrame) -> pd.DataFrame:
             else cell(row["difference"], row["difference_low"], row["difference_high"], signed=True)
         )
         cells["p"] = "" if row["p"] != row["p"] else f"{row['p']:.3f}"
-        cells["CPU :small[:gray[with parents]]"] = (
-            f"{duration(row['cpu_s'])} :small[:gray[{duration(row['total_cpu_s'])}]]"
-        )
+        cells["CPU s"] = f"{row['cpu_s']:,.0f} :small[:gray[{row['total_cpu_s']:,.0f}]]"
         rows.append(cells)
     return pd.DataFrame(rows)
 

@@ -1,51 +1,100 @@
-"""A study in two sentences: what the common space and the distilled student gained, with intervals."""
+"""A study at a glance: how far it is, and in two sentences what it gained, with intervals."""
 
 from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
 
+from fairlab.files import app_root
+from fairlab.plots.study import models_figure
+from fairlab.runs.compare import read_study
+from fairlab.store.runs import state
 from fairlab.ui import cached
-from fairlab.ui.page import plain
+from fairlab.ui.comparing import groups_of
+from fairlab.ui.page import chart, duration, plain
 from fairlab.workspace import Workspace
+
+NEXT = (
+    ("spaces", "A teacher beside the common space", "scatter_plot"),
+    ("verification", "ROC per group", "fingerprint"),
+    ("fairness", "Differences and chance", "balance"),
+    ("compare", "All models as a table", "table_rows"),
+)
 
 
 def sentences(table: pd.DataFrame) -> list[str]:
     """What a study's table says, as plain sentences; empty while too little is finished."""
     said = []
-    by_role = {role: table[table["role"] == role] for role in ("teacher", "adaptor", "student")}
-    if len(by_role["adaptor"]) and len(by_role["teacher"]):
-        space = by_role["adaptor"].loc[by_role["adaptor"]["mean"].idxmax()]
-        teacher = by_role["teacher"].loc[by_role["teacher"]["mean"].idxmax()]
+    teachers, spaces, students = (table[table["role"] == role] for role in ("teacher", "adaptor", "student"))
+    if len(spaces) and len(teachers):
+        space, teacher = (part.loc[part["mean"].idxmax()] for part in (spaces, teachers))
         said.append(
-            f"{space['model']}: {space['mean']:.1f} % [{space['mean_low']:.1f}, {space['mean_high']:.1f}] mean accuracy over the groups; "
-            f"the best single teacher ({teacher['model']}) reaches {teacher['mean']:.1f} % [{teacher['mean_low']:.1f}, {teacher['mean_high']:.1f}]."
+            f"{space['model']}: {space['mean']:.1f} % [{space['mean_low']:.1f}, {space['mean_high']:.1f}] mean accuracy "
+            f"over the groups; the best single teacher ({teacher['model']}) reaches {teacher['mean']:.1f} % "
+            f"[{teacher['mean_low']:.1f}, {teacher['mean_high']:.1f}]."
         )
-    students = by_role["student"]
-    plain_rows = students[students["run_id"].isin(set(students["baseline"]))] if len(students) else students
-    for row in (
-        students[~students["run_id"].isin(set(students["baseline"]))].to_dict("records") if len(students) else []
-    ):
-        against = plain_rows[plain_rows["run_id"] == row["baseline"]]
-        if against.empty or row["difference_low"] != row["difference_low"]:
+    baselines = table.set_index("run_id")["model"]
+    means = table.set_index("run_id")["mean"]
+    for row in students.to_dict("records"):
+        against = row["baseline"]
+        if against == row["run_id"] or row["difference_low"] != row["difference_low"]:
             continue
         verdict = "beyond chance" if row["p"] < 0.05 else "within chance"
         said.append(
-            f"{row['model']}: {row['mean']:.1f} %, against {against.iloc[0]['mean']:.1f} % without distillation: {row['difference']:+.1f} points "
-            f"[{row['difference_low']:+.1f}, {row['difference_high']:+.1f}], {verdict} (p = {row['p']:.3f})."
+            f"{row['model']}: {row['mean']:.1f} %, against {means[against]:.1f} % of {baselines[against]}: "
+            f"{row['difference']:+.1f} points [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}], "
+            f"{verdict} (p = {row['p']:.3f})."
         )
     return said
 
 
+def progress(lab: Workspace, study_id: str) -> None:
+    """How many of a study's runs are done, renewed while some work; the page is drawn anew when one has ended."""
+    run_ids = read_study(lab, study_id).run_ids
+
+    def done() -> tuple[int, list[str]]:
+        views = [state(lab.run(name)) for name in run_ids if (lab.run(name) / "run.json").exists()]
+        working = [f"{view.stage} {view.progress or 0:.0%}" for view in views if view.status == "running"]
+        return sum(view.status == "done" for view in views), working
+
+    first, working = done()
+
+    @st.fragment(run_every=3 if working else None)
+    def bar() -> None:
+        count, doing = done()
+        now = f" · now: {', '.join(doing)}" if doing else ""
+        st.progress(count / max(len(run_ids), 1), plain(f"{count} of {len(run_ids)} runs done{now}"))
+        if count != first or (working and not doing):
+            st.rerun()
+
+    if first < len(run_ids):
+        bar()
+    else:
+        st.caption(f"All {len(run_ids)} runs are done.")
+
+
 def show(lab: Workspace, study_id: str) -> None:
-    """Write a study's sentences, where it has any yet."""
+    """A study's sentences and its models in one picture, where it has any yet, and what to look at next."""
     table = cached.comparison(lab, study_id)
     if table.empty:
         st.caption("Numbers appear here as soon as the first models are finished.")
         return
-    for sentence in sentences(table):
-        st.markdown("- " + plain(sentence))
-    row = table.iloc[0]
-    st.caption(
-        f"{row['genuine_pairs']} genuine and {row['impostor_pairs']} impostor pairs; 95 % intervals over redrawn identities."
-    )
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        for sentence in sentences(table):
+            st.markdown("- " + plain(sentence))
+        row = table.iloc[0]
+        st.caption(
+            f"{row['genuine_pairs']:,} genuine and {row['impostor_pairs']:,} impostor pairs of held-out people; 95 % intervals "
+            f"over redrawn people. All models together took {duration(table['cpu_s'].sum())} of processor time."
+        )
+        st.markdown("**What to look at next**")
+        for name, label, icon in NEXT:
+            st.page_link(
+                app_root() / "pages" / f"{name}.py",
+                label=label,
+                icon=f":material/{icon}:",
+                query_params={"study": study_id},
+            )
+    with right:
+        chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")

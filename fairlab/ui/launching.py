@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from fairlab.plots.plan import plan_figure
 from fairlab.runs import launch
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, request_probe
 from fairlab.runs.plan import Plan, expand
-from fairlab.ui.page import chart_config, duration, plain, show_error
+from fairlab.ui.page import chart, duration, facts, plain, show_error
 from fairlab.workspace import Workspace
 
 
@@ -44,10 +45,9 @@ def planned(lab: Workspace, study: Study, preset: str, dials: Mapping[str, Any])
         return None
 
 
-def show_plan(lab: Workspace, plan: Plan) -> None:
-    """The plan as a picture, what is reused, and what it costs."""
-    cost = estimate(lab, plan)
-    seconds = dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else {}
+def draw_plan(plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
+    """The runs of a plan's first seed as a picture; seconds: what each is expected to take."""
+    seconds = seconds or {}
     rows = [
         {
             "run_id": run.record.run_id,
@@ -59,30 +59,46 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
         for run in plan.runs
         if run.record.seed in (plan.study.seeds[0], plan.study.demo.seed if plan.study.demo else -1)
     ]
-    if len(plan.study.seeds) > 1:
-        st.caption(f"Drawn for the first of {len(plan.study.seeds)} seeds; the data are shared.")
     parents = {run.record.run_id: run.record.parents for run in plan.runs}
-    st.plotly_chart(
-        plan_figure(pd.DataFrame(rows), parents),
-        theme=None,
-        config=chart_config(),
-        key="plan",
-        alt="the runs of the study and what builds on what",
-    )
+    chart(plan_figure(pd.DataFrame(rows), parents), "plan", "the runs of the study and what builds on what")
+    if len(plan.study.seeds) > 1:
+        st.caption(f"Drawn for the first of {len(plan.study.seeds)} seeds; the others look alike and share the data.")
+
+
+def show_plan(lab: Workspace, plan: Plan) -> None:
+    """The plan as a picture, what is reused, and what it costs."""
+    cost = estimate(lab, plan)
+    draw_plan(plan, dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else None)
     reused = len(plan.runs) - len(plan.new)
-    shown = st.columns(4)
-    shown[0].metric(
-        "Runs", f"{len(plan.new)} to do", f"{reused} reused" if reused else None, delta_color="off", border=True
+    waiting = cost is None and plan.study.demo is not None and bool(plan.new)
+    unknown = "measuring ..." if waiting else "not known" if plan.new else "none"
+    facts(
+        (
+            "Runs to do",
+            str(len(plan.new)),
+            f"{reused} reused",
+            "Runs with the same settings that are done already are not done again.",
+        ),
+        (
+            "Time",
+            duration(cost.seconds) if cost and plan.new else unknown,
+            f"with {lab.slots} at a time",
+            "From a short measurement of real steps on this machine; evaluation and maps come on top.",
+        ),
+        (
+            "Processor time",
+            duration(cost.cpu_seconds) if cost and plan.new else unknown,
+            "",
+            "All runs one after the other.",
+        ),
+        (
+            "Disk",
+            f"{disk_bytes(plan) / 1e6:,.0f} MB",
+            f"{shutil.disk_usage(lab.home).free / 1e9:,.0f} GB free",
+            "Images, weights, checkpoints and embeddings still to be written.",
+        ),
     )
-    shown[1].metric("Disk", f"{disk_bytes(plan) / 1e6:,.0f} MB", border=True)
-    shown[2].metric(
-        "Time",
-        duration(cost.seconds) if cost else "measuring ...",
-        border=True,
-        help="From a short measurement of real steps on this machine; evaluation and maps come on top.",
-    )
-    shown[3].metric("Processor time", duration(cost.cpu_seconds) if cost else "", border=True)
-    if cost is None and plan.study.demo is not None:
+    if waiting:
         request_probe(lab, plan)
         _wait_for_probe(lab, plan)
 

@@ -28,7 +28,9 @@ COLOURS = {
     "nearest": "nearest neighbour is the same person",
     "norm": "length of the raw embedding",
 }
-PICTURE = "A picture, not evidence: distances between clusters mean nothing. For claims use neighbours, ROC and Fairness."
+PICTURE = (
+    "A picture, not evidence: distances between clusters mean nothing. For claims use neighbours, ROC and Fairness."
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ def make_maps(lab: Workspace, sides: Sequence[Side]) -> bool:
     st.info(f"There is no map of {plain(titles)} yet.", icon=":material/map:")
     if st.button("Make this map", type="primary", icon=":material/map:", key="draw"):
         try:
-            st.session_state["map job"] = api.project(lab, list(dict.fromkeys(item.run.run_id for item in sides)), Projection())
+            st.session_state["map job"] = api.project(
+                lab, list(dict.fromkeys(item.run.run_id for item in sides)), Projection()
+            )
         except FairLabError as error:
             show_error(error)
             return False
@@ -90,7 +94,9 @@ def _wait(lab: Workspace, job: str, titles: str) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _nearest_same(folder: str, dataset_id: str, version: str, _lab: Workspace, run_id: str, _people: np.ndarray) -> np.ndarray:
+def _nearest_same(
+    folder: str, dataset_id: str, version: str, _lab: Workspace, run_id: str, _people: np.ndarray
+) -> np.ndarray:
     """Per stored row: is its nearest other image the same person's? One search of all rows, kept."""
     embeddings, index = cached.space(_lab, run_id, dataset_id)
     _, ids = index.search(np.asarray(embeddings.vectors), 2)
@@ -122,7 +128,11 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], colour_by: str, s
     for column, item in zip(st.columns(len(sides), gap="medium", border=True), sides, strict=True):
         with column:
             points = points_of(lab, data, item, colour_by, splits)
-            same = f" · nearest neighbour right for {(points['nearest'] == 'same person').mean():.1%}" if colour_by == "nearest" and len(points) else ""
+            same = (
+                f" · nearest neighbour right for {(points['nearest'] == 'same person').mean():.1%}"
+                if colour_by == "nearest" and len(points)
+                else ""
+            )
             st.markdown(f"**{plain(item.run.title)}**{plain(same)}")
             if points.empty:
                 st.info("No point of this map is in these parts.")

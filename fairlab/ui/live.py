@@ -12,58 +12,82 @@ from fairlab.plots.training import loss_figure, validation_figure
 from fairlab.runs import launch
 from fairlab.store.database import list_runs
 from fairlab.store.events import read_events
-from fairlab.store.runs import children, read_run, read_status, state
+from fairlab.store.runs import RunRecord, children, read_run, read_status, state
 from fairlab.ui import cached
-from fairlab.ui.page import chart_config, duration, plain, show_error
+from fairlab.ui.page import chart, duration, plain, show_error
 from fairlab.workspace import Workspace
 
-ICONS = {"done": "✅", "running": "⏳", "queued": "🕓", "stopped": "⏸️", "failed": "❌", "crashed": "💥"}
+COLOURS = {
+    "done": "green",
+    "running": "blue",
+    "queued": "gray",
+    "stopped": "orange",
+    "failed": "red",
+    "crashed": "red",
+}
+ACTIVE = ("running", "queued")
 ENDED_BADLY = launch.ENDED_BADLY
+LOG_LINES = 200
 
 
-def table_of(lab: Workspace, run_ids: list[str] | None) -> pd.DataFrame:
-    """The runs to show, as a table for people."""
-    runs = list_runs(lab)
-    if run_ids is not None:
-        runs = runs[runs["run_id"].isin(run_ids)]
-    left = [duration(row.eta_s) if row.status == "running" else "" for row in runs.itertuples()]
-    rate = [f"{row.rate:.0f} {row.unit}/s" if row.status == "running" and row.rate else "" for row in runs.itertuples()]
-    stage = [row.reason or (row.stage if row.status == "running" else "") for row in runs.itertuples()]
-    progress = runs["progress"].where(runs["status"] == "running", (runs["status"] == "done").astype(float))
-    return pd.DataFrame(
+def table_of(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs as a table for people; columns that would be empty for all of them are left out."""
+    working = runs["status"] == "running"
+    rows = list(runs.itertuples())
+    progress = runs["progress"].where(working, (runs["status"] == "done").astype(float)).fillna(0.0)
+    table = pd.DataFrame(
         {
-            "": runs["status"].map(ICONS),
             "Run": runs["title"],
-            "Status": runs["status"],
-            "Progress": progress.fillna(0.0),
-            "Doing": stage,
-            "Left": left,
-            "Speed": rate,
-            "CPU": runs["train_s"].map(duration),
-            "Role": runs["role"],
             "Seed": runs["seed"],
+            "Status": [[status] for status in runs["status"]],
+            "Progress": progress.astype(float),
+            "Doing": [row.reason or (row.stage if row.status == "running" else "") for row in rows],
+            "Left": [duration(row.eta_s) if row.status == "running" else "" for row in rows],
+            "Speed": [f"{row.rate:.0f} {row.unit}/s" if row.status == "running" and row.rate else "" for row in rows],
+            "CPU": [duration(seconds) for seconds in runs["train_s"]],
+            "Role": runs["role"],
             "Id": runs["run_id"],
         }
-    )
+    ).reset_index(drop=True)
+    idle = [name for name in ("Doing", "Left", "Speed", "CPU") if not (table[name] != "").any()]
+    if table["Seed"].nunique() == 1:
+        idle.append("Seed")
+    return table.drop(columns=idle)
 
 
-def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool) -> None:
-    """The table, renewed every two seconds while something works."""
+def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str) -> None:
+    """The table, renewed every two seconds while something works; a click on a row chooses the run under `key`."""
 
     @st.fragment(run_every=2 if live else None)
     def table() -> None:
-        shown = table_of(lab, run_ids)
+        runs = list_runs(lab)
+        runs = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
+        ids = runs["run_id"].tolist()
+
+        def choose_row() -> None:
+            rows = st.session_state["runs table"]["selection"]["rows"]
+            if rows and rows[0] < len(ids):
+                st.session_state[key] = ids[rows[0]]
+                st.session_state["row chosen"] = True
+
         st.dataframe(
-            shown,
+            table_of(runs),
             hide_index=True,
-            height=min(38 + 35 * len(shown), 680),
+            height=min(38 + 35 * len(runs), 640),
+            key="runs table",
+            on_select=choose_row,
+            selection_mode="single-row",
             column_config={
-                "Progress": st.column_config.ProgressColumn(
-                    min_value=0.0, max_value=1.0, format="percent", width="small"
-                )
+                "Status": st.column_config.MultiselectColumn(
+                    options=list(COLOURS), color=list(COLOURS.values()), width=95
+                ),
+                "Progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=140),
+                "Id": st.column_config.TextColumn(width="medium"),
             },
         )
-        if live and not shown["Status"].isin(["running", "queued"]).any():
+        done = int((runs["status"] == "done").sum())
+        st.caption(f"{done} of {len(runs)} done. Click the left edge of a row to see its run below.")
+        if st.session_state.pop("row chosen", False) or (live and not runs["status"].isin(ACTIVE).any()):
             st.rerun()
 
     table()
@@ -72,8 +96,9 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool) -> None:
 def run_panel(lab: Workspace, run_id: str) -> None:
     """One run: what it does now, its curves, log and settings, and the buttons that change it."""
     record = read_run(lab, run_id)
-    _buttons(lab, run_id)
-    live = state(record.folder).status in ("running", "queued")
+    first = state(record.folder).status
+    live = first in ACTIVE
+    _buttons(lab, record, first)
 
     @st.fragment(run_every=2 if live else None)
     def now() -> None:
@@ -81,71 +106,72 @@ def run_panel(lab: Workspace, run_id: str) -> None:
         if view.status == "running":
             speed = f" · {view.rate:.0f} {view.unit}/s" if view.rate else ""
             left = f" · about {duration(view.eta_s)} left of this stage" if view.eta_s else ""
-            st.progress(min(max(view.progress or 0.0, 0.0), 1.0), plain(f"{view.stage}{speed}{left}"))
+            share = min(max(view.progress or 0.0, 0.0), 1.0)
+            st.progress(share, plain(f"{share:.0%} · {view.stage}{speed}{left}"))
         elif view.reason:
-            st.warning(plain(view.reason), icon=":material/info:")
-        _curves(lab, run_id)
-        if live and view.status not in ("running", "queued"):
+            show = st.error if view.status in ("failed", "crashed") else st.info
+            show(plain(f"{view.status}: {view.reason}"), icon=":material/info:")
+        _curves(lab, record)
+        if live and view.status != first:
             st.rerun()
 
     now()
-    with st.expander("Log", icon=":material/article:"):
-        path = record.folder / "log.txt"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-        st.code("\n".join(lines[-200:]) or "nothing yet", language=None, height=260)
-    with st.expander("Settings", icon=":material/tune:"):
-        st.json(record.config.model_dump(mode="json", exclude_none=True), expanded=2)
-        said = read_status(record.folder)
-        facts = {
-            name: said[name]
-            for name in ("attempt", "bitwise", "classes", "training_images", "started_at", "finished_at")
-            if name in said
-        }
-        st.json(
-            {"run_id": run_id, "parents": list(record.parents), "folder": str(record.folder), **facts}, expanded=True
-        )
+    _log(record)
+    _settings(lab, record)
 
 
-def _curves(lab: Workspace, run_id: str) -> None:
-    record = read_run(lab, run_id)
+def _curves(lab: Workspace, record: RunRecord) -> None:
     events = read_events(record.folder)
     if events.empty:
         if record.config.training is not None:
             st.caption("Curves appear with the first readings.")
         return
-    groups = cached.dataset(lab, record.dataset).groups
     left, right = st.columns(2)
-    left.plotly_chart(
-        loss_figure(events), theme=None, config=chart_config(), key=f"loss:{run_id}", alt="loss terms over the steps"
-    )
-    right.plotly_chart(
-        validation_figure(events, groups),
-        theme=None,
-        config=chart_config(),
-        key=f"val:{run_id}",
-        alt="accuracy on held-out people",
-    )
+    with left:
+        st.markdown("**Loss and its terms**")
+        chart(loss_figure(events), f"loss:{record.run_id}", "loss terms over the steps")
+    with right:
+        st.markdown("**Accuracy on held-out people**")
+        groups = cached.dataset(lab, record.dataset).groups
+        chart(validation_figure(events, groups), f"val:{record.run_id}", "accuracy on held-out people")
     last = events[events["name"].isin(["lr", "images_per_s", "grad_norm"])].groupby("name")["value"].last()
-    st.caption(
-        f"learning rate {last.get('lr', float('nan')):g} · gradient norm {last.get('grad_norm', float('nan')):.2f} · "
-        f"{last.get('images_per_s', float('nan')):.0f} images/s · step {int(events['step'].max())}"
-    )
+    words = {"lr": "learning rate {:g}", "grad_norm": "gradient norm {:.2f}", "images_per_s": "{:.0f} images/s"}
+    said = [text.format(last[name]) for name, text in words.items() if name in last]
+    st.caption(plain(" · ".join([f"step {int(events['step'].max()):,}", *said])))
 
 
-def _buttons(lab: Workspace, run_id: str) -> None:
-    view = state(lab.run(run_id))
-    with st.container(horizontal=True):
+def _log(record: RunRecord) -> None:
+    with st.expander("Log", icon=":material/article:"):
+        path = record.folder / "log.txt"
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        st.code("\n".join(lines[-LOG_LINES:]) or "nothing yet", language=None, height=260)
+
+
+def _settings(lab: Workspace, record: RunRecord) -> None:
+    with st.expander("Settings and origin", icon=":material/tune:"):
+        said = read_status(record.folder)
+        names = ("attempt", "bitwise", "classes", "training_images", "started_at", "finished_at")
+        about = {"run_id": record.run_id, "parents": list(record.parents), "folder": str(record.folder)}
+        left, right = st.columns(2)
+        left.json(record.config.model_dump(mode="json", exclude_none=True), expanded=2)
+        right.json({**about, **{name: said[name] for name in names if name in said}}, expanded=True)
+
+
+def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
+    run_id = record.run_id
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(status, color=COLOURS.get(status, "gray"))  # type: ignore[arg-type]
         if st.button(
             "Stop",
             icon=":material/stop:",
-            disabled=view.status not in ("running", "queued"),
+            disabled=status not in ACTIVE,
             key="stop",
-            help="Saves its state first; resume goes on exactly there.",
+            help="It saves its state first; resume goes on exactly there.",
         ):
             _do(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
-        if st.button("Resume", icon=":material/play_arrow:", disabled=view.status not in ENDED_BADLY, key="resume"):
+        if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
             _do(lambda: launch.resume(lab, run_id), "Queued again.")
-        with st.popover("Delete", icon=":material/delete:", disabled=view.status == "running"):
+        with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
             using = children(lab, run_id)
             if using:
                 st.warning(

@@ -26,7 +26,9 @@ def chosen_faces(data: Dataset) -> None:
     images = data.images
     chosen = None if chosen is None else chosen[(chosen >= 0) & (chosen < len(images))]
     if chosen is None or len(chosen) == 0:
-        st.info("Draw a lasso or a box around points, or click one: their faces appear here.", icon=":material/gesture:")
+        st.info(
+            "Draw a lasso or a box around points, or click one: their faces appear here.", icon=":material/gesture:"
+        )
         return
     part = images.iloc[chosen]
     counts = ", ".join(f"{plain(group)} {count}" for group, count in part["group"].value_counts().items())

@@ -79,7 +79,8 @@ def _running(live: bool) -> None:
 def empty(what: str, why: str, command: str) -> None:
     """An empty page's way forward: what will be here, why it is not, and how to get it."""
     st.info(f"{what} {why}", icon=":material/info:")
-    st.page_link(app_root() / "pages" / "launch.py", label="Start a study", icon=":material/rocket_launch:")
+    if st.button("Start a study", type="primary", icon=":material/rocket_launch:", key="to launch"):
+        st.switch_page(app_root() / "pages" / "launch.py")
     st.caption("Or in a terminal:")
     st.code(command, language="bash")
     st.stop()
@@ -112,7 +113,16 @@ def facts(*shown: tuple[str, str, str, str]) -> None:
         )
 
 
+INK = {"light": "#3C4856", "dark": "#C6CFD8"}
+"""Colour of a figure's words, as the page is light or dark; Streamlit's own is hard to read."""
+
+
 def chart(figure: Any, key: str, alt: str, **options: Any) -> Any:
     """A plotly figure in the page's light or dark dress, saved as SVG; `alt` says it to those who do not see it."""
+    ink = INK.get(str(st.context.theme.type), INK["light"])
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(tickfont={"color": ink}, title={"font": {"color": ink}})
+    figure.update_layout(font={"color": ink}, legend={"font": {"color": ink}})
+    figure.update_annotations(font={"color": ink})
     config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}
     return st.plotly_chart(figure, theme="streamlit", config=config, key=key, alt=alt, **options)

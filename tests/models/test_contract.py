@@ -1,0 +1,78 @@
+"""What holds for every registered network: a new file is tested by this without an edit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from fairlab.config import Adaptor, Backbone
+from fairlab.models.base import ADAPTORS, BACKBONES
+
+SIZE = 32
+
+
+def a_backbone(name: str, dims: int = 7) -> nn.Module:
+    torch.manual_seed(0)
+    return BACKBONES[name](Backbone(name=name, embedding_dim=dims, widths=(4, 8)), SIZE)
+
+
+@pytest.mark.parametrize("name", list(BACKBONES))
+class TestEveryBackbone:
+    """For each name of the registry."""
+
+    def test_says_what_it_is(self, name: str) -> None:
+        """Title and source stand in its registration."""
+        assert {"title", "source"} <= BACKBONES.facts(name).keys()
+
+    def test_embeds_and_learns(self, name: str) -> None:
+        """(B, 3, P, P) -> (B, D), finite, and every weight that may learn gets a finite gradient."""
+        network = a_backbone(name)
+        embeddings = network(torch.rand(3, 3, SIZE, SIZE) * 2 - 1)
+        assert embeddings.shape == (3, 7)
+        weights = torch.linspace(-1, 1, 21).reshape(3, 7)
+        (functional.normalize(embeddings) * weights).sum().backward()
+        for label, tensor in network.named_parameters():
+            if tensor.requires_grad:
+                assert tensor.grad is not None, label
+                assert torch.isfinite(tensor.grad).all(), label
+
+    def test_an_image_is_embedded_alone(self, name: str) -> None:
+        """In evaluation the rest of the batch does not matter, nor does asking twice."""
+        network = a_backbone(name)
+        images = torch.rand(4, 3, SIZE, SIZE) * 2 - 1
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.momentum = 1.0  # one batch tells the statistics; without any, deep networks overflow
+        network.train()(images)
+        network.eval()
+        with torch.inference_mode():
+            together, again, alone = network(images), network(images), network(images[2:3])
+        assert torch.equal(together, again)
+        torch.testing.assert_close(together[2:3], alone, rtol=1e-4, atol=1e-4)
+
+    def test_the_seed_decides_the_weights(self, name: str) -> None:
+        """Same seed, same network."""
+        first, second = a_backbone(name).state_dict(), a_backbone(name).state_dict()
+        assert all(torch.equal(first[label], second[label]) for label in first)
+
+
+@pytest.mark.parametrize("name", list(ADAPTORS))
+class TestEveryAdaptor:
+    """For each name of the registry."""
+
+    def test_says_what_it_is(self, name: str) -> None:
+        """Title and source stand in its registration."""
+        assert {"title", "source"} <= ADAPTORS.facts(name).keys()
+
+    @pytest.mark.parametrize("dims", [(5,), (4, 6), (8,) * 4, (3,) * 7])
+    def test_any_number_of_teachers(self, name: str, dims: tuple[int, ...]) -> None:
+        """1, 2, 4 or 7 of them, of any lengths."""
+        network = ADAPTORS[name](Adaptor(name=name, embedding_dim=9), dims)
+        assert network(torch.randn(3, sum(dims))).shape == (3, 9)
+
+    def test_evaluation_has_no_chance_in_it(self, name: str) -> None:
+        """Dropout is off."""
+        network, x = ADAPTORS[name](Adaptor(name=name, embedding_dim=9), (4, 4)).eval(), torch.randn(3, 8)
+        assert torch.equal(network(x), network(x))
