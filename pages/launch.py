@@ -4,7 +4,8 @@ import streamlit as st
 
 from fairlab.config import load_preset, preset_names
 from fairlab.runs.compare import read_study, studies
-from fairlab.ui.forms import settings_form
+from fairlab.ui import cached
+from fairlab.ui.forms import study_form
 from fairlab.ui.launching import command, plain_facts, planned, show_plan, start_plan
 from fairlab.ui.page import plain, start
 from fairlab.ui.pickers import choose
@@ -33,17 +34,9 @@ base, name = (source.config, source.preset) if source else (load_preset(preset),
 st.markdown(plain(base.summary))
 st.caption(plain_facts(base))
 
-skip = ("title", "summary", "paper", "needs", "order", "demo", "dataset")
+about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name")
 with st.expander("Dials", icon=":material/tune:"):
-    dials = settings_form(base, f"{name}:{clone}", skip=skip)
-    if base.demo is not None:
-        st.markdown("**generated faces**")
-        dials |= settings_form(base.demo, f"{name}:{clone}:demo", "demo.")
-    else:
-        dataset = st.text_input(
-            "data set", base.dataset, help="Name of a data set in the workspace.", key=f"{name}:{clone}:dataset"
-        )
-        dials |= {"dataset": dataset} if dataset != base.dataset else {}
+    dials = study_form(base, f"{name}:{clone}", about, cached.datasets(lab))
 plan = planned(lab, base, name, dials)
 if plan is not None:
     show_plan(lab, plan)

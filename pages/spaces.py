@@ -4,7 +4,7 @@ import streamlit as st
 
 from fairlab.ui import cached, linked, nearby
 from fairlab.ui.page import start
-from fairlab.ui.pickers import choose, pick_space, pick_study
+from fairlab.ui.pickers import choose, choose_many, pick_space, pick_study
 
 lab = start(
     "Spaces",
@@ -20,11 +20,11 @@ with third:
     colour_by = choose("Colour by", list(linked.COLOURS), "colour", linked.COLOURS)
 data = cached.dataset(lab, left.dataset)
 with fourth:
-    splits = st.multiselect(
+    splits = choose_many(
         "Parts of the data",
         list(dict.fromkeys(data.images["split"])),
-        key="parts",
-        bind="query-params",
+        "parts",
+        {},
         placeholder="all",
         help="Models have seen the part they were trained on; the test part shows people they have never seen.",
     )

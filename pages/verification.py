@@ -5,7 +5,7 @@ import streamlit as st
 from fairlab.ui import cached, verifying
 from fairlab.ui.numbers import metrics_of, pick_point, pick_protocol
 from fairlab.ui.page import start
-from fairlab.ui.pickers import pick_space, pick_study, title_of
+from fairlab.ui.pickers import choose_many, pick_space, pick_study, title_of
 
 lab = start(
     "Verification", "Two images: the same person or not? Rates per group, with 95 % intervals over redrawn people."
@@ -21,12 +21,11 @@ with columns[2]:
 data = cached.dataset(lab, run.dataset)
 titles = {model.run_id: title_of(model, models) for model in models}
 with columns[3]:
-    more = st.multiselect(
+    more = choose_many(
         "Beside it",
         [name for name in titles if name != run.run_id],
-        format_func=lambda name: titles.get(name, name),
-        key="over",
-        bind="query-params",
+        "over",
+        titles,
         placeholder="other models",
         help="Other models of the study in the same figure, told apart by the line.",
     )

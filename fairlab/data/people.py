@@ -18,7 +18,7 @@ REGIONS = ("eyes and brows", "nose and cheeks", "mouth and chin", "head, ears an
 COMMON = -1  # a factor of no region
 
 # Of a group's factors in its signature region, chosen so that every region tells about as much as another.
-_SPREAD = (1.7, 2.3, 2.7, 1.0)
+_SPREAD = (1.6, 2.3, 2.3, 1.0)
 _SPREAD_ELSEWHERE, _SPREAD_COMMON, _MEAN_SPREAD, _CLIP, _LIMIT = 0.25, 0.7, 0.7, 2.2, 4.0
 _SHAPE_REGION = {
     "eyes": 0, "eyebrows": 0, "nose": 1, "cheek": 1, "mouth": 2, "chin": 2,
@@ -47,8 +47,9 @@ _NEUTRAL = (
     "lip-", "lips", "angle", "eye", "arch", "macro", "tone", "warmth", "colour", "iris", "beard", "moustache",
     "red", "shade", "freckles", "pigment", "hair",
 )  # fmt: skip
-"""Words of factors whose mean is the same in every group, so that no group's mean face is a stereotype: what tells real
-populations apart, and what would make a whole group look angry or sad."""
+"""Words of factors whose mean is the same in every group, so that no group's mean face is a stereotype: what
+tells real populations apart, and what would make a whole group look angry or sad.
+"""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def group_mean(factors: Factors, seed: int, group: int) -> np.ndarray:
 
 
 def spread(factors: Factors, group: int) -> np.ndarray:
-    """How much the people of group number `group` differ in each factor (F,), in natural standard deviations."""
+    """How much the people of group number `group` differ in each factor (F,), in natural standard deviations.
+    """
     signature = group % len(REGIONS)  # with more groups than regions, groups share one and differ in their mean face
     result = np.where(factors.region == signature, _SPREAD[signature], _SPREAD_ELSEWHERE)
     result[factors.region == COMMON] = _SPREAD_COMMON
@@ -131,9 +133,11 @@ def draw_people(
 
 
 def likeness(factors: Factors, people: list[Person]) -> dict[str, np.ndarray]:
-    """Where each identity stands (F,) when asked who looks like whom: factors, weighted by how much the eye sees them.
+    """Where each identity stands (F,) when asked who looks like whom: factors, weighted by how much the eye
+    sees them.
 
-    Without the weights, impostors would mostly differ in skin tone or hair, and telling them apart would be easy.
+    Without the weights, impostors would mostly differ in skin tone or hair, and telling them apart would be
+    easy.
     """
     weight = np.array([_SEEN.get(name, 1.0) for name in factors.names])
     return {person.identity: person.factors * weight for person in people}

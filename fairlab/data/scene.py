@@ -64,7 +64,7 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
     key = np.array([side, height, 1.0])
     key /= np.linalg.norm(key)
     power = 0.85 * math.exp(rng.normal(0.0, 0.15 * turn))
-    tint = np.exp(rng.normal(0.0, 0.07 * turn) * np.array([1.0, 0.1, -1.0]) + rng.normal(0.0, 0.03 * turn, 3))
+    tint = np.exp(rng.normal(0.0, 0.05 * turn) * np.array([1.0, 0.1, -1.0]) + rng.normal(0.0, 0.02 * turn, 3))
     fill_power, ambient = np.exp(rng.normal(0.0, 0.3 * turn, 2)) * (0.16, 0.27)
     colours = rng.uniform(0.02, 0.8, (2, 3)) ** 1.6
     colours = 0.45 * colours + 0.55 * colours.mean(1, keepdims=True)  # rooms are rarely gaudy
@@ -101,8 +101,8 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
         gaze=rng.normal(0.0, 0.12 * turn, 2).astype(np.float32),
         pupil=float(np.clip(rng.normal(0.2, 0.03), 0.12, 0.3)),
         lights=lights.astype(np.float32), backdrop=backdrop.astype(np.float32),
-        blur=float(blur), patch=patch, noise=float(abs(rng.normal(0.0, 0.018 * after))),
-        gamma=math.exp(rng.normal(0.0, 0.12 * after)), balance=np.exp(rng.normal(0.0, 0.06 * after, 3)),
+        blur=float(blur), patch=patch, noise=float(abs(rng.normal(0.0, 0.011 * after))),
+        gamma=math.exp(rng.normal(0.0, 0.10 * after)), balance=np.exp(rng.normal(0.0, 0.03 * after, 3)),
     )  # fmt: skip
 
 
@@ -186,7 +186,8 @@ def take(canvas: Canvas, head: Head, shape: np.ndarray, skin: Skin, shot: Shot, 
 
 
 def spoil(image: np.ndarray, shot: Shot, rng: np.random.Generator) -> np.ndarray:
-    """The picture as the camera gives it: patch, white balance, gamma, blur, noise. Returns (P, P, 3) uint8."""
+    """The picture as the camera gives it: patch, white balance, gamma, blur, noise. Returns (P, P, 3) uint8.
+    """
     px = len(image)
     result = image * shot.balance.astype(np.float32)
     if shot.patch is not None:

@@ -185,7 +185,11 @@ def paint(factors: dict[str, float], seed: tuple[int, ...], head: Head, atlas: A
     np.clip(texture, 0.002, 1.0, out=texture)
 
     iris = _colour(_IRIS, 0.30 + 0.28 * f["iris"] - 0.4 * (tone - 0.35))
-    lips = skin * np.array([0.80, 0.45, 0.46]) * np.exp(0.5 * math.tanh(0.35 * f["lip_colour"]) * np.array([0.6, -0.9, -0.6]))
+    lips = (
+        skin
+        * np.array([0.80, 0.45, 0.46])
+        * np.exp(0.5 * math.tanh(0.35 * f["lip_colour"]) * np.array([0.6, -0.9, -0.6]))
+    )
     above = head.mean[:, 1] - _hairline(around(head.mean), f)
     rise = max(0.10 + 0.07 * f["hair_volume"], 0.01) * _step(-0.02, 0.35, above) * head.skin * (head.mean[:, 1] > 0.1)
     return Skin(
@@ -202,7 +206,8 @@ def _paint_face(
     texture: np.ndarray, f: dict[str, float], rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray,
     brow: np.ndarray, atlas: Atlas, noise: dict[str, np.ndarray],
 ) -> None:  # fmt: skip
-    """Paint redness, shadows, freckles, beard, brows and moles into the face's part of the texture, in place."""
+    """Paint redness, shadows, freckles, beard, brows and moles into the face's part of the texture, in place.
+    """
     places, x, y = atlas.places, atlas.x, atlas.y
     red, dark = skin * np.array([1.0, 0.62, 0.62]), skin * np.array([0.50, 0.42, 0.40])
 

@@ -98,15 +98,16 @@ def _edges(
     """Soft curves from the right side of a run's box to the left side of those that need it, as one trace."""
     bend = np.linspace(0, 1, 16)
     ease = bend * bend * (3 - 2 * bend)
+    gap = 1 - 2 * HALF_WIDTH
     xs: list[np.ndarray] = []
     ys: list[np.ndarray] = []
     for row in runs.itertuples():
         for parent in parents.get(row.run_id, ()) if row.role != "projection" else ():
             if parent in place:
                 (x0, y0), (x1, y1) = place[parent], place[row.run_id]
-                start, end = x0 + HALF_WIDTH, x1 - HALF_WIDTH
-                xs += [start + bend * (end - start), np.array([np.nan])]
-                ys += [y0 + ease * (y1 - y0), np.array([np.nan])]
+                start, end = x0 + HALF_WIDTH, x1 - HALF_WIDTH  # straight on past columns between, then over in the last gap
+                xs += [np.array([start]), end - gap + bend * gap, np.array([np.nan])]
+                ys += [np.array([y0]), y0 + ease * (y1 - y0), np.array([np.nan])]
     if xs:
         figure.add_scatter(
             x=np.concatenate(xs),

@@ -17,7 +17,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import sweep
 from fairlab.runs import jobs
 from fairlab.runs.launch import attempt_of, dispatch
-from fairlab.store.runs import RunRecord, read_run, read_status, record_process, state, write_heartbeat, write_status
+from fairlab.store.runs import RunRecord, forget_process, read_run, read_status, record_process, state, write_heartbeat, write_status
 from fairlab.training.loop import Stopped
 from fairlab.workspace import Workspace, now
 
@@ -113,6 +113,7 @@ def work(workspace: Workspace, run_id: str) -> int:
         return _locked(workspace, record)
     finally:
         lock.release()
+        forget_process(record.folder)
         try:
             dispatch(workspace)
         except FairLabError as error:

@@ -138,6 +138,13 @@ def record_process(folder: Path, pid: int | None = None) -> None:
     write_json(folder / "process.json", {"pid": pid, "create_time": started, "boot_id": boot_id()})
 
 
+def forget_process(folder: Path) -> None:
+    """The run's own process says that it is about to end, so that a resume need not wait until it is gone."""
+    path = folder / "process.json"
+    if path.exists() and read_json(path).get("pid") == os.getpid():
+        path.unlink(missing_ok=True)
+
+
 def live_process(folder: Path) -> psutil.Process | None:
     """The run's process if it lives: same pid, same start time, same boot, not a zombie."""
     path = folder / "process.json"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from fairlab.config import Settings
+from fairlab.config import Settings, Study
 from fairlab.registry import declared
 from fairlab.ui.page import plain
 
@@ -19,29 +21,60 @@ CHOICES = {
     "adaptors": ("ADAPTORS", "models"),
 }
 """Fields whose values are what is registered somewhere."""
+TITLES = {"demo": "Generated faces"}
 
 
-def settings_form(value: Settings, key: str, prefix: str = "", skip: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Widgets for every field of `value`; returns what differs from it, by dotted name.
+def study_form(study: Study, key: str, skip: Sequence[str] = (), datasets: Sequence[str] = ()) -> dict[str, Any]:
+    """All settings of a study, a tab for each group of them; returns what differs from `study`, by dotted name.
 
-    key: makes the widgets' keys unique; skip: dotted names left out.
+    key: makes the widgets' keys unique; skip: dotted names left out; datasets: those of the workspace.
     """
-    changes: dict[str, Any] = {}
-    plain_fields = [(name, field) for name, field in type(value).model_fields.items() if f"{prefix}{name}" not in skip]
-    flat = [(name, field) for name, field in plain_fields if not isinstance(getattr(value, name), Settings)]
-    columns = st.columns(3)
-    for number, (name, field) in enumerate(flat):
-        with columns[number % 3]:
-            old = getattr(value, name)
-            new = _widget(f"{prefix}{name}", name, field, old, f"{key}:{prefix}{name}")
-            if new != old:
-                changes[f"{prefix}{name}"] = new
-    for name, _ in plain_fields:
+    inner = [name for name in type(study).model_fields if isinstance(getattr(study, name), Settings)]
+    tabs = st.tabs(["Study", *(TITLES.get(name, words(name)) for name in inner)])
+    with tabs[0]:
+        changes = _fields(study, key, "", [*skip, *(() if study.demo is None else ("dataset",))], {"dataset": datasets})
+    for tab, name in zip(tabs[1:], inner, strict=True):
+        with tab:
+            value = getattr(study, name)
+            st.caption(inspect.getdoc(type(value)) or "")
+            changes |= settings_form(value, key, f"{name}.", skip)
+    return changes
+
+
+def settings_form(value: Settings, key: str, prefix: str = "", skip: Sequence[str] = ()) -> dict[str, Any]:
+    """Widgets for every field of `value`, groups of fields under their heading; returns what differs, by dotted name."""
+    changes = _fields(value, key, prefix, skip, {})
+    for name in type(value).model_fields:
         inner = getattr(value, name)
         if isinstance(inner, Settings):
-            st.markdown(f"**{plain(name.replace('_', ' '))}**", help=type(inner).__doc__)
+            st.markdown(f"**{words(name)}**", help=inspect.getdoc(type(inner)))
             changes |= settings_form(inner, key, f"{prefix}{name}.", skip)
     return changes
+
+
+def _fields(
+    value: Settings, key: str, prefix: str, skip: Sequence[str], choices: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The plain fields of `value`, four in a row."""
+    changes: dict[str, Any] = {}
+    shown = [
+        (name, field)
+        for name, field in type(value).model_fields.items()
+        if f"{prefix}{name}" not in skip and not isinstance(getattr(value, name), Settings)
+    ]
+    for start in range(0, len(shown), 4):
+        for column, (name, field) in zip(st.columns(4), shown[start : start + 4], strict=False):
+            with column:
+                old, dotted = getattr(value, name), f"{prefix}{name}"
+                new = _widget(dotted, name, field, old, f"{key}:{dotted}", choices.get(dotted))
+                if new != old:
+                    changes[dotted] = new
+    return changes
+
+
+def words(name: str) -> str:
+    """A field's name for people: "base_lr" is "Base lr"."""
+    return plain(name.replace("_", " ").capitalize())
 
 
 def _limits(field: FieldInfo) -> tuple[float | None, float | None]:
@@ -64,10 +97,10 @@ def _choices(dotted: str, field: FieldInfo) -> list[str] | None:
     return None
 
 
-def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str) -> Any:
+def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, choices: Sequence[str] | None = None) -> Any:
     """One field's widget; returns its value in the field's type."""
-    label, help_ = name.replace("_", " "), field.description
-    choices = _choices(dotted, field)
+    label, help_ = words(name), field.description
+    choices = list(choices) if choices else _choices(dotted, field)
     if choices is not None and isinstance(old, tuple):
         return tuple(st.multiselect(label, choices, [item for item in old if item in choices], key=key, help=help_))
     if choices is not None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import streamlit as st
 
 _CSS = """
-.grid { display: flex; flex-wrap: wrap; gap: 12px 10px; padding: 4px; }
+.grid { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 12px 10px; padding: 4px; }
 .set { display: flex; gap: 4px; padding: 5px 5px 2px; border-radius: 9px;
        background: var(--st-secondary-background-color); }
 .face { width: var(--px); cursor: pointer; border: 0; padding: 0; background: none; text-align: left;
@@ -19,7 +19,8 @@ _CSS = """
 .face.chosen img { outline: 3px solid var(--st-primary-color); }
 .face.wrong img { outline: 3px solid #D62728; }
 .face.right img { outline: 3px solid #009E73; }
-.face b, .face span { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.face b { display: block; margin-top: 5px; overflow-wrap: anywhere; font-weight: 600; }
+.face span { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .face span { opacity: 0.75; }
 .face.wrong span.mark { color: #D62728; opacity: 1; font-weight: 600; }
 .face:focus { outline: none; }

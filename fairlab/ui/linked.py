@@ -25,8 +25,8 @@ COLOURS = {
     "identity": "person",
     "source": "source",
     "split": "part of the data",
-    "nearest": "nearest neighbour is the same person",
-    "norm": "length of the raw embedding",
+    "nearest": "nearest neighbour",
+    "norm": "raw length",
 }
 PICTURE = (
     "A picture, not evidence: distances between clusters mean nothing. For claims use neighbours, ROC and Fairness."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -15,26 +16,50 @@ from fairlab.workspace import Workspace
 
 
 def choose(
-    label: str, options: Sequence[str], key: str, names: dict[str, str], index: int = 0, help: str | None = None
+    label: str, options: Sequence[str], key: str, names: Mapping[str, str], index: int = 0, help: str | None = None
 ) -> str:
-    """A select box whose choice is the link's parameter `key`. A link that names something unknown gets a warning."""
+    """A select box whose choice is the link's parameter `key` and stays when the page is left and come back to.
+
+    names: what is shown for an option; the link holds the option itself. A link that names something unknown gets a
+    warning. (Streamlit's own bind="query-params" writes the shown names into the link, which change.)
+    """
     asked = st.query_params.get(key)
     if asked is not None and asked not in options:
-        st.warning(
-            f"The link asks for {plain(asked)}, which is not here (any more): showing {plain(names.get(options[index], options[index]))}."
-        )
+        shown = names.get(options[index], options[index])
+        st.warning(f"The link asks for {plain(asked[:80])}, which is not here (any more): showing {plain(shown)}.")
         del st.query_params[key]
-    return str(
-        st.selectbox(
-            label,
-            options,
-            index,
-            format_func=lambda item: names.get(item, item),
-            key=key,
-            bind="query-params",
-            help=help,
-        )
-    )
+    _take_from_link(key, options[index], asked if asked in options else None, lambda kept: kept in options)
+    chosen = str(st.selectbox(label, options, format_func=lambda item: names.get(item, item), key=key, help=help))
+    _put_into_link(key, chosen, "" if chosen == options[index] else chosen)
+    return chosen
+
+
+def choose_many(label: str, options: Sequence[str], key: str, names: Mapping[str, str], **looks: Any) -> list[str]:
+    """As choose(), for any number of options, none at first; unknown ones in a link are left out."""
+    asked = st.query_params.get_all(key)
+    known = [item for item in asked if item in options]
+    _take_from_link(key, [], known or None, lambda kept: set(kept) <= set(options))
+    chosen = list(st.multiselect(label, options, format_func=lambda item: names.get(item, item), key=key, **looks))
+    _put_into_link(key, chosen, chosen)
+    return chosen
+
+
+def _take_from_link(key: str, default: Any, asked: Any, fits: Callable[[Any], bool]) -> None:
+    """Set the widget `key` before it is drawn: to what a new link asks for, or what was chosen before, or the default."""
+    kept = st.session_state.get(f"chosen {key}")
+    if asked is not None and asked != kept:
+        st.session_state[key] = asked
+    elif key not in st.session_state or not fits(st.session_state[key]):
+        st.session_state[key] = kept if kept is not None and fits(kept) else default
+
+
+def _put_into_link(key: str, chosen: Any, text: str | list[str]) -> None:
+    """Remember the choice, and write it into the link unless it is the default."""
+    st.session_state[f"chosen {key}"] = chosen
+    if text:
+        st.query_params[key] = text
+    elif key in st.query_params:
+        del st.query_params[key]
 
 
 def pick_dataset(lab: Workspace) -> Dataset:

@@ -40,7 +40,9 @@ def write(folder: Path, value: int = 7) -> Dataset:
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
-    """Tables, pixels, group order and the group attribute's name come back; pixels cannot be written by accident."""
+    """Tables, pixels, group order and the group attribute's name come back; pixels cannot be written by
+    accident.
+    """
     write(tmp_path / "two")
     found = open_dataset(tmp_path / "two", verify=True)
     assert found.groups == ("Y", "X")
@@ -90,7 +92,9 @@ def test_a_truncated_file_is_damaged(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk is full in the middle, neither the data set nor a temporary folder remains, and it is said."""
+    """When the disk is full in the middle, neither the data set nor a temporary folder remains, and it is
+    said.
+    """
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

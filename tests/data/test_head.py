@@ -12,7 +12,9 @@ from fairlab.errors import Damaged, FairLabError
 
 
 def test_the_eyes_are_one_unit_apart() -> None:
-    """Lengths are in units of the distance between the eyes; the picture's left eye comes first, as in the template."""
+    """Lengths are in units of the distance between the eyes; the picture's left eye comes first, as in the
+    template.
+    """
     head = load_head()
     left, right, nose, mouth_left, mouth_right = (head.mean[which].mean(0) for which in head.landmarks)
     assert right - left == pytest.approx([1, 0, 0], abs=1e-4)
@@ -22,7 +24,8 @@ def test_the_eyes_are_one_unit_apart() -> None:
 
 
 def test_targets_carry_their_natural_spread() -> None:
-    """The largest shift of a target is its scale in the file times the spread of its region (DEMO_DATA.md)."""
+    """The largest shift of a target is its scale in the file times the spread of its region (DEMO_DATA.md).
+    """
     head = load_head()
     with np.load(head_module.asset("demo/head_basis.npz"), allow_pickle=False) as basis:
         scale = basis["Bs"]
@@ -32,7 +35,9 @@ def test_targets_carry_their_natural_spread() -> None:
 
 
 def test_the_hair_follows_the_skull() -> None:
-    """Every hair vertex hangs on a vertex of the outer skin at the sides or back, and only hair triangles use them."""
+    """Every hair vertex hangs on a vertex of the outer skin at the sides or back, and only hair triangles use
+    them.
+    """
     head = load_head()
     assert head.skin[head.anchor].all()
     assert np.abs(around(head.mean[head.anchor])).min() > np.radians(60)

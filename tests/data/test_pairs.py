@@ -25,10 +25,15 @@ def world(groups: int, people: int, images: int) -> tuple[pd.DataFrame, dict[str
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 5), st.integers(3, 12), st.integers(2, 6), st.integers(10, 30), st.integers(1, 20), st.integers(0, 5))
-def test_every_list_is_balanced_and_true(groups: int, people: int, images: int, count: int, hard: int, seed: int) -> None:
-    """Per group: as many impostor as genuine pairs in every fold, genuine first, folds contiguous, no pair twice,
-    genuine exactly when the identity is the same, and both images of the pair's group."""
+@given(
+    st.integers(1, 5), st.integers(3, 12), st.integers(2, 6), st.integers(10, 30), st.integers(1, 20), st.integers(0, 5)
+)
+def test_every_list_is_balanced_and_true(
+    groups: int, people: int, images: int, count: int, hard: int, seed: int
+) -> None:
+    """Per group: as many impostor as genuine pairs in every fold, genuine first, folds contiguous, no pair
+    twice, genuine exactly when the identity is the same, and both images of the pair's group.
+    """
     table, factors = world(groups, people, images)
     possible = people * images * (images - 1) // 2
     if possible < count:

@@ -22,20 +22,35 @@ def test_any_number_of_groups(studio: Studio, count: int) -> None:
 
 
 def test_a_person_stays_when_others_come(studio: Studio) -> None:
-    """More people or more groups leave the first ones as they are; another seed or split gives other people."""
+    """More people or more groups leave the first ones as they are; another seed or split gives other people.
+    """
     few = draw_people(studio.factors, 0, GROUPS[:1], "train", 0, 2)
     many = draw_people(studio.factors, 0, GROUPS[:3], "train", 0, 4)
     assert (few[1].factors == many[1].factors).all()
-    for other in (draw_people(studio.factors, 1, GROUPS[:1], "train", 0, 2), draw_people(studio.factors, 0, GROUPS[:1], "train", 1, 2)):
+    for other in (
+        draw_people(studio.factors, 1, GROUPS[:1], "train", 0, 2),
+        draw_people(studio.factors, 0, GROUPS[:1], "train", 1, 2),
+    ):
         assert not np.allclose(few[1].factors, other[1].factors)
 
 
 def test_group_is_not_skin_colour(studio: Studio) -> None:
-    """Tone, warmth, sex, age, weight, hair and all that tells populations apart have the same mean in every group."""
+    """Tone, warmth, sex, age, weight, hair and all that tells populations apart have the same mean in every
+    group.
+    """
     names = np.array(studio.factors.names)
     for group in range(6):
         mean = group_mean(studio.factors, 0, group)
-        for name in ("tone", "warmth", "macro-sex", "macro-age", "macro-weight", "forehead-nubian", "hair_colour", "l-eye-epicanthus"):
+        for name in (
+            "tone",
+            "warmth",
+            "macro-sex",
+            "macro-age",
+            "macro-weight",
+            "forehead-nubian",
+            "hair_colour",
+            "l-eye-epicanthus",
+        ):
             assert (mean[names == name] == 0.0).all()
         assert (spread(studio.factors, group)[np.isin(names, ("tone", "warmth"))] == 1.0).all()
     tones = np.array([
@@ -47,7 +62,8 @@ def test_group_is_not_skin_colour(studio: Studio) -> None:
 
 
 def test_every_group_has_its_signature_region(studio: Studio) -> None:
-    """Its people differ most there; groups 5, 6 ... take the regions in turn again, with another mean face."""
+    """Its people differ most there; groups 5, 6 ... take the regions in turn again, with another mean face.
+    """
     region = studio.factors.region
     for group in range(6):
         width = spread(studio.factors, group)
@@ -64,7 +80,7 @@ def test_people_spread_as_they_should(studio: Studio) -> None:
     drawn = np.stack([person.factors for person in people])
     mean, width = group_mean(studio.factors, 0, 0), spread(studio.factors, 0)
     assert np.abs(drawn.mean(0) - mean).max() < 0.35
-    calm = width < 1.0
+    calm = (width < 1.0) & (np.abs(mean) < 0.3)  # elsewhere the ends are bent
     assert drawn.std(0)[calm] / width[calm] == pytest.approx(np.full(calm.sum(), 0.97), abs=0.1)
     assert np.abs(drawn).max() < 4.5
 

@@ -11,7 +11,9 @@ from fairlab.data.raster import HAIR, SKIN, kernels
 from fairlab.data.scene import _rotation
 
 
-def drawn(points: list[list[float]], triangles: list[list[int]], parts: list[int], size: int = 16) -> tuple[np.ndarray, np.ndarray]:
+def drawn(
+    points: list[list[float]], triangles: list[list[int]], parts: list[int], size: int = 16
+) -> tuple[np.ndarray, np.ndarray]:
     """The raster of a few triangles: (face, corner)."""
     depth, face = np.empty((size, size), np.float32), np.empty((size, size), np.int32)
     corner = np.zeros((size, size, 2), np.float32)
@@ -66,7 +68,9 @@ def test_triangles_outside_the_picture_do_no_harm() -> None:
 
 
 def test_pose_is_rotation_and_perspective() -> None:
-    """The same numbers as numpy: R (shape + sum of weighted units), divided by the distance; normals turn along."""
+    """The same numbers as numpy: R (shape + sum of weighted units), divided by the distance; normals turn
+    along.
+    """
     head = load_head()
     rotation = _rotation(0.3, -0.2, 0.1)
     chosen, weights = np.array([24, 43]), np.array([0.5, 0.25], np.float32) * head.unit_scale[[24, 43]]
@@ -103,7 +107,9 @@ def displayed(light: float) -> float:
 
 
 def test_lambert_in_closed_form() -> None:
-    """A key light at 60 degrees gives half the light to blue (no soft edge: (cos + w) / (1 + w) with w = 0.135)."""
+    """A key light at 60 degrees gives half the light to blue (no soft edge: (cos + w) / (1 + w) with w =
+    0.135).
+    """
     lights = np.zeros((6, 3), np.float32)
     lights[0], lights[1] = [np.sin(np.pi / 3), 0, 0.5], 1.0
     red, green, blue = shaded(lights)

@@ -23,7 +23,8 @@ def test_part_sizes_are_the_papers(count: int, sizes: list[int]) -> None:
     st.integers(0, 9),
 )
 def test_parts_are_balanced_and_independent_of_order(people: dict[str, str], parts: int, seed: int) -> None:
-    """T4: every identity in exactly one part, each group spread evenly (+-1), whatever the order of the list."""
+    """T4: every identity in exactly one part, each group spread evenly (+-1), whatever the order of the list.
+    """
     names, groups = list(people), list(people.values())
     part = balanced_parts(names, groups, parts, seed)
     assert part.shape == (len(names),)
@@ -90,7 +91,9 @@ def test_nothing_to_train_on_is_said(images: pd.DataFrame, data: Data, message: 
 
 
 def test_labels_follow_the_sorted_names() -> None:
-    """0..C-1 in the order of the names, whatever the order of the rows (the official code's order is the disk's)."""
+    """0..C-1 in the order of the names, whatever the order of the rows (the official code's order is the
+    disk's).
+    """
     labels, names = identity_labels(pd.DataFrame({"identity": ["b", "a", "c", "b"]}))
     assert (labels.tolist(), names) == ([1, 0, 2, 1], ["a", "b", "c"])
     assert labels.dtype == np.int64

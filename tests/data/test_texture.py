@@ -51,7 +51,13 @@ def test_tone_darkens_all_skin(studio: Studio) -> None:
 
 @pytest.mark.parametrize(
     ("factor", "x", "y"),
-    [("brow_width", 0.45, 0.5), ("eye_shadow", 0.48, -0.25), ("cheek_red", 0.72, -0.5), ("nose_red", 0.0, -0.6), ("beard", 0.0, -1.5)],
+    [
+        ("brow_width", 0.45, 0.5),
+        ("eye_shadow", 0.48, -0.25),
+        ("cheek_red", 0.72, -0.5),
+        ("nose_red", 0.0, -0.6),
+        ("beard", 0.8, -1.4),
+    ],
 )
 def test_a_factor_paints_its_place(studio: Studio, factor: str, x: float, y: float) -> None:
     """What it darkens lies around the place of the face it is named after, on both sides alike."""

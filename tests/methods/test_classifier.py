@@ -13,6 +13,7 @@ def test_its_loss_is_the_cross_entropy_of_its_head() -> None:
     """Nothing is added, and the distillation term is zero."""
     method = METHODS["classifier"](a_run("classifier"), classes=5, image_px=SIZE, teacher_dims=())
     images, y = torch.randn(6, 3, SIZE, SIZE), torch.arange(6) % 5
+    assert method.head is not None
     torch.manual_seed(1)
     terms = method(Batch(images, y))
     torch.manual_seed(1)

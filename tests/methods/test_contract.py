@@ -79,13 +79,13 @@ def test_every_method_learns_two_batches_by_heart(name: str, count: int) -> None
     """Its loss falls to nearly zero, without a NaN on the way."""
     method = build(name, count, count).train()
     batches = [a_batch(method, count, count, seed) for seed in (1, 2)]
-    solver = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9)
+    # Not SGD: with so few classes its first step makes the class centres so long that they hardly turn again.
+    solver = torch.optim.Adam(method.parameters(), lr=0.01)
     first = sum(float(method(batch)["loss"].detach()) for batch in batches) / 2
     for step in range(240):
         solver.zero_grad()
         loss = method(batches[step % 2])["loss"]
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(method.learner.parameters(), 5.0)
         assert torch.isfinite(loss)
         solver.step()
     last = sum(float(method(batch)["loss"].detach()) for batch in batches) / 2

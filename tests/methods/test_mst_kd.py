@@ -54,6 +54,7 @@ def test_distillation_is_reported_weighted(name: str) -> None:
     """lambda / D * mean(2 - 2 cos), as it enters the loss (METHODS S2); the terms add up."""
     method, batch = a_student(name, weight=123.0), a_batch()
     terms, _ = terms_and_gradients(method, batch)
+    assert batch.targets is not None
     cosines = functional.cosine_similarity(method.learner(batch.inputs), batch.targets)
     torch.testing.assert_close(terms["distillation"], 123.0 / DIMS * (2 - 2 * cosines).mean())
     torch.testing.assert_close(terms["loss"], terms["identity"] + terms["distillation"])

@@ -70,7 +70,8 @@ def test_an_adaptor_comes_back(name: str, tmp_path: Path) -> None:
 
 def test_a_channels_last_network_comes_back(tmp_path: Path) -> None:
     """The loop trains in this memory format; the file holds plain tensors."""
-    network = a_trained_network().to(memory_format=torch.channels_last)
+    network = a_trained_network()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     save_model(tmp_path / "w", network, None, FACTS)
     loaded = load_learner(tmp_path / "w")[0]
     assert torch.equal(loaded.state_dict()["stages.0.down.0.weight"], network.state_dict()["stages.0.down.0.weight"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
-from fairlab.models.iresnet import LAYERS, IResNet
+from fairlab.models.iresnet import LAYERS, IResNet, _Block
 
 
 def on_paper(depth: int, image_px: int = 112, **changes: float) -> nn.Module:
@@ -99,20 +100,23 @@ def test_dropout_is_as_set() -> None:
 
 def test_a_block_is_its_formula() -> None:
     """BN - conv - BN - PReLU - conv - BN + shortcut, computed once more with functions."""
-    from torch.nn import functional
-
     torch.manual_seed(0)
     network = IResNet((1, 1, 1, 1), Backbone(embedding_dim=8), 16).eval()
-    block, x = network.layer2[0], torch.randn(2, 64, 8, 8)  # type: ignore[index]
-    for norm in (block.bn1, block.bn2, block.bn3, block.downsample[1]):
-        norm.running_mean.normal_()
-        norm.running_var.uniform_(0.5, 2)
+    block, x = network.get_submodule("layer2.0"), torch.randn(2, 64, 8, 8)
+    assert isinstance(block, _Block)
+    assert block.downsample is not None
+    shortcut, shortcut_norm = block.downsample[0], block.downsample[1]
+    assert isinstance(shortcut, nn.Conv2d)
+    assert isinstance(shortcut_norm, nn.BatchNorm2d)
+    for norm in (block.bn1, block.bn2, block.bn3, shortcut_norm):
+        norm.running_mean = torch.randn(norm.num_features)
+        norm.running_var = torch.rand(norm.num_features) + 0.5
 
-    def normed(values: torch.Tensor, by: nn.BatchNorm2d) -> torch.Tensor:
+    def normed(values: Tensor, by: nn.BatchNorm2d) -> Tensor:
         return functional.batch_norm(values, by.running_mean, by.running_var, by.weight, by.bias)
 
     out = functional.conv2d(normed(x, block.bn1), block.conv1.weight, padding=1)
     out = functional.prelu(normed(out, block.bn2), block.prelu.weight)
     out = normed(functional.conv2d(out, block.conv2.weight, stride=2, padding=1), block.bn3)
-    out = out + normed(functional.conv2d(x, block.downsample[0].weight, stride=2), block.downsample[1])
+    out = out + normed(functional.conv2d(x, shortcut.weight, stride=2), shortcut_norm)
     torch.testing.assert_close(block(x), out)

@@ -41,5 +41,5 @@ def test_memory_format_does_not_change_the_numbers() -> None:
     network = Tiny(Backbone(embedding_dim=6, widths=(8, 16)), 32).eval()
     images = torch.randn(3, 3, 32, 32)
     plain = network(images)
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     torch.testing.assert_close(network(images.contiguous(memory_format=torch.channels_last)), plain)

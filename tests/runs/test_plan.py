@@ -1,0 +1,118 @@
+"""A study becomes the right runs, whatever the groups; what cannot work is refused with the reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from fairlab.config import Study, changed, load_preset, preset_names
+from fairlab.errors import FairLabError
+from fairlab.runs.plan import expand, slug
+from fairlab.workspace import Workspace
+
+
+def demo(**dials: object) -> Study:
+    return changed(load_preset("demo_mst_kd"), dials)
+
+
+def test_the_demo_has_four_and_four_teachers_two_spaces_and_three_students(lab: Workspace) -> None:
+    roles = Counter(run.record.role for run in expand(demo(), "demo_mst_kd", lab).runs)
+    assert roles == {"dataset": 1, "teacher": 8, "adaptor": 2, "baseline": 2, "student": 3, "projection": 1}
+
+
+@pytest.mark.parametrize("groups", [("one",), ("a", "b"), ("日本", "العربية", "Ünïcode"), tuple(f"g{n}" for n in range(7))])
+def test_groups_are_data(lab: Workspace, groups: tuple[str, ...]) -> None:
+    """Any number and any names: one specialised and one balanced teacher for each."""
+    plan = expand(demo(**{"demo.groups": groups}), "demo_mst_kd", lab)
+    teachers = [run.record for run in plan.runs if run.record.role == "teacher"]
+    assert len(teachers) == 2 * len(groups)
+    assert [teacher.config.data.groups for teacher in teachers[: len(groups)]] == [(group,) for group in groups]
+    assert [(teacher.config.data.part, teacher.config.data.parts) for teacher in teachers[len(groups) :]] == [
+        (number, len(groups)) for number in range(len(groups))
+    ]
+    assert len({run.record.run_id for run in plan.runs}) == len(plan.runs)
+
+
+def test_parents_come_first_and_students_read_the_common_space(lab: Workspace) -> None:
+    seen: set[str] = set()
+    by_id = {run.record.run_id: run.record for run in expand(demo(), "demo_mst_kd", lab).runs}
+    for run_id, record in by_id.items():
+        assert set(record.parents) <= seen
+        seen.add(run_id)
+        if record.method == "eaf_kd":
+            assert [by_id[parent].role for parent in record.parents] == ["adaptor"]
+        if record.role == "adaptor":
+            assert [by_id[parent].role for parent in record.parents] == ["teacher"] * 4
+
+
+def test_the_same_settings_are_the_same_runs_and_a_changed_student_keeps_its_teachers(lab: Workspace) -> None:
+    first = {run.record.run_id for run in expand(demo(), "demo_mst_kd", lab).runs}
+    assert first == {run.record.run_id for run in expand(demo(), "demo_mst_kd", lab).runs}
+    changed_student = {run.record.run_id for run in expand(demo(**{"student.training.epochs": 11}), "demo_mst_kd", lab).runs}
+    assert len(first - changed_student) == 3 + 1  # the students, and the maps that show them
+
+
+def test_seeds_repeat_all_but_the_data(lab: Workspace) -> None:
+    runs = expand(demo(seeds=(0, 1, 2)), "demo_mst_kd", lab).runs
+    assert len(runs) == 1 + 3 * 16
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({"student.backbone.name": "resnet"}, "student.backbone.name: there is no 'resnet'; choose one of: iresnet100"),
+        ({"adaptors": ("mlp",)}, "there is no 'mlp'; choose one of: dldpo, dul, sl"),
+        ({"teacher.loss.name": "triplet"}, "choose one of: arcface, "),
+        ({"teacher.training.batch_size": 5000}, "Teacher Group A: 1500 training images do not fill one batch of 5000"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_reason(lab: Workspace, dials: dict[str, object], said: str) -> None:
+    with pytest.raises(FairLabError) as refusal:
+        expand(demo(**dials), "demo_mst_kd", lab)
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({"student.backbone.embedding_dim": 32}, "must equal the adaptor's"),
+        ({"seeds": (1, 1)}, "seeds must differ"),
+        ({"arms": ()}, "a distilled student needs an arm of teachers"),
+        ({"student.training.epochz": 3}, "there is no setting 'student.training.epochz'"),
+        ({"student.training.epochs": "many"}, "student.training.epochs"),
+        ({"student.training.drop_epochs": (5, 3)}, "drop_epochs must rise"),
+        ({"demo.groups": ("x", "x")}, "groups must have different, non-empty names"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_one_sentence(dials: dict[str, object], said: str) -> None:
+    with pytest.raises(FairLabError) as refusal:
+        demo(**dials)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_unknown_data_set_is_said(lab: Workspace) -> None:
+    with pytest.raises(FairLabError, match="there is no data set 'name-of-your-data-set'"):
+        expand(load_preset("mst_kd"), "mst_kd", lab)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_states_what_it_is_and_needs(preset: str) -> None:
+    study = load_preset(preset)
+    assert all((study.title, study.summary, study.paper, study.needs))
+
+
+def test_the_paper_preset_has_the_papers_settings() -> None:
+    """METHODS.md 1.6 to 1.9."""
+    study = load_preset("mst_kd")
+    assert (study.teacher.backbone.name, study.teacher.backbone.embedding_dim) == ("iresnet34", 512)
+    assert (study.teacher.loss.scale, study.teacher.loss.margin_rad, study.teacher.loss.sigma_rad) == (64, 0.5, 0.05)
+    assert study.teacher.training.base_lr * study.teacher.training.batch_size / 512 == 0.025
+    assert study.adaptor.training.base_lr * study.adaptor.training.batch_size / 512 == 0.25
+    assert (study.adaptor.loss.sigma_rad, study.adaptor.training.epochs) == (0.0125, 26)
+    assert (study.teacher.training.epochs, study.teacher.training.clip_norm) == (52, 5.0)
+
+
+def test_slugs_are_names_of_folders() -> None:
+    assert [slug(text) for text in ("Teacher Group A", "日本", "a/../b", " -- ")] == ["teacher-group-a", "x", "a-b", "x"]

@@ -1,0 +1,224 @@
+"""Every page through Streamlit's AppTest: on an empty workspace, on one with the tiny study, and with odd links."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from fairlab.files import app_root
+from fairlab.runs.compare import read_study, studies
+from fairlab.store.database import list_runs
+from fairlab.workspace import Workspace
+
+PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
+LOOKING = [name for name in PAGES if name not in ("home", "launch", "settings")]
+MAIN = app_root() / "fairlab" / "ui" / "main.py"
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, lab: Workspace, page: str, **link: str) -> AppTest:
+    """The app on a page of a workspace, as a link opens it."""
+    monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
+    app = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    for name, value in link.items():
+        app.query_params[name] = value
+    return app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()
+
+
+def fine(app: AppTest) -> None:
+    """No exception and no error message."""
+    assert not app.exception, [item.message for item in app.exception]
+    assert not app.error, [item.value for item in app.error]
+
+
+@pytest.fixture
+def finished(tiny: Workspace) -> Workspace:
+    """The tiny study, finished. Pages only look at it."""
+    return tiny
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_workspace_is_a_normal_state(monkeypatch: pytest.MonkeyPatch, lab: Workspace, page: str) -> None:
+    """Every page opens, has its title, and those that need runs show the way forward."""
+    app = opened(monkeypatch, lab, page)
+    fine(app)
+    assert len(app.title) == 1
+    if page in LOOKING:
+        assert app.button(key="to launch").label == "Start a study"
+        assert [code.value for code in app.code] == ["fairlab demo"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_finished_study_shows_on_every_page(monkeypatch: pytest.MonkeyPatch, finished: Workspace, page: str) -> None:
+    """Every page opens on real results, and again without work to do."""
+    app = opened(monkeypatch, finished, page)
+    fine(app)
+    fine(app.run())
+    assert app.title[0].value == ("FairLab" if page == "home" else page.capitalize())
+
+
+def test_the_empty_home_explains_itself_and_offers_the_demo(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
+    """Three sentences and one primary button."""
+    app = opened(monkeypatch, lab, "home")
+    assert app.markdown[0].value.count(". ") == 2
+    assert [button.label for button in app.button if button.proto.type == "primary"] == ["Run the demo study"]
+
+
+def test_a_used_home_says_what_the_study_gained(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
+    """Sentences carry numbers with intervals; counts and models are there."""
+    app = opened(monkeypatch, finished, "home")
+    said = " ".join(item.value for item in app.markdown)
+    assert "Common space" in said
+    assert "Student without KD" in said
+    assert "genuine and" in " ".join(item.value for item in app.caption)
+
+
+@pytest.mark.parametrize("page", LOOKING)
+def test_a_link_to_something_gone_is_said_kindly(monkeypatch: pytest.MonkeyPatch, finished: Workspace, page: str) -> None:
+    """A study or data set that is not there is a warning and the page shows another one."""
+    app = opened(monkeypatch, finished, page, **{"set" if page == "data" else "study": "gone-1234"})
+    fine(app)
+    assert any("gone" in item.value and "not here" in item.value for item in app.warning)
+
+
+def test_a_link_restores_its_choices(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
+    """The ids in a link are the choices on the page."""
+    study = read_study(finished, studies(finished)["study_id"].iloc[0])
+    student = next(name for name in study.run_ids if name.startswith("student-without"))
+    app = opened(monkeypatch, finished, "verification", study=study.study_id, model=student, pairs="validation")
+    fine(app)
+    assert app.selectbox(key="model").value == student
+    assert app.selectbox(key="pairs").value == "validation"
+
+
+def test_a_choice_is_written_into_the_link_and_survives_leaving_the_page(
+    monkeypatch: pytest.MonkeyPatch, finished: Workspace
+) -> None:
+    """Choose on one page, go to another, and it is still chosen there."""
+    app = opened(monkeypatch, finished, "verification")
+    other = [name for name in _ids(app, "model") if name != app.selectbox(key="model").value][0]
+    app.selectbox(key="model").set_value(other).run()
+    assert app.query_params["model"] in (other, [other])
+    app.switch_page(str(app_root() / "pages" / "fairness.py")).run()
+    fine(app)
+    assert app.selectbox(key="model").value == other
+
+
+def _ids(app: AppTest, key: str) -> list[str]:
+    """Ids of the models a select box offers: its shown names, looked up in the runs of the workspace."""
+    import os
+
+    from fairlab.workspace import open_workspace
+
+    table = list_runs(open_workspace(os.environ["FAIRLAB_HOME"]))
+    return table[table["title"].isin(app.selectbox(key=key).options)]["run_id"].tolist()
+
+
+@pytest.mark.parametrize("colour", ["group", "identity", "source", "split", "nearest", "norm"])
+def test_maps_are_coloured_by_everything_offered(
+    monkeypatch: pytest.MonkeyPatch, finished: Workspace, colour: str
+) -> None:
+    """Two maps each, with the sentence that a map is no evidence, seed and trustworthiness."""
+    app = opened(monkeypatch, finished, "spaces", colour=colour)
+    fine(app)
+    assert len(app.get("plotly_chart")) == 2
+    said = " ".join(item.value for item in app.caption)
+    assert "A picture, not evidence: distances between clusters mean nothing." in said
+    assert said.count("seed 0") == 2
+    assert said.count("trustworthiness") == 2
+
+
+def test_a_selection_in_the_link_is_selected_in_both_maps(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
+    """The ids of a link are highlighted left and right, counted, and a face's neighbours open."""
+    import numpy as np
+
+    from fairlab.ui.selection import encode
+
+    app = opened(monkeypatch, finished, "spaces", sel=encode(np.array([0, 5, 7])), face="5")
+    fine(app)
+    assert any("3 of" in item.value and "images selected" in item.value for item in app.markdown)
+    for chart in app.get("plotly_chart"):
+        drawn = json.loads(chart.proto.spec)["data"]
+        assert sum(len(trace["selectedpoints"]) for trace in drawn) == 3
+    assert "Nearest neighbours" in [item.value for item in app.subheader]
+    app.button(key="clear").click().run()
+    assert any("Draw a lasso" in item.value for item in app.info)
+
+
+@pytest.mark.parametrize(("name", "value"), [("face", "999999999"), ("face", "-1"), ("sel", "%%%"), ("sel", "AAAA")])
+def test_odd_links_to_faces_are_no_error(
+    monkeypatch: pytest.MonkeyPatch, finished: Workspace, name: str, value: str
+) -> None:
+    """What a link cannot mean is ignored or said."""
+    fine(opened(monkeypatch, finished, "spaces", **{name: value}))
+
+
+def test_a_bad_dial_is_refused_in_the_form_with_the_reason(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
+    """The sentence names the field; Start is not offered."""
+    app = opened(monkeypatch, lab, "launch", preset="tiny")
+    app.number_input(key="tiny::student.backbone.embedding_dim").set_value(8).run()
+    assert not app.exception
+    assert "embedding\\_dim" in app.error[0].value
+    assert "start" not in [button.key for button in app.button]
+
+
+def test_dials_change_plan_and_command(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
+    """A dial is a --set of the equivalent command."""
+    app = opened(monkeypatch, lab, "launch", preset="tiny")
+    app.number_input(key="tiny::student.training.epochs").set_value(5).run()
+    fine(app)
+    assert app.code[0].value == "fairlab launch tiny --set student.training.epochs=5"
+
+
+def test_the_same_study_again_is_all_reused(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
+    """A clone of a finished study has nothing to do, and says so."""
+    study = studies(finished)["study_id"].iloc[0]
+    app = opened(monkeypatch, finished, "launch", clone=study)
+    fine(app)
+    assert app.button(key="start").disabled
+    assert any("done already" in item.value for item in app.success)
+
+
+def test_a_deleted_run_folder_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, finished: Workspace, tmp_path: Path
+) -> None:
+    """Somebody removed a student's folder by hand: every page still opens."""
+    home = tmp_path / "copy"
+    shutil.copytree(finished.home, home)
+    lab = Workspace(home)
+    victim = next(path for path in lab.runs_folder.iterdir() if path.name.startswith("student-eaf"))
+    shutil.rmtree(victim)
+    for page in PAGES:
+        fine(opened(monkeypatch, lab, page))
+
+
+def test_a_newer_workspace_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
+    """No page content, no traceback: what is wrong and what to do."""
+    lab.settings_file.write_text('{"version": 99}')
+    monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
+    app = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    assert not app.exception
+    assert "update FairLab" in app.error[0].value
+    assert not app.title
+
+
+def test_looking_pages_do_not_load_torch_umap_or_numba(finished: Workspace) -> None:
+    """They cost seconds to import, and pages only look."""
+    code = f"""
+import os, sys
+os.environ["FAIRLAB_HOME"] = {str(finished.home)!r}
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run()
+for name in {PAGES!r}:
+    app.switch_page(os.path.join({str(app_root() / "pages")!r}, name + ".py")).run()
+    assert not app.exception, name
+    loaded = [name for name in ("torch", "umap", "numba", "sklearn") if name in sys.modules]
+    assert not loaded, (name, loaded)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-2000:]
