@@ -274,7 +274,8 @@ def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
 
 def first_fault(error: ValidationError, kind: type[Settings]) -> str:
     """The first fault of a validation as words: field, what is wrong, and what would be right."""
-    fault = error.errors()[0]
+    faults = error.errors()
+    fault = next((item for item in faults if item["type"] == "extra_forbidden"), faults[0])  # a typo explains the rest
     field = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         owner: Any = kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from streamlit.testing.v1 import AppTest
 from fairlab.files import app_root
 from fairlab.runs.compare import read_study, studies
 from fairlab.store.database import list_runs
-from fairlab.workspace import Workspace
+from fairlab.store.projections import list_projections
+from fairlab.ui.selection import encode
+from fairlab.workspace import Workspace, open_workspace
 
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
 LOOKING = [name for name in PAGES if name not in ("home", "launch", "settings")]
@@ -79,7 +82,9 @@ def test_a_used_home_says_what_the_study_gained(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("page", LOOKING)
-def test_a_link_to_something_gone_is_said_kindly(monkeypatch: pytest.MonkeyPatch, finished: Workspace, page: str) -> None:
+def test_a_link_to_something_gone_is_said_kindly(
+    monkeypatch: pytest.MonkeyPatch, finished: Workspace, page: str
+) -> None:
     """A study or data set that is not there is a warning and the page shows another one."""
     app = opened(monkeypatch, finished, page, **{"set" if page == "data" else "study": "gone-1234"})
     fine(app)
@@ -101,7 +106,7 @@ def test_a_choice_is_written_into_the_link_and_survives_leaving_the_page(
 ) -> None:
     """Choose on one page, go to another, and it is still chosen there."""
     app = opened(monkeypatch, finished, "verification")
-    other = [name for name in _ids(app, "model") if name != app.selectbox(key="model").value][0]
+    other = next(name for name in _ids(app, "model") if name != app.selectbox(key="model").value)
     app.selectbox(key="model").set_value(other).run()
     assert app.query_params["model"] in (other, [other])
     app.switch_page(str(app_root() / "pages" / "fairness.py")).run()
@@ -111,10 +116,6 @@ def test_a_choice_is_written_into_the_link_and_survives_leaving_the_page(
 
 def _ids(app: AppTest, key: str) -> list[str]:
     """Ids of the models a select box offers: its shown names, looked up in the runs of the workspace."""
-    import os
-
-    from fairlab.workspace import open_workspace
-
     table = list_runs(open_workspace(os.environ["FAIRLAB_HOME"]))
     return table[table["title"].isin(app.selectbox(key=key).options)]["run_id"].tolist()
 
@@ -135,11 +136,9 @@ def test_maps_are_coloured_by_everything_offered(
 
 def test_a_selection_in_the_link_is_selected_in_both_maps(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
     """The ids of a link are highlighted left and right, counted, and a face's neighbours open."""
-    import numpy as np
-
-    from fairlab.ui.selection import encode
-
-    app = opened(monkeypatch, finished, "spaces", sel=encode(np.array([0, 5, 7])), face="5")
+    space = next(path for path in finished.runs_folder.iterdir() if path.name.startswith("common-space"))
+    ids = list_projections(space)[0].points["image_id"].to_numpy()[[0, 5, 7]]
+    app = opened(monkeypatch, finished, "spaces", sel=encode(ids), face=str(ids[1]))
     fine(app)
     assert any("3 of" in item.value and "images selected" in item.value for item in app.markdown)
     for chart in app.get("plotly_chart"):

@@ -71,7 +71,7 @@ def make_atlas(head: Head) -> Atlas:
     distance, nearest = tree.query(np.stack([around_face.ravel() * 1.3, y.ravel()], 1), k=5)
     weight = 1.0 / (distance + 0.01) ** 2
     radius = ((outer[nearest] * weight).sum(1) / weight.sum(1)).reshape(y.shape)
-    x = radius * np.sin(around_face)
+    x = gaussian_filter(radius, 2.5, mode="nearest") * np.sin(around_face)  # the eye sockets lie deeper
     noise = generator(20240816)  # shared by everybody; a person takes it from another place
 
     def field(*sigma: float) -> np.ndarray:
@@ -102,10 +102,10 @@ def _places(angle: np.ndarray, x: np.ndarray, y: np.ndarray) -> dict[str, np.nda
     )
     lip_top = -0.97 - 0.10 * np.minimum(side / 0.4, 1.4) ** 2
     return {
-        "cheeks": blot(side - 0.72, -0.52, 0.28, 0.26),
-        "nose": blot(x, -0.58, 0.2, 0.2),
-        "hollow": blot(side - 0.78, -0.85, 0.2, 0.24),
-        "bridge": blot(x, -0.22, 0.13, 0.3),
+        "cheeks": blot(side - 0.72, -0.52, 0.32, 0.28),
+        "nose": blot(x, -0.58, 0.24, 0.22),
+        "hollow": blot(side - 0.80, -0.88, 0.26, 0.26),
+        "bridge": blot(x, -0.22, 0.16, 0.3),
         "chin": blot(x, -1.55, 0.3, 0.16),
         "corners": blot(side - 0.46, -1.15, 0.14, 0.22),
         "below": blot(side - 0.48, -0.25, 0.26, 0.11),

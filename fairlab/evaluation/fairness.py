@@ -25,7 +25,7 @@ ALPHA = 0.5
     unit="points",
     fair_value=0.0,
     formula="sample standard deviation (n-1) of the groups' accuracies",
-    source="NetoPedro/Quantization-and-Racial-Bias tables, 29 of 29 rows",
+    source="NetoPedro/Quantization-and-Racial-Bias tables; all its rows fit n-1, none fits n",
     trap="chance alone makes it larger than 0: compare with the fair band",
 )
 def std_points(accuracy: np.ndarray) -> float:

@@ -105,7 +105,10 @@ def _edges(
         for parent in parents.get(row.run_id, ()) if row.role != "projection" else ():
             if parent in place:
                 (x0, y0), (x1, y1) = place[parent], place[row.run_id]
-                start, end = x0 + HALF_WIDTH, x1 - HALF_WIDTH  # straight on past columns between, then over in the last gap
+                start, end = (
+                    x0 + HALF_WIDTH,
+                    x1 - HALF_WIDTH,
+                )  # straight on past columns between, then over in the last gap
                 xs += [np.array([start]), end - gap + bend * gap, np.array([np.nan])]
                 ys += [np.array([y0]), y0 + ease * (y1 - y0), np.array([np.nan])]
     if xs:

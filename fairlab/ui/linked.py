@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from fairlab.config import Projection
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
+from fairlab.store.database import list_runs
 from fairlab.store.projections import StoredMap
 from fairlab.store.runs import RunRecord, state
 from fairlab.ui import cached, selection
@@ -49,21 +51,23 @@ def side(lab: Workspace, name: str, run: RunRecord) -> Side:
 
 
 def make_maps(lab: Workspace, sides: Sequence[Side]) -> bool:
-    """Offer the job that draws missing maps; True when both are there. A page never computes one."""
+    """Offer the job that draws missing maps, or wait for the one at work; True when both maps are there."""
     missing = [item for item in sides if item.map is None]
     if not missing:
         return True
     titles = " and ".join(dict.fromkeys(item.run.title for item in missing))
-    job = st.session_state.get("map job", "")
-    if job and _going(lab, job):
-        _wait(lab, job, titles)
+    jobs = _jobs(lab, {item.run.run_id for item in missing})
+    active = jobs[jobs["status"].isin(["running", "queued"])]
+    if len(active):
+        _wait(lab, active["run_id"].iloc[-1], titles)
         return False
+    if len(jobs) and jobs["status"].iloc[-1] != "done":
+        last = jobs.iloc[-1]
+        st.warning(plain(f"The last attempt {last['status']}: {last['reason']}"), icon=":material/warning:")
     st.info(f"There is no map of {plain(titles)} yet.", icon=":material/map:")
     if st.button("Make this map", type="primary", icon=":material/map:", key="draw"):
         try:
-            st.session_state["map job"] = api.project(
-                lab, list(dict.fromkeys(item.run.run_id for item in sides)), Projection()
-            )
+            api.project(lab, list(dict.fromkeys(item.run.run_id for item in sides)), Projection())
         except FairLabError as error:
             show_error(error)
             return False
@@ -71,14 +75,11 @@ def make_maps(lab: Workspace, sides: Sequence[Side]) -> bool:
     return False
 
 
-def _going(lab: Workspace, job: str) -> bool:
-    try:
-        view = state(lab.run(job))
-    except FairLabError:
-        return False
-    if view.status in ("failed", "crashed", "stopped"):
-        st.warning(plain(f"The last attempt {view.status}: {view.reason}"), icon=":material/warning:")
-    return view.status in ("running", "queued")
+def _jobs(lab: Workspace, wanted: set[str]) -> pd.DataFrame:
+    """Runs that draw maps of all these spaces, oldest first."""
+    runs = list_runs(lab)
+    runs = runs[runs["role"] == "projection"]
+    return runs[[wanted <= set(json.loads(parents)) for parents in runs["parents"]]]
 
 
 def _wait(lab: Workspace, job: str, titles: str) -> None:
@@ -87,7 +88,8 @@ def _wait(lab: Workspace, job: str, titles: str) -> None:
         view = state(lab.run(job))
         if view.status not in ("running", "queued"):
             st.rerun()
-        st.progress(view.progress or 0.0, f"Drawing the map of {plain(titles)}: {plain(view.stage or 'waiting')}")
+        doing = view.stage or "waiting for its turn"
+        st.progress(view.progress or 0.0, f"The map of {plain(titles)} is under way: {plain(doing)}")
         st.caption("A job of its own; you may leave this page.")
 
     waiting()
@@ -95,13 +97,14 @@ def _wait(lab: Workspace, job: str, titles: str) -> None:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _nearest_same(
-    folder: str, dataset_id: str, version: str, _lab: Workspace, run_id: str, _people: np.ndarray
+    _lab: Workspace, run_id: str, dataset_id: str, version: str, map_key: str, _ids: np.ndarray
 ) -> np.ndarray:
-    """Per stored row: is its nearest other image the same person's? One search of all rows, kept."""
+    """Per image of a map: is the nearest of all other images the same person's? One search, kept."""
     embeddings, index = cached.space(_lab, run_id, dataset_id)
-    _, ids = index.search(np.asarray(embeddings.vectors), 2)
-    first = np.where(ids[:, 0] == embeddings.ids, ids[:, 1], ids[:, 0])
-    same: np.ndarray = _people[first] == _people[embeddings.ids]
+    people = cached.dataset(_lab, dataset_id).images["identity"].to_numpy(dtype=str)
+    _, found = index.search(np.asarray(embeddings.vectors[embeddings.rows_of(_ids)]), 2)
+    first = np.where(found[:, 0] == _ids, found[:, 1], found[:, 0])
+    same: np.ndarray = people[first] == people[_ids]
     return same
 
 
@@ -109,16 +112,15 @@ def points_of(lab: Workspace, data: Dataset, item: Side, colour_by: str, splits:
     """The map's points of these parts, with the image table's columns and the one to colour by, at most DRAWN_AT_MOST."""
     assert item.map is not None
     points = item.map.points.merge(data.images, on="image_id", how="inner")
-    points = points[points["split"].isin(splits)] if splits else points
     if colour_by in ("nearest", "norm") and len(points):
         embeddings, _ = cached.space(lab, item.run.run_id, data.dataset_id)
-        rows = embeddings.rows_of(points["image_id"].to_numpy())
+        ids = points["image_id"].to_numpy()
         if colour_by == "norm":
-            points = points.assign(norm=embeddings.norms[rows])
+            points = points.assign(norm=embeddings.norms[embeddings.rows_of(ids)])
         else:
-            people = data.images["identity"].to_numpy(dtype=str)
-            same = _nearest_same(str(item.run.folder), data.dataset_id, embeddings.hash, lab, item.run.run_id, people)
-            points = points.assign(nearest=np.where(same[rows], "same person", "another person"))
+            where = (item.run.run_id, data.dataset_id, embeddings.hash, item.map.key)
+            points = points.assign(nearest=np.where(_nearest_same(lab, *where, ids), "same person", "another person"))
+    points = points[points["split"].isin(splits)] if splits else points
     return points.iloc[:: max(1, -(-len(points) // DRAWN_AT_MOST))]
 
 

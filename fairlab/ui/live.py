@@ -82,7 +82,8 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str) 
                     options=list(COLOURS), color=list(COLOURS.values()), width=95
                 ),
                 "Progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=140),
-                "Id": st.column_config.TextColumn(width="medium"),
+                "Doing": st.column_config.TextColumn(width="medium"),
+                "Id": st.column_config.TextColumn(width="small"),
             },
         )
         done = int((runs["status"] == "done").sum())

@@ -56,7 +56,7 @@ def test_tone_darkens_all_skin(studio: Studio) -> None:
         ("eye_shadow", 0.48, -0.25),
         ("cheek_red", 0.72, -0.5),
         ("nose_red", 0.0, -0.6),
-        ("beard", 0.8, -1.4),
+        ("beard", 0.8, -1.1),
     ],
 )
 def test_a_factor_paints_its_place(studio: Studio, factor: str, x: float, y: float) -> None:

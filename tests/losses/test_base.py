@@ -82,6 +82,17 @@ def test_gradients_are_finite_where_acos_has_none(dtype: torch.dtype, sign: floa
     assert not torch.isfinite(plain.grad).all()
 
 
+def test_gradients_near_a_class_centre_are_bounded() -> None:
+    """d cos(theta + m) / d cos theta = sin(theta + m) / sin(theta), cut at 1 - 1e-6: never above 1,000."""
+    cosine = torch.tensor([1 - 10.0**-k for k in range(1, 17)], dtype=torch.float64, requires_grad=True)
+    add_angle(cosine, 0.5).sum().backward()
+    assert cosine.grad is not None
+    theta = torch.acos(cosine.detach())
+    exact = torch.sin(theta + 0.5) / torch.sin(theta)
+    torch.testing.assert_close(cosine.grad[:5], exact[:5])
+    assert float(cosine.grad.abs().max()) < 1_000
+
+
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_an_embedding_on_its_class_centre_trains(sign: float) -> None:
     """Exactly on it and exactly opposite, in float32, loss and all gradients are finite (METHODS H6)."""

@@ -8,7 +8,7 @@ import torch
 from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
-from fairlab.models.tiny import Tiny
+from fairlab.models.tiny import Tiny, _Stage
 
 
 @pytest.mark.parametrize("image_px", [24, 33, 48])
@@ -43,3 +43,15 @@ def test_memory_format_does_not_change_the_numbers() -> None:
     plain = network(images)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     torch.testing.assert_close(network(images.contiguous(memory_format=torch.channels_last)), plain)
+
+
+def test_a_stage_is_residual() -> None:
+    """When its block gives nothing, its halved input passes through."""
+    torch.manual_seed(0)
+    stage, images = _Stage(3, 6).eval(), torch.randn(2, 3, 10, 10)
+    last = stage.block[-1]
+    assert isinstance(last, torch.nn.BatchNorm2d)
+    torch.nn.init.zeros_(last.weight)
+    assert stage(images).shape == (2, 6, 5, 5)
+    torch.testing.assert_close(stage(images), stage.act(stage.down(images)))
+    assert float(stage(images).detach().abs().max()) > 0.1

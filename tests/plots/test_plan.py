@@ -6,13 +6,25 @@ import pandas as pd
 
 from fairlab.plots.plan import HALF_HEIGHT, places, plan_figure
 
-ROLES = {"d": "dataset", "t1": "teacher", "t2": "teacher", "c": "baseline", "a": "adaptor", "s": "student", "p": "student", "m": "projection"}
+ROLES = {
+    "d": "dataset",
+    "t1": "teacher",
+    "t2": "teacher",
+    "c": "baseline",
+    "a": "adaptor",
+    "s": "student",
+    "p": "student",
+    "m": "projection",
+}
 PARENTS = {"t1": ["d"], "t2": ["d"], "c": ["t1", "t2"], "a": ["t1", "t2"], "s": ["a"], "p": ["d"], "m": list("ca")}
 
 
 def _runs(status: str = "new") -> pd.DataFrame:
     return pd.DataFrame(
-        [{"run_id": name, "title": f"Run {name}", "role": role, "status": status, "note": "3 steps"} for name, role in ROLES.items()]
+        [
+            {"run_id": name, "title": f"Run {name}", "role": role, "status": status, "note": "3 steps"}
+            for name, role in ROLES.items()
+        ]
     )
 
 

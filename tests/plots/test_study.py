@@ -7,7 +7,9 @@ from fairlab.plots.study import models_figure
 
 def _row(model: str, seed: int, a: float, b: float) -> dict[str, object]:
     values = {"accuracy:A": a, "accuracy:B": b, "mean": (a + b) / 2}
-    bounds = {f"{name}{end}": value + off for name, value in values.items() for end, off in (("_low", -1), ("_high", 1))}
+    bounds = {
+        f"{name}{end}": value + off for name, value in values.items() for end, off in (("_low", -1), ("_high", 1))
+    }
     return {"model": model, "seed": seed, **values, **bounds}
 
 

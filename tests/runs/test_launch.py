@@ -36,7 +36,9 @@ def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
 
 def long_plan(lab: Workspace, epochs: int = 4000) -> Plan:
     """A student that trains for minutes, over the finished tiny data."""
-    return expand(changed(load_preset("tiny"), {"arms": (), "students": (), "student.training.epochs": epochs}), "tiny", lab)
+    return expand(
+        changed(load_preset("tiny"), {"arms": (), "students": (), "student.training.epochs": epochs}), "tiny", lab
+    )
 
 
 def student_of(plan: Plan) -> str:

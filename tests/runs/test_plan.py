@@ -21,7 +21,9 @@ def test_the_demo_has_four_and_four_teachers_two_spaces_and_three_students(lab: 
     assert roles == {"dataset": 1, "teacher": 8, "adaptor": 2, "baseline": 2, "student": 3, "projection": 1}
 
 
-@pytest.mark.parametrize("groups", [("one",), ("a", "b"), ("日本", "العربية", "Ünïcode"), tuple(f"g{n}" for n in range(7))])
+@pytest.mark.parametrize(
+    "groups", [("one",), ("a", "b"), ("日本", "العربية", "Ünïcode"), tuple(f"g{n}" for n in range(7))]
+)
 def test_groups_are_data(lab: Workspace, groups: tuple[str, ...]) -> None:
     """Any number and any names: one specialised and one balanced teacher for each."""
     plan = expand(demo(**{"demo.groups": groups}), "demo_mst_kd", lab)
@@ -49,7 +51,9 @@ def test_parents_come_first_and_students_read_the_common_space(lab: Workspace) -
 def test_the_same_settings_are_the_same_runs_and_a_changed_student_keeps_its_teachers(lab: Workspace) -> None:
     first = {run.record.run_id for run in expand(demo(), "demo_mst_kd", lab).runs}
     assert first == {run.record.run_id for run in expand(demo(), "demo_mst_kd", lab).runs}
-    changed_student = {run.record.run_id for run in expand(demo(**{"student.training.epochs": 11}), "demo_mst_kd", lab).runs}
+    changed_student = {
+        run.record.run_id for run in expand(demo(**{"student.training.epochs": 11}), "demo_mst_kd", lab).runs
+    }
     assert len(first - changed_student) == 3 + 1  # the students, and the maps that show them
 
 
@@ -115,4 +119,9 @@ def test_the_paper_preset_has_the_papers_settings() -> None:
 
 
 def test_slugs_are_names_of_folders() -> None:
-    assert [slug(text) for text in ("Teacher Group A", "日本", "a/../b", " -- ")] == ["teacher-group-a", "x", "a-b", "x"]
+    assert [slug(text) for text in ("Teacher Group A", "日本", "a/../b", " -- ")] == [
+        "teacher-group-a",
+        "x",
+        "a-b",
+        "x",
+    ]

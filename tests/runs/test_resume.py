@@ -25,7 +25,11 @@ from tests.conftest import wait_done
 
 KILLS = int(os.environ.get("FAIRLAB_KILLS", "20"))
 """In all, over the three stages; FAIRLAB_KILLS=200 for the long version."""
-STAGES = {"teacher": "Teacher Group A", "adaptor": "Common space (SL, specialised)", "student": "Student EAF-KD (SL, specialised)"}
+STAGES = {
+    "teacher": "Teacher Group A",
+    "adaptor": "Common space (SL, specialised)",
+    "student": "Student EAF-KD (SL, specialised)",
+}
 SAME = ("weights/learner.safetensors", "weights/head.safetensors", "results/metrics.parquet", "results/scores.parquet")
 
 
@@ -33,7 +37,13 @@ SAME = ("weights/learner.safetensors", "weights/head.safetensors", "results/metr
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A tiny study, long enough to be killed in, that nothing interrupted."""
     lab = open_workspace(tmp_path_factory.mktemp("whole") / "home")
-    dials = {"teacher.training.epochs": 90, "adaptor.training.epochs": 150, "student.training.epochs": 40, "plain_student": False, "concatenation": False}
+    dials = {
+        "teacher.training.epochs": 90,
+        "adaptor.training.epochs": 150,
+        "student.training.epochs": 40,
+        "plain_student": False,
+        "concatenation": False,
+    }
     plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
     launch.start(lab, plan)
     wait_done(lab, [run.record.run_id for run in plan.runs if run.record.role != "projection"])
@@ -56,7 +66,9 @@ def _readings(folder: Path) -> dict[tuple[int, str], str]:
     """Every reading that does not depend on the clock, as hexadecimal, so that no bit hides behind a rounding."""
     table: pd.DataFrame = read_events(folder)
     table = table[table["name"] != "images_per_s"]
-    return {(row.step, row.name_): float(row.value).hex() for row in table.rename(columns={"name": "name_"}).itertuples()}
+    return {
+        (row.step, row.name_): float(row.value).hex() for row in table.rename(columns={"name": "name_"}).itertuples()
+    }
 
 
 def _kill_once(lab: Workspace, run_id: str, dice: random.Random) -> bool:
@@ -83,7 +95,11 @@ def _kill_once(lab: Workspace, run_id: str, dice: random.Random) -> bool:
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_killed_runs_end_as_if_nothing_had_happened(whole: Workspace, stage: str, tmp_path: Path) -> None:
     """Bitwise the same readings, weights, scores and numbers, however often it was killed."""
-    run_id = next(path.name for path in whole.runs_folder.iterdir() if f'"title": "{STAGES[stage]}"' in (path / "run.json").read_text())
+    run_id = next(
+        path.name
+        for path in whole.runs_folder.iterdir()
+        if f'"title": "{STAGES[stage]}"' in (path / "run.json").read_text()
+    )
     lab = _fresh_copy(whole, run_id, tmp_path / "killed")
     dice = random.Random(stage)
     kills, wanted = 0, KILLS // 3 + (stage == "teacher") * (KILLS % 3)

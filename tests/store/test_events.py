@@ -1,0 +1,74 @@
+"""Readings: appended, never torn for a reader, and of a step done twice the last one counts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fairlab.store.events import EventWriter, read_events, read_new
+
+
+def test_a_step_done_again_replaces_the_first(tmp_path: Path) -> None:
+    with EventWriter(tmp_path, 1) as events:
+        events.write(10, 0, 1.0, {"loss": 3.0, "lr": 0.1})
+        events.write(20, 0, 2.0, {"loss": 2.0})
+    with EventWriter(tmp_path, 2) as events:
+        events.write(20, 0, 5.0, {"loss": 2.5})
+    table = read_events(tmp_path).set_index(["name", "step"])["value"]
+    assert table.to_dict() == {("loss", 10): 3.0, ("loss", 20): 2.5, ("lr", 10): 0.1}
+
+
+def test_values_come_back_to_the_bit(tmp_path: Path) -> None:
+    values = {f"v{n}": (n + 1) / 7**n for n in range(12)}
+    with EventWriter(tmp_path, 1) as events:
+        events.write(1, 0, 0.0, values)
+    assert dict(zip(read_events(tmp_path)["name"], read_events(tmp_path)["value"], strict=True)) == values
+
+
+def test_every_cut_of_the_file_can_be_read_and_gone_on_from(tmp_path: Path) -> None:
+    """R26: whole lines only, the rest later; 200 cuts."""
+    with EventWriter(tmp_path, 1) as events:
+        for step in range(1, 9):
+            events.write(step, 0, 0.0, {"loss": 1 / step})
+    path = tmp_path / "events.jsonl"
+    whole = path.read_bytes()
+    for cut in range(0, len(whole), max(1, len(whole) // 200)):
+        path.write_bytes(whole[:cut])
+        first, offset = read_new(tmp_path)
+        path.write_bytes(whole)
+        second, _ = read_new(tmp_path, offset)
+        assert [line["step"] for line in first + second] == list(range(1, 9))
+
+
+def test_the_half_line_of_a_killed_attempt_harms_nobody(tmp_path: Path) -> None:
+    with EventWriter(tmp_path, 1) as events:
+        events.write(1, 0, 0.0, {"loss": 1.0})
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"attempt": 1, "step": 2, "val')
+    with EventWriter(tmp_path, 2) as events:
+        events.write(2, 0, 0.0, {"loss": 0.5})
+    assert read_events(tmp_path)["value"].tolist() == [1.0, 0.5]
+
+
+def test_what_a_killed_writer_acknowledged_is_there(tmp_path: Path) -> None:
+    """R10 for the event lines: the child says each number after writing it; after kill -9 none of those is missing."""
+    code = (
+        "import sys; from pathlib import Path; from fairlab.store.events import EventWriter\n"
+        "with EventWriter(Path(sys.argv[1]), 1) as events:\n"
+        "    step = 0\n"
+        "    while True:\n"
+        "        step += 1; events.write(step, 0, 0.0, {'x': step}); print(step, flush=True)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    child.stdout.readline()
+    time.sleep(0.3)
+    os.kill(child.pid, signal.SIGKILL)
+    said = [int(line) for line in child.stdout.read().split()]
+    child.wait()
+    assert said
+    assert set(said) <= set(read_events(tmp_path)["step"])

@@ -1,0 +1,113 @@
+"""Search: exact where it says so, a cache that is made again whenever it is odd, and right without FAISS."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairlab.store import index as module
+from fairlab.store.embeddings import EmbeddingWriter, Embeddings, open_embeddings
+from fairlab.store.index import build_index, knn, neighbours, open_index
+
+
+def unit(count: int, dim: int, seed: int = 0) -> np.ndarray:
+    raw = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+    return raw / np.linalg.norm(raw, axis=1, keepdims=True)
+
+
+def stored(folder: Path, vectors: np.ndarray, first_id: int = 100) -> Embeddings:
+    with EmbeddingWriter(folder, "d", "plain", np.arange(first_id, first_id + len(vectors)), {}) as sink:
+        sink.add(vectors, np.ones(len(vectors)))
+    return open_embeddings(folder, "d")
+
+
+def brute(vectors: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+    return np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :k]
+
+
+@pytest.fixture(params=["faiss", "numpy"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With FAISS, and as on a machine that has none."""
+    if request.param == "numpy":
+        monkeypatch.setattr(module, "_faiss", lambda: None)
+    else:
+        pytest.importorskip("faiss")
+    return str(request.param)
+
+
+def test_search_equals_brute_force(engine: str, tmp_path: Path) -> None:
+    """V13: 1,000 queries, recall exactly 1."""
+    vectors = unit(3000, 32)
+    found = build_index(stored(tmp_path, vectors))
+    queries = unit(1000, 32, 1)
+    scores, ids = found.search(queries, 10)
+    assert found.recall == 1
+    assert np.array_equal(ids - 100, brute(vectors, queries, 10))
+    assert np.allclose(scores, np.take_along_axis(queries @ vectors.T, ids - 100, 1), atol=1e-5)
+
+
+def test_neighbours_leave_the_face_itself_out(engine: str, tmp_path: Path) -> None:
+    vectors = unit(50, 8)
+    embeddings = stored(tmp_path, vectors)
+    table = neighbours(build_index(embeddings), embeddings, 107, 5)
+    assert 107 not in set(table["image_id"])
+    assert table["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert (table["image_id"] - 100).tolist() == brute(vectors, vectors[7:8], 6)[0, 1:].tolist()
+
+
+def test_every_row_is_its_own_first_neighbour_even_among_duplicates(engine: str) -> None:
+    vectors = np.repeat(unit(6, 4), 3, axis=0)
+    rows, cosines = knn(vectors, 5)
+    assert rows[:, 0].tolist() == list(range(18))
+    assert np.allclose(cosines[:, :3], 1, atol=1e-6)
+
+
+def test_an_odd_index_file_is_made_again(tmp_path: Path) -> None:
+    """S12 and R13: another hash, cut off, of other vectors: never a stale hit."""
+    pytest.importorskip("faiss")
+    vectors = unit(40, 8)
+    embeddings = stored(tmp_path, vectors)
+    build_index(embeddings)
+    path = embeddings.folder / "index.faiss"
+    whole = path.read_bytes()
+    for damage in (whole[: len(whole) // 2], b"", whole[:-1] + b"x"):
+        path.write_bytes(damage)
+        _, ids = open_index(embeddings).search(vectors[:5], 1)
+        assert ids[:, 0].tolist() == [100, 101, 102, 103, 104]
+        assert path.read_bytes() == whole
+    other = stored(tmp_path / "other", unit(40, 8, 9))
+    for name in ("index.faiss", "index.json"):
+        (other.folder / name).write_bytes((embeddings.folder / name).read_bytes())
+    _, ids = open_index(other).search(np.asarray(other.vectors[:5]), 1)
+    assert ids[:, 0].tolist() == [100, 101, 102, 103, 104]
+
+
+def test_many_rows_get_an_inverted_file_with_its_measured_recall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recall that is stated is the one that brute force finds, within its sampling error."""
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(module, "FLAT_UP_TO", 1000)
+    centres = unit(60, 16)
+    vectors = np.repeat(centres, 50, 0) + 0.25 * np.random.default_rng(3).normal(size=(3000, 16)).astype(np.float32)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    found = build_index(stored(tmp_path, vectors))
+    assert found.kind == "ivf"
+    assert found.recall >= module.RECALL_WANTED
+    _, ids = found.search(vectors[::3], 10)
+    truth = brute(vectors, vectors[::3], 10)
+    recall = np.mean([len(set(a - 100) & set(b)) / 10 for a, b in zip(ids, truth, strict=True)])
+    assert abs(recall - found.recall) < 0.03
+
+
+def test_an_empty_faiss_package_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left when one of the two wheels is uninstalled: it imports, and has nothing in it."""
+    module._faiss.cache_clear()
+    monkeypatch.setitem(sys.modules, "faiss", types.ModuleType("faiss"))
+    try:
+        assert module._faiss() is None
+        assert "not installed" in module.faiss_status()
+    finally:
+        module._faiss.cache_clear()

@@ -1,0 +1,80 @@
+"""What a study says of itself."""
+
+import pandas as pd
+
+from fairlab.ui.comparing import groups_of, paper_table
+from fairlab.ui.headline import sentences
+from fairlab.ui.numbers import NAN
+
+
+def _row(
+    run_id: str, role: str, mean: float, difference: float = 0.0, p: float = NAN, baseline: str = "plain"
+) -> dict[str, object]:
+    known = p == p
+    row = {
+        "run_id": run_id,
+        "model": f"Model {run_id}",
+        "role": role,
+        "seed": 0,
+        "mean": mean,
+        "std": 2.0,
+        "ser": 1.5,
+        "baseline": baseline,
+        "difference": difference,
+        "difference_low": difference - 1 if known else NAN,
+        "difference_high": difference + 1 if known else NAN,
+        "p": p,
+        "cpu_s": 60.0,
+        "total_cpu_s": 120.0,
+        "accuracy:A": mean + 1,
+        "accuracy:B": mean - 1,
+    }
+    for name in ("mean", "std", "ser", "accuracy:A", "accuracy:B"):
+        row |= {f"{name}_low": row[name] - 0.1, f"{name}_high": row[name] + 0.1}  # type: ignore[operator]
+    return row
+
+
+TABLE = pd.DataFrame(
+    [
+        _row("teacher", "teacher", 80.0, -3.0, 0.001),
+        _row("space", "adaptor", 88.0, 5.0, 0.001),
+        _row("plain", "student", 83.0),
+        _row("kd", "student", 90.0, 7.0, 0.001),
+        _row("weak", "student", 83.5, 0.5, 0.6),
+    ]
+)
+
+
+def test_the_common_space_is_held_against_the_best_teacher() -> None:
+    """With intervals on both."""
+    assert sentences(TABLE)[0].startswith("Model space: 88.0 % [87.9, 88.1]")
+    assert "(Model teacher) reaches 80.0 %" in sentences(TABLE)[0]
+
+
+def test_a_gain_beyond_chance_is_told_from_one_within() -> None:
+    """The verdict follows p, the baseline is named, and is not compared with itself."""
+    said = sentences(TABLE)[1:]
+    assert len(said) == 2
+    assert "+7.0 points [+6.0, +8.0], beyond chance" in said[0]
+    assert "of Model plain" in said[0]
+    assert "within chance" in said[1]
+
+
+def test_little_is_said_while_little_is_finished() -> None:
+    """Teachers alone make no sentence."""
+    assert sentences(TABLE[TABLE["role"] == "teacher"]) == []
+
+
+def test_the_papers_table_has_a_column_per_group_and_bold_bests() -> None:
+    """Groups come from the data; the best accuracy is bold, once per column."""
+    assert groups_of(TABLE) == ["A", "B"]
+    table = paper_table(TABLE)
+    assert [name for name in ("A", "B", "Mean", "STD", "SER", "Difference", "p") if name not in table] == []
+    assert [("**" in cell) for cell in table["Mean"]] == [False, False, False, True, False]
+    assert "baseline" in table["Difference"].iloc[2]
+
+
+def test_a_group_called_low_does_not_confuse_the_columns() -> None:
+    """Names are data: a group may be called "x_low"."""
+    renamed = TABLE.rename(columns={name: name.replace(":A", ":x_low") for name in TABLE if ":A" in name})
+    assert groups_of(renamed) == ["x_low", "B"]
