@@ -1,0 +1,139 @@
+"""The walls of the house: who may import what, how long a file may be, what the tree is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fairlab.registry import declared
+from tests.conftest import ROOT
+
+FILES = sorted([*ROOT.glob("fairlab/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / "app.py"])
+LEVELS = {  # a package may import those with a smaller number, never its siblings
+    "data": 1, "models": 1, "losses": 1, "evaluation": 1, "store": 1, "plots": 1,
+    "methods": 2, "training": 3, "runs": 4, "ui": 6,
+}  # fmt: skip
+THIRD_PARTY = {
+    "streamlit": ("fairlab/ui/", "pages/", "app.py"),
+    "torch": ("fairlab/models/", "fairlab/losses/", "fairlab/methods/", "fairlab/training/", "fairlab/runs/jobs.py"),
+    "safetensors": ("fairlab/models/", "fairlab/training/"),
+    "umap": ("fairlab/projection.py",),
+    "faiss": ("fairlab/store/index.py",),
+    "plotly": ("fairlab/plots/",),
+    "sqlite3": ("fairlab/store/database.py",),
+    "numba": ("fairlab/data/raster.py",),
+}
+ONLY_INSIDE_FUNCTIONS = {"torch": ("fairlab/runs/",), "umap": ("fairlab/",), "faiss": ("fairlab/",), "numba": ("fairlab/",)}
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """(module, inside a function?) of every import of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {
+        id(node) for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef) for node in ast.walk(outer) if node is not outer
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in inside) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append((node.module, id(node) in inside))
+            found += [(f"{node.module}.{alias.name}", id(node) in inside) for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_third_parties_stay_in_their_rooms(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    for module, inside in imports(path):
+        top = module.partition(".")[0]
+        if top in THIRD_PARTY:
+            assert name.startswith(THIRD_PARTY[top]), f"{name} imports {top}"
+        if top in ONLY_INSIDE_FUNCTIONS and name.startswith(ONLY_INSIDE_FUNCTIONS[top]):
+            assert inside, f"{name} imports {top} when it is loaded"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down_and_siblings_do_not_meet(path: Path) -> None:
+    parts = path.relative_to(ROOT).parts
+    if parts[0] != "fairlab" or len(parts) < 3:
+        return
+    here = parts[1]
+    allowed = {"losses", "models"} if here == "methods" else set()
+    for module, _ in imports(path):
+        other = module.split(".")[1] if module.startswith("fairlab.") else ""
+        if other in LEVELS and other != here and other not in allowed:
+            assert LEVELS[other] < LEVELS[here], f"{path.relative_to(ROOT)} imports fairlab.{other}"
+
+
+def test_only_the_looking_side_is_reached_by_pages() -> None:
+    for path in ROOT.glob("pages/*.py"):
+        for module, _ in imports(path):
+            assert not re.match(r"fairlab\.(models|losses|methods|training|runs\.(worker|jobs|maps|assess))", module), path.name
+
+
+def test_pages_are_short_and_files_are_one_idea() -> None:
+    for path in ROOT.glob("pages/*.py"):
+        assert len(path.read_text().splitlines()) <= 60, path.name
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= 400, path.name
+        assert path.stem not in ("utils", "common", "helpers", "misc"), path
+
+
+def test_nothing_loads_what_can_run_code() -> None:
+    """S8, S14: no pickle, no unsafe torch.load, no shell."""
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"weights_only\s*=\s*False|pickle\.load|allow_pickle\s*=\s*True|shell\s*=\s*True|os\.system", text), path
+        assert "torch.load" not in text or "weights_only=True" in text, path
+        assert "unsafe_allow_html" not in text, path
+        assert "st.html(" not in text, path
+
+
+def test_the_readme_shows_the_real_tree() -> None:
+    """Every path in the README's tree exists, and every package is in it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = next(part for part in readme.split("```") if "fairlab/" in part and "presets/" in part and "tests/" in part)
+    for package in LEVELS:
+        assert f"{package}/" in block, package
+    for name in re.findall(r"^(\S+?/?)\s{2,}", block, re.M):
+        assert (ROOT / name.strip()).exists() or (ROOT / "fairlab" / name.strip()).exists(), name
+
+
+def test_the_top_level_is_the_users_card() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode != 0:
+        pytest.skip("not a git checkout")
+    top = {line.split("/")[0] for line in tracked.stdout.splitlines()}
+    visible = {name for name in top if not name.startswith(".")}
+    assert visible <= {"README.md", "pyproject.toml", "app.py", "fairlab", "pages", "assets", "tests", "LICENSE", "CHANGELOG.md"}
+
+
+def test_looking_loads_no_torch_umap_or_numba(tmp_path: Path) -> None:
+    """All pages opened in a fresh interpreter: torch would cost 5 s, umap 10."""
+    code = (
+        "import sys, os; os.environ['FAIRLAB_HOME'] = sys.argv[1]\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "app = AppTest.from_file('fairlab/ui/main.py', default_timeout=60).run()\n"
+        "for name in ('home', 'data', 'launch', 'runs', 'spaces', 'verification', 'fairness', 'compare', 'settings'):\n"
+        "    app.switch_page(f'../../pages/{name}.py').run()\n"
+        "    assert not app.exception, (name, app.exception)\n"
+        "print(sorted({'torch', 'umap', 'numba', 'sklearn'} & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_names_read_without_importing_are_those_registered() -> None:
+    from fairlab.losses.base import LOSSES
+    from fairlab.models.base import ADAPTORS, BACKBONES
+
+    assert list(declared("LOSSES", "losses")) == LOSSES.names()
+    assert list(declared("BACKBONES", "models")) == BACKBONES.names()
+    assert list(declared("ADAPTORS", "models")) == ADAPTORS.names()

@@ -1,0 +1,184 @@
+"""The user's way in a real Chromium, on a real server, with runs that really train."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect
+
+from fairlab.runs.compare import studies
+from fairlab.store.runs import state
+from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import wait_done
+from tests.server import app_server, chromium, free_port
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+PAGES = ("", "data", "launch", "runs", "spaces", "verification", "fairness", "compare", "settings")
+PATIENT = 90_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+class Watched:
+    """A page whose requests and console are watched."""
+
+    def __init__(self, browser: Browser, address: str) -> None:
+        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 1200})
+        self.address, self.outside, self.errors = address, [], []  # type: ignore[var-annotated]
+        self.page.on("request", self._request)
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.set_default_timeout(PATIENT)
+
+    def _request(self, request: Request) -> None:
+        parts = urlparse(request.url)
+        if parts.scheme not in ("data", "blob") and parts.hostname not in ("127.0.0.1", "localhost"):
+            self.outside.append(request.url)
+
+    def open(self, where: str) -> Page:
+        self.page.goto(f"{self.address}/{where}")
+        self.page.wait_for_selector("[data-testid=stHeading]")
+        return self.page
+
+    def check(self) -> None:
+        """Nothing left the machine, no error. (Streamlit asks for its own health below a deep link first: a 404.)"""
+        assert self.outside == []
+        assert [text for text in self.errors if "404" not in text] == []
+        assert self.page.get_by_test_id("stException").count() == 0
+
+
+def test_the_users_way(browser: Browser, tmp_path: Path) -> None:
+    """Launch a tiny study by clicking, see it work, stop, resume; then select points, read neighbours, see Fairness."""
+    home = tmp_path / "home"
+    with app_server(home) as (address, _):
+        watched = Watched(browser, address)
+        page = watched.open("")
+        expect(page.get_by_role("button", name="Run the demo study")).to_be_visible()
+        page = watched.open("launch?preset=tiny")
+        expect(page.get_by_text("The same in a terminal")).to_be_visible()
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.wait_for_url("**/runs**")
+        lab = open_workspace(home)
+        stop = page.get_by_role("button", name="Stop")
+        expect(stop).to_be_enabled()
+        stop.click()
+        resume = page.get_by_role("button", name="Resume")
+        expect(resume).to_be_enabled()
+        resume.click()
+        expect(page.get_by_text(re.compile(r"\d+ running, \d+ waiting"))).to_be_visible()
+        names = [path.parent.name for path in lab.runs_folder.glob("*/run.json")]
+        wait_done(lab, names)
+        study = studies(lab)["study_id"].iloc[0]
+
+        page = watched.open(f"spaces?study={study}")
+        expect(page.get_by_text("A picture, not evidence")).to_be_visible()
+        _lasso(page)
+        expect(page.get_by_text(re.compile(r"\d+ (of [\d,]+ )?images selected"))).to_be_visible()
+        assert "sel=" in page.url
+        page.locator(".face").first.click()
+        expect(page.get_by_text("Nearest neighbours")).to_be_visible()
+        page.locator(".face.right, .face.wrong").first.wait_for()
+        link = page.url
+        assert "face=" in link
+        watched.page.reload()
+        expect(page.get_by_text("Nearest neighbours")).to_be_visible()
+
+        page.get_by_role("link", name="Fairness").first.click()
+        expect(page.get_by_text(re.compile("a perfectly fair model of this accuracy"))).to_be_visible()
+        watched.check()
+
+
+def _lasso(page: Page) -> None:
+    """Draw around the middle of the first map, slowly enough for plotly."""
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 2")
+    page.wait_for_timeout(1500)
+    area = page.locator(".js-plotly-plot .nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box is not None
+    left, top, width, height = box["x"], box["y"], box["width"], box["height"]
+    path = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9), (0.1, 0.12)]
+    page.mouse.move(left + path[0][0] * width, top + path[0][1] * height)
+    page.mouse.down()
+    for x, y in path[1:]:
+        page.mouse.move(left + x * width, top + y * height, steps=12)
+    page.mouse.up()
+
+
+def test_every_page_opens_first_by_its_link_on_a_fresh_server_and_asks_nothing_outside(
+    browser: Browser, tiny: Workspace
+) -> None:
+    """The pages/ trap: the first request of a fresh server is a deep link; it must come in the right frame."""
+    study = studies(tiny)["study_id"].iloc[0]
+    with app_server(tiny.home) as (address, _):
+        for name in ("verification", *PAGES):
+            watched = Watched(browser, address)
+            page = watched.open(f"{name}?study={study}" if name not in ("", "data", "settings") else name)
+            expect(page.get_by_role("link", name="Settings").first).to_be_visible()
+            title = "FairLab" if name == "" else name.capitalize()
+            expect(page.get_by_role("heading", name=title, exact=True).first).to_be_visible()
+            page.wait_for_timeout(1500)
+            watched.check()
+            watched.page.close()
+
+
+def test_a_run_outlives_the_killed_server_and_is_found_again(browser: Browser, tmp_path: Path) -> None:
+    """kill -9 of the server in the middle of a study; a new server on the same workspace shows and finishes it."""
+    home, port = tmp_path / "home", free_port()
+    with app_server(home, port) as (address, server):
+        watched = Watched(browser, address)
+        page = watched.open("launch?preset=tiny")
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.wait_for_url("**/runs**")
+        link = page.url
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait()
+    lab = open_workspace(home)
+    working = [path.parent for path in lab.runs_folder.glob("*/run.json") if state(path.parent).status == "running"]
+    assert working, "the run must not end with the server"
+    with app_server(home, port) as (address, _):
+        watched = Watched(browser, address)
+        page = watched.open(link.removeprefix(f"{address}/"))
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        for _ in range(240):  # the app itself must start what waits
+            if all(state(path.parent).status == "done" for path in lab.runs_folder.glob("*/run.json")):
+                break
+            time.sleep(1)
+        else:
+            pytest.fail("the study did not finish under the new server")
+        watched.check()
+
+
+def test_names_from_data_load_nothing(browser: Browser, tmp_path: Path) -> None:
+    """S15: a group called like Markdown with a picture is shown as text, and nothing is asked for outside."""
+    from fairlab.config import changed, load_preset
+    from fairlab.runs import launch
+    from fairlab.runs.plan import expand
+
+    lab = open_workspace(tmp_path / "home")
+    hostile = "![x](http://example.invalid/leak.png)"
+    dials = {
+        "demo.groups": (hostile, "<img src=http://example.invalid/y>"),
+        "arms": (), "students": (), "student.training.epochs": 1, "student.training.drop_epochs": (),
+    }  # fmt: skip
+    plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
+    launch.start(lab, plan)
+    wait_done(lab, [run.record.run_id for run in plan.runs])
+    with app_server(lab.home) as (address, _):
+        for name in PAGES:
+            watched = Watched(browser, address)
+            watched.open(name)
+            watched.page.wait_for_timeout(1500)
+            watched.check()
+            watched.page.close()
