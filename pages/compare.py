@@ -44,4 +44,6 @@ st.caption(
 download(table, f"compare-{study.study_id}-{protocol}")
 st.subheader("At a glance", anchor=False)
 chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
-st.caption("A row far right is accurate, a short grey line is even-handed. Hover for the intervals of the groups.")
+st.caption(
+    "A row far right is accurate, a short grey line is even-handed; bar: mean with its 95 % interval. Hover for the intervals of the groups."
+)

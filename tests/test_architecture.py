@@ -28,14 +28,23 @@ THIRD_PARTY = {
     "sqlite3": ("fairlab/store/database.py",),
     "numba": ("fairlab/data/raster.py",),
 }
-ONLY_INSIDE_FUNCTIONS = {"torch": ("fairlab/runs/",), "umap": ("fairlab/",), "faiss": ("fairlab/",), "numba": ("fairlab/",)}
+ONLY_INSIDE_FUNCTIONS = {
+    "torch": ("fairlab/runs/",),
+    "umap": ("fairlab/",),
+    "faiss": ("fairlab/",),
+    "numba": ("fairlab/",),
+}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:
     """(module, inside a function?) of every import of a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {
-        id(node) for outer in ast.walk(tree) if isinstance(outer, ast.FunctionDef) for node in ast.walk(outer) if node is not outer
+        id(node)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef)
+        for node in ast.walk(outer)
+        if node is not outer
     }
     found = []
     for node in ast.walk(tree):
@@ -74,7 +83,9 @@ def test_imports_point_down_and_siblings_do_not_meet(path: Path) -> None:
 def test_only_the_looking_side_is_reached_by_pages() -> None:
     for path in ROOT.glob("pages/*.py"):
         for module, _ in imports(path):
-            assert not re.match(r"fairlab\.(models|losses|methods|training|runs\.(worker|jobs|maps|assess))", module), path.name
+            assert not re.match(r"fairlab\.(models|losses|methods|training|runs\.(worker|jobs|maps|assess))", module), (
+                path.name
+            )
 
 
 def test_pages_are_short_and_files_are_one_idea() -> None:
@@ -89,7 +100,9 @@ def test_nothing_loads_what_can_run_code() -> None:
     """S8, S14: no pickle, no unsafe torch.load, no shell."""
     for path in FILES:
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"weights_only\s*=\s*False|pickle\.load|allow_pickle\s*=\s*True|shell\s*=\s*True|os\.system", text), path
+        assert not re.search(
+            r"weights_only\s*=\s*False|pickle\.load|allow_pickle\s*=\s*True|shell\s*=\s*True|os\.system", text
+        ), path
         assert "torch.load" not in text or "weights_only=True" in text, path
         assert "unsafe_allow_html" not in text, path
         assert "st.html(" not in text, path
@@ -111,7 +124,17 @@ def test_the_top_level_is_the_users_card() -> None:
         pytest.skip("not a git checkout")
     top = {line.split("/")[0] for line in tracked.stdout.splitlines()}
     visible = {name for name in top if not name.startswith(".")}
-    assert visible <= {"README.md", "pyproject.toml", "app.py", "fairlab", "pages", "assets", "tests", "LICENSE", "CHANGELOG.md"}
+    assert visible <= {
+        "README.md",
+        "pyproject.toml",
+        "app.py",
+        "fairlab",
+        "pages",
+        "assets",
+        "tests",
+        "LICENSE",
+        "CHANGELOG.md",
+    }
 
 
 def test_looking_loads_no_torch_umap_or_numba(tmp_path: Path) -> None:
@@ -125,7 +148,9 @@ def test_looking_loads_no_torch_umap_or_numba(tmp_path: Path) -> None:
         "    assert not app.exception, (name, app.exception)\n"
         "print(sorted({'torch', 'umap', 'numba', 'sklearn'} & set(sys.modules)))\n"
     )
-    result = subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "home")], cwd=ROOT, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.splitlines()[-1] == "[]"
 

@@ -22,6 +22,7 @@ from tests.server import app_server, chromium, free_port
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 PAGES = ("", "data", "launch", "runs", "spaces", "verification", "fairness", "compare", "settings")
 PATIENT = 90_000
+expect.set_options(timeout=PATIENT)
 
 
 @pytest.fixture(scope="module")

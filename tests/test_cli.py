@@ -24,7 +24,10 @@ from tests.conftest import ROOT, fairlab
         (["launch", "nothing"], "there is no preset 'nothing'; choose one of: demo_mst_kd"),
         (["launch", "tiny", "--set", "student.training.epochs"], "write SETTING=VALUE"),
         (["launch", "tiny", "--set", "student.trainin.epochs=3"], "there is no group of settings 'student.trainin'"),
-        (["launch", "tiny", "--set", "student.training.epochs=0"], "student.training.epochs: Input should be greater than or equal to 1"),
+        (
+            ["launch", "tiny", "--set", "student.training.epochs=0"],
+            "student.training.epochs: Input should be greater than or equal to 1",
+        ),
         (["launch", "tiny", "--clone", "x"], "name a preset"),
         (["launch", "--clone", "nobody"], "there is no study 'nobody'"),
         (["runs", "stop"], "needs a run id"),
@@ -145,7 +148,9 @@ def test_embed_a_set_that_the_run_never_saw(copy: Workspace) -> None:
         "api.start(lab, plan); api.wait(lab, ids)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(copy.home)], check=True, cwd=ROOT, timeout=200)
-    other = next(path.name for path in copy.datasets_folder.iterdir() if path.name not in names and ".tmp" not in path.name)
+    other = next(
+        path.name for path in copy.datasets_folder.iterdir() if path.name not in names and ".tmp" not in path.name
+    )
     runs = {path.name.rsplit("-s0-", 1)[0]: path.name for path in copy.runs_folder.iterdir()}
     result = fairlab(copy.home, "embed", runs["student-eaf-kd-sl-specialised"], other)
     assert result.returncode == 0, result.stdout + result.stderr

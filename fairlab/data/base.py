@@ -82,8 +82,7 @@ class Dataset:
         return pixels
 
     def pairs_of(self, protocol: str) -> pd.DataFrame:
-        """The pairs of one protocol, e.g. "validation" or "test", numbered from 0; empty when there are none.
-        """
+        """The pairs of one protocol, e.g. "validation" or "test", numbered from 0; empty when there are none."""
         return self.pairs[self.pairs["protocol"] == protocol].reset_index(drop=True)
 
 

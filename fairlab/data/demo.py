@@ -1,5 +1,4 @@
-"""The demo data: faces of people who do not exist, rendered from a morphable head (assets/demo/LICENSE.md).
-"""
+"""The demo data: faces of people who do not exist, rendered from a morphable head (assets/demo/LICENSE.md)."""
 
 from __future__ import annotations
 

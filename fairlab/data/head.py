@@ -131,8 +131,7 @@ def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _landmarks(mean: np.ndarray, vertices: dict[int, np.ndarray], lips: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Vertex sets of: the eye on the picture's left and right, nose tip, mouth corner on the left and right.
-    """
+    """Vertex sets of: the eye on the picture's left and right, nose tip, mouth corner on the left and right."""
     mouth = np.flatnonzero(lips > 0.5)
     across = mean[mouth, 0]
     nose = np.argsort(-mean[:, 2])[:6]

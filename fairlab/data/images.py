@@ -44,8 +44,7 @@ def mean_face(dataset: Dataset, group: str, limit: int = 400) -> np.ndarray:
 
 
 def contact_sheet(dataset: Dataset, image_ids: Sequence[int], columns: int = 10) -> np.ndarray:
-    """Images side by side, `columns` in a row, (rows * H, columns * W, 3) uint8; places left over are grey.
-    """
+    """Images side by side, `columns` in a row, (rows * H, columns * W, 3) uint8; places left over are grey."""
     if not len(image_ids) or columns < 1:
         raise FairLabError("a contact sheet needs at least one image and one column")
     px, rows = dataset.image_px, -(-len(image_ids) // columns)

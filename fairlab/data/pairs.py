@@ -1,5 +1,4 @@
-"""Pair lists: as many impostor as genuine comparisons, in ten folds, impostors among the most similar people.
-"""
+"""Pair lists: as many impostor as genuine comparisons, in ten folds, impostors among the most similar people."""
 
 from __future__ import annotations
 
@@ -74,8 +73,7 @@ def draw_pairs(
 
 
 def _genuine(rows: list[np.ndarray], count: int, rng: np.random.Generator, where: str) -> np.ndarray:
-    """(count, 3): two images of one person and the person's position; evenly over people, person by person.
-    """
+    """(count, 3): two images of one person and the person's position; evenly over people, person by person."""
     every = [[(a, b, person) for i, a in enumerate(own) for b in own[i + 1 :]] for person, own in enumerate(rows)]
     possible = sum(len(pairs) for pairs in every)
     if possible < count:
@@ -95,8 +93,7 @@ def _genuine(rows: list[np.ndarray], count: int, rng: np.random.Generator, where
 def _impostors(
     rows: list[np.ndarray], near: np.ndarray, owners: np.ndarray, rng: np.random.Generator, where: str
 ) -> np.ndarray:
-    """(count, 2): for each owner (count,) an image of them and one of a similar person, no two pairs alike.
-    """
+    """(count, 2): for each owner (count,) an image of them and one of a similar person, no two pairs alike."""
     seen: set[tuple[int, int]] = set()
     result = []
     for owner in owners.tolist():

@@ -103,8 +103,7 @@ def group_mean(factors: Factors, seed: int, group: int) -> np.ndarray:
 
 
 def spread(factors: Factors, group: int) -> np.ndarray:
-    """How much the people of group number `group` differ in each factor (F,), in natural standard deviations.
-    """
+    """How much the people of group number `group` differ in each factor (F,), in natural standard deviations."""
     signature = group % len(REGIONS)  # with more groups than regions, groups share one and differ in their mean face
     result = np.where(factors.region == signature, _SPREAD[signature], _SPREAD_ELSEWHERE)
     result[factors.region == COMMON] = _SPREAD_COMMON

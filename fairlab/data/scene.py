@@ -186,8 +186,7 @@ def take(canvas: Canvas, head: Head, shape: np.ndarray, skin: Skin, shot: Shot, 
 
 
 def spoil(image: np.ndarray, shot: Shot, rng: np.random.Generator) -> np.ndarray:
-    """The picture as the camera gives it: patch, white balance, gamma, blur, noise. Returns (P, P, 3) uint8.
-    """
+    """The picture as the camera gives it: patch, white balance, gamma, blur, noise. Returns (P, P, 3) uint8."""
     px = len(image)
     result = image * shot.balance.astype(np.float32)
     if shot.patch is not None:

@@ -206,8 +206,7 @@ def _paint_face(
     texture: np.ndarray, f: dict[str, float], rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray,
     brow: np.ndarray, atlas: Atlas, noise: dict[str, np.ndarray],
 ) -> None:  # fmt: skip
-    """Paint redness, shadows, freckles, beard, brows and moles into the face's part of the texture, in place.
-    """
+    """Paint redness, shadows, freckles, beard, brows and moles into the face's part of the texture, in place."""
     places, x, y = atlas.places, atlas.x, atlas.y
     red, dark = skin * np.array([1.0, 0.62, 0.62]), skin * np.array([0.50, 0.42, 0.40])
 

@@ -6,7 +6,7 @@ Pairs share people, so resampling pairs gives intervals several times too narrow
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 LEVEL = 0.95
 FEW_IDENTITIES = 30
@@ -18,8 +18,8 @@ def clopper_pearson(errors: int, count: int, level: float = LEVEL, one_sided: bo
     if count == 0:
         return float("nan"), float("nan")
     tail = 1 - level if one_sided else (1 - level) / 2
-    low = 0.0 if errors == 0 else float(beta.ppf(tail, errors, count - errors + 1))
-    high = 1.0 if errors == count else float(beta.ppf(1 - tail, errors + 1, count - errors))
+    low = 0.0 if errors == 0 else float(betaincinv(errors, count - errors + 1, tail))
+    high = 1.0 if errors == count else float(betaincinv(errors + 1, count - errors, 1 - tail))
     return low, high
 
 
@@ -50,6 +50,27 @@ class IdentityBootstrap:
         with np.errstate(invalid="ignore", divide="ignore"):
             redrawn: np.ndarray = (weights @ chosen) / (total if chosen.ndim == 1 else total[:, None])
         return redrawn
+
+    def auc(self, scores: np.ndarray) -> np.ndarray:
+        """Redrawn areas under the ROC (draws,): Mann-Whitney with weighted pairs, ties one half; NaN without either kind."""
+        impostors, genuine = scores[~self.genuine], scores[self.genuine]
+        order = np.argsort(impostors, kind="stable")
+        below = np.pad(np.cumsum(self.weights_impostor[:, order], axis=1, dtype=np.float64), ((0, 0), (1, 0)))
+        left, right = (np.searchsorted(impostors[order], genuine, side=side) for side in ("left", "right"))
+        won = (self.weights_genuine * (below[:, left] + below[:, right]) / 2).sum(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            areas: np.ndarray = won / (self.weights_genuine.sum(1) * self.weights_impostor.sum(1))
+        return areas
+
+    def eer(self, scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+        """Redrawn equal error rates (draws,): (FMR + FNMR) / 2 at the one of `thresholds` (T,) where they are nearest."""
+        accepted = scores[:, None] >= thresholds[None, :]
+        fmr, fnmr = self.rate(accepted, False), self.rate(~accepted, True)
+        gap = np.where(np.isfinite(fmr) & np.isfinite(fnmr), np.abs(fmr - fnmr), np.inf)
+        best = gap.argmin(1)
+        rows = np.arange(len(best))
+        rates: np.ndarray = (fmr[rows, best] + fnmr[rows, best]) / 2
+        return rates
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Redrawn means (draws,) of a value per pair, with genuine and impostor pairs in their original shares."""

@@ -18,6 +18,8 @@ from fairlab.tables import ALL_GROUPS, METRICS
 CURVE = ("run_id", "protocol", "group", "threshold", "fmr", "tmr", "low", "high", "genuine_pairs", "impostor_pairs")
 """A row is a point of a group's ROC: tmr = 1 - fnmr at this fmr, low/high its 95 % band."""
 CURVE_POINTS = 60
+EER_THRESHOLDS = 201
+"""Thresholds tried for each redrawn EER; the EER itself is exact."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,10 @@ def _group_numbers(group: _Group, add: Any, notes: list[str]) -> None:
         notes.append(
             f"{group.name}: AUC {area:.3f} is below one half; are genuine and impostor swapped, or distances taken for scores?"
         )
-    add(group.name, "auc", area, np.nan, np.nan, counts)
-    add(group.name, "eer", verification.eer(group.scores, group.genuine), np.nan, np.nan, counts)
+    add(group.name, "auc", area, *percentile_interval(group.bootstrap.auc(group.scores)), counts)
+    thresholds = np.unique(np.quantile(group.scores, np.linspace(0, 1, EER_THRESHOLDS)))
+    redrawn = group.bootstrap.eer(group.scores, thresholds)
+    add(group.name, "eer", verification.eer(group.scores, group.genuine), *percentile_interval(redrawn), counts)
     add(group.name, "d_prime", verification.d_prime(group.scores, group.genuine), np.nan, np.nan, counts)
 
 

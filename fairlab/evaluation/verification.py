@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
-
 from fairlab.errors import FairLabError
 
 EXPECTED_ERRORS = 10
@@ -131,8 +129,9 @@ def auc(scores: np.ndarray, genuine: np.ndarray) -> float:
     positives, negatives = int(genuine.sum()), int((~genuine).sum())
     if positives == 0 or negatives == 0:
         return float("nan")
-    ranks = rankdata(scores)
-    return float((ranks[genuine].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    impostors = np.sort(scores[~genuine])
+    below, up_to = (np.searchsorted(impostors, scores[genuine], side=side) for side in ("left", "right"))
+    return float((below + up_to).sum() / 2 / (positives * negatives))
 
 
 def eer(scores: np.ndarray, genuine: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import group_styles, styled, translucent
+from fairlab.plots.colours import group_styles, styled, translucent, words
 
 
 def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled: float | None = None) -> go.Figure:
@@ -23,10 +23,10 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
             continue
         row = part.iloc[0]
         figure.add_scatter(
-            x=[group],
+            x=[words(group)],
             y=[row["value"]],
             mode="markers",
-            name=group,
+            name=words(group),
             showlegend=False,
             marker={"size": 12, "color": styles[group].colour, "symbol": styles[group].symbol},
             error_y={
@@ -38,7 +38,7 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
                 "width": 8,
                 "color": translucent(styles[group].colour, 0.8),
             },
-            hovertemplate=f"{group}<br>%{{y:.2%}} [{row['low']:.2%}, {row['high']:.2%}]<br>{row['genuine_pairs']} genuine, "
+            hovertemplate=f"{words(group)}<br>%{{y:.2%}} [{row['low']:.2%}, {row['high']:.2%}]<br>{row['genuine_pairs']} genuine, "
             f"{row['impostor_pairs']} impostor pairs<extra></extra>",
         )
     if pooled is not None:

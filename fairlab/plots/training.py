@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import OKABE_ITO, group_styles, styled
+from fairlab.plots.colours import OKABE_ITO, group_styles, styled, words
 
 POINTS = 1500
 """Readings drawn per curve; more are thinned evenly."""
@@ -55,10 +55,10 @@ def validation_figure(events: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
             x=part["epoch"] + 1,
             y=part["value"],
             mode="lines+markers",
-            name=group,
+            name=words(group),
             line={"color": style.colour, "dash": style.dash},
             marker={"symbol": style.symbol, "size": 6},
-            hovertemplate=f"{group} %{{y:.1%}}<br>pass %{{x}}<extra></extra>",
+            hovertemplate=f"{words(group)} %{{y:.1%}}<br>pass %{{x}}<extra></extra>",
         )
     mean = events[events["name"] == "validation_accuracy"]
     if not mean.empty:

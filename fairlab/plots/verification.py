@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import DASHES, group_styles, styled, translucent
+from fairlab.plots.colours import DASHES, group_styles, styled, translucent, words
 
 
 def roc_figure(curves: pd.DataFrame, groups: Sequence[str], names: Mapping[str, str] | None = None) -> go.Figure:
@@ -38,7 +38,7 @@ def roc_figure(curves: pd.DataFrame, groups: Sequence[str], names: Mapping[str, 
                     legendgroup=group,
                 )
             dash = style.dash if len(runs) == 1 else DASHES[number % len(DASHES)]
-            label = group if len(runs) == 1 else f"{group} · {(names or {}).get(run_id, run_id)}"
+            label = words(group if len(runs) == 1 else f"{group} · {(names or {}).get(run_id, run_id)}")
             first = part.iloc[0]
             figure.add_scatter(
                 x=part["fmr"],

@@ -17,7 +17,16 @@ from fairlab.errors import FairLabError
 from fairlab.files import sweep
 from fairlab.runs import jobs
 from fairlab.runs.launch import attempt_of, dispatch
-from fairlab.store.runs import RunRecord, forget_process, read_run, read_status, record_process, state, write_heartbeat, write_status
+from fairlab.store.runs import (
+    RunRecord,
+    forget_process,
+    read_run,
+    read_status,
+    record_process,
+    state,
+    write_heartbeat,
+    write_status,
+)
 from fairlab.training.loop import Stopped
 from fairlab.workspace import Workspace, now
 

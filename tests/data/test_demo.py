@@ -15,8 +15,7 @@ from tests.data.conftest import TINY
 
 
 def test_the_tables_say_what_was_asked_for(tiny: Dataset) -> None:
-    """Counts of people and images by split and group, sources, groups in order, and pairs of the right split.
-    """
+    """Counts of people and images by split and group, sources, groups in order, and pairs of the right split."""
     found = open_dataset(tiny.folder, verify=True)
     images, pairs = found.images, found.pairs
     assert tuple(images.columns) == IMAGES

@@ -22,8 +22,7 @@ def test_any_number_of_groups(studio: Studio, count: int) -> None:
 
 
 def test_a_person_stays_when_others_come(studio: Studio) -> None:
-    """More people or more groups leave the first ones as they are; another seed or split gives other people.
-    """
+    """More people or more groups leave the first ones as they are; another seed or split gives other people."""
     few = draw_people(studio.factors, 0, GROUPS[:1], "train", 0, 2)
     many = draw_people(studio.factors, 0, GROUPS[:3], "train", 0, 4)
     assert (few[1].factors == many[1].factors).all()
@@ -62,8 +61,7 @@ def test_group_is_not_skin_colour(studio: Studio) -> None:
 
 
 def test_every_group_has_its_signature_region(studio: Studio) -> None:
-    """Its people differ most there; groups 5, 6 ... take the regions in turn again, with another mean face.
-    """
+    """Its people differ most there; groups 5, 6 ... take the regions in turn again, with another mean face."""
     region = studio.factors.region
     for group in range(6):
         width = spread(studio.factors, group)

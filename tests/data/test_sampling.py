@@ -23,8 +23,7 @@ def test_part_sizes_are_the_papers(count: int, sizes: list[int]) -> None:
     st.integers(0, 9),
 )
 def test_parts_are_balanced_and_independent_of_order(people: dict[str, str], parts: int, seed: int) -> None:
-    """T4: every identity in exactly one part, each group spread evenly (+-1), whatever the order of the list.
-    """
+    """T4: every identity in exactly one part, each group spread evenly (+-1), whatever the order of the list."""
     names, groups = list(people), list(people.values())
     part = balanced_parts(names, groups, parts, seed)
     assert part.shape == (len(names),)

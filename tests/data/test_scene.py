@@ -42,8 +42,7 @@ def test_the_synthetic_style_varies_less(studio: Studio) -> None:
 
 
 def test_faces_are_aligned_by_construction(studio: Studio, person: Person) -> None:
-    """The five landmarks of a face, posed and projected, lie near the template; their centre exactly on it.
-    """
+    """The five landmarks of a face, posed and projected, lie near the template; their centre exactly on it."""
     shape, skin = sculpt(studio, person)
     for shot in shots(studio, 10):
         canvas = Canvas(112, len(shape))

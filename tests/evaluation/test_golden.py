@@ -176,3 +176,18 @@ def test_what_cannot_be_measured_is_refused() -> None:
     """RFW has 3,000 impostor pairs a group: FMR 1e-2 can be shown, 1e-3 is three pairs."""
     assert measurable(0.01, 3000)
     assert not measurable(0.001, 3000)
+
+
+def test_a_redrawn_area_is_that_of_the_pairs_repeated(table: pd.DataFrame) -> None:
+    """The weighted AUC of a draw equals scikit-learn's rule on pairs that are really there as often as they weigh."""
+    part = table[table["group"] == "Indian"]
+    genuine, scores = part["label"].to_numpy() == 1, part["score"].to_numpy()
+    draws = IdentityBootstrap(part["id1"].to_numpy(), part["id2"].to_numpy(), genuine, 5, 1)
+    for number, area in enumerate(draws.auc(scores)):
+        times_genuine = draws.weights_genuine[number].astype(int)
+        times_impostor = draws.weights_impostor[number].astype(int)
+        repeated = np.concatenate(
+            [np.repeat(scores[genuine], times_genuine), np.repeat(scores[~genuine], times_impostor)]
+        )
+        kinds = np.arange(len(repeated)) < times_genuine.sum()
+        assert area == pytest.approx(auc(repeated, kinds), abs=1e-9)

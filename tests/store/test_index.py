@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fairlab.store import index as module
-from fairlab.store.embeddings import EmbeddingWriter, Embeddings, open_embeddings
+from fairlab.store.embeddings import Embeddings, EmbeddingWriter, open_embeddings
 from fairlab.store.index import build_index, knn, neighbours, open_index
 
 
@@ -86,7 +86,9 @@ def test_an_odd_index_file_is_made_again(tmp_path: Path) -> None:
     assert ids[:, 0].tolist() == [100, 101, 102, 103, 104]
 
 
-def test_many_rows_get_an_inverted_file_with_its_measured_recall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_get_an_inverted_file_with_its_measured_recall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The recall that is stated is the one that brute force finds, within its sampling error."""
     pytest.importorskip("faiss")
     monkeypatch.setattr(module, "FLAT_UP_TO", 1000)

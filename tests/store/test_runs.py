@@ -11,7 +11,15 @@ import pytest
 from fairlab.config import Data, Run
 from fairlab.errors import Damaged, FairLabError
 from fairlab.store.runs import (
-    RunRecord, create_run, delete_run, live_process, read_run, read_status, record_process, state, write_status,
+    RunRecord,
+    create_run,
+    delete_run,
+    live_process,
+    read_run,
+    read_status,
+    record_process,
+    state,
+    write_status,
 )  # fmt: skip
 from fairlab.workspace import Workspace
 
@@ -104,6 +112,4 @@ def test_a_running_run_is_not_deleted(lab: Workspace) -> None:
 def test_names_never_lead_out_of_the_workspace(lab: Workspace, name: str) -> None:
     with pytest.raises(FairLabError, match="is not the name of a run"):
         lab.run(name)
-    assert list(Path(lab.home).rglob("*")) == [
-        path for path in lab.home.rglob("*") if path.is_relative_to(lab.home)
-    ]
+    assert list(Path(lab.home).rglob("*")) == [path for path in lab.home.rglob("*") if path.is_relative_to(lab.home)]

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
+from fairlab.config import Training
 from fairlab.training import checkpoint
 from fairlab.training.checkpoint import Progress
 from fairlab.training.optim import optimisers
-from fairlab.config import Training
 
 FORK = multiprocessing.get_context("fork")  # torch is loaded already: a child starts in milliseconds
 

@@ -1,0 +1,66 @@
+"""The workspace: private, refused when it is from the future, and never a way out of itself."""
+
+from __future__ import annotations
+
+import multiprocessing
+import stat
+from pathlib import Path
+
+import pytest
+
+from fairlab.errors import FairLabError, Refused
+from fairlab.workspace import default_home, open_workspace, set_slots
+
+
+def test_a_new_one_is_made_and_belongs_to_its_user_alone(tmp_path: Path) -> None:
+    lab = open_workspace(tmp_path / "home")
+    assert stat.S_IMODE(lab.home.stat().st_mode) & 0o077 == 0
+    assert lab.slots == 2
+
+
+@pytest.mark.parametrize("content", ['{"version": 2}', '{"version": "x"}', "{}"])
+def test_one_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path, content: str) -> None:
+    lab = open_workspace(tmp_path / "home")
+    lab.settings_file.write_text(content)
+    with pytest.raises(Refused, match="this FairLab reads up to 1"):
+        open_workspace(tmp_path / "home")
+    assert lab.settings_file.read_text() == content
+
+
+def test_a_file_in_its_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    with pytest.raises(FairLabError, match="could not write"):
+        open_workspace(tmp_path / "home")
+
+
+def _open(home: Path, failures: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    try:
+        open_workspace(home)
+    except Exception as error:
+        failures.put(repr(error))
+
+
+def test_many_may_make_it_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    failures = context.Queue()
+    children = [context.Process(target=_open, args=(tmp_path / "home", failures)) for _ in range(8)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert failures.empty()
+
+
+def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FAIRLAB_HOME", str(tmp_path))
+    assert default_home() == tmp_path
+    monkeypatch.delenv("FAIRLAB_HOME")
+    assert default_home() == Path.home() / "fairlab-workspace"
+
+
+def test_at_least_one_run_at_a_time(tmp_path: Path) -> None:
+    lab = open_workspace(tmp_path / "home")
+    set_slots(lab, 3)
+    assert lab.slots == 3
+    with pytest.raises(FairLabError, match="at least one"):
+        set_slots(lab, 0)
