@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from fairlab.errors import FairLabError
 
 EXPECTED_ERRORS = 10
