@@ -19,6 +19,8 @@ from fairlab.runs.launch import dispatch
 from fairlab.runs.plan import Plan
 from fairlab.store.runs import Live as RunView
 from fairlab.store.runs import read_run, state
+from fairlab.tables import METRICS
+from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 console = Console(highlight=False)
@@ -36,18 +38,6 @@ COLOURS = {
 def say(text: str) -> None:
     """A line for a person, on stderr, so that stdout stays clean for tables."""
     print(f"fairlab: {text}", file=sys.stderr, flush=True)
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in words: "45 s", "3 min 20 s", "2 h 05 min"; "" for None."""
-    if seconds is None or seconds != seconds:
-        return ""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _status(status: str) -> Text:
@@ -201,18 +191,7 @@ def show_metrics(workspace: Workspace, run_id: str) -> None:
     from fairlab.store.database import metrics
 
     table = metrics(workspace, [run_id])
-    columns = [
-        "protocol",
-        "group",
-        "metric",
-        "operating_point",
-        "value",
-        "low",
-        "high",
-        "genuine_pairs",
-        "impostor_pairs",
-    ]
-    print(table[columns].to_string(index=False))
+    print(table[list(METRICS[1:])].to_string(index=False))
 
 
 def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:

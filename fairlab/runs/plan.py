@@ -84,9 +84,8 @@ class _Builder:
 
     def add(self, title: str, config: Run, parents: tuple[str, ...], images: int = 0) -> str:
         """Enter a run and return its id. `images`: how many it trains on, for the number of steps."""
-        run_id = run_name(title, config, parents)
-        folder = self.workspace.run(run_id)
-        status = state(folder).status if (folder / "run.json").exists() else "new"
+        record = single(self.workspace, title, config, parents, self.preset, self.study_id)
+        status = state(record.folder).status if (record.folder / "run.json").exists() else "new"
         steps = 0
         if config.training is not None:
             per_epoch = images // config.training.batch_size
@@ -96,23 +95,8 @@ class _Builder:
                     "lower its training.batch_size or take more people"
                 )
             steps = per_epoch * config.training.epochs
-        record = RunRecord(
-            run_id=run_id,
-            title=title,
-            role=config.role,
-            method=config.method,
-            preset=self.preset,
-            study=self.study_id,
-            config=config,
-            parents=parents,
-            dataset=config.data.dataset,
-            seed=config.seed,
-            created_at=now(),
-            code_version=__version__,
-            folder=folder,
-        )
-        self.runs[run_id] = PlannedRun(record, status, steps)
-        return run_id
+        self.runs[record.run_id] = PlannedRun(record, status, steps)
+        return record.run_id
 
 
 def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
@@ -125,16 +109,18 @@ def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
     return Plan(builder.study_id, preset, study, tuple(builder.runs.values()))
 
 
-def single(workspace: Workspace, title: str, config: Run, parents: tuple[str, ...]) -> RunRecord:
-    """The record of one run outside any study, e.g. a map asked for on a page."""
+def single(
+    workspace: Workspace, title: str, config: Run, parents: tuple[str, ...], preset: str = "", study: str = ""
+) -> RunRecord:
+    """The record of one run; without a study for what a page asks for by itself, e.g. a map."""
     run_id = run_name(title, config, parents)
     return RunRecord(
         run_id=run_id,
         title=title,
         role=config.role,
         method=config.method,
-        preset="",
-        study="",
+        preset=preset,
+        study=study,
         config=config,
         parents=parents,
         dataset=config.data.dataset,

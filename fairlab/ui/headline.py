@@ -11,7 +11,8 @@ from fairlab.runs.compare import read_study
 from fairlab.store.runs import state
 from fairlab.ui import cached
 from fairlab.ui.comparing import groups_of
-from fairlab.ui.page import chart, duration, plain
+from fairlab.ui.page import chart, plain
+from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 NEXT = (

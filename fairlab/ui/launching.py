@@ -16,7 +16,8 @@ from fairlab.plots.plan import plan_figure
 from fairlab.runs import launch
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, request_probe
 from fairlab.runs.plan import Plan, expand
-from fairlab.ui.page import chart, duration, facts, plain, show_error
+from fairlab.ui.page import chart, facts, plain, show_error
+from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 

@@ -14,7 +14,8 @@ from fairlab.store.database import list_runs
 from fairlab.store.events import read_events
 from fairlab.store.runs import RunRecord, children, read_run, read_status, state
 from fairlab.ui import cached
-from fairlab.ui.page import chart, duration, plain, show_error
+from fairlab.ui.page import chart, plain, show_error
+from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 COLOURS = {

@@ -86,18 +86,6 @@ def empty(what: str, why: str, command: str) -> None:
     st.stop()
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds in words, "" for none."""
-    if seconds is None or seconds != seconds:
-        return ""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def facts(*shown: tuple[str, str, str, str]) -> None:
     """Numbers in a row of cards: label, value, a small line beneath (an interval, a count), and what it means."""
     for column, (label, value, small, meaning) in zip(st.columns(len(shown)), shown, strict=True):

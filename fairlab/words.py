@@ -1,0 +1,15 @@
+"""Numbers as words, the same in the terminal and on the pages."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: "45 s", "3 min 20 s", "2 h 05 min"; "" for None or NaN."""
+    if seconds is None or seconds != seconds:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
