@@ -1,4 +1,4 @@
-"""The app: `streamlit run app.py`. A launcher, so that every page's link works on a fresh server (DESIGN.md 8)."""
+"""The app: `streamlit run app.py`. A launcher, so that every page's link works on a fresh server."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Every setting of every run, once: type, default, limits and one sentence that form, --help and docs share.
 
-A default is the paper's (MST-KD, arXiv 2408.16563, and its official code, METHODS.md 1) unless its sentence says
+A default is the paper's (MST-KD, arXiv 2408.16563, and its official code) unless its sentence says
 otherwise. A preset holds only what differs.
 """
 

@@ -73,7 +73,7 @@ def project(
     """Map of unit vectors (N, D): positions (N, 2) float32 and facts (method, seed, trustworthiness ...).
 
     `init` (N, 2): start from another space's map of the same images and turn the result to it, so that both compare.
-    Exact neighbours are handed to UMAP: its own search would compile for a minute in every process (PERFORMANCE.md 7).
+    Exact neighbours are handed to UMAP: its own search would compile for a minute in every process.
     """
     unit = np.asarray(vectors, dtype=np.float32)
     neighbours = min(settings.neighbours, len(unit) - 1)

@@ -1,4 +1,4 @@
-"""The tables handed from stage to stage: their column names live here and nowhere else (DESIGN.md section 6)."""
+"""The tables handed from stage to stage: their column names live here and nowhere else."""
 
 IMAGES = ("image_id", "dataset", "split", "identity", "group", "source", "location")
 """A row is an image. image_id: its row number in the data set (int64); identity, group, split, source: text;

@@ -35,7 +35,7 @@ def draw_pairs(
     """`count` genuine and `count` impostor pairs of every group in `images` (tables.IMAGES), as tables.PAIRS.
 
     Group by group, in contiguous folds; in a fold first the genuine, then as many impostor pairs, as RFW
-    lists them (METHODS.md 1.2). Genuine pairs go through the folds person by person, so that a fold's
+    lists them. Genuine pairs go through the folds person by person, so that a fold's
     threshold is chosen mostly on other people. An impostor pair joins a person of the fold to one of the
     `hard` most similar people of the group, by `factors` (identity -> (F,)); without factors, to anybody of
     the group. No pair comes twice. Raises FairLabError, naming the group, when there are not so many

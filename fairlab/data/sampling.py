@@ -15,7 +15,7 @@ from fairlab.errors import FairLabError
 def part_sizes(count: int, parts: int) -> list[int]:
     """Sizes of `parts` parts of `count` identities: each takes the ceiling of an equal share of what is left.
 
-    Source: official MST-KD code (METHODS.md 1.3): 6997 in 4 -> 1750, 1749, 1749, 1749.
+    Source: official MST-KD code, baseline_data_split.py: 6997 in 4 -> 1750, 1749, 1749, 1749.
     """
     sizes: list[int] = []
     for left in range(parts, 0, -1):

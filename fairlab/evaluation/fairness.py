@@ -1,6 +1,6 @@
 """How differently a model errs on the groups: each metric with its formula, what is fair, and its trap.
 
-Sources: EVALUATION.md 6 and RELIABILITY.md 3.1. A metric takes the groups' accuracies, or FMR and FNMR at one
+Sources stand with each metric. A metric takes the groups' accuracies, or FMR and FNMR at one
 threshold, as fractions (G,), and returns NaN where it is not defined.
 """
 

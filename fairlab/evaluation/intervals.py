@@ -1,6 +1,6 @@
 """How far chance reaches: resampling of people, and exact bounds where nothing went wrong.
 
-Pairs share people, so resampling pairs gives intervals several times too narrow (RELIABILITY.md finding 12).
+Pairs share people, so resampling pairs gives intervals several times too narrow.
 """
 
 from __future__ import annotations
@@ -71,6 +71,15 @@ class IdentityBootstrap:
         rows = np.arange(len(best))
         rates: np.ndarray = (fmr[rows, best] + fnmr[rows, best]) / 2
         return rates
+
+    def d_prime(self, scores: np.ndarray) -> np.ndarray:
+        """Redrawn d' (draws,) of the scores (P,); NaN where a draw has no spread or lacks a kind."""
+        centred = scores - scores.mean()  # sums of squares are in single precision
+        kinds = [(self.rate(centred, kind), self.rate(centred**2, kind)) for kind in (True, False)]
+        spread = np.sqrt(np.maximum(sum(square - mean**2 for mean, square in kinds), 0) / 2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            distances: np.ndarray = np.where(spread > 0, (kinds[0][0] - kinds[1][0]) / spread, np.nan)
+        return distances
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Redrawn means (draws,) of a value per pair, with genuine and impostor pairs in their original shares."""

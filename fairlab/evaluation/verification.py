@@ -1,6 +1,6 @@
 """Same person or not: error rates at a threshold, thresholds at an error rate, accuracy over folds.
 
-A pair matches iff score >= threshold. Rates are fractions. Conventions: RELIABILITY.md 3.1.
+A pair matches iff score >= threshold. Rates are fractions. Names as in ISO/IEC 19795-1.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 from fairlab.errors import FairLabError
 
 EXPECTED_ERRORS = 10
-"""Below this many expected false matches a rate is "not measurable" (EVALUATION.md 5.3)."""
+"""Below this many expected false matches a rate is "not measurable"."""
 PAPER_GRID = np.arange(0, 4, 0.01)
-"""The papers' thresholds on the squared distance of unit vectors (METHODS.md 1.10)."""
+"""The papers' thresholds on the squared distance of unit vectors (official MST-KD code)."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,10 @@ def threshold_at_fmr(impostor_scores: np.ndarray, target: float) -> float:
     """Smallest of the thresholds that the scores offer with FMR at most `target` (0..1).
 
     The threshold is an impostor's score, or just above the largest when even that is too many; the rule of
-    bob.measure's far_threshold. Raises FairLabError without impostors.
+    bob.measure's far_threshold. Raises FairLabError without impostors, or for a target outside 0..1.
     """
+    if not 0 <= target <= 1:
+        raise FairLabError(f"a false match rate lies between 0 and 1, not at {target:g}")
     if len(impostor_scores) == 0:
         raise FairLabError("there is no impostor pair, so no threshold can be set at a false match rate")
     values, counts = np.unique(impostor_scores, return_counts=True)
@@ -59,7 +61,7 @@ def threshold_at_fmr(impostor_scores: np.ndarray, target: float) -> float:
 
 def measurable(target: float, impostors: int) -> bool:
     """Can a false match rate of `target` be estimated from so many impostor pairs?"""
-    return target * impostors >= EXPECTED_ERRORS
+    return target * impostors >= EXPECTED_ERRORS - 1e-9  # 0.07 * 300 is a little less than 21 in binary
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:
         return float(np.nextafter(ordered[0], np.inf))
     if best == len(ordered):
         return float(ordered[-1])
-    return float((ordered[best - 1] + ordered[best]) / 2)
+    middle = (ordered[best - 1] + ordered[best]) / 2
+    # Between two neighbouring floats there is no middle: rounding may land on the lower one, which must not match.
+    return float(middle if middle > ordered[best] else ordered[best - 1])
 
 
 def grid_accuracy(
@@ -111,14 +115,16 @@ def grid_accuracy(
 ) -> FoldAccuracy:
     """Accuracy by the papers' very rule: match iff squared distance < t, t from a fixed grid, first maximum.
 
-    Kept to reproduce published numbers (METHODS.md V1, V2); `thresholds` are distances.
+    Kept to reproduce published numbers (official MST-KD code, eval/verification.py); `thresholds` are distances (P,). With one fold only, the
+    threshold is chosen on the fold itself.
     """
+    names = np.unique(folds)
     right = (distances[:, None] < grid[None, :]) == genuine[:, None]
     correct = np.zeros(len(distances), dtype=bool)
     thresholds, accuracies = [], []
-    for fold in np.unique(folds):
+    for fold in names:
         held_out = folds == fold
-        best = int(np.argmax(right[~held_out].mean(0)))
+        best = int(np.argmax(right[~held_out if len(names) > 1 else held_out].mean(0)))
         correct[held_out] = right[held_out, best]
         thresholds.append(grid[best])
         accuracies.append(correct[held_out].mean())
@@ -154,8 +160,8 @@ def rates(scores: np.ndarray, genuine: np.ndarray, thresholds: np.ndarray) -> tu
 
 
 def d_prime(scores: np.ndarray, genuine: np.ndarray) -> float:
-    """Distance of the two score distributions in units of their pooled spread (sample variances)."""
+    """(mean genuine - mean impostor) / sqrt((var genuine + var impostor) / 2), variances with n as pyeer's; NaN if undefined."""
     if genuine.sum() < 2 or (~genuine).sum() < 2:
         return float("nan")
-    spread = np.sqrt((scores[genuine].var(ddof=1) + scores[~genuine].var(ddof=1)) / 2)
+    spread = np.sqrt((scores[genuine].var() + scores[~genuine].var()) / 2)
     return float((scores[genuine].mean() - scores[~genuine].mean()) / spread) if spread > 0 else float("nan")

@@ -19,9 +19,9 @@ from fairlab.files import read_json, sha256, write_json
 from fairlab.store.embeddings import Embeddings
 
 FLAT_UP_TO = 200_000
-"""Rows searched exactly; more get an inverted file (PERFORMANCE.md 6)."""
+"""Rows searched exactly; more get an inverted file."""
 BLAS_FROM = 2048
-"""FAISS would search batches under 250 queries without BLAS, up to 21 times slower (PERFORMANCE.md 6)."""
+"""FAISS would search batches under 250 queries without BLAS, up to 21 times slower."""
 RECALL_WANTED, RECALL_QUERIES = 0.95, 200
 INDEX_FILE, FACTS_FILE = "index.faiss", "index.json"
 

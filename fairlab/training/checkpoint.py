@@ -1,7 +1,7 @@
 """A checkpoint is a folder that is whole or not there; the newest whole one is where a run goes on.
 
 checkpoints/step-00000140/ {learner,head}.safetensors, trainer.pt, manifest.json. Written as a temporary folder,
-every file flushed, then renamed (RELIABILITY.md 1.2). Two are kept, so that a damaged one costs one epoch.
+every file flushed, then renamed. Two are kept, so that a damaged one costs one epoch.
 """
 
 from __future__ import annotations

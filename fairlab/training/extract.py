@@ -13,7 +13,7 @@ from torch import nn
 from fairlab.training.loader import Inputs
 
 CHUNK = 256
-"""Images in one forward pass: larger brings nothing on a CPU (PERFORMANCE.md 1)."""
+"""Images in one forward pass: larger brings nothing on a CPU."""
 
 
 class Sink(Protocol):

@@ -1,7 +1,6 @@
 """From stored rows to batches; every draw is a function of (seed, epoch, row), so a resumed run sees the same.
 
-A DataLoader iterator would draw from torch's global state at each start, which changes a resumed run
-(RELIABILITY.md finding 1); pixels lie ready in one memory-mapped file, so no worker processes are needed.
+A DataLoader iterator would draw from torch's global state at each start, which changes a resumed run; pixels lie ready in one memory-mapped file, so no worker processes are needed.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def train(
     total = steps_per_epoch * settings.epochs
     method.to(device)
     if method.inputs == "images":
-        method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU (PERFORMANCE.md 1)
+        method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU
     solvers = optimisers(method.learner, method.head, settings)
     at, saved, notes = checkpoint.load_latest(folder, method.learner, method.head, solvers)
     for note in notes:

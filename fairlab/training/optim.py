@@ -1,4 +1,4 @@
-"""SGD and its schedule, as the papers have it (METHODS.md 1.6)."""
+"""SGD and its schedule, as the papers have it (official MST-KD code, train.py)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from fairlab.workspace import open_workspace
 log = logging.getLogger(__name__)
 HOSTS = ["localhost", "127.0.0.1"]
 # What Streamlit with plotly and inline components needs, and nothing from anywhere else: a data set's label that is
-# Markdown with a picture cannot send a request out (RELIABILITY.md finding 8).
+# Markdown with a picture cannot send a request out.
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "script-src 'self' 'unsafe-eval' 'unsafe-inline' blob:; font-src 'self' data:; "
