@@ -87,6 +87,8 @@ def project(
 
         rows, cosines = knn(unit, neighbours)
         start = plane if init is None else init
+        # Rounded, because the last bits of sums depend on the number of threads, and UMAP makes much of them.
+        distances = np.round(np.clip(1 - cosines, 0, None), 6)
         spread = np.abs(start).max() or 1.0
         fit = umap.UMAP(
             n_neighbors=neighbours,
@@ -95,8 +97,8 @@ def project(
             metric="cosine",
             random_state=settings.seed,
             n_jobs=1,
-            precomputed_knn=(rows, np.clip(1 - cosines, 0, None), None),
-            init=(10 * start / spread).astype(np.float32),
+            precomputed_knn=(rows, distances, None),
+            init=np.round(10 * start / spread, 5).astype(np.float32),
         )
         xy = fit.fit_transform(unit)
         facts |= {"method": "UMAP", "version": umap.__version__}

@@ -96,7 +96,7 @@ def test_the_users_way(browser: Browser, tmp_path: Path) -> None:
         expect(page.get_by_text("Nearest neighbours")).to_be_visible()
 
         page.get_by_role("link", name="Fairness").first.click()
-        expect(page.get_by_text(re.compile("a perfectly fair model of this accuracy"))).to_be_visible()
+        expect(page.get_by_text(re.compile("a perfectly fair model of this accuracy")).first).to_be_visible()
         watched.check()
 
 

@@ -18,7 +18,7 @@ from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.runs import launch
 from fairlab.runs.plan import Plan, expand
-from fairlab.store.runs import live_process, read_run, read_status, state, write_status
+from fairlab.store.runs import boot_id, live_process, read_run, read_status, state, write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import fairlab, wait_done
 
@@ -219,7 +219,7 @@ def test_a_reused_process_number_is_not_believed(copy: Workspace) -> None:
     folder = copy.run(run_id)
     write_status(folder, "running", reason="")
     me = psutil.Process()
-    noted = {"pid": me.pid, "create_time": me.create_time(), "boot_id": read_json(folder / "process.json")["boot_id"]}
+    noted = {"pid": me.pid, "create_time": me.create_time(), "boot_id": boot_id()}
     write_json(folder / "process.json", noted)
     assert state(folder).status == "running"
     for wrong in ({"create_time": me.create_time() - 60}, {"boot_id": "another"}, {"pid": 2**22 - 1}):

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def large() -> nn.Module:
     return nn.Linear(1500, 2000)  # 12 MB of weights, 12 MB of momentum
 
 
-def _save_for_ever(folder: Path, naive: bool) -> None:
+def _save_for_ever(folder: Path, naive: bool, saved: Any) -> None:
     learner = large()
     solvers = optimisers(learner, None, Training())
     learner(torch.ones(1, 1500)).sum().backward()
@@ -44,12 +45,17 @@ def _save_for_ever(folder: Path, naive: bool) -> None:
             torch.save(learner.state_dict(), folder / "naive.pt")
         else:
             checkpoint.save(folder, learner, None, solvers, Progress(step=step), {})
+        saved.value = step
 
 
 def _kill_while_saving(folder: Path, naive: bool) -> None:
-    child = FORK.Process(target=_save_for_ever, args=(folder, naive), daemon=True)
+    """Kill -9 a child at a random time after its first save."""
+    saved = FORK.Value("i", 0)
+    child = FORK.Process(target=_save_for_ever, args=(folder, naive, saved), daemon=True)
     child.start()
-    time.sleep(0.25 + random.random() * 0.25)
+    while saved.value == 0:
+        time.sleep(0.01)
+    time.sleep(random.random() * 0.15)
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()
@@ -67,7 +73,7 @@ def test_a_hundred_kills_during_saving_leave_a_whole_checkpoint_each_time(tmp_pa
         torn += bool(notes) or not bool((learner.weight == float(at.step)).all() or at.step == 0)
     print(f"torn checkpoints: {torn} of 100, loaded {loaded}")
     assert torn == 0
-    assert loaded > 50
+    assert loaded == 100
 
 
 @pytest.mark.slow
