@@ -83,8 +83,10 @@ def project(
         facts |= {"method": "PCA (too few images for UMAP)", "version": np.__version__}
         xy = plane
     else:
+        import numba
         import umap
 
+        numba.set_num_threads(1)  # UMAP's parallel sums differ in their last bits from call to call
         rows, cosines = knn(unit, neighbours)
         start = plane if init is None else init
         # Rounded, because the last bits of sums depend on the number of threads, and UMAP makes much of them.

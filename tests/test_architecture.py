@@ -26,7 +26,7 @@ THIRD_PARTY = {
     "faiss": ("fairlab/store/index.py",),
     "plotly": ("fairlab/plots/",),
     "sqlite3": ("fairlab/store/database.py",),
-    "numba": ("fairlab/data/raster.py",),
+    "numba": ("fairlab/data/raster.py", "fairlab/projection.py"),
 }
 ONLY_INSIDE_FUNCTIONS = {
     "torch": ("fairlab/runs/",),

