@@ -145,8 +145,8 @@ class Training(Settings):
 
     @model_validator(mode="after")
     def _drops_rise(self) -> Self:
-        if list(self.drop_epochs) != sorted(set(self.drop_epochs)):
-            raise ValueError("drop_epochs must rise, e.g. 15, 27, 39")
+        if list(self.drop_epochs) != sorted(set(self.drop_epochs)) or min(self.drop_epochs, default=0) < 0:
+            raise ValueError("drop_epochs must rise from 0 on, e.g. 15, 27, 39")
         return self
 
 
@@ -160,6 +160,12 @@ class Evaluation(Settings):
     )
     bootstrap: int = Field(1000, ge=100, description="Draws of identities for an interval.")
     seed: int = Field(0, ge=0, description="Seed of those draws.")
+
+    @model_validator(mode="after")
+    def _rates_are_fractions(self) -> Self:
+        if any(not 0 <= rate < 1 for rate in self.fmr_targets) or len(set(self.fmr_targets)) < len(self.fmr_targets):
+            raise ValueError("fmr_targets must be different fractions from 0 to below 1, e.g. 0.01 for 1 %")
+        return self
 
 
 class Projection(Settings):
@@ -230,8 +236,8 @@ class Study(Settings):
     def _makes_sense(self) -> Self:
         if self.demo is None and not self.dataset:
             raise ValueError("a study needs data: give demo settings or the name of a data set")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds must differ")
+        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError("seeds must differ and be 0 or more")
         if not self.arms and not self.plain_student:
             raise ValueError("nothing to do: choose an arm of teachers or the plain student")
         if self.students and not (self.arms and self.adaptors):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     Whatever goes wrong, `path` holds its old or its new content, never a part. Errors of the system are raised
     as FairLabError with the path and the reason.
     """
-    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary = path.with_name(f"{path.name}.tmp.{threading.get_ident()}.{os.getpid()}")  # threads share a pid
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -56,11 +58,31 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         os.replace(temporary, path)
         _flush_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise FairLabError(explain(error, path)) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        with contextlib.suppress(OSError):  # gone already when all went well
+            temporary.unlink(missing_ok=True)
+
+
+def place_folder(temporary: Path, folder: Path) -> None:
+    """Put a filled temporary folder in place of `folder`: fsync its files, rename, fsync(parent).
+
+    A folder that is there already is set aside first, so a kill leaves the old, the new or none, never a mixture.
+    Raises OSError, for the caller who knows what was being written.
+    """
+    for path in temporary.rglob("*"):
+        if path.is_file():
+            with open(path, "rb+") as handle:
+                os.fsync(handle.fileno())
+        else:
+            _flush_folder(path)
+    _flush_folder(temporary)
+    aside = folder.with_name(f"{folder.name}.old.tmp.{os.getpid()}")
+    if folder.exists():
+        os.replace(folder, aside)
+    os.replace(temporary, folder)
+    _flush_folder(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def explain(error: OSError, path: Path) -> str:
@@ -118,14 +140,30 @@ def digest(value: Any, length: int = 64) -> str:
 
 
 def write_manifest(folder: Path, names: Iterable[str], **facts: Any) -> None:
-    """Record size and SHA-256 of the named files of `folder`, with further `facts`, in its manifest.json."""
+    """Record size and SHA-256 of the named files of `folder`, with further `facts`, in its manifest.json.
+
+    The entry "check" is the hash of all the others, so that a flipped bit in the manifest itself is seen too.
+    """
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in names}
-    write_json(folder / MANIFEST, {"files": files, **facts})
+    content = json.loads(json.dumps({"files": files, **facts}))  # what a reader will get: lists, text keys
+    write_json(folder / MANIFEST, {**content, "check": digest(content)})
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A folder's manifest without looking at its files. Raises FairLabError (missing) or Damaged."""
+    path = folder / MANIFEST
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise Damaged(f"{path} is not a manifest of FairLab: it lists no files")
+    check = manifest.pop("check", None)  # written since 0.1; without it there is nothing to compare
+    if check is not None and check != digest(manifest):
+        raise Damaged(f"{path} is damaged: its content does not fit its own hash")
+    return manifest
 
 
 def verify_manifest(folder: Path) -> dict[str, Any]:
     """Check every file of a manifest against its hash and return the manifest. Raises Damaged, naming the file."""
-    manifest = read_json(folder / MANIFEST)
+    manifest = read_manifest(folder)
     for name, expected in manifest["files"].items():
         path = folder / name
         if not path.is_file():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -25,14 +26,15 @@ class Registry(Generic[T]):
         self.kind, self.package = kind, package
         self._entries: dict[str, T] = {}
         self._facts: dict[str, dict[str, Any]] = {}
-        self._loaded = False
+        self._loaded = self._loading = False
+        self._lock = threading.RLock()
 
     def register(self, name: str, **facts: Any) -> Callable[[T], T]:
         """Decorator: enter the class or function under `name`, with `facts` a page may show."""
 
         def enter(entry: T) -> T:
             known = self._entries.get(name)
-            if known is not None and getattr(known, "__qualname__", known) != getattr(entry, "__qualname__", entry):
+            if known is not None and _origin(known) != _origin(entry):
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
             self._entries[name] = entry
             self._facts[name] = facts
@@ -43,10 +45,17 @@ class Registry(Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
-        package = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
+        with self._lock:  # a second thread waits for the whole list; the loading one may ask again meanwhile
+            if self._loaded or self._loading:
+                return
+            self._loading = True
+            try:
+                package = importlib.import_module(self.package)
+                for module in pkgutil.iter_modules(package.__path__):
+                    importlib.import_module(f"{self.package}.{module.name}")
+                self._loaded = True  # only now: after a failed import the next asker gets the error too
+            finally:
+                self._loading = False
 
     def __getitem__(self, name: str) -> T:
         self._load()
@@ -70,6 +79,11 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         self._load()
         return name in self._entries
+
+
+def _origin(entry: object) -> object:
+    """Where an entry was written; the same place may register again (a reload), another may not."""
+    return getattr(entry, "__module__", ""), getattr(entry, "__qualname__", entry)
 
 
 @cache

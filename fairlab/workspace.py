@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from fairlab.errors import FairLabError, Refused
+from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, write_json
 
 VERSION = 1
@@ -58,7 +59,17 @@ class Workspace:
     @property
     def slots(self) -> int:
         """How many runs may work at the same time on this machine (2 unless workspace.json says otherwise)."""
-        return int(read_json(self.settings_file).get("slots", 2))
+        slots = _settings(self).get("slots", 2)
+        if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
+            raise FairLabError(f"{self.settings_file}: slots must be a whole number from 1 on, not {slots!r}")
+        return slots
+
+
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    found = read_json(workspace.settings_file)
+    if not isinstance(found, dict):
+        raise Damaged(f"{workspace.settings_file} holds no settings; delete the file and FairLab writes it anew")
+    return found
 
 
 def checked_name(name: str, kind: str) -> str:
@@ -82,7 +93,7 @@ def open_workspace(home: Path | str | None = None) -> Workspace:
     workspace = Workspace(folder)
     try:
         if workspace.settings_file.exists():
-            found = read_json(workspace.settings_file).get("version")
+            found = _settings(workspace).get("version")
             if not isinstance(found, int) or found > VERSION:
                 raise Refused(
                     f"the workspace {folder} has version {found}, this FairLab reads up to {VERSION}; "

@@ -8,36 +8,145 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import read_json, sweep, verify_manifest, write_atomic, write_json, write_manifest
+from fairlab.files import (
+    place_folder,
+    read_json,
+    sweep,
+    verify_manifest,
+    write_atomic,
+    write_bytes,
+    write_json,
+    write_manifest,
+)
 
 FORK = multiprocessing.get_context("fork")
 
 
-def _write_for_ever(path: Path) -> None:
-    number = 0
+SIZE = 4_000_000
+
+
+def _save(path: Path, content: bytes) -> None:
+    write_bytes(path, content)
+
+
+def _save_naively(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _save_folder(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary.mkdir()
+    for part in ("a", "b"):
+        (temporary / part).write_bytes(content[: SIZE // 2])
+    write_manifest(temporary, ["a", "b"])
+    place_folder(temporary, path)
+
+
+def _for_ever(save: Callable[[Path, bytes], None], path: Path) -> None:
     while True:
-        number += 1
-        write_json(path, {"number": number, "ballast": [number] * 20_000})
+        for letter in b"abcdef":
+            save(path, bytes([letter]) * SIZE)
+
+
+def _killed(save: Callable[[Path, bytes], None], path: Path) -> None:
+    """A process that saves again and again is killed after a random moment."""
+    child = FORK.Process(target=_for_ever, args=(save, path), daemon=True)
+    child.start()
+    time.sleep(0.01 + random.random() * 0.05)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+
+
+def _torn(save: Callable[[Path, bytes], None], path: Path, kills: int = 100) -> int:
+    """In how many of so many kills the file was left cut off or mixed."""
+    torn = 0
+    for _ in range(kills):
+        _killed(save, path)
+        content = path.read_bytes() if path.exists() else b"a" * SIZE
+        torn += len(content) != SIZE or content.count(content[0]) != SIZE
+        sweep(path.parent)
+    return torn
 
 
 def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    for _ in range(30):
-        child = FORK.Process(target=_write_for_ever, args=(path,), daemon=True)
-        child.start()
-        time.sleep(0.02 + random.random() * 0.05)
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
-        child.join()
+    """R3: 0 of 100."""
+    assert _torn(_save, tmp_path / "x") == 0
+
+
+def test_the_kills_would_find_a_writer_that_is_not_atomic(tmp_path: Path) -> None:
+    assert _torn(_save_naively, tmp_path / "x", kills=30) > 5
+
+
+def test_a_killed_writer_never_leaves_a_mixed_folder(tmp_path: Path) -> None:
+    """R5: the old one, the new one or none, each with all its files."""
+    path, seen = tmp_path / "folder", 0
+    for _ in range(40):
+        _killed(_save_folder, path)
         if path.exists():
-            found = read_json(path)
-            assert set(found["ballast"]) == {found["number"]}
+            verify_manifest(path)
+            assert (path / "a").read_bytes() == (path / "b").read_bytes()
+            seen += 1
+        sweep(tmp_path)
+    assert seen > 20
+
+
+def test_threads_of_one_process_do_not_write_into_each_others_files(tmp_path: Path) -> None:
+    """Browser tabs are threads of one process: the same file, the same process id."""
+    path, failures = tmp_path / "x.json", []
+
+    def write(letter: str) -> None:
+        for _ in range(40):
+            try:
+                write_json(path, letter * 50_000)
+                assert len(set(read_json(path))) == 1
+            except Exception as error:
+                failures.append(repr(error)[:200])
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcdefgh"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [item.name for item in tmp_path.iterdir()] == ["x.json"]
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_power_loss_finds_everything_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """R4: a kill cannot show it, the order of calls can: every file is flushed, then renamed, then its folder flushed."""
+    calls: list[str] = []
+    flush, rename = os.fsync, os.replace
+
+    def fsync(handle: int) -> None:
+        calls.append("flush " + os.path.basename(os.readlink(f"/proc/self/fd/{handle}")).partition(".tmp.")[0])
+        flush(handle)
+
+    def replace(source: Path, target: Path) -> None:
+        calls.append(f"rename {target.name}")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    if place == "file":
+        write_bytes(tmp_path / "x", b"1")
+        assert calls == ["flush x", "rename x", f"flush {tmp_path.name}"]
+        return
+    temporary = tmp_path / "x.tmp.1"
+    (temporary / "sub").mkdir(parents=True)
+    for name in ("a", "sub/b"):
+        (temporary / name).write_bytes(b"1")
+    place_folder(temporary, tmp_path / "x")
+    assert sorted(calls[:4]) == ["flush a", "flush b", "flush sub", "flush x"]
+    assert calls[4:] == ["rename x", f"flush {tmp_path.name}"]
 
 
 def test_what_the_dead_left_is_swept_and_what_the_living_write_is_not(tmp_path: Path) -> None:
@@ -78,6 +187,33 @@ def test_a_manifest_finds_every_change(tmp_path: Path) -> None:
             verify_manifest(tmp_path)
     (tmp_path / "a").unlink()
     with pytest.raises(Damaged, match="is missing"):
+        verify_manifest(tmp_path)
+
+
+def test_a_flipped_bit_in_the_manifest_itself_is_found_or_harmless(tmp_path: Path) -> None:
+    """200 flips: an error of ours, or exactly what was recorded."""
+    (tmp_path / "a").write_bytes(b"content")
+    write_manifest(tmp_path, ["a"], rows=1000, hash="0123456789abcdef", parents=("x", "y"), numbers={1: 0.1})
+    path, good = tmp_path / "manifest.json", verify_manifest(tmp_path)
+    original, dice, found = path.read_bytes(), random.Random(0), 0
+    for _ in range(200):
+        place = dice.randrange(len(original) * 8)
+        damaged = bytearray(original)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            read = verify_manifest(tmp_path)
+            assert {name: read[name] for name in good} == good
+        except Damaged as error:
+            assert str(path) in str(error)  # noqa: PT017 - a few flips do no harm
+            found += 1
+    assert found > 150
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"files": 3}', "null", '"x"'])
+def test_json_that_is_no_manifest_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(Damaged, match="is not a manifest of FairLab"):
         verify_manifest(tmp_path)
 
 

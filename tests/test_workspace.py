@@ -27,6 +27,23 @@ def test_one_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path, con
     assert lab.settings_file.read_text() == content
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[1]", "holds no settings"),
+        ("{", "not readable JSON"),
+        ('{"version": 1, "slots": 0}', "slots must be a whole number"),
+        ('{"version": 1, "slots": "many"}', "slots must be a whole number"),
+        ('{"version": 1, "slots": true}', "slots must be a whole number"),
+    ],
+)
+def test_settings_that_are_none_are_named(tmp_path: Path, content: str, said: str) -> None:
+    lab = open_workspace(tmp_path / "home")
+    lab.settings_file.write_text(content)
+    with pytest.raises(FairLabError, match=f"workspace.json.*{said}"):
+        _ = open_workspace(tmp_path / "home").slots
+
+
 def test_a_file_in_its_place_is_said(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
     with pytest.raises(FairLabError, match="could not write"):

@@ -1,7 +1,8 @@
 """How differently a model errs on the groups: each metric with its formula, what is fair, and its trap.
 
 Sources stand with each metric. A metric takes the groups' accuracies, or FMR and FNMR at one
-threshold, as fractions (G,), and returns NaN where it is not defined.
+threshold, as fractions (G,), and returns NaN where it is not defined. Facts at registration: `of` says what it takes,
+"accuracy" or "rates" (FMR, FNMR); further title, unit, fair_value, formula, source, trap.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairlab.evaluation.intervals import clopper_pearson
 from fairlab.registry import Registry
 
 FAIRNESS_METRICS: Registry[Callable[..., float]] = Registry("fairness metric", "fairlab.evaluation")
@@ -137,12 +139,105 @@ def ir(fmr: np.ndarray, fnmr: np.ndarray) -> float:
     return float((np.max(fmr) / np.min(fmr)) ** ALPHA * (np.max(fnmr) / np.min(fnmr)) ** (1 - ALPHA))
 
 
+def max_min(rates: np.ndarray) -> float:
+    """Largest over smallest rate (G,); NaN for one group or with a zero rate."""
+    return float(np.max(rates) / np.min(rates)) if len(rates) > 1 and np.min(rates) > 0 else float("nan")
+
+
+def max_geomean(rates: np.ndarray, pairs: np.ndarray | None = None) -> float:
+    """Largest rate over the geometric mean of all (G,); NaN for one group.
+
+    A zero rate makes it NaN, or, with the number of `pairs` (G,) behind each rate, stands in the mean as its exact
+    one-sided 95 % bound (as in adachannn/score-norm-fairness); lifted so, the metric may fall while the groups drift apart.
+    """
+    lifted = np.array(rates, dtype=np.float64)
+    if pairs is not None:
+        for group in np.flatnonzero(lifted == 0):
+            lifted[group] = clopper_pearson(0, int(pairs[group]), one_sided=True)[1]
+    if len(lifted) < 2 or not lifted.min() > 0 or np.max(rates) == 0:
+        return float("nan")
+    return float(np.max(rates) / np.exp(np.log(lifted).mean()))
+
+
+@FAIRNESS_METRICS.register(
+    "fmr_max_min",
+    of="rates",
+    title="Max/min of FMR",
+    unit="ratio",
+    fair_value=1.0,
+    formula="largest FMR / smallest FMR",
+    source="NISTIR 8429; the FMR term of IR",
+    trap="not defined when a group shows no false match; few false matches make it jump",
+)
+def fmr_max_min(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """max FMR / min FMR; NaN for one group or with a zero rate."""
+    return max_min(fmr)
+
+
+@FAIRNESS_METRICS.register(
+    "fmr_max_geomean",
+    of="rates",
+    title="Max/geomean of FMR",
+    unit="ratio",
+    fair_value=1.0,
+    formula="largest FMR / geometric mean of the FMRs",
+    source="NISTIR 8429",
+    trap="not defined when a group shows no false match; hides which group is best",
+)
+def fmr_max_geomean(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """max FMR / geomean FMR; NaN for one group or with a zero rate."""
+    return max_geomean(fmr)
+
+
+@FAIRNESS_METRICS.register(
+    "fmr_gini",
+    of="rates",
+    title="Gini of FMR",
+    unit="score",
+    fair_value=0.0,
+    formula="n/(n-1) * sum|FMR_i - FMR_j| / (2 n^2 mean FMR)",
+    source="Howard et al., arXiv 2203.05051; also called FPD",
+    trap="chance alone: median 0.33 for four equal groups with 3 expected false matches each",
+)
+def fmr_gini(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """Gini coefficient of FMR; NaN for one group or when no group has a false match."""
+    return gini(fmr)
+
+
+@FAIRNESS_METRICS.register(
+    "fnmr_gini",
+    of="rates",
+    title="Gini of FNMR",
+    unit="score",
+    fair_value=0.0,
+    formula="n/(n-1) * sum|FNMR_i - FNMR_j| / (2 n^2 mean FNMR)",
+    source="Howard et al., arXiv 2203.05051; also called FND",
+    trap="rewards groups that are equally bad",
+)
+def fnmr_gini(fmr: np.ndarray, fnmr: np.ndarray) -> float:
+    """Gini coefficient of FNMR; NaN for one group or when no group has a false non-match."""
+    return gini(fnmr)
+
+
 @dataclass(frozen=True)
 class FairBand:
-    """What a perfectly fair model would show by chance: 2.5 %, median and 95 % points."""
+    """What a perfectly fair model would show by chance: 2.5 %, median and 95 % points. A SER may be infinite."""
 
     std_points: tuple[float, float, float]
     ser: tuple[float, float, float]
+
+
+def fair_draws(rate: float, effective: np.ndarray, seed: int, draws: int) -> np.ndarray:
+    """Observed rates (draws, G) of groups that all truly have `rate` (0..1), by chance of the test set alone.
+
+    effective (G,): per group, the number of independent pairs (intervals.effective_pairs). Empty for a NaN rate.
+    """
+    if not 0 <= rate <= 1:
+        return np.empty((0, len(effective)))
+    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 77])))
+    count = np.maximum(np.round(effective), 1).astype(int)
+    drawn: np.ndarray = random.binomial(count, rate, size=(draws, len(count))) / count
+    return drawn
 
 
 def fair_band(accuracy: float, effective_pairs: np.ndarray, seed: int, draws: int = 4000) -> FairBand:
@@ -154,9 +249,7 @@ def fair_band(accuracy: float, effective_pairs: np.ndarray, seed: int, draws: in
     if len(effective_pairs) < 2 or not 0 < accuracy < 1:
         nothing = (float("nan"),) * 3
         return FairBand(nothing, nothing)
-    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 77])))
-    count = np.maximum(np.round(effective_pairs), 1).astype(int)
-    drawn = random.binomial(count, accuracy, size=(draws, len(count))) / count
+    drawn = fair_draws(accuracy, effective_pairs, seed, draws)
     deviations = 100 * drawn.std(axis=1, ddof=1)
     error = 1 - drawn
     with np.errstate(divide="ignore"):

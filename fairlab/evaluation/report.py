@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fairlab.config import Evaluation
-from fairlab.errors import FairLabError
 from fairlab.evaluation import verification
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_band
-from fairlab.evaluation.intervals import FEW_IDENTITIES, IdentityBootstrap, percentile_interval, rate_interval
+from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_band, fair_draws
+from fairlab.evaluation.groups import GroupPairs, checked, cut
+from fairlab.evaluation.intervals import (
+    FEW_IDENTITIES,
+    chance_points,
+    effective_pairs,
+    percentile_interval,
+    rate_interval,
+    share_interval,
+    spread_interval,
+)
 from fairlab.tables import ALL_GROUPS, METRICS
 
 CURVE = ("run_id", "protocol", "group", "threshold", "fmr", "tmr", "low", "high", "genuine_pairs", "impostor_pairs")
@@ -20,6 +28,8 @@ CURVE = ("run_id", "protocol", "group", "threshold", "fmr", "tmr", "low", "high"
 CURVE_POINTS = 60
 EER_THRESHOLDS = 201
 """Thresholds tried for each redrawn EER; the EER itself is exact."""
+FAIR_DRAWS = 1000
+"""Equal groups drawn to learn what a metric shows by chance."""
 
 
 @dataclass(frozen=True)
@@ -31,42 +41,6 @@ class Results:
     notes: list[str]
 
 
-@dataclass
-class _Group:
-    """The pairs of one group, and the draws of its people."""
-
-    name: str
-    scores: np.ndarray
-    genuine: np.ndarray
-    folds: np.ndarray
-    bootstrap: IdentityBootstrap
-    where: np.ndarray
-    accuracy: verification.FoldAccuracy | None = None
-    redrawn_accuracy: np.ndarray = field(default_factory=lambda: np.empty(0))
-
-
-def _groups(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings: Evaluation) -> list[_Group]:
-    """Cut the pairs by group, with identities looked up; groups keep the order in which the pairs name them."""
-    if len(scores) != len(pairs):
-        raise FairLabError(f"there are {len(scores)} scores for {len(pairs)} pairs")
-    if len(pairs) == 0:
-        raise FairLabError("there are no pairs to evaluate")
-    if not np.isfinite(scores).all():
-        raise FairLabError(
-            f"the score of pair {pairs['pair_id'].iloc[int(np.argmin(np.isfinite(scores)))]} is not a finite number"
-        )
-    identity = images.set_index("image_id")["identity"]
-    first = identity.loc[pairs["image_a"]].to_numpy()
-    second = identity.loc[pairs["image_b"]].to_numpy()
-    genuine = pairs["genuine"].to_numpy(dtype=bool)
-    found = []
-    for number, name in enumerate(dict.fromkeys(pairs["group"])):
-        of = np.flatnonzero((pairs["group"] == name).to_numpy())
-        draws = IdentityBootstrap(first[of], second[of], genuine[of], settings.bootstrap, settings.seed * 1009 + number)
-        found.append(_Group(str(name), scores[of], genuine[of], pairs["fold"].to_numpy()[of], draws, of))
-    return found
-
-
 def evaluate(
     run_id: str, images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings: Evaluation
 ) -> Results:
@@ -74,11 +48,12 @@ def evaluate(
 
     images: tables.IMAGES (image_id, identity are used); pairs: tables.PAIRS; scores (P,). Per group: accuracy, auc,
     eer, d_prime, and at each operating point "fmr=x" (threshold set on all groups' impostors together) fmr, fnmr, tar,
-    tar_own_threshold. For all groups: mean_accuracy, the fairness metrics, their fair bands. Intervals are 95 %, over
-    redrawn identities, group by group.
+    tar_own_threshold. For all groups: mean_accuracy, fmr and fnmr, the fairness metrics and "<metric>_fair_p95" (value:
+    95 % point of a perfectly fair model; low, high: its 2.5 % point and median). Intervals are 95 %, over redrawn
+    identities, group by group, at the thresholds found.
     """
     protocol = str(pairs["protocol"].iloc[0]) if len(pairs) else ""
-    groups = _groups(images, pairs, scores, settings)
+    groups = cut(images, pairs, scores, settings)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
 
@@ -93,18 +68,14 @@ def evaluate(
     for group in groups:
         _group_numbers(group, add, notes)
     for target in settings.fmr_targets:
-        _operating_point(groups, target, total, add, notes)
-    _all_groups(groups, total, settings, add)
+        _operating_point(groups, target, total, settings, add, notes)
+    _all_groups(groups, total, settings, add, notes)
     curves = [_curve(run_id, protocol, group) for group in groups]
     return Results(pd.DataFrame(rows, columns=list(METRICS)), pd.concat(curves, ignore_index=True), notes)
 
 
-def _counts(group: _Group) -> tuple[int, int]:
-    return int(group.genuine.sum()), int((~group.genuine).sum())
-
-
-def _group_numbers(group: _Group, add: Any, notes: list[str]) -> None:
-    counts = _counts(group)
+def _group_numbers(group: GroupPairs, add: Any, notes: list[str]) -> None:
+    counts = group.counts
     if 0 in counts:
         missing = "genuine" if counts[0] == 0 else "impostor"
         notes.append(f"{group.name}: no {missing} pair, so accuracy, AUC and EER are n/a")
@@ -119,19 +90,33 @@ def _group_numbers(group: _Group, add: Any, notes: list[str]) -> None:
     wrong = int((~found.correct).sum())
     low, high = rate_interval(wrong, len(found.correct), 1 - group.redrawn_accuracy)
     add(group.name, "accuracy", found.accuracy, 1 - high, 1 - low, counts)
-    area = verification.auc(group.scores, group.genuine)
+    area, error = verification.auc(group.scores, group.genuine), verification.eer(group.scores, group.genuine)
     if area < 0.5:
         notes.append(
             f"{group.name}: AUC {area:.3f} is below one half; are genuine and impostor swapped, or distances taken for scores?"
         )
-    add(group.name, "auc", area, *percentile_interval(group.bootstrap.auc(group.scores)), counts)
+    # Perfectly parted scores stay parted in every draw. What is known then: so many comparisons of one genuine with one
+    # impostor pair, each pair used once, all went right.
+    once = min(counts)
+    add(group.name, "auc", area, *share_interval(area, once, group.bootstrap.auc(group.scores)), counts)
     thresholds = np.unique(np.quantile(group.scores, np.linspace(0, 1, EER_THRESHOLDS)))
-    redrawn = group.bootstrap.eer(group.scores, thresholds)
-    add(group.name, "eer", verification.eer(group.scores, group.genuine), *percentile_interval(redrawn), counts)
-    add(group.name, "d_prime", verification.d_prime(group.scores, group.genuine), np.nan, np.nan, counts)
+    add(group.name, "eer", error, *share_interval(error, once, group.bootstrap.eer(group.scores, thresholds)), counts)
+    distance = verification.d_prime(group.scores, group.genuine)
+    add(group.name, "d_prime", distance, *_interval(distance, group.bootstrap.d_prime(group.scores)), counts)
 
 
-def _operating_point(groups: list[_Group], target: float, total: tuple[int, int], add: Any, notes: list[str]) -> None:
+def _interval(value: float, redrawn: np.ndarray) -> tuple[float, float]:
+    """Percentile interval of a measure, none where the measure or more than one draw in twenty is not defined.
+
+    An interval from the few draws in which a measure exists would be of another quantity.
+    """
+    known = np.isfinite(value) and np.isfinite(redrawn).mean() > 0.95
+    return percentile_interval(redrawn) if known else (float("nan"), float("nan"))
+
+
+def _operating_point(
+    groups: list[GroupPairs], target: float, total: tuple[int, int], settings: Evaluation, add: Any, notes: list[str]
+) -> None:
     """Rates of every group at the one threshold where all groups' impostors together reach FMR `target` at most."""
     point = f"fmr={target:g}"
     impostors = np.concatenate([group.scores[~group.genuine] for group in groups])
@@ -144,19 +129,9 @@ def _operating_point(groups: list[_Group], target: float, total: tuple[int, int]
     threshold = verification.threshold_at_fmr(impostors, target)
     add(ALL_GROUPS, "threshold", threshold, np.nan, np.nan, total, point)
     pooled = [verification.count_errors(group.scores, group.genuine, threshold) for group in groups]
-    add(ALL_GROUPS, "fmr", sum(item.false_matches for item in pooled) / max(total[1], 1), np.nan, np.nan, total, point)
-    add(
-        ALL_GROUPS,
-        "fnmr",
-        sum(item.false_non_matches for item in pooled) / max(total[0], 1),
-        np.nan,
-        np.nan,
-        total,
-        point,
-    )
     redrawn: dict[str, list[np.ndarray]] = {"fmr": [], "fnmr": []}
     for group, found in zip(groups, pooled, strict=True):
-        counts = _counts(group)
+        counts = group.counts
         match = group.scores >= threshold
         fmr, fnmr = group.bootstrap.rate(match, False), group.bootstrap.rate(~match, True)
         redrawn["fmr"].append(fmr)
@@ -166,21 +141,29 @@ def _operating_point(groups: list[_Group], target: float, total: tuple[int, int]
         add(group.name, "fnmr", found.fnmr, low, high, counts, point)
         add(group.name, "tar", 1 - found.fnmr, 1 - high, 1 - low, counts, point)
         _own_threshold(group, target, point, add, notes)
-    rates = np.array([[item.fmr, item.fnmr] for item in pooled])
+    errors = np.array([[found.false_matches, found.false_non_matches] for found in pooled]).T
+    pairs = np.array([[found.impostor, found.genuine] for found in pooled]).T
     drawn = [np.array(redrawn[name]).T for name in ("fmr", "fnmr")]
-    for name in FAIRNESS_METRICS:
-        if FAIRNESS_METRICS.facts(name)["of"] == "rates":
-            metric = FAIRNESS_METRICS[name]
-            values = np.array([metric(a, b) for a, b in zip(*drawn, strict=True)])
-            value = metric(rates[:, 0], rates[:, 1])
-            # An interval from the few draws in which the metric exists would be of another quantity.
-            known = np.isfinite(value) and np.isfinite(values).mean() > 0.95
-            add(ALL_GROUPS, name, value, *(percentile_interval(values) if known else (np.nan, np.nan)), total, point)
+    fair = []
+    for kind, (name, wrong, of, values) in enumerate(zip(("fmr", "fnmr"), errors, pairs, drawn, strict=True)):
+        some = of > 0  # groups with such pairs
+        together = np.average(values[:, some], axis=1, weights=of[some]) if some.any() else np.empty(0)
+        rate = wrong.sum() / of.sum() if some.any() else np.nan
+        add(ALL_GROUPS, name, rate, *rate_interval(int(wrong.sum()), int(of.sum()), together), total, point)
+        # Seeds of their own: metrics of both rates need draws that are independent of each other.
+        fair.append(fair_draws(rate, effective_pairs(wrong, of, values), 2 * settings.seed + kind, FAIR_DRAWS))
+    if not pairs.all():
+        return  # a group without a rate: nothing can be said over groups
+    certain = bool(((errors > 0) & (errors < pairs)).all())
+    if not certain and len(groups) > 1:
+        notes.append(f"at FMR {target:g} a group shows no error of a kind: the measures over groups have no interval")
+    rates = errors / pairs
+    _over_groups("rates", tuple(rates), drawn, fair, certain, lambda *row: add(ALL_GROUPS, *row, total, point))
 
 
-def _own_threshold(group: _Group, target: float, point: str, add: Any, notes: list[str]) -> None:
+def _own_threshold(group: GroupPairs, target: float, point: str, add: Any, notes: list[str]) -> None:
     """TAR as papers give it: each group with a threshold of its own at FMR `target`."""
-    counts = _counts(group)
+    counts = group.counts
     if not verification.measurable(target, counts[1]):
         notes.append(f"{group.name}: TAR at its own FMR {target:g} is not measurable with {counts[1]} impostor pairs")
         add(group.name, "tar_own_threshold", np.nan, np.nan, np.nan, counts, point)
@@ -191,7 +174,9 @@ def _own_threshold(group: _Group, target: float, point: str, add: Any, notes: li
     add(group.name, "tar_own_threshold", 1 - errors.fnmr, 1 - high, 1 - low, counts, point)
 
 
-def _all_groups(groups: list[_Group], total: tuple[int, int], settings: Evaluation, add: Any) -> None:
+def _all_groups(
+    groups: list[GroupPairs], total: tuple[int, int], settings: Evaluation, add: Any, notes: list[str]
+) -> None:
     """Mean accuracy and the metrics over the groups that have an accuracy; n/a without any."""
     known = [(group, group.accuracy) for group in groups if group.accuracy is not None]
     if not known:
@@ -199,30 +184,48 @@ def _all_groups(groups: list[_Group], total: tuple[int, int], settings: Evaluati
         return
     accuracy = np.array([found.accuracy for _, found in known])
     redrawn = np.array([group.redrawn_accuracy for group, _ in known]).T
+    sizes = np.array([len(group.scores) for group, _ in known])
     mean = float(accuracy.mean())
-    add(ALL_GROUPS, "mean_accuracy", mean, *percentile_interval(redrawn.mean(1)), total)
+    add(ALL_GROUPS, "mean_accuracy", mean, *share_interval(mean, int(sizes.sum()), redrawn.mean(1)), total)
+    right = np.array([found.correct.sum() for _, found in known])
+    certain = bool((right < sizes).all())
+    if not certain:
+        notes.append("a group shows no error: the measures over groups have no interval")
+    effective = effective_pairs(right, sizes, redrawn)
+    fair = fair_draws(mean, effective, settings.seed, FAIR_DRAWS)
+    _over_groups("accuracy", (accuracy,), [redrawn], [fair], certain, lambda *row: add(ALL_GROUPS, *row, total))
+    if len(known) > 1 and np.isinf(fair_band(mean, effective, settings.seed).ser[2]):
+        notes.append("so few errors are expected that chance alone sets no limit to SER")
+
+
+def _over_groups(
+    of: str, values: tuple[np.ndarray, ...], redrawn: list[np.ndarray], fair: list[np.ndarray], certain: bool, add: Any
+) -> None:
+    """Every metric `of` "accuracy" or "rates", with its interval, and `<metric>_fair_p95`, what a fair model would show.
+
+    values: a (G,) per argument of the metric; redrawn, fair: a (draws, G) per argument. The fair row holds the 95 %
+    point, and as low and high the 2.5 % point and the median. certain: every group shows an error. A group without one
+    has none in any draw either, so intervals would be too narrow and are left out.
+    """
     for name in FAIRNESS_METRICS:
-        if FAIRNESS_METRICS.facts(name)["of"] == "accuracy":
-            metric = FAIRNESS_METRICS[name]
-            value = metric(accuracy)
-            values = np.array([metric(row) for row in redrawn])
-            add(
-                ALL_GROUPS,
-                name,
-                value,
-                *(percentile_interval(values) if np.isfinite(value) else (np.nan, np.nan)),
-                total,
-            )
-    variance = np.maximum(np.nanvar(redrawn, axis=0), 1e-12)
-    effective = np.minimum(mean * (1 - mean) / variance, [len(group.scores) for group, _ in known])
-    band = fair_band(mean, effective, settings.seed)
-    for name, (low, middle, high) in (("std_points", band.std_points), ("ser", band.ser)):
-        add(ALL_GROUPS, f"{name}_fair_p95", high, low, middle, total)
+        facts, metric = FAIRNESS_METRICS.facts(name), FAIRNESS_METRICS[name]
+        if facts["of"] != of:
+            continue
+        value = metric(*values)
+        by_people = np.array([metric(*row) for row in zip(*redrawn, strict=True)])
+        if np.isnan(facts["fair_value"]):
+            add(name, value, *(_interval(value, by_people) if certain else (np.nan, np.nan)))
+            continue
+        by_chance = np.array([metric(*row) for row in zip(*fair, strict=True)])
+        interval = spread_interval(value, by_people, by_chance, facts["fair_value"], facts["unit"] == "ratio")
+        add(name, value, *(interval if certain else (np.nan, np.nan)))
+        low, middle, high = chance_points(by_chance, facts["fair_value"])
+        add(f"{name}_fair_p95", high, low, middle)
 
 
-def _curve(run_id: str, protocol: str, group: _Group) -> pd.DataFrame:
+def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
     """The group's ROC at FMRs from one false match up to 1, evenly on a log scale, with a band for the TMR."""
-    genuine, impostor = _counts(group)
+    genuine, impostor = group.counts
     if genuine == 0 or impostor == 0:
         return pd.DataFrame(columns=list(CURVE))
     targets = np.unique(np.round(np.geomspace(1, impostor, CURVE_POINTS)).astype(int)) / impostor
@@ -231,7 +234,8 @@ def _curve(run_id: str, protocol: str, group: _Group) -> pd.DataFrame:
     fmr, fnmr = verification.rates(group.scores, group.genuine, thresholds)
     missed = group.scores[:, None] < thresholds[None, :]
     redrawn = group.bootstrap.rate(missed, True)
-    low, high = np.nanquantile(1 - redrawn, [0.025, 0.975], axis=0)
+    ends = [rate_interval(round(rate * genuine), genuine, redrawn[:, at]) for at, rate in enumerate(fnmr)]
+    high, low = 1 - np.array(ends).T
     columns = (run_id, protocol, group.name, thresholds, fmr, 1 - fnmr, low, high, genuine, impostor)
     return pd.DataFrame(dict(zip(CURVE, columns, strict=True)))
 
@@ -241,31 +245,40 @@ class PairedComparison:
 
     def __init__(self, images: pd.DataFrame, pairs: pd.DataFrame, settings: Evaluation) -> None:
         self.images, self.pairs, self.settings = images, pairs, settings
-        self._groups = _groups(images, pairs, np.zeros(len(pairs)), settings)
+        self._groups = cut(images, pairs, np.zeros(len(pairs)), settings)
 
     def difference(self, scores: np.ndarray, baseline: np.ndarray) -> pd.DataFrame:
         """Accuracy of `scores` minus that of `baseline` (P,) each: rows group and ALL_GROUPS (the mean).
 
         Columns group, difference, low, high (95 %), p (two-sided, from the redrawn differences). Fractions.
         """
-        rows, all_redrawn = [], []
+        for values in (scores, baseline):
+            checked(self.pairs, values)
+        rows: list[dict[str, Any]] = []
+        all_redrawn = []
         for group in self._groups:
+            if 0 in group.counts:  # no accuracy, as in evaluate
+                rows.append({"group": group.name, "difference": np.nan, "low": np.nan, "high": np.nan, "p": np.nan})
+                continue
             results = [
-                verification.fold_accuracy(values[group.where], group.genuine, group.folds)
+                verification.fold_accuracy(np.asarray(values)[group.where], group.genuine, group.folds)
                 for values in (scores, baseline)
             ]
             gain = results[0].correct.astype(np.float32) - results[1].correct.astype(np.float32)
             redrawn = group.bootstrap.mean(gain)
             all_redrawn.append(redrawn)
             rows.append(_difference_row(group.name, results[0].accuracy - results[1].accuracy, redrawn))
-        mean = float(np.mean([row["difference"] for row in rows]))
-        rows.append(_difference_row(ALL_GROUPS, mean, np.mean(all_redrawn, axis=0)))
+        known = [row["difference"] for row in rows if np.isfinite(row["difference"])]
+        mean = float(np.mean(known)) if known else np.nan
+        rows.append(_difference_row(ALL_GROUPS, mean, np.mean(all_redrawn, axis=0) if known else np.empty(0)))
         return pd.DataFrame(rows)
 
 
 def _difference_row(group: str, difference: float, redrawn: np.ndarray) -> dict[str, Any]:
     low, high = percentile_interval(redrawn)
     values = redrawn[np.isfinite(redrawn)]
+    if len(values) == 0:
+        return {"group": group, "difference": difference, "low": low, "high": high, "p": float("nan")}
     # Share of draws on the other side of zero, twice; never 0, as the number of draws is finite.
     tail = (1 + min((values <= 0).sum(), (values >= 0).sum())) / (1 + len(values))
     return {"group": group, "difference": difference, "low": low, "high": high, "p": float(min(1.0, 2 * tail))}

@@ -61,7 +61,7 @@ def threshold_at_fmr(impostor_scores: np.ndarray, target: float) -> float:
 
 def measurable(target: float, impostors: int) -> bool:
     """Can a false match rate of `target` be estimated from so many impostor pairs?"""
-    return target * impostors >= EXPECTED_ERRORS - 1e-9  # 0.07 * 300 is a little less than 21 in binary
+    return target * impostors >= EXPECTED_ERRORS
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def eer(scores: np.ndarray, genuine: np.ndarray) -> float:
 def rates(scores: np.ndarray, genuine: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(FMR (T,), FNMR (T,)) at each of the thresholds (T,)."""
     impostors, genuines = np.sort(scores[~genuine]), np.sort(scores[genuine])
-    fmr = 1 - np.searchsorted(impostors, thresholds, side="left") / max(len(impostors), 1)
+    fmr = (len(impostors) - np.searchsorted(impostors, thresholds, side="left")) / max(len(impostors), 1)
     fnmr = np.searchsorted(genuines, thresholds, side="left") / max(len(genuines), 1)
     return fmr, fnmr
 

@@ -45,10 +45,12 @@ def translucent(colour: str, alpha: float) -> str:
 
 
 def styled(figure: go.Figure, height: int = 380) -> go.Figure:
-    """The house style. Text and background colours are left to the page, which may be light or dark."""
+    """The house style. Nothing is painted behind the figure and text has the page's colour, which may be light or dark."""
     figure.update_layout(
         height=height,
         template="plotly_white",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 56, "r": 16, "t": 36, "b": 48},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None},
         hoverlabel={"namelength": -1},

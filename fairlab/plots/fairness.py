@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -20,6 +21,7 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
     for group in groups:
         part = metrics[metrics["group"] == group]
         if part.empty or part["value"].isna().all():
+            _not_available(figure, words(group))
             continue
         row = part.iloc[0]
         figure.add_scatter(
@@ -41,6 +43,12 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
             hovertemplate=f"{words(group)}<br>%{{y:.2%}} [{row['low']:.2%}, {row['high']:.2%}]<br>{row['genuine_pairs']} genuine, "
             f"{row['impostor_pairs']} impostor pairs<extra></extra>",
         )
+    figure.update_xaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=[words(group) for group in groups],
+        range=[-0.5, len(groups) - 0.5],
+    )
     if pooled is not None:
         figure.add_hline(y=pooled, line={"dash": "dot", "color": "#888888"}, annotation_text="all groups")
     figure.update_yaxes(title=title or None, tickformat=".0%")
@@ -48,37 +56,51 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
     return figure.update_layout(margin={"t": 8, "l": 48})
 
 
+def _not_available(figure: go.Figure, label: str) -> None:
+    """A group without the rate keeps its place, with "n/a" there, so that nobody takes it for forgotten."""
+    figure.add_annotation(x=label, y=0.5, yref="paper", text="n/a", showarrow=False, opacity=0.7)
+
+
 def band_figure(
     value: float, low: float, high: float, fair_p95: float, fair_middle: float, name: str, fair: float
 ) -> go.Figure:
-    """A spread measure with its interval over the fair band: what a perfectly fair model would show by chance."""
+    """A spread measure with its interval over the fair band: what a perfectly fair model would show by chance.
+
+    `fair` is the least value possible. low and high may be NaN (no interval); fair_p95 NaN: chance sets no limit.
+    """
     figure = go.Figure()
+    known = [number for number in (value, high, fair_p95, fair_middle) if math.isfinite(number)]
+    reach = max([*known, fair + 1e-9]) - fair
+    limited = math.isfinite(fair_p95)
     figure.add_vrect(
         x0=fair,
-        x1=fair_p95,
+        x1=fair_p95 if limited else fair + 1.06 * reach,
         fillcolor="rgba(0,158,115,0.18)",
         line_width=0,
-        annotation_text="fair by chance (95 %)",
+        annotation_text="fair by chance (95 %)" if limited else "fair by chance: no limit",
         annotation_position="top left",
     )
-    figure.add_vline(x=fair_middle, line={"dash": "dot", "color": "#009E73"})
+    if math.isfinite(fair_middle):
+        figure.add_vline(x=fair_middle, line={"dash": "dot", "color": "#009E73"})
+    interval = math.isfinite(low) and math.isfinite(high)
     figure.add_scatter(
         x=[value],
-        y=[name],
+        y=[words(name)],
         mode="markers",
         marker={"size": 13, "color": "#0072B2"},
         showlegend=False,
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [max(high - value, 0)],
-            "arrayminus": [max(value - low, 0)],
+            "array": [max(high - value, 0)] if interval else [0],
+            "arrayminus": [max(value - low, 0)] if interval else [0],
             "thickness": 2,
             "width": 8,
         },
-        hovertemplate=f"{name} %{{x:.2f}} [{low:.2f}, {high:.2f}]<extra></extra>",
+        hovertemplate=f"{words(name)} %{{x:.2f}} "
+        + (f"[{low:.2f}, {high:.2f}]" if interval else "(no interval)")
+        + "<extra></extra>",
     )
-    reach = max(high, fair_p95, value) - fair
     figure.update_xaxes(range=[fair - 0.03 * reach, fair + 1.06 * reach])
     styled(figure, 170)
     return figure.update_layout(margin={"t": 8})

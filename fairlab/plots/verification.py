@@ -8,49 +8,39 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import DASHES, group_styles, styled, translucent, words
+from fairlab.plots.colours import DASHES, GREY, Style, group_styles, styled, translucent, words
+
+FEW_ERRORS = 10
+"""Left of the point with so many false matches a curve is drawn faint: it hangs on single pairs."""
+BINS = 50
 
 
 def roc_figure(curves: pd.DataFrame, groups: Sequence[str], names: Mapping[str, str] | None = None) -> go.Figure:
     """ROC of every group (and of every run in `curves`, told apart by the line): TMR over FMR on a log scale.
 
-    curves: columns of evaluation's CURVE; the band is the 95 % interval over identities, drawn for a single run.
+    curves: columns of evaluation's CURVE; names: run_id -> title. The band is the 95 % interval over identities, drawn
+    for a single run; the faint part rests on fewer than FEW_ERRORS false matches.
     """
     figure = go.Figure()
     runs = list(dict.fromkeys(curves["run_id"]))
     styles = group_styles(groups)
     for number, run_id in enumerate(runs):
         for group in groups:
-            part = curves[(curves["run_id"] == run_id) & (curves["group"] == group)].sort_values("fmr")
+            part = curves[(curves["run_id"] == run_id) & (curves["group"] == group) & (curves["fmr"] > 0)]
             if part.empty:
                 continue
-            style = styles[group]
+            part = part.sort_values(["fmr", "tmr"])
+            style, label = styles[group], words(group)
             if len(runs) == 1:
-                band = pd.concat([part["fmr"], part["fmr"][::-1]]), pd.concat([part["high"], part["low"][::-1]])
-                figure.add_scatter(
-                    x=band[0],
-                    y=band[1],
-                    fill="toself",
-                    fillcolor=translucent(style.colour, 0.14),
-                    line={"width": 0},
-                    hoverinfo="skip",
-                    showlegend=False,
-                    legendgroup=group,
-                )
-            dash = style.dash if len(runs) == 1 else DASHES[number % len(DASHES)]
-            label = words(group if len(runs) == 1 else f"{group} · {(names or {}).get(run_id, run_id)}")
-            first = part.iloc[0]
-            figure.add_scatter(
-                x=part["fmr"],
-                y=part["tmr"],
-                mode="lines",
-                name=label,
-                legendgroup=group,
-                line={"color": style.colour, "dash": dash, "width": 2.2},
-                customdata=np.stack([part["low"], part["high"], part["threshold"]], axis=1),
-                hovertemplate=f"{label}<br>FMR %{{x:.4f}} · TAR %{{y:.1%}} [%{{customdata[0]:.1%}}, %{{customdata[1]:.1%}}]"
-                f"<br>threshold %{{customdata[2]:.3f}} · {first['genuine_pairs']} genuine, {first['impostor_pairs']} impostor pairs<extra></extra>",
-            )
+                _band(figure, part, style, label)
+            else:
+                style = Style(style.colour, style.symbol, DASHES[number % len(DASHES)])
+                label = words(f"{group} · {(names or {}).get(run_id, run_id)}")
+            errors = np.round(part["fmr"] * part["impostor_pairs"])
+            few = int((errors < FEW_ERRORS).sum())
+            _line(figure, part.iloc[few:], style, label, faint=False)
+            if few:
+                _line(figure, part.iloc[: few + 1], style, label, faint=True)
     figure.update_xaxes(
         type="log",
         title="false match rate (FMR)",
@@ -62,23 +52,66 @@ def roc_figure(curves: pd.DataFrame, groups: Sequence[str], names: Mapping[str, 
     return styled(figure, 440)
 
 
+def _band(figure: go.Figure, part: pd.DataFrame, style: Style, label: str) -> None:
+    figure.add_scatter(
+        x=np.concatenate([part["fmr"], part["fmr"][::-1]]),
+        y=np.concatenate([part["high"], part["low"][::-1]]),
+        fill="toself",
+        fillcolor=translucent(style.colour, 0.14),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=label,
+    )
+
+
+def _line(figure: go.Figure, part: pd.DataFrame, style: Style, label: str, faint: bool) -> None:
+    """A stretch of a curve; the faint one stands behind its full one's entry in the legend."""
+    if part.empty:  # never more than few false matches: the legend still names the group
+        part = pd.DataFrame(np.nan, index=[0], columns=part.columns)
+    errors = np.round(part["fmr"] * part["impostor_pairs"])
+    shown = ["low", "high", "threshold", "genuine_pairs", "impostor_pairs"]
+    figure.add_scatter(
+        x=part["fmr"].to_numpy(float),
+        y=part["tmr"].to_numpy(float),
+        mode="lines",
+        name=label,
+        legendgroup=label,
+        showlegend=not faint,
+        opacity=0.35 if faint else 1.0,
+        line={"color": style.colour, "dash": style.dash, "width": 2.2},
+        customdata=np.column_stack([part[shown].to_numpy(float), errors]),
+        hovertemplate=f"{label}<br>FMR %{{x:.3~%}} (%{{customdata[5]:,.0f}} of %{{customdata[4]:,.0f}} impostor pairs)"
+        "<br>TAR %{y:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}] of %{customdata[3]:,.0f} genuine pairs"
+        "<br>threshold %{customdata[2]:.3f}" + ("<br>rests on few false matches" if faint else "") + "<extra></extra>",
+    )
+
+
 def histogram_figure(pairs: pd.DataFrame, threshold: float | None = None) -> go.Figure:
-    """Scores of one group's genuine and impostor pairs. pairs: columns score, genuine."""
+    """Scores of one group's genuine and impostor pairs, counted here so that any number of pairs stays light.
+
+    pairs: columns score, genuine.
+    """
     figure = go.Figure()
-    low, high = float(pairs["score"].min()), float(pairs["score"].max())
-    bins = {"start": low, "end": high + 1e-9, "size": max((high - low) / 50, 1e-6)}
+    scores, kinds = pairs["score"].to_numpy(float), pairs["genuine"].to_numpy(bool)
+    low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 1.0)
+    if high - low < 1e-6:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, BINS + 1)
     for genuine, name, colour in ((True, "genuine", "#009E73"), (False, "impostor", "#D55E00")):
-        part = pairs.loc[pairs["genuine"] == genuine, "score"]
-        figure.add_histogram(
-            x=part,
-            xbins=bins,
-            name=f"{name} ({len(part)})",
+        of = scores[kinds == genuine]
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=np.histogram(of, edges)[0],
+            width=np.diff(edges),
+            name=f"{name} ({len(of):,})",
             marker={"color": translucent(colour, 0.55), "line": {"width": 0}},
-            hovertemplate="score %{x}<br>%{y} pairs<extra>" + name + "</extra>",
+            customdata=np.column_stack([edges[:-1], edges[1:]]),
+            hovertemplate=f"%{{y:,}} of {len(of):,} {name} pairs<br>score %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}<extra></extra>",
         )
-    figure.update_layout(barmode="overlay")
+    figure.update_layout(barmode="overlay", bargap=0)
     if threshold is not None:
-        figure.add_vline(x=threshold, line={"dash": "dash", "color": "#888888"}, annotation_text="threshold")
+        figure.add_vline(x=threshold, line={"dash": "dash", "color": GREY}, annotation_text="threshold")
     figure.update_xaxes(title="score (cosine)")
     figure.update_yaxes(title="pairs")
     return styled(figure, 300)

@@ -9,14 +9,16 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
-from fairlab.errors import FairLabError, Refused
-from fairlab.files import explain
+from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.files import MANIFEST, explain, read_manifest, sha256
 from fairlab.store.runs import read_run, read_status, state
 from fairlab.tables import METRICS, RUNS
 from fairlab.workspace import Workspace
@@ -41,36 +43,76 @@ MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_first_schema]
 """Step n brings the catalogue from version n to n + 1; released steps are never changed."""
 
 
-@contextmanager
-def _open(workspace: Workspace) -> Iterator[sqlite3.Connection]:
-    """A connection to the catalogue at today's schema; a damaged file is set aside and made again."""
+T = TypeVar("T")
+RUN_COLUMNS = "run_id, study, title, role, method, preset, created_at, parents, config, code_version, seed, dataset"
+DAMAGED = ("malformed", "not a database", "no such table", "no such column", "already exists", "decode", "values for")
+"""Parts of SQLite's messages for a file that is not, or no longer, our catalogue."""
+
+
+def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Do `work` with a connection to the catalogue at today's schema; a damaged file is made again, once.
+
+    Raises FairLabError when the file cannot be used: busy for WAIT_S, disk full, no permission.
+    """
     path = workspace.catalogue_file
     try:
-        connection = _connect(path)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        try:
+            return _connected(path, work)
+        except sqlite3.DatabaseError as error:
+            if not any(words in str(error) for words in DAMAGED):
+                raise
+            _set_aside(workspace, str(error))
+            return _connected(path, work)
+    except (sqlite3.Error, Timeout) as error:
+        if "locked" in str(error) or isinstance(error, Timeout):
             raise FairLabError(f"the catalogue {path} is busy; try again in a moment") from error
+        raise FairLabError(f"the catalogue {path} cannot be used: {error}") from error
+
+
+def _connected(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection = _connect(path)
+    try:
+        return work(connection)
+    finally:
+        connection.close()  # also rolls back what was not committed
+
+
+def _set_aside(workspace: Workspace, reason: str) -> None:
+    """Keep a damaged catalogue under another name and make it again; of several processes only one does."""
+    path = workspace.catalogue_file
+    with FileLock(workspace.home / "catalogue.lock", timeout=WAIT_S):
+        try:
+            if _connected(path, _sound):
+                return  # another process was quicker
+        except sqlite3.DatabaseError:
+            pass
         aside = path.with_name(path.name + ".damaged")
         log.warning(
-            "the catalogue %s was damaged (%s): kept as %s and made again from the run folders", path, error, aside.name
+            "the catalogue %s was damaged (%s): kept as %s and made again from the run folders",
+            path,
+            reason,
+            aside.name,
         )
         try:
-            os.replace(path, aside)
             for suffix in ("-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
-        except OSError as problem:
-            raise FairLabError(explain(problem, path)) from problem
-        connection = _connect(path)
-    try:
-        yield connection
-    finally:
-        connection.close()
+            os.replace(path, aside)
+        except OSError as error:
+            raise FairLabError(explain(error, path)) from error
+        _connected(path, lambda connection: _fill(connection, workspace))
+
+
+def _sound(connection: sqlite3.Connection) -> bool:
+    connection.execute(f"SELECT {RUN_COLUMNS}, stamp FROM runs").fetchall()  # noqa: S608 - constants
+    connection.execute("SELECT genuine_pairs FROM metrics").fetchall()
+    return str(connection.execute("PRAGMA integrity_check").fetchone()[0]) == "ok"
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            _to_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         version = _version(connection)
         if version > len(MIGRATIONS):
@@ -89,40 +131,66 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging. SQLite does not wait its turn for that, so it is asked again."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _stamp(folder: Path) -> str:
     """Changes whenever a run's record or results change."""
-    files = (folder / "run.json", folder / "results" / "manifest.json")
-    return "|".join(str(path.stat().st_mtime_ns) if path.exists() else "" for path in files)
+    marks = []
+    for path in (folder / "run.json", folder / "results" / MANIFEST):
+        try:
+            found = path.stat()
+            marks.append(f"{found.st_mtime_ns}.{found.st_size}")
+        except OSError:
+            marks.append("")  # not there yet, or deleted at this moment
+    return "|".join(marks)
 
 
 def sync(workspace: Workspace) -> None:
     """Bring the catalogue up to date with the run folders: new and changed runs in, vanished ones out."""
-    with _open(workspace) as connection:
-        known = dict(connection.execute("SELECT run_id, stamp FROM runs").fetchall())
-        present = {
-            path.parent.name: path.parent
-            for path in workspace.runs_folder.glob("*/run.json")
-            if ".tmp." not in path.parent.name
-        }
-        changed = [(name, folder, _stamp(folder)) for name, folder in present.items()]
-        changed = [item for item in changed if known.get(item[0]) != item[2]]
-        gone = set(known) - set(present)
-        if not changed and not gone:
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for name in gone:
-                _forget(connection, name)
-            for name, folder, stamp in changed:
-                _enter(connection, workspace, name, folder, stamp)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+    _use(workspace, lambda connection: _fill(connection, workspace))
+
+
+def _fill(connection: sqlite3.Connection, workspace: Workspace, anew: bool = False) -> None:
+    """Enter what differs from the folders, in one transaction; with `anew` everything."""
+    if not anew and not any(_differences(connection, workspace)):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if anew:
+        connection.execute("DELETE FROM runs")
+        connection.execute("DELETE FROM metrics")
+    changed, gone = _differences(connection, workspace)  # looked at again: now nobody else writes
+    for name in gone:
+        _forget(connection, name)
+    for name, stamp in changed.items():
+        _enter(connection, workspace, name, stamp)
+    connection.execute("COMMIT")
+
+
+def _differences(connection: sqlite3.Connection, workspace: Workspace) -> tuple[dict[str, str], set[str]]:
+    """New and changed runs with their stamps, and the ids of runs whose folder is gone."""
+    known = dict(connection.execute("SELECT run_id, stamp FROM runs").fetchall())
+    present = {path.parent.name: _stamp(path.parent) for path in workspace.runs_folder.glob("*/run.json")}
+    changed = {name: stamp for name, stamp in present.items() if known.get(name) != stamp and _told.get(name) != stamp}
+    return changed, set(known) - set(present)
+
+
+_told: dict[str, str] = {}
+"""Runs that cannot be read, with their stamps: said once in the log, tried again when their files change."""
 
 
 def _forget(connection: sqlite3.Connection, run_id: str) -> None:
@@ -130,62 +198,69 @@ def _forget(connection: sqlite3.Connection, run_id: str) -> None:
     connection.execute("DELETE FROM metrics WHERE run_id = ?", (run_id,))
 
 
-def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, folder: Path, stamp: str) -> None:
+def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, stamp: str) -> None:
     _forget(connection, run_id)
     try:
         record = read_run(workspace, run_id)
     except FairLabError as error:
         log.warning("run %s is left out of the catalogue: %s", run_id, error)
+        _told[run_id] = stamp
         return
-    config = record.config.model_dump_json(exclude_none=True)
-    connection.execute(
-        "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            run_id,
-            record.study,
-            record.title,
-            record.role,
-            record.method,
-            record.preset,
-            record.created_at,
-            json.dumps(record.parents),
-            config,
-            record.code_version,
-            record.seed,
-            record.dataset,
-            stamp,
-        ),
-    )
-    path = folder / "results" / "metrics.parquet"
-    if path.exists():
-        try:
-            table = pd.read_parquet(path)[list(METRICS)]
-        except (OSError, ValueError, KeyError) as error:
-            log.warning("the numbers of run %s cannot be read: %s", run_id, error)
-            return
+    values = {
+        "run_id": run_id,
+        "study": record.study,
+        "title": record.title,
+        "role": record.role,
+        "method": record.method,
+        "preset": record.preset,
+        "created_at": record.created_at,
+        "parents": json.dumps(record.parents),
+        "config": record.config.model_dump_json(exclude_none=True),
+        "code_version": record.code_version,
+        "seed": record.seed,
+        "dataset": record.dataset,
+        "stamp": stamp,
+    }
+    marks = ", ".join(f":{name}" for name in values)
+    connection.execute(f"INSERT INTO runs ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - constants
+    table = _numbers(record.folder / "results")
+    if table is not None:
         rows = table.astype(object).where(table.notna(), None).itertuples(index=False, name=None)
         connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
+def _numbers(results: Path) -> pd.DataFrame | None:
+    """A run's metrics.parquet, None when there are none or they are not what the results' manifest recorded.
+
+    While an evaluation replaces them they may not fit; its new manifest, written last, brings us back here.
+    """
+    if not (results / MANIFEST).exists():
+        return None
+    path = results / "metrics.parquet"
+    try:
+        if read_manifest(results)["files"][path.name]["sha256"] != sha256(path):
+            raise Damaged(f"{path} is not what its manifest recorded")
+        return pd.read_parquet(path)[list(METRICS)]
+    except (FairLabError, OSError, ValueError, KeyError) as error:
+        log.warning("the numbers of run %s cannot be read: %s", results.parent.name, error)
+        return None
+
+
 def rebuild(workspace: Workspace) -> None:
-    """Throw the catalogue away and make it again from the run folders."""
-    for suffix in ("", "-wal", "-shm"):
-        try:
-            workspace.catalogue_file.with_name(workspace.catalogue_file.name + suffix).unlink(missing_ok=True)
-        except OSError as error:
-            raise FairLabError(explain(error, workspace.catalogue_file)) from error
-    sync(workspace)
+    """Make the catalogue again from the run folders, in one transaction: others see the old one until then."""
+    _told.clear()
+    _use(workspace, lambda connection: _fill(connection, workspace, anew=True))
 
 
 def list_runs(workspace: Workspace) -> pd.DataFrame:
     """All runs, oldest first: tables.RUNS, with stage, progress (0..1), eta_s, rate and unit of those that work."""
-    sync(workspace)
-    columns = "run_id, study, title, role, method, preset, created_at, parents, config, code_version, seed, dataset"
-    with _open(workspace) as connection:
-        table = pd.DataFrame(
-            connection.execute(f"SELECT {columns} FROM runs ORDER BY created_at, run_id").fetchall(),  # noqa: S608 - constants
-            columns=[name.strip() for name in columns.split(",")],
-        )
+    order = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at, run_id"  # noqa: S608 - constants
+
+    def work(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+        _fill(connection, workspace)
+        return connection.execute(order).fetchall()
+
+    table = pd.DataFrame(_use(workspace, work), columns=RUN_COLUMNS.split(", "))
     live: list[dict[str, object]] = []
     for run_id in table["run_id"]:
         folder = workspace.run(run_id)
@@ -219,11 +294,14 @@ def list_runs(workspace: Workspace) -> pd.DataFrame:
 
 def metrics(workspace: Workspace, run_ids: Sequence[str]) -> pd.DataFrame:
     """Stored numbers of these runs, as tables.METRICS."""
-    sync(workspace)
-    marks = ", ".join("?" * len(run_ids))
-    with _open(workspace) as connection:
-        rows = connection.execute(f"SELECT * FROM metrics WHERE run_id IN ({marks})", list(run_ids)).fetchall()  # noqa: S608
-    table = pd.DataFrame(rows, columns=list(METRICS))
+    wanted = json.dumps(list(run_ids))  # one parameter, however many runs
+
+    def work(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+        _fill(connection, workspace)
+        order = "SELECT * FROM metrics WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, rowid"
+        return connection.execute(order, (wanted,)).fetchall()
+
+    table = pd.DataFrame(_use(workspace, work), columns=list(METRICS))
     for name in ("value", "low", "high"):
         table[name] = table[name].astype(float)
     return table
@@ -231,7 +309,10 @@ def metrics(workspace: Workspace, run_ids: Sequence[str]) -> pd.DataFrame:
 
 def health(workspace: Workspace) -> str:
     """The catalogue's state in words."""
-    with _open(workspace) as connection:
+
+    def work(connection: sqlite3.Connection) -> tuple[str, int]:
         verdict = str(connection.execute("PRAGMA quick_check").fetchone()[0])
-        count = int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+        return verdict, int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+    verdict, count = _use(workspace, work)
     return f"{verdict}, version {len(MIGRATIONS)}, {count} runs"

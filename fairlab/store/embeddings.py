@@ -9,12 +9,12 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import MANIFEST, explain, read_json, verify_manifest, write_manifest
+from fairlab.files import MANIFEST, explain, place_folder, read_manifest, verify_manifest, write_manifest
 from fairlab.workspace import checked_name
 
 FILES = ("vectors.npy", "norms.npy", "ids.npy")
@@ -67,7 +67,8 @@ class EmbeddingWriter:
         self.folder = embeddings_folder(run_folder, dataset_id, view)
         self.temporary = self.folder.with_name(f"{self.folder.name}.tmp.{os.getpid()}")
         self.ids, self.facts, self.done = np.asarray(ids, dtype=np.int64), facts, 0
-        self._vectors: np.ndarray | None = None
+        self._file: IO[bytes] | None = None
+        self._dim = 0
         self._norms = np.zeros(len(ids), dtype=np.float32)
 
     def __enter__(self) -> EmbeddingWriter:
@@ -79,36 +80,48 @@ class EmbeddingWriter:
         return self
 
     def add(self, vectors: np.ndarray, norms: np.ndarray) -> None:
-        """The next (B, D) unit vectors and their raw norms (B,), in the order of the ids."""
+        """The next (B, D) unit vectors and their raw norms (B,), in the order of the ids.
+
+        Raises FairLabError for a vector that is not finite (named by its image) and when the disk is full. The file is
+        written, not mapped: writing to a mapped file on a full disk would kill the process instead.
+        """
+        after = self.done + len(vectors)
+        if after > len(self.ids) or len(vectors) != len(norms) or (self._dim and vectors.shape[1] != self._dim):
+            raise ValueError(f"{vectors.shape} vectors and {len(norms)} norms do not fit {len(self.ids)} ids")
+        bad = ~(np.isfinite(vectors).all(axis=1) & np.isfinite(norms))
+        if bad.any():
+            raise FairLabError(f"the embedding of image {self.ids[self.done : after][bad][0]} is not a finite vector")
         try:
-            if self._vectors is None:
-                shape = (len(self.ids), vectors.shape[1])
-                self._vectors = np.lib.format.open_memmap(self.temporary / "vectors.npy", "w+", np.float32, shape)
-            self._vectors[self.done : self.done + len(vectors)] = vectors
+            if self._file is None:
+                self._dim = vectors.shape[1]
+                self._file = open(self.temporary / "vectors.npy", "wb")  # noqa: SIM115 - closed in __exit__
+                header = {"descr": "<f4", "fortran_order": False, "shape": (len(self.ids), self._dim)}
+                np.lib.format.write_array_header_1_0(self._file, header)
+            self._file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
         except OSError as error:
             raise FairLabError(explain(error, self.folder)) from error
-        self._norms[self.done : self.done + len(vectors)] = norms
-        self.done += len(vectors)
+        self._norms[self.done : after] = norms
+        self.done = after
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None and self.done == len(self.ids):
+            if self._file is not None:
+                self._file.close()
+            if kind is None:
+                if self.done < len(self.ids):
+                    raise ValueError(f"only {self.done} of {len(self.ids)} embeddings came")
                 self._commit()
+        except OSError as error:
+            if kind is None:  # otherwise the first trouble is the one to tell
+                raise FairLabError(explain(error, self.folder)) from error
         finally:
             shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _commit(self) -> None:
-        assert isinstance(self._vectors, np.memmap)
-        try:
-            self._vectors.flush()
-            np.save(self.temporary / "norms.npy", self._norms)
-            np.save(self.temporary / "ids.npy", self.ids)
-            write_manifest(self.temporary, FILES, **self.facts, rows=len(self.ids), dim=self._vectors.shape[1])
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
-            os.replace(self.temporary, self.folder)
-        except OSError as error:
-            raise FairLabError(explain(error, self.folder)) from error
+        np.save(self.temporary / "norms.npy", self._norms)
+        np.save(self.temporary / "ids.npy", self.ids)
+        write_manifest(self.temporary, FILES, **self.facts, rows=len(self.ids), dim=self._dim)
+        place_folder(self.temporary, self.folder)
 
 
 def open_embeddings(run_folder: Path, dataset_id: str, view: str = "plain", verify: bool = False) -> Embeddings:
@@ -121,13 +134,23 @@ def open_embeddings(run_folder: Path, dataset_id: str, view: str = "plain", veri
         raise FairLabError(
             f"{run_folder.name} has no embeddings of {dataset_id} ({view}); finish or resume the run, or embed the data set"
         )
-    facts = verify_manifest(folder) if verify else read_json(folder / MANIFEST)
+    facts = verify_manifest(folder) if verify else read_manifest(folder)
     try:
+        for name in FILES:
+            if (folder / name).stat().st_size != facts["files"][name]["bytes"]:
+                raise Damaged(f"{folder / name} is damaged: its size is not what {folder / MANIFEST} recorded")
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
         norms = np.load(folder / "norms.npy", allow_pickle=False)
         ids = np.load(folder / "ids.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise Damaged(f"{folder} is damaged: {error}") from error
-    if vectors.ndim != 2 or not len(vectors) == len(norms) == len(ids) == facts.get("rows"):
-        raise Damaged(f"{folder} is damaged: its files have different numbers of rows")
+    except Damaged:
+        raise
+    except Exception as error:  # a damaged header makes numpy raise nearly anything, even SyntaxError
+        raise Damaged(f"{folder} is damaged: {type(error).__name__}: {error}") from error
+    rows, dim = facts.get("rows"), facts.get("dim")
+    shapes = [(vectors.shape, vectors.dtype), (norms.shape, norms.dtype), (ids.shape, ids.dtype)]
+    if (
+        shapes != [((rows, dim), np.float32), ((rows,), np.float32), ((rows,), np.int64)]
+        or not vectors.flags.c_contiguous
+    ):
+        raise Damaged(f"{folder} is damaged: its files do not have the shapes that {MANIFEST} recorded")
     return Embeddings(folder, vectors, norms, ids, facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -25,9 +26,8 @@ class EventWriter:
 
     def __enter__(self) -> EventWriter:
         try:
-            torn = self.path.exists() and self.path.stat().st_size > 0 and self.path.read_bytes()[-1:] != b"\n"
             self._file = open(self.path, "a", encoding="utf-8")
-            if torn:
+            if _torn(self.path):
                 self._file.write("\n")  # the killed attempt's half line stays a line of its own and is skipped
         except OSError as error:
             raise FairLabError(explain(error, self.path)) from error
@@ -49,22 +49,46 @@ class EventWriter:
             raise FairLabError(explain(error, self.path)) from error
 
 
+def _torn(path: Path) -> bool:
+    """True when the file's last line was not finished."""
+    with open(path, "rb") as handle:
+        if handle.seek(0, os.SEEK_END) == 0:
+            return False
+        handle.seek(-1, os.SEEK_END)
+        return handle.read(1) != b"\n"
+
+
+def _whole(line: Any) -> bool:
+    """True for a reading: a line of JSON that was damaged on the disk may still be JSON."""
+    return (
+        isinstance(line, dict)
+        and isinstance(line.get("step"), int)
+        and all(isinstance(line.get(name), int | float) for name in ("epoch", "time_s"))
+        and isinstance(line.get("values"), dict)
+        and all(isinstance(value, int | float) for value in line["values"].values())
+    )
+
+
 def read_new(folder: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Whole lines from byte `offset` on, and the offset to go on from. Lines that are not JSON are skipped."""
+    """Whole lines from byte `offset` on, and the offset to go on from. Lines that are no readings are skipped.
+
+    A file that has become shorter than `offset` is another one (the run was deleted and made again): from its start.
+    """
     path = folder / FILE
     if not path.exists():
         return [], 0
     with open(path, "rb") as handle:
+        offset = offset if offset <= handle.seek(0, os.SEEK_END) else 0
         handle.seek(offset)
         content = handle.read()
     end = content.rfind(b"\n") + 1
     lines = []
-    for raw in content[:end].splitlines():
+    for raw in content[:end].split(b"\n"):
         try:
             line = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(line, dict) and isinstance(line.get("values"), dict):
+        if _whole(line):
             lines.append(line)
     return lines, offset + end
 

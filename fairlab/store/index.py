@@ -5,9 +5,11 @@ The only place that knows FAISS. Without it the same questions are answered exac
 
 from __future__ import annotations
 
-import os
+import errno
+import logging
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from fairlab.errors import FairLabError
-from fairlab.files import read_json, sha256, write_json
+from fairlab.files import read_json, sha256, write_atomic, write_json
 from fairlab.store.embeddings import Embeddings
 
+log = logging.getLogger(__name__)
 FLAT_UP_TO = 200_000
 """Rows searched exactly; more get an inverted file."""
 BLAS_FROM = 2048
@@ -35,7 +38,8 @@ def _faiss() -> ModuleType | None:
         return None
     if not hasattr(faiss, "IndexFlatIP"):
         return None
-    faiss.cvar.distance_compute_blas_threshold = BLAS_FROM
+    if hasattr(faiss.cvar, "distance_compute_blas_threshold"):
+        faiss.cvar.distance_compute_blas_threshold = BLAS_FROM
     return faiss
 
 
@@ -105,19 +109,27 @@ def build_index(embeddings: Embeddings) -> Index:
         engine, recall = _inverted_file(faiss, vectors)
     else:
         engine.add(vectors)
-    folder = embeddings.folder
-    temporary = folder / f"{INDEX_FILE}.tmp.{os.getpid()}"
-    faiss.write_index(engine, str(temporary))
-    os.replace(temporary, folder / INDEX_FILE)
-    facts = {
-        "kind": kind,
-        "recall": recall,
-        "rows": len(vectors),
-        "vectors": embeddings.hash,
-        "sha256": sha256(folder / INDEX_FILE),
-    }
-    write_json(folder / FACTS_FILE, facts)
+    path = embeddings.folder / INDEX_FILE
+    try:
+        write_atomic(path, lambda temporary: _write(faiss, engine, temporary))
+        facts = {
+            "kind": kind,
+            "recall": recall,
+            "rows": len(vectors),
+            "vectors": embeddings.hash,
+            "sha256": sha256(path),
+        }
+        write_json(embeddings.folder / FACTS_FILE, facts)
+    except (FairLabError, OSError) as error:  # only a cache: search works without it
+        log.warning("the index of %s is not kept: %s", embeddings.folder, error)
     return Index(kind, recall, embeddings.ids, embeddings.vectors, _on_gpu(faiss, engine))
+
+
+def _write(faiss: ModuleType, engine: Any, path: Path) -> None:
+    try:
+        faiss.write_index(engine, str(path))
+    except RuntimeError as error:  # its only way to say that the disk is full or not writable
+        raise OSError(errno.EIO, str(error).rpartition("Error:")[2].strip() or str(error)) from error
 
 
 def _inverted_file(faiss: ModuleType, vectors: np.ndarray) -> tuple[Any, float]:
@@ -142,7 +154,13 @@ def _inverted_file(faiss: ModuleType, vectors: np.ndarray) -> tuple[Any, float]:
 
 
 def _on_gpu(faiss: ModuleType, engine: Any) -> Any:
-    return faiss.index_cpu_to_all_gpus(engine) if _gpus(faiss) else engine
+    if not _gpus(faiss):
+        return engine
+    try:
+        return faiss.index_cpu_to_all_gpus(engine)
+    except RuntimeError as error:  # no memory left there, or a driver that does not fit
+        log.warning("search stays on the processor: %s", error)
+        return engine
 
 
 def open_index(embeddings: Embeddings) -> Index:
@@ -154,11 +172,15 @@ def open_index(embeddings: Embeddings) -> Index:
     try:
         facts = read_json(folder / FACTS_FILE)
         whole = facts["vectors"] == embeddings.hash and facts["sha256"] == sha256(folder / INDEX_FILE)
+        whole = whole and facts["kind"] in ("flat", "ivf") and 0 <= facts["recall"] <= 1
     except (FairLabError, OSError, KeyError, TypeError):
         whole = False
     if not whole:
         return build_index(embeddings)
-    engine = faiss.read_index(str(folder / INDEX_FILE))  # our own file: its hash has just been checked
+    try:
+        engine = faiss.read_index(str(folder / INDEX_FILE))  # our own file: its hash has just been checked
+    except RuntimeError:  # of another FAISS
+        return build_index(embeddings)
     if engine.ntotal != len(embeddings.ids) or engine.d != embeddings.vectors.shape[1]:
         return build_index(embeddings)
     return Index(facts["kind"], facts["recall"], embeddings.ids, embeddings.vectors, _on_gpu(faiss, engine))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,9 @@ def write_projection(
     points, about = _paths(run_folder, key)
     table = pd.DataFrame({"run_id": run_id, "image_id": ids, "x": xy[:, 0], "y": xy[:, 1]})
     write_atomic(points, lambda path: table.to_parquet(path, index=False))
-    write_json(about, {**facts, "key": key, "run_id": run_id, "created_at": now(), "sha256": sha256(points)})
+    content = {**facts, "key": key, "run_id": run_id, "created_at": now(), "sha256": sha256(points)}
+    content = json.loads(json.dumps(content))  # what a reader will get
+    write_json(about, {**content, "check": digest(content)})
 
 
 def read_projection(run_folder: Path, key: str) -> StoredMap | None:
@@ -51,10 +54,11 @@ def read_projection(run_folder: Path, key: str) -> StoredMap | None:
     points, about = _paths(run_folder, key)
     try:
         facts = read_json(about)
-        if facts["sha256"] != sha256(points):
+        check = facts.pop("check", None)  # written since 0.1, so that a flipped bit in the facts is seen too
+        if check not in (None, digest(facts)) or facts["sha256"] != sha256(points):
             return None
         return StoredMap(key, pd.read_parquet(points), facts)
-    except (FairLabError, OSError, KeyError, ValueError):
+    except (FairLabError, OSError, KeyError, ValueError, AttributeError):
         return None
 
 
@@ -62,4 +66,4 @@ def list_projections(run_folder: Path, dataset_id: str | None = None) -> list[St
     """All maps of a run's space, newest first."""
     found = [read_projection(run_folder, path.stem) for path in (run_folder / "projections").glob("*.json")]
     maps = [item for item in found if item is not None and dataset_id in (None, item.facts.get("dataset"))]
-    return sorted(maps, key=lambda item: str(item.facts["created_at"]), reverse=True)
+    return sorted(maps, key=lambda item: str(item.facts.get("created_at")), reverse=True)

@@ -16,7 +16,7 @@ import psutil
 
 from fairlab.config import Run, parse
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import explain, read_json, write_json
+from fairlab.files import explain, read_json, sweep, write_json
 from fairlab.workspace import Workspace, now
 
 CLOCK_SLACK_S = 1.0
@@ -76,6 +76,8 @@ def read_run(workspace: Workspace, run_id: str) -> RunRecord:
     if not (folder / "run.json").exists():
         raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; was its folder deleted?")
     raw = read_json(folder / "run.json")
+    if isinstance(raw, dict) and raw.get("run_id") not in (None, run_id):
+        raise Damaged(f"{folder / 'run.json'} is the record of {raw['run_id']!r}; was the folder renamed or copied?")
     try:
         return RunRecord(
             run_id=raw["run_id"],
@@ -150,14 +152,17 @@ def live_process(folder: Path) -> psutil.Process | None:
     path = folder / "process.json"
     if not path.exists():
         return None
-    noted = read_json(path)
-    if noted.get("boot_id") != boot_id():
+    try:
+        noted = read_json(path)
+    except FairLabError:
+        return None  # damaged: nobody to believe in, and the run's lock still keeps a second worker out
+    if not isinstance(noted, dict) or noted.get("boot_id") != boot_id():
         return None
     try:
         process = psutil.Process(int(noted["pid"]))
         same = abs(process.create_time() - float(noted["create_time"])) <= CLOCK_SLACK_S
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (psutil.Error, KeyError, ValueError):
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -207,9 +212,12 @@ def children(workspace: Workspace, run_id: str) -> list[str]:
     """Ids of the runs that build on this one."""
     found = []
     for path in workspace.runs_folder.glob("*/run.json"):
-        raw = read_json(path)
-        if run_id in raw.get("parents", ()):
-            found.append(str(raw["run_id"]))
+        try:
+            raw = read_json(path)
+        except FairLabError:
+            continue  # one damaged run must not keep all others from being deleted
+        if isinstance(raw, dict) and run_id in (raw.get("parents") or ()):
+            found.append(path.parent.name)
     return sorted(found)
 
 
@@ -225,8 +233,10 @@ def delete_run(workspace: Workspace, run_id: str, force: bool = False) -> None:
         raise Refused(
             f"{len(using)} runs build on {run_id}: {', '.join(using[:4])}{' ...' if len(using) > 4 else ''}; delete them first, or force it"
         )
-    grave = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
+    sweep(workspace.home)  # what a killed deletion left
+    grave = workspace.home / f"{folder.name}.tmp.{os.getpid()}"  # outside runs/, where nobody takes it for a run
     try:
+        shutil.rmtree(grave, ignore_errors=True)
         os.replace(folder, grave)  # gone at once for every reader, even if removing the files takes long
         shutil.rmtree(grave, ignore_errors=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Numbers known from elsewhere: bob.measure, scikit-learn, pyeer and hand calculation (RELIABILITY.md section 4)."""
+"""Numbers known from elsewhere: bob.measure 6.1.1, scikit-learn, pyeer 0.5.6 and hand calculation."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from fairlab.evaluation import (
     std_points,
     threshold_at_fmr,
 )  # fmt: skip
+from fairlab.evaluation.fairness import max_geomean, max_min
 from fairlab.evaluation.intervals import IdentityBootstrap
 from fairlab.evaluation.verification import d_prime, measurable
 from tests import fixtures
@@ -93,7 +94,7 @@ def test_fairness_metrics_to_1e_12(
 
 
 def test_hand_values() -> None:
-    """RELIABILITY.md section 4, last line."""
+    """Four groups whose metrics can be done on paper, and a row of accuracies."""
     fmr, fnmr = np.array([0.01, 0.02, 0.03, 0.04]), np.array([0.1, 0.1, 0.2, 0.2])
     assert gini(fmr) == pytest.approx(1 / 3, abs=1e-12)
     assert gini(fnmr) == pytest.approx(2 / 9, abs=1e-12)
@@ -103,6 +104,24 @@ def test_hand_values() -> None:
     accuracy = np.array([96.18, 94.67, 93.72, 93.98]) / 100
     assert std_points(accuracy) == pytest.approx(1.1037, abs=5e-5)
     assert ser(accuracy) == pytest.approx(1.6440, abs=5e-5)
+    assert max_geomean(fmr) == pytest.approx(0.04 / (0.01 * 0.02 * 0.03 * 0.04) ** 0.25, abs=1e-12)
+
+
+def test_ratios_of_the_golden_rates(table: pd.DataFrame) -> None:
+    """Max/min and max/geomean at both operating points; a zero rate lifted to its exact bound only on request."""
+    impostors = table.loc[table["label"] == 0, "score"].to_numpy()
+    pairs = np.full(4, 4416)
+    counts = [count_errors(*parts(table)[group], threshold_at_fmr(impostors, 0.01)) for group in GROUPS]
+    fmr, fnmr = np.array([item.fmr for item in counts]), np.array([item.fnmr for item in counts])
+    assert max_min(fmr) == pytest.approx(72.5, abs=1e-12)
+    assert max_min(fnmr) == pytest.approx(1.692307692307692, abs=1e-12)
+    assert max_geomean(fmr) == pytest.approx(9.36703634192121, abs=1e-12)
+    assert max_geomean(fnmr, np.full(4, 144)) == pytest.approx(1.205688810562804, abs=1e-12)
+    counts = [count_errors(*parts(table)[group], threshold_at_fmr(impostors, 0.001)) for group in GROUPS]
+    fmr = np.array([item.fmr for item in counts])
+    assert np.isnan(max_min(fmr))
+    assert np.isnan(max_geomean(fmr))
+    assert max_geomean(fmr, pairs) == pytest.approx(3.1778827101628875, abs=1e-12)
 
 
 def test_areas_equal_error_rates_and_d_primes(table: pd.DataFrame) -> None:
@@ -117,7 +136,7 @@ def test_areas_equal_error_rates_and_d_primes(table: pd.DataFrame) -> None:
         scores, genuine = parts(table)[group]
         assert auc(scores, genuine) == pytest.approx(area, abs=1e-9)
         assert eer(scores, genuine) == pytest.approx(error, abs=1e-15)
-        assert d_prime(scores, genuine) == pytest.approx(distance, rel=0.01)  # pyeer divides by n, we by n - 1
+        assert d_prime(scores, genuine) == pytest.approx(distance, abs=1e-9)
     scores, genuine = table["score"].to_numpy(), table["label"].to_numpy() == 1
     assert auc(scores, genuine) == pytest.approx(0.9387830651324728, abs=1e-9)
     assert eer(scores, genuine) == pytest.approx(0.13710560084541062, abs=1e-15)
@@ -143,7 +162,7 @@ def test_exact_bounds() -> None:
 
 
 def test_the_papers_rule_gives_the_papers_numbers() -> None:
-    """METHODS.md V1: fold accuracies, mean and threshold of the official rule on its golden set."""
+    """Fold accuracies, mean and threshold of the official rule on its golden set."""
     pairs, dims = 60, 8
     k = 1 + np.arange(pairs)[:, None] * dims + np.arange(dims)[None]
     first = np.sin(1.3 * k) + 0.5 * np.cos(0.5 * k)
@@ -161,7 +180,7 @@ def test_the_papers_rule_gives_the_papers_numbers() -> None:
 
 
 def test_published_tables_are_reproduced_to_their_two_decimals() -> None:
-    """METHODS.md F4: the 15 rows of the same authors in the table print average, STD (n-1) and SER; n instead of n-1 fits none."""
+    """The 15 rows of the same authors in the table print average, STD (n-1) and SER; n instead of n-1 fits none."""
     table = pd.read_csv(FIXTURES / "paper_tables.csv")
     rows = table.dropna(subset=["african", "asian", "caucasian", "indian", "std", "ser"])
     assert len(rows) == 15

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
 import shutil
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from fairlab.errors import Refused
+from fairlab.errors import FairLabError, Refused
+from fairlab.files import write_manifest
 from fairlab.store import database
 from fairlab.store.runs import create_run, write_status
+from fairlab.tables import METRICS
 from fairlab.workspace import Workspace, open_workspace
 from tests.store.test_runs import record
 
@@ -56,6 +61,132 @@ def test_a_newer_catalogue_is_refused_with_both_numbers(lab: Workspace) -> None:
         database.sync(lab)
 
 
+def _restored(lab: Workspace, content: bytes) -> None:
+    for suffix in ("-wal", "-shm"):
+        lab.catalogue_file.with_name("catalogue.sqlite" + suffix).unlink(missing_ok=True)
+    lab.catalogue_file.write_bytes(content)
+
+
+def test_flipped_bits_and_cuts_of_the_catalogue_never_reach_the_user(lab: Workspace) -> None:
+    """100 cuts, 100 flips in the pages that hold its structure: the same list, or one sentence of ours."""
+    names = [f"run-{number}" for number in range(6)]
+    for name in names:
+        create_run(lab, record(lab, name))
+        write_status(lab.run(name), "queued", reason="")
+    database.sync(lab)
+    original, dice = lab.catalogue_file.read_bytes(), random.Random(0)
+    for number in range(200):
+        damaged = bytearray(original)
+        if number % 2:
+            damaged = damaged[: dice.randrange(len(original))]
+        else:
+            damaged[dice.randrange(1000)] ^= 1 << dice.randrange(8)
+        _restored(lab, bytes(damaged))
+        try:
+            assert sorted(database.list_runs(lab)["run_id"]) == names
+        except Refused as error:
+            assert "this FairLab reads up to" in str(error)  # noqa: PT017 - the flip hit the version
+
+
+def test_numbers_that_are_not_those_recorded_are_left_out(lab: Workspace) -> None:
+    """While an evaluation replaces them, or after the disk changed them; the new manifest brings them back."""
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "done", reason="")
+    results = lab.run("a-run") / "results"
+    results.mkdir()
+    row = ("a-run", "test", "all", "mean_accuracy", "", 0.9, float("nan"), 0.95, 10, 10)
+    pd.DataFrame([row], columns=list(METRICS)).to_parquet(results / "metrics.parquet")
+    write_manifest(results, ["metrics.parquet"])
+    found = database.metrics(lab, ["a-run", *map(str, range(40_000))])
+    assert found.drop(columns="low").to_numpy().tolist() == [[*row[:6], *row[7:]]]
+    assert found["low"].isna().all()
+    pd.DataFrame([(*row[:5], 0.1, *row[6:])], columns=list(METRICS)).to_parquet(results / "metrics.parquet")
+    database.rebuild(lab)
+    assert database.metrics(lab, ["a-run"]).empty
+    write_manifest(results, ["metrics.parquet"])
+    assert database.metrics(lab, ["a-run"])["value"].tolist() == [0.1]
+
+
+def test_a_run_that_cannot_be_read_is_said_once_and_the_others_listed(
+    lab: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("good", "bad"):
+        create_run(lab, record(lab, name))
+        write_status(lab.run(name), "queued", reason="")
+    (lab.run("bad") / "run.json").write_bytes(b"{")
+    (lab.runs_folder / "half").mkdir()
+    for _ in range(3):
+        assert database.list_runs(lab)["run_id"].tolist() == ["good"]
+    assert [line.getMessage().partition(":")[0] for line in caplog.records] == ["run bad is left out of the catalogue"]
+    shutil.rmtree(lab.run("bad"))
+    create_run(lab, record(lab, "bad"))
+    assert database.list_runs(lab)["run_id"].tolist() == ["bad", "good"]
+
+
+def test_a_full_disk_is_one_sentence(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(database, "_fill", full)
+    with pytest.raises(FairLabError, match=r"catalogue\.sqlite cannot be used: database or disk is full"):
+        database.sync(lab)
+
+
+def _damage_and_list(home: Path, failures: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    lab = open_workspace(home)
+    for _ in range(10):
+        try:
+            assert database.list_runs(lab)["run_id"].tolist() == ["a-run"]
+        except Exception as error:
+            failures.put(repr(error))
+
+
+def test_many_who_find_it_damaged_make_it_once(lab: Workspace) -> None:
+    """The later ones must not set the first one's new catalogue aside."""
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "queued", reason="")
+    for _ in range(5):
+        _restored(lab, b"garbage" * 1000)
+        failures = _together(_damage_and_list, lab)
+        assert failures == []
+        assert lab.catalogue_file.with_name("catalogue.sqlite.damaged").read_bytes() == b"garbage" * 1000
+
+
+def _sync_for_ever(home: Path) -> None:
+    lab = open_workspace(home)
+    while True:
+        for name in ("a-run", "b-run"):
+            (lab.run(name) / "run.json").touch()
+        database.sync(lab)
+
+
+def test_a_killed_writer_leaves_a_sound_catalogue(lab: Workspace) -> None:
+    """R10: 60 kills."""
+    for name in ("a-run", "b-run"):
+        create_run(lab, record(lab, name))
+        write_status(lab.run(name), "queued", reason="")
+    for _ in range(60):
+        child = multiprocessing.get_context("fork").Process(target=_sync_for_ever, args=(lab.home,), daemon=True)
+        child.start()
+        time.sleep(0.01 + random.random() * 0.04)
+        child.kill()
+        child.join()
+        assert database.list_runs(lab)["run_id"].tolist() == ["a-run", "b-run"]
+    assert database.health(lab).startswith("ok")
+    assert not lab.catalogue_file.with_name("catalogue.sqlite.damaged").exists()
+
+
+def _together(target: Callable[..., None], lab: Workspace) -> list[str]:
+    context = multiprocessing.get_context("fork")
+    failures = context.Queue()
+    children = [context.Process(target=target, args=(lab.home, failures)) for _ in range(8)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    return [] if failures.empty() else [failures.get()]
+
+
 def _many(home: Path, failures: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
     lab = open_workspace(home)
     for number in range(40):
@@ -72,12 +203,5 @@ def test_eight_processes_at_once_see_no_lock(lab: Workspace) -> None:
     """R11 and R12: opened, migrated, written and read by all at once."""
     create_run(lab, record(lab))
     write_status(lab.run("a-run"), "queued", reason="")
-    context = multiprocessing.get_context("fork")
-    failures = context.Queue()
-    children = [context.Process(target=_many, args=(lab.home, failures)) for _ in range(8)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    assert failures.empty(), failures.get()
+    assert _together(_many, lab) == []
     assert database.list_runs(lab)["run_id"].tolist() == ["a-run"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,8 @@ def test_chunks_come_back_as_one(tmp_path: Path) -> None:
 
 
 def test_stopping_half_way_leaves_nothing(tmp_path: Path) -> None:
-    write(tmp_path, count=4)
+    with pytest.raises(ValueError, match="only 4 of 5 embeddings came"):
+        write(tmp_path, count=4)
     sink = EmbeddingWriter(tmp_path, "d", "plain", IDS, {})
     sink.__enter__()
     sink.add(vectors(), np.ones(5))
@@ -63,6 +65,73 @@ def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
             with pytest.raises(Damaged, match=name):
                 open_embeddings(tmp_path, "d", verify=True)
         (folder / name).write_bytes(original)
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "norms.npy", "ids.npy", "manifest.json"])
+def test_quick_opening_knows_only_errors_of_ours(tmp_path: Path, name: str) -> None:
+    """R7: without hashing too; numpy raises SyntaxError, KeyError and more for damaged headers. 200 cuts, 400 flips."""
+    write(tmp_path)
+    folder = open_embeddings(tmp_path, "d").folder
+    original, dice = (folder / name).read_bytes(), random.Random(2)
+    for number in range(600):
+        damaged = bytearray(original)
+        if number < 200:
+            damaged = damaged[: dice.randrange(len(original))]
+        else:
+            damaged[dice.randrange(min(len(original), 160))] ^= 1 << dice.randrange(8)
+        (folder / name).write_bytes(damaged)
+        try:
+            found = open_embeddings(tmp_path, "d")
+            assert number >= 200
+            assert (found.vectors.shape, found.norms.shape, found.ids.shape) == ((5, 4), (5,), (5,))
+        except FairLabError as error:
+            assert str(folder) in str(error)  # noqa: PT017 - most flips raise, some do no harm
+
+
+def test_a_vector_that_is_not_finite_is_refused_by_name(tmp_path: Path) -> None:
+    """R18: what a diverged network makes must not become a space."""
+    broken = vectors()
+    broken[3, 1] = np.nan
+    sink = EmbeddingWriter(tmp_path, "d", "plain", IDS, {}).__enter__()
+    sink.add(broken[:2], np.ones(2))
+    with pytest.raises(FairLabError, match="the embedding of image 9 is not a finite vector"):
+        sink.add(broken[2:], np.ones(3))
+    sink.__exit__(FairLabError)
+    assert not has_embeddings(tmp_path, "d", "plain")
+
+
+def test_more_or_other_vectors_than_announced_are_a_mistake_of_the_caller(tmp_path: Path) -> None:
+    with EmbeddingWriter(tmp_path, "d", "plain", IDS, {}) as sink:
+        sink.add(vectors()[:2], np.ones(2))
+        with pytest.raises(ValueError, match="do not fit 5 ids"):
+            sink.add(vectors(), np.ones(5))
+        with pytest.raises(ValueError, match="do not fit 5 ids"):
+            sink.add(vectors()[2:, :3], np.ones(3))
+        sink.add(vectors()[2:], np.ones(3))
+    assert np.array_equal(open_embeddings(tmp_path, "d", verify=True).vectors, vectors())
+
+
+def _write_blocks(folder: Path, blocks: int) -> None:
+    with EmbeddingWriter(folder, "d", "plain", np.arange(100 * blocks), {}) as sink:
+        for _ in range(blocks):
+            sink.add(np.ones((100, 64), np.float32), np.ones(100))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs a limit on the size of files")
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) -> None:
+    """R8: mapped files would end it with SIGBUS; here the system's limit on a file's size stands for the full disk."""
+    import resource
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limits[1]))
+    try:
+        with pytest.raises(FairLabError, match="could not write"):
+            _write_blocks(tmp_path, 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not has_embeddings(tmp_path, "d", "plain")
 
 
 def test_ids_that_do_not_rise_are_a_mistake_of_the_caller() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -52,6 +53,37 @@ def test_the_half_line_of_a_killed_attempt_harms_nobody(tmp_path: Path) -> None:
     with EventWriter(tmp_path, 2) as events:
         events.write(2, 0, 0.0, {"loss": 0.5})
     assert read_events(tmp_path)["value"].tolist() == [1.0, 0.5]
+
+
+def test_a_damaged_line_is_left_out_and_the_others_read(tmp_path: Path) -> None:
+    """Flipped bits may leave JSON that is no reading any more; 300 flips, and lines of all kinds of nonsense."""
+    with EventWriter(tmp_path, 1) as events:
+        for step in range(1, 21):
+            events.write(step, 0, 0.5, {"loss": 1 / step})
+    path = tmp_path / "events.jsonl"
+    original, dice = path.read_bytes(), random.Random(0)
+    for _ in range(300):
+        damaged = bytearray(original)
+        damaged[dice.randrange(len(original))] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        assert len(read_events(tmp_path)) >= 18
+    nonsense = [b"{}", b"[]", b"3", b"[" * 100_000, b'{"values": {"loss": 1}}', b'{"step": "1", "values": {}}']
+    nonsense += [b'{"step": 1, "epoch": 0, "time_s": 0, "values": {"loss": "low"}}', b"\x00" * 50, b"\xff"]
+    path.write_bytes(b"\n".join([*nonsense, original]))
+    assert read_events(tmp_path)["step"].tolist() == list(range(1, 21))
+
+
+def test_a_run_made_anew_is_read_from_its_start(tmp_path: Path) -> None:
+    with EventWriter(tmp_path, 1) as events:
+        for step in range(1, 9):
+            events.write(step, 0, 0.0, {"loss": 1.0})
+    _, offset = read_new(tmp_path)
+    (tmp_path / "events.jsonl").unlink()
+    with EventWriter(tmp_path, 1) as events:
+        events.write(1, 0, 0.0, {"loss": 2.0})
+    lines, after = read_new(tmp_path, offset)
+    assert [line["step"] for line in lines] == [1]
+    assert read_new(tmp_path, after) == ([], after)
 
 
 def test_what_a_killed_writer_acknowledged_is_there(tmp_path: Path) -> None:

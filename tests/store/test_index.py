@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fairlab.errors import FairLabError
 from fairlab.store import index as module
 from fairlab.store.embeddings import Embeddings, EmbeddingWriter, open_embeddings
 from fairlab.store.index import build_index, knn, neighbours, open_index
@@ -102,6 +105,53 @@ def test_many_rows_get_an_inverted_file_with_its_measured_recall(
     truth = brute(vectors, vectors[::3], 10)
     recall = np.mean([len(set(a - 100) & set(b)) / 10 for a, b in zip(ids, truth, strict=True)])
     assert abs(recall - found.recall) < 0.03
+
+
+def test_an_index_that_cannot_be_kept_serves_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at a workspace on a full or read-only disk."""
+    faiss = pytest.importorskip("faiss")
+    embeddings = stored(tmp_path, unit(40, 8))
+
+    def full(*_: object) -> None:
+        raise RuntimeError("Error in write_index: Error: 'ret == 1' failed: No space left on device")
+
+    monkeypatch.setattr(faiss, "write_index", full)
+    _, ids = open_index(embeddings).search(np.asarray(embeddings.vectors[:5]), 1)
+    assert ids[:, 0].tolist() == [100, 101, 102, 103, 104]
+    assert sorted(path.name for path in embeddings.folder.iterdir()) == [
+        "ids.npy",
+        "manifest.json",
+        "norms.npy",
+        "vectors.npy",
+    ]
+
+
+def test_a_query_of_another_space_is_refused(engine: str, tmp_path: Path) -> None:
+    with pytest.raises(FairLabError, match="the query has 4 dims, this space has 8"):
+        build_index(stored(tmp_path, unit(40, 8))).search(unit(2, 4), 3)
+
+
+def test_more_neighbours_than_rows_gives_all_rows(engine: str, tmp_path: Path) -> None:
+    embeddings = stored(tmp_path, unit(7, 8))
+    scores, ids = build_index(embeddings).search(np.asarray(embeddings.vectors[:2]), 50)
+    assert ids.shape == (2, 7)
+    assert (np.diff(scores) <= 0).all()
+    assert len(neighbours(build_index(embeddings), embeddings, 103, 50)) == 6
+
+
+def test_a_faiss_that_does_not_start_counts_as_none(tmp_path: Path) -> None:
+    """The GPU wheel without NVIDIA's libraries raises RuntimeError at import; seen in a fresh process."""
+    (tmp_path / "faiss").mkdir()
+    (tmp_path / "faiss" / "__init__.py").write_text(
+        "raise RuntimeError('faiss-gpu installed but nvidia-... is missing')"
+    )
+    code = "from fairlab.store.index import faiss_status, knn; import numpy; print(faiss_status(), knn(numpy.eye(4), 2)[0][:, 0])"
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}
+    )
+    assert result.stdout.startswith("not installed: exact search by numpy"), result.stderr
+    assert result.stdout.endswith("[0 1 2 3]\n")
 
 
 def test_an_empty_faiss_package_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fairlab.config import Data, Run
-from fairlab.errors import Damaged, FairLabError
+from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.files import read_json, write_json
 from fairlab.store.runs import (
     RunRecord,
     create_run,
@@ -75,6 +78,61 @@ def test_a_zombie_is_dead(lab: Workspace) -> None:
         subprocess.run(["sleep", "0.05"], check=True)
     assert state(folder).status == "crashed"  # and nobody has waited for the child yet
     child.wait()
+
+
+def noted(folder: Path, **changes: object) -> None:
+    path = folder / "process.json"
+    write_json(path, {**read_json(path), **changes})
+
+
+def test_a_number_given_to_another_process_is_not_believed(lab: Workspace) -> None:
+    """R14: the run died, its process id lives again as somebody else, or as anybody after a reboot."""
+    create_run(lab, record(lab))
+    folder = lab.run("a-run")
+    write_status(folder, "running", reason="")
+    record_process(folder)
+    assert state(folder).status == "running"
+    for changes in (
+        {"create_time": psutil.Process().create_time() - 60},
+        {"boot_id": "another start of the machine"},
+        {"pid": 2**22 + 1},
+        {"pid": None},
+        {"create_time": "x"},
+    ):
+        record_process(folder)
+        noted(folder, **changes)
+        assert state(folder).status == "crashed", changes
+    for content in (b"{", b"[]", b"\xff", b"null"):
+        (folder / "process.json").write_bytes(content)
+        assert state(folder).status == "crashed", content
+
+
+def test_a_run_that_crashed_can_be_deleted(lab: Workspace) -> None:
+    """Aim issue 2270: killed, for ever "in progress", and never to be got rid of."""
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "running", reason="")
+    delete_run(lab, "a-run")
+    assert not lab.run("a-run").exists()
+    assert not list(lab.home.glob("*.tmp.*"))
+
+
+def test_a_run_that_others_build_on_is_deleted_only_by_force(lab: Workspace) -> None:
+    create_run(lab, record(lab))
+    create_run(lab, record(lab, "child", parents=("a-run",)))
+    create_run(lab, record(lab, "broken"))
+    (lab.run("broken") / "run.json").write_bytes(b"{")  # one damaged run must not hinder the rest
+    with pytest.raises(Refused, match="1 runs build on a-run: child; delete them first, or force it"):
+        delete_run(lab, "a-run")
+    delete_run(lab, "broken")
+    delete_run(lab, "a-run", force=True)
+    assert [path.name for path in lab.runs_folder.iterdir()] == ["child"]
+
+
+def test_a_copied_folder_is_not_taken_for_another_run(lab: Workspace) -> None:
+    create_run(lab, record(lab))
+    shutil.copytree(lab.run("a-run"), lab.run("a-run-2"))
+    with pytest.raises(Damaged, match="is the record of 'a-run'; was the folder renamed or copied"):
+        read_run(lab, "a-run-2")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""A list of pairs cut by group, each with its people looked up and redrawn: what every report starts from."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import Evaluation
+from fairlab.errors import FairLabError
+from fairlab.evaluation.intervals import IdentityBootstrap
+from fairlab.evaluation.verification import FoldAccuracy
+
+
+@dataclass
+class GroupPairs:
+    """The pairs of one group (P,), their places `where` in the whole list, and the draws of the group's people."""
+
+    name: str
+    scores: np.ndarray
+    genuine: np.ndarray
+    folds: np.ndarray
+    bootstrap: IdentityBootstrap
+    where: np.ndarray
+    accuracy: FoldAccuracy | None = None
+    redrawn_accuracy: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(genuine, impostor) pairs."""
+        return int(self.genuine.sum()), int((~self.genuine).sum())
+
+
+def cut(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings: Evaluation) -> list[GroupPairs]:
+    """The pairs by group, with identities looked up; groups keep the order in which the pairs name them.
+
+    Raises FairLabError for scores that do not fit, an image that is not in `images`, a group without a name, and a pair
+    whose `genuine` contradicts its identities.
+    """
+    scores = checked(pairs, scores)
+    if pairs["group"].isna().any():
+        raise FairLabError(f"pair {pairs['pair_id'][pairs['group'].isna()].iloc[0]} has no group")
+    first, second = (_identities(images, pairs, column) for column in ("image_a", "image_b"))
+    genuine = pairs["genuine"].to_numpy(dtype=bool)
+    lying = np.flatnonzero((first == second) != genuine)
+    if len(lying):
+        raise FairLabError(
+            f"pair {pairs['pair_id'].iloc[lying[0]]} is called {'genuine' if genuine[lying[0]] else 'impostor'}, but its "
+            f"images show {first[lying[0]]} and {second[lying[0]]}"
+        )
+    found = []
+    for name in dict.fromkeys(pairs["group"]):
+        of = np.flatnonzero((pairs["group"] == name).to_numpy())
+        # The draws hang on the group's name, so that the order of groups and of pairs changes no interval.
+        seed = (settings.seed << 32) + zlib.crc32(str(name).encode())
+        draws = IdentityBootstrap(first[of], second[of], genuine[of], settings.bootstrap, seed)
+        found.append(GroupPairs(str(name), scores[of], genuine[of], pairs["fold"].to_numpy()[of], draws, of))
+    return found
+
+
+def checked(pairs: pd.DataFrame, scores: np.ndarray) -> np.ndarray:
+    """The scores (P,) as float64. Raises FairLabError when they do not fit the pairs or are no numbers."""
+    values = np.asarray(scores, dtype=np.float64)
+    if len(values) != len(pairs):
+        raise FairLabError(f"there are {len(values)} scores for {len(pairs)} pairs")
+    if len(pairs) == 0:
+        raise FairLabError("there are no pairs to evaluate")
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise FairLabError(f"the score of pair {pairs['pair_id'].iloc[bad[0]]} is not a finite number")
+    return values
+
+
+def _identities(images: pd.DataFrame, pairs: pd.DataFrame, column: str) -> np.ndarray:
+    """Whose face the pairs' images of `column` show (P,)."""
+    at = pd.Index(images["image_id"]).get_indexer(pairs[column])
+    if (at < 0).any():
+        pair = pairs.iloc[int(np.argmax(at < 0))]
+        raise FairLabError(f"pair {pair['pair_id']} names image {pair[column]}, which the images table does not have")
+    shown: np.ndarray = images["identity"].to_numpy()[at]
+    return shown
