@@ -40,7 +40,9 @@ def lab(tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with the preset `tiny` finished by real worker processes. Do not change it: copy it."""
-    shared = tmp_path_factory.getbasetemp().parent / "fairlab-tiny"  # one for all test processes
+    base = tmp_path_factory.getbasetemp()
+    several = "PYTEST_XDIST_WORKER" in os.environ  # then the parent is the session's, shared by all its processes
+    shared = (base.parent if several else base) / "fairlab-tiny"
     with FileLock(str(shared) + ".lock"):
         if not (shared / "finished").exists():
             result = fairlab(shared, "launch", "tiny", timeout=600)
