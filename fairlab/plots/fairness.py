@@ -91,6 +91,7 @@ def band_figure(
         showlegend=False,
         error_x={
             "type": "data",
+            "visible": interval,
             "symmetric": False,
             "array": [max(high - value, 0)] if interval else [0],
             "arrayminus": [max(value - low, 0)] if interval else [0],

@@ -195,18 +195,35 @@ def neighbours(index: Index, embeddings: Embeddings, image_id: int, k: int) -> p
     return table.assign(rank=np.arange(1, len(table) + 1))
 
 
+SPARE = 8
+"""Candidates looked at beyond the k-th, so that rounding in the search does not decide who is among the k."""
+
+
 def knn(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Exact neighbours of every row among all rows, itself first: (rows (N, k) int64, cosines (N, k) float32)."""
+    """Exact neighbours of every row among all rows, itself first: (rows (N, k) int64, cosines (N, k) float32).
+
+    FAISS's and BLAS's sums differ in their last bits with the number of threads, and a map makes much of that; so the
+    search only finds candidates, and their cosines are added up again one by one in double precision. Equal ones
+    come in the order of their rows.
+    """
     unit = np.ascontiguousarray(vectors, dtype=np.float32)
+    wanted = min(k + SPARE, len(unit))
     faiss = _faiss()
     if faiss is not None:
         engine = faiss.IndexFlatIP(unit.shape[1])
         engine.add(unit)
-        scores, rows = engine.search(unit, k)
+        _, candidates = engine.search(unit, wanted)
     else:
-        scores, rows = _numpy_search(unit, unit, k)
-    for number in np.flatnonzero(rows[:, 0] != np.arange(len(unit))):  # a duplicate came before itself
-        others = rows[number][rows[number] != number][: k - 1]
-        cosines = scores[number][rows[number] != number][: k - 1]
-        rows[number], scores[number] = np.concatenate([[number], others]), np.concatenate([[1.0], cosines])
-    return rows, scores
+        _, candidates = _numpy_search(unit, unit, wanted)
+    rows = np.empty((len(unit), min(k, len(unit))), dtype=np.int64)
+    cosines = np.empty(rows.shape, dtype=np.float32)
+    step = max(1, 8_000_000 // (wanted * unit.shape[1]))  # 64 MB of doubles at a time
+    for start in range(0, len(unit), step):
+        own = np.arange(start, min(start + step, len(unit)))
+        near = np.sort(candidates[own], axis=1)
+        lost = ~(near == own[:, None]).any(axis=1)
+        near[lost, -1] = own[lost]  # so many duplicates that the row itself was not among the candidates
+        scores = np.einsum("nd,nkd->nk", unit[own].astype(np.float64), unit[near].astype(np.float64))
+        order = np.argsort(np.where(near == own[:, None], -np.inf, -scores), axis=1, kind="stable")[:, : rows.shape[1]]
+        rows[own], cosines[own] = np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1)
+    return rows, cosines

@@ -71,7 +71,7 @@ def verdict(metrics: pd.DataFrame, groups: Sequence[str], point: str) -> None:
             std,
             2,
             1,
-            "Sample standard deviation of the accuracies. Redrawing people adds spread, so its interval leans upwards.",
+            "Sample standard deviation of the accuracies.",
         ),
         _card("SER", ser, 2, 1, "Skewed error ratio: largest error divided by smallest error of the groups."),
         ("Pairs", pairs, f"{len(counts)} groups", "Genuine and impostor pairs, all groups together."),

@@ -76,6 +76,7 @@ def test_unknown_ends_and_limits_are_drawn_as_unknown(
     assert all(math.isfinite(end) for end in [*figure.data[0].error_x.array, *figure.data[0].error_x.arrayminus])
     assert ("no limit" in figure.layout.annotations[0].text) == (not math.isfinite(p95))
     assert ("no interval" in figure.data[0].hovertemplate) == math.isnan(low)
+    assert figure.data[0].error_x.visible == (not math.isnan(low))
 
 
 def test_figures_paint_nothing_behind_themselves() -> None:

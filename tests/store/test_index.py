@@ -69,6 +69,39 @@ def test_every_row_is_its_own_first_neighbour_even_among_duplicates(engine: str)
     assert np.allclose(cosines[:, :3], 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("k", [1, 3, 40, 60])
+def test_neighbours_of_all_are_those_of_brute_force(engine: str, k: int) -> None:
+    vectors = unit(50, 8)
+    rows, cosines = knn(vectors, k)
+    truth = vectors.astype(float) @ vectors.astype(float).T
+    np.fill_diagonal(truth, 2)
+    assert np.array_equal(rows, np.argsort(-truth, axis=1, kind="stable")[:, :k])
+    np.fill_diagonal(truth, 1)
+    assert np.allclose(cosines, np.take_along_axis(truth, rows, 1), atol=1e-7)
+
+
+def test_a_hundred_copies_of_a_face_keep_their_own_rows_first(engine: str) -> None:
+    vectors = np.repeat(unit(1, 4), 100, axis=0)
+    rows, _ = knn(vectors, 5)
+    assert rows[:, 0].tolist() == list(range(100))
+    assert all(len(set(row)) == 5 for row in rows.tolist())
+
+
+def test_neighbours_do_not_hang_on_the_number_of_threads() -> None:
+    """A map made of them would: the last bit of one cosine moves every point."""
+    code = (
+        "import numpy, hashlib; from fairlab.store.index import knn; raw = numpy.random.default_rng(0).normal(size=(900, 128))\n"
+        "raw = (raw / numpy.linalg.norm(raw, axis=1, keepdims=True)).astype(numpy.float32)\n"
+        "print([hashlib.sha256(part.tobytes()).hexdigest() for part in knn(raw, 15)])"
+    )
+    said = set()
+    for threads in ("1", "2", "4"):
+        names = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        paths = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        said.add(subprocess.check_output([sys.executable, "-c", code], env={**os.environ, **names, **paths}))
+    assert len(said) == 1
+
+
 def test_an_odd_index_file_is_made_again(tmp_path: Path) -> None:
     """S12 and R13: another hash, cut off, of other vectors: never a stale hit."""
     pytest.importorskip("faiss")
