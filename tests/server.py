@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.install_browser import find
 
@@ -88,3 +88,20 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
         yield browser
         browser.close()
+
+
+def lasso(page: Page) -> None:
+    """Draw around the middle of the first map, slowly enough for plotly."""
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 2")
+    page.wait_for_timeout(1500)
+    area = page.locator(".js-plotly-plot .nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box is not None
+    left, top, width, height = box["x"], box["y"], box["width"], box["height"]
+    path = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9), (0.1, 0.12)]
+    page.mouse.move(left + path[0][0] * width, top + path[0][1] * height)
+    page.mouse.down()
+    for x, y in path[1:]:
+        page.mouse.move(left + x * width, top + y * height, steps=12)
+    page.mouse.up()

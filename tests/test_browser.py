@@ -17,7 +17,7 @@ from fairlab.runs.compare import studies
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
-from tests.server import app_server, chromium, free_port
+from tests.server import app_server, chromium, free_port, lasso
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 PAGES = ("", "data", "launch", "runs", "spaces", "verification", "fairness", "compare", "settings")
@@ -84,7 +84,7 @@ def test_the_users_way(browser: Browser, tmp_path: Path) -> None:
 
         page = watched.open(f"spaces?study={study}")
         expect(page.get_by_text("A picture, not evidence")).to_be_visible()
-        _lasso(page)
+        lasso(page)
         expect(page.get_by_text(re.compile(r"\d+ (of [\d,]+ )?images selected"))).to_be_visible()
         assert "sel=" in page.url
         page.locator(".face").first.click()
@@ -98,23 +98,6 @@ def test_the_users_way(browser: Browser, tmp_path: Path) -> None:
         page.get_by_role("link", name="Fairness").first.click()
         expect(page.get_by_text(re.compile("a perfectly fair model of this accuracy")).first).to_be_visible()
         watched.check()
-
-
-def _lasso(page: Page) -> None:
-    """Draw around the middle of the first map, slowly enough for plotly."""
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 2")
-    page.wait_for_timeout(1500)
-    area = page.locator(".js-plotly-plot .nsewdrag").first
-    area.scroll_into_view_if_needed()
-    box = area.bounding_box()
-    assert box is not None
-    left, top, width, height = box["x"], box["y"], box["width"], box["height"]
-    path = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9), (0.1, 0.12)]
-    page.mouse.move(left + path[0][0] * width, top + path[0][1] * height)
-    page.mouse.down()
-    for x, y in path[1:]:
-        page.mouse.move(left + x * width, top + y * height, steps=12)
-    page.mouse.up()
 
 
 def test_every_page_opens_first_by_its_link_on_a_fresh_server_and_asks_nothing_outside(

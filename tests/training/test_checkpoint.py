@@ -19,7 +19,10 @@ from fairlab.training import checkpoint
 from fairlab.training.checkpoint import Progress
 from fairlab.training.optim import optimisers
 
-FORK = multiprocessing.get_context("fork")  # torch is loaded already: a child starts in milliseconds
+# A server without threads that has torch loaded forks each child: starting one takes milliseconds, and no child
+# inherits a lock that a thread of this process held (a plain fork does, once torch has computed anything).
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(["pytest", "tests.training.test_checkpoint", "torch._dynamo"])  # torch.optim asks for the last
 
 
 def small() -> tuple[nn.Module, nn.Module]:
@@ -54,6 +57,7 @@ def _kill_while_saving(folder: Path, naive: bool) -> None:
     child = FORK.Process(target=_save_for_ever, args=(folder, naive, saved), daemon=True)
     child.start()
     while saved.value == 0:
+        assert child.is_alive()
         time.sleep(0.01)
     time.sleep(random.random() * 0.15)
     assert child.pid is not None
