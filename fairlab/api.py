@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fairlab.config import Data, Evaluation, Projection, Run, changed, load_preset
+from fairlab.config import Data, Evaluation, Projection, Run, changed
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
+from fairlab.presets import load_preset
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop

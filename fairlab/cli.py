@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fairlab import __version__
-from fairlab.config import Evaluation, Projection, Settings, Study, load_preset, parse, preset_names
+from fairlab.config import Evaluation, Projection, Settings, Study, parse
 from fairlab.errors import FairLabError
+from fairlab.presets import load_preset, preset_names
 from fairlab.workspace import Workspace, default_home, open_workspace
 
 

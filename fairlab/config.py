@@ -6,9 +6,7 @@ otherwise. A preset holds only what differs.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -302,51 +300,6 @@ def _settings_of(owner: type[Settings], name: str) -> type[Settings] | None:
         if isinstance(candidate, type) and issubclass(candidate, Settings):
             return candidate
     return None
-
-
-def presets_folder() -> Path:
-    return Path(__file__).with_name("presets")
-
-
-def preset_names() -> list[str]:
-    """Names of the presets, in the order in which they are offered."""
-    return sorted((path.stem for path in presets_folder().glob("*.toml")), key=lambda name: load_preset(name).order)
-
-
-def load_preset(name: str) -> Study:
-    """A preset by name. Raises FairLabError for an unknown name or a bad file."""
-    path = presets_folder() / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(item.stem for item in presets_folder().glob("*.toml")))
-        raise FairLabError(f"there is no preset {name!r}; choose one of: {known}")
-    return load_study(path)
-
-
-def load_study(path: Path) -> Study:
-    """A study from a TOML file: the defaults, changed by what the file says."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FairLabError(f"{path} cannot be read as TOML: {error}") from error
-    return parse(Study, merged(_plain_defaults(), values), str(path.name))
-
-
-def _plain_defaults() -> dict[str, Any]:
-    """Defaults of the nested settings, so that a preset that changes one field keeps its neighbours'."""
-    return {
-        name: field.get_default().model_dump()
-        for name, field in Study.model_fields.items()
-        if isinstance(field.get_default(), Settings)
-    }
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, table by table."""
-    result = dict(base)
-    for name, value in changes.items():
-        old = result.get(name)
-        result[name] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return result
 
 
 def changed(study: Study, dials: Mapping[str, Any]) -> Study:

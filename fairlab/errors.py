@@ -1,4 +1,4 @@
-"""The one kind of error a user sees: a sentence that names what is wrong and what would be right."""
+"""The one kind of error a user sees: a sentence that names what is wrong and what would be right; and the wish to stop."""
 
 
 class FairLabError(Exception):
@@ -11,3 +11,7 @@ class Refused(FairLabError):
 
 class Damaged(FairLabError):
     """A file is not what its manifest or format says: truncated, flipped bits, other version."""
+
+
+class Stopped(Exception):
+    """Not an error: the run was asked to stop and has saved its state."""

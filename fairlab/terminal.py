@@ -23,7 +23,9 @@ from fairlab.tables import METRICS
 from fairlab.words import duration
 from fairlab.workspace import Workspace
 
-console = Console(highlight=False)
+PIPED_COLUMNS = 200
+"""Into a file or another program a row stays one line."""
+console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 COLOURS = {
     "done": "green",
     "running": "cyan",

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.config import load_preset
+from fairlab.presets import load_preset
 from fairlab.runs.compare import studies
 from fairlab.runs.plan import expand
 from fairlab.store.database import list_runs

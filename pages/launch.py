@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.config import load_preset, preset_names
+from fairlab.presets import load_preset, preset_names
 from fairlab.runs.compare import read_study, studies
 from fairlab.ui import cached
 from fairlab.ui.forms import study_form

@@ -13,14 +13,13 @@ from fairlab import __version__
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.demo import build_demo
 from fairlab.data.sampling import identity_labels, training_rows
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest, write_manifest
 from fairlab.runs import assess, maps
 from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
 from fairlab.store.events import EventWriter
 from fairlab.store.index import build_index
 from fairlab.store.runs import RunRecord, read_run
-from fairlab.training.loop import Stopped
 from fairlab.workspace import Workspace
 
 VIEWS = ("plain", "flip")
@@ -36,6 +35,8 @@ class Pulse(Protocol):
 
 def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Pulse, stop: Stop) -> dict[str, Any]:
     """Do the whole job of a run; returns facts for its status. Raises Stopped or FairLabError."""
+    if stop():  # asked while this process was starting; what comes next may take seconds to load
+        raise Stopped
     if record.role == "dataset":
         return _make_data(workspace, record, pulse, stop)
     dataset = open_dataset(workspace.dataset(record.dataset))

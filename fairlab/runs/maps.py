@@ -9,11 +9,11 @@ import numpy as np
 
 from fairlab.config import Projection
 from fairlab.data.base import Dataset
+from fairlab.errors import Stopped
 from fairlab.projection import project, stratified_sample
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.projections import projection_key, read_projection, write_projection
 from fairlab.store.runs import RunRecord, read_run
-from fairlab.training.loop import Stopped
 from fairlab.workspace import Workspace
 
 

@@ -13,7 +13,7 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sweep
 from fairlab.runs import jobs
 from fairlab.runs.launch import attempt_of, dispatch
@@ -27,7 +27,6 @@ from fairlab.store.runs import (
     write_heartbeat,
     write_status,
 )
-from fairlab.training.loop import Stopped
 from fairlab.workspace import Workspace, now
 
 ALREADY = 75

@@ -34,7 +34,7 @@ def _faiss() -> ModuleType | None:
     """The faiss module if it really works: a half-removed wheel leaves an empty package that imports."""
     try:
         import faiss
-    except Exception:
+    except Exception:  # a GPU wheel without its driver raises more kinds than ImportError; faiss_status says so
         return None
     if not hasattr(faiss, "IndexFlatIP"):
         return None
@@ -47,7 +47,7 @@ def faiss_status() -> str:
     """Which FAISS is at work, in words."""
     faiss = _faiss()
     if faiss is None:
-        return "not installed: exact search by numpy (install the extra [cpu] or [gpu] for speed)"
+        return "none that loads: exact search by numpy (install the extra [cpu] or [gpu] for speed)"
     gpus = _gpus(faiss)
     return f"faiss {faiss.__version__}, " + (f"{gpus} GPU" if gpus else "CPU")
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fairlab.config import Training
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import Batch, Method
 from fairlab.training import checkpoint
 from fairlab.training.loader import Inputs, flips, order, step_seed
@@ -23,10 +23,6 @@ LOG_EVERY = 10
 """Steps whose mean is one reading."""
 NAMED = 64
 """Images of a bad batch that the message names."""
-
-
-class Stopped(Exception):
-    """The run was asked to stop and has saved its state."""
 
 
 class NotFinite(FairLabError):

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from fairlab.config import Study, changed, load_preset
+from fairlab.config import Study, changed
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.plots.plan import plan_figure
+from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, request_probe
 from fairlab.runs.plan import Plan, expand

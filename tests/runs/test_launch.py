@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fairlab.config import Study, changed, load_preset
+from fairlab.config import Study, changed
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
+from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.plan import Plan, expand
 from fairlab.store.runs import boot_id, create_run, live_process, read_run, read_status, state, write_status
@@ -119,16 +120,47 @@ def test_a_run_outlives_the_process_that_started_it(copy: Workspace) -> None:
 
 def test_ten_starts_of_one_run_are_one_run(copy: Workspace) -> None:
     """R15: the others end with code 75 and touch nothing."""
-    plan = long_plan(copy, epochs=600)
+    plan = long_plan(copy)
     run_id = student_of(plan)
     record = next(run.record for run in plan.runs if run.record.run_id == run_id)
     create_run(copy, record)  # queued by hand, so that nobody else starts it
     write_status(record.folder, "queued", reason="")
     command = [sys.executable, "-m", "fairlab", "--home", str(copy.home), "work", run_id]
-    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]
-    codes = sorted(process.wait(timeout=120) for process in started)
-    assert codes == [0, 75, 75, 75]
-    assert read_status(copy.run(run_id))["attempt"] == 1
+    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(10)]
+    until(lambda: sum(process.poll() is not None for process in started) == 9, 200)
+    assert [process.poll() for process in started if process.poll() is not None] == [75] * 9
+    launch.stop(copy, run_id)
+    assert sorted(process.wait(timeout=60) for process in started) == [0] + [75] * 9
+    assert (read_status(record.folder)["attempt"], state(record.folder).status) == (1, "stopped")
+
+
+def test_two_apps_on_one_workspace_start_every_run_once(copy: Workspace) -> None:
+    """Both press start at the same moment, and go on looking while the runs work."""
+    code = (
+        "import sys, time; from fairlab import api; from fairlab.runs.launch import dispatch\n"
+        "lab = api.open_workspace(sys.argv[1]); plan = api.plan(lab, 'tiny', {'seeds': (7,)})\n"
+        "print('ready', flush=True); sys.stdin.readline(); api.start(lab, plan)\n"
+        "while True: dispatch(lab); time.sleep(0.05)"
+    )
+    command = [sys.executable, "-c", code, str(copy.home)]
+    apps = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        for app in apps:
+            assert app.stdout is not None
+            assert app.stdout.readline() == "ready\n"
+        for app in apps:
+            assert app.stdin is not None
+            app.stdin.write("now\n")
+            app.stdin.flush()
+        plan = expand(study(seeds=(7,), concatenation=True, plain_student=True), "tiny", copy)
+        names = [run.record.run_id for run in plan.runs]
+        until(lambda: all((copy.run(name) / "run.json").exists() for name in names))
+        wait_done(copy, names)
+    finally:
+        for app in apps:
+            app.kill()
+            app.wait()
+    assert {read_status(copy.run(name))["attempt"] for name in names} == {1}
 
 
 def test_the_same_launch_twice_queues_nothing_twice(copy: Workspace) -> None:

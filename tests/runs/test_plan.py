@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from fairlab.config import Study, changed, load_preset, preset_names
+from fairlab.config import Study, changed
+from fairlab.data.base import open_dataset, write_dataset
 from fairlab.errors import FairLabError
+from fairlab.presets import load_preset, preset_names
 from fairlab.runs.plan import expand, slug
 from fairlab.workspace import Workspace
 
@@ -99,6 +102,28 @@ def test_settings_that_do_not_go_together_are_one_sentence(dials: dict[str, obje
 def test_an_unknown_data_set_is_said(lab: Workspace) -> None:
     with pytest.raises(FairLabError, match="there is no data set 'name-of-your-data-set'"):
         expand(load_preset("mst_kd"), "mst_kd", lab)
+
+
+def test_a_group_without_images_is_named(lab: Workspace, tiny: Workspace) -> None:
+    """A list that names a group of which no face came along."""
+    faces = open_dataset(next(tiny.datasets_folder.glob("*/manifest.json")).parent)
+    gone = faces.groups[-1]
+    keep = ((faces.images["group"] != gone) | (faces.images["split"] != "train")).to_numpy()
+    images = faces.images[keep].reset_index(drop=True)
+    images["image_id"] = range(len(images))
+    write_dataset(
+        lab.dataset("mine"),
+        dataset_id="mine",
+        kind="folders",
+        attribute="group",
+        groups=faces.groups,
+        images=images,
+        pairs=faces.pairs.iloc[:0],
+        pixels=np.asarray(faces.pixels)[keep],
+        recipe={},
+    )
+    with pytest.raises(FairLabError, match=f"data set mine: group '{gone}' has no training image; remove the group"):
+        expand(demo(demo=None, dataset="mine"), "demo_mst_kd", lab)
 
 
 @pytest.mark.parametrize("preset", preset_names())

@@ -14,8 +14,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fairlab.config import changed, load_preset
+from fairlab.config import changed
 from fairlab.files import sha256
+from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.plan import expand
 from fairlab.store.events import read_events

@@ -183,7 +183,7 @@ def test_a_faiss_that_does_not_start_counts_as_none(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}
     )
-    assert result.stdout.startswith("not installed: exact search by numpy"), result.stderr
+    assert result.stdout.startswith("none that loads: exact search by numpy"), result.stderr
     assert result.stdout.endswith("[0 1 2 3]\n")
 
 

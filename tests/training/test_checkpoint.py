@@ -22,7 +22,9 @@ from fairlab.training.optim import optimisers
 # A server without threads that has torch loaded forks each child: starting one takes milliseconds, and no child
 # inherits a lock that a thread of this process held (a plain fork does, once torch has computed anything).
 FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["pytest", "tests.training.test_checkpoint", "torch._dynamo"])  # torch.optim asks for the last
+FORK.set_forkserver_preload(
+    ["pytest", "tests.training.test_checkpoint", "torch._dynamo"]
+)  # torch.optim asks for the last
 
 
 def small() -> tuple[nn.Module, nn.Module]:

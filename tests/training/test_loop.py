@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from fairlab.config import Backbone, Data, Distillation, Loss, Run, Training
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import METHODS, Method
 from fairlab.training import checkpoint
 from fairlab.training.loader import ImageInputs
-from fairlab.training.loop import Hooks, NotFinite, Samples, Stopped, train
+from fairlab.training.loop import Hooks, NotFinite, Samples, train
 
 SETTINGS = Training(epochs=3, batch_size=8, base_lr=2.0, drop_epochs=(2,))
 FACTS = {"data": "d", "torch": torch.__version__, "threads": 1}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab.config import load_preset, preset_names
+from fairlab.presets import load_preset, preset_names
 
 
 def _page(preset: str) -> None:
     import streamlit as st
 
-    from fairlab.config import load_preset
+    from fairlab.presets import load_preset
     from fairlab.ui.forms import study_form
 
     st.session_state["changes"] = study_form(load_preset(preset), "k", ("title", "summary", "paper", "needs", "order"))

@@ -1,0 +1,54 @@
+"""The experiments that come with FairLab: one TOML a file, holding only what differs from the defaults."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fairlab.config import Settings, Study, parse
+from fairlab.errors import FairLabError
+
+FOLDER = Path(__file__).parent
+
+
+def preset_names() -> list[str]:
+    """Names of the presets, in the order in which they are offered."""
+    return sorted((path.stem for path in FOLDER.glob("*.toml")), key=lambda name: load_preset(name).order)
+
+
+def load_preset(name: str) -> Study:
+    """A preset by name. Raises FairLabError for an unknown name or a bad file."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(item.stem for item in FOLDER.glob("*.toml")))
+        raise FairLabError(f"there is no preset {name!r}; choose one of: {known}")
+    return load_study(path)
+
+
+def load_study(path: Path) -> Study:
+    """A study from a TOML file: the defaults, changed by what the file says."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FairLabError(f"{path} cannot be read as TOML: {error}") from error
+    return parse(Study, _merged(_plain_defaults(), values), str(path.name))
+
+
+def _plain_defaults() -> dict[str, Any]:
+    """Defaults of the nested settings, so that a preset that changes one field keeps its neighbours'."""
+    return {
+        name: field.get_default().model_dump()
+        for name, field in Study.model_fields.items()
+        if isinstance(field.get_default(), Settings)
+    }
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, table by table."""
+    result = dict(base)
+    for name, value in changes.items():
+        old = result.get(name)
+        result[name] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
