@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fairlab.data.images import batch_rows
+from fairlab.data.pixels import EncodedPixels
 
 _ORDER, _FLIP, _STEP = 1, 2, 3  # separate streams of random numbers
 
@@ -52,7 +53,7 @@ class Inputs(Protocol):
 class ImageInputs:
     """Images as the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; (B, 3, H, W) in channels-last memory."""
 
-    def __init__(self, pixels: np.ndarray, rows: np.ndarray) -> None:
+    def __init__(self, pixels: np.ndarray | EncodedPixels, rows: np.ndarray) -> None:
         self.pixels, self.rows = pixels, rows
 
     def __len__(self) -> int:
