@@ -12,6 +12,7 @@ from fairlab.errors import FairLabError
 
 KEYS = {"identity": "identity", "id": "identity", "image": "image", "file": "image", "img_path": "image"}
 """Names of the first column in the tables of this field, e.g. FairFace's `file`."""
+PLURAL = {"identity": "identities", "image": "images"}
 UNKNOWN = "unknown"
 
 
@@ -46,7 +47,7 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
     key, table = read_table(path)
     columns = [str(name) for name in table]
     if not columns:
-        raise FairLabError(f"{path} has no column of an attribute beside its {key}s")
+        raise FairLabError(f"{path} has no column of an attribute beside its {PLURAL[key]}")
     attribute = source.attribute or columns[0]
     if attribute not in columns:
         raise FairLabError(f"{path} has no column {attribute!r}; it has: {', '.join(columns)}")
@@ -55,7 +56,7 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
     for short in (wanted.str.rpartition("/")[2], wanted.str.rpartition("/")[2].str.rpartition(".")[0]):
         rows = rows if (rows >= 0).any() else table.index.get_indexer(short)  # the table may hold bare names
     if not (rows >= 0).any():
-        raise FairLabError(f"{path} names none of the data's {key}s, e.g. not {wanted.iloc[0]!r}")
+        raise FairLabError(f"{path} names none of the data's {PLURAL[key]}, e.g. not {wanted.iloc[0]!r}")
     images = images.copy()
     for name in columns:
         values = table[name].to_numpy(dtype=object)[rows]
@@ -63,4 +64,4 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
         images[f"attribute.{name}"] = values
     images["group"] = images[f"attribute.{attribute}"].replace("", UNKNOWN)
     missing = wanted[rows < 0].drop_duplicates().tolist()
-    return images, attribute, problem(f"{key}s that {path.name} does not name, in group {UNKNOWN!r}", missing)
+    return images, attribute, problem(f"{PLURAL[key]} that {path.name} does not name, in group {UNKNOWN!r}", missing)
