@@ -103,15 +103,15 @@ def open_records(path: Path, progress: Progress | None = None, stop: Stop | None
     file = RecordFile(path)  # before the scan: a file that changes meanwhile will be refused when it is read
     notes: list[str] = []
     records = _by_key(path, progress, stop, notes)
-    layout, images, persons = _find_images(records, notes)
+    layout, images, identity_rows = _find_images(records, notes)
     announced, image_px = _property(path.parent / "property", int(images.sum()), notes)
-    if layout == CLASSIC and persons.any() and announced is None:
-        announced = int(persons.sum())
-    elif layout == CLASSIC and persons.any() and announced != persons.sum():
-        notes.append(f"property says {announced} identities, {path.name} has records of {persons.sum()}.")
+    if layout == CLASSIC and identity_rows.any() and announced is None:
+        announced = int(identity_rows.sum())
+    elif layout == CLASSIC and identity_rows.any() and announced != identity_rows.sum():
+        notes.append(f"property says {announced} identities, {path.name} has records of {identity_rows.sum()}.")
     identities, count = _identities(records, images, announced, notes)
     keys = records.keys[images]
-    _compare_ranges(keys, identities, records.labels[persons], notes)
+    _compare_ranges(keys, identities, records.labels[identity_rows], notes)
     names = _names(path, keys, identities, notes)
     where = (records.offsets[images], records.sizes[images])
     return RecordSet(file, layout, keys, identities, *where, count, names, image_px, tuple(notes))
@@ -157,7 +157,7 @@ def _find_images(records: _Records, notes: list[str]) -> tuple[str, np.ndarray, 
     classic = bool(records.keys[0] == 0 and records.flags[0] == 2 and bare[0])
     head = np.zeros(len(bare), bool)
     head[0] = classic
-    persons = bare & ~head & classic
+    identity_rows = bare & ~head & classic
     images = ~bare
     if not classic:
         records.refuse(
@@ -168,16 +168,18 @@ def _find_images(records: _Records, notes: list[str]) -> tuple[str, np.ndarray, 
     records.refuse(images & (records.contents == OTHER), "should hold a JPEG or PNG image, and holds neither")
     if not images.any():
         raise FairLabError(f"{records.path} holds no image; choose the .rec file of a training set")
-    end = int(records.keys[persons][0]) if persons.any() else int(records.keys[-1]) + 1
+    end = int(records.keys[identity_rows][0]) if identity_rows.any() else int(records.keys[-1]) + 1
     records.refuse(images & (records.keys >= end), f"is an image, but records of identities begin at key {end}")
-    records.refuse(persons & (records.flags != 2), "should hold the first and the last key of an identity: two labels")
+    records.refuse(
+        identity_rows & (records.flags != 2), "should hold the first and the last key of an identity: two labels"
+    )
     if classic and np.float32(end) != records.labels[0, 0]:
         notes.append(f"record 0 says that the images end before key {records.labels[0, 0]:.9g}, the keys say {end}.")
     first, keys = int(classic), records.keys[images]
     missing = int(max(keys[-1] + 1, end if classic else 0)) - first - len(keys)
     if missing:
         notes.append(f"the images' keys should run from {first} to {end - 1 if classic else keys[-1]}; {missing} lack.")
-    return (CLASSIC if classic else FLAT), images, persons
+    return (CLASSIC if classic else FLAT), images, identity_rows
 
 
 def _property(path: Path, images: int, notes: list[str]) -> tuple[int | None, tuple[int, int] | None]:
