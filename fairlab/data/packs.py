@@ -10,7 +10,7 @@ in memory. Images are as the file has them: some very old packs are said to hold
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ from fairlab.errors import Damaged, FairLabError, Refused
 FOLDS = 10
 MAX_PACK_BYTES = 4 << 30
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def open_pack(path: Path) -> Pack:
             content, rest = read_pickle(file, stamp[0])
             images, flags = _two_lists(content)
             genuine = _flags(file, flags)
-            spans = _images(file, images, len(genuine))
+            spans, cut = _images(file, images, len(genuine))
     except OSError as error:
         raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
     except Forbidden as error:
@@ -91,6 +92,8 @@ def open_pack(path: Path) -> Pack:
     folds, problems = _folds(genuine)
     if rest:
         problems.append(f"{rest:,} bytes after the end of the pickle are ignored")
+    if cut:
+        problems.append(f"{cut} images do not end as JPEG or PNG files end; they may be cut off")
     same = sum(a == b for a, b in zip(spans[::2], spans[1::2], strict=True))
     if same:
         problems.append(f"{same} pairs compare an image with itself")
@@ -131,12 +134,12 @@ def _flags(file: BinaryIO, flags: Any) -> np.ndarray:
     return np.array(values, dtype=bool)
 
 
-def _images(file: BinaryIO, images: Any, pairs: int) -> list[Span]:
-    """The 2N places of the images."""
+def _images(file: BinaryIO, images: Any, pairs: int) -> tuple[list[Span], int]:
+    """(the 2N places of the images, how many of these do not end as their format ends)."""
     if len(images) != 2 * pairs or pairs == 0:
         raise Unreadable(f"it has {len(images)} images and {pairs} flags")
-    seen: dict[Span, int] = {}  # a hostile pickle may name one buffer a million times: it is looked at once
-    spans = []
+    seen: dict[Span, tuple[int, bool]] = {}  # a hostile pickle may name one buffer a million times: it is read once
+    spans, cut = [], 0
     for row, image in enumerate(images):
         length = None
         if isinstance(image, Array):
@@ -146,15 +149,25 @@ def _images(file: BinaryIO, images: Any, pairs: int) -> list[Span]:
         if not isinstance(image, Span) or image.text:
             raise Unreadable(f"its image {row} is {_say(image)}, not bytes")
         if image not in seen:
-            # Of plain bytes the beginning is enough; escaped ones are decoded, to know that they can be.
-            start = image.read(file, limit=len(_PNG))
+            start, end, size = _ends(file, image)
             if not start.startswith((_JPEG, _PNG)):
                 raise Unreadable(f"its image {row} is neither JPEG nor PNG")
-            seen[image] = image.length if image.coding == "raw" else len(start)
-        if length not in (None, seen[image]):
-            raise Unreadable(f"its image {row} is an array of {length} bytes with a buffer of {seen[image]}")
+            seen[image] = size, not end.endswith(_JPEG_END if start.startswith(_JPEG) else _PNG_END)
+        if length not in (None, seen[image][0]):
+            raise Unreadable(f"its image {row} is an array of {length} bytes with a buffer of {seen[image][0]}")
         spans.append(image)
-    return spans
+        cut += seen[image][1]
+    return spans, cut
+
+
+def _ends(file: BinaryIO, span: Span) -> tuple[bytes, bytes, int]:
+    """(first bytes, last bytes, length) of an image; escaped ones are decoded whole, to know that they can be."""
+    if span.coding != "raw":
+        content = span.read(file)
+        return content[:8], content[-8:], len(content)
+    few = min(8, span.length)
+    start = replace(span, length=few).read(file)
+    return start, replace(span, start=span.start + span.length - few, length=few).read(file), span.length
 
 
 def _folds(genuine: np.ndarray) -> tuple[np.ndarray | None, list[str]]:

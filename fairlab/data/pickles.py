@@ -62,12 +62,11 @@ class Span:
     coding: str
     text: bool = False
 
-    def read(self, file: BinaryIO | io.RawIOBase, limit: int | None = None) -> bytes:
-        """The bytes it stands for; of raw ones only the first `limit`. Raises Unreadable."""
-        length = min(self.length, limit or self.length) if self.coding == "raw" else self.length
+    def read(self, file: BinaryIO | io.RawIOBase) -> bytes:
+        """The bytes it stands for. Raises Unreadable."""
         file.seek(self.start)
-        written = file.read(length)
-        if written is None or len(written) != length:
+        written = file.read(self.length)
+        if written is None or len(written) != self.length:
             _wrong("it is truncated inside a buffer")
         try:
             if self.coding == "quoted":

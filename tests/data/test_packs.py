@@ -114,7 +114,9 @@ def test_python_2_strings_of_protocols_0_and_1(tmp_path: Path) -> None:
 def test_png_is_an_image_too(tmp_path: Path) -> None:
     stream = io.BytesIO()
     Image.new("RGB", (4, 4), (9, 8, 7)).save(stream, "PNG")
-    assert open_pack(write(tmp_path, ([stream.getvalue(), JPEGS[0]], [False]))).read(0) == stream.getvalue()
+    pack = open_pack(write(tmp_path, ([stream.getvalue(), JPEGS[0]], [False])))
+    assert pack.read(0) == stream.getvalue()
+    assert len(pack.problems) == 1  # too few pairs, but no image is cut off
 
 
 def test_folds_are_contiguous_blocks(tmp_path: Path) -> None:
@@ -135,10 +137,12 @@ def test_what_is_odd_but_readable_is_said(tmp_path: Path) -> None:
     flags = [True] * 10 + [False] * 10
     bins = [bytes(JPEGS[row % 2]) for row in range(40)]
     bins[1] = bins[0]
+    bins[7] = bins[7][:-100]
     path = write(tmp_path, (bins, flags))
     path.write_bytes(path.read_bytes() + b"more")
     problems = " | ".join(open_pack(path).problems)
     assert "10 of 10 folds hold only genuine or only impostor pairs" in problems
+    assert "1 images do not end as JPEG or PNG files end" in problems
     assert "4 bytes after the end" in problems
     assert "1 pairs compare an image with itself" in problems
 
@@ -435,4 +439,5 @@ def test_cut_and_flipped_files_are_read_truly_or_not_at_all(name: str, tmp_path:
             assert time.monotonic() - start < 5
         if position not in free:
             assert pack.genuine.tolist() == FLAGS, position
-            assert read == JPEGS, position
+            # A length one or two larger swallows the step after the image; then its end is no JPEG's.
+            assert read == JPEGS or "1 images do not end as JPEG" in " ".join(pack.problems), position
