@@ -166,6 +166,8 @@ def test_names_read_without_importing_are_those_registered() -> None:
 
 def test_a_worker_has_its_lock_before_it_loads_torch() -> None:
     """So that a second worker of one run leaves at once, and a stop asked for at the start is heard."""
-    code = "import sys, fairlab.cli, fairlab.runs.worker; print({'torch', 'umap', 'numba', 'sklearn'} & set(sys.modules))"
+    code = (
+        "import sys, fairlab.cli, fairlab.runs.worker; print({'torch', 'umap', 'numba', 'sklearn'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "set()", result.stderr[-2000:]
