@@ -1,4 +1,4 @@
-"""The promise of RELIABILITY.md R1: kill -9 at any time, resume, and no value differs in any bit."""
+"""The promise of the README: kill -9 at any time, resume, and no value differs in any bit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A tiny study, long enough to be killed in, that nothing interrupted."""
     lab = open_workspace(tmp_path_factory.mktemp("whole") / "home")
     dials = {
-        "teacher.training.epochs": 90,
+        "teacher.training.epochs": 130,
         "adaptor.training.epochs": 150,
         "student.training.epochs": 40,
         "plain_student": False,
