@@ -99,6 +99,27 @@ def test_a_killed_run_is_crashed_within_ten_seconds_and_can_be_resumed(copy: Wor
     until(lambda: state(folder).status == "stopped", 60)  # it may still be importing torch
 
 
+def test_a_process_that_dies_before_it_begins_is_crashed_and_not_started_for_ever(
+    copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken installation: the worker cannot even import. Said once, with the log; mended, it can be resumed."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "filelock.py").write_text("raise ImportError('half an installation')")
+    plan = long_plan(copy)
+    folder = copy.run(student_of(plan))
+    with monkeypatch.context() as broken:
+        broken.setenv("PYTHONPATH", str(tmp_path / "broken"))
+        launch.start(copy, plan)
+        until(lambda: state(folder).status == "crashed")
+    assert "before it could begin" in state(folder).reason
+    assert launch.dispatch(copy) == []
+    assert (folder / "log.txt").read_text().count("ImportError: half") == 1
+    launch.resume(copy, folder.name)
+    until(lambda: training(folder))
+    launch.stop(copy, folder.name, force=True)
+    until(lambda: live_process(folder) is None, 10)
+
+
 def test_a_run_outlives_the_process_that_started_it(copy: Workspace) -> None:
     """The server may be killed; the run goes on and is found again by whoever looks."""
     plan = long_plan(copy)
