@@ -4,7 +4,7 @@ import streamlit as st
 
 from fairlab.plots.study import models_figure
 from fairlab.ui import cached
-from fairlab.ui.comparing import groups_of, paper_table
+from fairlab.ui.comparing import groups_of, paper_table, pick_seed
 from fairlab.ui.headline import sentences
 from fairlab.ui.numbers import download
 from fairlab.ui.page import chart, plain, start
@@ -14,7 +14,7 @@ lab = start(
     "Compare", "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, paired differences."
 )
 study, models = pick_study(lab)
-left, right = st.columns([2, 1])
+left, middle, right = st.columns([3, 2, 1])
 titles = {model.run_id: title_of(model, models) for model in models}
 undistilled = next((n for n, model in enumerate(models) if (model.role, model.method) == ("student", "classifier")), 0)
 with left:
@@ -26,10 +26,12 @@ with left:
         index=undistilled,
         help="Every model is compared with the run of this title and the same seed.",
     )
-with right:
+with middle:
     names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"}
     protocol = choose("Pairs", list(names), "pairs", names)
-table = cached.comparison(lab, study.study_id, baseline, protocol)
+whole = cached.comparison(lab, study.study_id, baseline, protocol)
+with right:
+    table = pick_seed(whole)
 for sentence in sentences(table):
     st.markdown("- " + plain(sentence))
 st.table(paper_table(table), border="horizontal", hide_index=True)
@@ -41,7 +43,7 @@ st.caption(
     f"chance alone would show as much. A perfectly fair model as accurate as the first row would show STD up to "
     f"{row['std_fair_p95']:.1f}. CPU: processor seconds of the run; small: with everything it builds on, the data aside."
 )
-download(table, f"compare-{study.study_id}-{protocol}")
+download(whole, f"compare-{study.study_id}-{protocol}")
 st.subheader("At a glance", anchor=False)
 chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
 st.caption(

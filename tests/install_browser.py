@@ -59,11 +59,17 @@ def install_own() -> None:
     subprocess.run(["apt-get", *here, "download", "-qq", *wanted], check=True, cwd=packages)
     for package in sorted(packages.glob("*.deb")):
         subprocess.run(["dpkg", "-x", str(package), str(OWN / "root")], check=True)
-    libraries = ":".join(
-        str(OWN / "root" / part) for part in ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/chromium")
+    root = OWN / "root"
+    folders = sorted({str(library.parent) for part in ("usr/lib", "lib") for library in (root / part).rglob("*.so*")})
+    fonts = OWN / "fonts.conf"
+    fonts.write_text(
+        f"<fontconfig><dir>/usr/share/fonts</dir><dir>{root}/usr/share/fonts</dir><cachedir>{OWN}/fonts</cachedir></fontconfig>\n"
     )
     start = OWN / "chromium"
-    start.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{OWN}/root/usr/lib/chromium/chromium" "$@"\n')
+    start.write_text(
+        f'#!/bin/sh\nLD_LIBRARY_PATH="{":".join(folders)}" FONTCONFIG_FILE="{fonts}" '
+        f'exec "{root}/usr/lib/chromium/chromium" "$@"\n'
+    )
     start.chmod(0o755)
 
 

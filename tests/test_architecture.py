@@ -97,7 +97,7 @@ def test_pages_are_short_and_files_are_one_idea() -> None:
 
 
 def test_nothing_loads_what_can_run_code() -> None:
-    """S8, S14: no pickle, no unsafe torch.load, no shell."""
+    """No pickle, no unsafe torch.load, no shell."""
     for path in FILES:
         text = path.read_text(encoding="utf-8")
         assert not re.search(

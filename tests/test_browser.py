@@ -145,7 +145,7 @@ def test_a_run_outlives_the_killed_server_and_is_found_again(browser: Browser, t
 
 
 def test_names_from_data_load_nothing(browser: Browser, tmp_path: Path) -> None:
-    """S15: a group called like Markdown with a picture is shown as text, and nothing is asked for outside."""
+    """A group called like Markdown with a picture is shown as text, and nothing is asked for outside."""
     from fairlab.config import changed
     from fairlab.presets import load_preset
     from fairlab.runs import launch

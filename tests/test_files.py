@@ -78,7 +78,7 @@ def _torn(save: Callable[[Path, bytes], None], path: Path, kills: int = 100) -> 
 
 
 def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
-    """R3: 0 of 100."""
+    """0 of 100."""
     assert _torn(_save, tmp_path / "x") == 0
 
 
@@ -87,7 +87,7 @@ def test_the_kills_would_find_a_writer_that_is_not_atomic(tmp_path: Path) -> Non
 
 
 def test_a_killed_writer_never_leaves_a_mixed_folder(tmp_path: Path) -> None:
-    """R5: the old one, the new one or none, each with all its files."""
+    """The old one, the new one or none, each with all its files."""
     path, seen = tmp_path / "folder", 0
     _save_folder(path, b"a" * SIZE)
     for _ in range(40):
@@ -123,7 +123,7 @@ def test_threads_of_one_process_do_not_write_into_each_others_files(tmp_path: Pa
 
 @pytest.mark.parametrize("place", ["file", "folder"])
 def test_power_loss_finds_everything_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    """R4: a kill cannot show it, the order of calls can: every file is flushed, then renamed, then its folder flushed."""
+    """A kill cannot show it, the order of calls can: every file is flushed, then renamed, then its folder flushed."""
     calls: list[str] = []
     flush, rename = os.fsync, os.replace
 
@@ -163,7 +163,7 @@ def test_what_the_dead_left_is_swept_and_what_the_living_write_is_not(tmp_path: 
 
 @pytest.mark.parametrize("place", range(0, 5000, 500))
 def test_a_disk_that_fills_at_any_byte_keeps_the_old_file(tmp_path: Path, place: int) -> None:
-    """R8: the system's own error after `place` bytes; one sentence that says "disk", nothing lost, nothing left."""
+    """The system's own error after `place` bytes; one sentence that says "disk", nothing lost, nothing left."""
     path = tmp_path / "x"
     path.write_bytes(b"old")
 

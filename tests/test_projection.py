@@ -28,7 +28,7 @@ def test_the_seed_decides_the_map() -> None:
 
 
 def test_trustworthiness_is_scikit_learns() -> None:
-    """V14: to 1e-6."""
+    """To 1e-6."""
     from sklearn.manifold import trustworthiness as known
 
     vectors = clusters()

@@ -15,7 +15,16 @@ from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.plan import Plan
-from fairlab.store.runs import RunRecord, create_run, delete_run, read_run, read_status, state, write_status
+from fairlab.store.runs import (
+    PROCESS_FILE,
+    RunRecord,
+    create_run,
+    delete_run,
+    read_run,
+    read_status,
+    state,
+    write_status,
+)
 from fairlab.workspace import Workspace, now
 
 ENDED_BADLY = ("failed", "stopped", "crashed")
@@ -73,7 +82,8 @@ def _write_study(workspace: Workspace, plan: Plan) -> None:
 
 
 def _queue(folder: Path) -> None:
-    (folder / "stop").unlink(missing_ok=True)
+    for left in ("stop", PROCESS_FILE):
+        (folder / left).unlink(missing_ok=True)
     write_status(folder, "queued", reason="")
 
 

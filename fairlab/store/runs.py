@@ -19,6 +19,7 @@ from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, sweep, write_json
 from fairlab.workspace import Workspace, now
 
+PROCESS_FILE = "process.json"
 CLOCK_SLACK_S = 1.0
 """Two readings of a process's start time may differ by this."""
 
@@ -137,19 +138,19 @@ def record_process(folder: Path, pid: int | None = None) -> None:
         started = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         return  # it ended before it could be noted; its status says how
-    write_json(folder / "process.json", {"pid": pid, "create_time": started, "boot_id": boot_id()})
+    write_json(folder / PROCESS_FILE, {"pid": pid, "create_time": started, "boot_id": boot_id()})
 
 
 def forget_process(folder: Path) -> None:
     """The run's own process says that it is about to end, so that a resume need not wait until it is gone."""
-    path = folder / "process.json"
+    path = folder / PROCESS_FILE
     if path.exists() and read_json(path).get("pid") == os.getpid():
         path.unlink(missing_ok=True)
 
 
 def live_process(folder: Path) -> psutil.Process | None:
     """The run's process if it lives: same pid, same start time, same boot, not a zombie."""
-    path = folder / "process.json"
+    path = folder / PROCESS_FILE
     if not path.exists():
         return None
     try:
@@ -169,7 +170,8 @@ def live_process(folder: Path) -> psutil.Process | None:
 def state(folder: Path) -> Live:
     """How the run in `folder` stands, from its last word and whether its process lives.
 
-    "running" without a living process is "crashed". Raises FairLabError when the folder is gone or damaged.
+    "running" without a living process is "crashed", and so is one that was started and died before it could say
+    "running", or it would be started again for ever. Raises FairLabError when the folder is gone or damaged.
     """
     if not (folder / "run.json").exists():
         raise FairLabError(f"there is no run in {folder}; was its folder deleted?")
@@ -181,6 +183,8 @@ def state(folder: Path) -> Live:
         if status == "running":
             where = _last_stage(folder)
             return Live("crashed", f"its process ended without a word{where}; resume goes on from the last checkpoint")
+        if (folder / PROCESS_FILE).exists():
+            return Live("crashed", "its process ended before it could begin; its log says why, then resume it")
         return Live("queued", reason)
     beat = _heartbeat(folder) if status == "running" else {}
     return Live(

@@ -6,12 +6,23 @@ import pandas as pd
 
 from fairlab.ui.numbers import cell
 from fairlab.ui.page import plain
+from fairlab.ui.pickers import choose
 
 
 def groups_of(table: pd.DataFrame) -> list[str]:
     """The groups that a table of runs.compare has accuracies of, in its order."""
     names = [name.removeprefix("accuracy:") for name in table if name.startswith("accuracy:")]
     return [name for name in names if f"accuracy:{name}_low" in table]
+
+
+def pick_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one seed, of the reader's choice, or all; all where there is only one."""
+    seeds = [str(seed) for seed in table["seed"].unique()]
+    if len(seeds) < 2:
+        return table
+    names = {seed: f"seed {seed}" for seed in seeds} | {"all": f"all {len(seeds)} seeds"}
+    chosen = choose("Seed", [*seeds, "all"], "seed", names, help="The whole study was repeated with each seed.")
+    return table if chosen == "all" else table[table["seed"].astype(str) == chosen].reset_index(drop=True)
 
 
 def paper_table(table: pd.DataFrame) -> pd.DataFrame:

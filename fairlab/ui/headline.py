@@ -80,6 +80,10 @@ def show(lab: Workspace, study_id: str) -> None:
     if table.empty:
         st.caption("Numbers appear here as soon as the first models are finished.")
         return
+    seeds = table["seed"].unique()
+    if len(seeds) > 1:
+        st.caption(f"{len(seeds)} seeds; here: seed {seeds[0]}. The others are on the Compare page.")
+        table = table[table["seed"] == seeds[0]]
     left, right = st.columns([5, 6], gap="large")
     with left:
         for sentence in sentences(table):

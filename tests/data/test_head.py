@@ -24,7 +24,7 @@ def test_the_eyes_are_one_unit_apart() -> None:
 
 
 def test_targets_carry_their_natural_spread() -> None:
-    """The largest shift of a target is its scale in the file times the spread of its region (DEMO_DATA.md)."""
+    """The largest shift of a target is its scale in the file times the spread of its region."""
     head = load_head()
     with np.load(head_module.asset("demo/head_basis.npz"), allow_pickle=False) as basis:
         scale = basis["Bs"]

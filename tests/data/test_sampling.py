@@ -13,7 +13,7 @@ from fairlab.errors import FairLabError
 
 @pytest.mark.parametrize(("count", "sizes"), [(7000, [1750] * 4), (6997, [1750, 1749, 1749, 1749]), (3, [1, 1, 1, 0])])
 def test_part_sizes_are_the_papers(count: int, sizes: list[int]) -> None:
-    """METHODS.md 1.3: l1 = ceil(n/4), then the ceiling of an equal share of what is left."""
+    """The official MST-KD split: l1 = ceil(n/4), then the ceiling of an equal share of what is left."""
     assert part_sizes(count, 4) == sizes
 
 
@@ -23,7 +23,7 @@ def test_part_sizes_are_the_papers(count: int, sizes: list[int]) -> None:
     st.integers(0, 9),
 )
 def test_parts_are_balanced_and_independent_of_order(people: dict[str, str], parts: int, seed: int) -> None:
-    """T4: every identity in exactly one part, each group spread evenly (+-1), whatever the order of the list."""
+    """Every identity in exactly one part, each group spread evenly (+-1), whatever the order of the list."""
     names, groups = list(people), list(people.values())
     part = balanced_parts(names, groups, parts, seed)
     assert part.shape == (len(names),)

@@ -61,7 +61,7 @@ def training(folder: Path) -> bool:
 
 
 def test_a_stopped_run_saves_at_once_and_goes_on_where_it_was(copy: Workspace) -> None:
-    """R2: stopped soon (promised: a step and 2 s; 10 s here, where other tests run beside), resumed, it counts on."""
+    """Stopped soon (promised: a step and 2 s; 10 s here, where other tests run beside), resumed, it counts on."""
     run_id = student_of(long_plan(copy))
     launch.start(copy, long_plan(copy))
     folder = copy.run(run_id)
@@ -81,7 +81,7 @@ def test_a_stopped_run_saves_at_once_and_goes_on_where_it_was(copy: Workspace) -
 
 
 def test_a_killed_run_is_crashed_within_ten_seconds_and_can_be_resumed(copy: Workspace) -> None:
-    """R14, and never for ever "running"."""
+    """Never for ever "running"."""
     plan = long_plan(copy)
     launch.start(copy, plan)
     folder = copy.run(student_of(plan))
@@ -97,6 +97,27 @@ def test_a_killed_run_is_crashed_within_ten_seconds_and_can_be_resumed(copy: Wor
     until(lambda: read_status(folder).get("attempt") == 2)
     launch.stop(copy, folder.name)
     until(lambda: state(folder).status == "stopped", 60)  # it may still be importing torch
+
+
+def test_a_process_that_dies_before_it_begins_is_crashed_and_not_started_for_ever(
+    copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken installation: the worker cannot even import. Said once, with the log; mended, it can be resumed."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "filelock.py").write_text("raise ImportError('half an installation')")
+    plan = long_plan(copy)
+    folder = copy.run(student_of(plan))
+    with monkeypatch.context() as broken:
+        broken.setenv("PYTHONPATH", str(tmp_path / "broken"))
+        launch.start(copy, plan)
+        until(lambda: state(folder).status == "crashed")
+    assert "before it could begin" in state(folder).reason
+    assert launch.dispatch(copy) == []
+    assert (folder / "log.txt").read_text().count("ImportError: half") == 1
+    launch.resume(copy, folder.name)
+    until(lambda: training(folder))
+    launch.stop(copy, folder.name, force=True)
+    until(lambda: live_process(folder) is None, 10)
 
 
 def test_a_run_outlives_the_process_that_started_it(copy: Workspace) -> None:
@@ -119,7 +140,7 @@ def test_a_run_outlives_the_process_that_started_it(copy: Workspace) -> None:
 
 
 def test_ten_starts_of_one_run_are_one_run(copy: Workspace) -> None:
-    """R15: the others end with code 75 and touch nothing."""
+    """The others end with code 75 and touch nothing."""
     plan = long_plan(copy)
     run_id = student_of(plan)
     record = next(run.record for run in plan.runs if run.record.run_id == run_id)
@@ -164,7 +185,7 @@ def test_two_apps_on_one_workspace_start_every_run_once(copy: Workspace) -> None
 
 
 def test_the_same_launch_twice_queues_nothing_twice(copy: Workspace) -> None:
-    """R16: a double click, two tabs, two apps."""
+    """A double click, two tabs, two apps."""
     plan = expand(load_preset("tiny"), "tiny", copy)
     assert launch.start(copy, plan) == []
     assert all(run.status == "done" for run in expand(load_preset("tiny"), "tiny", copy).runs)
@@ -232,7 +253,7 @@ def test_a_deleted_run_folder_is_said(copy: Workspace) -> None:
 
 
 def test_changed_data_are_refused_at_resume(copy: Workspace) -> None:
-    """R28: the checkpoint remembers the fingerprint."""
+    """The checkpoint remembers the fingerprint."""
     plan = long_plan(copy)
     launch.start(copy, plan)
     folder = copy.run(student_of(plan))
@@ -247,7 +268,7 @@ def test_changed_data_are_refused_at_resume(copy: Workspace) -> None:
 
 
 def test_a_reused_process_number_is_not_believed(copy: Workspace) -> None:
-    """R14: same pid, another start time or another boot: crashed."""
+    """Same pid, another start time or another boot: crashed."""
     run_id = next(path.name for path in copy.runs_folder.iterdir() if path.name.startswith("student"))
     folder = copy.run(run_id)
     write_status(folder, "running", reason="")

@@ -133,7 +133,7 @@ def test_every_preset_states_what_it_is_and_needs(preset: str) -> None:
 
 
 def test_the_paper_preset_has_the_papers_settings() -> None:
-    """METHODS.md 1.6 to 1.9."""
+    """MST-KD, section 4 and its official configuration."""
     study = load_preset("mst_kd")
     assert (study.teacher.backbone.name, study.teacher.backbone.embedding_dim) == ("iresnet34", 512)
     assert (study.teacher.loss.scale, study.teacher.loss.margin_rad, study.teacher.loss.sigma_rad) == (64, 0.5, 0.05)

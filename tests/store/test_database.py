@@ -161,7 +161,7 @@ def _sync_for_ever(home: Path) -> None:
 
 
 def test_a_killed_writer_leaves_a_sound_catalogue(lab: Workspace) -> None:
-    """R10: 60 kills."""
+    """60 kills."""
     for name in ("a-run", "b-run"):
         create_run(lab, record(lab, name))
         write_status(lab.run(name), "queued", reason="")
@@ -200,7 +200,7 @@ def _many(home: Path, failures: multiprocessing.Queue) -> None:  # type: ignore[
 
 
 def test_eight_processes_at_once_see_no_lock(lab: Workspace) -> None:
-    """R11 and R12: opened, migrated, written and read by all at once."""
+    """Opened, migrated, written and read by all at once."""
     create_run(lab, record(lab))
     write_status(lab.run("a-run"), "queued", reason="")
     assert _together(_many, lab) == []

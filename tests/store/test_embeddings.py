@@ -51,7 +51,7 @@ def test_stopping_half_way_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
-    """R6: numpy itself reads two of three such files without complaint."""
+    """Numpy itself reads two of three such files without complaint."""
     write(tmp_path)
     folder = open_embeddings(tmp_path, "d").folder
     dice = random.Random(1)
@@ -69,7 +69,7 @@ def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["vectors.npy", "norms.npy", "ids.npy", "manifest.json"])
 def test_quick_opening_knows_only_errors_of_ours(tmp_path: Path, name: str) -> None:
-    """R7: without hashing too; numpy raises SyntaxError, KeyError and more for damaged headers. 200 cuts, 400 flips."""
+    """Without hashing too; numpy raises SyntaxError, KeyError and more for damaged headers. 200 cuts, 400 flips."""
     write(tmp_path)
     folder = open_embeddings(tmp_path, "d").folder
     original, dice = (folder / name).read_bytes(), random.Random(2)
@@ -89,7 +89,7 @@ def test_quick_opening_knows_only_errors_of_ours(tmp_path: Path, name: str) -> N
 
 
 def test_a_vector_that_is_not_finite_is_refused_by_name(tmp_path: Path) -> None:
-    """R18: what a diverged network makes must not become a space."""
+    """What a diverged network makes must not become a space."""
     broken = vectors()
     broken[3, 1] = np.nan
     sink = EmbeddingWriter(tmp_path, "d", "plain", IDS, {}).__enter__()
@@ -119,7 +119,7 @@ def _write_blocks(folder: Path, blocks: int) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs a limit on the size of files")
 def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) -> None:
-    """R8: mapped files would end it with SIGBUS; here the system's limit on a file's size stands for the full disk."""
+    """Mapped files would end it with SIGBUS; here the system's limit on a file's size stands for the full disk."""
     import resource
 
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

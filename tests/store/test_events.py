@@ -31,7 +31,7 @@ def test_values_come_back_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_every_cut_of_the_file_can_be_read_and_gone_on_from(tmp_path: Path) -> None:
-    """R26: whole lines only, the rest later; 200 cuts."""
+    """Whole lines only, the rest later; 200 cuts."""
     with EventWriter(tmp_path, 1) as events:
         for step in range(1, 9):
             events.write(step, 0, 0.0, {"loss": 1 / step})
@@ -87,7 +87,7 @@ def test_a_run_made_anew_is_read_from_its_start(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_acknowledged_is_there(tmp_path: Path) -> None:
-    """R10 for the event lines: the child says each number after writing it; after kill -9 none of those is missing."""
+    """The child says each number after writing it; after kill -9 none of those is missing."""
     code = (
         "import sys; from pathlib import Path; from fairlab.store.events import EventWriter\n"
         "with EventWriter(Path(sys.argv[1]), 1) as events:\n"

@@ -43,7 +43,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def test_search_equals_brute_force(engine: str, tmp_path: Path) -> None:
-    """V13: 1,000 queries, recall exactly 1."""
+    """1,000 queries, recall exactly 1."""
     vectors = unit(3000, 32)
     found = build_index(stored(tmp_path, vectors))
     queries = unit(1000, 32, 1)
@@ -103,7 +103,7 @@ def test_neighbours_do_not_hang_on_the_number_of_threads() -> None:
 
 
 def test_an_odd_index_file_is_made_again(tmp_path: Path) -> None:
-    """S12 and R13: another hash, cut off, of other vectors: never a stale hit."""
+    """Another hash, cut off, of other vectors: never a stale hit."""
     pytest.importorskip("faiss")
     vectors = unit(40, 8)
     embeddings = stored(tmp_path, vectors)

@@ -86,7 +86,7 @@ def noted(folder: Path, **changes: object) -> None:
 
 
 def test_a_number_given_to_another_process_is_not_believed(lab: Workspace) -> None:
-    """R14: the run died, its process id lives again as somebody else, or as anybody after a reboot."""
+    """The run died, its process id lives again as somebody else, or as anybody after a reboot."""
     create_run(lab, record(lab))
     folder = lab.run("a-run")
     write_status(folder, "running", reason="")

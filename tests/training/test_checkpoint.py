@@ -69,7 +69,7 @@ def _kill_while_saving(folder: Path, naive: bool) -> None:
 
 @pytest.mark.slow
 def test_a_hundred_kills_during_saving_leave_a_whole_checkpoint_each_time(tmp_path: Path) -> None:
-    """R3: 0 of 100 unreadable, and what is loaded is all of one step."""
+    """0 of 100 unreadable, and what is loaded is all of one step."""
     torn = loaded = 0
     for _ in range(100):
         _kill_while_saving(tmp_path, naive=False)
@@ -96,7 +96,7 @@ def test_the_same_kills_tear_a_checkpoint_written_straight_to_its_place(tmp_path
 
 
 def test_a_flipped_bit_is_found_and_the_one_before_is_used(tmp_path: Path) -> None:
-    """R6: every file, 50 places each; the note names the file."""
+    """Every file, 50 places each; the note names the file."""
     learner, head = small()
     solvers = optimisers(learner, head, Training())
     for step in (1, 2):
@@ -138,7 +138,7 @@ def test_two_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_and_the_old_checkpoint_stays(tmp_path: Path) -> None:
-    """R8, on a real file system of 3 MB where this process may mount one; otherwise the writer's own error."""
+    """On a real file system of 3 MB where this process may mount one; otherwise the writer's own error."""
     import subprocess
 
     small_disk = tmp_path / "disk"

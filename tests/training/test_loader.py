@@ -16,7 +16,7 @@ def test_every_pass_visits_every_sample_once_in_another_order() -> None:
 
 
 def test_draws_do_not_touch_the_global_state() -> None:
-    """A resumed run would otherwise differ (RELIABILITY.md finding 1)."""
+    """A DataLoader iterator draws from it at every start, so a resumed run would differ."""
     before = torch.random.get_rng_state()
     order(0, 0, 10), flips(0, 0, 10), step_seed(0, 0)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -40,7 +40,7 @@ def test_pixels_become_minus_one_to_one_and_mirror_left_to_right() -> None:
 
 
 def test_teachers_stand_side_by_side_in_their_order() -> None:
-    """METHODS.md A1: the recorded order of the teachers; a mirrored sample takes all teachers' mirrored views."""
+    """The recorded order of the teachers; a mirrored sample takes all teachers' mirrored views."""
     a, b = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[2.0], [3.0]])
     inputs = EmbeddingInputs([a, b], [-a, -b], np.array([1, 0]))
     batch = inputs.batch(np.array([0, 1]), np.array([False, True]))

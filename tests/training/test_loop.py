@@ -113,7 +113,7 @@ def test_the_sum_of_the_terms_is_the_loss(tmp_path: Path) -> None:
 
 
 def test_a_nan_stops_at_its_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    """R18: the step, the images, and no NaN in any checkpoint."""
+    """The step, the images, and no NaN in any checkpoint."""
     data = samples()
     poisoned = data.targets
     assert poisoned is not None
@@ -139,7 +139,7 @@ def test_too_few_images_for_a_batch_is_said(tmp_path: Path) -> None:
 
 
 def test_other_data_at_resume_is_refused_and_other_versions_are_noted(tmp_path: Path) -> None:
-    """R27 and R28."""
+    """Data by their fingerprint; another version only ends the promise of equal bits."""
     short = Training(epochs=1, batch_size=8)
     train(method(), samples(), short, 0, tmp_path, Log().hooks(lambda: False), FACTS)
     longer = Training(epochs=2, batch_size=8)

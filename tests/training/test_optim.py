@@ -1,4 +1,4 @@
-"""The schedule is the papers' (METHODS.md 1.6, T1 and T2)."""
+"""The schedule is the papers' (MST-KD, ElasticFace)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fairlab.training.optim import learning_rate, optimisers
 
 
 def test_the_rate_is_a_tenth_per_batch_of_512() -> None:
-    """T1: 0.1 at 512 images a step, so 0.025 at the papers' 128."""
+    """0.1 at 512 images a step, so 0.025 at the papers' 128."""
     assert learning_rate(Training(), 0, 0) == pytest.approx(0.025, abs=1e-15)
 
 
 def test_the_52_pass_schedule_drops_at_15_27_39_49() -> None:
-    """T2: the official code's milestones [16, 28, 40, 50] act at pass index M - 1."""
+    """The official code's milestones [16, 28, 40, 50] act at pass index M - 1."""
     factors = [round(learning_rate(Training(), epoch, 10_000) / 0.025, 6) for epoch in range(52)]
     assert factors == [1.0] * 15 + [0.1] * 12 + [0.01] * 12 + [0.001] * 10 + [0.0001] * 3
 
