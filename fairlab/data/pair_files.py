@@ -41,7 +41,9 @@ def _last_two(text: pd.Series) -> pd.Series:
     return text.str.extract(r"([^/]+/[^/]+)$", expand=False).fillna(text)
 
 
-def pairs_from_list(root: Path, images: pd.DataFrame, source: Source) -> tuple[pd.DataFrame | None, list[Problem]]:
+def pairs_from_list(
+    root: Path, images: pd.DataFrame, source: Source
+) -> tuple[pd.DataFrame | None, list[Problem | str]]:
     """Pairs of the list that `source` names, or of a usual one in `root` or beside it; None without a list."""
     if source.pair_list:
         path = Path(source.pair_list).expanduser()
@@ -50,8 +52,9 @@ def pairs_from_list(root: Path, images: pd.DataFrame, source: Source) -> tuple[p
         path = next((item for item in usual if item.is_file()), Path())
         if not path.name:
             return None, []
-    listed = read_pairs(path)
-    return resolve(listed.pairs, images, path)
+    listed = read_pairs(path, identity_from_folder=True)
+    pairs, problems = resolve(listed.pairs, images, path)
+    return pairs, [*(f"{path.name}: {text}" for text in listed.problems), *problems]
 
 
 def resolve(listed: pd.DataFrame, images: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[Problem]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -52,8 +52,8 @@ class Listing:
     attribute: str
     pairs: pd.DataFrame | None = None
     landmarks: np.ndarray | None = None
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: Sequence[Problem | str] = ()
+    notes: Sequence[str] = ()
 
 
 class Reader(Protocol):

@@ -11,8 +11,9 @@ import pandas as pd
 from fairlab.config import Source
 from fairlab.data.folders import walk
 from fairlab.data.pair_files import resolve, rows_of
-from fairlab.data.pair_lists import read_pairs, rfw_landmarks
+from fairlab.data.pair_lists import read_pairs
 from fairlab.data.reading import READERS, Listing, Problem, Progress, Stop, problem
+from fairlab.data.rfw_lists import rfw_landmarks
 from fairlab.errors import FairLabError
 
 ATTRIBUTE = "Ethnicity"
@@ -48,7 +49,7 @@ class Rfw:
         images = pd.DataFrame({"location": files})
         images["group"] = images["location"].str.split("/").str[0]
         images["identity"] = images["location"].str.rpartition("/")[0]
-        problems = problem("files that are no images, left out", others)
+        problems: list[Problem | str] = [*problem("files that are no images, left out", others)]
         problems += problem("images at another depth, left out", elsewhere)
         landmarks = np.full((len(images), 5, 2), np.nan)
         tables = []
@@ -57,9 +58,9 @@ class Rfw:
             members = images.iloc[rows].reset_index(drop=True)
             if members.empty:
                 raise FairLabError(f"{lists} has lists, but {root / 'data' / group} has no image")
-            pairs, found = resolve(
-                read_pairs(lists / f"{group}_pairs.txt").pairs, members, lists / f"{group}_pairs.txt"
-            )
+            listed = read_pairs(lists / f"{group}_pairs.txt", kind="rfw")
+            pairs, found = resolve(listed.pairs, members, listed.path)
+            problems += [f"{listed.path.name}: {text}" for text in listed.problems]
             tables.append(pairs.assign(image_a=rows[pairs["image_a"]], image_b=rows[pairs["image_b"]]))
             problems += found
             if (lists / f"{group}_lmk.txt").exists():

@@ -81,7 +81,7 @@ def test_one_identity_one_image_and_empty_folders(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(FairLabError, match="has no images as identity/image or group/identity/image"):
         listing(tmp_path / "nothing")
-    with pytest.raises(FairLabError, match="none of the kinds FairLab reads: .*folders of images"):
+    with pytest.raises(FairLabError, match=r"none of the kinds FairLab reads: .*folders of images"):
         detect_kind(tmp_path / "nothing")
     with pytest.raises(FairLabError, match="there is nothing at"):
         detect_kind(tmp_path / "gone")

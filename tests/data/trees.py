@@ -37,7 +37,11 @@ def rfw(root: Path, people: int = 6, px: int = 200) -> Path:
         landmarks = []
         for n, name in enumerate(names):
             for number in range(1, 4):
-                face(root / "test" / "data" / race / name / f"{name}_{number:04d}.jpg", 10_000 + 100 * g + 10 * n + number, px)
+                face(
+                    root / "test" / "data" / race / name / f"{name}_{number:04d}.jpg",
+                    10_000 + 100 * g + 10 * n + number,
+                    px,
+                )
                 points = "\t".join(f"{value:.2f}" for value in (LMK * 1.2 + 20).ravel())
                 landmarks.append(f"/test/data/{race}/{name}/{name}_{number:04d}.jpg\t{n}\t{points}")
         pairs = []
