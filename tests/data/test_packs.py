@@ -382,6 +382,58 @@ def test_bombs_are_refused_quickly_and_in_little_memory(name: str, tmp_path: Pat
     assert peak < 64e6
 
 
+KIND = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR"
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
+FLAG = b"](U\x04\xff\xd8\xff\xe0U\x04\xff\xd8\xff\xe1e]%sa\x86."  # a pack whose only flag is %s
+MALFORMED = [  # what is said, the pickle
+    ("takes more than it has", b"R."),
+    ("takes more than it has", b"(]a."),
+    ("takes more than it has", b"]]t."),
+    ("takes more than it has", b"(q\x00."),
+    ("ends too early", b"]]."),
+    ("ends too early", b"(."),
+    ("names a value that it never had", b"h\x07."),
+    ("appends to something that is no list", b")K\x01a."),
+    ("a string in its pickle has no quotes", b"Sabc\n."),
+    ("is no number", b"I1.5\n."),
+    ("is no number", b"I\n."),
+    ("something else where a word belongs", b"K\x01K\x02\x93."),
+    ("is no step of such a pickle", b"}."),
+    ("a buffer of -1 bytes begins at byte 5 of 6", b"T\xff\xff\xff\xff."),
+    ("a buffer of 9 bytes begins at byte 2 of 3", b"U\x09."),
+    ("'x' is no byte order", KIND + b"(K\x03U\x01xNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb."),
+    ("no proper shape", ARRAY + b"(K\x01(J\xff\xff\xff\xfft" + KIND + b"I00\nU\x01\x00tb."),
+    ("has no content", FLAG.replace(b"%s", ARRAY)),
+    (
+        "an array of 1 bytes has a buffer of 2",
+        FLAG.replace(b"%s", b"cnumpy.core.multiarray\nscalar\n(" + KIND + b"U\x02\x00\x00tR"),
+    ),
+    (
+        "a numpy array of 'u1', not True or False",
+        FLAG.replace(b"%s", ARRAY + b"(K\x01(K\x02t" + KIND + b"I00\nU\x02\x00\x00tb"),
+    ),
+    ("cannot be decoded", b"(](S'\\xq'\nVabc\ne](I00\net."),
+]
+
+
+@pytest.mark.parametrize(("said", "pickled"), MALFORMED)
+def test_pickles_that_make_no_sense_are_damaged(said: str, pickled: bytes, tmp_path: Path) -> None:
+    with pytest.raises(Damaged) as caught:
+        open_pack(write(tmp_path, pickled))
+    assert said in str(caught.value)
+
+
+def test_an_image_array_must_be_as_long_as_its_shape_says(tmp_path: Path) -> None:
+    for protocol, said in (
+        (4, "an array of 826 bytes has a buffer of 827"),
+        (2, "an array of 826 bytes with a buffer"),
+    ):
+        pickled = pickle.dumps(([np.frombuffer(image, np.uint8) for image in JPEGS[:2]], [True]), protocol)
+        assert pickled.count(b"M\x3b\x03") >= 1  # 827, the shape
+        with pytest.raises(Damaged, match=said):
+            open_pack(write(tmp_path, pickled.replace(b"M\x3b\x03", b"M\x3a\x03")))
+
+
 def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of steps, of an image's size, and of an image written as a line."""
     path = write(tmp_path, (JPEGS, FLAGS))
