@@ -212,6 +212,7 @@ def write_dataset(
             "attribute": attribute,
             "groups": list(groups),
             "image_px": px,
+            "seen": seen,
             "fingerprint": fingerprint,
             "recipe": dict(recipe),
             "notes": notes,

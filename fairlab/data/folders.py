@@ -52,7 +52,7 @@ class Folders:
 
     def listing(self, path: Path, source: Source, progress: Progress, stop: Stop) -> Listing:
         """Sorted by name, so that two file systems give the same numbers to the same images."""
-        root = descend(path)
+        root = descend(path) if path.is_dir() else path
         depth = depth_of(root)
         if depth not in DEPTHS:
             raise FairLabError(
@@ -82,12 +82,17 @@ class Folders:
         return lambda row: Path(root, locations[row]).read_bytes()
 
 
+def _unreadable(error: OSError) -> None:
+    """os.walk would leave the folder out in silence."""
+    raise FairLabError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
 def walk(root: Path, depth: int, progress: Progress, stop: Stop) -> tuple[list[str], list[str], list[str]]:
     """(images at `depth`, other files there, images elsewhere), names below `root`, each sorted."""
     files: list[str] = []
     others: list[str] = []
     elsewhere: list[str] = []
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=_unreadable):
         if stop():
             raise Stopped
         folders[:] = sorted(name for name in folders if not name.startswith("."))
