@@ -26,6 +26,7 @@ EVOLVE_SOURCE = "IR as in the code of face.evoLVe (arXiv 2107.08621)"
 UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 101: (3, 13, 30, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}  # fmt: skip
 """Units per stage; the network that its authors call IR_101 has 100 layers by the count of the others."""
 BOTTLENECK_FROM = 152
+EVOLVE_DEPTHS = (50, 101, 152)
 WIDTHS, BOTTLENECK_WIDTHS = (64, 128, 256, 512), (256, 512, 1024, 2048)
 
 
