@@ -41,7 +41,8 @@ HARMLESS = {
     "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3",
 }  # fmt: skip
 """Names that a state dict needs. torch allows more, some of which allocate what they are told (bytearray, FloatTensor)."""
-OLD_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+OLD_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg", "commands": "subprocess"}
+"""Modules as pickles of protocol 2, which torch writes, still call them."""
 _UNKNOWN = object()
 
 
@@ -142,6 +143,8 @@ def _declared(path: Path, stream: io.BytesIO) -> int:
                 items = [tuple(items)]
             elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
                 memo[argument] = items[-1] if items else _UNKNOWN
+            elif name == "MEMOIZE":
+                memo[len(memo)] = items[-1] if items else _UNKNOWN
             elif name in ("GET", "BINGET", "LONG_BINGET"):
                 items.append(memo.get(argument, _UNKNOWN))
             elif name in ("GLOBAL", "INST"):
