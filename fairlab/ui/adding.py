@@ -133,7 +133,13 @@ def show(found: dict[str, Any]) -> None:
         {found["attribute"]: group, **found["groups"].get(group, {}), **found["pairs"].get(group, {})}
         for group in dict.fromkeys([*found["groups"], *found["pairs"]])
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    columns = [
+        found["attribute"],
+        "images",
+        "identities",
+        *(("genuine", "impostor", "folds") if found["pairs"] else ()),
+    ]
+    st.dataframe(pd.DataFrame(rows).reindex(columns=columns), hide_index=True)
     sizes = ", ".join(f"{size} ({count:,})" for size, count in list(found["sizes"].items())[:4])
     st.caption(plain(f"Sizes {sizes}; faces are taken {found['aligned']}; {found['duplicates']:,} duplicates."))
     for text in found["problems"]:
