@@ -11,23 +11,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fairlab.config import Data, Evaluation, Projection, Run, changed
+from fairlab.config import Data, Evaluation, Projection, Run, Source, changed
 from fairlab.data.base import open_dataset
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Refused
 from fairlab.presets import load_preset
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
-from fairlab.runs.plan import Plan, expand, single
+from fairlab.runs.plan import Plan, expand, single, slug
 from fairlab.store.database import list_runs
 from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
     "Plan",
+    "Source",
     "Workspace",
+    "add_data",
     "check_disk",
     "compare",
     "delete",
@@ -36,6 +39,7 @@ __all__ = [
     "embed",
     "estimate",
     "evaluate",
+    "inspect_data",
     "list_runs",
     "measure",
     "open_dataset",
@@ -85,6 +89,35 @@ def embed(workspace: Workspace, run_id: str, dataset_id: str) -> str:
     open_dataset(workspace.dataset(dataset_id))
     config = Run(role="embedding", method="embed", data=Data(dataset=dataset_id))
     return start_one(workspace, single(workspace, f"Embeddings of {record.title}", config, (run_id,)))
+
+
+def inspect_data(workspace: Workspace, source: Source) -> str:
+    """Start the job that looks at somebody's data without adding them; returns its run id (report.json in its folder).
+
+    For the report at once, in this process: fairlab.runs.adding.dry_run.
+    """
+    record = single(workspace, f"A look at {Path(source.path).name}", _source_run("inspect", source, ""), ())
+    if (record.folder / "run.json").exists() and state(record.folder).status not in ("running", "queued"):
+        delete(workspace, record.run_id)  # the data may have changed since
+    return start_one(workspace, record)
+
+
+def add_data(workspace: Workspace, source: Source, name: str = "") -> str:
+    """Start the job that registers somebody's data as data set `name` (default: from the path); returns its run id.
+
+    Raises Refused when other data have that name already.
+    """
+    name = slug(name or Path(source.path).expanduser().absolute().stem)
+    record = single(workspace, f"Data {name}", _source_run("add", source, name), ())
+    folder = workspace.dataset(name)
+    if (folder / "dataset.json").exists() and not (record.folder / "run.json").exists():
+        raise Refused(f"there is a data set {name!r} already; give another name")
+    return start_one(workspace, record)
+
+
+def _source_run(method: str, source: Source, name: str) -> Run:
+    absolute = source.model_copy(update={"path": str(Path(source.path).expanduser().absolute())})
+    return Run(role="dataset", method=method, data=Data(dataset=name), source=absolute)
 
 
 def wait(

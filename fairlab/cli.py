@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fairlab import __version__
-from fairlab.config import Evaluation, Projection, Settings, Study, parse
+from fairlab.config import Evaluation, Projection, Settings, Source, Study, parse
 from fairlab.errors import FairLabError
+from fairlab.files import read_json
 from fairlab.presets import load_preset, preset_names
 from fairlab.workspace import Workspace, default_home, open_workspace
 
@@ -51,9 +52,15 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--quick", action="store_true", help="the short version (preset demo_quick)")
     _study_options(demo)
 
-    data = _command(commands, "data", "list the data sets, or show one", _do_data)
-    data.add_argument("dataset", nargs="?", help="name of a data set")
+    data = _command(
+        commands, "data", "list the data sets, show one, or add your own", _do_data, epilog=_settings_help(Source)
+    )
+    data.add_argument("dataset", nargs="?", help="name of a data set, or: add PATH")
+    data.add_argument("path", nargs="?", help="with add: file or folder with your data")
+    data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
+    data.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
     data.add_argument("--json", action="store_true", help="print JSON")
+    _set_option(data)
 
     launch = _command(commands, "launch", "start a study from a preset", _do_launch, epilog=_settings_help(Study))
     launch.add_argument("preset", nargs="?", help=f"one of: {', '.join(preset_names())}")
@@ -224,10 +231,29 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
     return 0
 
 
-def _do_data(workspace: Workspace, options: argparse.Namespace) -> None:
+def _do_data(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab import terminal
 
-    terminal.show_data(workspace, options.dataset, options.json)
+    if options.dataset != "add":
+        if options.path or options.dry_run or options.name or options.set:
+            raise FairLabError("these options belong to `fairlab data add PATH`")
+        terminal.show_data(workspace, options.dataset, options.json)
+        return 0
+    if not options.path:
+        raise FairLabError("name the file or folder to add: `fairlab data add PATH`")
+    from fairlab import api
+    from fairlab.runs.adding import dry_run
+
+    source = parse(Source, {**dials(options), "path": options.path}, "--set")
+    if options.dry_run:
+        found, _ = dry_run(source, terminal.progress_line())
+        terminal.show_report(found, options.json)
+        return 0
+    run_id = api.add_data(workspace, source, options.name)
+    code = _watch_one(workspace, run_id)
+    if code == 0:
+        terminal.show_report(read_json(workspace.run(run_id) / "report.json"), options.json)
+    return code
 
 
 def _do_runs(workspace: Workspace, options: argparse.Namespace) -> int | None:

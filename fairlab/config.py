@@ -63,6 +63,31 @@ class DemoData(Settings):
         return self
 
 
+class Source(Settings):
+    """Images and pairs that lie on this machine; they stay where they are and are read from there."""
+
+    path: str = Field("", description="File or folder.")
+    kind: str = Field("", description="What it is; empty: found out by looking.")
+    attribute: str = Field("", description="What the groups are values of, e.g. Ethnicity; empty: as the data say.")
+    groups_table: str = Field(
+        "", description="CSV with a column 'identity' or 'image' and one column for each attribute; empty: none."
+    )
+    group: str = Field("everyone", min_length=1, description="Name of the one group where the data name no groups.")
+    pair_list: str = Field("", description="Text file of pairs to judge models on; empty: the data's own, if any.")
+    split: Literal["auto", "train", "validation", "test"] = Field(
+        "auto", description="Part that the images belong to; auto: test where there are pairs, otherwise train."
+    )
+    source: Literal["real", "synthetic"] = Field("real", description="Whether people or a generator were photographed.")
+    image_px: int = Field(112, ge=16, le=512, description="Width and height in pixels at which images are handed out.")
+    align: bool = Field(
+        True, description="Turn and scale faces to the template where the data bring landmarks and are not aligned yet."
+    )
+    swap_channels: bool = Field(False, description="Take red for blue: for packs that were written the wrong way.")
+    copy_pixels: bool = Field(
+        False, description="Also decode every image once into one file of the workspace: faster to read, large."
+    )
+
+
 class Data(Settings):
     """Which images a run learns from, and which pairs it is judged on."""
 
@@ -256,6 +281,7 @@ class Run(Settings):
     seed: int = 0
     data: Data
     demo: DemoData | None = None
+    source: Source | None = None
     backbone: Backbone | None = None
     adaptor: Adaptor | None = None
     loss: Loss | None = None

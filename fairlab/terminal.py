@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from rich.console import Console, Group
@@ -194,6 +195,53 @@ def show_metrics(workspace: Workspace, run_id: str) -> None:
 
     table = metrics(workspace, [run_id])
     print(table[list(METRICS[1:])].to_string(index=False))
+
+
+def progress_line() -> Callable[[int, int], None]:
+    """A counter on a terminal's last line, on stderr; silent where output is not a terminal."""
+    if not sys.stderr.isatty():
+        return lambda _done, _total: None
+    return lambda done, total: print(
+        f"\r{done:,}{f' of {total:,}' if total else ''} images ", end="", file=sys.stderr, flush=True
+    )
+
+
+def show_report(found: Mapping[str, Any], as_json: bool) -> None:
+    """Print what was understood of somebody's data (data.report)."""
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    each = found["images_per_identity"]
+    console.print(f"{found['path']}: {found['kind']} ({found['why']})", markup=False)
+    console.print(
+        f"{found['images']:,} images of {found['identities']:,} identities "
+        f"({each['least']} to {each['most']} each, median {each['median']:g})"
+    )
+    view = Table(box=None, pad_edge=False)
+    for name in (found["attribute"], "images", "identities", "genuine pairs", "impostor pairs", "folds"):
+        view.add_column(name, justify="left" if name == found["attribute"] else "right")
+    for group in dict.fromkeys([*found["groups"], *found["pairs"]]):
+        counts, pairs = found["groups"].get(group, {}), found["pairs"].get(group, {})
+        cells = [
+            *(counts.get(name) for name in ("images", "identities")),
+            *(pairs.get(name) for name in ("genuine", "impostor", "folds")),
+        ]
+        view.add_row(Text(group), *("" if cell is None else f"{cell:,}" for cell in cells))
+    console.print(view)
+    console.print(
+        f"looked at {found['looked_at']:,} images: {found['unreadable']:,} unreadable, {found['duplicates']:,} duplicates; "
+        f"sizes {_counted(found['sizes'])}; colours {_counted(found['modes'])}"
+    )
+    for text in found["notes"]:
+        console.print(f"note: {text}", markup=False)
+    for text in found["problems"]:
+        console.print(Text(f"problem: {text}", style="yellow"))
+    console.print("adding it would: " + "; ".join(found["will_do"]), markup=False)
+
+
+def _counted(counts: Mapping[str, int], most: int = 4) -> str:
+    shown = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:most])
+    return shown + (", ..." if len(counts) > most else "") or "none"
 
 
 def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from fairlab.ui import albums
+from fairlab.ui import adding, albums
 from fairlab.ui.page import start
 from fairlab.ui.pickers import pick_dataset
 
 lab = start("Data", "What a data set holds: images, people, groups, and the pairs that models are judged on.")
+adding.form(lab)
 data = pick_dataset(lab)
 albums.summary(data)
 st.subheader("Faces", anchor=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ from fairlab.runs.compare import studies
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
+from tests.data.trees import grouped, rfw
 from tests.server import app_server, chromium, free_port, lasso
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+FORMATS = Path(__file__).parent / "fixtures" / "formats"
 PAGES = ("", "data", "launch", "runs", "spaces", "verification", "fairness", "compare", "settings")
 PATIENT = 90_000
 expect.set_options(timeout=PATIENT)
@@ -167,3 +170,35 @@ def test_names_from_data_load_nothing(browser: Browser, tmp_path: Path) -> None:
             watched.page.wait_for_timeout(1500)
             watched.check()
             watched.page.close()
+
+
+def test_one_s_own_data_are_added_by_clicking(browser: Browser, tmp_path: Path) -> None:
+    """A folder, an RFW tree, a .rec and a .bin: look, read the report, add, and see the faces."""
+    grouped(tmp_path / "bupt")
+    rfw(tmp_path / "rfw")
+    shutil.copytree(FORMATS / "classic", tmp_path / "casia")
+    shutil.copy(FORMATS / "py2_p2.bin", tmp_path / "lfw.bin")
+    with app_server(tmp_path / "home") as (address, _):
+        watched = Watched(browser, address)
+        for name, kind, images in (
+            ("bupt", "folders", 12),
+            ("rfw", "rfw", 72),
+            ("casia", "recordio", 6),
+            ("lfw.bin", "packs", 4),
+        ):
+            page = watched.open("data")
+            page.get_by_text("Add your own data").click()
+            path = page.get_by_role("textbox", name="File or folder on this machine")
+            path.fill(str(tmp_path / name))
+            path.press("Enter")
+            page.get_by_role("button", name="Look at it").click()
+            add = page.get_by_role("button", name="Add it")
+            add.wait_for()
+            report = page.get_by_test_id("stExpander").first
+            expect(report).to_contain_text(kind)
+            expect(report).to_contain_text(str(images))
+            add.click()
+            page.get_by_role("button", name="Show it").click()
+            expect(page).to_have_url(re.compile(f"set={name.removesuffix('.bin')}|/data$"))
+            page.locator(".face").first.wait_for()
+        watched.check()

@@ -98,7 +98,7 @@ def test_names_can_be_read_without_importing_anything() -> None:
         ("METHODS", "methods", "base"),
         ("BACKBONES", "models", "base"),
         ("ADAPTORS", "models", "base"),
-        ("DATASETS", "data", "base"),
+        ("READERS", "data", "reading"),
     ],
 )
 def test_reading_finds_what_importing_finds(registry: str, package: str, module: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairlab.data.pixels import EncodedPixels
+from fairlab.data.reading import reader
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
     MANIFEST,
@@ -24,12 +26,10 @@ from fairlab.files import (
     write_json,
     write_manifest,
 )
-from fairlab.registry import Registry
 from fairlab.tables import IMAGES, PAIRS
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
-
-DATASETS: Registry[Callable[..., Dataset]] = Registry("data set reader", "fairlab.data")
+LANDMARKS_FILE = "landmarks.npy"
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,36 @@ class Dataset:
         return _read(self.folder / PAIRS_FILE, PAIRS)
 
     @cached_property
-    def pixels(self) -> np.ndarray:
-        """(N, H, W, 3) uint8 RGB, memory-mapped and read-only."""
+    def pixels(self) -> np.ndarray | EncodedPixels:
+        """(N, H, W, 3) uint8 RGB: memory-mapped and read-only, or decoded from the user's own files when asked for."""
+        if "images_from" in self.info:
+            return self._encoded(self.info["images_from"])
         try:
             pixels: np.ndarray = np.load(self.folder / PIXELS_FILE, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise Damaged(f"{self.folder / PIXELS_FILE} is missing or damaged: {error}") from error
         return pixels
+
+    def _encoded(self, origin: Mapping[str, Any]) -> EncodedPixels:
+        path = Path(origin["path"])
+        if not path.exists():
+            raise FairLabError(
+                f"the images of data set {self.dataset_id} lie in {path}, which is not there (any more); "
+                "bring it back, or add the data again from where they are now"
+            )
+        locations = self.images["location"].to_numpy(dtype=object)
+        landmarks = None
+        if (self.folder / LANDMARKS_FILE).exists():
+            landmarks = np.load(self.folder / LANDMARKS_FILE, mmap_mode="r", allow_pickle=False)
+        read = reader(origin["kind"]).opener(path, locations)
+        return EncodedPixels(
+            read,
+            lambda row: f"{path}, {locations[row]}",
+            len(locations),
+            self.image_px,
+            landmarks,
+            bool(origin["swap_channels"]),
+        )
 
     def pairs_of(self, protocol: str) -> pd.DataFrame:
         """The pairs of one protocol, e.g. "validation" or "test", numbered from 0; empty when there are none."""
@@ -111,6 +134,30 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
     return Dataset(folder, read_json(folder / INFO))
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Images that stay encoded where they lie.
+
+    origin: kind, path, swap_channels (see reading.READERS); hashes (N,) int64 of the encoded images; landmarks
+    (N, 5, 2) or None, where faces are to be aligned when they are read.
+    """
+
+    origin: Mapping[str, Any]
+    px: int
+    hashes: np.ndarray
+    landmarks: np.ndarray | None = None
+
+
+def _count_and_size(pixels: np.ndarray | Path | Elsewhere) -> tuple[int, int]:
+    """(images, width in pixels). Raises ValueError for an array of another shape or type."""
+    if isinstance(pixels, Elsewhere):
+        return len(pixels.hashes), pixels.px
+    content = np.load(pixels, mmap_mode="r", allow_pickle=False) if isinstance(pixels, Path) else pixels
+    if content.ndim != 4 or content.shape[3] != 3 or content.shape[1] != content.shape[2] or content.dtype != np.uint8:
+        raise ValueError(f"pixels must be (N, H, H, 3) uint8, not {content.shape} {content.dtype}")
+    return int(content.shape[0]), int(content.shape[1])
+
+
 def write_dataset(
     folder: Path,
     *,
@@ -120,22 +167,18 @@ def write_dataset(
     groups: tuple[str, ...],
     images: pd.DataFrame,
     pairs: pd.DataFrame,
-    pixels: np.ndarray | Path,
+    pixels: np.ndarray | Path | Elsewhere,
     recipe: Mapping[str, Any],
     notes: str = "",
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
     `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk,
-    which is moved. `recipe`: the settings it was made from. Raises FairLabError when the disk is full or may
-    not be written.
+    which is moved, or where the encoded images lie. `recipe`: the settings it was made from. Raises FairLabError
+    when the disk is full or may not be written.
     """
-    content_px = np.load(pixels, mmap_mode="r", allow_pickle=False) if isinstance(pixels, Path) else pixels
-    shape, kind_of = content_px.shape, content_px.dtype
-    del content_px
-    if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2] or kind_of != np.uint8:
-        raise ValueError(f"pixels must be (N, H, H, 3) uint8, not {shape} {kind_of}")
-    if list(images["image_id"]) != list(range(len(images))) or shape[0] != len(images):
+    count, px = _count_and_size(pixels)
+    if not np.array_equal(images["image_id"], np.arange(len(images))) or count != len(images):
         raise ValueError("image_id must number the images from 0, one per pixel row")
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -144,27 +187,40 @@ def write_dataset(
         further = [name for name in map(str, images) if name.startswith("attribute.")]
         images[[*IMAGES, *further]].to_parquet(temporary / IMAGES_FILE, index=False)
         pairs[list(PAIRS)].to_parquet(temporary / PAIRS_FILE, index=False)
-        if isinstance(pixels, Path):
-            os.replace(pixels, temporary / PIXELS_FILE)
+        names = [INFO, IMAGES_FILE, PAIRS_FILE]
+        if isinstance(pixels, Elsewhere):
+            seen = digest([pixels.hashes.tobytes().hex(), dict(pixels.origin)])
+            if pixels.landmarks is not None:
+                np.save(temporary / LANDMARKS_FILE, pixels.landmarks.astype(np.float32))
+                names.append(LANDMARKS_FILE)
+                seen = digest([seen, sha256(temporary / LANDMARKS_FILE)])
         else:
-            np.save(temporary / PIXELS_FILE, pixels)
+            if isinstance(pixels, Path):
+                os.replace(pixels, temporary / PIXELS_FILE)
+            else:
+                np.save(temporary / PIXELS_FILE, pixels)
+            seen = sha256(temporary / PIXELS_FILE)
+            names.append(PIXELS_FILE)
         # The tables' content is hashed, not their files: parquet writers put their own version into the file.
         content = [
             pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in (images, pairs)
         ]
-        fingerprint = digest([sha256(temporary / PIXELS_FILE), *content])
+        fingerprint = digest([seen, *content])
         info = {
             "dataset_id": dataset_id,
             "kind": kind,
             "attribute": attribute,
             "groups": list(groups),
-            "image_px": int(shape[1]),
+            "image_px": px,
+            "seen": seen,
             "fingerprint": fingerprint,
             "recipe": dict(recipe),
             "notes": notes,
         }
+        if isinstance(pixels, Elsewhere):
+            info["images_from"] = dict(pixels.origin)
         write_json(temporary / INFO, info)
-        write_manifest(temporary, (INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE))
+        write_manifest(temporary, names)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(temporary, folder)

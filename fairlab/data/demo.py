@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.config import DemoData
-from fairlab.data.base import DATASETS, PIXELS_FILE, Dataset, write_dataset
+from fairlab.data.base import PIXELS_FILE, Dataset, write_dataset
 from fairlab.data.head import Head, load_head
 from fairlab.data.pairs import draw_pairs
 from fairlab.data.people import Factors, Person, draw_people, generator, likeness, list_factors
@@ -78,7 +78,6 @@ def photograph(
     return images
 
 
-@DATASETS.register("demo", title="Generated faces", source="MakeHuman / MPFB2 head (CC0)")
 def build_demo(
     demo: DemoData,
     folder: Path,

@@ -1,7 +1,7 @@
 """iResNet, the backbone of ElasticFace and MST-KD, of the residual units of ArcFace (arXiv 1801.07698, 3.1).
 
-Module names are those of the published checkpoints (conv1, bn1, prelu, layer1..4, bn2, fc, features), so that
-their weights fit. Parameters at 112 px and 512 dims: 24.03, 34.14, 43.59 and 65.16 million.
+Module names are those of the published checkpoints (conv1, bn1, prelu, layer1..4, bn2, fc, features; se_block in the
+SE variants), so that their weights fit. Parameters at 112 px and 512 dims: 24.03, 34.14, 43.59, 65.16 and 118.83 million.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
+from fairlab.models.squeeze import SqueezeExcitation
 
 SOURCE = "iResNet as in the code of ElasticFace (arXiv 2109.09416) and MST-KD (arXiv 2408.16563)"
-LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
+SE_SOURCE = "use_se of the iResNet in the code of ElasticFace (arXiv 2109.09416); SE: arXiv 1709.01507"
+LAYERS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3), 200: (6, 26, 60, 6)}
 EPS = 1e-5
 
 
 class _Block(nn.Module):
-    """BN - conv - BN - PReLU - conv(stride) - BN, plus the input (through a 1x1 convolution if shapes differ)."""
+    """BN - conv - BN - PReLU - conv(stride) - BN (- SE), plus the input (through a 1x1 convolution if shapes differ)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, se: bool = False) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs, eps=EPS)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
@@ -29,6 +31,7 @@ class _Block(nn.Module):
         self.prelu = nn.PReLU(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs, eps=EPS)
+        self.se_block = SqueezeExcitation(outputs) if se else nn.Identity()
         self.downsample = None
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(
@@ -38,14 +41,14 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x)))))
         shortcut = x if self.downsample is None else self.downsample(x)
-        total: Tensor = self.bn3(out) + shortcut
+        total: Tensor = self.se_block(self.bn3(out)) + shortcut
         return total
 
 
 class IResNet(nn.Module):
     """(B, 3, P, P) in -1..1 -> raw embedding (B, D); P a multiple of 16 (the papers: 112)."""
 
-    def __init__(self, layers: tuple[int, ...], settings: Backbone, image_px: int) -> None:
+    def __init__(self, layers: tuple[int, ...], settings: Backbone, image_px: int, se: bool = False) -> None:
         super().__init__()
         if image_px < 16 or image_px % 16:
             raise FairLabError(f"iresnet takes images whose size is a multiple of 16, not {image_px} px")
@@ -54,8 +57,8 @@ class IResNet(nn.Module):
         self.prelu = nn.PReLU(64)
         inputs = 64
         for number, (blocks, width) in enumerate(zip(layers, (64, 128, 256, 512), strict=True), start=1):
-            rest = (_Block(width, width, 1) for _ in range(blocks - 1))
-            setattr(self, f"layer{number}", nn.Sequential(_Block(inputs, width, 2), *rest))
+            rest = (_Block(width, width, 1, se) for _ in range(blocks - 1))
+            setattr(self, f"layer{number}", nn.Sequential(_Block(inputs, width, 2, se), *rest))
             inputs = width
         self.bn2 = nn.BatchNorm2d(512, eps=EPS)
         self.dropout = nn.Dropout(settings.dropout)
@@ -92,3 +95,28 @@ def build_iresnet50(settings: Backbone, image_px: int) -> nn.Module:
 @BACKBONES.register("iresnet100", title="iResNet-100", source=SOURCE)
 def build_iresnet100(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[100], settings, image_px)
+
+
+@BACKBONES.register("iresnet200", title="iResNet-200", source="iResNet-200 as in arcface_torch of insightface")
+def build_iresnet200(settings: Backbone, image_px: int) -> nn.Module:
+    return IResNet(LAYERS[200], settings, image_px)
+
+
+@BACKBONES.register("iresnet18_se", title="iResNet-18 with SE", source=SE_SOURCE)
+def build_iresnet18_se(settings: Backbone, image_px: int) -> nn.Module:
+    return IResNet(LAYERS[18], settings, image_px, se=True)
+
+
+@BACKBONES.register("iresnet34_se", title="iResNet-34 with SE", source=SE_SOURCE)
+def build_iresnet34_se(settings: Backbone, image_px: int) -> nn.Module:
+    return IResNet(LAYERS[34], settings, image_px, se=True)
+
+
+@BACKBONES.register("iresnet50_se", title="iResNet-50 with SE", source=SE_SOURCE)
+def build_iresnet50_se(settings: Backbone, image_px: int) -> nn.Module:
+    return IResNet(LAYERS[50], settings, image_px, se=True)
+
+
+@BACKBONES.register("iresnet100_se", title="iResNet-100 with SE", source=SE_SOURCE)
+def build_iresnet100_se(settings: Backbone, image_px: int) -> nn.Module:
+    return IResNet(LAYERS[100], settings, image_px, se=True)

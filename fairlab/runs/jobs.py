@@ -15,7 +15,7 @@ from fairlab.data.demo import build_demo
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest, write_manifest
-from fairlab.runs import assess, maps
+from fairlab.runs import adding, assess, maps
 from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
 from fairlab.store.events import EventWriter
 from fairlab.store.index import build_index
@@ -50,9 +50,13 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
 
 
 def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
+    if record.method == "inspect":
+        return adding.inspect(record, pulse, stop)
+    if record.config.source is not None:
+        return adding.add(workspace, record, pulse, stop)
     demo = record.config.demo
     if demo is None:
-        raise FairLabError(f"{record.run_id} has no settings for the faces to generate")
+        raise FairLabError(f"{record.run_id} says neither which faces to generate nor which data to add")
     pulse.begin("rendering faces", 0.0, 1.0)
     folder = workspace.dataset(record.dataset)
     if not (folder / "manifest.json").exists():

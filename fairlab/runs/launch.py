@@ -151,7 +151,7 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
     record = read_run(workspace, run_id)
     with _lock(workspace):
         delete_run(workspace, run_id, force=force)
-        if record.role == "dataset":
+        if record.role == "dataset" and record.dataset:  # a mere look at data made none
             shutil.rmtree(workspace.dataset(record.dataset), ignore_errors=True)
 
 

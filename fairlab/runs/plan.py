@@ -133,7 +133,7 @@ def single(
 
 def run_name(title: str, config: Run, parents: tuple[str, ...]) -> str:
     """A run's id: its title, seed, and a hash of all that decides its result."""
-    content = [CONTRACT, config.model_dump(mode="json"), list(parents)]
+    content = [CONTRACT, config.model_dump(mode="json", exclude_none=True), list(parents)]  # a new setting is None
     return f"{slug(title)}-s{config.seed}-{digest(content, 8)}"
 
 

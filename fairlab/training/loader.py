@@ -1,19 +1,24 @@
 """From stored rows to batches; every draw is a function of (seed, epoch, row), so a resumed run sees the same.
 
-A DataLoader iterator would draw from torch's global state at each start, which changes a resumed run; pixels lie ready in one memory-mapped file, so no worker processes are needed.
+A DataLoader iterator would draw from torch's global state at each start, which changes a resumed run; pixels lie ready in one memory-mapped file or are decoded by
+threads, so no worker processes are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fairlab.data.images import batch_rows
+from fairlab.data.pixels import EncodedPixels
 
+T = TypeVar("T")
 _ORDER, _FLIP, _STEP = 1, 2, 3  # separate streams of random numbers
 
 
@@ -37,10 +42,35 @@ def step_seed(seed: int, step: int) -> int:
     return int(stream(seed, _STEP, step).integers(0, 2**63 - 1))
 
 
+def ahead(make: Callable[[int], T], numbers: range, depth: int) -> Iterator[T]:
+    """make(number) for all `numbers` in order, up to `depth` of them made beforehand by a thread.
+
+    For images that must be decoded: the network works while the next batches are read. What is made does not depend
+    on when, so a run stays the same to the bit.
+    """
+    if depth < 1:
+        yield from map(make, numbers)
+        return
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for number in numbers:
+                waiting.append(pool.submit(make, number))
+                if len(waiting) > depth:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:  # the run was stopped in the middle
+                future.cancel()
+
+
 class Inputs(Protocol):
     """Where a network's inputs come from; `rows` (N,) are the image ids of the samples."""
 
     rows: np.ndarray
+    depth: int
+    """Batches to make ahead; 0 where they lie ready."""
 
     def __len__(self) -> int: ...
 
@@ -52,8 +82,9 @@ class Inputs(Protocol):
 class ImageInputs:
     """Images as the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; (B, 3, H, W) in channels-last memory."""
 
-    def __init__(self, pixels: np.ndarray, rows: np.ndarray) -> None:
+    def __init__(self, pixels: np.ndarray | EncodedPixels, rows: np.ndarray) -> None:
         self.pixels, self.rows = pixels, rows
+        self.depth = 2 if isinstance(pixels, EncodedPixels) else 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,7 +102,7 @@ class EmbeddingInputs:
     """
 
     def __init__(self, plain: Sequence[np.ndarray], flipped: Sequence[np.ndarray], rows: np.ndarray) -> None:
-        self.plain, self.flipped, self.rows = plain, flipped, rows
+        self.plain, self.flipped, self.rows, self.depth = plain, flipped, rows, 0
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -16,7 +16,7 @@ from fairlab.config import Training
 from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import Batch, Method
 from fairlab.training import checkpoint
-from fairlab.training.loader import Inputs, flips, order, step_seed
+from fairlab.training.loader import Inputs, ahead, flips, order, step_seed
 from fairlab.training.optim import learning_rate, optimisers
 
 LOG_EVERY = 10
@@ -118,14 +118,21 @@ def train(
         epoch, offset = divmod(at.step, steps_per_epoch)
         sequence = order(seed, epoch, len(samples.inputs))
         mirrored = flips(seed, epoch, len(samples.inputs)) if settings.flip else np.zeros(len(samples.inputs), bool)
-        for number in range(offset, steps_per_epoch):
+
+        def make(
+            number: int, sequence: np.ndarray = sequence, mirrored: np.ndarray = mirrored
+        ) -> tuple[np.ndarray, Batch]:
+            chosen = sequence[number * settings.batch_size : (number + 1) * settings.batch_size]
+            return chosen, samples.batch(chosen, mirrored[chosen], device)
+
+        numbers = range(offset, steps_per_epoch)
+        for number, (chosen, batch) in zip(numbers, ahead(make, numbers, samples.inputs.depth), strict=True):
             if hooks.stop():
                 save()
                 raise Stopped
-            chosen = sequence[number * settings.batch_size : (number + 1) * settings.batch_size]
             rate = learning_rate(settings, epoch, at.step)
             torch.manual_seed(step_seed(seed, at.step))
-            values = _step(method, samples.batch(chosen, mirrored[chosen], device), solvers, rate, settings)
+            values = _step(method, batch, solvers, rate, settings)
             _check_finite(values, at.step, epoch, samples.inputs.rows[chosen])
             at.step += 1
             steps_here += 1

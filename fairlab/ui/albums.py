@@ -64,9 +64,7 @@ def people(data: Dataset) -> str:
 def pairs(data: Dataset, group: str) -> None:
     """Some genuine and impostor pairs of a group, and how many there are."""
     final = data.pairs[(data.pairs["group"] == group) & (data.pairs["protocol"] == data.pairs["protocol"].iloc[-1])]
-    for column, genuine, title in zip(
-        st.columns(2), (True, False), ("The same person", "Two people, chosen to be alike"), strict=True
-    ):
+    for column, genuine, title in zip(st.columns(2), (True, False), ("The same person", "Two people"), strict=True):
         some = final[final["genuine"] == genuine].iloc[:: max(1, len(final) // 2 // PAIRS)].head(PAIRS)
         both = [Face(int(image)) for row in some.itertuples() for image in (row.image_a, row.image_b)]
         with column:

@@ -19,6 +19,7 @@ CHOICES = {
     "backbone.name": ("BACKBONES", "models"),
     "loss.name": ("LOSSES", "losses"),
     "adaptors": ("ADAPTORS", "models"),
+    "kind": ("READERS", "data"),
 }
 """Fields whose values are what is registered somewhere."""
 TITLES = {"demo": "Generated faces"}

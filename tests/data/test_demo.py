@@ -7,7 +7,7 @@ import pytest
 
 from fairlab.config import DemoData
 from fairlab.data import demo as demo_module
-from fairlab.data.base import DATASETS, Dataset, open_dataset
+from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.demo import build_demo
 from fairlab.errors import FairLabError
 from fairlab.tables import IMAGES, PAIRS
@@ -112,9 +112,3 @@ def test_the_data_set_can_be_made_anew(tmp_path: Path) -> None:
     build_demo(TINY, tmp_path / "x", "x")
     one = build_demo(DemoData.model_validate({**TINY.model_dump(), "groups": ("Solo",)}), tmp_path / "x", "x")
     assert open_dataset(tmp_path / "x", verify=True).groups == ("Solo",) == one.groups
-
-
-def test_every_reader_says_what_it_is() -> None:
-    """The registry's entries carry a title and a source for the pages."""
-    for name in DATASETS:
-        assert {"title", "source"} <= set(DATASETS.facts(name))

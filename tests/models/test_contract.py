@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,9 @@ from fairlab.config import Adaptor, Backbone
 from fairlab.models.base import ADAPTORS, BACKBONES
 
 SIZE = 32
+LARGE = re.compile(r"1\d\d|200")
+"""Depths from 100 layers on: half a gigabyte and seconds each; of the same code as the smaller ones."""
+EVERY = [pytest.param(name, marks=pytest.mark.slow) if LARGE.search(name) else name for name in BACKBONES]
 
 
 def a_backbone(name: str, dims: int = 7) -> nn.Module:
@@ -18,7 +23,7 @@ def a_backbone(name: str, dims: int = 7) -> nn.Module:
     return BACKBONES[name](Backbone(name=name, embedding_dim=dims, widths=(4, 8)), SIZE)
 
 
-@pytest.mark.parametrize("name", list(BACKBONES))
+@pytest.mark.parametrize("name", EVERY)
 class TestEveryBackbone:
     """For each name of the registry."""
 

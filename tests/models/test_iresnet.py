@@ -23,10 +23,46 @@ def parameters(network: nn.Module) -> int:
     return sum(tensor.numel() for tensor in network.parameters())
 
 
-@pytest.mark.parametrize(("depth", "millions"), [(18, 24.03), (34, 34.14), (50, 43.59), (100, 65.16)])
+@pytest.mark.parametrize(("depth", "millions"), [(18, 24.03), (34, 34.14), (50, 43.59), (100, 65.16), (200, 118.83)])
 def test_has_as_many_parameters_as_the_published_network(depth: int, millions: float) -> None:
     """At 112 px and 512 dims (METHODS 1.5)."""
     assert round(parameters(on_paper(depth)) / 1e6, 2) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("iresnet18", 187),
+        ("iresnet34", 331),
+        ("iresnet50", 475),
+        ("iresnet100", 925),
+        ("iresnet200", 1807),
+        ("iresnet18_se", 187 + 2 * 8),
+        ("iresnet34_se", 331 + 2 * 16),
+        ("iresnet50_se", 475 + 2 * 24),
+        ("iresnet100_se", 925 + 2 * 49),
+    ],
+)
+def test_has_as_many_keys_as_the_published_network(name: str, keys: int) -> None:
+    """FORMATS 4.1; SE adds two a block."""
+    with torch.device("meta"):
+        assert len(BACKBONES[name](Backbone(name=name), 112).state_dict()) == keys
+
+
+def test_squeeze_and_excitation_is_its_formula() -> None:
+    """x * sigmoid(W2 relu(W1 mean(x))), after the last norm and before the shortcut; 64 channels meet in 4."""
+    torch.manual_seed(0)
+    plain = IResNet((1, 1, 1, 1), Backbone(embedding_dim=8), 16).eval()
+    network = IResNet((1, 1, 1, 1), Backbone(embedding_dim=8), 16, se=True).eval()
+    network.load_state_dict(plain.state_dict(), strict=False)
+    with_se, without, x = network.get_submodule("layer1.0"), plain.get_submodule("layer1.0"), torch.randn(2, 64, 8, 8)
+    assert isinstance(without, _Block)
+    assert without.downsample is not None
+    w1, w2 = (with_se.get_parameter(f"se_block.fc{number}.weight").detach().flatten(1) for number in (1, 2))
+    assert (w1.shape, w2.shape) == ((4, 64), (64, 4))
+    residual = without(x) - without.downsample(x)
+    gate = torch.sigmoid(torch.relu(residual.mean((2, 3)) @ w1.t()) @ w2.t())
+    torch.testing.assert_close(with_se(x), residual * gate[:, :, None, None] + without.downsample(x))
 
 
 def test_parameters_are_those_counted_by_hand() -> None:
@@ -60,7 +96,7 @@ def test_number_of_blocks(depth: int) -> None:
     network = on_paper(depth)
     blocks = tuple(len(getattr(network, f"layer{number}")) for number in range(1, 5))
     assert blocks == LAYERS[depth]
-    assert 2 * sum(blocks) + 2 == depth
+    assert 2 * sum(blocks) + 2 == (198 if depth == 200 else depth)  # published under the rounder number
 
 
 @pytest.mark.parametrize("image_px", [16, 48])

@@ -1,0 +1,46 @@
+"""Looking at every image once before a data set is believed: readable? how large? seen before?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+
+from fairlab.data.decode import decode, describe
+from fairlab.data.pixels import THREADS
+from fairlab.errors import Damaged
+
+COLUMNS = ("row", "readable", "width", "height", "mode", "hash", "fault")
+"""A row is a looked-at image. hash: 64 bits of the file's BLAKE2b (int64); fault: why it cannot be read, or ""."""
+CHUNK = 2000
+
+
+def look(
+    read: Callable[[int], bytes], name: Callable[[int], str], row: int
+) -> tuple[int, bool, int, int, str, int, str]:
+    """One image, decoded to the last pixel: a row of COLUMNS."""
+    try:
+        data = read(row)
+        width, height, mode = describe(data, name(row))
+        decode(data, name(row))
+    except (Damaged, OSError) as error:
+        return row, False, 0, 0, "", 0, str(error)
+    digest = hashlib.blake2b(data, digest_size=8).digest()
+    return row, True, width, height, mode, int.from_bytes(digest, "little", signed=True), ""
+
+
+def look_at(rows: np.ndarray, read: Callable[[int], bytes], name: Callable[[int], str]) -> Iterator[pd.DataFrame]:
+    """All `rows` in chunks of CHUNK, decoded by threads: tables of COLUMNS."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting = iter(rows.tolist())
+        while chunk := list(islice(waiting, CHUNK)):
+            yield pd.DataFrame(list(pool.map(lambda row: look(read, name, row), chunk)), columns=list(COLUMNS))
+
+
+def sample(count: int, most: int) -> np.ndarray:
+    """At most `most` of `count` rows, evenly spread, rising."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64)) if count else np.zeros(0, np.int64)

@@ -1,0 +1,89 @@
+"""Images that stay encoded where they lie, and look like the array (N, H, W, 3) of a data set with pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from fairlab.data.align import crop
+from fairlab.data.decode import decode
+from fairlab.errors import FairLabError
+
+THREADS = min(8, os.cpu_count() or 1)
+"""Pillow decodes without holding Python's lock, so threads are enough."""
+
+
+def fit(image: np.ndarray, px: int) -> np.ndarray:
+    """(H, W, 3) to (px, px, 3): the largest square in the middle, scaled with antialiasing; as it is where it fits."""
+    height, width = image.shape[:2]
+    if (height, width) == (px, px):
+        return image
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = Image.fromarray(np.ascontiguousarray(image[top : top + side, left : left + side]))
+    return np.array(middle.resize((px, px), Image.Resampling.BILINEAR, reducing_gap=None))
+
+
+class EncodedPixels:
+    """Rows of encoded images as (B, px, px, 3) uint8 RGB, decoded when asked for, by threads.
+
+    read(row) gives the bytes, name(row) what to call them in a message; landmarks (N, 5, 2), x and y in the stored
+    image, turn faces to the template (rows of NaN are only fitted); swap takes red for blue.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        name: Callable[[int], str],
+        count: int,
+        px: int,
+        landmarks: np.ndarray | None = None,
+        swap: bool = False,
+    ) -> None:
+        self.read, self.name, self.px, self.landmarks, self.swap = read, name, px, landmarks, swap
+        self.shape, self.dtype, self.ndim = (count, px, px, 3), np.dtype(np.uint8), 4
+        self._pool: ThreadPoolExecutor | None = None
+        self._pid = 0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def one(self, row: int) -> np.ndarray:
+        """Image `row` as (px, px, 3). Raises Damaged when it cannot be decoded, FairLabError when it is gone."""
+        try:
+            data = self.read(row)
+        except OSError as error:
+            raise FairLabError(f"{self.name(row)} cannot be read: {error.strerror or error}") from error
+        image = decode(data, self.name(row))
+        points = self.landmarks[row] if self.landmarks is not None else None
+        if points is not None and np.isfinite(points).all():
+            image = crop(image, points, self.px)
+        else:
+            image = fit(image, self.px)
+        return image[:, :, ::-1] if self.swap else image
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        if isinstance(rows, int | np.integer):
+            return self.one(int(rows) + (len(self) if rows < 0 else 0))
+        wanted = np.arange(len(self))[rows]
+        result = np.empty((len(wanted), self.px, self.px, 3), np.uint8)
+
+        def fill(place: int) -> None:
+            result[place] = self.one(int(wanted[place]))
+
+        if len(wanted) < 8:
+            for place in range(len(wanted)):
+                fill(place)
+        else:
+            for _ in self._threads().map(fill, range(len(wanted))):
+                pass
+        return result
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork
+            self._pool, self._pid = ThreadPoolExecutor(THREADS), os.getpid()
+        return self._pool

@@ -1,0 +1,94 @@
+"""What a data set reader is, and how a path finds its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import Source
+from fairlab.errors import FairLabError
+from fairlab.registry import Registry
+
+Progress = Callable[[int, int], None]
+Stop = Callable[[], bool]
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something the data have wrong: said once, counted, with a few places."""
+
+    what: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.examples) > 0 else ""
+        places = f" ({', '.join(self.examples)}{more})" if self.examples else ""
+        return f"{self.what}: {self.count:,}{places}"
+
+
+def problem(what: str, places: Sequence[object]) -> list[Problem]:
+    """One problem with its first places; none when there are no places."""
+    return [Problem(what, len(places), tuple(str(place) for place in places[:SHOWN]))] if len(places) else []
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a reader found, before any image is decoded.
+
+    images: a row per image, in the order of their ids: identity, group, location (text that the reader's `opener`
+    understands), further attributes as `attribute.<name>`. pairs: image_a, image_b (row numbers), genuine, group, fold.
+    landmarks: (N, 5, 2) x and y in the stored image, NaN where unknown.
+    """
+
+    images: pd.DataFrame
+    attribute: str
+    pairs: pd.DataFrame | None = None
+    landmarks: np.ndarray | None = None
+    problems: Sequence[Problem | str] = ()
+    notes: Sequence[str] = ()
+
+
+class Reader(Protocol):
+    """One kind of data on disk."""
+
+    def detect(self, path: Path) -> str:
+        """Why `path` is of this kind, as half a sentence; "" when it is not. Must be quick and never raise."""
+        ...
+
+    def listing(self, path: Path, source: Source, progress: Progress, stop: Stop) -> Listing:
+        """All images and pairs. Raises FairLabError with file and line for what cannot be understood."""
+        ...
+
+    def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
+        """read(row) -> encoded bytes of the image at locations[row]. Safe in threads and after a fork."""
+        ...
+
+
+READERS: Registry[type[Reader]] = Registry("kind of data", "fairlab.data")
+"""register(name, title=, order=): the first in `order` that recognises a path reads it."""
+
+
+def reader(kind: str) -> Reader:
+    """The reader of a kind. Raises FairLabError, listing the kinds, for an unknown one."""
+    return READERS[kind]()
+
+
+def detect_kind(path: Path) -> tuple[str, str]:
+    """(kind, why) of what lies at `path`. Raises FairLabError, listing the kinds, when no reader knows it."""
+    if not path.exists():
+        raise FairLabError(f"there is nothing at {path}; check the path")
+    for name in sorted(READERS, key=lambda item: READERS.facts(item)["order"]):
+        why = reader(name).detect(path)
+        if why:
+            return name, why
+    raise FairLabError(
+        f"{path} is none of the kinds FairLab reads: {', '.join(str(READERS.facts(name)['title']) for name in READERS)}"
+    )

@@ -1,0 +1,117 @@
+"""What was understood of somebody's data, in words and numbers, before anything is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import Source
+from fairlab.data.reading import Listing, Problem, problem
+
+
+def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.DataFrame) -> dict[str, Any]:
+    """Everything a person wants to know before adding; plain JSON values.
+
+    Keys: kind, why, path, images, identities, images_per_identity (least, median, most), attribute, groups (name ->
+    images, identities), split, pairs (group -> genuine, impostor, folds), looked_at, unreadable, sizes, modes, aligned,
+    duplicates, problems, notes, will_do. looked: data.checking's table of some or all images.
+    """
+    images, pairs = listing.images, listing.pairs
+    per_identity = images.groupby("identity", sort=False).size()
+    groups = images.groupby("group", sort=False).agg(images=("location", "size"), identities=("identity", "nunique"))
+    good = looked[looked["readable"]]
+    sizes = (good["width"].astype(str) + "x" + good["height"].astype(str)).value_counts()
+    problems = [*listing.problems, *_common_problems(images, listing, looked)]
+    split = source.split if source.split != "auto" else "train" if pairs is None else "test"
+    return {
+        "kind": kind,
+        "why": why,
+        "path": source.path,
+        "images": len(images),
+        "identities": int(images["identity"].nunique()),
+        "images_per_identity": {
+            "least": int(per_identity.min()),
+            "median": float(per_identity.median()),
+            "most": int(per_identity.max()),
+        },
+        "attribute": listing.attribute,
+        "groups": groups.to_dict("index"),
+        "split": split,
+        "pairs": {} if pairs is None else _pair_counts(pairs),
+        "looked_at": len(looked),
+        "unreadable": int((~looked["readable"]).sum()),
+        "sizes": {str(size): int(count) for size, count in sizes.items()},
+        "modes": {str(mode): int(count) for mode, count in good["mode"].value_counts().items()},
+        "aligned": aligned(source, listing, good),
+        "duplicates": int(good["hash"].duplicated().sum()),
+        "problems": [str(item) for item in problems],
+        "notes": list(listing.notes),
+        "will_do": _will_do(source, listing, split, good),
+    }
+
+
+def _pair_counts(pairs: pd.DataFrame) -> dict[str, Mapping[str, int]]:
+    return {
+        str(group): {
+            "genuine": int(part["genuine"].sum()),
+            "impostor": int((~part["genuine"]).sum()),
+            "folds": int(part["fold"].nunique()),
+        }
+        for group, part in pairs.groupby("group", sort=False)
+    }
+
+
+def aligned(source: Source, listing: Listing, good: pd.DataFrame) -> str:
+    """How faces will come to stand: "as they are", "by landmarks" or "cropped in the middle"."""
+    if len(good) and ((good["width"] == source.image_px) & (good["height"] == source.image_px)).all():
+        return "as they are"
+    if source.align and listing.landmarks is not None:
+        return "by landmarks"
+    return "cropped in the middle"
+
+
+def _common_problems(images: pd.DataFrame, listing: Listing, looked: pd.DataFrame) -> list[Problem]:
+    bad = looked[~looked["readable"]]
+    found = problem("images that cannot be read, left out", bad["fault"].tolist())
+    names = images["identity"].astype(str).str.rpartition("/")[2]
+    several = images.assign(name=names).groupby("name")["group"].nunique()
+    found += problem("identities that stand in two groups, kept apart", several.index[several > 1].tolist())
+    single = images["identity"].value_counts()
+    found += problem("identities with one image only", single.index[single == 1].tolist())
+    good = looked[looked["readable"]]
+    twins = good[good["hash"].duplicated(keep=False)]
+    people = images["identity"].to_numpy(dtype=object)[twins["row"].to_numpy()]
+    crossed = twins.assign(identity=people).groupby("hash")["identity"].nunique()
+    places = [
+        " = ".join(images["location"].iloc[twins.loc[twins["hash"] == value, "row"]].astype(str)[:2])
+        for value in crossed.index[crossed > 1][:5]
+    ]
+    count = int((crossed > 1).sum())
+    if count:
+        found.append(Problem("the same file under two identities", count, tuple(places)))
+    if listing.pairs is not None and len(listing.pairs):
+        doubled = listing.pairs.duplicated(["image_a", "image_b"])
+        found += problem("pairs listed twice", np.flatnonzero(doubled).tolist())
+    return found
+
+
+def _will_do(source: Source, listing: Listing, split: str, good: pd.DataFrame) -> list[str]:
+    how = aligned(source, listing, good)
+    px = f"{source.image_px} x {source.image_px} pixels"
+    doing = {
+        "as they are": f"hand images out as they are, {px}",
+        "by landmarks": f"bring faces to the template by their landmarks when they are read, {px}",
+        "cropped in the middle": f"crop the middle square and scale it to {px} when images are read; see the mean faces",
+    }[how]
+    steps = [f"register {len(listing.images):,} images as part '{split}'", doing]
+    if source.swap_channels:
+        steps.append("take red for blue")
+    if source.copy_pixels:
+        size = len(listing.images) * source.image_px**2 * 3
+        steps.append(f"decode every image once into a file of {size / 1e9:.1f} GB in the workspace")
+    else:
+        steps.append("copy nothing: images stay where they are and are read from there")
+    return steps

@@ -1,0 +1,214 @@
+"""The job that registers somebody's data: list, look at every image once, write the tables; nothing is copied unasked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import Source
+from fairlab.data.base import Dataset, Elsewhere, open_dataset, write_dataset
+from fairlab.data.checking import COLUMNS, look_at, sample
+from fairlab.data.pixels import EncodedPixels
+from fairlab.data.previews import group_pictures, png
+from fairlab.data.reading import Listing, detect_kind, reader
+from fairlab.data.report import aligned, report
+from fairlab.errors import FairLabError, Stopped
+from fairlab.files import digest, explain, read_json, write_atomic, write_bytes, write_json
+from fairlab.store.runs import RunRecord
+from fairlab.tables import PAIRS
+from fairlab.workspace import Workspace
+
+SAMPLE = 5000
+"""Images decoded for a report; adding looks at all."""
+
+
+class Pulse(Protocol):
+    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
+    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+
+
+def inspect(record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[str, Any]:
+    """The job behind the page: the report of data that are not added yet, with pictures, in the run's folder."""
+    source = record.config.source
+    assert source is not None
+    pulse.begin("looking at the data", 0.0, 0.9)
+    found, listing = dry_run(source, pulse.advance, stop)
+    pulse.begin("making pictures", 0.9, 0.1)
+    path, kind, _ = _found(source)
+    for number, (sheet, mean) in enumerate(group_pictures(view_of(path, kind, source, listing), listing.images)):
+        for name, picture in (("sheet", sheet), ("mean", mean)):
+            write_bytes(record.folder / f"{name}-{number}.png", png(picture))
+    write_json(record.folder / "report.json", found)
+    return {"images": found["images"]}
+
+
+def view_of(path: Path, kind: str, source: Source, listing: Listing) -> EncodedPixels:
+    """The listed images as they would be handed out."""
+    read, name = _access(path, kind, listing)
+    points = listing.landmarks if source.align else None
+    return EncodedPixels(read, name, len(listing.images), source.image_px, points, source.swap_channels)
+
+
+def dry_run(
+    source: Source,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[dict[str, Any], Listing]:
+    """(report, listing) of data that are not added yet; decodes at most SAMPLE images. Raises FairLabError, Stopped."""
+    path, kind, why = _found(source)
+    listing = reader(kind).listing(path, source, progress, stop)
+    read, name = _access(path, kind, listing)
+    rows, tables = sample(len(listing.images), SAMPLE), []
+    for table in look_at(rows, read, name):
+        if stop():
+            raise Stopped
+        tables.append(table)
+        progress(sum(map(len, tables)), len(rows))
+    looked = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    return report(kind, why, source, listing, looked), listing
+
+
+def _found(source: Source) -> tuple[Path, str, str]:
+    path = Path(source.path).expanduser().absolute()
+    if not source.path:
+        raise FairLabError("name the file or folder to add")
+    if source.kind:
+        if not path.exists():
+            raise FairLabError(f"there is nothing at {path}; check the path")
+        reader(source.kind)
+        return path, source.kind, "said by you"
+    return path, *detect_kind(path)
+
+
+def _access(path: Path, kind: str, listing: Listing) -> tuple[Callable[[int], bytes], Callable[[int], str]]:
+    locations = listing.images["location"].to_numpy(dtype=object)
+    return reader(kind).opener(path, locations), lambda row: f"{path}, {locations[row]}"
+
+
+def add(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[str, Any]:
+    """Register the data of a run's `source` as its data set; goes on where an earlier attempt stopped."""
+    source = record.config.source
+    assert source is not None
+    folder = workspace.dataset(record.dataset)
+    if not (folder / "manifest.json").exists():
+        pulse.begin("listing", 0.0, 0.1)
+        path, kind, why = _found(source)
+        listing = reader(kind).listing(path, source, pulse.advance, stop)
+        looked = _look(record.folder / "looked", path, kind, listing, pulse, stop)
+        write_json(record.folder / "report.json", report(kind, why, source, listing, looked))
+        _write(folder, record.dataset, path, kind, source, listing, looked, pulse, stop)
+    dataset = open_dataset(folder, verify=True)
+    return {"images": len(dataset.images), "fingerprint": dataset.fingerprint}
+
+
+def _look(
+    folder: Path, path: Path, kind: str, listing: Listing, pulse: Pulse, stop: Callable[[], bool]
+) -> pd.DataFrame:
+    """Every image decoded once: checking's table; what an earlier attempt saw of the same list is kept in `folder`."""
+    read, name = _access(path, kind, listing)
+    count = len(listing.images)
+    listed = digest(pd.util.hash_pandas_object(listing.images["location"], index=False).to_numpy().tobytes().hex())
+    if (folder / "listed.json").exists() and read_json(folder / "listed.json") != listed:
+        for old in folder.glob("*.parquet"):  # other files than last time
+            old.unlink()
+    write_json(folder / "listed.json", listed)
+    tables = [pd.read_parquet(part) for part in sorted(folder.glob("*.parquet"))]
+    done = sum(map(len, tables))
+    pulse.begin("looking at images", 0.1, 0.8)
+    began, before = time.monotonic(), done
+    for table in look_at(np.arange(done, count), read, name):
+        write_atomic(folder / f"{done:010d}.parquet", partial(table.to_parquet, index=False))
+        tables.append(table)
+        done += len(table)
+        pulse.advance(done, count, (done - before) / max(time.monotonic() - began, 1e-9))
+        if stop():
+            raise Stopped
+    return pd.concat(tables, ignore_index=True)
+
+
+def _write(
+    folder: Path,
+    name: str,
+    path: Path,
+    kind: str,
+    source: Source,
+    listing: Listing,
+    looked: pd.DataFrame,
+    pulse: Pulse,
+    stop: Callable[[], bool],
+) -> Dataset:
+    """The data set without the images that cannot be read."""
+    good = looked["readable"].to_numpy(bool)
+    if not good.any():
+        raise FairLabError(f"no image of {path} can be read, e.g. {looked['fault'].iloc[0]}")
+    images = listing.images[good].reset_index(drop=True)
+    split = source.split if source.split != "auto" else "train" if listing.pairs is None else "test"
+    images = images.assign(image_id=np.arange(len(images)), dataset=name, split=split, source=source.source)
+    for column in ("dataset", "split", "source", "identity", "group"):
+        images[column] = images[column].astype("category")  # five million names as numbers
+    how = aligned(source, listing, looked[good])
+    landmarks = listing.landmarks[good] if how == "by landmarks" and listing.landmarks is not None else None
+    origin = {"kind": kind, "path": str(path), "swap_channels": source.swap_channels}
+    hashes = looked["hash"].to_numpy(np.int64)[good]
+    pixels: Elsewhere | Path = Elsewhere(origin, source.image_px, hashes, landmarks)
+    if source.copy_pixels:
+        locations = images["location"].to_numpy(dtype=object)
+        read = reader(kind).opener(path, locations)
+        view = EncodedPixels(
+            read, lambda row: f"{path}, {locations[row]}", len(images), source.image_px, landmarks, source.swap_channels
+        )
+        pixels = _decode_all(folder, view, pulse, stop)
+    return write_dataset(
+        folder,
+        dataset_id=name,
+        kind=kind,
+        attribute=listing.attribute,
+        groups=tuple(dict.fromkeys(images["group"])),
+        images=images,
+        pairs=_renumbered(listing.pairs, good, "validation" if split == "validation" else "test"),
+        pixels=pixels,
+        recipe=source.model_dump(mode="json"),
+        notes="; ".join([f"{path}: {how}", *listing.notes]),
+    )
+
+
+def _renumbered(pairs: pd.DataFrame | None, good: np.ndarray, protocol: str) -> pd.DataFrame:
+    """Pairs over the images that are left, as tables.PAIRS."""
+    if pairs is None:
+        return pd.DataFrame({name: [] for name in PAIRS})
+    new = np.cumsum(good) - 1
+    kept = pairs[good[pairs["image_a"]] & good[pairs["image_b"]]].reset_index(drop=True)
+    return kept.assign(
+        pair_id=np.arange(len(kept)),
+        protocol=protocol,
+        image_a=new[kept["image_a"]],
+        image_b=new[kept["image_b"]],
+    )
+
+
+def _decode_all(folder: Path, view: EncodedPixels, pulse: Pulse, stop: Callable[[], bool]) -> Path:
+    """All images decoded into one .npy file beside `folder`."""
+    pulse.begin("decoding images", 0.9, 0.1)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f"{folder.name}.pixels.npy")
+    target = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=view.shape)
+    try:
+        for start in range(0, len(view), 512):
+            if stop():
+                raise Stopped
+            target[start : start + 512] = view[start : start + 512]
+            pulse.advance(start, len(view))
+        target.flush()
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise FairLabError(explain(error, path)) from error
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path

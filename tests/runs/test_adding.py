@@ -1,0 +1,171 @@
+"""Somebody's data become a data set: by real jobs, nothing copied unasked, nothing half-written, nothing in silence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairlab import api
+from fairlab.config import Source
+from fairlab.data.base import open_dataset
+from fairlab.data.decode import decode
+from fairlab.errors import FairLabError, Refused, Stopped
+from fairlab.runs import adding
+from fairlab.store.embeddings import open_embeddings
+from fairlab.store.runs import read_run, state
+from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import fairlab, wait_done
+from tests.data.trees import face, grouped, rfw
+
+
+class Quiet:
+    """A pulse that nobody listens to."""
+
+    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
+    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+
+
+def test_a_dry_run_reports_and_adds_nothing(lab: Workspace, tmp_path: Path) -> None:
+    tree = rfw(tmp_path / "RFW")
+    (tree / "test/data/Indian/m.in0/m.in0_0001.jpg").write_bytes(b"no image")
+    result = fairlab(lab.home, "data", "add", str(tree), "--dry-run", "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["kind"], found["images"], found["identities"], found["unreadable"]) == ("rfw", 72, 24, 1)
+    assert found["groups"]["Asian"] == {"images": 18, "identities": 6}
+    assert found["pairs"]["Asian"] == {"genuine": 10, "impostor": 10, "folds": 10}
+    assert (found["sizes"], found["aligned"]) == ({"200x200": 71}, "by landmarks")
+    assert any("m.in0_0001.jpg is not a readable JPEG" in text for text in found["problems"])
+    assert not list(lab.datasets_folder.glob("*"))
+
+
+def test_an_added_set_is_read_from_where_it_lies(lab: Workspace, tmp_path: Path) -> None:
+    """By the command; an unreadable image and its pairs are left out, counted, and the rest keeps its meaning."""
+    tree = rfw(tmp_path / "RFW")
+    broken = tree / "test/data/African/m.af0/m.af0_0001.jpg"
+    broken.write_bytes(broken.read_bytes()[:300])
+    result = fairlab(lab.home, "data", "add", str(tree), "--name", "rfw", "--set", "image_px=56")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "images that cannot be read, left out: 1" in result.stdout
+    data = open_dataset(lab.dataset("rfw"), verify=True)
+    assert (len(data.images), data.image_px, data.attribute) == (71, 56, "Ethnicity")
+    assert data.groups == ("African", "Asian", "Caucasian", "Indian")
+    assert not (lab.dataset("rfw") / "pixels.npy").exists()
+    people = data.images["identity"].to_numpy(dtype=object)
+    pairs = data.pairs_of("test")
+    assert ((people[pairs["image_a"]] == people[pairs["image_b"]]) == pairs["genuine"]).all()
+    lost = _pairs_naming(tree, "m.af0\t1")
+    assert len(pairs) == 80 - len(lost)
+    assert data.pixels[np.array([0, 5, 70])].shape == (3, 56, 56, 3)
+    shutil.move(str(tree), tmp_path / "elsewhere")
+    with pytest.raises(FairLabError, match=r"which is not there .any more.; bring it back, or add the data again"):
+        _ = open_dataset(lab.dataset("rfw")).pixels[0]
+
+
+def _pairs_naming(tree: Path, text: str) -> list[str]:
+    lines = (tree / "test/txts/African/African_pairs.txt").read_text().splitlines()
+    return [line for line in lines if line.startswith(f"{text}\t") or line.endswith(text)]
+
+
+def test_copied_pixels_are_those_of_the_files(lab: Workspace, tmp_path: Path) -> None:
+    tree = grouped(tmp_path / "set")
+    source = Source(path=str(tree), copy_pixels=True, swap_channels=True)
+    wait_done(lab, [api.add_data(lab, source, "copied")])
+    data = open_dataset(lab.dataset("copied"), verify=True)
+    assert (lab.dataset("copied") / "pixels.npy").exists()
+    for row, name in enumerate(data.images["location"]):
+        assert (data.pixels[row] == decode((tree / name).read_bytes(), name)[:, :, ::-1]).all()
+
+
+def test_the_same_data_have_the_same_fingerprint_and_a_changed_image_another(lab: Workspace, tmp_path: Path) -> None:
+    tree = grouped(tmp_path / "set")
+    prints = []
+    for name in ("one", "two", "three"):
+        if name == "three":
+            face(tree / "A" / "m.00" / "0.jpg", 99)
+        wait_done(lab, [api.add_data(lab, Source(path=str(tree)), name)])
+        prints.append(open_dataset(lab.dataset(name)).images.drop(columns="dataset"))
+    assert prints[0].equals(prints[1])
+    one, two, three = (open_dataset(lab.dataset(name)).info["seen"] for name in ("one", "two", "three"))
+    assert one == two != three
+
+
+def test_a_stopped_look_goes_on_where_it_was(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks that were looked at are kept; a second attempt looks at the others only."""
+    monkeypatch.setattr("fairlab.data.checking.CHUNK", 5)
+    tree = grouped(tmp_path / "set", ("A", "B"), 5, 2)
+    source = Source(path=str(tree))
+    record = read_run(lab, _queued(lab, source))
+    asked = iter([False] * 14 + [True] * 50)
+    with pytest.raises(Stopped):
+        adding.add(lab, record, Quiet(), lambda: next(asked))
+    kept = sorted((record.folder / "looked").glob("*.parquet"))
+    assert 0 < len(kept) < 4
+    times = [path.stat().st_mtime_ns for path in kept]
+    adding.add(lab, record, Quiet(), lambda: False)
+    assert [path.stat().st_mtime_ns for path in kept] == times
+    assert len(open_dataset(lab.dataset("set")).images) == 20
+
+
+def _queued(lab: Workspace, source: Source) -> str:
+    """The record of an add job, without starting it."""
+    from fairlab.config import Data, Run
+    from fairlab.runs.plan import single
+    from fairlab.store.runs import create_run
+
+    record = single(lab, "Data set", Run(role="dataset", method="add", data=Data(dataset="set"), source=source), ())
+    create_run(lab, record)
+    return record.run_id
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("data", "add"), "name the file or folder to add"),
+        (("data", "add", "/nowhere/at/all"), "there is nothing at /nowhere/at/all"),
+        (("data", "add", "/nowhere", "--set", "kind=zip"), "nothing at /nowhere"),
+        (("data", "add", "/", "--set", "knid=x", "--dry-run"), "there is no setting 'knid'; known here: path, kind"),
+        (("data", "--dry-run"), "these options belong to `fairlab data add PATH`"),
+    ],
+)
+def test_a_wrong_call_ends_with_one_sentence(lab: Workspace, arguments: tuple[str, ...], said: str) -> None:
+    result = fairlab(lab.home, *arguments)
+    assert result.returncode != 0
+    assert said in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(lab.datasets_folder.glob("*"))
+
+
+def test_a_name_is_taken_once(lab: Workspace, tmp_path: Path) -> None:
+    wait_done(lab, [api.add_data(lab, Source(path=str(grouped(tmp_path / "a"))), "mine")])
+    with pytest.raises(Refused, match="there is a data set 'mine' already; give another name"):
+        api.add_data(lab, Source(path=str(grouped(tmp_path / "b"))), "mine")
+
+
+def test_a_page_s_look_leaves_a_report_and_pictures(lab: Workspace, tmp_path: Path) -> None:
+    run_id = api.inspect_data(lab, Source(path=str(grouped(tmp_path / "set"))))
+    wait_done(lab, [run_id])
+    names = {path.name for path in lab.run(run_id).iterdir()}
+    assert {"report.json", "sheet-0.png", "mean-0.png", "sheet-1.png", "mean-1.png"} <= names
+    again = api.inspect_data(lab, Source(path=str(tmp_path / "set")))
+    assert again == run_id
+    wait_done(lab, [again])
+    assert state(lab.run(again)).status == "done"
+
+
+def test_a_trained_model_embeds_an_added_set(tiny: Workspace, tmp_path: Path) -> None:
+    """What was trained on generated faces, on files of somebody: vectors in the store for every image."""
+    shutil.copytree(tiny.home, tmp_path / "copy")
+    lab = open_workspace(tmp_path / "copy")
+    teacher = next(path.name for path in lab.runs_folder.glob("teacher-group-a*"))
+    px = open_dataset(lab.dataset(read_run(lab, teacher).dataset)).image_px
+    source = Source(path=str(grouped(tmp_path / "set")), image_px=px)
+    wait_done(lab, [api.add_data(lab, source, "mine")])
+    wait_done(lab, [api.embed(lab, teacher, "mine")])
+    vectors = open_embeddings(lab.run(teacher), "mine", "plain").vectors
+    assert len(vectors) == 12
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
