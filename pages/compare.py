@@ -13,7 +13,7 @@ from fairlab.ui.pickers import choose, pick_study, title_of
 lab = start(
     "Compare", "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, paired differences."
 )
-study, models = pick_study(lab)
+study, models = pick_study(lab, needs_numbers=True)
 left, middle, right = st.columns([3, 2, 1])
 titles = {model.run_id: title_of(model, models) for model in models}
 undistilled = next((n for n, model in enumerate(models) if (model.role, model.method) == ("student", "classifier")), 0)

@@ -8,7 +8,7 @@ from fairlab.ui.page import start
 from fairlab.ui.pickers import pick_space, pick_study
 
 lab = start("Fairness", "Errors of the system for each group, with intervals; never one number alone.")
-study, models = pick_study(lab)
+study, models = pick_study(lab, needs_numbers=True)
 left, middle, right = st.columns([2, 1, 1])
 with left:
     run = pick_space("Model", models, "model", ("student", "adaptor", "baseline", "teacher"))

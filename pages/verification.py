@@ -10,7 +10,7 @@ from fairlab.ui.pickers import choose_many, pick_space, pick_study, title_of
 lab = start(
     "Verification", "Two images: the same person or not? Rates per group, with 95 % intervals over redrawn people."
 )
-study, models = pick_study(lab)
+study, models = pick_study(lab, needs_numbers=True)
 columns = st.columns([2, 1.3, 1, 2])
 with columns[0]:
     run = pick_space("Model", models, "model", ("student", "adaptor", "baseline", "teacher"))

@@ -66,8 +66,13 @@ def models_of(workspace: Workspace, study: StudyInfo) -> list[RunRecord]:
     return found
 
 
+def judged(model: RunRecord) -> bool:
+    """Has the model numbers? Not when its data set has no pairs."""
+    return (model.folder / "results" / "manifest.json").exists()
+
+
 def compare(workspace: Workspace, study_id: str, baseline: str | None = None, protocol: str = "test") -> pd.DataFrame:
-    """One row per finished model of a study. Accuracies, STD and gap in points (percent), intervals 95 %.
+    """One row per finished and judged model of a study. Accuracies, STD and gap in points (percent), intervals 95 %.
 
     Columns: run_id, model, role, seed, accuracy:<group> (+ _low, _high), mean, mean_low, mean_high, std, std_low,
     std_high, std_fair_p95, ser, ser_low, ser_high, ser_fair_p95, worst, genuine_pairs, impostor_pairs, cpu_s (this run), total_cpu_s
@@ -75,7 +80,7 @@ def compare(workspace: Workspace, study_id: str, baseline: str | None = None, pr
     difference_low, difference_high, p. A paired comparison: same pairs, same resampled identities.
     """
     study = read_study(workspace, study_id)
-    models = models_of(workspace, study)
+    models = [model for model in models_of(workspace, study) if judged(model)]
     if not models:
         return pd.DataFrame()
     table = stored_metrics(workspace, [model.run_id for model in models])

@@ -107,7 +107,11 @@ def _make_space(
     method.to(device)
     _embed(record, dataset, method.learner, everything, device, pulse, stop)
     pulse.begin("evaluating", 0.97, 0.03)
-    facts |= assess.evaluate_run(record, dataset)
+    if len(dataset.pairs):
+        facts |= assess.evaluate_run(record, dataset)
+    else:  # a training set alone is a normal thing to have
+        facts["not_evaluated"] = f"data set {record.dataset} has no pairs"
+        print(f"[fairlab] not evaluated: data set {record.dataset} has no pairs", flush=True)
     names_now = [str(path.relative_to(record.folder)) for path in sorted(record.folder.rglob("*")) if _final(path)]
     write_manifest(record.folder, names_now, run_id=record.run_id)
     return facts

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from fairlab.data.base import Dataset
-from fairlab.runs.compare import SPACES, StudyInfo, models_of, read_study, studies
+from fairlab.runs.compare import SPACES, StudyInfo, judged, models_of, read_study, studies
 from fairlab.store.runs import RunRecord
 from fairlab.ui import cached
 from fairlab.ui.page import empty, plain
@@ -70,8 +70,10 @@ def pick_dataset(lab: Workspace) -> Dataset:
     return cached.dataset(lab, choose("Data set", found, "set", {}))
 
 
-def pick_study(lab: Workspace, needs_models: bool = True) -> tuple[StudyInfo, list[RunRecord]]:
-    """A study and its finished models; an empty workspace gets a way forward instead."""
+def pick_study(
+    lab: Workspace, needs_models: bool = True, needs_numbers: bool = False
+) -> tuple[StudyInfo, list[RunRecord]]:
+    """A study and its finished models, or only those with numbers; an empty workspace gets a way forward instead."""
     table = studies(lab)
     if table.empty:
         empty("A study's models are shown here.", "No study has been started yet.", "fairlab demo")
@@ -86,6 +88,14 @@ def pick_study(lab: Workspace, needs_models: bool = True) -> tuple[StudyInfo, li
             "None of this study's models is finished yet; see Runs.",
             f"fairlab runs wait {study.run_ids[-1]}",
         )
+    if needs_numbers:
+        models = [model for model in models if judged(model)]
+        if not models:
+            empty(
+                "A study's numbers are shown here.",
+                f"Models of this study are not judged: data set {study.config.dataset} has no pairs. See Spaces.",
+                f"fairlab data {study.config.dataset}",
+            )
     return study, models
 
 

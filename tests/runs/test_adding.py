@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from fairlab import api
 from fairlab.config import Source
@@ -16,9 +17,9 @@ from fairlab.data.decode import decode
 from fairlab.errors import FairLabError, Refused, Stopped
 from fairlab.runs import adding
 from fairlab.store.embeddings import open_embeddings
-from fairlab.store.runs import read_run, state
+from fairlab.store.runs import read_run, read_status, state
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import fairlab, wait_done
+from tests.conftest import ROOT, fairlab, wait_done
 from tests.data.trees import face, grouped, rfw
 
 
@@ -169,3 +170,26 @@ def test_a_trained_model_embeds_an_added_set(tiny: Workspace, tmp_path: Path) ->
     vectors = open_embeddings(lab.run(teacher), "mine", "plain").vectors
     assert len(vectors) == 12
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_a_study_on_an_added_set_without_pairs_trains_and_says_that_it_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training set alone: everything is trained, embedded and mapped; the pages of numbers say what is missing."""
+    lab = open_workspace(tmp_path / "home")
+    tree = grouped(tmp_path / "set", ("A", "B"), 4, 6, px=32)
+    wait_done(lab, [api.add_data(lab, Source(path=str(tree), image_px=32), "mine")])
+    small = {f"{role}.training.batch_size": 8 for role in ("teacher", "adaptor", "student")}
+    plan = api.plan(lab, "tiny", {"demo": None, "dataset": "mine", **small})
+    api.start(lab, plan)
+    wait_done(lab, [run.record.run_id for run in plan.runs])
+    teacher = plan.runs[0].record
+    assert read_status(teacher.folder)["not_evaluated"] == "data set mine has no pairs"
+    assert api.compare(lab, plan.study_id).empty
+    monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
+    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    for page in ("home", "data", "launch", "runs", "spaces", "verification", "fairness", "compare"):
+        app.switch_page(f"../../pages/{page}.py").run()
+        assert not app.exception, (page, app.exception)
+        if page in ("verification", "fairness", "compare"):
+            assert any("data set mine has no pairs" in item.value for item in app.info), page
