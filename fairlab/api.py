@@ -14,23 +14,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairlab.config import Data, Evaluation, Projection, Run, Source, changed
-from fairlab.data.base import open_dataset
+from fairlab.config import Data, Evaluation, ModelFile, Projection, Run, Source, changed
+from fairlab.data.base import Dataset, open_dataset
 from fairlab.errors import FairLabError, Refused
+from fairlab.files import sha256
 from fairlab.presets import load_preset
-from fairlab.runs.compare import compare, read_study, studies
+from fairlab.runs.compare import SPACES, compare, read_study, studies
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
+from fairlab.runs.models import list_models
 from fairlab.runs.plan import Plan, expand, single, slug
 from fairlab.store.database import list_runs
-from fairlab.store.runs import read_run, state
+from fairlab.store.runs import RunRecord, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
+    "ModelFile",
     "Plan",
     "Source",
     "Workspace",
     "add_data",
+    "add_model",
     "check_disk",
     "compare",
     "delete",
@@ -40,6 +44,8 @@ __all__ = [
     "estimate",
     "evaluate",
     "inspect_data",
+    "inspect_model",
+    "list_models",
     "list_runs",
     "measure",
     "open_dataset",
@@ -62,33 +68,81 @@ def plan(workspace: Workspace, preset: str, dials: Mapping[str, Any] | None = No
     return expand(changed(load_preset(preset), dials or {}), preset, workspace)
 
 
-def project(workspace: Workspace, run_ids: Sequence[str], settings: Projection | None = None) -> str:
-    """Start the job that draws the maps of these runs' spaces; returns its run id."""
+def project(
+    workspace: Workspace, run_ids: Sequence[str], settings: Projection | None = None, dataset_id: str = ""
+) -> str:
+    """Start the job that draws the maps of these models' spaces over a data set that all have embedded; returns its run id.
+
+    The default data set is the one that they were trained on.
+    """
     spaces = [read_run(workspace, run_id) for run_id in run_ids]
     config = Run(
         role="projection",
         method="umap",
-        data=Data(dataset=_common_dataset(spaces)),
+        data=Data(dataset=dataset_id or _common_dataset(spaces)),
         projection=settings or Projection(),
     )
-    return start_one(workspace, single(workspace, "Maps", config, tuple(run_ids)))
+    return start_one(workspace, single(workspace, "Maps", config, tuple(run_ids)), anew=True)
 
 
-def evaluate(workspace: Workspace, run_id: str, settings: Evaluation | None = None) -> str:
-    """Start the job that scores a run's embeddings on its data set's pairs again; returns the job's run id."""
-    record = read_run(workspace, run_id)
+def evaluate(workspace: Workspace, run_id: str, dataset_id: str = "", settings: Evaluation | None = None) -> str:
+    """Start the job that judges a model on a data set's pairs, embedding it first if need be; returns the job's run id.
+
+    Any model, trained here or imported; the default data set is the one that it was trained on. Raises FairLabError for
+    a run that is no model and a data set without pairs.
+    """
+    record, dataset = _model_and_data(workspace, run_id, dataset_id)
+    if dataset.pairs.empty:
+        raise FairLabError(
+            f"data set {dataset.dataset_id} has no pairs to judge a model on; `fairlab embed` it and look"
+        )
     config = Run(
-        role="evaluation", method="pairs", data=Data(dataset=record.dataset), evaluation=settings or Evaluation()
+        role="evaluation",
+        method="pairs",
+        data=Data(dataset=dataset.dataset_id),
+        evaluation=settings or record.config.evaluation or Evaluation(),
     )
-    return start_one(workspace, single(workspace, f"Evaluation of {record.title}", config, (run_id,)))
+    title = f"{record.title} on {dataset.dataset_id}"
+    return start_one(workspace, single(workspace, title, config, (run_id,)), anew=True)
 
 
 def embed(workspace: Workspace, run_id: str, dataset_id: str) -> str:
-    """Start the job that embeds a data set with a trained run; returns the job's run id."""
+    """Start the job that embeds a data set with a model, trained here or imported; returns the job's run id."""
+    record, dataset = _model_and_data(workspace, run_id, dataset_id)
+    config = Run(role="embedding", method="embed", data=Data(dataset=dataset.dataset_id))
+    title = f"Embeddings of {dataset.dataset_id} by {record.title}"
+    return start_one(workspace, single(workspace, title, config, (run_id,)), anew=True)
+
+
+def _model_and_data(workspace: Workspace, run_id: str, dataset_id: str) -> tuple[RunRecord, Dataset]:
     record = read_run(workspace, run_id)
-    open_dataset(workspace.dataset(dataset_id))
-    config = Run(role="embedding", method="embed", data=Data(dataset=dataset_id))
-    return start_one(workspace, single(workspace, f"Embeddings of {record.title}", config, (run_id,)))
+    if record.role not in SPACES or record.method == "inspect":
+        raise FairLabError(f"{run_id} is no model: its role is {record.role}; `fairlab models` lists the models")
+    if not (dataset_id or record.dataset):
+        raise FairLabError(f"{run_id} was trained elsewhere: name the data set too")
+    return record, open_dataset(workspace.dataset(dataset_id or record.dataset))
+
+
+def inspect_model(workspace: Workspace, source: ModelFile) -> str:
+    """Start the job that looks at a model file without adding it; returns its run id (report.json in its folder).
+
+    For the report at once, in this process: fairlab.runs.importing.report_of.
+    """
+    title = f"A look at {Path(source.path).name}"
+    return start_one(workspace, single(workspace, title, _model_run("inspect", source), ()), anew=True)
+
+
+def add_model(workspace: Workspace, source: ModelFile, name: str = "") -> str:
+    """Start the job that makes a model file a model of this workspace; returns its run id, by which it is known."""
+    title = name or Path(source.path).stem
+    return start_one(workspace, single(workspace, title, _model_run("import", source), ()))
+
+
+def _model_run(method: str, source: ModelFile) -> Run:
+    path, head = (str(Path(text).expanduser().absolute()) if text else "" for text in (source.path, source.head))
+    content = sha256(Path(path)) if Path(path).is_file() else ""
+    model = source.model_copy(update={"path": path, "head": head, "sha256": content})
+    return Run(role="model", method=method, data=Data(), model=model)
 
 
 def inspect_data(workspace: Workspace, source: Source) -> str:
@@ -97,9 +151,7 @@ def inspect_data(workspace: Workspace, source: Source) -> str:
     For the report at once, in this process: fairlab.runs.adding.dry_run.
     """
     record = single(workspace, f"A look at {Path(source.path).name}", _source_run("inspect", source, ""), ())
-    if (record.folder / "run.json").exists() and state(record.folder).status not in ("running", "queued"):
-        delete(workspace, record.run_id)  # the data may have changed since
-    return start_one(workspace, record)
+    return start_one(workspace, record, anew=True)
 
 
 def add_data(workspace: Workspace, source: Source, name: str = "") -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fairlab.errors import FairLabError
 
-Role = Literal["dataset", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
+Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
 Arm = Literal["specialised", "balanced"]
 View = Literal["plain", "flip"]
 
@@ -86,6 +86,32 @@ class Source(Settings):
     copy_pixels: bool = Field(
         False, description="Also decode every image once into one file of the workspace: faster to read, large."
     )
+
+
+class ModelFile(Settings):
+    """A model that was trained elsewhere. What is left empty is found out from the file."""
+
+    path: str = Field("", description="File of the model: .pth, .pt, .ckpt, .safetensors or .onnx.")
+    sha256: str = Field("", description="Hash of the file; filled in when the model is added.")
+    head: str = Field(
+        "", description="File of its classifier, where that is a file of its own (for methods that inherit it)."
+    )
+    image_px: int | None = Field(None, ge=16, le=512, description="Width and height of the faces that it takes.")
+    channels: Literal["", "RGB", "BGR"] = Field("", description="Order of the colour channels that it was trained on.")
+    mean: tuple[float, ...] = Field(
+        (), description="Taken off the pixel values of 0..255: one number, or one for each channel."
+    )
+    std: tuple[float, ...] = Field((), description="The pixel values are then divided by this: one number, or three.")
+    flip: Literal["", "sum", "none"] = Field(
+        "", description="sum: a face is judged together with its mirror image; none: alone."
+    )
+
+    @model_validator(mode="after")
+    def _one_or_three(self) -> Self:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (0, 1, 3) or min(values, default=1) < (name == "std") * 1e-6:
+                raise ValueError(f"{name} needs one number or three, e.g. 127.5, and std above 0")
+        return self
 
 
 class Data(Settings):
@@ -282,6 +308,7 @@ class Run(Settings):
     data: Data
     demo: DemoData | None = None
     source: Source | None = None
+    model: ModelFile | None = None
     backbone: Backbone | None = None
     adaptor: Adaptor | None = None
     loss: Loss | None = None

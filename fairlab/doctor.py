@@ -6,11 +6,13 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fairlab import __version__
 from fairlab.errors import FairLabError
-from fairlab.files import verify_manifest
+from fairlab.files import MANIFEST, verify_manifest
 from fairlab.store import database
 from fairlab.store.index import faiss_status
 from fairlab.store.runs import state
@@ -59,11 +61,8 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         counts[view.status] = counts.get(view.status, 0) + 1
         if view.status in ("crashed", "failed"):
             problems.append(f"run {folder.name} {view.status}: {view.reason or 'its process ended without a word'}")
-        if verify and (folder / "manifest.json").exists():
-            try:
-                verify_manifest(folder)
-            except FairLabError as error:
-                problems.append(str(error))
+    if verify:
+        problems += _damaged([*folders, *workspace.datasets_folder.iterdir()])
     half = [path.name for path in workspace.runs_folder.iterdir() if path.is_dir() and not (path / "run.json").exists()]
     problems += [f"the folder runs/{name} has no run.json and is ignored; delete it" for name in half]
     return {
@@ -81,6 +80,17 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         "catalogue": database.health(workspace),
         "problems": problems,
     }
+
+
+def _damaged(folders: Sequence[Path]) -> list[str]:
+    """What is not as its manifest recorded, below runs and data sets: weights, embeddings, numbers, tables, pixels."""
+    found = []
+    for path in (path for folder in folders for path in sorted(folder.rglob(MANIFEST)) if ".tmp." not in str(path)):
+        try:
+            verify_manifest(path.parent)
+        except FairLabError as error:
+            found.append(str(error))
+    return found
 
 
 def _version(name: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -189,20 +190,32 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
     print(json.dumps(facts, indent=1))
 
 
-def show_metrics(workspace: Workspace, run_id: str) -> None:
-    """Print the stored numbers of a run, with intervals and counts."""
+def show_metrics(workspace: Workspace, run_id: str, dataset_id: str, as_json: bool = False) -> None:
+    """Print the stored numbers of a run on a data set, with intervals and counts."""
     from fairlab.store.database import metrics
 
-    table = metrics(workspace, [run_id])
-    print(table[list(METRICS[1:])].to_string(index=False))
+    table = metrics(workspace, [run_id], dataset_id)[list(METRICS[1:])]
+    print(table.to_json(orient="records", indent=1) if as_json else table.to_string(index=False))
 
 
-def progress_line() -> Callable[[int, int], None]:
+@contextlib.contextmanager
+def results_only(quiet: bool) -> Iterator[None]:
+    """While `quiet`, what is shown of the work goes to stderr, so that stdout holds the result alone."""
+    before = console.file
+    if quiet:
+        console.file = sys.stderr
+    try:
+        yield
+    finally:
+        console.file = before
+
+
+def progress_line(unit: str = "images") -> Callable[[int, int], None]:
     """A counter on a terminal's last line, on stderr; silent where output is not a terminal."""
     if not sys.stderr.isatty():
         return lambda _done, _total: None
     return lambda done, total: print(
-        f"\r{done:,}{f' of {total:,}' if total else ''} images ", end="", file=sys.stderr, flush=True
+        f"\r{done:,}{f' of {total:,}' if total else ''} {unit} ", end="", file=sys.stderr, flush=True
     )
 
 
@@ -305,11 +318,11 @@ def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
         )
 
 
-def show_comparison(workspace: Workspace, study_id: str, baseline: str | None) -> None:
+def show_comparison(workspace: Workspace, study_id: str, baseline: str | None, dataset_id: str = "") -> None:
     """Print a study in the papers' layout, with intervals."""
     from fairlab.runs.compare import compare
 
-    table = compare(workspace, study_id, baseline)
+    table = compare(workspace, study_id, baseline, dataset_id=dataset_id)
     if table.empty:
         console.print(f"{study_id}: no finished model yet")
         return

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import explain, read_json, write_json
+from filelock import FileLock
 
-VERSION = 1
-"""Of the folder's layout. A workspace of a newer version is refused, an older one would be migrated here."""
+from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.files import MANIFEST, explain, read_json, write_json
+
+VERSION = 2
+"""Of the folder's layout. A workspace of a newer version is refused, an older one is brought here by MIGRATIONS."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -94,11 +97,13 @@ def open_workspace(home: Path | str | None = None) -> Workspace:
     try:
         if workspace.settings_file.exists():
             found = _settings(workspace).get("version")
-            if not isinstance(found, int) or found > VERSION:
+            if not isinstance(found, int) or found < 1 or found > VERSION:
                 raise Refused(
                     f"the workspace {folder} has version {found}, this FairLab reads up to {VERSION}; "
                     "update FairLab or choose another workspace with --home"
                 )
+            if found < VERSION:
+                _migrate(workspace)
         else:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in (workspace.runs_folder, workspace.datasets_folder, workspace.studies_folder):
@@ -110,6 +115,30 @@ def open_workspace(home: Path | str | None = None) -> Workspace:
     if not workspace.settings_file.exists():
         write_json(workspace.settings_file, {"version": VERSION, "created_at": now(), "slots": 2})
     return workspace
+
+
+def _migrate(workspace: Workspace) -> None:
+    """Bring an older workspace to today's layout, step by step; a step that was cut short is done again."""
+    with FileLock(workspace.home / "dispatch.lock", timeout=30):  # no run is started meanwhile
+        for number in range(_settings(workspace)["version"], VERSION):
+            MIGRATIONS[number](workspace)
+            write_json(workspace.settings_file, {**_settings(workspace), "version": number + 1})
+
+
+def _results_by_dataset(workspace: Workspace) -> None:
+    """Version 1 kept the numbers of a run on its own data set in results/, and a manifest of the whole run."""
+    for path in workspace.runs_folder.glob("*/run.json"):
+        folder, aside = path.parent, path.parent / "results of version 1"
+        if (folder / "results" / MANIFEST).exists():
+            os.replace(folder / "results", aside)
+        if aside.exists():
+            (folder / "results").mkdir(exist_ok=True)
+            os.replace(aside, folder / "results" / read_json(path)["dataset"])
+        (folder / MANIFEST).unlink(missing_ok=True)  # weights, embeddings and numbers have each their own
+
+
+MIGRATIONS: dict[int, Callable[[Workspace], None]] = {1: _results_by_dataset}
+"""Version n to n + 1; released steps are never changed."""
 
 
 def now() -> str:

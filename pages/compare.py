@@ -6,14 +6,15 @@ from fairlab.plots.study import models_figure
 from fairlab.ui import cached
 from fairlab.ui.comparing import groups_of, paper_table, pick_seed
 from fairlab.ui.headline import sentences
-from fairlab.ui.numbers import download
+from fairlab.ui.numbers import download, pick_protocol
 from fairlab.ui.page import chart, plain, start
-from fairlab.ui.pickers import choose, pick_study, title_of
+from fairlab.ui.pickers import choose, pick_models, title_of
 
 lab = start(
     "Compare", "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, paired differences."
 )
-study, models = pick_study(lab, needs_numbers=True)
+shown = pick_models(lab, "numbers")
+models = shown.models
 left, middle, right = st.columns([3, 2, 1])
 titles = {model.run_id: title_of(model, models) for model in models}
 undistilled = next((n for n, model in enumerate(models) if (model.role, model.method) == ("student", "classifier")), 0)
@@ -27,9 +28,8 @@ with left:
         help="Every model is compared with the run of this title and the same seed.",
     )
 with middle:
-    names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"}
-    protocol = choose("Pairs", list(names), "pairs", names)
-whole = cached.comparison(lab, study.study_id, baseline, protocol)
+    protocol = pick_protocol(lab, models[0], shown.dataset_id)
+whole = cached.comparison(lab, shown.study_id, baseline, protocol, shown.dataset_id)
 with right:
     table = pick_seed(whole)
 for sentence in sentences(table):
@@ -43,7 +43,7 @@ st.caption(
     f"chance alone would show as much. A perfectly fair model as accurate as the first row would show STD up to "
     f"{row['std_fair_p95']:.1f}. CPU: processor seconds of the run; small: with everything it builds on, the data aside."
 )
-download(whole, f"compare-{study.study_id}-{protocol}")
+download(whole, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
 st.subheader("At a glance", anchor=False)
 chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
 st.caption(

@@ -5,18 +5,18 @@ import streamlit as st
 from fairlab.ui import cached, judging
 from fairlab.ui.numbers import download, metrics_of, pick_point, pick_protocol
 from fairlab.ui.page import start
-from fairlab.ui.pickers import pick_space, pick_study
+from fairlab.ui.pickers import pick_models, pick_space
 
 lab = start("Fairness", "Errors of the system for each group, with intervals; never one number alone.")
-study, models = pick_study(lab, needs_numbers=True)
+shown = pick_models(lab, "numbers")
 left, middle, right = st.columns([2, 1, 1])
 with left:
-    run = pick_space("Model", models, "model", ("student", "adaptor", "baseline", "teacher"))
+    run = pick_space("Model", shown.models, "model", ("student", "adaptor", "baseline", "teacher"))
 with middle:
-    protocol = pick_protocol(lab, run)
+    protocol = pick_protocol(lab, run, shown.dataset_id)
 with right:
-    point = pick_point(lab, study.study_id)
-groups, metrics = cached.dataset(lab, run.dataset).groups, metrics_of(lab, run, protocol)
+    point = pick_point(run, shown.dataset_id)
+groups, metrics = cached.dataset(lab, shown.dataset_id).groups, metrics_of(lab, run, shown.dataset_id, protocol)
 judging.verdict(metrics, groups, point)
 st.subheader("Rates per group", anchor=False)
 judging.rates(metrics, groups, point)

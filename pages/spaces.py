@@ -4,21 +4,21 @@ import streamlit as st
 
 from fairlab.ui import cached, linked, nearby
 from fairlab.ui.page import start
-from fairlab.ui.pickers import choose, choose_many, pick_space, pick_study
+from fairlab.ui.pickers import choose, choose_many, pick_models, pick_space
 
 lab = start(
     "Spaces",
     "Two models, the same faces: select in one map and see them in the other; click a face for its neighbours.",
 )
-study, models = pick_study(lab)
+shown = pick_models(lab, "embeddings")
 first, second, third, fourth = st.columns([2, 2, 1.5, 1.5])
 with first:
-    left = pick_space("Left space", models, "left", ("teacher", "baseline", "student", "adaptor"))
+    left = pick_space("Left space", shown.models, "left", ("teacher", "baseline", "student", "adaptor"))
 with second:
-    right = pick_space("Right space", models, "right", ("adaptor", "student", "teacher", "baseline"))
+    right = pick_space("Right space", shown.models, "right", ("adaptor", "student", "teacher", "baseline"))
 with third:
     colour_by = choose("Colour by", list(linked.COLOURS), "colour", linked.COLOURS)
-data = cached.dataset(lab, left.dataset)
+data = cached.dataset(lab, shown.dataset_id)
 with fourth:
     splits = choose_many(
         "Parts of the data",
@@ -28,8 +28,8 @@ with fourth:
         placeholder="all",
         help="Models have seen the part they were trained on; the test part shows people they have never seen.",
     )
-sides = (linked.side(lab, "left", left), linked.side(lab, "right", right))
-if linked.make_maps(lab, sides):
+sides = tuple(linked.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right)))
+if linked.make_maps(lab, sides, shown.dataset_id):
     linked.maps(lab, data, sides, colour_by, splits)
 face = nearby.asked_face(data)
 if face is not None:

@@ -23,7 +23,7 @@ from tests.server import app_server, chromium, free_port, lasso
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 FORMATS = Path(__file__).parent / "fixtures" / "formats"
-PAGES = ("", "data", "launch", "runs", "spaces", "verification", "fairness", "compare", "settings")
+PAGES = ("", "data", "models", "launch", "runs", "spaces", "verification", "fairness", "compare", "settings")
 PATIENT = 90_000
 expect.set_options(timeout=PATIENT)
 

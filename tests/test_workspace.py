@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from fairlab.errors import FairLabError, Refused
+from fairlab.files import read_json, write_json
+from fairlab.store.results import judged_on
 from fairlab.workspace import default_home, open_workspace, set_slots
 
 
@@ -18,11 +20,11 @@ def test_a_new_one_is_made_and_belongs_to_its_user_alone(tmp_path: Path) -> None
     assert lab.slots == 2
 
 
-@pytest.mark.parametrize("content", ['{"version": 2}', '{"version": "x"}', "{}"])
+@pytest.mark.parametrize("content", ['{"version": 3}', '{"version": 0}', '{"version": "x"}', "{}"])
 def test_one_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path, content: str) -> None:
     lab = open_workspace(tmp_path / "home")
     lab.settings_file.write_text(content)
-    with pytest.raises(Refused, match="this FairLab reads up to 1"):
+    with pytest.raises(Refused, match="this FairLab reads up to 2"):
         open_workspace(tmp_path / "home")
     assert lab.settings_file.read_text() == content
 
@@ -32,9 +34,9 @@ def test_one_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path, con
     [
         ("[1]", "holds no settings"),
         ("{", "not readable JSON"),
-        ('{"version": 1, "slots": 0}', "slots must be a whole number"),
-        ('{"version": 1, "slots": "many"}', "slots must be a whole number"),
-        ('{"version": 1, "slots": true}', "slots must be a whole number"),
+        ('{"version": 2, "slots": 0}', "slots must be a whole number"),
+        ('{"version": 2, "slots": "many"}', "slots must be a whole number"),
+        ('{"version": 2, "slots": true}', "slots must be a whole number"),
     ],
 )
 def test_settings_that_are_none_are_named(tmp_path: Path, content: str, said: str) -> None:
@@ -42,6 +44,28 @@ def test_settings_that_are_none_are_named(tmp_path: Path, content: str, said: st
     lab.settings_file.write_text(content)
     with pytest.raises(FairLabError, match=f"workspace.json.*{said}"):
         _ = open_workspace(tmp_path / "home").slots
+
+
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_one_of_version_1_is_brought_up_to_date(tmp_path: Path, cut_short: bool) -> None:
+    """The numbers of a run move to the folder of its data set, also when an earlier move was cut short."""
+    lab = open_workspace(tmp_path / "home")
+    run = lab.run("a-run")
+    old = run / ("results of version 1" if cut_short else "results")
+    old.mkdir(parents=True)
+    (run / "run.json").write_text('{"run_id": "a-run", "dataset": "faces"}')
+    (run / "manifest.json").write_text("{}")
+    for name in ("manifest.json", "metrics.parquet"):
+        (old / name).write_text(name)
+    lab.run("nothing-yet").mkdir()
+    (lab.run("nothing-yet") / "run.json").write_text('{"run_id": "nothing-yet", "dataset": "faces"}')
+    write_json(lab.settings_file, {"version": 1, "slots": 3})
+    assert open_workspace(lab.home).slots == 3
+    assert read_json(lab.settings_file)["version"] == 2
+    assert judged_on(run) == ["faces"]
+    assert (run / "results" / "faces" / "metrics.parquet").read_text() == "metrics.parquet"
+    assert not (run / "manifest.json").exists()
+    assert judged_on(lab.run("nothing-yet")) == []
 
 
 def test_a_file_in_its_place_is_said(tmp_path: Path) -> None:

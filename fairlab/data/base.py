@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.data.pixels import EncodedPixels
+from fairlab.data.pixels import EncodedPixels, Rescaled
 from fairlab.data.reading import reader
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
@@ -26,7 +26,7 @@ from fairlab.files import (
     write_json,
     write_manifest,
 )
-from fairlab.tables import IMAGES, PAIRS
+from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
 LANDMARKS_FILE = "landmarks.npy"
@@ -76,14 +76,22 @@ class Dataset:
     def pixels(self) -> np.ndarray | EncodedPixels:
         """(N, H, W, 3) uint8 RGB: memory-mapped and read-only, or decoded from the user's own files when asked for."""
         if "images_from" in self.info:
-            return self._encoded(self.info["images_from"])
+            return self._encoded(self.info["images_from"], self.image_px)
         try:
             pixels: np.ndarray = np.load(self.folder / PIXELS_FILE, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise Damaged(f"{self.folder / PIXELS_FILE} is missing or damaged: {error}") from error
         return pixels
 
-    def _encoded(self, origin: Mapping[str, Any]) -> EncodedPixels:
+    def pixels_at(self, px: int) -> np.ndarray | EncodedPixels | Rescaled:
+        """The images `px` wide: decoded and aligned at that size where they lie encoded, otherwise scaled."""
+        if px == self.image_px:
+            return self.pixels
+        if "images_from" in self.info:
+            return self._encoded(self.info["images_from"], px)
+        return Rescaled(self.pixels, px)
+
+    def _encoded(self, origin: Mapping[str, Any], px: int) -> EncodedPixels:
         path = Path(origin["path"])
         if not path.exists():
             raise FairLabError(
@@ -99,7 +107,7 @@ class Dataset:
             read,
             lambda row: f"{path}, {locations[row]}",
             len(locations),
-            self.image_px,
+            px,
             landmarks,
             bool(origin["swap_channels"]),
         )
@@ -178,6 +186,10 @@ def write_dataset(
     when the disk is full or may not be written.
     """
     count, px = _count_and_size(pixels)
+    if ALL_GROUPS in groups:
+        raise FairLabError(
+            f"a group of {dataset_id} is called {ALL_GROUPS!r}, FairLab's word for all groups; rename it"
+        )
     if not np.array_equal(images["image_id"], np.arange(len(images))) or count != len(images):
         raise ValueError("image_id must number the images from 0, one per pixel row")
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,47 @@ from fairlab.files import explain, read_json, verify_manifest, write_json, write
 from fairlab.models.base import ADAPTORS, BACKBONES
 
 LEARNER, HEAD, FACTS = "learner.safetensors", "head.safetensors", "model.json"
+GRAPH = "model.onnx"
+"""In place of LEARNER where the network is a graph of its own."""
 
 
-def save_model(folder: Path, learner: nn.Module, head: nn.Module | None, facts: Mapping[str, Any]) -> None:
+def save_model(
+    folder: Path, learner: nn.Module, head: nn.Module | Mapping[str, Tensor] | None, facts: Mapping[str, Any]
+) -> None:
     """Write a network, its classifier and what rebuilds it as a folder that is whole or not there.
 
     `facts`: {"kind": "backbone", "settings", "image_px"} or {"kind": "adaptor", "settings", "input_dims"}; more
     may stand beside. A folder that was there is replaced. Raises FairLabError when the disk says no.
     """
+
+    def write(temporary: Path) -> list[str]:
+        save_file(_tensors(learner), temporary / LEARNER)
+        if head is None:
+            return [LEARNER]
+        save_file(_tensors(head), temporary / HEAD)
+        return [LEARNER, HEAD]
+
+    _save(folder, write, facts)
+
+
+def save_graph(folder: Path, graph: Path, facts: Mapping[str, Any]) -> None:
+    """Keep a copy of an ONNX file as a model; facts: {"kind": "onnx", ...}. As save_model otherwise."""
+
+    def write(temporary: Path) -> list[str]:
+        shutil.copyfile(graph, temporary / GRAPH)
+        return [GRAPH]
+
+    _save(folder, write, facts)
+
+
+def _save(folder: Path, write: Callable[[Path], list[str]], facts: Mapping[str, Any]) -> None:
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        save_file(_tensors(learner), temporary / LEARNER)
-        names = [LEARNER, FACTS]
-        if head is not None:
-            save_file(_tensors(head), temporary / HEAD)
-            names.append(HEAD)
+        names = write(temporary)
         write_json(temporary / FACTS, dict(facts))
-        write_manifest(temporary, names)
+        write_manifest(temporary, [*names, FACTS])
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(temporary, folder)
@@ -47,8 +69,19 @@ def save_model(folder: Path, learner: nn.Module, head: nn.Module | None, facts: 
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+def _tensors(module: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    tensors = module.state_dict() if isinstance(module, nn.Module) else module
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What is known of the network in `folder`. Raises FairLabError when there is none."""
+    if not (folder / FACTS).exists():
+        raise FairLabError(f"there is no trained network in {folder}; finish or resume its run first")
+    facts = read_json(folder / FACTS)
+    if not isinstance(facts, dict):
+        raise Damaged(f"{folder / FACTS} does not describe a network")
+    return facts
 
 
 def load_learner(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -56,8 +89,13 @@ def load_learner(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
     Raises FairLabError when there is no network, Damaged when its files are not as they were written.
     """
+    facts = read_facts(folder)
+    if facts.get("kind") == "onnx":
+        from fairlab.models.onnx import load_onnx
+
+        verify_manifest(folder)
+        return load_onnx(folder / GRAPH), facts
     tensors = _verified(folder, LEARNER)
-    facts = read_json(folder / FACTS)
     learner = _built(facts, str(folder / FACTS))
     expected = learner.state_dict()
     strange = sorted(expected.keys() ^ tensors.keys()) or sorted(
@@ -78,8 +116,7 @@ def load_head(folder: Path) -> dict[str, Tensor]:
 
 def _verified(folder: Path, name: str) -> dict[str, Tensor]:
     """The tensors of one file, after all hashes of the folder have been checked."""
-    if not (folder / FACTS).exists():
-        raise FairLabError(f"there is no trained network in {folder}; finish or resume its run first")
+    read_facts(folder)
     listed = verify_manifest(folder)["files"]
     if missing := {name, FACTS} - set(listed):
         raise Damaged(f"the manifest in {folder} does not list {min(missing)}, so it cannot be trusted")
@@ -101,4 +138,4 @@ def _built(facts: Mapping[str, Any], where: str) -> nn.Module:
             return ADAPTORS[adaptor.name](adaptor, tuple(int(dim) for dim in facts["input_dims"]))
     except (KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{where} does not say how to build its network: {error}") from error
-    raise Damaged(f"{where}: kind is {facts['kind']!r}, known are 'backbone' and 'adaptor'")
+    raise Damaged(f"{where}: kind is {facts['kind']!r}, known are 'backbone', 'adaptor' and 'onnx'")

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairlab import __version__
 from fairlab.config import Evaluation
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.report import evaluate
 from fairlab.evaluation.scores import fused, pair_scores
 from fairlab.evaluation.verification import fold_accuracy
-from fairlab.files import digest, sha256, write_atomic, write_manifest
+from fairlab.files import digest, sha256
 from fairlab.store.embeddings import open_embeddings
-from fairlab.store.runs import RunRecord, read_run
-from fairlab.workspace import Workspace
+from fairlab.store.results import write_results
+from fairlab.store.runs import RunRecord
 
 
 class Validation:
@@ -51,42 +52,50 @@ class Validation:
 
 
 def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | None = None) -> dict[str, Any]:
-    """Score every pair list of the data set with the run's embeddings and write results/; returns facts."""
+    """Score every pair list of the data set with the run's embeddings and write its results there; returns facts."""
+    plain = open_embeddings(record.folder, dataset.dataset_id, "plain")
+    flip = str(plain.facts.get("flip", "sum"))
+    vectors = plain.vectors
+    if flip == "sum":  # "none": a model whose publisher judges the face alone
+        mirrored = open_embeddings(record.folder, dataset.dataset_id, "flip")
+        vectors = fused(plain.vectors, plain.norms, mirrored.vectors, mirrored.norms)
+    return judge(record, dataset, lambda pairs: pair_scores(vectors, plain.ids, pairs), settings, flip=flip)
+
+
+def judge(
+    record: RunRecord,
+    dataset: Dataset,
+    score: Callable[[pd.DataFrame], np.ndarray],
+    settings: Evaluation | None = None,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Write a model's numbers on every pair list of a data set, from score(pairs) -> (P,); returns facts of the status.
+
+    Raises FairLabError when there are no pairs.
+    """
     settings = settings or record.config.evaluation or Evaluation()
-    plain, flip = (open_embeddings(record.folder, record.dataset, view) for view in ("plain", "flip"))
-    vectors = fused(plain.vectors, plain.norms, flip.vectors, flip.norms)
     metrics, curves, scores, notes = [], [], [], []
     for protocol in dict.fromkeys(dataset.pairs["protocol"]):
         pairs = dataset.pairs_of(protocol)
-        values = pair_scores(vectors, plain.ids, pairs)
+        values = score(pairs)
         results = evaluate(record.run_id, dataset.images, pairs, values, settings)
         metrics.append(results.metrics)
         curves.append(results.curves)
         notes += results.notes
         scores.append(pd.DataFrame({"run_id": record.run_id, "pair_id": pairs["pair_id"].to_numpy(), "score": values}))
     if not metrics:
-        raise FairLabError(f"data set {record.dataset} has no pairs to evaluate on")
-    folder = record.folder / "results"
-    tables = {"metrics": metrics, "curves": curves, "scores": scores}
-    for name, parts in tables.items():
-        table = pd.concat(parts, ignore_index=True)
-        write_atomic(folder / f"{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))  # type: ignore[misc]
-    facts = {
-        "pairs": sha256(dataset.folder / "pairs.parquet"),
-        "data": dataset.fingerprint,
-        "settings": settings.model_dump(mode="json"),
-        "settings_hash": digest(settings.model_dump(mode="json")),
-        "code_version": record.code_version,
-        "notes": notes,
-    }
-    write_manifest(folder, [f"{name}.parquet" for name in tables], **facts)
+        raise FairLabError(f"data set {dataset.dataset_id} has no pairs to evaluate on")
+    parts = {"metrics": metrics, "curves": curves, "scores": scores}
+    write_results(
+        record.folder,
+        dataset.dataset_id,
+        {name: pd.concat(part, ignore_index=True) for name, part in parts.items()},
+        pairs=sha256(dataset.folder / "pairs.parquet"),
+        data=dataset.fingerprint,
+        settings=settings.model_dump(mode="json"),
+        settings_hash=digest(settings.model_dump(mode="json")),
+        code_version=__version__,
+        notes=notes,
+        **facts,
+    )
     return {"pairs": sum(map(len, scores))}
-
-
-def again(workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Any) -> dict[str, Any]:
-    """Evaluate the parents anew, with this run's evaluation settings."""
-    for number, name in enumerate(record.parents):
-        parent = read_run(workspace, name)
-        pulse.begin("evaluating", number / len(record.parents), 1 / len(record.parents), "runs")
-        evaluate_run(parent, dataset, record.config.evaluation)
-    return {}

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Study, parse
+from fairlab.config import Evaluation, Study, parse
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.report import PairedComparison
 from fairlab.files import read_json
+from fairlab.store.database import list_runs
 from fairlab.store.database import metrics as stored_metrics
+from fairlab.store.results import judged_on, read_results
 from fairlab.store.runs import RunRecord, read_run, read_status, state
 from fairlab.tables import ALL_GROUPS
 from fairlab.workspace import Workspace
 
-SPACES = ("teacher", "adaptor", "baseline", "student")
+SPACES = ("teacher", "adaptor", "baseline", "student", "model")
 """Roles whose runs are models: they have embeddings and results."""
 
 
@@ -66,27 +68,55 @@ def models_of(workspace: Workspace, study: StudyInfo) -> list[RunRecord]:
     return found
 
 
-def judged(model: RunRecord) -> bool:
-    """Has the model numbers? Not when its data set has no pairs."""
-    return (model.folder / "results" / "manifest.json").exists()
+def imported(workspace: Workspace) -> list[RunRecord]:
+    """The models that came from files, oldest first; they belong to no study and stand beside each."""
+    runs = list_runs(workspace)
+    found = runs[(runs["role"] == "model") & (runs["method"] != "inspect") & (runs["status"] == "done")]
+    return [read_run(workspace, name) for name in found["run_id"]]
 
 
-def compare(workspace: Workspace, study_id: str, baseline: str | None = None, protocol: str = "test") -> pd.DataFrame:
-    """One row per finished and judged model of a study. Accuracies, STD and gap in points (percent), intervals 95 %.
+def compare(
+    workspace: Workspace,
+    study_id: str,
+    baseline: str | None = None,
+    protocol: str = "test",
+    dataset_id: str = "",
+) -> pd.DataFrame:
+    """One row per finished model of a study, and per imported one, that was judged on a data set (default: the study's).
+
+    Without a study ("") the imported models alone. See compare_models for the columns.
+    """
+    study = read_study(workspace, study_id) if study_id else None
+    models = models_of(workspace, study) if study else []
+    dataset_id = dataset_id or (models[0].dataset if models else "")
+    models = [model for model in [*models, *imported(workspace)] if dataset_id in judged_on(model.folder)]
+    if not models:
+        return pd.DataFrame()
+    settings = study.config.evaluation if study else Evaluation()
+    return compare_models(workspace, models, dataset_id, settings, baseline, protocol)
+
+
+def compare_models(
+    workspace: Workspace,
+    models: list[RunRecord],
+    dataset_id: str,
+    settings: Evaluation,
+    baseline: str | None = None,
+    protocol: str = "test",
+) -> pd.DataFrame:
+    """One row per model, all judged on one data set. Accuracies, STD and gap in points (percent), intervals 95 %.
 
     Columns: run_id, model, role, seed, accuracy:<group> (+ _low, _high), mean, mean_low, mean_high, std, std_low,
     std_high, std_fair_p95, ser, ser_low, ser_high, ser_fair_p95, worst, genuine_pairs, impostor_pairs, cpu_s (this run), total_cpu_s
     (with all its parents), and against the baseline of the same seed (default: the student without KD): difference,
     difference_low, difference_high, p. A paired comparison: same pairs, same resampled identities.
     """
-    study = read_study(workspace, study_id)
-    models = [model for model in models_of(workspace, study) if judged(model)]
-    if not models:
-        return pd.DataFrame()
-    table = stored_metrics(workspace, [model.run_id for model in models])
+    table = stored_metrics(workspace, [model.run_id for model in models], dataset_id)
     table = table[table["protocol"] == protocol]
     rows = [_row(workspace, model, table[table["run_id"] == model.run_id]) for model in models]
-    _differences(workspace, study, models, rows, baseline, protocol)
+    dataset = open_dataset(workspace.dataset(dataset_id))
+    comparison = PairedComparison(dataset.images, dataset.pairs_of(protocol), settings)
+    _differences(dataset, comparison, models, rows, baseline, protocol)
     return pd.DataFrame(rows)
 
 
@@ -115,8 +145,9 @@ def _row(workspace: Workspace, model: RunRecord, metrics: pd.DataFrame) -> dict[
         int(groups["genuine_pairs"].sum()),
         int(groups["impostor_pairs"].sum()),
     )
-    row["cpu_s"] = float(read_status(model.folder).get("train_s") or 0.0)
-    row["total_cpu_s"] = _cost_with_parents(workspace, model)
+    elsewhere = model.role == "model"  # what its training cost is not known
+    row["cpu_s"] = np.nan if elsewhere else float(read_status(model.folder).get("train_s") or 0.0)
+    row["total_cpu_s"] = np.nan if elsewhere else _cost_with_parents(workspace, model)
     return row
 
 
@@ -142,8 +173,8 @@ def default_baseline(models: list[RunRecord]) -> str | None:
 
 
 def _differences(
-    workspace: Workspace,
-    study: StudyInfo,
+    dataset: Dataset,
+    comparison: PairedComparison,
     models: list[RunRecord],
     rows: list[dict[str, Any]],
     baseline: str | None,
@@ -152,10 +183,10 @@ def _differences(
     chosen = baseline or default_baseline(models)
     by_id = {model.run_id: model for model in models}
     if chosen not in by_id:
-        raise FairLabError(f"{chosen!r} is not a finished model of {study.study_id}; choose one of: {', '.join(by_id)}")
+        raise FairLabError(
+            f"{chosen!r} is not a finished model with numbers on {dataset.dataset_id}; choose one of: {', '.join(by_id)}"
+        )
     title = by_id[chosen].title
-    dataset = open_dataset(workspace.dataset(models[0].dataset))
-    comparison = comparison_of(dataset, protocol, study.config)
     scores = {model.run_id: read_scores(model, dataset, protocol) for model in models}
     for model, row in zip(models, rows, strict=True):
         twins = [other.run_id for other in models if other.title == title and other.seed == model.seed]
@@ -174,14 +205,9 @@ def _differences(
         }
 
 
-def comparison_of(dataset: Dataset, protocol: str, study: Study) -> PairedComparison:
-    """The paired comparison over a data set's pair list, with the study's draws and seed."""
-    return PairedComparison(dataset.images, dataset.pairs_of(protocol), study.evaluation)
-
-
 def read_scores(model: RunRecord, dataset: Dataset, protocol: str) -> np.ndarray:
     """The model's scores (P,) in the order of the protocol's pairs."""
-    table = pd.read_parquet(model.folder / "results" / "scores.parquet").set_index("pair_id")["score"]
+    table = read_results(model.folder, dataset.dataset_id, "scores").set_index("pair_id")["score"]
     return table.loc[dataset.pairs_of(protocol)["pair_id"]].to_numpy()
 
 
@@ -204,6 +230,7 @@ def studies(workspace: Workspace) -> pd.DataFrame:
 
 
 def stamp(workspace: Workspace, study_id: str) -> str:
-    """Changes whenever a result of the study changes; what caches of its table hang on."""
-    paths = [workspace.run(name) / "results" / "manifest.json" for name in read_study(workspace, study_id).run_ids]
-    return "|".join(str(path.stat().st_mtime_ns) if path.exists() else "-" for path in paths)
+    """Changes whenever a result of the study, or of an imported model, changes; what caches of its table hang on."""
+    names = [*(read_study(workspace, study_id).run_ids if study_id else ()), *(m.run_id for m in imported(workspace))]
+    paths = [path for name in names for path in sorted(workspace.run(name).glob("results/*/manifest.json"))]
+    return "|".join(f"{path.parent}:{path.stat().st_mtime_ns}" for path in paths)

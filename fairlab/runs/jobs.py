@@ -14,15 +14,13 @@ from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.demo import build_demo
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
-from fairlab.files import digest, write_manifest
-from fairlab.runs import adding, assess, maps
-from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
+from fairlab.files import digest
+from fairlab.runs import adding, assess, importing, maps, spaces
+from fairlab.store.embeddings import open_embeddings
 from fairlab.store.events import EventWriter
-from fairlab.store.index import build_index
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.workspace import Workspace
 
-VIEWS = ("plain", "flip")
 Stop = Callable[[], bool]
 
 
@@ -39,13 +37,15 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
         raise Stopped
     if record.role == "dataset":
         return _make_data(workspace, record, pulse, stop)
+    if record.role == "model":
+        return (
+            importing.inspect(record, pulse, stop) if record.method == "inspect" else importing.add(record, pulse, stop)
+        )
     dataset = open_dataset(workspace.dataset(record.dataset))
     if record.role == "projection":
         return maps.draw(workspace, record, dataset, pulse, stop)
-    if record.role == "embedding":
-        return _embed_elsewhere(workspace, record, dataset, pulse, stop)
-    if record.role == "evaluation":
-        return assess.again(workspace, record, dataset, pulse)
+    if record.role in ("embedding", "evaluation"):
+        return _look_elsewhere(workspace, record, dataset, pulse, stop)
     return _make_space(workspace, record, dataset, attempt, pulse, stop)
 
 
@@ -85,8 +85,7 @@ def _make_space(
     config = record.config
     if config.training is not None:
         torch.set_num_threads(config.training.threads)
-    parents = [read_run(workspace, name) for name in record.parents if name]
-    parents = [parent for parent in parents if parent.role != "dataset"]
+    parents = spaces.model_parents(workspace, record)
     rows = training_rows(dataset.images, config.data, config.seed)
     labels, names = identity_labels(dataset.images.iloc[rows])
     dims = tuple(open_embeddings(parent.folder, record.dataset, "plain").vectors.shape[1] for parent in parents)
@@ -100,46 +99,46 @@ def _make_space(
             record.folder / "weights",
             method.learner,
             method.head,
-            {**_rebuild(config, dataset, dims), "identities": names},
+            {**spaces.rebuild_facts(config, dataset, dims), "identities": names},
         )
     device = pick_device(config.training) if config.training else torch.device("cpu")
     everything = _inputs(dataset, parents, method.inputs, np.arange(len(dataset.images)))
     method.to(device)
-    _embed(record, dataset, method.learner, everything, device, pulse, stop)
+    spaces.embed(record, dataset, method.learner, everything, device, pulse, stop)
     pulse.begin("evaluating", 0.97, 0.03)
     if len(dataset.pairs):
         facts |= assess.evaluate_run(record, dataset)
     else:  # a training set alone is a normal thing to have
         facts["not_evaluated"] = f"data set {record.dataset} has no pairs"
         print(f"[fairlab] not evaluated: data set {record.dataset} has no pairs", flush=True)
-    names_now = [str(path.relative_to(record.folder)) for path in sorted(record.folder.rglob("*")) if _final(path)]
-    write_manifest(record.folder, names_now, run_id=record.run_id)
     return facts
 
 
-def _final(path: Any) -> bool:
-    """Files of a finished run that never change again."""
-    kept = {".safetensors", ".npy", ".parquet"}
-    return path.suffix in kept and "checkpoints" not in path.parts and "projections" not in path.parts
-
-
-def _rebuild(config: Any, dataset: Dataset, dims: tuple[int, ...]) -> dict[str, Any]:
-    """What is needed to build the network again from its weights file."""
-    if config.backbone is not None:
-        return {"kind": "backbone", "settings": config.backbone.model_dump(mode="json"), "image_px": dataset.image_px}
-    return {"kind": "adaptor", "settings": config.adaptor.model_dump(mode="json"), "input_dims": list(dims)}
+def _look_elsewhere(
+    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop
+) -> dict[str, Any]:
+    """Embed a data set with the parents, whatever they were trained on, and for an evaluation judge them on its pairs."""
+    judging = record.role == "evaluation"
+    if judging and dataset.pairs.empty:
+        raise FairLabError(f"data set {dataset.dataset_id} has no pairs to judge a model on; embed it and look instead")
+    share = 1 / max(len(record.parents), 1)
+    facts: dict[str, Any] = {"images": len(dataset.images)}
+    for number, name in enumerate(record.parents):
+        model = read_run(workspace, name)
+        spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, share * number, share * 0.9)
+        if judging:
+            pulse.begin("evaluating", share * (number + 0.9), share * 0.1, "runs")
+            facts |= assess.evaluate_run(model, dataset, record.config.evaluation)
+    return facts
 
 
 def _inputs(dataset: Dataset, parents: list[RunRecord], kind: str, rows: np.ndarray) -> Any:
     """The network's inputs for these images: pixels, or the parents' embeddings side by side."""
-    from fairlab.training.loader import EmbeddingInputs, ImageInputs
+    from fairlab.training.loader import ImageInputs
 
     if kind == "images":
         return ImageInputs(dataset.pixels, rows)
-    plain, flipped = (
-        [open_embeddings(parent.folder, dataset.dataset_id, view).vectors for parent in parents] for view in VIEWS
-    )
-    return EmbeddingInputs(plain, flipped, rows)
+    return spaces.inputs_from_parents(parents, dataset, rows)
 
 
 def _train(
@@ -196,50 +195,3 @@ def _train(
         hooks = Hooks(stop, reading, pulse.advance, note, validate if validate.possible else None)
         train(method, samples, training, config.seed, record.folder / "checkpoints", hooks, facts)
     return {"bitwise": bitwise}
-
-
-def _embed(
-    space: RunRecord, dataset: Dataset, learner: Any, inputs: Any, device: Any, pulse: Pulse, stop: Stop
-) -> None:
-    """Store a space's embeddings of all images, as they are and mirrored, and index them; a whole view is kept."""
-    from fairlab.training.extract import extract
-
-    facts = {"run_id": space.run_id, "fingerprint": dataset.fingerprint, "parents": list(space.parents)}
-    for number, view in enumerate(VIEWS):
-        pulse.begin("embedding", 0.9 + 0.03 * number, 0.03)
-        if has_embeddings(space.folder, dataset.dataset_id, view):
-            continue
-        with EmbeddingWriter(space.folder, dataset.dataset_id, view, inputs.rows, facts) as sink:
-            if not extract(learner, inputs, view == "flip", device, sink, pulse.advance, stop):
-                raise Stopped
-    pulse.begin("indexing", 0.96, 0.01)
-    build_index(open_embeddings(space.folder, dataset.dataset_id, "plain"))
-
-
-def _embed_elsewhere(
-    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop
-) -> dict[str, Any]:
-    """Embed a data set that the parent run was not trained on."""
-    import torch
-
-    from fairlab.models.checkpoints import load_learner
-
-    space = read_run(workspace, record.parents[0])
-    parents = [read_run(workspace, name) for name in space.parents]
-    parents = [parent for parent in parents if parent.role != "dataset"]
-    learner, facts = load_learner(space.folder / "weights")
-    kind = "images" if facts["kind"] == "backbone" else "embeddings"
-    if kind == "images" and facts["image_px"] != dataset.image_px:
-        raise FairLabError(
-            f"{space.run_id} takes images of {facts['image_px']} px, data set {dataset.dataset_id} has {dataset.image_px} px"
-        )
-    if kind == "embeddings":
-        for parent in parents:
-            if not has_embeddings(parent.folder, dataset.dataset_id, "plain"):
-                raise FairLabError(
-                    f"{parent.run_id} has no embeddings of {dataset.dataset_id}: run "
-                    f"`fairlab embed {parent.run_id} {dataset.dataset_id}` first"
-                )
-    inputs = _inputs(dataset, parents, kind, np.arange(len(dataset.images)))
-    _embed(space, dataset, learner, inputs, torch.device("cpu"), pulse, stop)
-    return {"images": len(dataset.images)}

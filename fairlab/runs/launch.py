@@ -54,10 +54,16 @@ def start(workspace: Workspace, plan: Plan) -> list[str]:
     return queued
 
 
-def start_one(workspace: Workspace, record: RunRecord) -> str:
-    """Queue one run outside any study, unless it is done, queued or running; returns its id."""
+def start_one(workspace: Workspace, record: RunRecord, anew: bool = False) -> str:
+    """Queue one run outside any study, unless it is done, queued or running; returns its id.
+
+    anew: do it again although it is done, because what it looks at, or what it wrote elsewhere, may have changed since.
+    """
     with _lock(workspace):
         known = (record.folder / "run.json").exists()
+        if known and anew and state(record.folder).status not in ("running", "queued"):
+            delete_run(workspace, record.run_id, force=True)
+            known = False
         if not known or state(record.folder).status in ENDED_BADLY:
             create_run(workspace, record)
             _queue(record.folder)

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import MANIFEST, explain, read_manifest, sha256
+from fairlab.store.results import judged_on, results_folder
 from fairlab.store.runs import read_run, read_status, state
 from fairlab.tables import METRICS, RUNS
 from fairlab.workspace import Workspace
@@ -39,12 +40,20 @@ def _first_schema(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX metrics_of_run ON metrics (run_id)")
 
 
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_first_schema]
+def _numbers_by_dataset(connection: sqlite3.Connection) -> None:
+    """A run may be judged on several data sets; the rows are read again from the run folders."""
+    connection.execute("DELETE FROM runs")
+    connection.execute("DELETE FROM metrics")
+    connection.execute("ALTER TABLE metrics ADD COLUMN dataset TEXT")
+
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_first_schema, _numbers_by_dataset]
 """Step n brings the catalogue from version n to n + 1; released steps are never changed."""
 
 
 T = TypeVar("T")
 RUN_COLUMNS = "run_id, study, title, role, method, preset, created_at, parents, config, code_version, seed, dataset"
+METRIC_COLUMNS = ", ".join(f'"{name}"' for name in METRICS)
 DAMAGED = ("malformed", "not a database", "no such table", "no such column", "already exists", "decode", "values for")
 """Parts of SQLite's messages for a file that is not, or no longer, our catalogue."""
 
@@ -104,7 +113,7 @@ def _set_aside(workspace: Workspace, reason: str) -> None:
 
 def _sound(connection: sqlite3.Connection) -> bool:
     connection.execute(f"SELECT {RUN_COLUMNS}, stamp FROM runs").fetchall()  # noqa: S608 - constants
-    connection.execute("SELECT genuine_pairs FROM metrics").fetchall()
+    connection.execute("SELECT genuine_pairs, dataset FROM metrics").fetchall()
     return str(connection.execute("PRAGMA integrity_check").fetchone()[0]) == "ok"
 
 
@@ -151,7 +160,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def _stamp(folder: Path) -> str:
     """Changes whenever a run's record or results change."""
     marks = []
-    for path in (folder / "run.json", folder / "results" / MANIFEST):
+    for path in (folder / "run.json", *sorted((folder / "results").glob(f"*/{MANIFEST}"))):
         try:
             found = path.stat()
             marks.append(f"{found.st_mtime_ns}.{found.st_size}")
@@ -223,14 +232,17 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, st
     }
     marks = ", ".join(f":{name}" for name in values)
     connection.execute(f"INSERT INTO runs ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - constants
-    table = _numbers(record.folder / "results")
-    if table is not None:
-        rows = table.astype(object).where(table.notna(), None).itertuples(index=False, name=None)
-        connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    for dataset in judged_on(record.folder):
+        table = _numbers(results_folder(record.folder, dataset))
+        if table is not None:
+            rows = table.assign(dataset=dataset).astype(object).where(table.notna().assign(dataset=True), None)
+            connection.executemany(
+                "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.itertuples(index=False, name=None)
+            )
 
 
 def _numbers(results: Path) -> pd.DataFrame | None:
-    """A run's metrics.parquet, None when there are none or they are not what the results' manifest recorded.
+    """One data set's metrics.parquet, None when there are none or they are not what the results' manifest recorded.
 
     While an evaluation replaces them they may not fit; its new manifest, written last, brings us back here.
     """
@@ -292,14 +304,17 @@ def list_runs(workspace: Workspace) -> pd.DataFrame:
     return joined[[*RUNS, *(name for name in joined if name not in RUNS)]]
 
 
-def metrics(workspace: Workspace, run_ids: Sequence[str]) -> pd.DataFrame:
-    """Stored numbers of these runs, as tables.METRICS."""
+def metrics(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> pd.DataFrame:
+    """Stored numbers of these runs on one data set, as tables.METRICS."""
     wanted = json.dumps(list(run_ids))  # one parameter, however many runs
 
     def work(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
         _fill(connection, workspace)
-        order = "SELECT * FROM metrics WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, rowid"
-        return connection.execute(order, (wanted,)).fetchall()
+        order = (
+            f"SELECT {METRIC_COLUMNS} FROM metrics WHERE run_id IN (SELECT value FROM json_each(?)) AND dataset = ? "  # noqa: S608 - constants
+            "ORDER BY run_id, rowid"
+        )
+        return connection.execute(order, (wanted, dataset_id)).fetchall()
 
     table = pd.DataFrame(_use(workspace, work), columns=list(METRICS))
     for name in ("value", "low", "high"):

@@ -55,6 +55,12 @@ def has_embeddings(run_folder: Path, dataset_id: str, view: str) -> bool:
     return (embeddings_folder(run_folder, dataset_id, view) / MANIFEST).exists()
 
 
+def embedded_sets(run_folder: Path) -> list[str]:
+    """Data sets of which the run has embeddings, oldest first."""
+    found = [path for path in (run_folder / "embeddings").glob(f"*/plain/{MANIFEST}") if ".tmp." not in str(path)]
+    return [path.parent.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+
+
 class EmbeddingWriter:
     """Collects vectors chunk by chunk in a temporary folder, put in place when all are there.
 

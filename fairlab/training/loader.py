@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from fairlab.data.images import batch_rows
-from fairlab.data.pixels import EncodedPixels
+from fairlab.data.pixels import EncodedPixels, Rescaled
+from fairlab.models.preprocessing import HALF, Preprocessing
 
 T = TypeVar("T")
 _ORDER, _FLIP, _STEP = 1, 2, 3  # separate streams of random numbers
@@ -80,18 +81,33 @@ class Inputs(Protocol):
 
 
 class ImageInputs:
-    """Images as the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; (B, 3, H, W) in channels-last memory."""
+    """Images as a network takes them, (B, 3, H, W) in channels-last memory.
 
-    def __init__(self, pixels: np.ndarray | EncodedPixels, rows: np.ndarray) -> None:
-        self.pixels, self.rows = pixels, rows
-        self.depth = 2 if isinstance(pixels, EncodedPixels) else 0
+    As the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; or as the record of an imported model says.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray | EncodedPixels | Rescaled,
+        rows: np.ndarray,
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        self.pixels, self.rows, self.preprocessing = pixels, rows, preprocessing or Preprocessing()
+        self.depth = 0 if isinstance(pixels, np.ndarray) else 2
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def batch(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
-        raw = torch.from_numpy(batch_rows(self.pixels, self.rows[positions], flip))
-        return raw.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+        raw = batch_rows(self.pixels, self.rows[positions], flip)
+        about = self.preprocessing
+        if about.channels == "BGR":
+            raw = np.ascontiguousarray(raw[:, :, :, ::-1])
+        images = torch.from_numpy(raw).permute(0, 3, 1, 2).to(torch.float32)
+        if about.mean == about.std == HALF:
+            return images.div_(127.5).sub_(1.0)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (about.mean, about.std))
+        return images.sub_(mean).div_(std)
 
 
 class EmbeddingInputs:

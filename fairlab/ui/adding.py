@@ -11,9 +11,10 @@ from fairlab import api
 from fairlab.config import Source, parse
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
-from fairlab.store.runs import read_run, state
+from fairlab.store.runs import read_run
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import facts, plain, show_error
+from fairlab.ui.waiting import waiting
 from fairlab.workspace import Workspace
 
 LOOK, ADD = "look", "adding"
@@ -53,37 +54,11 @@ def _begin(lab: Workspace, values: dict[str, Any]) -> None:
     st.query_params[LOOK] = run_id
 
 
-def _waiting(lab: Workspace, run_id: str, doing: str) -> bool:
-    """Progress of a job, with a way to stop it; True once it is done. Says why it ended otherwise."""
-    view = state(lab.run(run_id))
-    if view.status == "done":
-        return True
-    if view.status not in ("running", "queued"):
-        st.error(plain(view.reason or f"the job is {view.status}"), icon=":material/error:")
-        if view.status in ("stopped", "crashed") and st.button("Go on", icon=":material/play_arrow:"):
-            api.resume(lab, run_id)
-            st.rerun()
-        return False
-
-    @st.fragment(run_every=1)
-    def progress() -> None:
-        now = state(lab.run(run_id))
-        if now.status not in ("running", "queued"):
-            st.rerun()
-        left, right = st.columns([5, 1], vertical_alignment="center")
-        left.progress(now.progress or 0.0, f"{doing}: {plain(now.stage or 'waiting for its turn')}")
-        if right.button("Stop", icon=":material/stop:", key=f"stop {run_id}"):
-            api.stop(lab, run_id)
-
-    progress()
-    return False
-
-
 def _looked(lab: Workspace, run_id: str) -> None:
     if not (lab.run(run_id) / "run.json").exists():
         st.warning("The link's look at data is not here (any more).")
         return
-    if not _waiting(lab, run_id, "Looking at the data"):
+    if not waiting(lab, run_id, "Looking at the data"):
         return
     folder = lab.run(run_id)
     found = read_json(folder / "report.json")
@@ -113,7 +88,7 @@ def _looked(lab: Workspace, run_id: str) -> None:
 
 
 def _added(lab: Workspace, run_id: str) -> None:
-    if (lab.run(run_id) / "run.json").exists() and _waiting(lab, run_id, "Adding the data"):
+    if (lab.run(run_id) / "run.json").exists() and waiting(lab, run_id, "Adding the data"):
         name = read_run(lab, run_id).dataset
         st.success(f"{plain(name)} is a data set of this workspace now.", icon=":material/check:")
         if st.button("Show it", icon=":material/photo_library:"):

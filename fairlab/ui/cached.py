@@ -8,11 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.data.base import Dataset, open_dataset
-from fairlab.errors import FairLabError
 from fairlab.runs import compare
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.index import Index, open_index
 from fairlab.store.projections import StoredMap, list_projections
+from fairlab.store.results import read_results, results_folder
 from fairlab.workspace import Workspace
 
 
@@ -37,16 +37,14 @@ def datasets(lab: Workspace) -> list[str]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _table(path: str, version: int) -> pd.DataFrame:
-    return pd.read_parquet(path)
+def _table(folder: str, dataset_id: str, name: str, version: int) -> pd.DataFrame:
+    return read_results(Path(folder), dataset_id, name)
 
 
-def results(lab: Workspace, run_id: str, name: str) -> pd.DataFrame:
-    """A table of a run's results: "metrics", "curves" or "scores". Raises FairLabError when it has none."""
-    path = lab.run(run_id) / "results" / f"{name}.parquet"
-    if not path.exists():
-        raise FairLabError(f"{run_id} has no results yet; it must be done first")
-    return _table(str(path), _stamp(path))
+def results(lab: Workspace, run_id: str, dataset_id: str, name: str) -> pd.DataFrame:
+    """A table of a run's numbers on a data set: "metrics", "curves" or "scores". Raises FairLabError without any."""
+    stamp = _stamp(results_folder(lab.run(run_id), dataset_id) / f"{name}.parquet")
+    return _table(str(lab.run(run_id)), dataset_id, name, stamp)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -73,10 +71,14 @@ def maps(lab: Workspace, run_id: str, name: str) -> list[StoredMap]:
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing models: same pairs, same redrawn people ...")
-def _comparison(home: str, study: str, baseline: str | None, protocol: str, version: str) -> pd.DataFrame:
-    return compare.compare(Workspace(Path(home)), study, baseline, protocol)
+def _comparison(
+    home: str, study: str, baseline: str | None, protocol: str, dataset_id: str, version: str
+) -> pd.DataFrame:
+    return compare.compare(Workspace(Path(home)), study, baseline, protocol, dataset_id)
 
 
-def comparison(lab: Workspace, study: str, baseline: str | None = None, protocol: str = "test") -> pd.DataFrame:
+def comparison(
+    lab: Workspace, study: str, baseline: str | None = None, protocol: str = "test", dataset_id: str = ""
+) -> pd.DataFrame:
     """A study as a table, see runs.compare."""
-    return _comparison(str(lab.home), study, baseline, protocol, compare.stamp(lab, study))
+    return _comparison(str(lab.home), study, baseline, protocol, dataset_id, compare.stamp(lab, study))

@@ -17,18 +17,19 @@ def groups_of(table: pd.DataFrame) -> list[str]:
 
 def pick_seed(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of one seed, of the reader's choice, or all; all where there is only one."""
-    seeds = [str(seed) for seed in table["seed"].unique()]
+    added = table["role"] == "model"  # trained elsewhere: beside every seed
+    seeds = [str(seed) for seed in table.loc[~added, "seed"].unique()]
     if len(seeds) < 2:
         return table
     names = {seed: f"seed {seed}" for seed in seeds} | {"all": f"all {len(seeds)} seeds"}
     chosen = choose("Seed", [*seeds, "all"], "seed", names, help="The whole study was repeated with each seed.")
-    return table if chosen == "all" else table[table["seed"].astype(str) == chosen].reset_index(drop=True)
+    return table if chosen == "all" else table[added | (table["seed"].astype(str) == chosen)].reset_index(drop=True)
 
 
 def paper_table(table: pd.DataFrame) -> pd.DataFrame:
     """One row per model in Markdown: accuracy per group, mean, STD, SER, paired difference, p, cost; best in bold."""
     groups = groups_of(table)
-    several = table["seed"].nunique() > 1
+    several = table.loc[table["role"] != "model", "seed"].nunique() > 1
     best = {name: table[name].max() for name in (*(f"accuracy:{group}" for group in groups), "mean")}
     best |= {name: table[name].min() for name in ("std", "ser")}
     rows = []
@@ -43,7 +44,8 @@ def paper_table(table: pd.DataFrame) -> pd.DataFrame:
             else cell(row["difference"], row["difference_low"], row["difference_high"], signed=True)
         )
         cells["p"] = "" if row["p"] != row["p"] else f"{row['p']:.3f}"
-        cells["CPU s"] = f"{row['cpu_s']:,.0f} :small[:gray[{row['total_cpu_s']:,.0f}]]"
+        known = row["cpu_s"] == row["cpu_s"]  # of a model that was trained elsewhere it is not
+        cells["CPU s"] = f"{row['cpu_s']:,.0f} :small[:gray[{row['total_cpu_s']:,.0f}]]" if known else ":gray[n/a]"
         rows.append(cells)
     return pd.DataFrame(rows)
 

@@ -80,6 +80,7 @@ def show(lab: Workspace, study_id: str) -> None:
     if table.empty:
         st.caption("Numbers appear here as soon as the first models are finished.")
         return
+    table = table[table["role"] != "model"]  # the study's own
     seeds = table["seed"].unique()
     if len(seeds) > 1:
         st.caption(f"{len(seeds)} seeds; here: seed {seeds[0]}. The others are on the Compare page.")

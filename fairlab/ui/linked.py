@@ -44,19 +44,19 @@ class Side:
     map: StoredMap | None
 
 
-def side(lab: Workspace, name: str, run: RunRecord) -> Side:
-    """A space with its newest map."""
-    found = cached.maps(lab, run.run_id, run.dataset)
+def side(lab: Workspace, name: str, run: RunRecord, dataset_id: str) -> Side:
+    """A space with its newest map of a data set."""
+    found = cached.maps(lab, run.run_id, dataset_id)
     return Side(name, run, found[0] if found else None)
 
 
-def make_maps(lab: Workspace, sides: Sequence[Side]) -> bool:
+def make_maps(lab: Workspace, sides: Sequence[Side], dataset_id: str) -> bool:
     """Offer the job that draws missing maps, or wait for the one at work; True when both maps are there."""
     missing = [item for item in sides if item.map is None]
     if not missing:
         return True
     titles = " and ".join(dict.fromkeys(item.run.title for item in missing))
-    jobs = _jobs(lab, {item.run.run_id for item in missing})
+    jobs = _jobs(lab, {item.run.run_id for item in missing}, dataset_id)
     active = jobs[jobs["status"].isin(["running", "queued"])]
     if len(active):
         _wait(lab, active["run_id"].iloc[-1], titles)
@@ -67,7 +67,7 @@ def make_maps(lab: Workspace, sides: Sequence[Side]) -> bool:
     st.info(f"There is no map of {plain(titles)} yet.", icon=":material/map:")
     if st.button("Make this map", type="primary", icon=":material/map:", key="draw"):
         try:
-            api.project(lab, list(dict.fromkeys(item.run.run_id for item in sides)), Projection())
+            api.project(lab, list(dict.fromkeys(item.run.run_id for item in sides)), Projection(), dataset_id)
         except FairLabError as error:
             show_error(error)
             return False
@@ -75,10 +75,10 @@ def make_maps(lab: Workspace, sides: Sequence[Side]) -> bool:
     return False
 
 
-def _jobs(lab: Workspace, wanted: set[str]) -> pd.DataFrame:
-    """Runs that draw maps of all these spaces, oldest first."""
+def _jobs(lab: Workspace, wanted: set[str], dataset_id: str) -> pd.DataFrame:
+    """Runs that draw maps of all these spaces over a data set, oldest first."""
     runs = list_runs(lab)
-    runs = runs[runs["role"] == "projection"]
+    runs = runs[(runs["role"] == "projection") & (runs["dataset"] == dataset_id)]
     return runs[[wanted <= set(json.loads(parents)) for parents in runs["parents"]]]
 
 

@@ -28,6 +28,7 @@ chosen = st.navigation(
         "": [_page("home", "Home", "home", "Where things stand", default=True)],
         "Make": [
             _page("data", "Data", "photo_library", "Images, people, groups, pairs"),
+            _page("models", "Models", "model_training", "Trained here or added; judge any on any data"),
             _page("launch", "Launch", "rocket_launch", "Plan and start a study"),
             _page("runs", "Runs", "monitoring", "What works, and how far it is"),
         ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from fairlab.runs.compare import read_study
+from fairlab.store.results import results_facts
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS
 from fairlab.ui import cached
@@ -46,9 +46,9 @@ def cell(
     return f"{shown} :small[:gray[{plain(between)}]]" if between and value == value else shown
 
 
-def metrics_of(lab: Workspace, run: RunRecord, protocol: str) -> pd.DataFrame:
-    """A run's stored numbers on one protocol."""
-    table = cached.results(lab, run.run_id, "metrics")
+def metrics_of(lab: Workspace, run: RunRecord, dataset_id: str, protocol: str) -> pd.DataFrame:
+    """A run's stored numbers on one protocol of a data set."""
+    table = cached.results(lab, run.run_id, dataset_id, "metrics")
     return table[table["protocol"] == protocol]
 
 
@@ -59,17 +59,22 @@ def one(metrics: pd.DataFrame, metric: str, group: str = ALL_GROUPS, point: str 
     return None if found.empty or found["value"].isna().iloc[0] else found.iloc[0]
 
 
-def pick_protocol(lab: Workspace, run: RunRecord) -> str:
+def pick_protocol(lab: Workspace, run: RunRecord, dataset_id: str) -> str:
     """Which pair list; the final one first."""
-    known = list(dict.fromkeys(cached.results(lab, run.run_id, "metrics")["protocol"]))
+    known = list(dict.fromkeys(cached.results(lab, run.run_id, dataset_id, "metrics")["protocol"]))
     names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"}
     return choose("Pairs", sorted(known, key=lambda name: name != "test"), "pairs", names)
 
 
-def pick_point(lab: Workspace, study_id: str) -> str:
+def targets_of(run: RunRecord, dataset_id: str) -> list[str]:
+    """The operating points that were asked for when the run was judged, measurable or not; the loosest first."""
+    settings = results_facts(run.folder, dataset_id)["settings"]
+    return [f"fmr={target:g}" for target in sorted(settings["fmr_targets"], reverse=True)]
+
+
+def pick_point(run: RunRecord, dataset_id: str) -> str:
     """The operating point: FMR of all groups' impostors together, at which the one threshold is set."""
-    targets = sorted(read_study(lab, study_id).config.evaluation.fmr_targets, reverse=True)
-    options = [f"fmr={target:g}" for target in targets]
+    options = targets_of(run, dataset_id)
     return choose(
         "Operating point",
         options,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import streamlit as st
 
 from fairlab.data.base import Dataset
-from fairlab.runs.compare import SPACES, StudyInfo, judged, models_of, read_study, studies
+from fairlab.runs.compare import SPACES, imported, models_of, read_study, studies
+from fairlab.store.embeddings import embedded_sets
+from fairlab.store.results import judged_on
 from fairlab.store.runs import RunRecord
 from fairlab.ui import cached
 from fairlab.ui.page import empty, plain
@@ -70,38 +73,75 @@ def pick_dataset(lab: Workspace) -> Dataset:
     return cached.dataset(lab, choose("Data set", found, "set", {}))
 
 
-def pick_study(
-    lab: Workspace, needs_models: bool = True, needs_numbers: bool = False
-) -> tuple[StudyInfo, list[RunRecord]]:
-    """A study and its finished models, or only those with numbers; an empty workspace gets a way forward instead."""
-    table = studies(lab)
-    if table.empty:
+@dataclass(frozen=True)
+class Shown:
+    """What a looking page is about: models that all have what it shows, on one data set.
+
+    study_id is "" for models that were added from files, which belong to no study and stand beside those of each.
+    """
+
+    study_id: str
+    models: list[RunRecord]
+    dataset_id: str
+
+
+def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown:
+    """A study, and a data set of which its models have embeddings or numbers; otherwise a way forward instead."""
+    sets_of = embedded_sets if what == "embeddings" else judged_on
+    table, added = studies(lab), imported(lab)
+    if table.empty and not added:
         empty("A study's models are shown here.", "No study has been started yet.", "fairlab demo")
     names = {
         row.study_id: f"{row.title} · {row.study_id} · {row.done} of {row.runs} runs done" for row in table.itertuples()
-    }
-    study = read_study(lab, choose("Study", table["study_id"].tolist(), "study", names))
-    models = models_of(lab, study)
-    if needs_models and not models:
-        empty(
-            "A study's models are shown here.",
-            "None of this study's models is finished yet; see Runs.",
-            f"fairlab runs wait {study.run_ids[-1]}",
+    } | ({"": "models added from files"} if added else {})
+    here, there = st.columns([3, 2])
+    with here:
+        study_id = choose("Study", list(names), "study", names)
+    own = models_of(lab, read_study(lab, study_id)) if study_id else []
+    have = {model.run_id: sets_of(model.folder) for model in [*own, *added]}
+    sets = list(
+        dict.fromkeys([*(model.dataset for model in own), *(name for found in have.values() for name in found)])
+    )
+    sets = [name for name in sets if any(name in found for found in have.values())]
+    if not sets:
+        _nothing_yet(lab, study_id, own, added)
+    with there:
+        dataset_id = choose(
+            "On the data set",
+            sets,
+            "on",
+            {},
+            help=f"Data sets of which models here have {what}; the Models page makes more.",
         )
-    if needs_numbers:
-        models = [model for model in models if judged(model)]
-        if not models:
-            empty(
-                "A study's numbers are shown here.",
-                f"Models of this study are not judged: data set {study.config.dataset} has no pairs. See Spaces.",
-                f"fairlab data {study.config.dataset}",
-            )
-    return study, models
+    return Shown(study_id, [model for model in [*own, *added] if dataset_id in have[model.run_id]], dataset_id)
+
+
+def _nothing_yet(lab: Workspace, study_id: str, own: Sequence[RunRecord], added: Sequence[RunRecord]) -> None:
+    """Say why there is nothing to show, and stop."""
+    if own:
+        name = own[0].dataset
+        empty(
+            "A study's numbers are shown here.",
+            f"Models of this study are not judged: data set {name} has no pairs. See Spaces.",
+            f"fairlab evaluate {own[-1].run_id} DATASET",
+        )
+    if not study_id:
+        empty(
+            "Models that were added from files are shown here.",
+            "None has looked at a data set yet; see Models.",
+            f"fairlab evaluate {added[-1].run_id} DATASET",
+        )
+    empty(
+        "A study's models are shown here.",
+        "None of this study's models is finished yet; see Runs.",
+        f"fairlab runs wait {read_study(lab, study_id).run_ids[-1]}",
+    )
 
 
 def title_of(model: RunRecord, models: Sequence[RunRecord]) -> str:
     """A model's title, with its seed where the study has several."""
-    return model.title if len({item.seed for item in models}) == 1 else f"{model.title} · seed {model.seed}"
+    trained = {item.seed for item in models if item.role != "model"}
+    return model.title if len(trained) <= 1 or model.role == "model" else f"{model.title} · seed {model.seed}"
 
 
 def pick_space(label: str, models: Sequence[RunRecord], key: str, prefer: Sequence[str]) -> RunRecord:

@@ -11,7 +11,7 @@ from fairlab.data.base import Dataset
 from fairlab.plots.verification import histogram_figure, roc_figure
 from fairlab.store.runs import RunRecord
 from fairlab.ui import cached
-from fairlab.ui.numbers import NOT_MEASURABLE, cell, download, name_of, one
+from fairlab.ui.numbers import NOT_MEASURABLE, cell, download, name_of, one, targets_of
 from fairlab.ui.page import chart, plain
 from fairlab.ui.pickers import choose
 from fairlab.workspace import Workspace
@@ -19,7 +19,7 @@ from fairlab.workspace import Workspace
 
 def roc(lab: Workspace, run_ids: Sequence[str], protocol: str, data: Dataset, titles: Mapping[str, str]) -> None:
     """The ROC of every group, of one model or of several in the same figure."""
-    curves = pd.concat([cached.results(lab, name, "curves") for name in run_ids])
+    curves = pd.concat([cached.results(lab, name, data.dataset_id, "curves") for name in run_ids])
     shown = curves[curves["protocol"] == protocol]
     if shown.empty:
         st.warning("No ROC: these pairs have no genuine or no impostor pair.", icon=":material/warning:")
@@ -31,11 +31,10 @@ def roc(lab: Workspace, run_ids: Sequence[str], protocol: str, data: Dataset, ti
     )
 
 
-def tar_tables(metrics: pd.DataFrame, groups: Sequence[str], run: RunRecord, protocol: str) -> None:
+def tar_tables(metrics: pd.DataFrame, data: Dataset, run: RunRecord, protocol: str) -> None:
     """TAR@FAR at one threshold for everybody, and with a threshold of its own for each group, as papers print it."""
-    points = sorted(set(metrics["operating_point"]) - {""}, key=lambda point: -float(point.partition("=")[2]))
-    wanted = [f"fmr={target:g}" for target in run.config.evaluation.fmr_targets] if run.config.evaluation else []
-    points = sorted({*points, *wanted}, key=lambda point: -float(point.partition("=")[2]))
+    points = targets_of(run, data.dataset_id)
+    groups = data.groups
     first, second = st.tabs(["One threshold for everybody", "A threshold for each group"])
     with first:
         st.table(tar_table(metrics, groups, points, "tar"), border="horizontal", hide_index=True)
@@ -81,7 +80,7 @@ def tar_table(metrics: pd.DataFrame, groups: Sequence[str], points: Sequence[str
 def scores(lab: Workspace, run: RunRecord, protocol: str, data: Dataset, metrics: pd.DataFrame, point: str) -> None:
     """The scores of one group's pairs, and where the one threshold cuts them."""
     group = choose("Group", list(data.groups), "group", {})
-    pairs = data.pairs_of(protocol).merge(cached.results(lab, run.run_id, "scores"), on="pair_id")
+    pairs = data.pairs_of(protocol).merge(cached.results(lab, run.run_id, data.dataset_id, "scores"), on="pair_id")
     part = pairs[pairs["group"] == group]
     if part.empty:
         st.info(f"{plain(group)} has no pairs here.")

@@ -130,7 +130,7 @@ def test_a_run_without_weights_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "pickle"}, "known are 'backbone' and 'adaptor'"),
+        ({"kind": "pickle"}, "known are 'backbone', 'adaptor' and 'onnx'"),
         ({"kind": ...}, "does not say how"),
         ({"image_px": ...}, "does not say how"),
         ({"image_px": "large"}, "does not say how"),

@@ -193,3 +193,13 @@ def test_a_study_on_an_added_set_without_pairs_trains_and_says_that_it_is_not_ju
         assert not app.exception, (page, app.exception)
         if page in ("verification", "fairness", "compare"):
             assert any("data set mine has no pairs" in item.value for item in app.info), page
+
+
+def test_a_group_called_all_is_refused(lab: Workspace, tmp_path: Path) -> None:
+    """The tables of numbers use the word for all groups together."""
+    grouped(tmp_path / "faces")
+    (tmp_path / "faces" / "A").rename(tmp_path / "faces" / "all")
+    result = fairlab(lab.home, "data", "add", str(tmp_path / "faces"))
+    assert result.returncode == 1
+    assert "a group of faces is called 'all'" in result.stderr
+    assert not list(lab.datasets_folder.glob("*"))

@@ -37,10 +37,10 @@ def test_rebuilding_gives_the_same_catalogue(tiny: Workspace, tmp_path: Path) ->
     lab = open_workspace(tmp_path / "copy")
     runs, names = database.list_runs(lab), None
     names = runs["run_id"].tolist()
-    numbers = database.metrics(lab, names)
+    numbers = database.metrics(lab, names, runs["dataset"].iloc[0])
     database.rebuild(lab)
     pd.testing.assert_frame_equal(database.list_runs(lab), runs)
-    pd.testing.assert_frame_equal(database.metrics(lab, names), numbers)
+    pd.testing.assert_frame_equal(database.metrics(lab, names, runs["dataset"].iloc[0]), numbers)
     assert len(numbers) > 50
 
 
@@ -57,7 +57,7 @@ def test_a_newer_catalogue_is_refused_with_both_numbers(lab: Workspace) -> None:
     database.sync(lab)
     with sqlite3.connect(lab.catalogue_file) as connection:
         connection.execute("PRAGMA user_version=99")
-    with pytest.raises(Refused, match="has version 99, this FairLab reads up to 1"):
+    with pytest.raises(Refused, match="has version 99, this FairLab reads up to 2"):
         database.sync(lab)
 
 
@@ -92,19 +92,20 @@ def test_numbers_that_are_not_those_recorded_are_left_out(lab: Workspace) -> Non
     """While an evaluation replaces them, or after the disk changed them; the new manifest brings them back."""
     create_run(lab, record(lab))
     write_status(lab.run("a-run"), "done", reason="")
-    results = lab.run("a-run") / "results"
-    results.mkdir()
+    results = lab.run("a-run") / "results" / "faces"
+    results.mkdir(parents=True)
     row = ("a-run", "test", "all", "mean_accuracy", "", 0.9, float("nan"), 0.95, 10, 10)
     pd.DataFrame([row], columns=list(METRICS)).to_parquet(results / "metrics.parquet")
     write_manifest(results, ["metrics.parquet"])
-    found = database.metrics(lab, ["a-run", *map(str, range(40_000))])
+    found = database.metrics(lab, ["a-run", *map(str, range(40_000))], "faces")
     assert found.drop(columns="low").to_numpy().tolist() == [[*row[:6], *row[7:]]]
     assert found["low"].isna().all()
     pd.DataFrame([(*row[:5], 0.1, *row[6:])], columns=list(METRICS)).to_parquet(results / "metrics.parquet")
     database.rebuild(lab)
-    assert database.metrics(lab, ["a-run"]).empty
+    assert database.metrics(lab, ["a-run"], "faces").empty
     write_manifest(results, ["metrics.parquet"])
-    assert database.metrics(lab, ["a-run"])["value"].tolist() == [0.1]
+    assert database.metrics(lab, ["a-run"], "faces")["value"].tolist() == [0.1]
+    assert database.metrics(lab, ["a-run"], "other-faces").empty
 
 
 def test_a_run_that_cannot_be_read_is_said_once_and_the_others_listed(

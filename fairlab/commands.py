@@ -1,0 +1,223 @@
+"""What each command of the command line does, once its arguments are read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from fairlab.config import Evaluation, ModelFile, Projection, Source, Study, parse
+from fairlab.errors import FairLabError
+from fairlab.files import read_json
+from fairlab.presets import load_preset, preset_names
+from fairlab.store.runs import read_run
+from fairlab.workspace import Workspace
+
+
+def dials(options: argparse.Namespace) -> dict[str, Any]:
+    """The --set and --seeds of a call as dotted settings; values are JSON where they parse as such."""
+    found: dict[str, Any] = {}
+    for item in options.set:
+        name, equals, text = item.partition("=")
+        if not equals or not name:
+            raise FairLabError(f"--set {item}: write SETTING=VALUE, e.g. student.training.epochs=5")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    if getattr(options, "seeds", None):
+        found["seeds"] = options.seeds
+    return found
+
+
+def do_demo(workspace: Workspace, options: argparse.Namespace) -> int:
+    return _launch(workspace, "demo_quick" if options.quick else "demo_mst_kd", None, options)
+
+
+def do_launch(workspace: Workspace, options: argparse.Namespace) -> int:
+    if bool(options.preset) == bool(options.clone):
+        raise FairLabError(f"name a preset ({', '.join(preset_names())}) or give --clone STUDY")
+    from fairlab.runs.compare import read_study
+
+    earlier = read_study(workspace, options.clone) if options.clone else None
+    preset = earlier.preset if earlier else options.preset
+    return _launch(workspace, preset, earlier.config if earlier else None, options)
+
+
+def _launch(workspace: Workspace, preset: str, study: Study | None, options: argparse.Namespace) -> int:
+    from fairlab import terminal
+    from fairlab.config import changed
+    from fairlab.runs import estimate, launch
+    from fairlab.runs.plan import expand
+
+    plan = expand(changed(study or load_preset(preset), dials(options)), preset, workspace)
+    if getattr(options, "dry_run", False):
+        if estimate.estimate(workspace, plan) is None:
+            estimate.measure(workspace, plan, terminal.say)
+        terminal.show_plan(workspace, plan)
+        return 0
+    estimate.check_disk(workspace, plan)
+    queued = launch.start(workspace, plan)
+    print(
+        f"study {plan.study_id}: {len(plan.runs)} runs, {len(queued)} queued, {len(plan.runs) - len(plan.new)} done before"
+    )
+    if options.no_wait:
+        return 0
+    names = [run.record.run_id for run in plan.runs]
+    if not terminal.watch(workspace, names):
+        return 1
+    terminal.show_comparison(workspace, plan.study_id, None)
+    return 0
+
+
+def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import terminal
+
+    if options.dataset != "add":
+        if options.path or options.dry_run or options.name or options.set:
+            raise FairLabError("these options belong to `fairlab data add PATH`")
+        terminal.show_data(workspace, options.dataset, options.json)
+        return 0
+    if not options.path:
+        raise FairLabError("name the file or folder to add: `fairlab data add PATH`")
+    from fairlab import api
+    from fairlab.runs.adding import dry_run
+
+    source = parse(Source, {**dials(options), "path": options.path}, "--set")
+    if options.dry_run:
+        found, _ = dry_run(source, terminal.progress_line())
+        terminal.show_report(found, options.json)
+        return 0
+    run_id = api.add_data(workspace, source, options.name)
+    with terminal.results_only(options.json):
+        code = _watch_one(workspace, run_id)
+    if code == 0:
+        terminal.show_report(read_json(workspace.run(run_id) / "report.json"), options.json)
+    return code
+
+
+def do_runs(workspace: Workspace, options: argparse.Namespace) -> int | None:
+    from fairlab import terminal
+    from fairlab.runs import launch
+
+    if options.action == "list":
+        terminal.show_runs(workspace, options.json)
+        return 0
+    if not options.run:
+        raise FairLabError(f"`fairlab runs {options.action}` needs a run id; `fairlab runs` lists them")
+    if options.action == "wait":
+        return 0 if terminal.watch(workspace, options.run) else 1
+    for run_id in options.run:
+        if options.action == "stop":
+            launch.stop(workspace, run_id, options.force)
+        elif options.action == "resume":
+            launch.resume(workspace, run_id)
+        elif options.action == "delete":
+            launch.delete(workspace, run_id, options.force)
+        else:
+            terminal.show_run(workspace, run_id, options.action == "log")
+    return 0
+
+
+def do_work(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab.runs.worker import work
+
+    return work(workspace, options.run)
+
+
+def _watch_one(workspace: Workspace, run_id: str) -> int:
+    from fairlab import terminal
+
+    return 0 if terminal.watch(workspace, [run_id]) else 1
+
+
+def do_embed(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api
+
+    return _watch_one(workspace, api.embed(workspace, options.run, options.dataset))
+
+
+def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api, terminal, terminal_models
+
+    if options.action == "list":
+        if options.path or options.dry_run or options.name or options.set:
+            raise FairLabError("these options belong to `fairlab models add FILE`")
+        terminal_models.show_models(workspace, options.json)
+        return 0
+    if not options.path:
+        raise FairLabError("name the file of the model: `fairlab models add FILE`")
+    source = parse(ModelFile, {**dials(options), "path": options.path}, "--set")
+    if options.dry_run:
+        from fairlab.runs.importing import report_of
+
+        terminal_models.show_model_report(report_of(source, terminal.progress_line("rounds")), options.json)
+        return 0
+    run_id = api.add_model(workspace, source, options.name)
+    with terminal.results_only(options.json):
+        code = _watch_one(workspace, run_id)
+    if code == 0:
+        report = read_json(workspace.run(run_id) / "report.json")
+        terminal_models.show_model_report({"run_id": run_id, **report}, options.json)
+    return code
+
+
+def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api, terminal
+
+    settings = parse(Evaluation, dials(options), "--set") if options.set else None
+    job = api.evaluate(workspace, options.run, options.dataset, settings)
+    with terminal.results_only(options.json):
+        code = _watch_one(workspace, job)
+    if code == 0:
+        terminal.show_metrics(workspace, options.run, read_run(workspace, job).dataset, options.json)
+    return code
+
+
+def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api
+
+    return _watch_one(
+        workspace, api.project(workspace, options.run, parse(Projection, dials(options), "--set"), options.data)
+    )
+
+
+def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import terminal
+    from fairlab.runs.compare import compare, studies
+
+    known = studies(workspace)
+    if options.study is None and known.empty:
+        raise FairLabError("there is no study yet; start one with `fairlab demo`")
+    study = options.study or known.iloc[0]["study_id"]
+    if options.csv or options.json:
+        table = compare(workspace, study, options.baseline, dataset_id=options.data)
+        print(table.to_csv(index=False) if options.csv else table.to_json(orient="records", indent=1))
+    else:
+        terminal.show_comparison(workspace, study, options.baseline, options.data)
+    return 0
+
+
+def do_doctor(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab.doctor import examine, show
+
+    findings = examine(workspace, rebuild=options.rebuild, verify=options.verify)
+    if options.json:
+        print(json.dumps(findings, indent=1))
+    else:
+        show(findings)
+    return 1 if findings["problems"] else 0
+
+
+def do_app(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab.serve import serve
+
+    return serve(workspace, options.port, browser=not options.no_browser)
+
+
+def do_probe(workspace: Workspace, options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from fairlab.runs.estimate import run_request
+
+    run_request(workspace, Path(options.request))

@@ -1,0 +1,59 @@
+"""All models of a workspace as one table: trained here or brought in from a file."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from fairlab.errors import FairLabError
+from fairlab.files import read_json
+from fairlab.runs.compare import SPACES
+from fairlab.store.database import list_runs
+from fairlab.store.embeddings import embedded_sets
+from fairlab.store.results import judged_on
+from fairlab.workspace import Workspace
+
+COLUMNS = (
+    "run_id",
+    "title",
+    "role",
+    "network",
+    "embedding_dim",
+    "image_px",
+    "seed",
+    "trained_on",
+    "embedded",
+    "judged_on",
+)
+
+
+def list_models(workspace: Workspace) -> pd.DataFrame:
+    """A row per finished model, newest first: COLUMNS. embedded, judged_on: data sets, separated by commas.
+
+    trained_on is the data set, or the file that the model came from; what a model's facts do not say is None.
+    """
+    runs = list_runs(workspace)
+    runs = runs[runs["role"].isin(SPACES) & (runs["status"] == "done") & (runs["method"] != "inspect")]
+    rows = []
+    for run in runs.iloc[::-1].itertuples():
+        folder = workspace.run(run.run_id)
+        path = folder / "weights" / "model.json"
+        try:
+            facts = read_json(path) if path.exists() else {}
+        except FairLabError:
+            facts = {}  # `fairlab doctor --verify` says so
+        settings = facts.get("settings", {})
+        rows.append(
+            {
+                "run_id": run.run_id,
+                "title": run.title,
+                "role": run.role,
+                "network": facts.get("family") or settings.get("name") or run.method,
+                "embedding_dim": facts.get("embedding_dim") or settings.get("embedding_dim"),
+                "image_px": facts.get("image_px"),
+                "seed": run.seed,
+                "trained_on": facts.get("file") or run.dataset,
+                "embedded": ", ".join(embedded_sets(folder)),
+                "judged_on": ", ".join(judged_on(folder)),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))

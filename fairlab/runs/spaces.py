@@ -1,0 +1,156 @@
+"""A model's space over a data set: its network, the inputs it takes, the stored embeddings and their index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from fairlab.config import Run
+from fairlab.data.base import Dataset
+from fairlab.errors import FairLabError, Stopped
+from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
+from fairlab.store.index import build_index
+from fairlab.store.runs import RunRecord, read_run
+from fairlab.workspace import Workspace
+
+VIEWS = ("plain", "flip")
+Stop = Callable[[], bool]
+
+
+class Pulse(Protocol):
+    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
+    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+
+
+def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...]) -> dict[str, Any]:
+    """What is needed to build the network of a run again from its weights file."""
+    if config.backbone is not None:
+        return {"kind": "backbone", "settings": config.backbone.model_dump(mode="json"), "image_px": dataset.image_px}
+    assert config.adaptor is not None
+    return {"kind": "adaptor", "settings": config.adaptor.model_dump(mode="json"), "input_dims": list(dims)}
+
+
+def model_parents(workspace: Workspace, record: RunRecord) -> list[RunRecord]:
+    """The models that a run builds on; not the run that made its data."""
+    parents = [read_run(workspace, name) for name in record.parents if name]
+    return [parent for parent in parents if parent.role != "dataset"]
+
+
+def inputs_from_parents(parents: Sequence[RunRecord], dataset: Dataset, rows: np.ndarray) -> Any:
+    """The parents' embeddings side by side, as a network's inputs."""
+    from fairlab.training.loader import EmbeddingInputs
+
+    plain, flipped = (
+        [open_embeddings(parent.folder, dataset.dataset_id, view).vectors for parent in parents] for view in VIEWS
+    )
+    return EmbeddingInputs(plain, flipped, rows)
+
+
+def embed(
+    space: RunRecord,
+    dataset: Dataset,
+    learner: Any,
+    inputs: Any,
+    device: Any,
+    pulse: Pulse,
+    stop: Stop,
+    base: float = 0.9,
+    share: float = 0.07,
+    flip: str = "sum",
+) -> None:
+    """Store a space's embeddings of all images, as they are and mirrored, and index them; a whole view is kept.
+
+    flip: how the two views are to be judged, see Preprocessing; kept beside the vectors.
+    """
+    from fairlab.training.extract import extract
+
+    facts = {
+        "run_id": space.run_id,
+        "fingerprint": dataset.fingerprint,
+        "parents": list(space.parents),
+        "flip": flip,
+        "image_px": dataset.image_px,
+    }
+    for number, view in enumerate(VIEWS):
+        pulse.begin("embedding", base + 0.45 * share * number, 0.45 * share)
+        if embedded(space, dataset, view):
+            continue
+        with EmbeddingWriter(space.folder, dataset.dataset_id, view, inputs.rows, facts) as sink:
+            if not extract(learner, inputs, view == "flip", device, sink, pulse.advance, stop):
+                raise Stopped
+    pulse.begin("indexing", base + 0.9 * share, 0.1 * share)
+    build_index(open_embeddings(space.folder, dataset.dataset_id, "plain"))
+
+
+def embedded(space: RunRecord, dataset: Dataset, view: str = "plain") -> bool:
+    """Has the space embeddings of these very images? Not of an earlier data set of the same name."""
+    if not has_embeddings(space.folder, dataset.dataset_id, view):
+        return False
+    return open_embeddings(space.folder, dataset.dataset_id, view).facts.get("fingerprint") == dataset.fingerprint
+
+
+def embed_elsewhere(
+    workspace: Workspace,
+    space: RunRecord,
+    dataset: Dataset,
+    pulse: Pulse,
+    stop: Stop,
+    base: float = 0.0,
+    share: float = 1.0,
+) -> None:
+    """Embed a data set with a model that was not trained on it; what it builds on comes first.
+
+    Raises FairLabError for a run that is no model.
+    """
+    if all(embedded(space, dataset, view) for view in VIEWS):
+        return
+    if space.role not in ("model", "teacher", "adaptor", "baseline", "student"):
+        raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
+    parents = model_parents(workspace, space)
+    learner, facts = _network(space, dataset, parents)
+    everything = np.arange(len(dataset.images))
+    if facts["kind"] in ("backbone", "onnx"):
+        from fairlab.training.loader import ImageInputs
+
+        about = preprocessing_of_model(facts)
+        inputs: Any = ImageInputs(dataset.pixels_at(about.image_px), everything, about)
+        flip = about.flip
+    else:
+        part = share / (len(parents) + 1)
+        for number, parent in enumerate(parents):
+            embed_elsewhere(workspace, parent, dataset, pulse, stop, base + part * number, part)
+        base, share = base + part * len(parents), part
+        inputs, flip = inputs_from_parents(parents, dataset, everything), "sum"
+    device = _device(space)
+    embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip)
+
+
+def preprocessing_of_model(facts: Mapping[str, Any]) -> Any:
+    """The Preprocessing in a model's facts; of a network of ours, RGB in -1..1 at the size it was trained on."""
+    from fairlab.models.preprocessing import Preprocessing, preprocessing_from_json
+
+    if "preprocessing" in facts:
+        return preprocessing_from_json(facts["preprocessing"], "model.json")
+    return Preprocessing(image_px=facts["image_px"])
+
+
+def _network(space: RunRecord, dataset: Dataset, parents: Sequence[RunRecord]) -> tuple[Any, dict[str, Any]]:
+    """The network of a model and its facts; a baseline without weights is built from its method."""
+    from fairlab.methods.base import METHODS
+    from fairlab.models.checkpoints import load_learner
+
+    if (space.folder / "weights").exists() or space.config.training is not None or not parents:
+        learner, facts = load_learner(space.folder / "weights")
+        return learner, facts
+    dims = tuple(open_embeddings(parent.folder, space.dataset, "plain").vectors.shape[1] for parent in parents)
+    method = METHODS[space.method](space.config, classes=2, image_px=dataset.image_px, teacher_dims=dims)
+    return method.learner, {"kind": "adaptor"}
+
+
+def _device(space: RunRecord) -> Any:
+    from fairlab.config import Training
+    from fairlab.training.loop import pick_device
+
+    return pick_device(space.config.training or Training())

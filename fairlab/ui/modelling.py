@@ -1,0 +1,177 @@
+"""The models page's parts: all models, a model file looked at and added, a model judged on any data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from fairlab import api
+from fairlab.config import ModelFile, parse
+from fairlab.errors import FairLabError
+from fairlab.files import app_root, read_json
+from fairlab.store.runs import read_run
+from fairlab.ui import cached
+from fairlab.ui.forms import settings_form
+from fairlab.ui.numbers import cell
+from fairlab.ui.page import facts, plain, show_error
+from fairlab.ui.pickers import choose
+from fairlab.ui.waiting import waiting
+from fairlab.workspace import Workspace
+
+LOOK, ADD, JUDGE = "look", "adding", "job"
+"""The link's parameters: the run that looks at a file, the run that adds it, the run that embeds or judges."""
+HEADINGS = {
+    "title": "Model",
+    "role": "Role",
+    "network": "Network",
+    "embedding_dim": "Dims",
+    "image_px": "Pixels",
+    "seed": "Seed",
+    "trained_on": "Trained on, or file",
+    "embedded": "Has embedded",
+    "judged_on": "Judged on",
+    "run_id": "Run",
+}
+
+
+def table(models: pd.DataFrame) -> None:
+    """All models of the workspace."""
+    st.dataframe(models[list(HEADINGS)].rename(columns=HEADINGS), hide_index=True)
+
+
+def form(lab: Workspace, open_at_first: bool) -> None:
+    """Where the file lies; a look at it is the next step."""
+    expanded = open_at_first or bool({LOOK, ADD} & set(st.query_params))
+    with st.expander("Add a model that was trained elsewhere", icon=":material/upload_file:", expanded=expanded):
+        left, right = st.columns([3, 1], vertical_alignment="bottom")
+        path = left.text_input(
+            "File on this machine",
+            key="model_path",
+            placeholder="/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx",
+            help="iResNet, IR and IR-SE, MobileFaceNet as .pth, .pt, .ckpt, .safetensors; any face network as .onnx.",
+        )
+        look = right.button("Look at it", type="primary", icon=":material/search:", width="stretch", disabled=not path)
+        with st.popover("What the file does not say", icon=":material/tune:"):
+            changes = settings_form(ModelFile(), "model", skip=("path", "sha256"))
+        if look:
+            _begin(lab, {**changes, "path": path.strip()})
+        if ADD in st.query_params:
+            _added(lab, st.query_params[ADD])
+        elif LOOK in st.query_params:
+            _looked(lab, st.query_params[LOOK])
+
+
+def _begin(lab: Workspace, values: dict[str, Any]) -> None:
+    try:
+        run_id = api.inspect_model(lab, parse(ModelFile, values, "these settings"))
+    except FairLabError as error:
+        show_error(error)
+        return
+    st.query_params.pop(ADD, None)
+    st.query_params[LOOK] = run_id
+
+
+def _looked(lab: Workspace, run_id: str) -> None:
+    if not (lab.run(run_id) / "run.json").exists():
+        st.warning("The link's look at a model is not here (any more).")
+        return
+    if not waiting(lab, run_id, "Trying the model"):
+        return
+    show(read_json(lab.run(run_id) / "report.json"))
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    source = read_run(lab, run_id).config.model
+    assert source is not None
+    name = left.text_input("Name of the model", key="model_name", placeholder="from the file")
+    if right.button("Add it", type="primary", icon=":material/add:", width="stretch"):
+        try:
+            adding = api.add_model(lab, source, name.strip())
+        except FairLabError as error:
+            show_error(error)
+            return
+        del st.query_params[LOOK]
+        st.query_params[ADD] = adding
+        st.rerun()
+
+
+def _added(lab: Workspace, run_id: str) -> None:
+    if (lab.run(run_id) / "run.json").exists() and waiting(lab, run_id, "Adding the model"):
+        st.success(
+            f"{plain(read_run(lab, run_id).title)} is a model of this workspace now: judge it below.",
+            icon=":material/check:",
+        )
+
+
+def show(found: dict[str, Any]) -> None:
+    """A report (runs.importing): what the file is, and how it reads generated faces."""
+    about, trial = found["preprocessing"], found["trial"]
+    size = f"{found['parameters'] / 1e6:.1f} M parameters" if found["parameters"] else ""
+    head = f"{found['classes']:,} identities" if found["classes"] else "none"
+    scaling = about["mean"][0], about["std"][0]
+    facts(
+        ("Network", plain(found["family"]), size, "Found from the names and shapes in the file."),
+        ("Faces, pixels", str(found["image_px"]), about["channels"], "Width and height, and order of the colours."),
+        ("Embedding", str(found["embedding_dim"] or "n/a"), "", "Numbers of an embedding."),
+        ("Pixels", f"(x - {scaling[0]:g}) / {scaling[1]:g}", f"mirror image: {about['flip']}", "How they are read."),
+        ("Classifier", head, "", "Class centres that a student could inherit."),
+    )
+    for text in found["warnings"]:
+        st.warning(plain(text), icon=":material/warning:")
+    rows = [
+        {
+            "Pixels read": plain(row["what"]),
+            "Accuracy on generated faces, %": cell(
+                row["accuracy"], row["accuracy_low"], row["accuracy_high"], factor=100
+            ),
+            "Against the record, points": cell(row["difference"], row["low"], row["high"], factor=100, signed=True)
+            if "difference" in row
+            else "",
+        }
+        for row in trial["readings"]
+    ]
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+    st.caption(
+        f"{trial['pairs']} pairs of generated faces, no benchmark: they show whether another reading of the pixels fits "
+        f"better. Mean cosine of a face and its mirror image {trial['flip_cosine']:.3f}, of two people "
+        f"{trial['other_cosine']:.3f}."
+    )
+    for text in found["notes"]:
+        st.caption(plain(text))
+
+
+def judge(lab: Workspace, models: pd.DataFrame) -> None:
+    """Any model on any data set: embedded, and judged where there are pairs, by a job."""
+    sets = cached.datasets(lab)
+    names = {row.run_id: f"{row.title} · {row.run_id}" for row in models.itertuples()}
+    first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
+    with first:
+        model = choose("Model", list(names), "model", names)
+    with second:
+        dataset_id = choose("Data set", sets, "set", {})
+    pairs = len(cached.dataset(lab, dataset_id).pairs)
+    with third, st.container(horizontal=True):
+        if st.button("Judge it", type="primary", icon=":material/balance:", disabled=not pairs, key="judge"):
+            _start(lambda: api.evaluate(lab, model, dataset_id))
+        if st.button("Only embed", icon=":material/scatter_plot:", key="embed"):
+            _start(lambda: api.embed(lab, model, dataset_id))
+    if not pairs:
+        st.caption("This data set has no pairs: it can be embedded and looked at, but nothing can be judged on it.")
+    job = st.query_params.get(JUDGE, "")
+    if job and (lab.run(job) / "run.json").exists() and waiting(lab, job, "At work"):
+        record = read_run(lab, job)
+        st.success(f"Done: {plain(record.title)}.", icon=":material/check:")
+        query = {"study": read_run(lab, record.parents[0]).study, "on": record.dataset, "model": record.parents[0]}
+        with st.container(horizontal=True):
+            for page, label in (("spaces", "Spaces"), ("verification", "Verification"), ("fairness", "Fairness")):
+                if page == "spaces" or record.role == "evaluation":
+                    st.page_link(app_root() / "pages" / f"{page}.py", label=label, query_params=query)
+
+
+def _start(begin: Any) -> None:
+    try:
+        st.query_params[JUDGE] = begin()
+    except FairLabError as error:
+        show_error(error)
+        return
+    st.rerun()

@@ -1,0 +1,22 @@
+"""Models: those trained here and those from files; add one, judge any on any data set."""
+
+import streamlit as st
+
+from fairlab.runs.models import list_models
+from fairlab.ui import cached, modelling
+from fairlab.ui.page import start
+
+lab = start(
+    "Models", "Every model of this workspace, trained here or added from a file; each can look at any data set."
+)
+models = list_models(lab)
+modelling.form(lab, open_at_first=models.empty)
+if models.empty:
+    st.info("There is no model yet: add one from a file, or train some on Launch.", icon=":material/info:")
+    st.stop()
+modelling.table(models)
+st.subheader("Judge a model on a data set", anchor=False)
+if cached.datasets(lab):
+    modelling.judge(lab, models)
+else:
+    st.info("There is no data set yet: add one on the Data page.", icon=":material/info:")
