@@ -145,7 +145,8 @@ def load_onnx(path: Path, threads: int = 1, cuda: bool = False) -> nn.Module:
     if cuda and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, "CUDAExecutionProvider")
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=providers)
+        # without its fallback, which prints and tries the same again
+        session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
     except Exception as error:  # it raises a dozen kinds of its own; none may pass as a traceback
         raise FairLabError(f"{path} could not be loaded by onnxruntime ({_reason(error)})") from error
     inputs = [value.name for value in session.get_inputs()]

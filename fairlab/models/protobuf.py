@@ -24,7 +24,7 @@ VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 """Wire types."""
 WIRES = {"varint": VARINT, "eight": EIGHT, "bytes": BYTES, "four": FOUR}
 MOST_FIELDS = 500_000
-"""In one file; Python reads about a million in 2 s. iResNet-200 has about 20,000."""
+"""In one file, read in 1.4 s. iResNet-100 exported by torch has 8,569."""
 _PIECE = 1 << 20
 
 
@@ -72,7 +72,7 @@ class Reader:
                 raise Refused(f"{self.path} has more than {MOST_FIELDS} fields, far more than a face network needs")
             tag, at = self._varint(data, at)
             field = kind.fields.get(tag >> 3)
-            if field is None or tag >= 1 << 32:  # parsers cut a tag to 32 bits
+            if field is None:
                 raise self.damaged(f"{kind.name} has no field {tag >> 3}")
             wire = tag & 7
             if wire != field.wire and not (wire == BYTES and field.many):
