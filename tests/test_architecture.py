@@ -21,6 +21,7 @@ LEVELS = {  # a package may import those with a smaller number, never its siblin
 THIRD_PARTY = {
     "streamlit": ("fairlab/ui/", "pages/", "app.py"),
     "torch": ("fairlab/models/", "fairlab/losses/", "fairlab/methods/", "fairlab/training/", "fairlab/runs/jobs.py"),
+    "onnxruntime": ("fairlab/models/onnx.py",),
     "safetensors": ("fairlab/models/", "fairlab/training/"),
     "umap": ("fairlab/projection.py",),
     "faiss": ("fairlab/store/index.py",),

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
+
 from fairlab.config import ModelFile
 from fairlab.errors import FairLabError
 from fairlab.files import write_json
 from fairlab.store.runs import RunRecord
 
 Stop = Callable[[], bool]
+MOST_MEMORY = 16 << 30
+"""Bytes that a graph may ask for beyond what this process has: its operators can ask for any amount."""
 
 
 class Pulse(Protocol):
@@ -59,7 +63,12 @@ def add(record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
     report = _report(source, found, _trial(found, pulse.advance, stop))
     write_json(record.folder / "report.json", report)
     pulse.begin("writing", 0.9, 0.1)
-    facts = {**found.facts, "warnings": report["warnings"], "notes": list(found.notes)}
+    facts = {
+        **found.facts,
+        "embedding_dim": report["embedding_dim"],
+        "warnings": report["warnings"],
+        "notes": list(found.notes),
+    }
     if found.facts["kind"] == "onnx":
         save_graph(record.folder / "weights", _path(source), facts)
     else:
@@ -141,6 +150,7 @@ def _graph(path: Path, source: ModelFile) -> Found:
     px = seen.image_px or source.image_px
     if px is None:
         raise FairLabError(f"{path.name} takes faces of any size; say which with image_px, e.g. 112")
+    limit_memory(MOST_MEMORY)
     network = load_onnx(path)
     about = preprocessing_of("insightface", px).to_json() | {"flip": "none"}
     if seen.normalised_inside:
@@ -157,6 +167,17 @@ def _graph(path: Path, source: ModelFile) -> Found:
         "parameters": None,
     }
     return Found(network, None, facts, ("channels", "mean", "std", "flip"), seen.notes)
+
+
+def limit_memory(more: int) -> None:
+    """Let this process take at most `more` further bytes, where the system can say so; it does one job and ends."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = psutil.Process().memory_info().vms + more
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def _trial(found: Found, progress: Callable[[int, int], None], stop: Stop) -> dict[str, Any]:
@@ -181,7 +202,7 @@ def _report(source: ModelFile, found: Found, trial: dict[str, Any]) -> dict[str,
         "kind": facts["kind"],
         "family": facts["family"],
         "image_px": facts["image_px"],
-        "embedding_dim": facts["embedding_dim"],
+        "embedding_dim": trial["embedding_dim"],
         "parameters": facts["parameters"],
         "classes": facts["classes"],
         "sha256": facts["sha256"],

@@ -65,7 +65,7 @@ def try_model(
 ) -> dict[str, Any]:
     """Accuracy on the faces' test pairs under every reading, and what is odd, as sentences in "warnings".
 
-    Returns readings: rows of what, accuracy (fraction) with its exact 95 % interval accuracy_low, accuracy_high, and against the record: difference, low, high (95 %, paired,
+    Returns embedding_dim; readings: rows of what, accuracy (fraction) with its exact 95 % interval accuracy_low, accuracy_high, and against the record: difference, low, high (95 %, paired,
     redrawn people); flip_cosine: mean cosine of a face and its mirror image; other_cosine: of two people; norms:
     (least, median, largest) length of the raw embedding; warnings. Raises FairLabError for embeddings that are not finite.
     """
@@ -75,7 +75,7 @@ def try_model(
     ways = readings(about)
     scores: dict[str, np.ndarray] = {}
     rows: list[dict[str, Any]] = []
-    plain = norms = np.empty(0)
+    plain, norms = np.empty((0, 0)), np.empty(0)
     for number, (what, way) in enumerate(ways.items()):
         vectors, lengths = _embedded(network, faces, ids, way, False)
         if number == 0:
@@ -92,6 +92,7 @@ def try_model(
     sizes = [float(value) for value in (norms.min(), np.median(norms), norms.max())]
     return {
         "pairs": len(pairs),
+        "embedding_dim": int(plain.shape[1]),
         "readings": rows,
         "flip_cosine": flip_cosine,
         "other_cosine": other_cosine,

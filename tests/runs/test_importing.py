@@ -25,6 +25,7 @@ from fairlab.store.results import read_results
 from fairlab.store.runs import create_run, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import fairlab
+from tests.fixtures import onnx_models
 
 CLASSES = 7
 
@@ -137,6 +138,33 @@ def test_the_same_run_is_judged_on_a_set_it_was_not_trained_on(copy: Workspace) 
     teachers = [open_embeddings(copy.run(name), render.dataset).vectors for name in read_run(copy, run_id).parents]
     side_by_side = np.concatenate(teachers, axis=1) / np.sqrt(len(teachers))
     np.testing.assert_allclose(open_embeddings(copy.run(run_id), render.dataset).vectors, side_by_side, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_an_onnx_graph_that_scales_by_itself_is_judged_as_it_wants(copy: Workspace, tmp_path: Path) -> None:
+    """Pixels go in as they are, the face alone, no mirror image; the same numbers come out as from torch."""
+    path = tmp_path / "zoo.onnx"
+    inside = (("Sub", 127.5), ("Mul", 1 / 128))
+    path.write_bytes(onnx_models.network(inside=inside).SerializeToString())
+    result = fairlab(copy.home, "models", "add", str(path), "--json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    added = json.loads(result.stdout)
+    assert (added["family"], added["image_px"], added["embedding_dim"]) == ("ONNX", onnx_models.PX, onnx_models.DIM)
+    assert (added["preprocessing"]["mean"], added["preprocessing"]["std"]) == ([0.0] * 3, [1.0] * 3)
+    assert added["confirm"] == ["channels", "mean", "std", "flip"]
+    faces = next(name.name for name in copy.datasets_folder.iterdir())
+    result = fairlab(copy.home, "evaluate", added["run_id"], faces, "--set", "bootstrap=100")
+    assert result.returncode == 0, result.stdout + result.stderr
+    data = open_dataset(copy.dataset(faces))
+    pair = data.pairs_of("test").iloc[3]
+    units = []
+    for side in ("image_a", "image_b"):
+        face = Image.fromarray(np.asarray(data.pixels[int(pair[side])]))
+        small = np.array(face.resize((onnx_models.PX,) * 2, Image.Resampling.BILINEAR)).astype(np.float32)
+        found = onnx_models.reference(torch.from_numpy(small).permute(2, 0, 1)[None], inside)[0].numpy()
+        units.append(found / np.linalg.norm(found))
+    scores = read_results(copy.run(added["run_id"]), faces, "scores").set_index("pair_id")["score"]
+    assert scores[pair["pair_id"]] == pytest.approx(float(units[0] @ units[1]), abs=2e-5)
 
 
 def test_what_is_no_model_is_refused_in_one_sentence(lab: Workspace, checkpoint: Path, tmp_path: Path) -> None:
