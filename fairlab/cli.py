@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fairlab import __version__
-from fairlab.config import Evaluation, Projection, Settings, Source, Study, parse
+from fairlab.config import Evaluation, Overlap, Projection, Recipe, Settings, Source, Study, parse
 from fairlab.errors import FairLabError
 from fairlab.files import read_json
 from fairlab.presets import load_preset, preset_names
@@ -53,10 +53,16 @@ def _parser() -> argparse.ArgumentParser:
     _study_options(demo)
 
     data = _command(
-        commands, "data", "list the data sets, show one, or add your own", _do_data, epilog=_settings_help(Source)
+        commands,
+        "data",
+        "list the data sets, show one, add your own, make one of others, or check two for overlap",
+        _do_data,
+        epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}",
     )
-    data.add_argument("dataset", nargs="?", help="name of a data set, or: add PATH")
-    data.add_argument("path", nargs="?", help="with add: file or folder with your data")
+    data.add_argument("dataset", nargs="?", help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST")
+    data.add_argument("path", nargs="?", help="add: file or folder with your data; make: name; overlap: training set")
+    data.add_argument("test", nargs="?", help="overlap: test set")
+    data.add_argument("--model", default="", help="overlap: run whose embeddings of both show the nearest faces")
     data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
     data.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
     data.add_argument("--json", action="store_true", help="print JSON")
@@ -232,8 +238,12 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
 
 
 def _do_data(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import terminal
+    from fairlab import data_cli, terminal
 
+    if options.dataset in data_cli.ACTIONS:
+        return data_cli.ACTIONS[options.dataset](workspace, options, dials(options))
+    if options.test or options.model:
+        raise FairLabError("this belongs to `fairlab data overlap TRAIN TEST`")
     if options.dataset != "add":
         if options.path or options.dry_run or options.name or options.set:
             raise FairLabError("these options belong to `fairlab data add PATH`")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fairlab.data.images import batch_rows
-from fairlab.data.pixels import EncodedPixels
+from fairlab.data.views import Pixels
 
 T = TypeVar("T")
 _ORDER, _FLIP, _STEP = 1, 2, 3  # separate streams of random numbers
@@ -82,9 +82,9 @@ class Inputs(Protocol):
 class ImageInputs:
     """Images as the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; (B, 3, H, W) in channels-last memory."""
 
-    def __init__(self, pixels: np.ndarray | EncodedPixels, rows: np.ndarray) -> None:
+    def __init__(self, pixels: Pixels, rows: np.ndarray) -> None:
         self.pixels, self.rows = pixels, rows
-        self.depth = 2 if isinstance(pixels, EncodedPixels) else 0
+        self.depth = 0 if isinstance(pixels, np.ndarray) else 2
 
     def __len__(self) -> int:
         return len(self.rows)
