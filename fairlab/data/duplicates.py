@@ -76,7 +76,7 @@ def reference(thumbs: np.ndarray) -> Reference:
 
 def hashes(thumbs: np.ndarray, common: Reference) -> np.ndarray:
     """(N,) uint64: bit k says whether frequency k is above its median."""
-    bits = _frequencies(thumbs) > common.medians
+    bits = np.ascontiguousarray(_frequencies(thumbs) > common.medians)
     return np.packbits(bits, axis=1, bitorder="little").view(np.uint64).reshape(-1)
 
 

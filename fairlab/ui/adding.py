@@ -53,14 +53,16 @@ def _begin(lab: Workspace, values: dict[str, Any]) -> None:
     st.query_params[LOOK] = run_id
 
 
-def _waiting(lab: Workspace, run_id: str, doing: str) -> bool:
+def waiting(lab: Workspace, run_id: str, doing: str) -> bool:
     """Progress of a job, with a way to stop it; True once it is done. Says why it ended otherwise."""
     view = state(lab.run(run_id))
     if view.status == "done":
         return True
     if view.status not in ("running", "queued"):
         st.error(plain(view.reason or f"the job is {view.status}"), icon=":material/error:")
-        if view.status in ("stopped", "crashed") and st.button("Go on", icon=":material/play_arrow:"):
+        if view.status in ("stopped", "crashed") and st.button(
+            "Go on", icon=":material/play_arrow:", key=f"go on {run_id}"
+        ):
             api.resume(lab, run_id)
             st.rerun()
         return False
@@ -83,7 +85,7 @@ def _looked(lab: Workspace, run_id: str) -> None:
     if not (lab.run(run_id) / "run.json").exists():
         st.warning("The link's look at data is not here (any more).")
         return
-    if not _waiting(lab, run_id, "Looking at the data"):
+    if not waiting(lab, run_id, "Looking at the data"):
         return
     folder = lab.run(run_id)
     found = read_json(folder / "report.json")
@@ -113,7 +115,7 @@ def _looked(lab: Workspace, run_id: str) -> None:
 
 
 def _added(lab: Workspace, run_id: str) -> None:
-    if (lab.run(run_id) / "run.json").exists() and _waiting(lab, run_id, "Adding the data"):
+    if (lab.run(run_id) / "run.json").exists() and waiting(lab, run_id, "Adding the data"):
         name = read_run(lab, run_id).dataset
         st.success(f"{plain(name)} is a data set of this workspace now.", icon=":material/check:")
         if st.button("Show it", icon=":material/photo_library:"):
