@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairlab.config import Data, Evaluation, ModelFile, Projection, Run, Source, changed
+from fairlab.config import Data, Evaluation, ModelFile, Overlap, Projection, Recipe, Run, Source, changed
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
@@ -23,19 +23,26 @@ from fairlab.runs.compare import SPACES, compare, read_study, studies
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
 from fairlab.runs.models import list_models
+from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, expand, single, slug
+from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
+from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import RunRecord, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
     "ModelFile",
+    "Overlap",
     "Plan",
+    "Recipe",
     "Source",
+    "Verdict",
     "Workspace",
     "add_data",
     "add_model",
     "check_disk",
+    "check_overlap",
     "compare",
     "delete",
     "disk_bytes",
@@ -47,6 +54,7 @@ __all__ = [
     "inspect_model",
     "list_models",
     "list_runs",
+    "make_data",
     "measure",
     "open_dataset",
     "open_workspace",
@@ -55,10 +63,12 @@ __all__ = [
     "read_run",
     "read_study",
     "resume",
+    "sentence",
     "start",
     "state",
     "stop",
     "studies",
+    "verdict",
     "wait",
 ]
 
@@ -164,6 +174,51 @@ def add_data(workspace: Workspace, source: Source, name: str = "") -> str:
     folder = workspace.dataset(name)
     if (folder / "dataset.json").exists() and not (record.folder / "run.json").exists():
         raise Refused(f"there is a data set {name!r} already; give another name")
+    return start_one(workspace, record)
+
+
+def make_data(workspace: Workspace, recipe: Recipe, name: str) -> str:
+    """Start the job that makes data set `name` by a recipe over others, without copying; returns its run id.
+
+    Raises FairLabError when a data set of the recipe is not there, Refused when other data have that name already.
+    """
+    if not name.strip():
+        raise FairLabError("name the data set to make")
+    name = slug(name)
+    for parent in filter(None, (recipe.dataset, recipe.mix)):
+        open_dataset(workspace.dataset(parent))
+    config = Run(role="dataset", method="recipe", seed=recipe.seed, data=Data(dataset=name), recipe=recipe)
+    record = single(workspace, f"Data {name}", config, ())
+    known = (record.folder / "run.json").exists()
+    if (workspace.dataset(name) / "dataset.json").exists():
+        if not known:
+            raise Refused(f"there is a data set {name!r} already; give another name")
+        try:
+            open_dataset(workspace.dataset(name)).parents()
+        except FairLabError:  # its parents have changed since
+            delete(workspace, record.run_id)
+    return start_one(workspace, record)
+
+
+def check_overlap(workspace: Workspace, settings: Overlap) -> str:
+    """Start the job that looks for people and images of a test set in a training set; returns its run id.
+
+    Nothing is done anew while the last check had the same settings and the same data; the outcome: verdict(workspace,
+    train, test). Raises FairLabError when a data set, a part or the model's embeddings are not there.
+    """
+    train, test = (open_dataset(workspace.dataset(name)) for name in (settings.train, settings.test))
+    parts_of(settings, train, test)
+    for name in dict.fromkeys((settings.train, settings.test)) if settings.model else ():
+        if not has_embeddings(read_run(workspace, settings.model).folder, name, "plain"):
+            raise FairLabError(
+                f"{settings.model} has no embeddings of {name}: run `fairlab embed {settings.model} {name}` first"
+            )
+    config = Run(role="dataset", method="overlap", data=Data(), overlap=settings)
+    record = single(workspace, f"Overlap of {settings.train} and {settings.test}", config, ())
+    if (record.folder / "run.json").exists() and state(record.folder).status == "done":
+        found = verdict(workspace, settings.train, settings.test)
+        if found is None or found.stale or found.facts["run_id"] != record.run_id:
+            delete(workspace, record.run_id)
     return start_one(workspace, record)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fairlab import __version__, commands
-from fairlab.config import Evaluation, ModelFile, Projection, Settings, Source, Study
+from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
 from fairlab.presets import preset_names
 from fairlab.workspace import Workspace, default_home, open_workspace
@@ -51,10 +51,16 @@ def _parser() -> argparse.ArgumentParser:
     _study_options(demo)
 
     data = _command(
-        groups, "data", "list the data sets, show one, or add your own", commands.do_data, epilog=_settings_help(Source)
+        groups,
+        "data",
+        "list the data sets, show one, add your own, make one of others, or check two for overlap",
+        commands.do_data,
+        epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}",
     )
-    data.add_argument("dataset", nargs="?", help="name of a data set, or: add PATH")
-    data.add_argument("path", nargs="?", help="with add: file or folder with your data")
+    data.add_argument("dataset", nargs="?", help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST")
+    data.add_argument("path", nargs="?", help="add: file or folder with your data; make: name; overlap: training set")
+    data.add_argument("test", nargs="?", help="overlap: test set")
+    data.add_argument("--model", default="", help="overlap: run whose embeddings of both show the nearest faces")
     data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
     data.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
     data.add_argument("--json", action="store_true", help="print JSON")

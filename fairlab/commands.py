@@ -71,8 +71,12 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
 
 
 def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import terminal
+    from fairlab import data_commands, terminal
 
+    if options.dataset in data_commands.ACTIONS:
+        return data_commands.ACTIONS[options.dataset](workspace, options, dials(options))
+    if options.test or options.model:
+        raise FairLabError("this belongs to `fairlab data overlap TRAIN TEST`")
     if options.dataset != "add":
         if options.path or options.dry_run or options.name or options.set:
             raise FairLabError("these options belong to `fairlab data add PATH`")

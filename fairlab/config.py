@@ -9,19 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fairlab.errors import FairLabError
+from fairlab.settings import Overlap, Recipe, Settings
 
 Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
 Arm = Literal["specialised", "balanced"]
 View = Literal["plain", "flip"]
-
-
-class Settings(BaseModel):
-    """Typed, frozen, and strict about unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DemoData(Settings):
@@ -309,6 +304,8 @@ class Run(Settings):
     demo: DemoData | None = None
     source: Source | None = None
     model: ModelFile | None = None
+    recipe: Recipe | None = None
+    overlap: Overlap | None = None
     backbone: Backbone | None = None
     adaptor: Adaptor | None = None
     loss: Loss | None = None

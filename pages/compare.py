@@ -7,6 +7,7 @@ from fairlab.ui import cached
 from fairlab.ui.comparing import groups_of, paper_table, pick_seed
 from fairlab.ui.headline import sentences
 from fairlab.ui.numbers import download, pick_protocol
+from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import chart, plain, start
 from fairlab.ui.pickers import choose, pick_models, title_of
 
@@ -32,6 +33,7 @@ with middle:
 whole = cached.comparison(lab, shown.study_id, baseline, protocol, shown.dataset_id)
 with right:
     table = pick_seed(whole)
+overlap_note(lab, models[0].dataset, shown.dataset_id)
 for sentence in sentences(table):
     st.markdown("- " + plain(sentence))
 st.table(paper_table(table), border="horizontal", hide_index=True)

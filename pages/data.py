@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from fairlab.ui import adding, albums
+from fairlab.ui import adding, albums, overlaps, recipes
 from fairlab.ui.page import start
 from fairlab.ui.pickers import pick_dataset
 
 lab = start("Data", "What a data set holds: images, people, groups, and the pairs that models are judged on.")
 adding.form(lab)
 data = pick_dataset(lab)
+recipes.form(lab, data)
 albums.summary(data)
 st.subheader("Faces", anchor=False)
 group = albums.people(data)
@@ -21,4 +22,6 @@ else:
     albums.pairs(data, group)
 st.subheader("Images by part and group", anchor=False)
 st.dataframe(albums.counts(data), hide_index=True)
+st.subheader("Does the training share people or images with this test?", anchor=False)
+overlaps.panel(lab, data)
 st.caption(f"Fingerprint {data.fingerprint[:16]}: another fingerprint is other data.")

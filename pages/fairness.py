@@ -4,6 +4,7 @@ import streamlit as st
 
 from fairlab.ui import cached, judging
 from fairlab.ui.numbers import download, metrics_of, pick_point, pick_protocol
+from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import start
 from fairlab.ui.pickers import pick_models, pick_space
 
@@ -17,6 +18,7 @@ with middle:
 with right:
     point = pick_point(run, shown.dataset_id)
 groups, metrics = cached.dataset(lab, shown.dataset_id).groups, metrics_of(lab, run, shown.dataset_id, protocol)
+overlap_note(lab, run.dataset, shown.dataset_id)
 judging.verdict(metrics, groups, point)
 st.subheader("Rates per group", anchor=False)
 judging.rates(metrics, groups, point)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from fairlab.ui import cached, verifying
 from fairlab.ui.numbers import metrics_of, pick_point, pick_protocol
+from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import start
 from fairlab.ui.pickers import choose_many, pick_models, pick_space, title_of
 
@@ -30,6 +31,7 @@ with columns[3]:
         help="Other models of the study in the same figure, told apart by the line.",
     )
 metrics = metrics_of(lab, run, shown.dataset_id, protocol)
+overlap_note(lab, run.dataset, shown.dataset_id)
 verifying.roc(lab, (run.run_id, *more), protocol, data, titles)
 st.subheader("True accept rate at a false match rate", anchor=False)
 verifying.tar_tables(metrics, data, run, protocol)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.data.pixels import EncodedPixels, Rescaled
+from fairlab.data.pixels import EncodedPixels
 from fairlab.data.reading import reader
+from fairlab.data.views import Pixels, Rescaled, ViewPixels
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
     MANIFEST,
@@ -30,6 +31,7 @@ from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
 LANDMARKS_FILE = "landmarks.npy"
+BORROWED_FILES = ("parent.npy", "row.npy")
 
 
 @dataclass(frozen=True)
@@ -73,22 +75,24 @@ class Dataset:
         return _read(self.folder / PAIRS_FILE, PAIRS)
 
     @cached_property
-    def pixels(self) -> np.ndarray | EncodedPixels:
-        """(N, H, W, 3) uint8 RGB: memory-mapped and read-only, or decoded from the user's own files when asked for."""
+    def pixels(self) -> Pixels:
+        """(N, H, W, 3) uint8 RGB: memory-mapped and read-only, decoded from the user's own files, or another set's."""
         if "images_from" in self.info:
-            return self._encoded(self.info["images_from"], self.image_px)
+            origin = self.info["images_from"]
+            return self._view(self.image_px) if origin["kind"] == "recipe" else self._encoded(origin, self.image_px)
         try:
             pixels: np.ndarray = np.load(self.folder / PIXELS_FILE, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise Damaged(f"{self.folder / PIXELS_FILE} is missing or damaged: {error}") from error
         return pixels
 
-    def pixels_at(self, px: int) -> np.ndarray | EncodedPixels | Rescaled:
+    def pixels_at(self, px: int) -> Pixels:
         """The images `px` wide: decoded and aligned at that size where they lie encoded, otherwise scaled."""
         if px == self.image_px:
             return self.pixels
-        if "images_from" in self.info:
-            return self._encoded(self.info["images_from"], px)
+        origin = self.info.get("images_from")
+        if origin:
+            return self._view(px) if origin["kind"] == "recipe" else self._encoded(origin, px)
         return Rescaled(self.pixels, px)
 
     def _encoded(self, origin: Mapping[str, Any], px: int) -> EncodedPixels:
@@ -111,6 +115,43 @@ class Dataset:
             landmarks,
             bool(origin["swap_channels"]),
         )
+
+    def _view(self, px: int) -> ViewPixels:
+        parent, row = self.borrowed()
+        return ViewPixels([data.pixels_at(px) for data in self.parents()], parent, row)
+
+    def parents(self) -> list[Dataset]:
+        """The data sets that this one borrows its images from, by a recipe; [] when it has its own.
+
+        Raises FairLabError when one of them is gone or other data than then.
+        """
+        origin = self.info.get("images_from", {})
+        found = []
+        for lender in origin.get("parents", ()):
+            name, folder = lender["dataset"], self.folder.with_name(lender["dataset"])
+            if not (folder / MANIFEST).exists():
+                raise FairLabError(
+                    f"data set {self.dataset_id} borrows its images from data set {name}, which is not there (any more); "
+                    f"make {name} again, or delete {self.dataset_id}"
+                )
+            data = open_dataset(folder)
+            if data.fingerprint != lender["fingerprint"]:
+                raise FairLabError(
+                    f"data set {name} is not the one that {self.dataset_id} borrows its images from (fingerprint "
+                    f"{data.fingerprint[:12]} instead of {lender['fingerprint'][:12]}); make {self.dataset_id} again"
+                )
+            found.append(data)
+        return found
+
+    def borrowed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of every image: which of parents() lends it (N,), and its row there (N,). Raises Damaged."""
+        try:
+            parent, row = (np.load(self.folder / name, allow_pickle=False) for name in BORROWED_FILES)
+        except (OSError, ValueError, EOFError) as error:
+            raise Damaged(f"{self.folder} does not say (any more) whose images it borrows: {error}") from error
+        if parent.shape != row.shape or len(row) != len(self.images):
+            raise Damaged(f"{self.folder} is damaged: {len(row)} borrowed images, but {len(self.images)} in its table")
+        return parent, row
 
     def pairs_of(self, protocol: str) -> pd.DataFrame:
         """The pairs of one protocol, e.g. "validation" or "test", numbered from 0; empty when there are none."""
@@ -156,8 +197,19 @@ class Elsewhere:
     landmarks: np.ndarray | None = None
 
 
-def _count_and_size(pixels: np.ndarray | Path | Elsewhere) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Borrowed:
+    """Images of other data sets of the workspace: parent (N,) says of which of `parents`, row (N,) which of its rows."""
+
+    parents: tuple[Dataset, ...]
+    parent: np.ndarray
+    row: np.ndarray
+
+
+def _count_and_size(pixels: np.ndarray | Path | Elsewhere | Borrowed) -> tuple[int, int]:
     """(images, width in pixels). Raises ValueError for an array of another shape or type."""
+    if isinstance(pixels, Borrowed):
+        return len(pixels.row), pixels.parents[0].image_px
     if isinstance(pixels, Elsewhere):
         return len(pixels.hashes), pixels.px
     content = np.load(pixels, mmap_mode="r", allow_pickle=False) if isinstance(pixels, Path) else pixels
@@ -175,14 +227,14 @@ def write_dataset(
     groups: tuple[str, ...],
     images: pd.DataFrame,
     pairs: pd.DataFrame,
-    pixels: np.ndarray | Path | Elsewhere,
+    pixels: np.ndarray | Path | Elsewhere | Borrowed,
     recipe: Mapping[str, Any],
     notes: str = "",
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
     `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk,
-    which is moved, or where the encoded images lie. `recipe`: the settings it was made from. Raises FairLabError
+    which is moved, or where the encoded images lie, or whose they are. `recipe`: the settings it was made from. Raises FairLabError
     when the disk is full or may not be written.
     """
     count, px = _count_and_size(pixels)
@@ -206,6 +258,14 @@ def write_dataset(
                 np.save(temporary / LANDMARKS_FILE, pixels.landmarks.astype(np.float32))
                 names.append(LANDMARKS_FILE)
                 seen = digest([seen, sha256(temporary / LANDMARKS_FILE)])
+        elif isinstance(pixels, Borrowed):
+            for name, numbers in zip(BORROWED_FILES, (pixels.parent, pixels.row), strict=True):
+                np.save(temporary / name, numbers.astype(np.int64))
+            names += BORROWED_FILES
+            lenders = [{"dataset": data.dataset_id, "fingerprint": data.fingerprint} for data in pixels.parents]
+            seen = digest(
+                [[data.fingerprint for data in pixels.parents], *(sha256(temporary / n) for n in BORROWED_FILES)]
+            )
         else:
             if isinstance(pixels, Path):
                 os.replace(pixels, temporary / PIXELS_FILE)
@@ -231,6 +291,8 @@ def write_dataset(
         }
         if isinstance(pixels, Elsewhere):
             info["images_from"] = dict(pixels.origin)
+        if isinstance(pixels, Borrowed):
+            info["images_from"] = {"kind": "recipe", "parents": lenders}
         write_json(temporary / INFO, info)
         write_manifest(temporary, names)
         if folder.exists():

@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image
 
 from fairlab.data.base import Dataset
-from fairlab.data.pixels import EncodedPixels, Rescaled
+from fairlab.data.views import Pixels
 from fairlab.errors import FairLabError
 
 
-def batch_rows(pixels: np.ndarray | EncodedPixels | Rescaled, rows: np.ndarray, flip: np.ndarray) -> np.ndarray:
+def batch_rows(pixels: Pixels, rows: np.ndarray, flip: np.ndarray) -> np.ndarray:
     """Images `rows` (B,) as a fresh (B, H, W, 3) uint8 array; those with `flip` (B,) are mirrored left to
     right.
     """

@@ -87,18 +87,3 @@ class EncodedPixels:
         if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork
             self._pool, self._pid = ThreadPoolExecutor(THREADS), os.getpid()
         return self._pool
-
-
-class Rescaled:
-    """Rows of `pixels` (N, H, W, 3) as (B, px, px, 3), scaled when asked for: for a network that takes another size."""
-
-    def __init__(self, pixels: np.ndarray | EncodedPixels, px: int) -> None:
-        self.pixels, self.px = pixels, px
-        self.shape, self.dtype, self.ndim = (len(pixels), px, px, 3), np.dtype(np.uint8), 4
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
-        raw = self.pixels[rows]
-        return fit(raw, self.px) if raw.ndim == 3 else np.stack([fit(image, self.px) for image in raw])

@@ -23,6 +23,16 @@ def part_sizes(count: int, parts: int) -> list[int]:
     return sizes
 
 
+PARTS, DRAWS = 4, 5
+"""Streams of random numbers: of the balanced parts, and of the subsets that recipes draw."""
+
+
+def shuffled(names: np.ndarray, seed: int, kind: int) -> np.ndarray:
+    """Places of `names` (N,), sorted and then shuffled by `seed`: the same names whatever order they are given in."""
+    order = np.argsort(names, kind="stable")
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, kind]))).permutation(order)
+
+
 def balanced_parts(identities: Sequence[str], groups: Sequence[str], parts: int, seed: int) -> np.ndarray:
     """The part (0..parts-1) of every identity, (N,) int: disjoint, covering, each with an equal share of
     every group.
@@ -34,9 +44,8 @@ def balanced_parts(identities: Sequence[str], groups: Sequence[str], parts: int,
     result = np.empty(len(table), dtype=np.int64)
     for group in sorted(table["group"].unique()):
         members = table.index[table["group"] == group].to_numpy()
-        members = members[np.argsort(table.loc[members, "identity"].to_numpy())]
-        shuffled = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 4]))).permutation(members)
-        result[shuffled] = np.repeat(np.arange(parts), part_sizes(len(members), parts))
+        members = members[shuffled(table.loc[members, "identity"].to_numpy(), seed, PARTS)]
+        result[members] = np.repeat(np.arange(parts), part_sizes(len(members), parts))
     return result
 
 

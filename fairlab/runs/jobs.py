@@ -12,10 +12,11 @@ import numpy as np
 from fairlab import __version__
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.demo import build_demo
+from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
-from fairlab.runs import adding, assess, importing, maps, spaces
+from fairlab.runs import adding, assess, importing, maps, overlap, spaces
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord, read_run
@@ -52,6 +53,11 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
 def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
     if record.method == "inspect":
         return adding.inspect(record, pulse, stop)
+    if record.config.overlap is not None:
+        return overlap.check(workspace, record, pulse, stop)
+    if record.config.recipe is not None:
+        made = build_recipe(record.config.recipe, workspace.dataset(record.dataset), record.dataset)
+        return {"images": len(made.images), "fingerprint": made.fingerprint}
     if record.config.source is not None:
         return adding.add(workspace, record, pulse, stop)
     demo = record.config.demo

@@ -153,12 +153,32 @@ def resume(workspace: Workspace, run_id: str) -> None:
 
 
 def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
-    """Delete a run's folder. Refused while it runs, and while others build on it unless `force`."""
+    """Delete a run's folder, and the data set that it made. Refused while it runs, and while others build on it unless
+    `force`.
+    """
     record = read_run(workspace, run_id)
     with _lock(workspace):
+        using = _borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []
+        if using and not force:
+            raise Refused(
+                f"data set {using[0]} borrows its images from {record.dataset}"
+                f"{f' and so do {len(using) - 1} more' if using[1:] else ''}; delete it first, or force it"
+            )
         delete_run(workspace, run_id, force=force)
         if record.role == "dataset" and record.dataset:  # a mere look at data made none
             shutil.rmtree(workspace.dataset(record.dataset), ignore_errors=True)
+
+
+def _borrowers(workspace: Workspace, dataset_id: str) -> list[str]:
+    """Data sets that are made, by recipe, of this one's images."""
+    found = []
+    for path in workspace.datasets_folder.glob("*/dataset.json"):
+        try:
+            lenders = read_json(path).get("images_from", {}).get("parents", ())
+            found += [path.parent.name for lender in lenders if lender["dataset"] == dataset_id]
+        except (FairLabError, AttributeError, KeyError, TypeError):
+            continue  # one damaged data set must not keep all others from being deleted
+    return sorted(set(found))
 
 
 def attempt_of(folder: Path) -> int:

@@ -96,19 +96,32 @@ def _numpy_search(
     return best, rows
 
 
+def index_over(ids: np.ndarray, vectors: np.ndarray) -> Index:
+    """The index of some vectors (N, D) of images `ids` (N,), in memory only."""
+    faiss = _faiss()
+    if faiss is None:
+        return Index("numpy", 1.0, ids, vectors)
+    kind, recall, engine = _engine(faiss, np.ascontiguousarray(vectors, dtype=np.float32))
+    return Index(kind, recall, ids, vectors, _on_gpu(faiss, engine))
+
+
+def _engine(faiss: ModuleType, vectors: np.ndarray) -> tuple[str, float, Any]:
+    """(kind, recall, the index itself) that fits so many vectors."""
+    if len(vectors) > FLAT_UP_TO:
+        engine, recall = _inverted_file(faiss, vectors)
+        return "ivf", recall, engine
+    engine = faiss.IndexFlatIP(vectors.shape[1])
+    engine.add(vectors)
+    return "flat", 1.0, engine
+
+
 def build_index(embeddings: Embeddings) -> Index:
     """Make the index of stored embeddings and write it beside them, with what it was made from."""
     faiss = _faiss()
     if faiss is None:
         return Index("numpy", 1.0, embeddings.ids, embeddings.vectors)
     vectors = np.ascontiguousarray(embeddings.vectors, dtype=np.float32)
-    kind, recall = "flat", 1.0
-    engine = faiss.IndexFlatIP(vectors.shape[1])
-    if len(vectors) > FLAT_UP_TO:
-        kind = "ivf"
-        engine, recall = _inverted_file(faiss, vectors)
-    else:
-        engine.add(vectors)
+    kind, recall, engine = _engine(faiss, vectors)
     path = embeddings.folder / INDEX_FILE
     try:
         write_atomic(path, lambda temporary: _write(faiss, engine, temporary))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fairlab.data.images import batch_rows
-from fairlab.data.pixels import EncodedPixels, Rescaled
+from fairlab.data.views import Pixels
 from fairlab.models.preprocessing import HALF, Preprocessing
 
 T = TypeVar("T")
@@ -86,12 +86,7 @@ class ImageInputs:
     As the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; or as the record of an imported model says.
     """
 
-    def __init__(
-        self,
-        pixels: np.ndarray | EncodedPixels | Rescaled,
-        rows: np.ndarray,
-        preprocessing: Preprocessing | None = None,
-    ) -> None:
+    def __init__(self, pixels: Pixels, rows: np.ndarray, preprocessing: Preprocessing | None = None) -> None:
         self.pixels, self.rows, self.preprocessing = pixels, rows, preprocessing or Preprocessing()
         self.depth = 0 if isinstance(pixels, np.ndarray) else 2
 

@@ -1,0 +1,115 @@
+"""What is known of train and test data sets that overlap: verdicts on disk, as pages and command line tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairlab.data.base import INFO
+from fairlab.errors import FairLabError
+from fairlab.files import digest, read_json, write_json
+from fairlab.workspace import Workspace, checked_name
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a check. facts: train, test, settings, names, images, neighbours, created_at, run_id (see
+    runs.overlap); stale: the data set that is not the checked one any more, or "".
+    """
+
+    facts: Mapping[str, Any]
+    stale: str = ""
+
+    @property
+    def found(self) -> bool:
+        """Is a person or a photograph in both? Nearest faces are candidates and prove nothing."""
+        return bool(self.facts["names"]["shared"] or self.facts["images"]["same"])
+
+
+def path_of(workspace: Workspace, train_id: str, test_id: str) -> Path:
+    """Where the verdict on two data sets lies (it may not exist)."""
+    names = (checked_name(name, "data set") for name in (train_id, test_id))
+    return workspace.home / "overlaps" / f"{'--'.join(names)}.json"
+
+
+def write_verdict(workspace: Workspace, facts: Mapping[str, Any]) -> None:
+    """Keep a verdict in place of an older one on the same two data sets."""
+    write_json(
+        path_of(workspace, facts["train"]["dataset"], facts["test"]["dataset"]), {**facts, "check": digest(dict(facts))}
+    )
+
+
+def verdict(workspace: Workspace, train_id: str, test_id: str) -> Verdict | None:
+    """What the last check of these two data sets found; None when there was none (or its file is damaged: check anew)."""
+    path = path_of(workspace, train_id, test_id)
+    if not path.exists():
+        return None
+    try:
+        facts = read_json(path)
+        if facts.pop("check") != digest(facts):
+            return None
+    except (FairLabError, AttributeError, KeyError):
+        return None
+    for side in ("train", "test"):
+        name = facts[side]["dataset"]
+        if fingerprint(workspace, name) != facts[side]["fingerprint"]:
+            return Verdict(facts, name)
+    return Verdict(facts)
+
+
+def fingerprint(workspace: Workspace, dataset_id: str) -> str:
+    """Of the data set as it is now; "" when it is gone."""
+    try:
+        return str(read_json(workspace.dataset(dataset_id) / INFO)["fingerprint"])
+    except (FairLabError, KeyError, TypeError):
+        return ""
+
+
+def sentence(found: Verdict | None, train_id: str, test_id: str) -> str:
+    """The verdict in a sentence or three; how to get one where there is none."""
+    command = f"fairlab data overlap {train_id} {test_id}"
+    if found is None:
+        return f"Whether training and test share people or images was not checked: {command}"
+    facts = found.facts
+    train, test = (f"{facts[side]['dataset']} ({', '.join(facts[side]['splits'])})" for side in ("train", "test"))
+    said = [] if found.found else [f"No overlap was found of {train} with {test}."]
+    if found.found:
+        said.append(f"{test} overlaps with {train}, so its numbers are too good:")
+    said += [_names(facts["names"]), _images(facts["images"], facts["test"]["images"])]
+    if facts["neighbours"]:
+        said.append(_neighbours(facts["neighbours"]))
+    if found.stale:
+        said.append(f"But data set {found.stale} has changed since: check again with {command}")
+    return " ".join(said)
+
+
+def _names(names: Mapping[str, Any]) -> str:
+    if not names["comparable"]:
+        return "Names cannot tell: the two sets name people in ways that have nothing in common."
+    part = "" if names["comparable"] == names["people"] else f"; the names of the other {_rest(names)} cannot tell"
+    share = f"{len_of(names['shared'])} of {names['comparable']:,} people"
+    return f"By name, {share} tested on are in the training{part}."
+
+
+def _rest(names: Mapping[str, Any]) -> str:
+    return f"{names['people'] - names['comparable']:,}"
+
+
+def len_of(count: int) -> str:
+    """A count in words for the start of a share: none, or the number."""
+    return f"{count:,}" if count else "none"
+
+
+def _images(images: Mapping[str, Any], of: int) -> str:
+    return f"By their pixels, {len_of(images['same'])} of {of:,} test images are in the training too" + (
+        f" ({images['exact']:,} as the same file)." if images["exact"] else "."
+    )
+
+
+def _neighbours(near: Mapping[str, Any]) -> str:
+    return (
+        f"{near['flagged']:,} test images have a training image nearer than cosine {near['threshold']:.3f} in {near['model']} "
+        f"(about {near['expected']:,.0f} would by chance): candidates to look at, no proof."
+    )
