@@ -128,7 +128,9 @@ class AttributeSets:
             problems += problem("images whose identity is empty, left out", images["location"][nobody].tolist())
             images = images[~nobody].reset_index(drop=True)
         else:
-            images["identity"] = images["location"]
+            images["identity"] = images["location"].str.replace(
+                "/", ":"
+            )  # train/1.jpg and val/1.jpg are not one person
             notes.append(
                 "the table names nobody, so every image is its own identity: the set can be embedded and looked at, but"
                 " no classifier can be trained on it and no two images are known to show one person"

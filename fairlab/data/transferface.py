@@ -75,7 +75,7 @@ class Transferface:
         images["group"] = parts.str[0]
         nested = (parts.str.len() == 3).to_numpy(bool)
         folder, stem = images["location"].str.rpartition("/")[0], images["location"].str.rpartition(".")[0]
-        images["identity"] = np.where(nested, folder, stem)
+        images["identity"] = np.where(nested, folder, stem.str.replace("/", ":"))  # never one person in two groups
         problems: list[Problem] = problem("images at another depth, left out", elsewhere)
         mixed = [group for group, rows in images.groupby("group").groups.items() if 0 < nested[rows].sum() < len(rows)]
         problems += problem("groups with images both in folders of people and beside them", mixed)

@@ -58,6 +58,7 @@ def test_images_identities_groups_and_landmarks(tmp_path: Path, below: str) -> N
     assert found.attribute == "Ethnicity"
     assert found.images["group"].tolist() == ["African"] * 2 + ["Asian"] * 2 + ["Caucasian"] * 4
     assert found.images.groupby("group")["identity"].nunique().to_dict() == {"African": 2, "Asian": 2, "Caucasian": 2}
+    assert found.images["identity"].str.rpartition("/")[2].nunique() == 6  # as the report compares groups
     assert found.landmarks is not None
     assert np.allclose(found.landmarks[3], np.round(LMK + 12, 2))
     assert found.landmarks[4, 0].tolist() == [99.0, 52.7]  # the erratum's, not the list's in txts/
