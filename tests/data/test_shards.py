@@ -275,6 +275,11 @@ def test_threads_and_forks_read_at_once_and_a_changed_shard_is_noticed(tmp_path:
     pack(path, [("0.txt", b"x"), *(entry for n in range(20) for entry in sample(f"{n:03d}", n, seed=n))])
     with pytest.raises(Damaged, match="has at byte 512 not the image found before"):
         read(0)
+    pack(path, [entry for n in range(20) for entry in sample(f"{n:03d}", n, seed=n)])
+    whole = path.read_bytes()
+    path.write_bytes(b"X" + whole[1:])  # as long as before, but no header
+    with pytest.raises(Damaged, match="has at byte 512 not the image found before"):
+        Shards().opener(tmp_path, locations)(0)
     path.unlink()
     with pytest.raises(Damaged, match=r"does not hold a-000\.tar .any more."):
         Shards().opener(tmp_path, locations)(0)
