@@ -2,35 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from fairlab.config import Source
 from fairlab.data.reading import Problem, problem
+from fairlab.data.text_lists import Row, read_rows, wrong
 from fairlab.errors import FairLabError
 
 KEYS = {"identity": "identity", "id": "identity", "image": "image", "file": "image", "img_path": "image"}
 """Names of the first column in the tables of this field, e.g. FairFace's `file`."""
 PLURAL = {"identity": "identities", "image": "images"}
 UNKNOWN = "unknown"
+USUAL = ("group", "race", "ethnicity")
+"""Attributes that are the groups when nobody says which."""
+MAX_VALUES = 10_000
+"""An attribute with more values is a name or a measurement, not something that groups people."""
+_FEW = 100
+
+
+def headed_rows(path: Path) -> tuple[list[str], list[Row]]:
+    """(names of the columns, rows as long as those) of a table whose first line names its columns.
+
+    Raises FairLabError when it cannot be read, Damaged naming the line where a field lacks or is too many: a row that
+    was shifted by one would give people other people's attributes.
+    """
+    _, rows = read_rows(path)
+    line, header = rows[0]
+    names = [name.strip() for name in header]
+    while names and not names[-1]:  # a separator at the end of the line
+        names.pop()
+    if not all(names):
+        raise wrong(path, line, "a column has no name")
+    doubled = next((name for name in names if names.count(name) > 1), "")
+    if doubled:
+        raise wrong(path, line, f"two columns are named {doubled!r}")
+    body: list[Row] = []
+    for number, fields in rows[1:]:
+        if len(fields) < len(names) or any(fields[len(names) :]):
+            raise wrong(path, number, f"{len(fields)} fields, right would be {len(names)} as in the first line")
+        body.append((number, fields[: len(names)]))
+    return names, body
+
+
+def once(path: Path, rows: list[Row], place: int) -> tuple[list[Row], list[str]]:
+    """(rows without repeated ones, lines that were), told apart by field `place`. Raises Damaged when two differ."""
+    seen: dict[str, list[str]] = {}
+    kept, again = [], []
+    for line, fields in rows:
+        key = fields[place]
+        if not key:
+            raise wrong(path, line, "the name of an image or identity is empty")
+        if key not in seen:
+            seen[key] = fields
+            kept.append((line, fields))
+        elif seen[key] != fields:
+            raise wrong(path, line, f"{key!r} has two different rows")
+        else:
+            again.append(f"line {line}")
+    return kept, again
 
 
 def read_table(path: Path) -> tuple[str, pd.DataFrame]:
     """(key, table indexed by it, all text): key is "identity" or "image". Raises FairLabError naming the file."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python")
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise FairLabError(f"{path} cannot be read as a table: {error}") from error
-    column = next((name for name in table if name.strip().lower() in KEYS), None)
-    if column is None:
-        raise FairLabError(f"{path} needs a column 'identity' or 'image'; it has: {', '.join(map(str, table))}")
-    key = KEYS[column.strip().lower()]
-    table[column] = table[column].str.strip()
-    doubled = table.groupby(column).nunique().max(axis=1)
-    if (doubled > 1).any():
-        raise FairLabError(f"{path}: {doubled.index[doubled > 1][0]!r} has two different rows")
-    return key, table.drop_duplicates(column).set_index(column)
+    names, rows = headed_rows(path)
+    place = next((number for number, name in enumerate(names) if name.lower() in KEYS), None)
+    if place is None:
+        raise FairLabError(f"{path} needs a column 'identity' or 'image'; it has: {', '.join(names)}")
+    table = pd.DataFrame([fields for _, fields in once(path, rows, place)[0]], columns=names, dtype=object)
+    return KEYS[names[place].lower()], table.set_index(names[place])
 
 
 def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.DataFrame, str, list[Problem]]:
@@ -65,3 +107,35 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
     images["group"] = images[f"attribute.{attribute}"].replace("", UNKNOWN)
     missing = wanted[rows < 0].drop_duplicates().tolist()
     return images, attribute, problem(f"{PLURAL[key]} that {path.name} does not name, in group {UNKNOWN!r}", missing)
+
+
+def with_columns(
+    images: pd.DataFrame, source: Source, usual: Sequence[str] = USUAL, any_other: bool = False
+) -> tuple[pd.DataFrame, str, list[Problem]]:
+    """`images` whose data bring attributes, `attribute.<name>`, with the group of every row; (images, attribute, problems).
+
+    The groups are those of a table if `source` names one, else `source.attribute`, else the first of `usual` there is,
+    else, when `any_other`, the first attribute of a few words; else all images are one group. Raises FairLabError.
+    """
+    columns = [name.removeprefix("attribute.") for name in map(str, images) if name.startswith("attribute.")]
+    if source.groups_table or not columns:
+        return with_groups(images, source, "")
+    chosen = source.attribute
+    if chosen and chosen not in columns:
+        raise FairLabError(f"the data have no attribute {chosen!r}; they have: {', '.join(columns)}")
+    by_name = {name.lower(): name for name in reversed(columns)}
+    chosen = chosen or next((by_name[name] for name in usual if name in by_name), "")
+    if not chosen and any_other:
+        chosen = next((name for name in columns if _groups_people(images[f"attribute.{name}"])), "")
+    if not chosen:
+        return images.assign(group=source.group), "group", []
+    groups = images[f"attribute.{chosen}"].replace("", UNKNOWN)
+    lacking = images["location"][(groups == UNKNOWN).to_numpy(bool)].tolist()
+    return images.assign(group=groups), chosen, problem(f"images without {chosen}, in group {UNKNOWN!r}", lacking)
+
+
+def _groups_people(values: pd.Series) -> bool:
+    """Two or more words, not numbers, each for several images."""
+    distinct = values[values != ""].unique()
+    words = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce").isna().all()
+    return bool(words) and 2 <= len(distinct) <= min(_FEW, max(2, len(values) // 2))

@@ -9,12 +9,15 @@ from pathlib import Path
 import pandas as pd
 
 from fairlab.config import Source
-from fairlab.data.attributes import with_groups
+from fairlab.data.attributes import with_columns, with_groups
 from fairlab.data.pair_files import pairs_from_list
-from fairlab.data.reading import PICTURES, READERS, Listing, Progress, Stop, problem
-from fairlab.errors import FairLabError, Stopped
+from fairlab.data.reading import READERS, Listing, Progress, Stop
+from fairlab.data.walking import Pace, depth_of, walk
+from fairlab.errors import FairLabError
 
 DEPTHS = {2: "identity/image", 3: "group/identity/image"}
+POSES = {"frontal", "profile"}
+"""CFP has them where others have identities: Data/Images/001/frontal/01.jpg."""
 
 
 def descend(path: Path) -> Path:
@@ -28,15 +31,6 @@ def descend(path: Path) -> Path:
             break  # a single identity
         path = below
     return path
-
-
-def depth_of(root: Path) -> int:
-    """Names on the way to the first image under `root`, in sorted order: 1 for an image in it; 0 without images."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if any(name.lower().endswith(PICTURES) for name in files):
-            return len(Path(folder).relative_to(root).parts) + 1
-    return 0
 
 
 @READERS.register("folders", title="folders of images", order=90)
@@ -53,58 +47,31 @@ class Folders:
     def listing(self, path: Path, source: Source, progress: Progress, stop: Stop) -> Listing:
         """Sorted by name, so that two file systems give the same numbers to the same images."""
         root = descend(path) if path.is_dir() else path
-        depth = depth_of(root)
+        depth = depth_of(root, Pace(progress, stop))
         if depth not in DEPTHS:
             raise FairLabError(
                 f"{path} has no images as identity/image or group/identity/image (JPEG, PNG or WebP, by their endings)"
             )
-        files, others, elsewhere = walk(root, depth, progress, stop)
-        if not files:
+        tree = walk(root, depth, progress, stop)
+        if not tree.files:
             raise FairLabError(f"{path} holds no image at the depth {DEPTHS[depth]}")
-        parts = [name.split("/") for name in files]
-        images = pd.DataFrame({"location": files})
-        if depth == 3:
-            images["group"] = [part[0] for part in parts]
-            images["identity"] = [f"{part[0]}/{part[1]}" for part in parts]
+        said = f"images as {DEPTHS[depth]} in {root}"
+        identity = [name.rpartition("/")[0] for name in tree.files]  # no list of parts: a million lists are slow
+        images = pd.DataFrame({"location": tree.files, "identity": identity})
+        if depth == 3 and {folder.rpartition("/")[2] for folder in set(identity)} <= POSES:
+            images["attribute.pose"] = [folder.rpartition("/")[2] for folder in identity]
+            images["identity"] = [folder.rpartition("/")[0] for folder in identity]
+            images, attribute, more = with_columns(images, source, ())
+            said = f"images as identity/pose/image in {root}"
         else:
-            images["identity"] = [part[0] for part in parts]
-        problems = problem("files that are no images, left out", others)
-        problems += problem("images at another depth, left out", elsewhere)
-        images, attribute, more = with_groups(images, source, "group" if depth == 3 else "")
+            if depth == 3:
+                images["group"] = [folder.partition("/")[0] for folder in identity]
+            images, attribute, more = with_groups(images, source, "group" if depth == 3 else "")
         pairs, found = pairs_from_list(root, images, source)
-        return Listing(
-            images, attribute, pairs, None, problems + more + found, [f"images as {DEPTHS[depth]} in {root}"]
-        )
+        problems = [*tree.problems(), *more, *found]
+        return Listing(images, attribute, pairs, None, problems, [said, *tree.links.notes()])
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
         """Locations are paths below the root."""
         root = str(descend(path))
         return lambda row: Path(root, locations[row]).read_bytes()
-
-
-def _unreadable(error: OSError) -> None:
-    """os.walk would leave the folder out in silence."""
-    raise FairLabError(f"{error.filename} cannot be read: {error.strerror}") from error
-
-
-def walk(root: Path, depth: int, progress: Progress, stop: Stop) -> tuple[list[str], list[str], list[str]]:
-    """(images at `depth`, other files there, images elsewhere), names below `root`, each sorted."""
-    files: list[str] = []
-    others: list[str] = []
-    elsewhere: list[str] = []
-    for folder, folders, names in os.walk(root, onerror=_unreadable):
-        if stop():
-            raise Stopped
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(folder).relative_to(root).as_posix()
-        prefix = "" if below == "." else f"{below}/"
-        right = prefix.count("/") + 1 == depth
-        for name in sorted(names):
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(PICTURES):
-                (files if right else elsewhere).append(prefix + name)
-            elif right:
-                others.append(prefix + name)
-        progress(len(files), 0)
-    return files, others, elsewhere

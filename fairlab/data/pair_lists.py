@@ -1,4 +1,4 @@
-"""Text lists of pairs, as RFW, LFW, CPLFW, CALFW, FRCSyn and other people write them, as one table.
+"""Lists of pairs, as RFW, LFW, CPLFW, CALFW, CFP, AgeDB, FRCSyn and other people write them, as one table.
 
 Whatever the format, the result is one table in which an image is named by its path below the folder of images,
 written with "/": `id/id_0001.jpg` where the list holds names and numbers (RFW, LFW), otherwise as listed. What would make
@@ -14,30 +14,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fairlab.data.protocols import Found, agedb_pairs, cfp_pairs, is_cfp
 from fairlab.data.text_lists import Row, fields_of, image_path, is_number, number_in, read_rows, trimmed, wrong
 from fairlab.errors import Damaged, FairLabError
 
-KINDS = ("rfw", "lfw", "cplfw", "calfw", "labelled", "frcsyn", "csv")
+KINDS = ("rfw", "lfw", "kaggle", "cplfw", "calfw", "labelled", "frcsyn", "csv", "cfp", "agedb")
 """What `read_pairs` reads. rfw: `id n1 n2` or `id1 n1 id2 n2`. lfw: the same below a line `folds pairs` or `pairs`.
-cplfw, calfw: two lines `image label` per pair. labelled: `image_a image_b 0|1`. frcsyn: `image_a;image_b`.
-csv: a header that names image_a, image_b, genuine and, perhaps, fold."""
+kaggle: the same below a header `name,imagenum1,imagenum2`, impostor pairs perhaps in another file. cplfw, calfw: two lines `image label` per pair. labelled: `image_a image_b 0|1`. frcsyn: `image_a;image_b`.
+csv: a header that names image_a, image_b, genuine and, perhaps, fold. cfp: a folder, agedb: a .mat, see `protocols`."""
 
 PAIR_LIST = ("image_a", "image_b", "genuine", "fold", "line")
 FOLDS = 10
 _RFW_PAIRS = 6000  # lines of each of RFW's four lists: ten folds of 300 genuine, then 300 impostor pairs
+_KAGGLE = ["name", "imagenum1"]  # the third column is imagenum2 or, in lists of impostor pairs, the other name
 # AgeDB writes -1 for impostor pairs.
 _TRUTH = {"1": True, "true": True, "genuine": True, "0": False, "-1": False, "false": False, "impostor": False}
-
-_Pair = tuple[str, str, bool | None, int | None, int]  # image_a, image_b, genuine, fold, line
 
 
 @dataclass(frozen=True, eq=False)
 class PairList:
-    """The pairs of a text list.
+    """The pairs of a list.
 
     pairs: image_a, image_b (text, relative paths), genuine (bool; pandas "boolean" of NA when the list does not
-    tell), fold (int64, from 0), line (int64, from 1; of a pair's first line), in the order of the folds. kind: one
-    of KINDS. separator: "\\t", ";", "," or " " (any white space). problems: sentences about what is odd.
+    tell), fold (int64, from 0), line (int64, from 1; of a pair's first line; cfp and agedb, which have no lines, number
+    their pairs), in the order of the folds. kind: one of KINDS. separator: "\\t", ";", "," or " " (any white space), ""
+    of what is no list of lines. problems: sentences about what is odd.
     """
 
     path: Path
@@ -52,7 +53,7 @@ def read_pairs(
 ) -> PairList:
     """Read a list of pairs; `kind` (one of KINDS) is seen from the first lines when not given.
 
-    `suffix`: of the images of rfw and lfw lists, which do not name files. `identity_from_folder`: in an frcsyn
+    `suffix`: of the images of rfw, lfw, kaggle, cfp and agedb lists, which do not name files. `identity_from_folder`: in an frcsyn
     list, two images are of one identity exactly when they lie in one folder; without it such a list does not tell
     genuine from impostor. Folds are those of the list where it has them. Else they are ten contiguous blocks as
     even as can be, the longer first (as sklearn's KFold has them): of the lines in rfw, labelled, frcsyn and csv
@@ -61,17 +62,21 @@ def read_pairs(
     """
     if kind is not None and kind not in KINDS:
         raise FairLabError(f"there is no kind of pair list {kind!r}; there are {', '.join(KINDS)}")
-    separator, rows = read_rows(path)
+    kind = kind or ("agedb" if path.suffix.lower() == ".mat" else "cfp" if is_cfp(path) else None)
+    separator, rows = read_rows(path) if kind not in ("agedb", "cfp") else ("", [])
     kind = kind or _sniff(path, rows)
     problems: list[str] = []
-    readers: dict[str, Callable[[], Iterator[_Pair]]] = {
+    readers: dict[str, Callable[[], Iterator[Found]]] = {
         "rfw": lambda: _numbered(path, rows, suffix),
         "lfw": lambda: _lfw(path, rows, suffix, problems),
+        "kaggle": lambda: _kaggle(path, rows, suffix, problems),
         "cplfw": lambda: _two_lines(path, rows, 1),
         "calfw": lambda: _two_lines(path, rows, FOLDS),
         "labelled": lambda: _labelled(path, rows),
         "frcsyn": lambda: _unlabelled(path, rows, identity_from_folder),
         "csv": lambda: _headed(path, rows),
+        "cfp": lambda: cfp_pairs(path, suffix),
+        "agedb": lambda: agedb_pairs(path, suffix),
     }
     pairs = list(readers[kind]())
     if not pairs:
@@ -82,7 +87,8 @@ def read_pairs(
         table["genuine"] = table["genuine"].astype("boolean")
         problems.append("the list does not tell genuine from impostor pairs; is every folder of images an identity?")
     if table["fold"].isna().any():
-        table["fold"] = _halves(table["genuine"]) if kind in ("cplfw", "calfw") else _blocks(len(table))
+        halves = kind in ("cplfw", "calfw") or (kind == "kaggle" and _twin(path) is not None)
+        table["fold"] = _halves(table["genuine"]) if halves else _blocks(len(table))
     table["fold"] = np.unique(table["fold"].to_numpy(np.int64), return_inverse=True)[1].astype(np.int64)
     table = table.sort_values("fold", kind="stable", ignore_index=True)
     problems += _fold_problems(table, kind)
@@ -94,6 +100,8 @@ def _sniff(path: Path, rows: list[Row]) -> str:
     first, last = trimmed(rows[0][1]), trimmed(rows[min(1, len(rows) - 1)][1])
     if {"image_a", "image_b"} <= {field.lower() for field in first}:
         return "csv"
+    if [field.lower() for field in first[:2]] == _KAGGLE:
+        return "kaggle"
     if len(first) <= 2 and all(map(is_number, first)) and len(last) in (3, 4):
         return "lfw"
     if len(first) == 3 and is_number(first[1]) and is_number(first[2]):
@@ -117,7 +125,7 @@ def _truth(path: Path, line: int, field: str) -> bool:
     return _TRUTH[field.lower()]
 
 
-def _numbered(path: Path, rows: list[Row], suffix: str) -> Iterator[_Pair]:
+def _numbered(path: Path, rows: list[Row], suffix: str) -> Iterator[Found]:
     """rfw, and lfw below its header. Source: LFW's README; RFW's lists."""
     for row in rows:
         line, fields = row[0], fields_of(path, row, 3, 4)
@@ -135,7 +143,7 @@ def _numbered(path: Path, rows: list[Row], suffix: str) -> Iterator[_Pair]:
         )
 
 
-def _lfw(path: Path, rows: list[Row], suffix: str, problems: list[str]) -> Iterator[_Pair]:
+def _lfw(path: Path, rows: list[Row], suffix: str, problems: list[str]) -> Iterator[Found]:
     """A header `folds pairs` or `pairs`; in every fold so many genuine, then so many impostor pairs."""
     line, header = rows[0][0], fields_of(path, rows[0], 1, 2)
     *folds, each = (number_in(path, line, field) for field in header)
@@ -151,7 +159,29 @@ def _lfw(path: Path, rows: list[Row], suffix: str, problems: list[str]) -> Itera
         problems.append(f"{strange} pairs do not stand where an LFW list has genuine or impostor pairs")
 
 
-def _two_lines(path: Path, rows: list[Row], largest: int) -> Iterator[_Pair]:
+def _twin(path: Path) -> Path | None:
+    """matchpairsDevTest.csv holds genuine pairs, mismatchpairsDevTest.csv beside it impostor ones; the other one."""
+    name = path.name
+    other = (
+        name.removeprefix("mis") if name.startswith("mismatch") else f"mis{name}" if name.startswith("match") else ""
+    )
+    return path.parent / other if other and (path.parent / other).is_file() else None
+
+
+def _kaggle(path: Path, rows: list[Row], suffix: str, problems: list[str]) -> Iterator[Found]:
+    """LFW's lists as tables; a header `name,imagenum1,imagenum2` and a column more where there are impostor pairs."""
+    twin = _twin(path)
+    parts = [(path, rows)]
+    if twin:
+        parts.insert(0 if path.name.startswith("mis") else 1, (twin, read_rows(twin)[1]))
+        problems.append(f"{path.name} was read together with {twin.name}; lines are those of the file a pair stands in")
+    for file, lines in parts:
+        if [field.lower() for field in lines[0][1][:2]] != _KAGGLE:
+            raise wrong(file, lines[0][0], f"right would be a header that begins with {','.join(_KAGGLE)}")
+        yield from _numbered(file, lines[1:], suffix)
+
+
+def _two_lines(path: Path, rows: list[Row], largest: int) -> Iterator[Found]:
     """cplfw (1: genuine, 0: impostor) and calfw (the number of the genuine pair's fold, or 0); both lines tell."""
     if len(rows) % 2:
         raise wrong(path, rows[-1][0], "this line has no second line; every pair takes two")
@@ -167,13 +197,13 @@ def _two_lines(path: Path, rows: list[Row], largest: int) -> Iterator[_Pair]:
         yield image_path(path, first[0], a), image_path(path, second[0], b), same[0], None, first[0]
 
 
-def _labelled(path: Path, rows: list[Row]) -> Iterator[_Pair]:
+def _labelled(path: Path, rows: list[Row]) -> Iterator[Found]:
     for row in rows:
         line, (a, b, truth) = row[0], fields_of(path, row, 3)
         yield image_path(path, line, a), image_path(path, line, b), _truth(path, line, truth), None, line
 
 
-def _unlabelled(path: Path, rows: list[Row], identity_from_folder: bool) -> Iterator[_Pair]:
+def _unlabelled(path: Path, rows: list[Row], identity_from_folder: bool) -> Iterator[Found]:
     for row in rows:
         line, (a, b) = row[0], (image_path(path, row[0], field) for field in fields_of(path, row, 2))
         if identity_from_folder and not ("/" in a and "/" in b):
@@ -181,7 +211,7 @@ def _unlabelled(path: Path, rows: list[Row], identity_from_folder: bool) -> Iter
         yield a, b, a.rpartition("/")[0] == b.rpartition("/")[0] if identity_from_folder else None, None, line
 
 
-def _headed(path: Path, rows: list[Row]) -> Iterator[_Pair]:
+def _headed(path: Path, rows: list[Row]) -> Iterator[Found]:
     """csv: the columns may stand in any order, and others beside them."""
     header = [field.lower() for field in rows[0][1]]
     for name in PAIR_LIST[:3]:
@@ -199,7 +229,7 @@ def _headed(path: Path, rows: list[Row]) -> Iterator[_Pair]:
         yield image_path(path, line, a), image_path(path, line, b), _truth(path, line, truth), number, line
 
 
-def _check(path: Path, pairs: list[_Pair]) -> list[str]:
+def _check(path: Path, pairs: list[Found]) -> list[str]:
     """Problems; raises Damaged for an image paired with itself and for a pair both genuine and impostor."""
     seen: dict[tuple[str, str], tuple[bool | None, int]] = {}
     twice = 0

@@ -10,6 +10,7 @@ import pandas as pd
 from fairlab.config import Source
 from fairlab.data.attributes import with_groups
 from fairlab.data.reading import READERS, Listing, Progress, Stop
+from fairlab.data.record_landmarks import landmarks_of
 from fairlab.data.record_sets import open_records
 from fairlab.data.recordio import HEADER_BYTES, RecordFile
 from fairlab.errors import Damaged
@@ -42,8 +43,10 @@ class Records:
         offsets, sizes = pd.Series(records.offsets).astype(str), pd.Series(records.sizes).astype(str)
         images = pd.DataFrame({"location": offsets + "+" + sizes, "identity": identity})
         images, attribute, problems = with_groups(images, source, "")
+        notes = list(records.notes)
+        landmarks = landmarks_of(records.file.path, records.keys, records.read, notes)
         said = f"{records.layout} layout, {records.identity_count:,} identities"
-        return Listing(images, attribute, None, None, problems, [said, *records.notes])
+        return Listing(images, attribute, None, landmarks, problems, [said, *notes])
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
         """Locations are offset+size of the record; a read is one pread."""

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from fairlab.config import Source
-from fairlab.data.folders import walk
 from fairlab.data.pair_files import resolve, rows_of
 from fairlab.data.pair_lists import read_pairs
 from fairlab.data.reading import READERS, Listing, Problem, Progress, Stop, problem
 from fairlab.data.rfw_lists import rfw_landmarks
+from fairlab.data.walking import walk
 from fairlab.errors import FairLabError
 
 ATTRIBUTE = "Ethnicity"
@@ -43,14 +43,13 @@ class Rfw:
         root = root_of(path)
         if root is None:
             raise FairLabError(f"{path} has no folder with data/ and txts/<group>/<group>_pairs.txt, as RFW has")
-        files, others, elsewhere = walk(root / "data", 3, progress, stop)
-        if not files:
+        tree = walk(root / "data", 3, progress, stop)
+        if not tree.files:
             raise FairLabError(f"{root / 'data'} holds no image as group/identity/image")
-        images = pd.DataFrame({"location": files})
+        images = pd.DataFrame({"location": tree.files})
         images["group"] = images["location"].str.split("/").str[0]
         images["identity"] = images["location"].str.rpartition("/")[0]
-        problems: list[Problem | str] = [*problem("files that are no images, left out", others)]
-        problems += problem("images at another depth, left out", elsewhere)
+        problems: list[Problem | str] = [*tree.problems()]
         landmarks = np.full((len(images), 5, 2), np.nan)
         tables = []
         for group, lists in _lists(root):
@@ -76,7 +75,7 @@ class Rfw:
             pd.concat(tables, ignore_index=True),
             landmarks if known.any() else None,
             problems,
-            [f"RFW in {root}", "no pair joins two groups"],
+            [f"RFW in {root}", "no pair joins two groups", *tree.links.notes()],
         )
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:

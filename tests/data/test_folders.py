@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+import time
 from pathlib import Path
 
 import pytest
@@ -112,3 +115,136 @@ def test_a_pair_list_beside_the_images_is_found(tmp_path: Path) -> None:
     found = listing(root)
     assert found.pairs is not None
     assert found.pairs[["image_a", "image_b", "genuine"]].to_numpy().tolist() == [[0, 1, True], [0, 3, False]]
+
+
+def test_links_to_folders_are_followed_once_and_said(tmp_path: Path) -> None:
+    """A link out of the root is read; one to a sibling, an ancestor or a folder already read is counted."""
+    disk = grouped(tmp_path / "disk", ("X",), people=2, each=1) / "X"
+    root = grouped(tmp_path / "set", ("A", "B"), people=1, each=1)
+    (root / "A" / "linked").symlink_to(disk / "m.00")
+    (root / "B" / "linked").symlink_to(disk / "m.00")
+    (root / "B" / "sibling").symlink_to(root / "A" / "m.00")
+    (root / "C").symlink_to(disk)
+    (root / "up").symlink_to(tmp_path)
+    (root / "A" / "m.00" / "loop").symlink_to(root)
+    (root / "A" / "self").symlink_to("self")
+    found = listing(root)
+    assert found.images["location"].tolist() == [
+        "A/linked/0.jpg", "A/m.00/0.jpg", "B/m.10/0.jpg", "C/m.01/0.jpg",
+    ]  # fmt: skip
+    read = Folders().opener(root, found.images["location"].tolist())
+    assert read(3) == (disk / "m.01" / "0.jpg").read_bytes()
+    said = [str(item) for item in found.problems]
+    assert "links to folders that are read at another place, left out: 6" in said[-1]
+    for name in ("A/m.00/loop", "B/linked", "B/sibling", "C/m.00"):
+        assert name in said[-1]
+    assert "folders read through links that lead elsewhere: 3 (C, up, A/linked)" in found.notes
+
+
+def test_a_tree_that_is_nothing_but_links(tmp_path: Path) -> None:
+    """As labs keep subsets: every identity a link to a folder on another disk."""
+    store = grouped(tmp_path / "store", ("all",), people=3) / "all"
+    for place, person in enumerate(sorted(store.iterdir())):
+        (tmp_path / "view" / "AB"[place % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "view" / "AB"[place % 2] / person.name).symlink_to(person)
+    found = listing(tmp_path / "view")
+    assert found.images.groupby("group").size().to_dict() == {"A": 4, "B": 2}
+    assert found.problems == []
+    assert found.notes[1].startswith("folders read through links that lead elsewhere: 3")
+
+
+def test_names_that_are_no_text_are_counted(tmp_path: Path) -> None:
+    """A table cannot hold them; nor could the report."""
+    root = grouped(tmp_path)
+    os.rename(root / "A" / "m.00" / "0.jpg", os.fsencode(root / "A" / "m.00") + b"/\xff.jpg")
+    os.rename(root / "B" / "m.10", os.fsencode(root / "B") + b"/\xfe\xfd")
+    found = listing(root)
+    assert len(found.images) == 9
+    assert [str(item) for item in found.problems] == [
+        r"names that are no UTF-8 text, left out: 2 (A/m.00/\udcff.jpg, B/\udcfe\udcfd)"
+    ]
+
+
+def test_a_large_folder_tells_how_far_it_is_and_hears_a_stop(tmp_path: Path) -> None:
+    """All files in one folder, where a call per folder would be one call."""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "0.jpg").write_bytes(b"")
+    for number in range(1, 20_000):
+        os.link(folder / "0.jpg", folder / f"{number}.jpg")
+    heard: list[tuple[int, int]] = []
+    asked = 0
+
+    def slowly() -> bool:
+        nonlocal asked
+        asked += 1
+        time.sleep(0.3)  # a slow disk
+        return asked > 2
+
+    with pytest.raises(Stopped):
+        Folders().listing(tmp_path, Source(path=str(tmp_path)), lambda d, t: heard.append((d, t)), slowly)
+    assert [total for _, total in heard] == [0, 0]
+    heard.clear()
+    Folders().listing(tmp_path, Source(path=str(tmp_path)), lambda d, t: heard.append((d, t)), lambda: False)
+    assert heard[-1] == (20_000, 0)
+
+
+def test_cfps_poses_are_no_identities(tmp_path: Path) -> None:
+    """Data/Images/001/frontal/01.jpg: the person is 001, the pose an attribute."""
+    for person in ("001", "002"):
+        for pose, number in (("frontal", 1), ("frontal", 2), ("profile", 1)):
+            face(tmp_path / person / pose / f"{number:02d}.jpg", int(person) * 10 + number + len(pose))
+    found = listing(tmp_path)
+    assert found.images["identity"].tolist() == ["001"] * 3 + ["002"] * 3
+    assert found.images["attribute.pose"].tolist() == ["frontal", "frontal", "profile"] * 2
+    assert found.images["group"].unique().tolist() == ["everyone"]
+    assert listing(tmp_path, attribute="pose").images["group"].tolist() == ["frontal", "frontal", "profile"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("identity,race\nm.00,Asian\nm.01\n", "line 3: 1 fields, right would be 2 as in the first line"),
+        ("identity,race\nm.00,Asian,f\n", "line 2: 3 fields, right would be 2"),
+        ("identity,race\nm.00,A\nm.00,B\n", "line 3: 'm.00' has two different rows"),
+        ("identity,race,race\nm.00,A,B\n", "line 1: two columns are named 'race'"),
+        ("identity,,race\nm.00,A,B\n", "line 1: a column has no name"),
+        ("identity,race\n,A\n", "line 2: the name of an image or identity is empty"),
+        ("name,race\nm.00,A\n", "needs a column 'identity' or 'image'; it has: name, race"),
+        ("identity,race\nm.00,\0\n", "line 2: this is no text"),
+        ("", "is empty"),
+    ],
+)
+def test_a_table_of_groups_that_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    root = grouped(tmp_path / "set", ("one",)) / "one"
+    table = tmp_path / "people.csv"
+    table.write_text(text)
+    with pytest.raises(FairLabError) as caught:
+        listing(root, groups_table=str(table))
+    assert str(caught.value).startswith(str(table))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["cut", "flip"])
+def test_200_damaged_tables_of_groups(tmp_path: Path, how: str) -> None:
+    """Refused, or every identity has its own group but for at most the one whose line was hit; no group is lost in
+    silence."""
+    root = grouped(tmp_path / "set", ("one",), people=6, each=1, px=16) / "one"
+    right = {f"m.0{n}": f"group {'AB'[n % 2]}" for n in range(6)}
+    whole = "identity,race\n" + "".join(f"{name},{group}\n" for name, group in right.items())
+    table, rng = tmp_path / "people.csv", random.Random(3)
+    for _ in range(200):
+        place = rng.randrange(len(whole))
+        damaged = bytearray(whole.encode()[:place] if how == "cut" else whole.encode())
+        if how == "flip":
+            damaged[place] ^= 1 << rng.randrange(8)
+        table.write_bytes(damaged)
+        try:
+            found = listing(root, groups_table=str(table))
+        except FairLabError:
+            continue
+        groups = dict(zip(found.images["identity"], found.images["group"], strict=True))
+        wrong = [name for name in right if groups[name] != right[name]]
+        unknown = [name for name in wrong if groups[name] == "unknown"]
+        assert len(wrong) - len(unknown) <= 1
+        assert not unknown or any("does not name, in group" in str(item) for item in found.problems)

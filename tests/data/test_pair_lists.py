@@ -99,6 +99,34 @@ def test_lfw_whose_header_is_not_true(tmp_path: Path) -> None:
     assert "4 pairs do not stand where an LFW list has" in read.problems[0]
 
 
+def test_lfw_as_tables(tmp_path: Path) -> None:
+    """pairs.csv of the copy on Kaggle: LFW's lines, a header, and an empty fourth field in genuine pairs."""
+    lines = [line.replace("\t", ",") + "," * (line.count("\t") == 2) for line in rfw(10, 2).splitlines()]
+    read = read_pairs(write(tmp_path, "name,imagenum1,imagenum2,\n" + "\n".join(lines) + "\n"))
+    assert (read.kind, read.problems) == ("kaggle", ())
+    official = read_pairs(write(tmp_path, "10\t2\n" + rfw(10, 2)))
+    columns = ["image_a", "image_b", "genuine", "fold", "line"]
+    assert read.pairs[columns].equals(official.pairs[columns])
+
+
+@pytest.mark.parametrize("given", ["matchpairsDevTest.csv", "mismatchpairsDevTest.csv"])
+def test_lfws_two_tables_are_one_list(tmp_path: Path, given: str) -> None:
+    """Twenty pairs of either; each fold has two of either, whichever of the files is named."""
+    genuine = "".join(f"g{n},1,2\n" for n in range(20))
+    impostor = "".join(f"a{n},1,b{n},3\n" for n in range(20))
+    (tmp_path / "matchpairsDevTest.csv").write_text("name,imagenum1,imagenum2\n" + genuine)
+    only = read_pairs(tmp_path / "matchpairsDevTest.csv")
+    assert "10 folds hold only genuine or only impostor pairs" in only.problems[0]
+    (tmp_path / "mismatchpairsDevTest.csv").write_text("name,imagenum1,name.1,imagenum2\n" + impostor)
+    read = read_pairs(tmp_path / given)
+    assert read.pairs.groupby("fold")["genuine"].agg(["sum", "size"]).to_numpy().tolist() == [[2, 4]] * 10
+    assert read.pairs.loc[2, ["image_a", "image_b"]].tolist() == ["a0/a0_0001.jpg", "b0/b0_0003.jpg"]
+    assert "was read together with" in read.problems[0]
+    (tmp_path / "mismatchpairsDevTest.csv").write_text("a0,1,b0,3\n")
+    with pytest.raises(Damaged, match=r"mismatchpairsDevTest\.csv, line 1: right would be a header"):
+        read_pairs(tmp_path / "matchpairsDevTest.csv")
+
+
 def two_lines(labels: list[int]) -> str:
     return "".join(f"p{i}_0001.jpg {label}\nq{i}_0002.jpg {label}\n" for i, label in enumerate(labels))
 
