@@ -140,7 +140,7 @@ def _folders(table: ColumnTable, names: Texts) -> Texts:
         if "/" not in name:
             row = int(np.argmax(names.codes == code))
             raise table.wrong(row, f"{name[:80]!r} has no folder, so its identity is not known; id1 and id2 are needed")
-    return Texts(names.codes, [name.rpartition("/")[0] for name in names.values])
+    return Texts.joined(names.codes, [name.rpartition("/")[0] for name in names.values])
 
 
 def write_bfw(

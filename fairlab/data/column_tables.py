@@ -38,6 +38,14 @@ class Texts:
     codes: np.ndarray
     values: list[str]
 
+    @classmethod
+    def joined(cls, codes: np.ndarray, values: Sequence[str]) -> Texts:
+        """From `values` of which some may be equal."""
+        index = {value: at for at, value in enumerate(dict.fromkeys(values))}
+        if len(index) < len(values):
+            codes = np.array([index[value] for value in values], np.int32)[codes]
+        return cls(codes, list(index))
+
     def of(self, row: int) -> str:
         """The text of a row."""
         return self.values[self.codes[row]]
@@ -199,10 +207,7 @@ class ColumnTable:
             values = [value.strip() for value in values]
         if self._restore:
             values = [restored(value) for value in values]
-        index = {value: at for at, value in enumerate(dict.fromkeys(values))}
-        if len(index) < len(values):
-            codes = np.array([index[value] for value in values], np.int32)[codes]
-        return Texts(codes, list(index))
+        return Texts.joined(codes, values)
 
     def numbers(self, name: str) -> np.ndarray | None:
         """(rows,) float64 of a column, NaN where a cell is empty; None when it is no column of numbers.

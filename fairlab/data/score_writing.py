@@ -20,12 +20,12 @@ def both_sides(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame,
     """(rows of image_a, rows of image_b, genuine (P,)): all columns of `images` that say something, as text.
 
     image_a, image_b are ids where `images` has image_id, else row numbers. Raises FairLabError for an image that is not
-    there, a name that two images have, and a pair that its identities contradict.
+    there, a name that two images have, what is empty or no text, and a pair that its identities contradict.
     """
     if len(pairs) == 0:
         raise FairLabError("there are no pairs to write")
     said = [name for name in images if name in ("identity", "group", "location") or str(name).startswith("attribute.")]
-    texts = images[said].astype(str).reset_index(drop=True)
+    texts = pd.DataFrame({name: pd.Series([str(value) for value in images[name]], dtype=object) for name in said})
     index = pd.Index(images["image_id"]) if "image_id" in images else pd.RangeIndex(len(images))
     places = [index.get_indexer(pairs[side]) for side in ("image_a", "image_b")]
     for side, rows in zip(("image_a", "image_b"), places, strict=True):
@@ -34,6 +34,9 @@ def both_sides(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame,
                 f"a pair names the image {pairs[side].iloc[int(np.argmax(rows < 0))]}, which is not there"
             )
     used = texts.iloc[np.unique(np.concatenate(places))]
+    for name in said:
+        for value in used[name].unique():
+            _check(value, str(name))
     doubled = used["location"].duplicated()
     if doubled.any():
         raise FairLabError(f"two images are called {used['location'][doubled].iloc[0]!r}; a table of pairs needs names")
@@ -62,9 +65,6 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
         _check(str(name), "the name of a column")
         if name != str(name).strip():
             raise FairLabError(f"the name of a column cannot be written as {name!r}: blanks stand around it")
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            for value in frame[name].unique():
-                _check(value, str(name))
     if path.suffix.lower() in PARQUET:
         write_atomic(path, lambda temporary: frame.to_parquet(temporary, index=False, engine="pyarrow"))
         return
