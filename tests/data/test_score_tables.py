@@ -31,7 +31,7 @@ def changed(folder: Path, source: Path, *replace: tuple[str, str], name: str = "
     return path
 
 
-def said(table: ScoreTable) -> dict[str, int]:
+def problems(table: ScoreTable) -> dict[str, int]:
     """The problems and their counts."""
     return {problem.what: problem.count for problem in table.problems}
 
@@ -172,10 +172,18 @@ def test_optional_columns_may_be_missing(tmp_path: Path) -> None:
         read_score_table(path)
 
 
+@pytest.mark.parametrize("labels", [("1.0", "0.0"), ("True", "False")])
+def test_labels_and_folds_as_pandas_may_write_them(tmp_path: Path, labels: tuple[str, str]) -> None:
+    path, frame = tmp_path / "table.csv", pd.read_csv(BFW)
+    frame["label"] = [labels[0] if label else labels[1] for label in frame["label"]]
+    frame.astype({"fold": float}).to_csv(path, index=False)
+    pd.testing.assert_frame_equal(read_score_table(path).pairs, read_score_table(BFW).pairs)
+
+
 def test_a_pair_without_a_score_of_one_model_is_left_out_of_all(tmp_path: Path) -> None:
     table = read_score_table(changed(tmp_path, BFW, ("males,0.9,", "males,,")))
     assert table.pairs["image_a"].tolist() == [0, 1, 3, 3, 4]
-    assert said(table)["pairs without a score of 'vgg16' (failure to compute), left out"] == 1
+    assert problems(table)["pairs without a score of 'vgg16' (failure to compute), left out"] == 1
     assert all(len(values) == 5 for values in table.scores.values())
 
 
@@ -204,7 +212,7 @@ def test_bob_csv_by_hand() -> None:
     assert table.pairs["genuine"].tolist() == [True, False, False, True, True, True, False]
     assert table.pairs["group"].tolist() == ["African"] * 4 + ["Asian"] * 3
     assert list(table.scores["score"]) == [0.75, 0.125, 0.1, 0.5, 0.9, 1.0, 0.2]
-    assert said(table) == {
+    assert problems(table) == {
         "impostor pairs of images in different groups, left out": 4,
         "pairs without a score of 'score' (failure to compute), left out": 1,
     }
@@ -255,7 +263,7 @@ def test_bob_without_attributes_is_one_group(tmp_path: Path) -> None:
     assert len(table.pairs) == 10
     many = pd.read_csv(BOB).rename(columns={"probe_race": "probe_site", "bio_ref_race": "bio_ref_site"})
     many.to_csv(path, index=False)
-    with pytest.raises(FairLabError, match="which attribute gives the groups. it has of both sides: site, gender"):
+    with pytest.raises(FairLabError, match=r"which attribute gives the groups\? it has of both sides: site, gender"):
         read_score_table(path)
 
 
@@ -521,8 +529,7 @@ def test_damage_is_said_or_does_no_harm(tmp_path: Path, kind: str, source: str) 
         pd.read_csv(BFW).to_parquet(original, write_page_checksum=True)
     else:
         original = FIXTURES / source
-    truth = labels(read_score_table(original))
-    read = 0
+    truth, said = labels(read_score_table(original)), []
     for number, content in enumerate(spoiled(original.read_bytes(), kind)):
         path = tmp_path / f"spoiled{original.suffix}"
         path.write_bytes(content)
@@ -531,16 +538,16 @@ def test_damage_is_said_or_does_no_harm(tmp_path: Path, kind: str, source: str) 
         try:
             table = read_score_table(path)
         except FairLabError as error:
-            assert str(path) in str(error), error
+            said.append(str(error))
         else:
-            read += 1
             found = labels(table)
             assert all(truth.get(two, same) == same for two, same in found.items()), number
         assert time.monotonic() - start < 5
-    assert read < 200
+    assert said
+    assert all(str(tmp_path) in text and "\n" not in text for text in said)
 
 
 def test_a_cut_within_the_last_line_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(BOB.read_bytes()[:-2])
-    assert "the last line has no end; was the file cut off?" in said(read_score_table(path))
+    assert "the last line has no end; was the file cut off?" in problems(read_score_table(path))
