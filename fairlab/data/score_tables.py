@@ -1,0 +1,68 @@
+"""Tables of scored pairs, by which a model is evaluated that never enters the app: what kind a file is, reading, writing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairlab.data.bfw import NEEDED as BFW_NEEDED
+from fairlab.data.bfw import is_bfw, read_bfw, write_bfw
+from fairlab.data.bob_scores import NEEDED as BOB_NEEDED
+from fairlab.data.bob_scores import is_bob, read_bob, read_bob_text, text_header, write_bob
+from fairlab.data.scored_pairs import ScoreTable
+from fairlab.data.table_headers import PARQUET, Header, read_header
+from fairlab.errors import FairLabError, Refused
+
+__all__ = ["ScoreTable", "detect_score_table", "read_score_table", "write_bfw", "write_bob"]
+
+_PICKLES = (".pkl", ".pickle", ".p")
+_PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar")
+
+
+def _recognise(path: Path) -> tuple[str, Header]:
+    """("bfw", "bob", "bob text" or "", the header). Raises FairLabError, Damaged for what is no table."""
+    old = None if path.suffix.lower() in PARQUET else text_header(path)
+    if old:
+        return "bob text", old
+    header = read_header(path, {*BFW_NEEDED, *BOB_NEEDED})
+    return "bfw" if is_bfw(header) else "bob" if is_bob(header) else "", header
+
+
+def detect_score_table(path: Path | str) -> str:
+    """ "bfw" or "bob" for a table of scored pairs, "" for anything else. Reads one line; never raises."""
+    try:
+        return _recognise(Path(path))[0][:3] if Path(path).is_file() else ""
+    except FairLabError:
+        return ""
+
+
+def read_score_table(path: Path | str, attribute: str = "") -> ScoreTable:
+    """Read a table of scored pairs; `attribute`: which one gives the groups.
+
+    Raises Refused for a pickle, FairLabError for what is no such table or lacks the attribute, Damaged for what is wrong
+    in one, by file and line.
+    """
+    path = Path(path).expanduser()
+    if path.suffix.lower() in _PICKLES:
+        raise Refused(
+            f"{path} is a pickle, which can run code when it is opened. If you trust where it is from, turn it into CSV: "
+            f'python -c "import pandas; pandas.read_pickle({path.name!r}).to_csv({path.stem + ".csv"!r}, index=False)"'
+        )
+    if not path.is_file():
+        raise FairLabError(f"there is no file {path}; right would be a table of scored pairs")
+    if path.suffix.lower() in _PACKED:
+        raise FairLabError(f"{path} is an archive; unpack it first")
+    kind, header = _recognise(path)
+    if kind == "bfw":
+        return read_bfw(path, header, attribute)
+    if kind == "bob":
+        return read_bob(path, header, attribute)
+    if kind == "bob text":
+        if attribute:
+            raise FairLabError(
+                f"{path} is bob's text without attributes, so not with {attribute!r}; bob's CSV has them"
+            )
+        return read_bob_text(path, header)
+    raise FairLabError(
+        f"{path} is no table of scored pairs; BFW's has the columns {', '.join(BFW_NEEDED)} and more, bob's "
+        f"{', '.join(BOB_NEEDED)}; this has: {', '.join(header.names)[:200]}"
+    )
