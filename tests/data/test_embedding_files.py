@@ -196,7 +196,7 @@ def test_an_array_of_fewer_rows_than_are_there_is_refused(tmp_path: Path) -> Non
         archive.writestr("v.npy", content)
     (tmp_path / "w.npy").write_bytes(content)
     for name in ("v.npz", "w.npy"):
-        with pytest.raises(Damaged, match="120 bytes.* 240 are there"):
+        with pytest.raises(Damaged, match=r"120 bytes.* 240 are there"):
             read_embeddings(tmp_path / name)
 
 
