@@ -136,11 +136,10 @@ def npz_array(path: Path, header: Declared) -> np.ndarray:
     with plain_errors(path), zipfile.ZipFile(path) as archive, archive.open(f"{header.name}.npy") as handle:
         handle.read(header.offset)
         content, start = np.empty(header.nbytes, np.uint8), 0
-        while start < header.nbytes:
+        while start < header.nbytes:  # with the last bytes zipfile compares the checksum
             block = handle.read(min(_CHUNK, header.nbytes - start))
             if not block:
                 raise EOFError(f"{header.name} ends too early")
             content[start : start + len(block)] = np.frombuffer(block, np.uint8)
             start += len(block)
-        handle.read(1)  # at the end of the member zipfile compares the checksum
         return np.ndarray(header.shape, header.dtype, content.data, order="F" if header.fortran else "C")

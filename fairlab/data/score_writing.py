@@ -26,7 +26,7 @@ def both_sides(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame,
         raise FairLabError("there are no pairs to write")
     said = [name for name in images if name in ("identity", "group", "location") or str(name).startswith("attribute.")]
     texts = pd.DataFrame({name: pd.Series([str(value) for value in images[name]], dtype=object) for name in said})
-    index = pd.Index(images["image_id"]) if False else pd.RangeIndex(len(images))
+    index = pd.Index(images["image_id"]) if "image_id" in images else pd.RangeIndex(len(images))
     places = [index.get_indexer(pairs[side]) for side in ("image_a", "image_b")]
     for side, rows in zip(("image_a", "image_b"), places, strict=True):
         if (rows < 0).any():

@@ -189,6 +189,17 @@ def test_two_matrices_are_one_too_many(tmp_path: Path) -> None:
         read_embeddings(as_npz(tmp_path / "v", other=VECTORS))
 
 
+def test_an_array_of_fewer_rows_than_are_there_is_refused(tmp_path: Path) -> None:
+    """Half of the vectors would be lost in silence."""
+    content = header_of(f"({COUNT // 2}, {DIMS})") + VECTORS.tobytes()
+    with zipfile.ZipFile(tmp_path / "v.npz", "w") as archive:
+        archive.writestr("v.npy", content)
+    (tmp_path / "w.npy").write_bytes(content)
+    for name in ("v.npz", "w.npy"):
+        with pytest.raises(Damaged, match=r"120 bytes.* 240 are there"):
+            read_embeddings(tmp_path / name)
+
+
 class Gadget:
     """What a pickle could do: make a file."""
 
