@@ -16,15 +16,17 @@ from typing import Any
 
 from fairlab.config import Data, Evaluation, ModelFile, Overlap, Projection, Recipe, Run, Source, changed
 from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.score_tables import write_bfw, write_bob
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
 from fairlab.presets import load_preset
-from fairlab.runs.compare import SPACES, compare, read_study, studies
+from fairlab.runs.compare import SPACES, compare, read_scores, read_study, studies
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
 from fairlab.runs.models import list_models
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, expand, single, slug
+from fairlab.runs.tables import models_in, table_kind
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
@@ -50,6 +52,7 @@ __all__ = [
     "embed",
     "estimate",
     "evaluate",
+    "export_scores",
     "inspect_data",
     "inspect_model",
     "list_models",
@@ -142,17 +145,60 @@ def inspect_model(workspace: Workspace, source: ModelFile) -> str:
     return start_one(workspace, single(workspace, title, _model_run("inspect", source), ()), anew=True)
 
 
-def add_model(workspace: Workspace, source: ModelFile, name: str = "") -> str:
-    """Start the job that makes a model file a model of this workspace; returns its run id, by which it is known."""
-    title = name or Path(source.path).stem
-    return start_one(workspace, single(workspace, title, _model_run("import", source), ()))
+def add_model(workspace: Workspace, source: ModelFile, name: str = "") -> list[str]:
+    """Start the jobs that make a file a model of this workspace; returns their run ids, by which the models are known.
+
+    One, but of a table of scores a model for each of its columns; embeddings and scores may bring their own data set,
+    which is then made first.
+    """
+    path = Path(source.path).expanduser().absolute()
+    title, kind = name or path.stem, table_kind(path)
+    if not kind:
+        return [start_one(workspace, single(workspace, title, _model_run("import", source), ()))]
+    parents: tuple[str, ...] = ()
+    dataset_id = source.dataset
+    if dataset_id and kind == "embeddings":
+        open_dataset(workspace.dataset(dataset_id))
+    else:
+        dataset_id = slug(title)
+        parents = (add_data(workspace, Source(path=str(path), kind=kind, attribute=source.attribute), dataset_id),)
+    columns = [""] if kind == "embeddings" else [source.column] if source.column else models_in(path, source.attribute)
+    runs = []
+    for column in columns:
+        config = _model_run(kind, source.model_copy(update={"column": column}), dataset_id)
+        called = f"{title} {column}" if len(columns) > 1 else title
+        runs.append(start_one(workspace, single(workspace, called, config, parents)))
+    return runs
 
 
-def _model_run(method: str, source: ModelFile) -> Run:
+def export_scores(
+    workspace: Workspace, run_ids: Sequence[str], dataset_id: str, path: Path, kind: str = "bob", protocol: str = "test"
+) -> None:
+    """Write models' scores on a pair list as a table that other tools read: "bob" (one model) or "bfw" (any number).
+
+    Raises FairLabError when a model was not judged there.
+    """
+    dataset = open_dataset(workspace.dataset(dataset_id))
+    pairs = dataset.pairs_of(protocol)
+    if pairs.empty:
+        raise FairLabError(f"data set {dataset_id} has no {protocol} pairs")
+    models = [read_run(workspace, run_id) for run_id in run_ids]
+    names = [model.title for model in models]
+    names = names if len(set(names)) == len(names) else list(run_ids)  # several seeds of one title
+    scores = {name: read_scores(model, dataset, protocol) for name, model in zip(names, models, strict=True)}
+    if kind == "bfw":
+        write_bfw(path, dataset.images, pairs, scores)
+    elif kind == "bob" and len(scores) == 1:
+        write_bob(path, dataset.images, pairs, scores[names[0]], dataset.attribute)
+    else:
+        raise FairLabError("say bfw, or bob with one model: bob's table holds one score a row")
+
+
+def _model_run(method: str, source: ModelFile, dataset_id: str = "") -> Run:
     path, head = (str(Path(text).expanduser().absolute()) if text else "" for text in (source.path, source.head))
     content = sha256(Path(path)) if Path(path).is_file() else ""
     model = source.model_copy(update={"path": path, "head": head, "sha256": content})
-    return Run(role="model", method=method, data=Data(), model=model)
+    return Run(role="model", method=method, data=Data(dataset=dataset_id), model=model)
 
 
 def inspect_data(workspace: Workspace, source: Source) -> str:

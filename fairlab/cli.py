@@ -99,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--json", action="store_true", help="print JSON")
     _set_option(models)
 
+    scores = _command(groups, "scores", "write models' scores as a table that other tools read", commands.do_scores)
+    scores.add_argument("run", nargs="+", help="run ids of models that were judged on the same data set")
+    scores.add_argument("--out", required=True, help="file to write (.csv)")
+    scores.add_argument("--format", choices=["bob", "bfw"], default="bob", help="bob: one model; bfw: any number")
+    scores.add_argument("--data", default="", help="data set (default: the one trained on)")
+    scores.add_argument("--pairs", choices=["test", "validation"], default="test", help="which pair list")
+
     embed = _command(groups, "embed", "embed a data set with a model, trained here or added", commands.do_embed)
     embed.add_argument("run", help="run id of a model; `fairlab models` lists them")
     embed.add_argument("dataset", help="name of a data set")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from fairlab.config import Evaluation, ModelFile, Projection, Source, Study, parse
@@ -157,13 +158,25 @@ def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
 
         terminal_models.show_model_report(report_of(source, terminal.progress_line("rounds")), options.json)
         return 0
-    run_id = api.add_model(workspace, source, options.name)
+    runs = api.add_model(workspace, source, options.name)
     with terminal.results_only(options.json):
-        code = _watch_one(workspace, run_id)
-    if code == 0:
-        report = read_json(workspace.run(run_id) / "report.json")
-        terminal_models.show_model_report({"run_id": run_id, **report}, options.json)
-    return code
+        done = terminal.watch(workspace, [*read_run(workspace, runs[0]).parents, *runs])
+    if not done:
+        return 1
+    report = read_json(workspace.run(runs[0]) / "report.json")
+    terminal_models.show_model_report({"run_id": runs[0], "runs": runs, **report}, options.json)
+    return 0
+
+
+def do_scores(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api
+
+    names = options.run
+    dataset = options.data or read_run(workspace, names[0]).dataset
+    path = Path(options.out).expanduser().absolute()
+    api.export_scores(workspace, names, dataset, path, options.format, options.pairs)
+    print(f"scores of {len(names)} models on {dataset} ({options.pairs} pairs) are in {path}")
+    return 0
 
 
 def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:

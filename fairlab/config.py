@@ -86,10 +86,19 @@ class Source(Settings):
 class ModelFile(Settings):
     """A model that was trained elsewhere. What is left empty is found out from the file."""
 
-    path: str = Field("", description="File of the model: .pth, .pt, .ckpt, .safetensors or .onnx.")
+    path: str = Field(
+        "",
+        description="File of the model: .pth, .pt, .ckpt, .safetensors or .onnx; or of what it said: a table of scores "
+        "(BFW, bob), or embeddings (.npy, .npz, .parquet).",
+    )
     sha256: str = Field("", description="Hash of the file; filled in when the model is added.")
     head: str = Field(
         "", description="File of its classifier, where that is a file of its own (for methods that inherit it)."
+    )
+    column: str = Field("", description="Of a table of scores: the model that is meant; filled in when it is added.")
+    attribute: str = Field("", description="Of a table of scores: what the groups are values of; empty: as it says.")
+    dataset: str = Field(
+        "", description="Of a file of embeddings: the data set whose images they are of; empty: one of their own."
     )
     image_px: int | None = Field(None, ge=16, le=512, description="Width and height of the faces that it takes.")
     channels: Literal["", "RGB", "BGR"] = Field("", description="Order of the colour channels that it was trained on.")

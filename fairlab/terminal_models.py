@@ -30,6 +30,9 @@ def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, indent=1))
         return
+    if found["kind"] in ("scores", "embeddings"):
+        _show_table_report(found)
+        return
     about, trial = found["preprocessing"], found["trial"]
     console.print(f"{found['path']}: {found['family']}", markup=False)
     dim = found["embedding_dim"] or "any number of"
@@ -61,3 +64,19 @@ def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
         console.print(Text(f"warning: {text}", style="yellow"))
     if "run_id" in found:
         console.print(f"added as {found['run_id']}; judge it with `fairlab evaluate {found['run_id']} DATASET`")
+
+
+def _show_table_report(found: Mapping[str, Any]) -> None:
+    """What a table of scores or a file of embeddings holds (runs.tables)."""
+    if found["kind"] == "scores":
+        said = (
+            f"scores of {', '.join(found['models'])} on {found['genuine']:,} genuine and {found['impostor']:,} impostor "
+            f"pairs of {found['identities']:,} identities; {found['attribute']}: {', '.join(found['groups'])}"
+        )
+    else:
+        said = f"embeddings of {found['images']:,} images, {found['embedding_dim']} numbers each"
+    console.print(f"{found['path']}: {said}", markup=False)
+    for text in found["notes"]:
+        console.print(f"note: {text}", markup=False)
+    for run_id in found.get("runs", ()):
+        console.print(f"added as {run_id}; see Verification and Fairness in the app, or `fairlab evaluate {run_id}`")

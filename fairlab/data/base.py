@@ -60,6 +60,11 @@ class Dataset:
         return int(self.info["image_px"])
 
     @property
+    def has_images(self) -> bool:
+        """False for a data set that came as a table: people and pairs whose images are elsewhere, if anywhere."""
+        return not self.info.get("no_images", False)
+
+    @property
     def fingerprint(self) -> str:
         """Hash of pixels and tables: another fingerprint is other data."""
         return str(self.info["fingerprint"])
@@ -77,6 +82,8 @@ class Dataset:
     @cached_property
     def pixels(self) -> Pixels:
         """(N, H, W, 3) uint8 RGB: memory-mapped and read-only, decoded from the user's own files, or another set's."""
+        if not self.has_images:
+            raise FairLabError(f"data set {self.dataset_id} came as a table of names and pairs: it has no images")
         if "images_from" in self.info:
             origin = self.info["images_from"]
             return self._view(self.image_px) if origin["kind"] == "recipe" else self._encoded(origin, self.image_px)
@@ -227,17 +234,17 @@ def write_dataset(
     groups: tuple[str, ...],
     images: pd.DataFrame,
     pairs: pd.DataFrame,
-    pixels: np.ndarray | Path | Elsewhere | Borrowed,
+    pixels: np.ndarray | Path | Elsewhere | Borrowed | None,
     recipe: Mapping[str, Any],
     notes: str = "",
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
     `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk,
-    which is moved, or where the encoded images lie, or whose they are. `recipe`: the settings it was made from. Raises FairLabError
-    when the disk is full or may not be written.
+    which is moved, or where the encoded images lie, or whose they are; None when there are no images, only tables about
+    some. `recipe`: the settings it was made from. Raises FairLabError when the disk is full or may not be written.
     """
-    count, px = _count_and_size(pixels)
+    count, px = (len(images), 0) if pixels is None else _count_and_size(pixels)
     if ALL_GROUPS in groups:
         raise FairLabError(
             f"a group of {dataset_id} is called {ALL_GROUPS!r}, FairLab's word for all groups; rename it"
@@ -266,6 +273,8 @@ def write_dataset(
             seen = digest(
                 [[data.fingerprint for data in pixels.parents], *(sha256(temporary / n) for n in BORROWED_FILES)]
             )
+        elif pixels is None:
+            seen = "no images"
         else:
             if isinstance(pixels, Path):
                 os.replace(pixels, temporary / PIXELS_FILE)
@@ -293,6 +302,8 @@ def write_dataset(
             info["images_from"] = dict(pixels.origin)
         if isinstance(pixels, Borrowed):
             info["images_from"] = {"kind": "recipe", "parents": lenders}
+        if pixels is None:
+            info["no_images"] = True
         write_json(temporary / INFO, info)
         write_manifest(temporary, names)
         if folder.exists():

@@ -73,7 +73,12 @@ class Reader(Protocol):
 
 
 READERS: Registry[type[Reader]] = Registry("kind of data", "fairlab.data")
-"""register(name, title=, order=): the first in `order` that recognises a path reads it."""
+"""register(name, title=, order=): the first in `order` that recognises a path reads it. pixels=False: without images."""
+
+
+def has_images(kind: str) -> bool:
+    """Does this kind of data hold images, or only tables about some?"""
+    return bool(READERS.facts(kind).get("pixels", True))
 
 
 def reader(kind: str) -> Reader:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.config import Source
-from fairlab.data.reading import Listing, Problem, problem
+from fairlab.data.reading import Listing, Problem, has_images, problem
 
 
 def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.DataFrame) -> dict[str, Any]:
@@ -45,11 +45,13 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
         "unreadable": int((~looked["readable"]).sum()),
         "sizes": {str(size): int(count) for size, count in sizes.items()},
         "modes": {str(mode): int(count) for mode, count in good["mode"].value_counts().items()},
-        "aligned": aligned(source, listing, good),
+        "aligned": aligned(source, listing, good) if has_images(kind) else "no images",
         "duplicates": int(good["hash"].duplicated().sum()),
         "problems": [str(item) for item in problems],
         "notes": list(listing.notes),
-        "will_do": _will_do(source, listing, split, good),
+        "will_do": _will_do(source, listing, split, good)
+        if has_images(kind)
+        else [f"register people, groups and pairs of {len(images):,} images, which themselves are not there"],
     }
 
 

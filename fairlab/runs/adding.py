@@ -16,7 +16,7 @@ from fairlab.data.base import Dataset, Elsewhere, open_dataset, write_dataset
 from fairlab.data.checking import COLUMNS, look_at, sample
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.previews import group_pictures, png
-from fairlab.data.reading import Listing, detect_kind, reader
+from fairlab.data.reading import Listing, detect_kind, has_images, reader
 from fairlab.data.report import aligned, report
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest, explain, read_json, write_atomic, write_bytes, write_json
@@ -39,12 +39,14 @@ def inspect(record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[s
     assert source is not None
     pulse.begin("looking at the data", 0.0, 0.9)
     found, listing = dry_run(source, pulse.advance, stop)
-    pulse.begin("making pictures", 0.9, 0.1)
+    write_json(record.folder / "report.json", found)
     path, kind, _ = _found(source)
+    if not has_images(kind):
+        return {"images": found["images"]}
+    pulse.begin("making pictures", 0.9, 0.1)
     for number, (sheet, mean) in enumerate(group_pictures(view_of(path, kind, source, listing), listing.images)):
         for name, picture in (("sheet", sheet), ("mean", mean)):
             write_bytes(record.folder / f"{name}-{number}.png", png(picture))
-    write_json(record.folder / "report.json", found)
     return {"images": found["images"]}
 
 
@@ -63,6 +65,8 @@ def dry_run(
     """(report, listing) of data that are not added yet; decodes at most SAMPLE images. Raises FairLabError, Stopped."""
     path, kind, why = _found(source)
     listing = reader(kind).listing(path, source, progress, stop)
+    if not has_images(kind):
+        return report(kind, why, source, listing, _unseen(listing).iloc[:0]), listing
     read, name = _access(path, kind, listing)
     rows, tables = sample(len(listing.images), SAMPLE), []
     for table in look_at(rows, read, name):
@@ -100,11 +104,19 @@ def add(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[]
         pulse.begin("listing", 0.0, 0.1)
         path, kind, why = _found(source)
         listing = reader(kind).listing(path, source, pulse.advance, stop)
-        looked = _look(record.folder / "looked", path, kind, listing, pulse, stop)
-        write_json(record.folder / "report.json", report(kind, why, source, listing, looked))
+        seen = has_images(kind)
+        looked = _look(record.folder / "looked", path, kind, listing, pulse, stop) if seen else _unseen(listing)
+        shown = looked if seen else looked.iloc[:0]
+        write_json(record.folder / "report.json", report(kind, why, source, listing, shown))
         _write(folder, record.dataset, path, kind, source, listing, looked, pulse, stop)
     dataset = open_dataset(folder, verify=True)
     return {"images": len(dataset.images), "fingerprint": dataset.fingerprint}
+
+
+def _unseen(listing: Listing) -> pd.DataFrame:
+    """checking's table for data without images: nothing to decode, so nothing that could not be."""
+    nothing = {"readable": True, "width": 0, "height": 0, "mode": "", "hash": 0, "fault": ""}
+    return pd.DataFrame({"row": np.arange(len(listing.images)), **nothing}, columns=list(COLUMNS))
 
 
 def _look(
@@ -152,12 +164,14 @@ def _write(
     images = images.assign(image_id=np.arange(len(images)), dataset=name, split=split, source=source.source)
     for column in ("dataset", "split", "source", "identity", "group"):
         images[column] = images[column].astype("category")  # five million names as numbers
-    how = aligned(source, listing, looked[good])
+    how = aligned(source, listing, looked[good]) if has_images(kind) else "no images"
     landmarks = listing.landmarks[good] if how == "by landmarks" and listing.landmarks is not None else None
     origin = {"kind": kind, "path": str(path), "swap_channels": source.swap_channels}
     hashes = looked["hash"].to_numpy(np.int64)[good]
-    pixels: Elsewhere | Path = Elsewhere(origin, source.image_px, hashes, landmarks)
-    if source.copy_pixels:
+    pixels: Elsewhere | Path | None = Elsewhere(origin, source.image_px, hashes, landmarks)
+    if not has_images(kind):
+        pixels = None
+    elif source.copy_pixels:
         locations = images["location"].to_numpy(dtype=object)
         read = reader(kind).opener(path, locations)
         view = EncodedPixels(

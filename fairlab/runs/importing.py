@@ -13,6 +13,7 @@ import psutil
 from fairlab.config import ModelFile
 from fairlab.errors import FairLabError
 from fairlab.files import write_json
+from fairlab.runs import tables
 from fairlab.store.runs import RunRecord
 
 Stop = Callable[[], bool]
@@ -40,6 +41,8 @@ def report_of(
     source: ModelFile, progress: Callable[[int, int], None] = lambda _d, _t: None, stop: Stop = lambda: False
 ) -> dict[str, Any]:
     """What a model file is and how it does on generated faces, as JSON values; nothing is added. Raises FairLabError."""
+    if tables.table_kind(_path(source)):
+        return tables.report_of(_path(source), source.attribute)
     found = recognised(source)
     return _report(source, found, _trial(found, progress, stop))
 

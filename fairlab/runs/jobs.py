@@ -16,7 +16,7 @@ from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
-from fairlab.runs import adding, assess, importing, maps, overlap, spaces
+from fairlab.runs import adding, assess, importing, maps, overlap, spaces, tables
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord, read_run
@@ -39,15 +39,22 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
     if record.role == "dataset":
         return _make_data(workspace, record, pulse, stop)
     if record.role == "model":
-        return (
-            importing.inspect(record, pulse, stop) if record.method == "inspect" else importing.add(record, pulse, stop)
-        )
+        return _bring_in(workspace, record, pulse, stop)
     dataset = open_dataset(workspace.dataset(record.dataset))
     if record.role == "projection":
         return maps.draw(workspace, record, dataset, pulse, stop)
     if record.role in ("embedding", "evaluation"):
         return _look_elsewhere(workspace, record, dataset, pulse, stop)
     return _make_space(workspace, record, dataset, attempt, pulse, stop)
+
+
+def _bring_in(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
+    """A model from a file: its network, or only what it said of some images."""
+    if record.method == "inspect":
+        return importing.inspect(record, pulse, stop)
+    if record.method in tables.METHODS:
+        return tables.METHODS[record.method](workspace, record, pulse)
+    return importing.add(record, pulse, stop)
 
 
 def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
@@ -131,6 +138,9 @@ def _look_elsewhere(
     facts: dict[str, Any] = {"images": len(dataset.images)}
     for number, name in enumerate(record.parents):
         model = read_run(workspace, name)
+        if model.method in tables.METHODS:  # no network: nothing but what it once said
+            facts |= tables.again(model, dataset, record.config.evaluation if judging else None)
+            continue
         spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, share * number, share * 0.9)
         if judging:
             pulse.begin("evaluating", share * (number + 0.9), share * 0.1, "runs")

@@ -162,6 +162,8 @@ def _data(builder: _Builder) -> tuple[str, Mapping[str, int], tuple[str, ...]]:
         made = builder.add("Demo faces", config, ())
         return name, dict.fromkeys(study.demo.groups, study.demo.train_identities * study.demo.train_images), (made,)
     found = open_dataset(builder.workspace.dataset(study.dataset))
+    if not found.has_images:
+        raise FairLabError(f"data set {study.dataset} came as a table of names and pairs: it has no images to train on")
     train = found.images[found.images["split"] == "train"]
     counts = {group: int((train["group"] == group).sum()) for group in found.groups}
     empty = [group for group, count in counts.items() if count == 0]

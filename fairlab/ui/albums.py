@@ -19,7 +19,12 @@ def summary(data: Dataset) -> None:
     """How much there is of what, and what the data set says of itself."""
     images, pairs = data.images, data.pairs
     facts(
-        ("Images", f"{len(images):,}", "", f"{data.image_px} x {data.image_px} pixels, RGB."),
+        (
+            "Images",
+            f"{len(images):,}",
+            "",
+            f"{data.image_px} x {data.image_px} pixels, RGB." if data.has_images else "By name only.",
+        ),
         ("People", f"{images['identity'].nunique():,}", "", "Identities over all parts; no person is in two parts."),
         (plain(data.attribute), str(len(data.groups)), "", "Groups as the data name them; FairLab infers none."),
         ("Pairs", f"{len(pairs):,}", "", "Comparisons on which models are judged, genuine and impostor."),
@@ -30,6 +35,9 @@ def summary(data: Dataset) -> None:
 
 def mean_faces(data: Dataset) -> None:
     """The mean image of every group, four in a row."""
+    if not data.has_images:
+        st.caption("None: this data set came as a table of names and pairs.")
+        return
     for start in range(0, len(data.groups), 4):
         for column, group in zip(st.columns(4), data.groups[start : start + 4], strict=False):
             face = np.kron(mean_face(data, group), np.ones((4, 4, 1), np.uint8))
@@ -52,6 +60,9 @@ def people(data: Dataset) -> str:
         first = st.number_input("From person number", 1, last, 1, PEOPLE, key="d_from", bind="query-params")
     if not names:
         st.info(f"{plain(group)} has no image in this part.")
+    if not data.has_images:
+        st.dataframe(part[part["identity"].isin(names[int(first) - 1 :][:PEOPLE])], hide_index=True)
+        return group
     for name in names[int(first) - 1 :][:PEOPLE]:
         rows = part[part["identity"] == name].head(IMAGES_EACH)
         label, pictures = st.columns([1, 6], vertical_alignment="center")
@@ -69,7 +80,12 @@ def pairs(data: Dataset, group: str) -> None:
         both = [Face(int(image)) for row in some.itertuples() for image in (row.image_a, row.image_b)]
         with column:
             st.markdown(f"**{title}**")
-            faces(data.dataset_id, both, f"pairs:{genuine}", 66, together=2)
+            if data.has_images:
+                faces(data.dataset_id, both, f"pairs:{genuine}", 66, together=2)
+            else:
+                names = data.images["location"].astype(str)
+                shown = {side: names.loc[some[side]].tolist() for side in ("image_a", "image_b")}
+                st.dataframe(pd.DataFrame(shown), hide_index=True)
     counts = data.pairs.groupby(["protocol", "group"], sort=False).agg(
         genuine=("genuine", "sum"), all=("genuine", "size"), folds=("fold", "nunique")
     )

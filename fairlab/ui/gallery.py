@@ -38,8 +38,8 @@ export default function (component) {
     const picture = document.createElement("img");
     picture.loading = "lazy";
     picture.alt = face.title + " " + face.text;
-    picture.src = "/api/thumb/" + encodeURIComponent(data.dataset) + "/" + face.image_id + "?px=" + data.px * 2;
-    item.appendChild(picture);
+    if (data.pictures) picture.src = "/api/thumb/" + encodeURIComponent(data.dataset) + "/" + face.image_id + "?px=" + data.px * 2;
+    if (data.pictures) item.appendChild(picture);
     for (const [tag, kind, text] of [["b", "", face.title], ["span", "", face.text], ["span", "mark", face.mark]]) {
       if (!text) continue;
       const line = document.createElement(tag);
@@ -82,8 +82,19 @@ class Face:
     state: str = ""
 
 
-def faces(dataset_id: str, shown: Sequence[Face], key: str, px: int = 84, together: int = 1) -> int | None:
-    """Draw the faces, `together` of them in one frame; returns the image id of one that has just been clicked."""
-    data = {"dataset": dataset_id, "px": px, "together": together, "faces": [asdict(face) for face in shown]}
+def faces(
+    dataset_id: str, shown: Sequence[Face], key: str, px: int = 84, together: int = 1, pictures: bool = True
+) -> int | None:
+    """Draw the faces, `together` of them in one frame; returns the image id of one that has just been clicked.
+
+    pictures: False for data without images, whose names can still be read and clicked.
+    """
+    data = {
+        "dataset": dataset_id,
+        "pictures": pictures,
+        "px": px,
+        "together": together,
+        "faces": [asdict(face) for face in shown],
+    }
     answer = _faces(key=key, data=data, on_clicked_change=lambda: None)
     return None if answer.clicked is None else int(answer.clicked)

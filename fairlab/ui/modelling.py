@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,7 @@ from fairlab.workspace import Workspace
 
 LOOK, ADD, JUDGE = "look", "adding", "job"
 """The link's parameters: the run that looks at a file, the run that adds it, the run that embeds or judges."""
+PAGES = (("spaces", "Spaces"), ("verification", "Verification"), ("fairness", "Fairness"))
 HEADINGS = {
     "title": "Model",
     "role": "Role",
@@ -49,8 +51,9 @@ def form(lab: Workspace, open_at_first: bool) -> None:
         path = left.text_input(
             "File on this machine",
             key="model_path",
-            placeholder="/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx",
-            help="iResNet, IR and IR-SE, MobileFaceNet as .pth, .pt, .ckpt, .safetensors; any face network as .onnx.",
+            placeholder="/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx, /tables/bfw.csv",
+            help="iResNet, IR and IR-SE, MobileFaceNet as .pth, .pt, .ckpt, .safetensors; any face network as .onnx; "
+            "or what a model said: scores of pairs (BFW, bob) or embeddings (.npy, .npz, .parquet).",
         )
         look = right.button("Look at it", type="primary", icon=":material/search:", width="stretch", disabled=not path)
         with st.popover("What the file does not say", icon=":material/tune:"):
@@ -91,20 +94,26 @@ def _looked(lab: Workspace, run_id: str) -> None:
             show_error(error)
             return
         del st.query_params[LOOK]
-        st.query_params[ADD] = adding
+        st.query_params[ADD] = adding[-1]
         st.rerun()
 
 
 def _added(lab: Workspace, run_id: str) -> None:
     if (lab.run(run_id) / "run.json").exists() and waiting(lab, run_id, "Adding the model"):
-        st.success(
-            f"{plain(read_run(lab, run_id).title)} is a model of this workspace now: judge it below.",
-            icon=":material/check:",
-        )
+        record = read_run(lab, run_id)
+        said = f"{plain(record.title)} is a model of this workspace now"
+        if record.dataset:  # scores or embeddings, which came with all that they can say
+            st.success(f"{said}, with its numbers on {plain(record.dataset)}.", icon=":material/check:")
+            _links(record.study, record.dataset, run_id, PAGES if record.method == "embeddings" else PAGES[1:])
+        else:
+            st.success(f"{said}: judge it below.", icon=":material/check:")
 
 
 def show(found: dict[str, Any]) -> None:
     """A report (runs.importing): what the file is, and how it reads generated faces."""
+    if found["kind"] in ("scores", "embeddings"):
+        _show_table(found)
+        return
     about, trial = found["preprocessing"], found["trial"]
     size = f"{found['parameters'] / 1e6:.1f} M parameters" if found["parameters"] else ""
     head = f"{found['classes']:,} identities" if found["classes"] else "none"
@@ -140,6 +149,34 @@ def show(found: dict[str, Any]) -> None:
         st.caption(plain(text))
 
 
+def _show_table(found: dict[str, Any]) -> None:
+    """What a table of scores or a file of embeddings holds (runs.tables)."""
+    if found["kind"] == "scores":
+        facts(
+            ("Models", str(len(found["models"])), plain(", ".join(found["models"])), "Each column of scores is one."),
+            ("People", f"{found['identities']:,}", f"{found['images']:,} images", "By name; no images came."),
+            (plain(found["attribute"]), str(len(found["groups"])), plain(", ".join(found["groups"])), "The groups."),
+            ("Genuine pairs", f"{found['genuine']:,}", "", "Two images of one person."),
+            ("Impostor pairs", f"{found['impostor']:,}", "", "Two people of one group."),
+        )
+    else:
+        facts(
+            ("Embeddings", f"{found['images']:,}", "", "A row for each image."),
+            ("Numbers each", str(found["embedding_dim"]), "", "The length of an embedding."),
+            ("Columns", plain(", ".join(found["columns"])), "", "What is known of the images."),
+        )
+    for text in found["notes"]:
+        st.caption(plain(text))
+
+
+def _links(study_id: str, dataset_id: str, run_id: str, pages: Sequence[tuple[str, str]]) -> None:
+    """To the pages that show a model on a data set."""
+    query = {"study": study_id, "on": dataset_id, "model": run_id, "right": run_id}
+    with st.container(horizontal=True):
+        for page, label in pages:
+            st.page_link(app_root() / "pages" / f"{page}.py", label=label, query_params=query)
+
+
 def judge(lab: Workspace, models: pd.DataFrame) -> None:
     """Any model on any data set: embedded, and judged where there are pairs, by a job."""
     sets = cached.datasets(lab)
@@ -161,11 +198,8 @@ def judge(lab: Workspace, models: pd.DataFrame) -> None:
     if job and (lab.run(job) / "run.json").exists() and waiting(lab, job, "At work"):
         record = read_run(lab, job)
         st.success(f"Done: {plain(record.title)}.", icon=":material/check:")
-        query = {"study": read_run(lab, record.parents[0]).study, "on": record.dataset, "model": record.parents[0]}
-        with st.container(horizontal=True):
-            for page, label in (("spaces", "Spaces"), ("verification", "Verification"), ("fairness", "Fairness")):
-                if page == "spaces" or record.role == "evaluation":
-                    st.page_link(app_root() / "pages" / f"{page}.py", label=label, query_params=query)
+        judged = read_run(lab, record.parents[0])
+        _links(judged.study, record.dataset, judged.run_id, PAGES if record.role == "evaluation" else PAGES[:1])
 
 
 def _start(begin: Any) -> None:

@@ -45,7 +45,7 @@ def chosen_faces(data: Dataset) -> None:
         Face(int(row.image_id), row.identity, row.group, state="chosen" if str(row.image_id) == asked else "")
         for row in spaced.itertuples()
     ]
-    _ask(faces(data.dataset_id, shown, "selected"))
+    _ask(faces(data.dataset_id, shown, "selected", pictures=data.has_images))
     if len(part) > SHOWN_FACES:
         st.caption(f"{SHOWN_FACES} of them, evenly taken. Click a face for its neighbours in both spaces.")
 
@@ -78,7 +78,8 @@ def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image
             st.rerun()
     picture, words = st.columns([1, 7], vertical_alignment="center")
     with picture:
-        faces(data.dataset_id, [Face(image_id, state="chosen")], "query", 104)
+        if data.has_images:
+            faces(data.dataset_id, [Face(image_id, state="chosen")], "query", 104)
     words.markdown(
         f"**{plain(me['identity'])}**, {plain(me['group'])}, {plain(me['split'])} (image {image_id}).  \n"
         "Green frame: the same person. Red frame: another person, named."
@@ -93,7 +94,7 @@ def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image
             st.markdown(
                 f"**{plain(item.run.title)}**: {right} of the {len(shown)} nearest are the same person (at most {most} can be)"
             )
-            _ask(faces(data.dataset_id, shown, f"near:{item.name}"))
+            _ask(faces(data.dataset_id, shown, f"near:{item.name}", pictures=data.has_images))
             exact = "exact search" if index.recall == 1 else f"approximate search, recall {index.recall:.2f}"
             st.caption(f"Number under a face: cosine in {embeddings.vectors.shape[1]} dimensions; {exact}.")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
+from fairlab import api
 from fairlab.data.base import Dataset
 from fairlab.plots.verification import histogram_figure, roc_figure
 from fairlab.store.runs import RunRecord
@@ -79,6 +83,7 @@ def tar_table(metrics: pd.DataFrame, groups: Sequence[str], points: Sequence[str
 
 def scores(lab: Workspace, run: RunRecord, protocol: str, data: Dataset, metrics: pd.DataFrame, point: str) -> None:
     """The scores of one group's pairs, and where the one threshold cuts them."""
+    _downloads(lab, run, protocol, data)
     group = choose("Group", list(data.groups), "group", {})
     pairs = data.pairs_of(protocol).merge(cached.results(lab, run.run_id, data.dataset_id, "scores"), on="pair_id")
     part = pairs[pairs["group"] == group]
@@ -96,3 +101,24 @@ def scores(lab: Workspace, run: RunRecord, protocol: str, data: Dataset, metrics
         if found is not None
         else "No threshold: this operating point is not measurable with these pairs."
     )
+
+
+def _downloads(lab: Workspace, run: RunRecord, protocol: str, data: Dataset) -> None:
+    """The scores as tables that other tools read; made when they are asked for."""
+    with st.container(horizontal=True):
+        for kind, label in (("bob", "Scores for bob"), ("bfw", "Scores as BFW's")):
+            st.download_button(
+                label,
+                partial(_written, lab, run, protocol, data, kind),
+                f"{run.run_id}-{data.dataset_id}-{kind}.csv",
+                "text/csv",
+                icon=":material/download:",
+                key=f"scores:{kind}",
+            )
+
+
+def _written(lab: Workspace, run: RunRecord, protocol: str, data: Dataset, kind: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="fairlab-") as folder:
+        path = Path(folder) / "scores.csv"
+        api.export_scores(lab, [run.run_id], data.dataset_id, path, kind, protocol)
+        return path.read_bytes()

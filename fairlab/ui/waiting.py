@@ -15,7 +15,8 @@ def waiting(lab: Workspace, run_id: str, doing: str) -> bool:
     view = state(lab.run(run_id))
     if view.status == "done":
         return True
-    if view.status not in ("running", "queued"):
+    stuck = view.status == "queued" and view.reason  # what it builds on ended badly
+    if stuck or view.status not in ("running", "queued"):
         st.error(plain(view.reason or f"the job is {view.status}"), icon=":material/error:")
         if view.status in ("stopped", "crashed") and st.button(
             "Go on", icon=":material/play_arrow:", key=f"go on {run_id}"

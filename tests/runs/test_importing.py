@@ -175,7 +175,7 @@ def test_what_is_no_model_is_refused_in_one_sentence(lab: Workspace, checkpoint:
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
     torch.save({"state_dict": {"conv1.weight": Evil()}}, tmp_path / "evil.pth")
-    run_id = api.add_model(lab, ModelFile(path=str(tmp_path / "evil.pth")))
+    (run_id,) = api.add_model(lab, ModelFile(path=str(tmp_path / "evil.pth")))
     assert not api.wait(lab, [run_id])
     assert "evil.pth" in state(lab.run(run_id)).reason
     assert not (tmp_path / "ran").exists()
