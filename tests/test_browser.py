@@ -19,6 +19,7 @@ from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped, rfw
+from tests.fixtures import onnx_models
 from tests.server import app_server, chromium, free_port, lasso
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -201,4 +202,28 @@ def test_one_s_own_data_are_added_by_clicking(browser: Browser, tmp_path: Path) 
             page.get_by_role("button", name="Show it").click()
             expect(page).to_have_url(re.compile(f"set={name.removesuffix('.bin')}|/data$"))
             page.locator(".face").first.wait_for()
+        _a_model_is_added_and_judged(watched, tmp_path / "zoo.onnx")
         watched.check()
+
+
+def _a_model_is_added_and_judged(watched: Watched, path: Path) -> None:
+    """A graph from a file: look, read what it is, add it, judge it on the pack, and see it on Verification."""
+    path.write_bytes(onnx_models.network().SerializeToString())
+    page = watched.open("models?set=lfw")
+    box = page.get_by_role("textbox", name="File on this machine")
+    box.fill(str(path))
+    box.press("Enter")
+    page.get_by_role("button", name="Look at it").click()
+    add = page.get_by_role("button", name="Add it")
+    add.wait_for()
+    report = page.get_by_test_id("stExpander").first
+    expect(report).to_contain_text("ONNX")
+    expect(report).to_contain_text("the file does not say its channels")
+    add.click()
+    expect(report).to_contain_text("is a model of this workspace now")
+    page.get_by_role("button", name="Judge it").click()
+    main = page.get_by_test_id("stMain")
+    expect(main).to_contain_text("Done: zoo on lfw")
+    main.get_by_role("link", name="Verification").click()
+    expect(page).to_have_url(re.compile("/verification.*on=lfw"))
+    expect(main).to_contain_text("Trained elsewhere")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.files import read_json
 from fairlab.runs.compare import SPACES
 from fairlab.store.database import list_runs
-from fairlab.store.embeddings import embedded_sets
+from fairlab.store.embeddings import embedded_sets, has_embeddings, open_embeddings
 from fairlab.store.results import judged_on
 from fairlab.workspace import Workspace
 
@@ -24,6 +26,13 @@ COLUMNS = (
     "embedded",
     "judged_on",
 )
+
+
+def _dim(folder: Path, dataset_id: str) -> int | None:
+    """Length of the stored embeddings of a model without weights."""
+    if not has_embeddings(folder, dataset_id, "plain"):
+        return None
+    return int(open_embeddings(folder, dataset_id, "plain").vectors.shape[1])
 
 
 def list_models(workspace: Workspace) -> pd.DataFrame:
@@ -48,7 +57,7 @@ def list_models(workspace: Workspace) -> pd.DataFrame:
                 "title": run.title,
                 "role": run.role,
                 "network": facts.get("family") or settings.get("name") or run.method,
-                "embedding_dim": facts.get("embedding_dim") or settings.get("embedding_dim"),
+                "embedding_dim": facts.get("embedding_dim") or settings.get("embedding_dim") or _dim(folder, run.dataset),
                 "image_px": facts.get("image_px"),
                 "seed": run.seed,
                 "trained_on": facts.get("file") or run.dataset,
@@ -56,4 +65,5 @@ def list_models(workspace: Workspace) -> pd.DataFrame:
                 "judged_on": ", ".join(judged_on(folder)),
             }
         )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({"embedding_dim": "Int64", "image_px": "Int64"})  # whole numbers that may be unknown
