@@ -12,7 +12,9 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from fairlab.errors import FairLabError
-from fairlab.settings import Overlap, Recipe, Settings
+from fairlab.loss_settings import Loss
+from fairlab.recipe_settings import Overlap, Recipe
+from fairlab.settings import Settings
 
 Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
 Arm = Literal["specialised", "balanced"]
@@ -149,17 +151,6 @@ class Adaptor(Settings):
     name: str = Field("sl", description="sl: one layer; dul: two layers; dldpo: two layers and dropout.")
     embedding_dim: int = Field(512, ge=2, description="Length of the common embedding.")
     dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Share of hidden features dropped (dldpo only).")
-
-
-class Loss(Settings):
-    """The identity loss: a classifier with a margin."""
-
-    name: str = Field("elastic_arcface", description="Margin classifier.")
-    scale: float = Field(64.0, gt=0, description="s: the cosines are multiplied by this.")
-    margin_rad: float = Field(0.5, ge=0.0, lt=1.6, description="m: the angle added to the target's, in radians.")
-    sigma_rad: float = Field(
-        0.05, ge=0.0, le=0.5, description="Spread of the margin, drawn anew for every image (ElasticFace)."
-    )
 
 
 class Distillation(Settings):

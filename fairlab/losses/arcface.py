@@ -11,5 +11,5 @@ from fairlab.losses.base import LOSSES, MarginHead, add_angle
 class ArcFace(MarginHead):
     """Target logit s * cos(theta_y + m)."""
 
-    def target(self, cosine: Tensor) -> Tensor:
+    def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         return add_angle(cosine, self.margin)

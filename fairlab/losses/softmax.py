@@ -11,5 +11,5 @@ from fairlab.losses.base import LOSSES, MarginHead
 class NormSoftmax(MarginHead):
     """Target logit s * c_y."""
 
-    def target(self, cosine: Tensor) -> Tensor:
+    def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         return cosine

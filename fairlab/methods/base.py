@@ -53,10 +53,10 @@ class Method(nn.Module):
         return {"loss": identity + distillation, "identity": identity, "distillation": distillation}
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of the margin logits, mean over the batch; zero without a classifier."""
+        """The classifier's loss over the batch; zero without a classifier."""
         if self.head is None:
             return embeddings.new_zeros(())
-        return functional.cross_entropy(self.head(embeddings, batch.identities), batch.identities)
+        return self.head.loss(embeddings, batch.identities)
 
     def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
         """The pull to the targets; zero for a method without."""

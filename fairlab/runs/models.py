@@ -57,7 +57,9 @@ def list_models(workspace: Workspace) -> pd.DataFrame:
                 "title": run.title,
                 "role": run.role,
                 "network": facts.get("family") or settings.get("name") or run.method,
-                "embedding_dim": facts.get("embedding_dim") or settings.get("embedding_dim") or _dim(folder, run.dataset),
+                "embedding_dim": facts.get("embedding_dim")
+                or settings.get("embedding_dim")
+                or _dim(folder, run.dataset),
                 "image_px": facts.get("image_px"),
                 "seed": run.seed,
                 "trained_on": facts.get("file") or run.dataset,

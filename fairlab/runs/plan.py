@@ -66,7 +66,14 @@ def slug(text: str) -> str:
 
 def study_id(study: Study, preset: str) -> str:
     """Name of a study's folder: the same preset with the same settings is the same study."""
-    return f"{slug(preset)}-{digest([CONTRACT, study.model_dump(mode='json')], 8)}"
+    content = study.model_dump(mode="json")
+    for part in (
+        "teacher",
+        "adaptor",
+        "student",
+    ):  # an empty setting of a loss is none: studies from before keep their id
+        content[part]["loss"] = {name: value for name, value in content[part]["loss"].items() if value is not None}
+    return f"{slug(preset)}-{digest([CONTRACT, content], 8)}"
 
 
 def dataset_id(demo: DemoData) -> str:

@@ -107,8 +107,9 @@ def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, choice
     if choices is not None:
         options = choices if old in choices else [*choices, str(old)]
         return st.selectbox(label, options, options.index(str(old)), key=key, help=help_)
-    if isinstance(old, bool):
-        return st.checkbox(label, old, key=key, help=help_)
+    if bool in (field.annotation, *get_args(field.annotation)):  # empty is no
+        ticked = st.checkbox(label, bool(old), key=key, help=help_)
+        return old if ticked == bool(old) else ticked
     low, high = _limits(field)
     if isinstance(old, int):
         return int(st.number_input(label, _whole(low), _whole(high), old, 1, key=key, help=help_))

@@ -60,6 +60,31 @@ def test_the_same_settings_are_the_same_runs_and_a_changed_student_keeps_its_tea
     assert len(first - changed_student) == 3 + 1  # the students, and the maps that show them
 
 
+@pytest.mark.parametrize(
+    ("loss", "study", "runs"),
+    [
+        ("elastic_arcface", "tiny-7dc1d854", ["7bdcd043", "1b38fff2", "5a9ebd69", "5ba17d0c", "b6623abd", "5c6b2543"]),
+        ("arcface", "tiny-ad531586", ["03557da4", "9ccf8e25", "5c431ca8", "561f36ee", "16db9edf", "01899478"]),
+    ],
+)
+def test_ids_are_those_of_earlier_versions(lab: Workspace, loss: str, study: str, runs: list[str]) -> None:
+    """Computed before the settings of the other losses existed: old runs are found, not trained again."""
+    dials = {f"{part}.loss.name": loss for part in ("teacher", "adaptor", "student")}
+    plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
+    assert plan.study_id == study
+    assert [run.record.run_id.rpartition("-")[2] for run in plan.runs[1:-1]] == runs
+
+
+def test_a_setting_that_says_what_empty_means_is_the_same_run(lab: Workspace) -> None:
+    """compat no and all classes are what an empty setting is; a share of the classes is another run."""
+
+    def ids(**dials: object) -> list[str]:
+        return [run.record.run_id for run in expand(demo(**dials), "demo_mst_kd", lab).runs]
+
+    assert ids(**{"teacher.loss.compat": False, "teacher.loss.sample_rate": 1}) == ids()
+    assert ids(**{"teacher.loss.sample_rate": 0.5}) != ids()
+
+
 def test_seeds_repeat_all_but_the_data(lab: Workspace) -> None:
     runs = expand(demo(seeds=(0, 1, 2)), "demo_mst_kd", lab).runs
     assert len(runs) == 1 + 3 * 16
@@ -70,7 +95,7 @@ def test_seeds_repeat_all_but_the_data(lab: Workspace) -> None:
     [
         ({"student.backbone.name": "resnet"}, "student.backbone.name: there is no 'resnet'; choose one of: "),
         ({"adaptors": ("mlp",)}, "there is no 'mlp'; choose one of: dldpo, dul, sl"),
-        ({"teacher.loss.name": "triplet"}, "choose one of: arcface, "),
+        ({"teacher.loss.name": "triplet"}, "choose one of: adaface, arcface, "),
         ({"teacher.training.batch_size": 5000}, "Teacher Group A: 1500 training images do not fill one batch of 5000"),
     ],
 )

@@ -63,16 +63,28 @@ def weights(trained: Method) -> list[bytes]:
     return [tensor.numpy().tobytes() for tensor in trained.state_dict().values()]
 
 
-def test_stopping_at_every_step_changes_no_bit(tmp_path: Path) -> None:
-    """15 steps, stopped before each of them in turn, against one uninterrupted training."""
-    whole, log = method(), Log()
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {},
+        {"sample_rate": 0.6},
+        {"name": "elastic_cosface_plus"},
+        {"name": "adaface", "ema_weight": 0.2, "sample_rate": 0.6},
+        {"name": "curricularface", "ema_weight": 0.2},
+        {"name": "magface"},
+    ],
+    ids=lambda loss: "-".join(str(value) for value in loss.values()),
+)
+def test_stopping_at_every_step_changes_no_bit(tmp_path: Path, loss: dict[str, Any]) -> None:
+    """15 steps, stopped before each of them in turn, against one uninterrupted training; also what losses remember."""
+    whole, log = method(**loss), Log()
     train(whole, samples(), SETTINGS, 7, tmp_path / "whole", log.hooks(lambda: False), FACTS)
     broken_log = Log()
     for _ in range(40):
         answers = iter([False, True])
-        broken = method(seed=99)  # other first weights: all must come from the checkpoint, except at the start
+        broken = method(seed=99, **loss)  # other first weights: all must come from the checkpoint, except at the start
         if not checkpoint.whole(tmp_path / "broken"):
-            broken = method()
+            broken = method(**loss)
         try:
             stop = lambda answers=answers: next(answers, True)  # noqa: E731
             train(broken, samples(), SETTINGS, 7, tmp_path / "broken", broken_log.hooks(stop), FACTS)
@@ -83,6 +95,18 @@ def test_stopping_at_every_step_changes_no_bit(tmp_path: Path) -> None:
         pytest.fail("the training made no progress between stops")
     assert broken_log.readings == log.readings
     assert weights(broken) == weights(whole)
+    assert all(tensor.isfinite().all() for tensor in whole.state_dict().values())
+
+
+def test_what_a_loss_remembers_moves_while_training(tmp_path: Path) -> None:
+    """AdaFace's lengths and CurricularFace's t: otherwise the test above would show nothing."""
+    for name in ("adaface", "curricularface"):
+        trained, fresh = method(name=name), method(name=name)
+        train(trained, samples(), SETTINGS, 7, tmp_path / name, Log().hooks(lambda: False), FACTS)
+        assert trained.head is not None
+        assert fresh.head is not None
+        for one, other in zip(trained.head.buffers(), fresh.head.buffers(), strict=True):
+            assert not torch.equal(one, other)
 
 
 def test_momentum_is_part_of_what_is_resumed(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def test_every_field_has_its_sentence_as_help() -> None:
         ("number_input", "teacher.training.base_lr", 0.25, 0.25),
         ("selectbox", "teacher.backbone.name", "iresnet18", "iresnet18"),
         ("checkbox", "plain_student", False, False),
+        ("checkbox", "teacher.loss.compat", True, True),
+        ("text_input", "student.loss.sample_rate", "0.3", 0.3),
         ("text_input", "student.training.drop_epochs", "1, 2", (1, 2)),
         ("text_input", "demo.groups", "X, Y, Z", ("X", "Y", "Z")),
         ("text_input", "student.distillation.kd_weight", "12.5", 12.5),

@@ -1,0 +1,20 @@
+"""CosFace: a fixed amount is taken off the target's cosine (Wang et al., CVPR 2018, arXiv 1801.09414, eq. 4)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fairlab.config import Loss
+from fairlab.losses.base import LOSSES, MarginHead, given
+
+
+@LOSSES.register("cosface", title="CosFace", source="arXiv 1801.09414 eq. 4")
+class CosFace(MarginHead):
+    """Target logit s * (c_y - m)."""
+
+    def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
+        super().__init__(embedding_dim, classes, settings)
+        self.margin = given(settings.margin_cos, 0.35)
+
+    def target(self, cosine: Tensor, length: Tensor) -> Tensor:
+        return cosine - self.margin
