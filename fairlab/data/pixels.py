@@ -14,7 +14,9 @@ from fairlab.data.decode import decode
 from fairlab.errors import FairLabError
 
 THREADS = min(8, os.cpu_count() or 1)
-"""Pillow decodes without holding Python's lock, so threads are enough."""
+"""Decoders work without holding Python's lock, so threads are enough."""
+AT_A_TIME = 16
+"""Images a thread takes at a time: handing over a single one costs a tenth of its decoding."""
 
 
 def fit(image: np.ndarray, px: int) -> np.ndarray:
@@ -52,13 +54,16 @@ class EncodedPixels:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def one(self, row: int) -> np.ndarray:
-        """Image `row` as (px, px, 3). Raises Damaged when it cannot be decoded, FairLabError when it is gone."""
+    def one(self, row: int, room: np.ndarray | None = None) -> np.ndarray:
+        """Image `row` as (px, px, 3). Raises Damaged when it cannot be decoded, FairLabError when it is gone.
+
+        `room` (px, px, 3) may be written to, and may be what is returned (see decode).
+        """
         try:
             data = self.read(row)
         except OSError as error:
             raise FairLabError(f"{self.name(row)} cannot be read: {error.strerror or error}") from error
-        image = decode(data, self.name(row))
+        image = decode(data, self.name(row), room)
         points = self.landmarks[row] if self.landmarks is not None else None
         if points is not None and np.isfinite(points).all():
             image = crop(image, points, self.px)
@@ -72,14 +77,17 @@ class EncodedPixels:
         wanted = np.arange(len(self))[rows]
         result = np.empty((len(wanted), self.px, self.px, 3), np.uint8)
 
-        def fill(place: int) -> None:
-            result[place] = self.one(int(wanted[place]))
+        def fill(start: int) -> None:
+            for place, row in enumerate(wanted[start : start + AT_A_TIME].tolist(), start):
+                room = result[place]
+                image = self.one(row, room)
+                if image is not room:
+                    room[...] = image
 
-        if len(wanted) < 8:
-            for place in range(len(wanted)):
-                fill(place)
+        if len(wanted) <= AT_A_TIME:
+            fill(0)
         else:
-            for _ in self._threads().map(fill, range(len(wanted))):
+            for _ in self._threads().map(fill, range(0, len(wanted), AT_A_TIME)):
                 pass
         return result
 

@@ -33,7 +33,7 @@ def embed(
     with torch.inference_mode():
         for start in range(0, len(inputs), CHUNK):
             positions = np.arange(start, min(start + CHUNK, len(inputs)))
-            raw = learner(inputs.batch(positions, np.full(len(positions), mirrored)).to(device)).float()
+            raw = learner(inputs.batch(positions, np.full(len(positions), mirrored), device)).float()
             norms = raw.norm(dim=1)
             yield (raw / norms.clamp_min(1e-12)[:, None]).cpu().numpy(), norms.cpu().numpy()
 
