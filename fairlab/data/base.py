@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.pixels import EncodedPixels
-from fairlab.data.reading import reader
+from fairlab.data.reading import Texts, reader
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
     MANIFEST,
@@ -90,7 +90,7 @@ class Dataset:
                 f"the images of data set {self.dataset_id} lie in {path}, which is not there (any more); "
                 "bring it back, or add the data again from where they are now"
             )
-        locations = self.images["location"].to_numpy(dtype=object)
+        locations = Texts(self.images["location"])
         landmarks = None
         if (self.folder / LANDMARKS_FILE).exists():
             landmarks = np.load(self.folder / LANDMARKS_FILE, mmap_mode="r", allow_pickle=False)

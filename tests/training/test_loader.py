@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from fairlab.training.extract import CHUNK, embed
 from fairlab.training.loader import EmbeddingInputs, ImageInputs, ahead, flips, order, step_seed
 
 
@@ -78,3 +79,28 @@ def test_teachers_stand_side_by_side_in_their_order() -> None:
     inputs = EmbeddingInputs([a, b], [-a, -b], np.array([1, 0]))
     batch = inputs.batch(np.array([0, 1]), np.array([False, True]))
     assert batch.tolist() == [[0.0, 1.0, 3.0], [-1.0, 0.0, -2.0]]
+
+
+class Counted:
+    """Inputs that count how many batches of them exist."""
+
+    def __init__(self, count: int) -> None:
+        self.rows, self.depth, self.made = np.arange(count), 2, 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> torch.Tensor:
+        self.made += 1
+        return torch.from_numpy(positions).to(torch.float32)[:, None] + 3.0
+
+
+def test_embedding_keeps_its_order_and_never_more_than_a_few_chunks() -> None:
+    """Twenty chunks: while one is embedded at most `depth` + 1 others are made, and rows come out as they went in."""
+    inputs, ahead_of = Counted(20 * CHUNK), []
+    learner = torch.nn.Identity()
+    learner.register_forward_hook(lambda *_: ahead_of.append(inputs.made - len(ahead_of) - 1))
+    chunks = list(embed(learner, inputs, False, torch.device("cpu")))
+    assert (np.concatenate([norms for _, norms in chunks]) == inputs.rows + 3).all()
+    assert len(ahead_of) == 20
+    assert max(ahead_of) <= inputs.depth + 1
