@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from fairlab import __version__
@@ -59,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("path", nargs="?", help="with add: file or folder with your data")
     data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
     data.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
+    data.add_argument(
+        "--pictures", metavar="FOLDER", help="with add --dry-run: write faces, mean faces and alignment there"
+    )
     data.add_argument("--json", action="store_true", help="print JSON")
     _set_option(data)
 
@@ -235,19 +239,25 @@ def _do_data(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab import terminal
 
     if options.dataset != "add":
-        if options.path or options.dry_run or options.name or options.set:
+        if options.path or options.dry_run or options.name or options.set or options.pictures:
             raise FairLabError("these options belong to `fairlab data add PATH`")
         terminal.show_data(workspace, options.dataset, options.json)
         return 0
     if not options.path:
         raise FairLabError("name the file or folder to add: `fairlab data add PATH`")
+    if options.pictures and not options.dry_run:
+        raise FairLabError("--pictures belongs to a look at data: `fairlab data add PATH --dry-run --pictures FOLDER`")
     from fairlab import api
-    from fairlab.runs.adding import dry_run
+    from fairlab.runs.adding import dry_run, write_pictures
 
     source = parse(Source, {**dials(options), "path": options.path}, "--set")
     if options.dry_run:
-        found, _ = dry_run(source, terminal.progress_line())
+        found, listing = dry_run(source, terminal.progress_line())
         terminal.show_report(found, options.json)
+        if options.pictures:
+            folder = Path(options.pictures).expanduser().absolute()
+            names = write_pictures(folder, source, found, listing)
+            terminal.say_pictures(folder, names, list(found["groups"]))
         return 0
     run_id = api.add_data(workspace, source, options.name)
     code = _watch_one(workspace, run_id)

@@ -29,7 +29,7 @@ from fairlab.files import (
 from fairlab.tables import IMAGES, PAIRS
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
-LANDMARKS_FILE = "landmarks.npy"
+LANDMARKS_FILE, SIZES_FILE = "landmarks.npy", "bytes.npy"
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,10 @@ class Dataset:
                 "bring it back, or add the data again from where they are now"
             )
         locations = Texts(self.images["location"])
-        landmarks = None
-        if (self.folder / LANDMARKS_FILE).exists():
-            landmarks = np.load(self.folder / LANDMARKS_FILE, mmap_mode="r", allow_pickle=False)
+        landmarks, sizes = (
+            np.load(self.folder / name, mmap_mode="r", allow_pickle=False) if (self.folder / name).exists() else None
+            for name in (LANDMARKS_FILE, SIZES_FILE)
+        )
         read = reader(origin["kind"]).opener(path, locations)
         return EncodedPixels(
             read,
@@ -102,6 +103,7 @@ class Dataset:
             self.image_px,
             landmarks,
             bool(origin["swap_channels"]),
+            sizes,
         )
 
     def pairs_of(self, protocol: str) -> pd.DataFrame:
@@ -139,13 +141,15 @@ class Elsewhere:
     """Images that stay encoded where they lie.
 
     origin: kind, path, swap_channels (see reading.READERS); hashes (N,) int64 of the encoded images; landmarks
-    (N, 5, 2) or None, where faces are to be aligned when they are read.
+    (N, 5, 2) or None, where faces are to be aligned when they are read; sizes (N,) of the encoded images in bytes, to
+    notice one that changed.
     """
 
     origin: Mapping[str, Any]
     px: int
     hashes: np.ndarray
     landmarks: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
 
 def _count_and_size(pixels: np.ndarray | Path | Elsewhere) -> tuple[int, int]:
@@ -190,6 +194,9 @@ def write_dataset(
         names = [INFO, IMAGES_FILE, PAIRS_FILE]
         if isinstance(pixels, Elsewhere):
             seen = digest([pixels.hashes.tobytes().hex(), dict(pixels.origin)])
+            if pixels.sizes is not None:
+                np.save(temporary / SIZES_FILE, pixels.sizes.astype(np.uint32))
+                names.append(SIZES_FILE)
             if pixels.landmarks is not None:
                 np.save(temporary / LANDMARKS_FILE, pixels.landmarks.astype(np.float32))
                 names.append(LANDMARKS_FILE)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fairlab.data.align import crop
 from fairlab.data.decode import decode
-from fairlab.errors import FairLabError
+from fairlab.errors import Damaged, FairLabError
 
 THREADS = min(8, os.cpu_count() or 1)
 """Decoders work without holding Python's lock, so threads are enough."""
@@ -34,7 +34,8 @@ class EncodedPixels:
     """Rows of encoded images as (B, px, px, 3) uint8 RGB, decoded when asked for, by threads.
 
     read(row) gives the bytes, name(row) what to call them in a message; landmarks (N, 5, 2), x and y in the stored
-    image, turn faces to the template (rows of NaN are only fitted); swap takes red for blue.
+    image, turn faces to the template (rows of NaN are only fitted); swap takes red for blue; sizes (N,) are the bytes
+    that each image had when it was looked at: one of another size is refused.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class EncodedPixels:
         px: int,
         landmarks: np.ndarray | None = None,
         swap: bool = False,
+        sizes: np.ndarray | None = None,
     ) -> None:
         self.read, self.name, self.px, self.landmarks, self.swap = read, name, px, landmarks, swap
+        self.sizes = sizes
         self.shape, self.dtype, self.ndim = (count, px, px, 3), np.dtype(np.uint8), 4
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
@@ -63,6 +66,11 @@ class EncodedPixels:
             data = self.read(row)
         except OSError as error:
             raise FairLabError(f"{self.name(row)} cannot be read: {error.strerror or error}") from error
+        if self.sizes is not None and len(data) != self.sizes[row]:
+            raise Damaged(
+                f"{self.name(row)} has changed since the data set was added: it had {self.sizes[row]:,} bytes and has "
+                f"{len(data):,}; put it back, or add the data again under another name"
+            )
         image = decode(data, self.name(row), room)
         points = self.landmarks[row] if self.landmarks is not None else None
         if points is not None and np.isfinite(points).all():
