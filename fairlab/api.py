@@ -20,6 +20,7 @@ from fairlab.data.score_tables import write_bfw, write_bob
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
 from fairlab.presets import load_preset
+from fairlab.runs.adding import changed_since
 from fairlab.runs.compare import SPACES, compare, read_scores, read_study, studies
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
@@ -213,13 +214,18 @@ def inspect_data(workspace: Workspace, source: Source) -> str:
 def add_data(workspace: Workspace, source: Source, name: str = "") -> str:
     """Start the job that registers somebody's data as data set `name` (default: from the path); returns its run id.
 
-    Raises Refused when other data have that name already.
+    Raises Refused when other data have that name already, or when these files have changed since they were added.
     """
     name = slug(name or Path(source.path).expanduser().absolute().stem)
     record = single(workspace, f"Data {name}", _source_run("add", source, name), ())
     folder = workspace.dataset(name)
     if (folder / "dataset.json").exists() and not (record.folder / "run.json").exists():
         raise Refused(f"there is a data set {name!r} already; give another name")
+    if (folder / "dataset.json").exists() and state(record.folder).status == "done" and (how := changed_since(record)):
+        raise Refused(
+            f"the files in {source.path} have changed since they were added as data set {name!r}: {how}; "
+            f"add them under another name, or delete data set {name!r} first (`fairlab runs delete {record.run_id}`)"
+        )
     return start_one(workspace, record)
 
 

@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--model", default="", help="overlap: run whose embeddings of both show the nearest faces")
     data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
     data.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
+    data.add_argument(
+        "--pictures", metavar="FOLDER", help="with add --dry-run: write faces, mean faces and alignment there"
+    )
     data.add_argument("--json", action="store_true", help="print JSON")
     _set_option(data)
 

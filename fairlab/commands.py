@@ -79,19 +79,25 @@ def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.test or options.model:
         raise FairLabError("this belongs to `fairlab data overlap TRAIN TEST`")
     if options.dataset != "add":
-        if options.path or options.dry_run or options.name or options.set:
+        if options.path or options.dry_run or options.name or options.set or options.pictures:
             raise FairLabError("these options belong to `fairlab data add PATH`")
         terminal.show_data(workspace, options.dataset, options.json)
         return 0
     if not options.path:
         raise FairLabError("name the file or folder to add: `fairlab data add PATH`")
+    if options.pictures and not options.dry_run:
+        raise FairLabError("--pictures belongs to a look at data: `fairlab data add PATH --dry-run --pictures FOLDER`")
     from fairlab import api
-    from fairlab.runs.adding import dry_run
+    from fairlab.runs.adding import dry_run, write_pictures
 
     source = parse(Source, {**dials(options), "path": options.path}, "--set")
     if options.dry_run:
-        found, _ = dry_run(source, terminal.progress_line())
+        found, listing = dry_run(source, terminal.progress_line())
         terminal.show_report(found, options.json)
+        if options.pictures:
+            folder = Path(options.pictures).expanduser().absolute()
+            names = write_pictures(folder, source, found, listing)
+            terminal.say_pictures(folder, names, list(found["groups"]))
         return 0
     run_id = api.add_data(workspace, source, options.name)
     with terminal.results_only(options.json):

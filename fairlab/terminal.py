@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -250,6 +251,14 @@ def show_report(found: Mapping[str, Any], as_json: bool) -> None:
     for text in found["problems"]:
         console.print(Text(f"problem: {text}", style="yellow"))
     console.print("adding it would: " + "; ".join(found["will_do"]), markup=False)
+
+
+def say_pictures(folder: Path, names: Sequence[str], groups: Sequence[str]) -> None:
+    """Which picture shows which group, a line each; stdout is the report's."""
+    for number, group in enumerate(groups):
+        of_group = [name for name in names if name.endswith(f"-{number}.png")]
+        if of_group:
+            say(f"{group}: {', '.join(of_group)} in {folder}")
 
 
 def _counted(counts: Mapping[str, int], most: int = 4) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.pixels import EncodedPixels
-from fairlab.data.reading import reader
+from fairlab.data.reading import Texts, reader
 from fairlab.data.views import Pixels, Rescaled, ViewPixels
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
@@ -30,7 +30,7 @@ from fairlab.files import (
 from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
-LANDMARKS_FILE = "landmarks.npy"
+LANDMARKS_FILE, SIZES_FILE = "landmarks.npy", "bytes.npy"
 BORROWED_FILES = ("parent.npy", "row.npy")
 
 
@@ -109,10 +109,11 @@ class Dataset:
                 f"the images of data set {self.dataset_id} lie in {path}, which is not there (any more); "
                 "bring it back, or add the data again from where they are now"
             )
-        locations = self.images["location"].to_numpy(dtype=object)
-        landmarks = None
-        if (self.folder / LANDMARKS_FILE).exists():
-            landmarks = np.load(self.folder / LANDMARKS_FILE, mmap_mode="r", allow_pickle=False)
+        locations = Texts(self.images["location"])
+        landmarks, sizes = (
+            np.load(self.folder / name, mmap_mode="r", allow_pickle=False) if (self.folder / name).exists() else None
+            for name in (LANDMARKS_FILE, SIZES_FILE)
+        )
         read = reader(origin["kind"]).opener(path, locations)
         return EncodedPixels(
             read,
@@ -121,6 +122,7 @@ class Dataset:
             px,
             landmarks,
             bool(origin["swap_channels"]),
+            sizes,
         )
 
     def _view(self, px: int) -> ViewPixels:
@@ -195,13 +197,15 @@ class Elsewhere:
     """Images that stay encoded where they lie.
 
     origin: kind, path, swap_channels (see reading.READERS); hashes (N,) int64 of the encoded images; landmarks
-    (N, 5, 2) or None, where faces are to be aligned when they are read.
+    (N, 5, 2) or None, where faces are to be aligned when they are read; sizes (N,) of the encoded images in bytes, to
+    notice one that changed.
     """
 
     origin: Mapping[str, Any]
     px: int
     hashes: np.ndarray
     landmarks: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -261,6 +265,9 @@ def write_dataset(
         names = [INFO, IMAGES_FILE, PAIRS_FILE]
         if isinstance(pixels, Elsewhere):
             seen = digest([pixels.hashes.tobytes().hex(), dict(pixels.origin)])
+            if pixels.sizes is not None:
+                np.save(temporary / SIZES_FILE, pixels.sizes.astype(np.uint32))
+                names.append(SIZES_FILE)
             if pixels.landmarks is not None:
                 np.save(temporary / LANDMARKS_FILE, pixels.landmarks.astype(np.float32))
                 names.append(LANDMARKS_FILE)

@@ -14,23 +14,24 @@ from fairlab.data.decode import decode, describe
 from fairlab.data.pixels import THREADS
 from fairlab.errors import Damaged
 
-COLUMNS = ("row", "readable", "width", "height", "mode", "hash", "fault")
-"""A row is a looked-at image. hash: 64 bits of the file's BLAKE2b (int64); fault: why it cannot be read, or ""."""
+COLUMNS = ("row", "readable", "bytes", "width", "height", "mode", "hash", "fault")
+"""A row is a looked-at image. bytes: of the encoded image; hash: 64 bits of its BLAKE2b (int64); fault: why it cannot
+be read, or ""."""
 CHUNK = 2000
 
 
 def look(
     read: Callable[[int], bytes], name: Callable[[int], str], row: int
-) -> tuple[int, bool, int, int, str, int, str]:
+) -> tuple[int, bool, int, int, int, str, int, str]:
     """One image, decoded to the last pixel: a row of COLUMNS."""
     try:
         data = read(row)
         width, height, mode = describe(data, name(row))
         decode(data, name(row))
     except (Damaged, OSError) as error:
-        return row, False, 0, 0, "", 0, str(error)
+        return row, False, 0, 0, 0, "", 0, str(error)
     digest = hashlib.blake2b(data, digest_size=8).digest()
-    return row, True, width, height, mode, int.from_bytes(digest, "little", signed=True), ""
+    return row, True, len(data), width, height, mode, int.from_bytes(digest, "little", signed=True), ""
 
 
 def look_at(rows: np.ndarray, read: Callable[[int], bytes], name: Callable[[int], str]) -> Iterator[pd.DataFrame]:

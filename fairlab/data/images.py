@@ -1,4 +1,4 @@
-"""Pixels for networks and for people: batches, thumbnails, mean faces."""
+"""Pixels for people: thumbnails, mean faces, contact sheets."""
 
 from __future__ import annotations
 
@@ -9,18 +9,7 @@ import numpy as np
 from PIL import Image
 
 from fairlab.data.base import Dataset
-from fairlab.data.views import Pixels
 from fairlab.errors import FairLabError
-
-
-def batch_rows(pixels: Pixels, rows: np.ndarray, flip: np.ndarray) -> np.ndarray:
-    """Images `rows` (B,) as a fresh (B, H, W, 3) uint8 array; those with `flip` (B,) are mirrored left to
-    right.
-    """
-    batch = np.ascontiguousarray(pixels[rows])
-    if flip.any():
-        batch[flip] = batch[flip][:, :, ::-1]
-    return batch
 
 
 def thumbnail_png(dataset: Dataset, image_id: int, px: int = 96) -> bytes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from fairlab.config import Source
 from fairlab.errors import FairLabError
@@ -54,6 +55,19 @@ class Listing:
     landmarks: np.ndarray | None = None
     problems: Sequence[Problem | str] = ()
     notes: Sequence[str] = ()
+
+
+class Texts(Sequence[str]):
+    """A column of text, a Python string only when asked for: five million of them would take half a gigabyte."""
+
+    def __init__(self, column: pd.Series) -> None:
+        self._values = pa.array(column)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._values[int(row)].as_py()
 
 
 class Reader(Protocol):

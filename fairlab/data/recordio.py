@@ -97,6 +97,10 @@ class RecordFile:
     def data(self, offset: int, size: int) -> bytes:
         """Data of the record that takes bytes offset .. offset + size of the file. Raises Damaged."""
         raw = self.read(offset, size)
+        if len(raw) == size >= _PART.size:  # nearly all records: whole, in one piece
+            magic, length = _PART.unpack_from(raw)
+            if magic == MAGIC and size == 8 + (length + 3 & ~3) and not any(raw[8 + length :]):
+                return raw[8 : 8 + length]
         data, end = self._join(offset, offset + size, lambda at, n: raw[at - offset : at - offset + n])
         if end != offset + size:
             raise Damaged(f"the record at byte {offset} of {self.path} is not the one found before; open it again")

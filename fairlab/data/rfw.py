@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.config import Source
+from fairlab.data.folders import read_below
 from fairlab.data.pair_files import resolve, rows_of
 from fairlab.data.pair_lists import read_pairs
 from fairlab.data.reading import READERS, Listing, Problem, Progress, Stop, problem
@@ -83,7 +84,7 @@ class Rfw:
         root = root_of(path)
         if root is None:
             raise FairLabError(f"{path} is no RFW folder (any more)")
-        return lambda row: Path(root, "data", locations[row]).read_bytes()
+        return read_below(root / "data", locations)
 
 
 def _lists(root: Path) -> Iterator[tuple[str, Path]]:

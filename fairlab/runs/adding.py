@@ -13,9 +13,10 @@ import pandas as pd
 
 from fairlab.config import Source
 from fairlab.data.base import Dataset, Elsewhere, open_dataset, write_dataset
+from fairlab.data.changes import difference, seen
 from fairlab.data.checking import COLUMNS, look_at, sample
 from fairlab.data.pixels import EncodedPixels
-from fairlab.data.previews import group_pictures, png
+from fairlab.data.previews import alignment_strips, group_pictures, png
 from fairlab.data.reading import Listing, detect_kind, has_images, reader
 from fairlab.data.report import aligned, report
 from fairlab.errors import FairLabError, Stopped
@@ -24,6 +25,8 @@ from fairlab.store.runs import RunRecord
 from fairlab.tables import PAIRS
 from fairlab.workspace import Workspace
 
+FILES = "files.parquet"
+"""In a run's folder: the files that its data lay in when they were added (data.changes)."""
 SAMPLE = 5000
 """Images decoded for a report; adding looks at all."""
 
@@ -40,20 +43,37 @@ def inspect(record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[s
     pulse.begin("looking at the data", 0.0, 0.9)
     found, listing = dry_run(source, pulse.advance, stop)
     write_json(record.folder / "report.json", found)
-    path, kind, _ = _found(source)
-    if not has_images(kind):
-        return {"images": found["images"]}
-    pulse.begin("making pictures", 0.9, 0.1)
-    for number, (sheet, mean) in enumerate(group_pictures(view_of(path, kind, source, listing), listing.images)):
-        for name, picture in (("sheet", sheet), ("mean", mean)):
-            write_bytes(record.folder / f"{name}-{number}.png", png(picture))
+    if has_images(str(found["kind"])):
+        pulse.begin("making pictures", 0.9, 0.1)
+        write_pictures(record.folder, source, found, listing)
     return {"images": found["images"]}
 
 
-def view_of(path: Path, kind: str, source: Source, listing: Listing) -> EncodedPixels:
-    """The listed images as they would be handed out."""
+def write_pictures(folder: Path, source: Source, found: dict[str, Any], listing: Listing) -> list[str]:
+    """What dry_run found, as pictures in `folder`; their names: sheet-0.png and mean-0.png for the first group and so on,
+    and align-0.png where faces would be aligned. Raises FairLabError when the folder cannot be written.
+    """
+    view = view_of(source, found, listing)
+    names = []
+
+    def write(name: str, picture: np.ndarray) -> None:
+        write_bytes(folder / name, png(picture))
+        names.append(name)
+
+    for number, (sheet, mean) in enumerate(group_pictures(view, listing.images)):
+        write(f"sheet-{number}.png", sheet)
+        write(f"mean-{number}.png", mean)
+    if view.landmarks is not None:
+        for number, strip in enumerate(alignment_strips(view, listing.images)):
+            write(f"align-{number}.png", strip)
+    return names
+
+
+def view_of(source: Source, found: dict[str, Any], listing: Listing) -> EncodedPixels:
+    """The listed images as they would be handed out, by the report `found`."""
+    path, kind, _ = _found(source)
     read, name = _access(path, kind, listing)
-    points = listing.landmarks if source.align else None
+    points = listing.landmarks if found["aligned"] == "by landmarks" else None
     return EncodedPixels(read, name, len(listing.images), source.image_px, points, source.swap_channels)
 
 
@@ -103,10 +123,16 @@ def add(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[]
     if not (folder / "manifest.json").exists():
         pulse.begin("listing", 0.0, 0.1)
         path, kind, why = _found(source)
+        files = _files(source)  # before the listing: what changes meanwhile is noticed later
         listing = reader(kind).listing(path, source, pulse.advance, stop)
-        seen = has_images(kind)
-        looked = _look(record.folder / "looked", path, kind, listing, pulse, stop) if seen else _unseen(listing)
-        shown = looked if seen else looked.iloc[:0]
+        with_images = has_images(kind)
+        looked = (
+            _look(record.folder / "looked", path, kind, listing, files, pulse, stop)
+            if with_images
+            else _unseen(listing)
+        )
+        write_atomic(record.folder / FILES, partial(files.to_parquet, index=False))
+        shown = looked if with_images else looked.iloc[:0]
         write_json(record.folder / "report.json", report(kind, why, source, listing, shown))
         _write(folder, record.dataset, path, kind, source, listing, looked, pulse, stop)
     dataset = open_dataset(folder, verify=True)
@@ -115,17 +141,41 @@ def add(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[]
 
 def _unseen(listing: Listing) -> pd.DataFrame:
     """checking's table for data without images: nothing to decode, so nothing that could not be."""
-    nothing = {"readable": True, "width": 0, "height": 0, "mode": "", "hash": 0, "fault": ""}
+    nothing = {"readable": True, "width": 0, "height": 0, "mode": "", "hash": 0, "bytes": 0, "fault": ""}
     return pd.DataFrame({"row": np.arange(len(listing.images)), **nothing}, columns=list(COLUMNS))
 
 
+def changed_since(record: RunRecord) -> str:
+    """How the files of added data differ from those that were added, as half a sentence; "" when they are the same.
+
+    Looks at names, sizes and times only; some seconds for a million files.
+    """
+    source = record.config.source
+    if source is None or not (record.folder / FILES).exists():
+        return ""
+    return difference(pd.read_parquet(record.folder / FILES), _files(source))
+
+
+def _files(source: Source) -> pd.DataFrame:
+    """The files that adding these data would read (data.changes.SEEN)."""
+    others = [Path(name).expanduser().absolute() for name in (source.groups_table, source.pair_list) if name]
+    return seen(Path(source.path).expanduser().absolute(), others)
+
+
 def _look(
-    folder: Path, path: Path, kind: str, listing: Listing, pulse: Pulse, stop: Callable[[], bool]
+    folder: Path,
+    path: Path,
+    kind: str,
+    listing: Listing,
+    files: pd.DataFrame,
+    pulse: Pulse,
+    stop: Callable[[], bool],
 ) -> pd.DataFrame:
-    """Every image decoded once: checking's table; what an earlier attempt saw of the same list is kept in `folder`."""
+    """Every image decoded once: checking's table; what an earlier attempt saw of the same files is kept in `folder`."""
     read, name = _access(path, kind, listing)
     count = len(listing.images)
-    listed = digest(pd.util.hash_pandas_object(listing.images["location"], index=False).to_numpy().tobytes().hex())
+    content = [pd.util.hash_pandas_object(table, index=False) for table in (listing.images["location"], files)]
+    listed = digest([column.to_numpy().tobytes().hex() for column in content])
     if (folder / "listed.json").exists() and read_json(folder / "listed.json") != listed:
         for old in folder.glob("*.parquet"):  # other files than last time
             old.unlink()
@@ -167,8 +217,8 @@ def _write(
     how = aligned(source, listing, looked[good]) if has_images(kind) else "no images"
     landmarks = listing.landmarks[good] if how == "by landmarks" and listing.landmarks is not None else None
     origin = {"kind": kind, "path": str(path), "swap_channels": source.swap_channels}
-    hashes = looked["hash"].to_numpy(np.int64)[good]
-    pixels: Elsewhere | Path | None = Elsewhere(origin, source.image_px, hashes, landmarks)
+    hashes, sizes = looked["hash"].to_numpy(np.int64)[good], looked["bytes"].to_numpy(np.int64)[good]
+    pixels: Elsewhere | Path | None = Elsewhere(origin, source.image_px, hashes, landmarks, sizes)
     if not has_images(kind):
         pixels = None
     elif source.copy_pixels:

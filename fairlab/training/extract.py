@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fairlab.training.loader import Inputs
+from fairlab.training.loader import Inputs, ahead
 
 CHUNK = 256
 """Images in one forward pass: larger brings nothing on a CPU."""
@@ -27,13 +27,18 @@ def embed(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Embeddings of all inputs in order, chunk by chunk: unit vectors (B, D) float32 and their raw norms (B,).
 
-    Evaluation mode, no gradient. A zero embedding stays zero with norm 0.
+    Evaluation mode, no gradient. A zero embedding stays zero with norm 0. Never more than a few chunks of images are in
+    memory; those that must be decoded are while the network works.
     """
     learner.eval()
+
+    def make(start: int) -> torch.Tensor:
+        positions = np.arange(start, min(start + CHUNK, len(inputs)))
+        return inputs.batch(positions, np.full(len(positions), mirrored), device)
+
     with torch.inference_mode():
-        for start in range(0, len(inputs), CHUNK):
-            positions = np.arange(start, min(start + CHUNK, len(inputs)))
-            raw = learner(inputs.batch(positions, np.full(len(positions), mirrored)).to(device)).float()
+        for batch in ahead(make, range(0, len(inputs), CHUNK), inputs.depth):
+            raw = learner(batch).float()
             norms = raw.norm(dim=1)
             yield (raw / norms.clamp_min(1e-12)[:, None]).cpu().numpy(), norms.cpu().numpy()
 

@@ -1,7 +1,8 @@
 """From stored rows to batches; every draw is a function of (seed, epoch, row), so a resumed run sees the same.
 
-A DataLoader iterator would draw from torch's global state at each start, which changes a resumed run; pixels lie ready in one memory-mapped file or are decoded by
-threads, so no worker processes are needed.
+A DataLoader iterator would draw from torch's global state at each start, which changes a resumed run; pixels lie ready
+in one memory-mapped file or are decoded by threads, so no worker processes are needed. Measured by
+tests.benchmarks.reading.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairlab.data.images import batch_rows
 from fairlab.data.views import Pixels
 from fairlab.models.preprocessing import HALF, Preprocessing
 
 T = TypeVar("T")
+CPU = torch.device("cpu")
 _ORDER, _FLIP, _STEP = 1, 2, 3  # separate streams of random numbers
 
 
@@ -44,16 +45,17 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def ahead(make: Callable[[int], T], numbers: range, depth: int) -> Iterator[T]:
-    """make(number) for all `numbers` in order, up to `depth` of them made beforehand by a thread.
+    """make(number) for all `numbers` in order, up to `depth` of them made beforehand, two at a time.
 
-    For images that must be decoded: the network works while the next batches are read. What is made does not depend
-    on when, so a run stays the same to the bit.
+    For images that must be decoded: the network works while the next batches are read, and while the last images of a
+    batch are decoded the first of the next are. What is made does not depend on when, so a run stays the same to the
+    bit.
     """
     if depth < 1:
         yield from map(make, numbers)
         return
     waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         try:
             for number in numbers:
                 waiting.append(pool.submit(make, number))
@@ -75,8 +77,8 @@ class Inputs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
-        """Inputs of the samples at `positions` (B,); `flip` (B,) says which to mirror."""
+    def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device = CPU) -> Tensor:
+        """Inputs of the samples at `positions` (B,), on `device`; `flip` (B,) says which to mirror."""
         ...
 
 
@@ -93,15 +95,23 @@ class ImageInputs:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
-        raw = batch_rows(self.pixels, self.rows[positions], flip)
+    def stored(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
+        """(B, H, W, 3) uint8, mirrored left to right where `flip` says so: what travels to the device."""
+        images = np.ascontiguousarray(self.pixels[self.rows[positions]])
+        if flip.any():  # measured: torch mirrors and numpy puts back in a tenth of the time of either alone
+            images[flip] = torch.from_numpy(images[flip]).flip(2).numpy()
+        return torch.from_numpy(images)
+
+    def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device = CPU) -> Tensor:
+        images = self.stored(positions, flip).to(device, non_blocking=True)  # floats would be four times the bytes
         about = self.preprocessing
         if about.channels == "BGR":
-            raw = np.ascontiguousarray(raw[:, :, :, ::-1])
-        images = torch.from_numpy(raw).permute(0, 3, 1, 2).to(torch.float32)
+            images = images.flip(3)
+        images = images.permute(0, 3, 1, 2).to(torch.float32)
         if about.mean == about.std == HALF:
-            return images.div_(127.5).sub_(1.0)
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (about.mean, about.std))
+            half = torch.tensor(127.5, device=device)  # a plain number would be a product with 1/127.5 on a GPU
+            return images.div_(half).sub_(1.0)
+        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (about.mean, about.std))
         return images.sub_(mean).div_(std)
 
 
@@ -118,10 +128,10 @@ class EmbeddingInputs:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
+    def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device = CPU) -> Tensor:
         rows = self.rows[positions]
         parts = [np.asarray(teacher[rows], dtype=np.float32) for teacher in self.plain]
         if flip.any():
             for part, teacher in zip(parts, self.flipped, strict=True):
                 part[flip] = teacher[rows[flip]]
-        return torch.from_numpy(np.concatenate(parts, axis=1))
+        return torch.from_numpy(np.concatenate(parts, axis=1)).to(device, non_blocking=True)

@@ -48,7 +48,7 @@ class Samples:
                 device
             )
         return Batch(
-            inputs=self.inputs.batch(positions, flip).to(device, non_blocking=True),
+            inputs=self.inputs.batch(positions, flip, device),
             identities=torch.from_numpy(self.identities[positions]).to(device),
             targets=targets,
         )

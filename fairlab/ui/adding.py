@@ -70,7 +70,14 @@ def _looked(lab: Workspace, run_id: str) -> None:
         mean, sheet = st.columns([1, 6], vertical_alignment="center")
         mean.image((folder / f"mean-{number}.png").read_bytes(), caption=plain(group))
         sheet.image((folder / f"sheet-{number}.png").read_bytes())
+        if (folder / f"align-{number}.png").exists():
+            sheet.image((folder / f"align-{number}.png").read_bytes())
     st.caption("Left: the mean face, with rings where an aligned face has eyes, nose and mouth corners.")
+    if (folder / "align-0.png").exists():
+        st.caption(
+            "Large: some faces as they are stored, with their five points (the eye on the picture's left is green), and "
+            "below as they would be handed out, aligned."
+        )
     st.markdown("**Adding it would** " + plain("; ".join(found["will_do"])) + ".")
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     source = read_run(lab, run_id).config.source

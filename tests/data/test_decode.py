@@ -103,3 +103,58 @@ def test_flipped_bytes_end_in_an_image_or_a_sentence(kind: str) -> None:
         damaged[place] ^= 0xFF
         with contextlib.suppress(Damaged):
             assert decode(bytes(damaged), "x").dtype == np.uint8
+
+
+def picture(height: int, width: int, colours: int) -> np.ndarray:
+    """Something with soft edges, as photographs have."""
+    coarse = np.random.default_rng(height + width).integers(0, 256, (5, 5, 3)).astype(np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image.convert("L") if colours == 1 else image)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize(("height", "width", "colours"), [(112, 112, 3), (97, 53, 3), (1, 1, 3), (112, 112, 1)])
+def test_the_fast_decoder_gives_pillows_pixels(
+    height: int, width: int, colours: int, subsampling: int, progressive: bool
+) -> None:
+    pytest.importorskip("simplejpeg")
+    data = encoded(
+        picture(height, width, colours), "JPEG", quality=90, subsampling=subsampling, progressive=progressive
+    )
+    theirs = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert (decode(data, "x") == theirs).all()
+    room = np.zeros((height, width, 3), np.uint8)
+    assert decode(data, "x", room) is room
+    assert (room == theirs).all()
+
+
+def test_damaged_files_are_judged_alike_with_and_without_the_fast_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut, flipped in the header, flipped in the pixels, lengthened: the same pixels or the same sentence."""
+    pytest.importorskip("simplejpeg")
+    random, whole = np.random.default_rng(0), encoded(picture(112, 112, 3), "JPEG", quality=95)
+    damaged = [whole[: int(random.integers(len(whole)))] for _ in range(50)] + [whole + b"more"]
+    for reach in (620, len(whole)):
+        for _ in range(150):
+            changed = bytearray(whole)
+            changed[int(random.integers(reach))] = int(random.integers(256))
+            damaged.append(bytes(changed))
+
+    def outcome(data: bytes) -> str | tuple[tuple[int, ...], bytes]:
+        try:
+            pixels = decode(data, "x")
+        except Damaged as error:
+            return str(error)
+        return pixels.shape, pixels.tobytes()
+
+    fast = [outcome(data) for data in damaged]
+    monkeypatch.setattr("fairlab.data.decode._turbo", lambda: None)
+    assert fast == [outcome(data) for data in damaged]
+    assert 50 <= sum(isinstance(result, str) for result in fast) < len(fast)
+
+
+def test_room_of_another_size_is_left_alone() -> None:
+    room = np.full((112, 112, 3), 7, np.uint8)
+    image = decode(encoded(picture(100, 112, 3), "JPEG"), "x", room)
+    assert image.shape == (100, 112, 3)
+    assert (room == 7).all()

@@ -7,19 +7,8 @@ import pytest
 from PIL import Image
 
 from fairlab.data.base import Dataset
-from fairlab.data.images import batch_rows, contact_sheet, mean_face, thumbnail_png
+from fairlab.data.images import contact_sheet, mean_face, thumbnail_png
 from fairlab.errors import FairLabError
-
-
-def test_a_batch_mirrors_only_what_it_is_told() -> None:
-    """Rows come in the order asked for; a mirrored one is reversed from left to right and not upside down."""
-    pixels = np.arange(3 * 2 * 2 * 3, dtype=np.uint8).reshape(3, 2, 2, 3)
-    batch = batch_rows(pixels, np.array([2, 0]), np.array([True, False]))
-    assert (batch[0] == pixels[2][:, ::-1]).all()
-    assert (batch[1] == pixels[0]).all()
-    assert batch.flags["C_CONTIGUOUS"]
-    batch[:] = 0
-    assert pixels[0].any()  # a copy, not a view
 
 
 def test_a_thumbnail_is_a_png_of_the_asked_size(tiny: Dataset) -> None:

@@ -90,6 +90,19 @@ def test_records_are_read_where_they_lie(tmp_path: Path) -> None:
     assert grouped.images.groupby("group")["identity"].nunique().to_dict() == {"A": 1, "B": 2}
 
 
+def test_a_batch_is_its_images_one_by_one(tmp_path: Path) -> None:
+    """Many are decoded by threads, right where they belong: sizes that fit and that do not, and red taken for blue."""
+    for number in range(40):
+        face(tmp_path / "a" / f"{number:02d}.jpg", number, 112 if number % 3 else 90)
+    names = [f"a/{number:02d}.jpg" for number in range(40)]
+    rows = np.array([*range(39, -1, -1), 3, 3])
+    for swap in (False, True):
+        pixels = EncodedPixels(reader("folders").opener(tmp_path, names), str, 40, 112, swap=swap)
+        assert (pixels[rows] == np.stack([pixels.one(row) for row in rows.tolist()])).all()
+    original = decode((tmp_path / "a/01.jpg").read_bytes(), "x")
+    assert (pixels[rows][38] == original[:, :, ::-1]).all()
+
+
 def test_packs_become_groups_and_people_hang_together(tmp_path: Path) -> None:
     """Pairs (a b) same, (b c) same, (d e) other: a, b and c are one person because b is the same file twice."""
     for number, name in enumerate("abcde"):

@@ -11,7 +11,7 @@ import pytest
 
 from fairlab.config import Data, Recipe
 from fairlab.data.base import Dataset, open_dataset, write_dataset
-from fairlab.data.images import batch_rows, thumbnail_png
+from fairlab.data.images import thumbnail_png
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import training_rows
 from fairlab.errors import Damaged, FairLabError
@@ -162,7 +162,7 @@ def test_pixels_look_like_an_array(home: Path) -> None:
     assert (data.pixels[rows] == whole[rows]).all()
     assert (data.pixels[2:4] == whole[2:4]).all()
     assert (data.pixels[-1] == whole[-1]).all()
-    flipped = batch_rows(data.pixels, rows, np.array([True, False, False, False]))
+    flipped = ImageInputs(data.pixels, rows).stored(np.arange(4), np.array([True, False, False, False])).numpy()
     assert (flipped[0] == whole[5][:, ::-1]).all()
     assert thumbnail_png(data, 0)[:4] == b"\x89PNG"
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
 from fairlab.config import Source
 from fairlab.data.base import open_dataset
 from fairlab.data.decode import decode
-from fairlab.errors import FairLabError, Refused, Stopped
+from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.runs import adding
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_run, read_status, state
@@ -129,6 +130,7 @@ def _queued(lab: Workspace, source: Source) -> str:
         (("data", "add", "/nowhere/at/all"), "there is nothing at /nowhere/at/all"),
         (("data", "add", "/nowhere", "--set", "kind=zip"), "nothing at /nowhere"),
         (("data", "add", "/", "--set", "knid=x", "--dry-run"), "there is no setting 'knid'; known here: path, kind"),
+        (("data", "add", "/", "--pictures", "x"), "--pictures belongs to a look at data"),
         (("data", "--dry-run"), "these options belong to `fairlab data add PATH`"),
     ],
 )
@@ -144,6 +146,60 @@ def test_a_name_is_taken_once(lab: Workspace, tmp_path: Path) -> None:
     wait_done(lab, [api.add_data(lab, Source(path=str(grouped(tmp_path / "a"))), "mine")])
     with pytest.raises(Refused, match="there is a data set 'mine' already; give another name"):
         api.add_data(lab, Source(path=str(grouped(tmp_path / "b"))), "mine")
+
+
+def test_data_that_changed_are_not_taken_for_those_that_were_added(lab: Workspace, tmp_path: Path) -> None:
+    """The same files again are the same data set; other files under its name are refused, with what differs."""
+    tree = grouped(tmp_path / "set")
+    source = Source(path=str(tree))
+    run_id = api.add_data(lab, source)
+    wait_done(lab, [run_id])
+    assert api.add_data(lab, source) == run_id
+    face(tree / "B" / "m.10" / "new.jpg", 77)
+    (tree / "A" / "m.00" / "0.jpg").unlink()
+    result = fairlab(lab.home, "data", "add", str(tree))
+    assert result.returncode != 0
+    assert (
+        f"the files in {tree} have changed since they were added as data set 'set': 1 more (B/m.10/new.jpg), "
+        "1 fewer (A/m.00/0.jpg); add them under another name, or delete data set 'set' first"
+    ) in result.stderr
+    api.delete(lab, run_id)
+    wait_done(lab, [api.add_data(lab, source)])
+    assert "B/m.10/new.jpg" in set(open_dataset(lab.dataset("set")).images["location"])
+
+
+def test_an_image_that_vanished_or_changed_is_named_when_it_is_read(lab: Workspace, tmp_path: Path) -> None:
+    """In a folder file by file; a pack that was written anew is noticed at the first image of another size."""
+    tree = grouped(tmp_path / "set")
+    wait_done(lab, [api.add_data(lab, Source(path=str(tree)), "mine")])
+    before = open_dataset(lab.dataset("mine")).pixels[:]
+    (tree / "A" / "m.00" / "1.jpg").unlink()
+    face(tree / "A" / "m.01" / "0.jpg", 99)
+    pixels = open_dataset(lab.dataset("mine")).pixels
+    assert (pixels[0] == before[0]).all()
+    with pytest.raises(FairLabError, match=r"set, A/m\.00/1\.jpg cannot be read: No such file"):
+        pixels[np.arange(12)]
+    with pytest.raises(Damaged, match=r"A/m\.01/0\.jpg has changed since the data set was added: it had [\d,]+ bytes"):
+        pixels[2]
+
+
+@pytest.mark.parametrize("px", [112, 200])
+def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, px: int) -> None:
+    """Faces and means of all groups; alignment only where faces would be aligned, and not of those that are."""
+    tree, folder = rfw(tmp_path / "RFW", px=px), tmp_path / "deep" / "pictures"
+    result = fairlab(lab.home, "data", "add", str(tree), "--dry-run", "--pictures", str(folder))
+    assert result.returncode == 0, result.stderr
+    kinds = ("sheet", "mean", "align") if px == 200 else ("sheet", "mean")
+    assert {path.name for path in folder.iterdir()} == {f"{kind}-{n}.png" for kind in kinds for n in range(4)}
+    sheet = np.asarray(Image.open(folder / "sheet-0.png"))
+    first = decode((tree / "test/data/African/m.af0/m.af0_0001.jpg").read_bytes(), "x")
+    if px == 112:  # as they are, though the data bring landmarks
+        assert (sheet[:, :112] == first).all()
+    assert f"African: sheet-0.png, mean-0.png{', align-0.png' if px == 200 else ''} in {folder}" in result.stderr
+    run_id = api.inspect_data(lab, Source(path=str(tree)))
+    wait_done(lab, [run_id])
+    for path in folder.iterdir():
+        assert (lab.run(run_id) / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_page_s_look_leaves_a_report_and_pictures(lab: Workspace, tmp_path: Path) -> None:

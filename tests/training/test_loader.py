@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from itertools import islice
+
 import numpy as np
+import pytest
 import torch
 
-from fairlab.training.loader import EmbeddingInputs, ImageInputs, flips, order, step_seed
+from fairlab.training.extract import CHUNK, embed
+from fairlab.training.loader import EmbeddingInputs, ImageInputs, ahead, flips, order, step_seed
 
 
 def test_every_pass_visits_every_sample_once_in_another_order() -> None:
@@ -39,9 +44,63 @@ def test_pixels_become_minus_one_to_one_and_mirror_left_to_right() -> None:
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_a_batch_mirrors_only_what_it_is_told_and_leaves_the_store_alone() -> None:
+    """Rows in the order asked for; a mirrored one is reversed from left to right, not upside down; every level exact."""
+    pixels = np.arange(3 * 2 * 2 * 3, dtype=np.uint8).reshape(3, 2, 2, 3)
+    images = ImageInputs(pixels, np.array([2, 0, 1]))
+    stored = images.stored(np.array([0, 1]), np.array([True, False])).numpy()
+    assert (stored[0] == pixels[2][:, ::-1]).all()
+    assert (stored[1] == pixels[0]).all()
+    stored[:] = 0
+    assert pixels[0].any()  # a copy, not a view
+    levels = ImageInputs(np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, 3), np.array([0]))
+    floats = levels.batch(np.array([0]), np.array([False]))[0, 0].flatten().numpy()
+    assert (floats == np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)).all()
+
+
+def test_batches_made_ahead_come_in_order_and_a_fault_comes_out() -> None:
+    """Two are made at a time, the earlier one slower: order is kept; an error of one reaches who asked for it."""
+
+    def make(number: int) -> int:
+        time.sleep(0.02 if number % 2 == 0 else 0)
+        if number == 6:
+            raise ValueError("six")
+        return number
+
+    coming = ahead(make, range(9), 3)
+    assert list(islice(coming, 6)) == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="six"):
+        next(coming)
+
+
 def test_teachers_stand_side_by_side_in_their_order() -> None:
     """The recorded order of the teachers; a mirrored sample takes all teachers' mirrored views."""
     a, b = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[2.0], [3.0]])
     inputs = EmbeddingInputs([a, b], [-a, -b], np.array([1, 0]))
     batch = inputs.batch(np.array([0, 1]), np.array([False, True]))
     assert batch.tolist() == [[0.0, 1.0, 3.0], [-1.0, 0.0, -2.0]]
+
+
+class Counted:
+    """Inputs that count how many batches of them exist."""
+
+    def __init__(self, count: int) -> None:
+        self.rows, self.depth, self.made = np.arange(count), 2, 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> torch.Tensor:
+        self.made += 1
+        return torch.from_numpy(positions).to(torch.float32)[:, None] + 3.0
+
+
+def test_embedding_keeps_its_order_and_never_more_than_a_few_chunks() -> None:
+    """Twenty chunks: while one is embedded at most `depth` + 1 others are made, and rows come out as they went in."""
+    inputs, ahead_of = Counted(20 * CHUNK), []
+    learner = torch.nn.Identity()
+    learner.register_forward_hook(lambda *_: ahead_of.append(inputs.made - len(ahead_of) - 1))
+    chunks = list(embed(learner, inputs, False, torch.device("cpu")))
+    assert (np.concatenate([norms for _, norms in chunks]) == inputs.rows + 3).all()
+    assert len(ahead_of) == 20
+    assert max(ahead_of) <= inputs.depth + 1
