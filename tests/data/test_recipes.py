@@ -16,6 +16,7 @@ from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import training_rows
 from fairlab.errors import Damaged, FairLabError
 from fairlab.tables import PAIRS
+from fairlab.training.loader import ImageInputs
 
 PX = 16
 
