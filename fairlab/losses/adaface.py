@@ -49,7 +49,7 @@ class AdaFace(MarginHead):
     @torch.no_grad()
     def standing(self, length: Tensor) -> Tensor:
         """z (B,): how long each embedding is among those seen so far, this batch included."""
-        length = length.detach().to(self.norm_mean.dtype).clamp(*LENGTHS)
+        length = length.to(self.norm_mean.dtype).clamp(*LENGTHS)
         if len(length) > 1:  # one image has no spread
             self.norm_mean.lerp_(length.mean(), self.ema_weight)
             self.norm_std.lerp_(length.std(), self.ema_weight)

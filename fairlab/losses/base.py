@@ -33,7 +33,6 @@ class MarginHead(nn.Module):
     def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
         super().__init__()
         self.scale, self.margin = settings.scale, settings.margin_rad
-        self.settings = settings
         self.sample_rate = given(settings.sample_rate, 1.0)
         self.weight = nn.Parameter(torch.empty(classes, embedding_dim).normal_(0.0, 0.01))
 
