@@ -50,7 +50,7 @@ class Loss(Settings):
         None,
         gt=0.0,
         le=1.0,
-        description="Share of a new batch in running means; empty: 0.01 (AdaFace, arXiv 2204.00964; CurricularFace, 2004.00288).",
+        description="Share of a new batch in running means; empty: 0.01 (AdaFace, arXiv 2204.00964; CurricularFace, 2004.00288), or 1 (AdaFace with compat).",
     )
     norm_concentration: float | None = Field(
         None,
