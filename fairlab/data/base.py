@@ -281,7 +281,9 @@ def write_dataset(
                 [[data.fingerprint for data in pixels.parents], *(sha256(temporary / n) for n in BORROWED_FILES)]
             )
         elif pixels is None:
-            seen = "no images"
+            seen = digest(
+                ["no images", pd.util.hash_pandas_object(images["location"], index=False).to_numpy().tobytes().hex()]
+            )
         else:
             if isinstance(pixels, Path):
                 os.replace(pixels, temporary / PIXELS_FILE)

@@ -162,6 +162,11 @@ def _images(
     stop: Stop,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """(matches, counts and examples) of test images that are in the training too, as a file or as a picture."""
+    unseen = [side.dataset_id for side in data if not side.has_images]
+    if unseen:  # tables of names and pairs
+        nothing = pd.DataFrame({"test_image": [], "train_image": [], "why": [], "score": []})
+        none = {"same": 0, "exact": 0, "candidates": 0, "files_known": False, "examples": []}
+        return nothing.astype({"test_image": np.int64, "train_image": np.int64}), {**none, "without_images": unseen[0]}
     stamp = digest([[side.fingerprint for side in data], [digest(of.tobytes().hex()) for of in rows]])
     if not (folder / "stamp.json").exists() or read_json(folder / "stamp.json") != stamp:
         for old in folder.glob("*.npy"):  # of other data

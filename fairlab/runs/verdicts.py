@@ -103,6 +103,8 @@ def len_of(count: int) -> str:
 
 
 def _images(images: Mapping[str, Any], of: int) -> str:
+    if images.get("without_images"):
+        return f"Images cannot tell: {images['without_images']} came as a table, without any."
     return f"By their pixels, {len_of(images['same'])} of {of:,} test images are in the training too" + (
         f" ({images['exact']:,} as the same file)." if images["exact"] else "."
     )

@@ -116,14 +116,14 @@ def show(found: dict[str, Any]) -> None:
         return
     about, trial = found["preprocessing"], found["trial"]
     size = f"{found['parameters'] / 1e6:.1f} M parameters" if found["parameters"] else ""
-    head = f"{found['classes']:,} identities" if found["classes"] else "none"
+    head = (f"{found['classes']:,}", "identities") if found["classes"] else ("none", "")
     scaling = about["mean"][0], about["std"][0]
     facts(
         ("Network", plain(found["family"]), size, "Found from the names and shapes in the file."),
         ("Faces, pixels", str(found["image_px"]), about["channels"], "Width and height, and order of the colours."),
         ("Embedding", str(found["embedding_dim"] or "n/a"), "", "Numbers of an embedding."),
-        ("Pixels", f"(x - {scaling[0]:g}) / {scaling[1]:g}", f"mirror image: {about['flip']}", "How they are read."),
-        ("Classifier", head, "", "Class centres that a student could inherit."),
+        ("Values", _span(*scaling), f"mirror image: {about['flip']}", "(x - {:g}) / {:g} of 0..255.".format(*scaling)),
+        ("Classifier", *head, "Class centres that a student could inherit."),
     )
     for text in found["warnings"]:
         st.warning(plain(text), icon=":material/warning:")
@@ -147,6 +147,11 @@ def show(found: dict[str, Any]) -> None:
     )
     for text in found["notes"]:
         st.caption(plain(text))
+
+
+def _span(mean: float, std: float) -> str:
+    """What pixel values of 0..255 become, in the first channel."""
+    return f"{-mean / std:.3g} to {(255 - mean) / std:.3g}"
 
 
 def _show_table(found: dict[str, Any]) -> None:

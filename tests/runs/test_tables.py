@@ -76,6 +76,9 @@ def test_scores_that_were_written_come_back_as_models_with_the_same_numbers(
     result = fairlab(copy.home, "evaluate", added["runs"][0], "--set", "bootstrap=100", "--set", "fmr_targets=[0.2]")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "fmr=0.2" in result.stdout
+    result = fairlab(copy.home, "data", "overlap", faces, data.dataset_id)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"Images cannot tell: {data.dataset_id} came as a table, without any." in " ".join(result.stdout.split())
     result = fairlab(copy.home, "embed", added["runs"][0], faces)
     assert "came as scores, without its network: it cannot look at" in " ".join(result.stderr.split())
     _shown(copy, added["runs"][0], data.dataset_id, monkeypatch)
