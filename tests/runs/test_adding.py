@@ -157,49 +157,61 @@ def test_data_that_changed_are_not_taken_for_those_that_were_added(lab: Workspac
     assert api.add_data(lab, source) == run_id
     face(tree / "B" / "m.10" / "new.jpg", 77)
     (tree / "A" / "m.00" / "0.jpg").unlink()
-    result = fairlab(lab.home, "data", "add", str(tree))
-    assert result.returncode != 0
-    assert (
+    with pytest.raises(Refused) as refusal:
+        api.add_data(lab, source)
+    assert str(refusal.value) == (
         f"the files in {tree} have changed since they were added as data set 'set': 1 more (B/m.10/new.jpg), "
-        "1 fewer (A/m.00/0.jpg); add them under another name, or delete data set 'set' first"
-    ) in result.stderr
-    api.delete(lab, run_id)
-    wait_done(lab, [api.add_data(lab, source)])
-    assert "B/m.10/new.jpg" in set(open_dataset(lab.dataset("set")).images["location"])
+        "1 fewer (A/m.00/0.jpg); add them under another name, or delete data set 'set' first "
+        f"(`fairlab runs delete {run_id}`)"
+    )
+    assert len(open_dataset(lab.dataset("set"), verify=True).images) == 12
 
 
 def test_an_image_that_vanished_or_changed_is_named_when_it_is_read(lab: Workspace, tmp_path: Path) -> None:
-    """In a folder file by file; a pack that was written anew is noticed at the first image of another size."""
+    """One by one and in a batch; the images that are still the same are read as before."""
     tree = grouped(tmp_path / "set")
-    wait_done(lab, [api.add_data(lab, Source(path=str(tree)), "mine")])
-    before = open_dataset(lab.dataset("mine")).pixels[:]
+    adding.add(lab, read_run(lab, _queued(lab, Source(path=str(tree)))), Quiet(), lambda: False)
+    before = open_dataset(lab.dataset("set"), verify=True).pixels[:]
     (tree / "A" / "m.00" / "1.jpg").unlink()
     face(tree / "A" / "m.01" / "0.jpg", 99)
-    pixels = open_dataset(lab.dataset("mine")).pixels
-    assert (pixels[0] == before[0]).all()
+    pixels = open_dataset(lab.dataset("set")).pixels
+    rows = np.array([0, *range(3, 12)])
+    assert (pixels[rows] == before[rows]).all()
     with pytest.raises(FairLabError, match=r"set, A/m\.00/1\.jpg cannot be read: No such file"):
-        pixels[np.arange(12)]
+        _ = pixels[np.arange(2)]
     with pytest.raises(Damaged, match=r"A/m\.01/0\.jpg has changed since the data set was added: it had [\d,]+ bytes"):
-        pixels[2]
+        _ = pixels[2]
 
 
-@pytest.mark.parametrize("px", [112, 200])
-def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, px: int) -> None:
-    """Faces and means of all groups; alignment only where faces would be aligned, and not of those that are."""
-    tree, folder = rfw(tmp_path / "RFW", px=px), tmp_path / "deep" / "pictures"
+def test_faces_that_are_aligned_are_not_shown_aligned_again(tmp_path: Path) -> None:
+    """RFW's landmarks beside images that have the size asked for already: they are as they are in the pictures too."""
+    source = Source(path=str(rfw(tmp_path / "RFW", px=112)))
+    names = adding.write_pictures(tmp_path / "pictures", source, *adding.dry_run(source))
+    assert sorted(names) == [f"{kind}-{number}.png" for kind in ("mean", "sheet") for number in range(4)]
+    first = decode((tmp_path / "RFW/test/data/African/m.af0/m.af0_0001.jpg").read_bytes(), "x")
+    assert (np.asarray(Image.open(tmp_path / "pictures" / "sheet-0.png"))[:, :112] == first).all()
+
+
+def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faces, means and alignment of all groups, by the command and by the job behind the page, which shows them."""
+    tree, folder = rfw(tmp_path / "RFW"), tmp_path / "deep" / "pictures"
     result = fairlab(lab.home, "data", "add", str(tree), "--dry-run", "--pictures", str(folder))
     assert result.returncode == 0, result.stderr
-    kinds = ("sheet", "mean", "align") if px == 200 else ("sheet", "mean")
-    assert {path.name for path in folder.iterdir()} == {f"{kind}-{n}.png" for kind in kinds for n in range(4)}
-    sheet = np.asarray(Image.open(folder / "sheet-0.png"))
-    first = decode((tree / "test/data/African/m.af0/m.af0_0001.jpg").read_bytes(), "x")
-    if px == 112:  # as they are, though the data bring landmarks
-        assert (sheet[:, :112] == first).all()
-    assert f"African: sheet-0.png, mean-0.png{', align-0.png' if px == 200 else ''} in {folder}" in result.stderr
+    assert {path.name for path in folder.iterdir()} == {
+        f"{kind}-{number}.png" for kind in ("sheet", "mean", "align") for number in range(4)
+    }
+    assert f"African: sheet-0.png, mean-0.png, align-0.png in {folder}" in result.stderr
     run_id = api.inspect_data(lab, Source(path=str(tree)))
     wait_done(lab, [run_id])
     for path in folder.iterdir():
         assert (lab.run(run_id) / path.name).read_bytes() == path.read_bytes()
+    monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
+    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    app.query_params["look"] = run_id
+    app.switch_page("../../pages/data.py").run()
+    assert not app.exception
+    assert len(app.get("image")) == 12
+    assert any("below as they would be handed out" in item.value for item in app.caption)
 
 
 def test_a_page_s_look_leaves_a_report_and_pictures(lab: Workspace, tmp_path: Path) -> None:
