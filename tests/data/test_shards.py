@@ -184,7 +184,8 @@ def test_what_is_no_sample_is_counted_and_named(tmp_path: Path) -> None:
 
 
 def test_links_and_devices_are_counted_and_never_followed(tmp_path: Path) -> None:
-    path = tmp_path / "x.tar"
+    path = tmp_path / "1" / "2" / "3" / "x.tar"
+    path.parent.mkdir(parents=True)
     with tarfile.open(path, "w") as archive:
         for kind, name in ((tarfile.SYMTYPE, "s.jpg"), (tarfile.LNKTYPE, "h.jpg"), (tarfile.CHRTYPE, "c.jpg")):
             member = tarfile.TarInfo(name)
@@ -200,7 +201,7 @@ def test_links_and_devices_are_counted_and_never_followed(tmp_path: Path) -> Non
     found = listing(path)
     assert said(found) == ["links, left out: 2 (x.tar: s.jpg, x.tar: h.jpg)", "devices, left out: 1 (x.tar: c.jpg)"]
     assert len(found.images) == 1
-    assert sorted(item.name for item in tmp_path.parent.rglob("*.jpg")) == []
+    assert sorted(item.name for item in tmp_path.rglob("*.jpg")) == []
 
 
 def header(name: bytes, size: bytes, letter: bytes = b"0") -> bytes:

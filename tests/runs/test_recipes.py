@@ -49,7 +49,7 @@ def test_a_mixture_is_made_trained_on_and_keeps_its_parent(copy: Workspace) -> N
     api.start_one(copy, student)
     wait_done(copy, [student.run_id])
     assert read_status(student.folder)["classes"] == 24
-    assert (student.folder / "results" / "manifest.json").exists()
+    assert (student.folder / "results" / "mixed" / "manifest.json").exists()
     vectors = open_embeddings(student.folder, "mixed", "plain").vectors
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     runs = list_runs(copy)
