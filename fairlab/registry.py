@@ -87,12 +87,13 @@ def _origin(entry: object) -> object:
 
 
 @cache
-def declared(registry: str, package: str) -> tuple[str, ...]:
-    """Names registered in fairlab/<package>/ as @<registry>.register("name"), sorted, read without importing.
+def declared_facts(registry: str, package: str) -> dict[str, dict[str, Any]]:
+    """What is registered in fairlab/<package>/ as @<registry>.register("name", fact=...): names, sorted, and their facts
+    as far as they are written out, read without importing.
 
-    Pages offer choices with it: importing the losses would import torch, which costs them seconds.
+    Pages and plans choose with it: importing the losses would import torch, which costs them seconds.
     """
-    names: list[str] = []
+    found: dict[str, dict[str, Any]] = {}
     for path in (Path(__file__).parent / package).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
@@ -104,5 +105,21 @@ def declared(registry: str, package: str) -> tuple[str, ...]:
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
-                names.append(str(node.args[0].value))
-    return tuple(sorted(names))
+                found[str(node.args[0].value)] = {
+                    word.arg: value
+                    for word in node.keywords
+                    if word.arg and (value := _written(word.value)) is not None
+                }
+    return dict(sorted(found.items()))
+
+
+def _written(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:  # computed: only the registry itself knows it
+        return None
+
+
+def declared(registry: str, package: str) -> tuple[str, ...]:
+    """The names of declared_facts."""
+    return tuple(declared_facts(registry, package))

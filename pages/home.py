@@ -4,7 +4,7 @@ import streamlit as st
 
 from fairlab.presets import load_preset
 from fairlab.runs.compare import studies
-from fairlab.runs.plan import expand
+from fairlab.runs.grid import expand
 from fairlab.store.database import list_runs
 from fairlab.ui import headline
 from fairlab.ui.launching import draw_plan, start_preset

@@ -24,7 +24,8 @@ import pandas as pd
 from fairlab.config import DemoData, Run, Study, parse
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, write_json
-from fairlab.runs.plan import Plan, PlannedRun, expand
+from fairlab.runs.grid import expand
+from fairlab.runs.plan import Plan, PlannedRun
 from fairlab.workspace import Workspace
 
 STEPS = 6
@@ -110,7 +111,7 @@ def _wall(plan: Plan, seconds: dict[str, float], slots: int) -> float:
     free = [0.0] * slots
     for run in plan.runs:
         slot = int(np.argmin(free))
-        ready = max([free[slot], *(ends[parent] for parent in run.record.parents)])
+        ready = max([free[slot], *(ends.get(parent, 0.0) for parent in run.record.parents)])
         ends[run.record.run_id] = free[slot] = ready + seconds[run.record.run_id]
     return max(ends.values(), default=0.0)
 

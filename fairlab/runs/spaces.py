@@ -12,7 +12,7 @@ from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
 from fairlab.store.index import build_index
-from fairlab.store.runs import RunRecord, read_run
+from fairlab.store.runs import SPACES, RunRecord, read_run
 from fairlab.workspace import Workspace
 
 VIEWS = ("plain", "flip")
@@ -33,9 +33,9 @@ def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...]) -> dict[
 
 
 def model_parents(workspace: Workspace, record: RunRecord) -> list[RunRecord]:
-    """The models that a run builds on; not the run that made its data."""
+    """The models that a run builds on; not the runs that made its data or embedded them."""
     parents = [read_run(workspace, name) for name in record.parents if name]
-    return [parent for parent in parents if parent.role != "dataset"]
+    return [parent for parent in parents if parent.role in SPACES]
 
 
 def inputs_from_parents(parents: Sequence[RunRecord], dataset: Dataset, rows: np.ndarray) -> Any:
@@ -106,7 +106,7 @@ def embed_elsewhere(
     """
     if all(embedded(space, dataset, view) for view in VIEWS):
         return
-    if space.role not in ("model", "teacher", "adaptor", "baseline", "student"):
+    if space.role not in SPACES:
         raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
     parents = model_parents(workspace, space)
     learner, facts = _network(space, dataset, parents)

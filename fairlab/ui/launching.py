@@ -16,7 +16,10 @@ from fairlab.plots.plan import plan_figure
 from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, request_probe
-from fairlab.runs.plan import Plan, expand
+from fairlab.runs.grid import expand
+from fairlab.runs.models import list_models
+from fairlab.runs.plan import Plan
+from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
 from fairlab.words import duration
 from fairlab.workspace import Workspace
@@ -71,6 +74,8 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
     """The plan as a picture, what is reused, and what it costs."""
     cost = estimate(lab, plan)
     draw_plan(plan, dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else None)
+    for note in plan.notes:
+        st.caption(f":material/info: {plain(note)}")
     reused = len(plan.runs) - len(plan.new)
     waiting = cost is None and plan.study.demo is not None and bool(plan.new)
     unknown = "measuring ..." if waiting else "not known" if plan.new else "none"
@@ -113,6 +118,12 @@ def _wait_for_probe(lab: Workspace, plan: Plan) -> None:
         st.caption("Timing a few real steps on this machine; the plan can be started meanwhile.")
 
     waiting()
+
+
+def offers(lab: Workspace) -> dict[str, list[str]]:
+    """What of this workspace a study's settings may name."""
+    datasets = list(cached.datasets(lab))
+    return {"dataset": datasets, "grid.synthetic": datasets, "grid.given": list_models(lab)["run_id"].tolist()}
 
 
 def command(plan: Plan, preset: str, dials: Mapping[str, Any], clone: str | None) -> str:

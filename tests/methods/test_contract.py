@@ -45,7 +45,7 @@ class TestEveryMethod:
         facts = METHODS.facts(name)
         assert {"title", "roles", "parents", "source"} <= facts.keys()
         assert isinstance(facts["roles"], tuple)
-        assert facts["parents"] in ("", "teachers", "adaptor")
+        assert facts["parents"] in ("", "teachers", "space")
 
     @pytest.mark.parametrize("count", [2, 4, 7])
     def test_returns_its_three_terms(self, name: str, count: int) -> None:
