@@ -238,7 +238,7 @@ class _Seed:
                 return
         parents = (space.run_id, *space.embedded)
         if portion.data.dataset != self.people.dataset:
-            where = space.words or EVERYONE
+            where = self.builder.runs[space.run_id].record.title if space.run_id in self.builder.runs else space.words
             parents = (
                 space.run_id,
                 self._embedded(where, [space.run_id], portion.data.dataset, portion.needed),
