@@ -15,13 +15,13 @@ from fairlab.files import app_root
 from fairlab.plots.plan import plan_figure
 from fairlab.presets import load_preset
 from fairlab.runs import launch
-from fairlab.runs.estimate import check_disk, disk_bytes, estimate, request_probe
+from fairlab.runs.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estimate, request_probe
 from fairlab.runs.grid import expand
 from fairlab.runs.models import list_models
 from fairlab.runs.plan import Plan
 from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
-from fairlab.words import duration
+from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
 
@@ -77,7 +77,7 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
     for note in plan.notes:
         st.caption(f":material/info: {plain(note)}")
     reused = len(plan.runs) - len(plan.new)
-    waiting = cost is None and plan.study.demo is not None and bool(plan.new)
+    waiting = cost is None and bool(plan.new)
     unknown = "measuring ..." if waiting else "not known" if plan.new else "none"
     facts(
         (
@@ -88,19 +88,28 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
         ),
         (
             "Time",
-            duration(cost.seconds) if cost and plan.new else unknown,
+            (duration(cost.seconds) or "not timed") if cost and plan.new else unknown,
             f"with {lab.slots} at a time",
             "From a short measurement of real steps on this machine; evaluation and maps come on top.",
         ),
         (
             "Processor time",
-            duration(cost.cpu_seconds) if cost and plan.new else unknown,
+            (duration(cost.cpu_seconds) or "not timed") if cost and plan.new else unknown,
             "",
-            "All runs one after the other.",
+            "All runs one after the other. Not timed: without a GPU a step of a network this large takes minutes.",
+        ),
+        (
+            "Arithmetic",
+            amount(cost.flops) if cost and plan.new else unknown,
+            f"{duration(cost.gpu_seconds)} of a GPU at {SUSTAINED_FLOPS / 1e12:.0f} TFLOP/s"
+            if cost and plan.new
+            else "",
+            "Counted from the layers: three forward passes for each image trained on, one for each view embedded. The time "
+            "holds for a GPU that sustains this rate; measure yours.",
         ),
         (
             "Disk",
-            f"{disk_bytes(plan) / 1e6:,.0f} MB",
+            f"{disk_bytes(lab, plan) / 1e6:,.0f} MB",
             f"{shutil.disk_usage(lab.home).free / 1e9:,.0f} GB free",
             "Images, weights, checkpoints and embeddings still to be written.",
         ),
