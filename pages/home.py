@@ -28,7 +28,7 @@ if runs.empty:
         "workspace; nothing leaves this machine. You may close the browser: the work goes on."
     )
     st.markdown("**What the demo study does**")
-    draw_plan(expand(load_preset("demo_mst_kd"), "demo_mst_kd", lab))
+    draw_plan(lab, expand(load_preset("demo_mst_kd"), "demo_mst_kd", lab))
     st.stop()
 
 counts = runs["status"].value_counts()

@@ -19,6 +19,7 @@ from fairlab.runs.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estim
 from fairlab.runs.grid import expand
 from fairlab.runs.models import list_models
 from fairlab.runs.plan import Plan
+from fairlab.store.runs import read_run
 from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
 from fairlab.words import amount, duration
@@ -50,7 +51,7 @@ def planned(lab: Workspace, study: Study, preset: str, dials: Mapping[str, Any])
         return None
 
 
-def draw_plan(plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
+def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
     """The runs of a plan's first seed as a picture; seconds: what each is expected to take."""
     seconds = seconds or {}
     rows = [
@@ -64,6 +65,10 @@ def draw_plan(plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
         for run in plan.runs
         if run.record.seed in (plan.study.seeds[0], plan.study.demo.seed if plan.study.demo else -1)
     ]
+    given = [read_run(lab, name) for name in plan.study.grid.given]
+    rows += [
+        {"run_id": run.run_id, "title": run.title, "role": "model", "status": "done", "note": "given"} for run in given
+    ]
     parents = {run.record.run_id: run.record.parents for run in plan.runs}
     chart(plan_figure(pd.DataFrame(rows), parents), "plan", "the runs of the study and what builds on what")
     if len(plan.study.seeds) > 1:
@@ -73,7 +78,7 @@ def draw_plan(plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
 def show_plan(lab: Workspace, plan: Plan) -> None:
     """The plan as a picture, what is reused, and what it costs."""
     cost = estimate(lab, plan)
-    draw_plan(plan, dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else None)
+    draw_plan(lab, plan, dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else None)
     for note in plan.notes:
         st.caption(f":material/info: {plain(note)}")
     reused = len(plan.runs) - len(plan.new)
