@@ -33,6 +33,8 @@ FILLS = {
 }
 NAMES = {"done": "done already: reused", "new": "to do"}
 HALF_WIDTH, HALF_HEIGHT, ROW_PX = 0.4, 0.36, 50
+LINE = 26
+"""Letters that a box has room for."""
 
 
 def plan_figure(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> go.Figure:
@@ -115,12 +117,14 @@ def _edges(
         for parent in parents.get(row.run_id, ()) if row.role != "projection" else ():
             if parent in place and place[parent][0] < place[row.run_id][0]:
                 (x0, y0), (x1, y1) = place[parent], place[row.run_id]
-                start, end = (
-                    x0 + HALF_WIDTH,
-                    x1 - HALF_WIDTH,
-                )  # straight on past columns between, then over in the last gap
-                xs += [np.array([start]), end - gap + bend * gap, np.array([np.nan])]
-                ys += [np.array([y0]), y0 + ease * (y1 - y0), np.array([np.nan])]
+                start, end = x0 + HALF_WIDTH, x1 - HALF_WIDTH
+                if x1 - x0 > 1:  # past the columns between, beside their boxes, then over in the last gap
+                    lane = _lane(y0, [y for x, y in place.values() if x0 < x < x1])
+                    xs += [start + bend * gap, end - gap + bend * gap, np.array([np.nan])]
+                    ys += [y0 + ease * (lane - y0), lane + ease * (y1 - lane), np.array([np.nan])]
+                else:
+                    xs += [start + bend * gap, np.array([np.nan])]
+                    ys += [y0 + ease * (y1 - y0), np.array([np.nan])]
     if xs:
         figure.add_scatter(
             x=np.concatenate(xs),
@@ -130,6 +134,14 @@ def _edges(
             hoverinfo="skip",
             showlegend=False,
         )
+
+
+def _lane(y: float, boxes: Sequence[float]) -> float:
+    """The height nearest to `y` at which a line meets none of these boxes; `y` where there is none."""
+    for lane in (y, y - 0.5, y + 0.5):
+        if all(abs(lane - box) > HALF_HEIGHT for box in boxes):
+            return lane
+    return y
 
 
 def _boxes(
@@ -151,12 +163,20 @@ def _boxes(
         x=[place[run_id][0] for run_id in part["run_id"]],
         y=[place[run_id][1] for run_id in part["run_id"]],
         mode="text",
-        text=[words(title).replace(" (", "<br>(") if len(title) > 24 else words(title) for title in part["title"]],
+        text=[_two_lines(title) for title in part["title"]],
+        hovertext=[words(title) for title in part["title"]],
         textfont={"size": 12},
         customdata=[words(note) for note in part["note"]],
-        hovertemplate="%{text}<br>%{customdata}<extra></extra>",
+        hovertemplate="%{hovertext}<br>%{customdata}<extra></extra>",
         showlegend=False,
     )
     figure.add_scatter(
         x=[None], y=[None], mode="markers", name=label, marker={"size": 13, "symbol": "square", "color": colour}
     )
+
+
+def _two_lines(title: str) -> str:
+    """A title as a box has room for it: broken before its bracket, what is too long cut; the hover has it whole."""
+    head, bracket, tail = title.partition(" (")
+    lines = [title] if len(title) <= LINE else [head, f"({tail}"] if bracket else [title]
+    return "<br>".join(words(line if len(line) <= LINE else line[: LINE - 2].rstrip(" ,;") + " ...") for line in lines)

@@ -126,12 +126,12 @@ class _Seed:
         return [*self.grid.given, self._given_embedded()]
 
     def _given_embedded(self) -> str:
-        return self._embedded("given models", self.grid.given, self.people.dataset, self.people.needed)
+        return self._embedded("given", self.grid.given, self.people.dataset, self.people.needed)
 
     def _embedded(self, words: str, models: Sequence[str], dataset: str, needed: tuple[str, ...]) -> str:
         """The job that embeds a data set with models that did not learn from it."""
         config = Run(role="embedding", method="embed", seed=self.seed, data=Data(dataset=dataset))
-        return self.builder.add(f"Embeddings of {dataset} by {words}", config, (*models, *needed))
+        return self.builder.add(f"Embeddings ({words})", config, (*models, *needed))
 
     def _common_spaces(self, teachers: list[str], arm: str) -> list[Space]:
         """What is made of a set of teachers; returns the spaces that teach students."""
@@ -241,7 +241,7 @@ class _Seed:
             where = self.builder.runs[space.run_id].record.title if space.run_id in self.builder.runs else space.words
             parents = (
                 space.run_id,
-                self._embedded(where, [space.run_id], portion.data.dataset, portion.needed),
+                self._embedded(f"{portion.name}, {where}", [space.run_id], portion.data.dataset, portion.needed),
             )
         title = _titled(f"Student {label}", (space.words,), variant.words)
         self._add_network("student", method, title, variant, parents)

@@ -81,3 +81,18 @@ def test_columns_that_are_not_used_take_no_room_and_data_of_data_have_no_line() 
     assert [note.text for note in figure.layout.annotations] == [
         f"<b>{name}</b>" for name in ("data", "teachers", "embeddings", "students")
     ]
+
+
+def test_lines_pass_beside_the_boxes_between() -> None:
+    """From the data straight to a student, not through the names of the teachers."""
+    roles = {"d": "dataset", "t": "teacher", "a": "adaptor", "s": "student"}
+    runs = pd.DataFrame(
+        [{"run_id": name, "title": name, "role": role, "status": "new", "note": ""} for name, role in roles.items()]
+    )
+    parents = {"t": ["d"], "a": ["t"], "s": ["d"]}
+    place = places(runs, parents)
+    figure = plan_figure(runs, parents)
+    line = next(trace for trace in figure.data if trace.mode == "lines")
+    x, y = place["t"]
+    beside = [abs(v - y) for u, v in zip(line.x, line.y, strict=True) if u == u and abs(u - x) < HALF_HEIGHT]
+    assert all(distance > HALF_HEIGHT for distance in beside)
