@@ -9,7 +9,7 @@ import ast
 import importlib
 import pkgutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -92,8 +92,17 @@ def declared(registry: str, package: str) -> tuple[str, ...]:
 
     Pages offer choices with it: importing the losses would import torch, which costs them seconds.
     """
-    names: list[str] = []
-    for path in (Path(__file__).parent / package).glob("*.py"):
+    return tuple(sorted(declared_facts(registry, package)))
+
+
+@cache
+def declared_facts(registry: str, package: str) -> Mapping[str, Mapping[str, Any]]:
+    """The facts of each registration, by name, as Registry.facts gives them, read without importing.
+
+    Facts that are not written as plain values there (a name, a call) are left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((Path(__file__).parent / package).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
@@ -104,5 +113,13 @@ def declared(registry: str, package: str) -> tuple[str, ...]:
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
-                names.append(str(node.args[0].value))
-    return tuple(sorted(names))
+                found[str(node.args[0].value)] = dict(_plain(node.keywords))
+    return found
+
+
+def _plain(keywords: list[ast.keyword]) -> Iterator[tuple[str, Any]]:
+    for keyword in keywords:
+        try:
+            yield str(keyword.arg), ast.literal_eval(keyword.value)
+        except ValueError:
+            continue

@@ -73,6 +73,8 @@ def study_id(study: Study, preset: str) -> str:
         "student",
     ):  # an empty setting of a loss is none: studies from before keep their id
         content[part]["loss"] = {name: value for name, value in content[part]["loss"].items() if value is not None}
+    adaptor = content["adaptor"]["adaptor"]
+    content["adaptor"]["adaptor"] = {name: value for name, value in adaptor.items() if value is not None}
     return f"{slug(preset)}-{digest([CONTRACT, content], 8)}"
 
 

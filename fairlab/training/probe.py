@@ -31,6 +31,8 @@ def time_network(
     if method.inputs == "images":
         inputs = inputs.to(memory_format=torch.channels_last)
         method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if method.needs_group:
+        inputs = torch.cat([inputs, torch.zeros(size, 1)], dim=1)
     targets = torch.nn.functional.normalize(torch.randn(size, method.embedding_dim), dim=1)
     batch = Batch(
         inputs=inputs, identities=torch.arange(size) % classes, targets=targets if method.needs_targets else None
