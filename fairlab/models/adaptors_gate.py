@@ -50,9 +50,10 @@ class Gate(nn.Module):
         if self.top_k > teachers:
             raise FairLabError(f"adaptor gate cannot mix top_k = {self.top_k} teachers: there are {teachers}")
         self.maps = nn.ModuleList(nn.Linear(dim, width) for dim in input_dims)
-        self.gate = nn.Sequential(nn.Linear(sum(input_dims), width), nn.LeakyReLU(SLOPE), nn.Linear(width, teachers))
-        for layer in (self.gate[0], self.gate[2]):
+        hidden, last = nn.Linear(sum(input_dims), width), nn.Linear(width, teachers)
+        for layer in (hidden, last):
             nn.init.zeros_(layer.bias)  # else the start's choice is the same for every image, which no term can see
+        self.gate = nn.Sequential(hidden, nn.LeakyReLU(SLOPE), last)
 
     def weights(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(B, sum of dims) -> weights with which the maps are mixed and logarithms of the soft ones, both (B, n)."""
