@@ -229,11 +229,13 @@ def test_what_has_no_network_is_no_parent(
     lab: Workspace, faces: Dataset, teachers: list[RunRecord], graph: RunRecord
 ) -> None:
     """One sentence, before anything is embedded."""
+    shutil.rmtree(graph.folder / "embeddings", ignore_errors=True)
     for method in ("scores", "embeddings"):
         table = single(lab, f"Of {method}", Run(role="model", method=method, data=Data(), model=ModelFile()), ())
         create_run(lab, table)
         with pytest.raises(FairLabError, match=f"{table.run_id} came as {method}, without its network"):
-            carried_out(lab, "No", settings(faces, "baseline", "concatenation"), [teachers[0], table])
+            carried_out(lab, "No", settings(faces, "baseline", "concatenation"), [graph, table])
+        assert not (graph.folder / "embeddings").exists()
     config = Run(role="projection", method="umap", data=Data(dataset=faces.dataset_id))
     drawn = single(lab, "Maps", config, ())
     create_run(lab, drawn)
