@@ -21,17 +21,18 @@ from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
 from fairlab.presets import load_preset
 from fairlab.runs.adding import changed_since
-from fairlab.runs.compare import SPACES, compare, read_scores, read_study, studies
+from fairlab.runs.compare import compare, read_scores, read_study, studies
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
+from fairlab.runs.grid import expand
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
 from fairlab.runs.models import list_models
 from fairlab.runs.overlap import parts_of
-from fairlab.runs.plan import Plan, expand, single, slug
+from fairlab.runs.plan import Plan, single, slug
 from fairlab.runs.tables import models_in, table_kind
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
-from fairlab.store.runs import RunRecord, read_run, state
+from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [

@@ -49,7 +49,7 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
     from fairlab import terminal
     from fairlab.config import changed
     from fairlab.runs import estimate, launch
-    from fairlab.runs.plan import expand
+    from fairlab.runs.grid import expand
 
     plan = expand(changed(study or load_preset(preset), dials(options)), preset, workspace)
     if getattr(options, "dry_run", False):

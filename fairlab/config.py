@@ -130,6 +130,9 @@ class Data(Settings):
     groups: tuple[str, ...] = Field((), description="Train on these groups only; empty means all.")
     parts: int = Field(1, ge=1, description="Cut the identities of every group into this many balanced parts ...")
     part: int = Field(0, ge=0, description="... and train on this one (counted from 0).")
+    judge: str | None = Field(
+        None, description="Data set whose pairs the run is judged on, where that is another one; empty: its own."
+    )
 
     @model_validator(mode="after")
     def _part_exists(self) -> Self:
@@ -202,6 +205,47 @@ class StudentSettings(Settings):
     training: Training = Training()
 
 
+class Grid(Settings):
+    """What is varied: every student is trained for each combination, and by which further teachers."""
+
+    given: tuple[str, ...] = Field(
+        (),
+        description="Run ids of models that are there already, trained here or imported: one more set of teachers.",
+    )
+    relatives: tuple[str, ...] = Field(
+        (),
+        description="Methods whose students learn from one teacher of everybody, or from the one model given above.",
+    )
+    distil_from: tuple[str, ...] = Field(
+        (), description="Common spaces, of those in `adaptors`, that teach the students; empty: all."
+    )
+    backbones: tuple[str, ...] = Field((), description="Networks of the students; empty: the one in their settings.")
+    losses: tuple[str, ...] = Field(
+        (),
+        description="Identity losses of the students, and of the one teacher they learn from; empty: as in their settings.",
+    )
+    learn_from: tuple[Literal["real", "synthetic", "mixed"], ...] = Field(
+        ("real",), min_length=1, description="Faces that the students learn from; teachers learn from the real ones."
+    )
+    synthetic: str = Field(
+        "", description="Data set of the synthetic faces; empty: the part 'synthetic' of the study's own data."
+    )
+    mix_share: float = Field(
+        0.3,
+        gt=0,
+        lt=1,
+        description="Share of synthetic people, or images, in the mixed set (about 30 % in 2408.17399).",
+    )
+    mix_unit: Literal["identities", "images"] = Field(
+        "identities", description="Is that share one of whole people or of images?"
+    )
+    cross_model: bool = Field(
+        False,
+        description="Also judge every student against a gallery that its teacher embedded (ProxylessKD's question).",
+    )
+    maps: Literal["all", "first seed", "none"] = Field("all", description="Draw maps of which models?")
+
+
 class Study(Settings):
     """A named experiment: the grid of runs that a preset starts."""
 
@@ -217,12 +261,16 @@ class Study(Settings):
         ("specialised", "balanced"),
         description="Kinds of teachers: one per group, or as many on balanced parts (control).",
     )
-    adaptors: tuple[str, ...] = Field(("sl",), description="Adaptors to train over each arm's teachers.")
-    students: tuple[Literal["a_kd", "eaf_kd"], ...] = Field(
-        ("eaf_kd",), description="a_kd: learn the common space only; eaf_kd: identities and the common space."
+    adaptors: tuple[str, ...] = Field(
+        ("sl",), description="Common spaces over each set of teachers: trained adaptors, or rules without training."
+    )
+    students: tuple[str, ...] = Field(
+        ("eaf_kd",),
+        description="Methods whose students learn from a common space, e.g. a_kd: the space only; eaf_kd: identities too.",
     )
     plain_student: bool = Field(True, description="Also train the same student without distillation.")
     concatenation: bool = Field(True, description="Also judge the teachers' embeddings simply put side by side.")
+    grid: Grid = Grid()
     teacher: TeacherSettings = TeacherSettings()
     adaptor: AdaptorSettings = AdaptorSettings()
     student: StudentSettings = StudentSettings()
@@ -235,15 +283,14 @@ class Study(Settings):
             raise ValueError("a study needs data: give demo settings or the name of a data set")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise ValueError("seeds must differ and be 0 or more")
-        if not self.arms and not self.plain_student:
-            raise ValueError("nothing to do: choose an arm of teachers or the plain student")
-        if self.students and not (self.arms and self.adaptors):
+        teachers = self.arms or self.grid.given
+        if not teachers and not self.plain_student and not self.grid.relatives:
+            raise ValueError("nothing to do: choose an arm of teachers, a relative or the plain student")
+        if self.students and not (teachers and self.adaptors):
             raise ValueError("a distilled student needs an arm of teachers and an adaptor")
-        if self.students and self.adaptor.adaptor.embedding_dim != self.student.backbone.embedding_dim:
-            raise ValueError(
-                f"the student's embedding_dim ({self.student.backbone.embedding_dim}) must equal the adaptor's "
-                f"({self.adaptor.adaptor.embedding_dim}), or their distance is not defined"
-            )
+        strangers = [name for name in self.grid.distil_from if name not in self.adaptors]
+        if strangers:
+            raise ValueError(f"grid.distil_from names {strangers[0]!r}, which is not among adaptors")
         return self
 
 

@@ -9,7 +9,7 @@ import ast
 import importlib
 import pkgutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -87,22 +87,14 @@ def _origin(entry: object) -> object:
 
 
 @cache
-def declared(registry: str, package: str) -> tuple[str, ...]:
-    """Names registered in fairlab/<package>/ as @<registry>.register("name"), sorted, read without importing.
+def declared_facts(registry: str, package: str) -> dict[str, dict[str, Any]]:
+    """What is registered in fairlab/<package>/ as @<registry>.register("name", fact=...): names, sorted, and their facts
+    as far as they are written out, read without importing.
 
-    Pages offer choices with it: importing the losses would import torch, which costs them seconds.
-    """
-    return tuple(sorted(declared_facts(registry, package)))
-
-
-@cache
-def declared_facts(registry: str, package: str) -> Mapping[str, Mapping[str, Any]]:
-    """The facts of each registration, by name, as Registry.facts gives them, read without importing.
-
-    Facts that are not written as plain values there (a name, a call) are left out.
+    Pages and plans choose with it: importing the losses would import torch, which costs them seconds.
     """
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted((Path(__file__).parent / package).glob("*.py")):
+    for path in (Path(__file__).parent / package).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
@@ -113,13 +105,21 @@ def declared_facts(registry: str, package: str) -> Mapping[str, Mapping[str, Any
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
-                found[str(node.args[0].value)] = dict(_plain(node.keywords))
-    return found
+                found[str(node.args[0].value)] = {
+                    word.arg: value
+                    for word in node.keywords
+                    if word.arg and (value := _written(word.value)) is not None
+                }
+    return dict(sorted(found.items()))
 
 
-def _plain(keywords: list[ast.keyword]) -> Iterator[tuple[str, Any]]:
-    for keyword in keywords:
-        try:
-            yield str(keyword.arg), ast.literal_eval(keyword.value)
-        except ValueError:
-            continue
+def _written(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:  # computed: only the registry itself knows it
+        return None
+
+
+def declared(registry: str, package: str) -> tuple[str, ...]:
+    """The names of declared_facts."""
+    return tuple(declared_facts(registry, package))

@@ -23,7 +23,7 @@ from fairlab.runs.plan import Plan
 from fairlab.store.runs import Live as RunView
 from fairlab.store.runs import read_run, state
 from fairlab.tables import METRICS
-from fairlab.words import duration
+from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
 PIPED_COLUMNS = 200
@@ -115,7 +115,7 @@ def _progress_table(titles: dict[str, str], views: dict[str, RunView]) -> Group:
 
 def show_plan(workspace: Workspace, plan: Plan) -> None:
     """Print the runs of a plan, with time and disk where this machine has been measured."""
-    from fairlab.runs.estimate import disk_bytes, estimate
+    from fairlab.runs.estimate import SUSTAINED_FLOPS, disk_bytes, estimate
 
     cost = estimate(workspace, plan)
     seconds = dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else {}
@@ -129,12 +129,21 @@ def show_plan(workspace: Workspace, plan: Plan) -> None:
         cpu = duration(seconds.get(run.record.run_id)) if cost else ""
         table.add_row(run.record.title, run.record.role, _status(run.status), str(run.steps or ""), cpu, shown)
     console.print(table)
-    if cost:
+    for note in plan.notes:
+        console.print(note, markup=False)
+    if cost and cost.seconds is None:
+        console.print("not timed: without a GPU a step of a network this large takes minutes")
+    elif cost:
         console.print(
             f"about {duration(cost.seconds)} with {workspace.slots} runs at a time ({duration(cost.cpu_seconds)} of processor), "
             "measured by a short probe on this machine; evaluation and maps not included"
         )
-    console.print(f"about {disk_bytes(plan) / 1e6:.0f} MB of disk in {workspace.home}")
+    if cost:
+        console.print(
+            f"{amount(cost.flops)} of arithmetic, counted from the layers: {duration(cost.gpu_seconds)} of a GPU that sustains "
+            f"{SUSTAINED_FLOPS / 1e12:.0f} TFLOP/s"
+        )
+    console.print(f"about {disk_bytes(workspace, plan) / 1e6:,.0f} MB of disk in {workspace.home}")
 
 
 def show_runs(workspace: Workspace, as_json: bool) -> None:

@@ -13,3 +13,11 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def amount(flops: float) -> str:
+    """Floating-point operations in words: "3.4 PFLOP"."""
+    for unit, name in ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP")):
+        if flops >= unit:
+            return f"{flops / unit:,.1f} {name}"
+    return f"{flops / 1e9:,.1f} GFLOP"

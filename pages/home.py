@@ -4,7 +4,7 @@ import streamlit as st
 
 from fairlab.presets import load_preset
 from fairlab.runs.compare import studies
-from fairlab.runs.plan import expand
+from fairlab.runs.grid import expand
 from fairlab.store.database import list_runs
 from fairlab.ui import headline
 from fairlab.ui.launching import draw_plan, start_preset
@@ -28,7 +28,7 @@ if runs.empty:
         "workspace; nothing leaves this machine. You may close the browser: the work goes on."
     )
     st.markdown("**What the demo study does**")
-    draw_plan(expand(load_preset("demo_mst_kd"), "demo_mst_kd", lab))
+    draw_plan(lab, expand(load_preset("demo_mst_kd"), "demo_mst_kd", lab))
     st.stop()
 
 counts = runs["status"].value_counts()

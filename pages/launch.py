@@ -4,9 +4,8 @@ import streamlit as st
 
 from fairlab.presets import load_preset, preset_names
 from fairlab.runs.compare import read_study, studies
-from fairlab.ui import cached
 from fairlab.ui.forms import study_form
-from fairlab.ui.launching import command, plain_facts, planned, show_plan, start_plan
+from fairlab.ui.launching import command, offers, plain_facts, planned, show_plan, start_plan
 from fairlab.ui.page import plain, start
 from fairlab.ui.pickers import choose
 
@@ -36,7 +35,7 @@ st.caption(plain_facts(base))
 
 about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name")
 with st.expander("Dials", icon=":material/tune:"):
-    dials = study_form(base, f"{name}:{clone}", about, cached.datasets(lab))
+    dials = study_form(base, f"{name}:{clone}", about, offers(lab))
 plan = planned(lab, base, name, dials)
 if plan is not None:
     show_plan(lab, plan)

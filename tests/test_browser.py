@@ -153,7 +153,7 @@ def test_names_from_data_load_nothing(browser: Browser, tmp_path: Path) -> None:
     from fairlab.config import changed
     from fairlab.presets import load_preset
     from fairlab.runs import launch
-    from fairlab.runs.plan import expand
+    from fairlab.runs.grid import expand
 
     lab = open_workspace(tmp_path / "home")
     hostile = "![x](http://example.invalid/leak.png)"

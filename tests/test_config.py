@@ -50,7 +50,7 @@ def test_the_defaults_are_the_papers() -> None:
         ({"dataset": ""}, "a study needs data"),
         ({"arms": (), "students": (), "plain_student": False}, "nothing to do"),
         ({"adaptors": ()}, "needs an arm of teachers and an adaptor"),
-        ({"student": {"backbone": {"embedding_dim": 64}}}, r"the student's embedding_dim \(64\) must equal the adaptor's \(512\)"),
+        ({"grid": {"distil_from": ("dul",)}}, "grid.distil_from names 'dul', which is not among adaptors"),
         ({"demo": {"groups": ("A", "A")}}, "demo: groups must have different"),
         ({"demo": {"groups": (" ",)}}, "demo: groups must have different, non-empty names"),
         ({"evaluation": {"fmr_targets": (5.0,)}}, "evaluation: fmr_targets must be different fractions"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,15 @@ def build_recipe(recipe: Recipe, folder: Path, dataset_id: str) -> Dataset:
     )
 
 
+def drawn_size(recipe: Recipe, folder: Path) -> int:
+    """Images that the data set of a recipe will have to train on, without writing it; errors as build_recipe."""
+    names = [recipe.dataset, *([recipe.mix] if recipe.mix else [])]
+    parents = [open_dataset(folder.with_name(name)) for name in names]
+    splits = (recipe.splits, recipe.mix_splits)
+    pools = [_pool(data, part, recipe) for data, part in zip(parents, splits, strict=False)]
+    return sum(map(len, _drawn(pools, recipe)))
+
+
 def _pool(data: Dataset, splits: tuple[str, ...], recipe: Recipe) -> pd.DataFrame:
     """Images that may be drawn: of these parts and groups, and of the balanced part asked for."""
     images = data.images
@@ -93,7 +102,7 @@ def _drawn(pools: list[pd.DataFrame], recipe: Recipe) -> list[np.ndarray]:
     groups = list(dict.fromkeys(name for pool in pools for name in pool["group"])) if recipe.equal else [None]
     cells = {group: [pool if group is None else pool[pool["group"] == group] for pool in pools] for group in groups}
     there = {group: [int(cell[unit].nunique()) for cell in parts] for group, parts in cells.items()}
-    total = recipe.count or min((_most(counts, recipe) for counts in there.values()), default=0)
+    total = recipe.count or min((most(counts, recipe) for counts in there.values()), default=0)
     if total == 0:
         raise FairLabError(f"nothing can be drawn: {_said(there, recipe)}")
     wanted = _split(total, recipe)
@@ -126,8 +135,8 @@ def _split(total: int, recipe: Recipe) -> list[int]:
     return [total - second, second]
 
 
-def _most(counts: list[int], recipe: Recipe) -> int:
-    """The largest total that can be split so."""
+def most(counts: Sequence[int], recipe: Recipe) -> int:
+    """The largest total that can be split as the recipe says, where its data sets hold `counts` (one or two numbers)."""
     if len(counts) == 1:
         return counts[0]
     total = int(min(counts[0] / (1 - recipe.share), counts[1] / recipe.share)) + 1

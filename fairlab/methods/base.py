@@ -69,7 +69,10 @@ MethodBuilder = Callable[..., Method]
 METHODS: Registry[MethodBuilder] = Registry("method", "fairlab.methods")
 """build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method.
 
-Facts of a registration: title, roles (of runs that use it), parents ("", "teachers" or "adaptor"), source.
+Facts of a registration: title, roles (of runs that use it), parents ("": none, "teachers": several spaces side by side,
+"space": one of any kind), source; and where they are not as for most: identities=False (it learns no identities),
+inherits=True (it takes over the classifier of its space), rule=True (a common space without training), needs_group=True
+(of each image, the teacher that is specialised on its group must be known).
 """
 
 

@@ -23,7 +23,12 @@ class MeanOfTeachers(nn.Module):
 
 
 @METHODS.register(
-    "mean", title="Mean of the teachers", roles=("baseline",), parents="teachers", source="FairLab; no training"
+    "mean",
+    title="Mean of the teachers",
+    roles=("baseline",),
+    parents="teachers",
+    source="FairLab; no training",
+    rule=True,
 )
 class Mean(Method):
     """Nothing to learn. Spaces that were trained apart share no axes, so what a mean of them is worth is a question."""

@@ -26,13 +26,20 @@ class _Student(Method):
         return self.kd_weight * unit_distance(embeddings, batch.targets)
 
 
-@METHODS.register("a_kd", title="a-KD student", roles=("student",), parents="adaptor", source="arXiv 2408.16563, a-KD")
+@METHODS.register(
+    "a_kd",
+    title="a-KD student",
+    roles=("student",),
+    parents="space",
+    identities=False,
+    source="arXiv 2408.16563, a-KD",
+)
 class AKD(_Student):
     """Learns the common space only: no identities, no classifier."""
 
 
 @METHODS.register(
-    "eaf_kd", title="EAF-KD student", roles=("student",), parents="adaptor", source="arXiv 2408.16563, EAF-KD"
+    "eaf_kd", title="EAF-KD student", roles=("student",), parents="space", source="arXiv 2408.16563, EAF-KD"
 )
 class EAFKD(_Student):
     """Identity loss plus the pull to the common space."""

@@ -28,6 +28,7 @@ class OwnEmbedding(nn.Module):
     roles=("baseline",),
     parents="teachers",
     source="FairLab; no training",
+    rule=True,
     needs_group=True,
 )
 class OwnTeacher(Method):

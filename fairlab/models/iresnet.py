@@ -87,7 +87,7 @@ def build_iresnet34(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[34], settings, image_px)
 
 
-@BACKBONES.register("iresnet50", title="iResNet-50", source=SOURCE + ", which sets dropout 0.4 here")
+@BACKBONES.register("iresnet50", title="iResNet-50", source=SOURCE + ", which sets dropout 0.4 here", dropout=0.4)
 def build_iresnet50(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[50], settings, image_px)
 

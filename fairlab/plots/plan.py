@@ -10,8 +10,18 @@ import plotly.graph_objects as go
 
 from fairlab.plots.colours import GREY, styled, translucent, words
 
-COLUMNS = {"dataset": 0, "teacher": 1, "adaptor": 2, "baseline": 2, "student": 3, "projection": 4}
-TITLES = ("data", "teachers", "common space", "students", "maps")
+COLUMNS = {
+    "dataset": 0,
+    "model": 1,
+    "teacher": 1,
+    "adaptor": 2,
+    "baseline": 2,
+    "embedding": 3,
+    "student": 4,
+    "evaluation": 5,
+    "projection": 5,
+}
+TITLES = ("data", "teachers", "common space", "embeddings", "students", "maps")
 FILLS = {
     "done": "#009E73",
     "running": "#56B4E9",
@@ -38,10 +48,10 @@ def plan_figure(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> go.
         colour = FILLS.get(str(status), GREY)
         _boxes(figure, part, place, colour, NAMES.get(str(status), str(status)))
     rows = max((abs(y) for _, y in place.values()), default=0.0) * 2 + 1
-    used = sorted({int(x) for x, _ in place.values()})
-    for column in used:
+    used = sorted({COLUMNS[role] for role in runs["role"]})
+    for x, column in enumerate(used):
         figure.add_annotation(
-            x=column, y=1.0, yref="paper", yshift=18, text=f"<b>{TITLES[column]}</b>", showarrow=False, opacity=0.7
+            x=x, y=1.0, yref="paper", yshift=18, text=f"<b>{TITLES[column]}</b>", showarrow=False, opacity=0.7
         )
     styled(figure, int(max(220, ROW_PX * rows + 90)))
     figure.update_layout(
@@ -56,7 +66,7 @@ def plan_figure(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> go.
         margin={"l": 0, "r": 0, "t": 40, "b": 36},
         dragmode=False,
     )
-    figure.update_xaxes(visible=False, fixedrange=True, range=[min(used) - 0.45, max(used) + 0.45])
+    figure.update_xaxes(visible=False, fixedrange=True, range=[-0.45, len(used) - 0.55])
     figure.update_yaxes(visible=False, fixedrange=True, range=[-rows / 2 - 0.1, rows / 2 + 0.1])
     return figure
 
@@ -65,7 +75,7 @@ def places(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> dict[str
     """Where each run stands: its role's column, and beside the runs it needs, at least one row from its neighbours."""
     place: dict[str, tuple[float, float]] = {}
     columns = runs["role"].map(COLUMNS)
-    for column in sorted(set(columns)):
+    for x, column in enumerate(sorted(set(columns))):
         names = list(runs.loc[columns == column, "run_id"])
         wanted = np.zeros(len(names))
         if column < COLUMNS["projection"]:
@@ -73,7 +83,7 @@ def places(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> dict[str
                 known = [place[parent][1] for parent in parents.get(name, ()) if parent in place]
                 wanted[number] = np.mean(known) if known else 0.0
         for name, y in zip(names, _spread(wanted), strict=True):
-            place[name] = (float(column), float(y))
+            place[name] = (float(x), float(y))
     return place
 
 
@@ -103,7 +113,7 @@ def _edges(
     ys: list[np.ndarray] = []
     for row in runs.itertuples():
         for parent in parents.get(row.run_id, ()) if row.role != "projection" else ():
-            if parent in place:
+            if parent in place and place[parent][0] < place[row.run_id][0]:
                 (x0, y0), (x1, y1) = place[parent], place[row.run_id]
                 start, end = (
                     x0 + HALF_WIDTH,

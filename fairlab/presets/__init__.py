@@ -1,4 +1,7 @@
-"""The experiments that come with FairLab: one TOML a file, holding only what differs from the defaults."""
+"""The experiments that come with FairLab: one TOML a file, holding only what differs from the defaults.
+
+Or from another preset: `extends = "its name"` as the first line.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,21 @@ def load_preset(name: str) -> Study:
 
 
 def load_study(path: Path) -> Study:
-    """A study from a TOML file: the defaults, changed by what the file says."""
+    """A study from a TOML file: the defaults, or the preset that it extends, changed by what the file says."""
+    return parse(Study, _merged(_plain_defaults(), _values(path)), str(path.name))
+
+
+def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FairLabError(f"{path} cannot be read as TOML: {error}") from error
-    return parse(Study, _merged(_plain_defaults(), values), str(path.name))
+    name = values.pop("extends", None)
+    if name is None:
+        return values
+    if name in above or not (FOLDER / f"{name}.toml").is_file():
+        raise FairLabError(f"{path.name} extends {name!r}, which is no preset or extends this one")
+    return _merged(_values(FOLDER / f"{name}.toml", (*above, name)), values)
 
 
 def _plain_defaults() -> dict[str, Any]:

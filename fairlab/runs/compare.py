@@ -17,12 +17,9 @@ from fairlab.files import read_json
 from fairlab.store.database import list_runs
 from fairlab.store.database import metrics as stored_metrics
 from fairlab.store.results import judged_on, read_results
-from fairlab.store.runs import RunRecord, read_run, read_status, state
+from fairlab.store.runs import SPACES, RunRecord, read_run, read_status, state
 from fairlab.tables import ALL_GROUPS
 from fairlab.workspace import Workspace
-
-SPACES = ("teacher", "adaptor", "baseline", "student", "model")
-"""Roles whose runs are models: they have embeddings and results."""
 
 
 @dataclass(frozen=True)

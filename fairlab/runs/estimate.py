@@ -21,31 +21,50 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.config import DemoData, Run, Study, parse
+from fairlab.config import DemoData, Study, parse
+from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, write_json
-from fairlab.runs.plan import Plan, PlannedRun, expand
+from fairlab.runs.grid import expand
+from fairlab.runs.plan import Plan, PlannedRun
+from fairlab.store.runs import SPACES, read_run
 from fairlab.workspace import Workspace
 
 STEPS = 6
 """Timed training steps of each kind; the first two of eight are warm-up and not counted."""
 
 
+SUSTAINED_FLOPS = 20e12
+"""Arithmetic in a second that the time of a GPU is given for; what a GPU sustains on one's own network is to be
+measured: the time goes with its inverse."""
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan costs: wall seconds with the workspace's slots, CPU seconds, bytes, and a row per run."""
+    """What a plan costs: wall seconds with the workspace's slots, CPU seconds, bytes, arithmetic, and a row per run.
 
-    seconds: float
-    cpu_seconds: float
+    The seconds are None where no step was timed: without a GPU a step of a network of the papers' size takes minutes.
+    flops: of training and embedding, counted from the layers.
+    """
+
+    seconds: float | None
+    cpu_seconds: float | None
     disk_bytes: int
+    flops: float
     runs: pd.DataFrame
 
+    @property
+    def gpu_seconds(self) -> float:
+        """Seconds of one GPU that sustains SUSTAINED_FLOPS."""
+        return self.flops / SUSTAINED_FLOPS
 
-def _images(plan: Plan) -> tuple[int, int]:
-    """(images in the data set, their size in pixels) as far as the settings tell."""
+
+def _images(plan: Plan, workspace: Workspace) -> tuple[int, int]:
+    """(images in the data set, their size in pixels)."""
     demo = plan.study.demo
     if demo is None:
-        return 0, 112
+        found = open_dataset(workspace.dataset(plan.study.dataset))
+        return len(found.images), found.image_px
     held_out = (demo.validation_identities + demo.test_identities) * demo.test_images
     per_group = (demo.train_identities + demo.synthetic_identities) * demo.train_images + held_out
     return per_group * len(demo.groups), demo.image_px
@@ -61,15 +80,14 @@ def _kind(run: PlannedRun, image_px: int) -> dict[str, Any]:
     return {"method": run.record.method, "px": image_px, "parents": len(run.record.parents), **shape}
 
 
-def _probe_key(plan: Plan) -> str:
-    _, px = _images(plan)
+def _probe_key(plan: Plan, px: int) -> str:
     kinds = sorted(digest(_kind(run, px), 16) for run in plan.runs if run.steps)
     demo = plan.study.demo
     return digest([platform.node(), os.cpu_count(), kinds, demo.image_px if demo else 0], 16)
 
 
 def _probe_file(workspace: Workspace, plan: Plan) -> Path:
-    return workspace.home / "probes" / f"{_probe_key(plan)}.json"
+    return workspace.home / "probes" / f"{_probe_key(plan, _images(plan, workspace)[1])}.json"
 
 
 def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
@@ -78,19 +96,21 @@ def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
     if not path.exists():
         return None
     probe = read_json(path)
-    count, px = _images(plan)
-    rows, seconds = [], {}
+    count, px = _images(plan, workspace)
+    rows, seconds, flops = [], {}, 0.0
     for run in plan.runs:
         record = run.record
-        cost = probe["start_s"]
-        if record.role == "dataset":
+        cost, work = probe["start_s"], 0.0
+        if record.method == "render":
             cost += count * probe["render_s"]
-        elif run.steps:
+        elif run.steps and record.config.training:
             measured = probe["kinds"][digest(_kind(run, px), 16)]
-            cost += run.steps * measured["step_s"] + 2 * count * measured["embed_s"]
+            cost += run.steps * measured["step_s"] + 2 * count * measured["embed_s"] if probe["timed"] else 0.0
+            work = measured["flops"] * (3 * run.steps * record.config.training.batch_size + 2 * count)
         if run.status == "done":
-            cost = 0.0
+            cost = work = 0.0
         seconds[record.run_id] = cost
+        flops += work
         rows.append(
             {
                 "run_id": record.run_id,
@@ -98,10 +118,12 @@ def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
                 "role": record.role,
                 "status": run.status,
                 "steps": run.steps,
-                "cpu_s": cost,
+                "cpu_s": cost if probe["timed"] else np.nan,
+                "flops": work,
             }
         )
-    return Estimate(_wall(plan, seconds, workspace.slots), sum(seconds.values()), disk_bytes(plan), pd.DataFrame(rows))
+    wall, cpu = (_wall(plan, seconds, workspace.slots), sum(seconds.values())) if probe["timed"] else (None, None)
+    return Estimate(wall, cpu, disk_bytes(workspace, plan), flops, pd.DataFrame(rows))
 
 
 def _wall(plan: Plan, seconds: dict[str, float], slots: int) -> float:
@@ -110,18 +132,18 @@ def _wall(plan: Plan, seconds: dict[str, float], slots: int) -> float:
     free = [0.0] * slots
     for run in plan.runs:
         slot = int(np.argmin(free))
-        ready = max([free[slot], *(ends[parent] for parent in run.record.parents)])
+        ready = max([free[slot], *(ends.get(parent, 0.0) for parent in run.record.parents)])
         ends[run.record.run_id] = free[slot] = ready + seconds[run.record.run_id]
     return max(ends.values(), default=0.0)
 
 
-def disk_bytes(plan: Plan) -> int:
+def disk_bytes(workspace: Workspace, plan: Plan) -> int:
     """Bytes that the runs still to be done will write: pixels, weights with two checkpoints, embeddings."""
-    count, px = _images(plan)
+    count, px = _images(plan, workspace)
     total = 0
     for run in plan.new:
         config = run.record.config
-        if config.role == "dataset":
+        if config.method == "render":
             total += count * px * px * 3
         dim = (
             config.backbone.embedding_dim if config.backbone else config.adaptor.embedding_dim if config.adaptor else 0
@@ -134,7 +156,7 @@ def disk_bytes(plan: Plan) -> int:
 
 def check_disk(workspace: Workspace, plan: Plan) -> None:
     """Raise FairLabError when the workspace's disk cannot hold what the plan will write."""
-    need, free = disk_bytes(plan), shutil.disk_usage(workspace.home).free
+    need, free = disk_bytes(workspace, plan), shutil.disk_usage(workspace.home).free
     if need > free:
         raise FairLabError(
             f"the disk of {workspace.home} has {free / 1e9:.1f} GB free, this study writes about {need / 1e9:.1f} GB; "
@@ -166,29 +188,66 @@ def run_request(workspace: Workspace, request: Path) -> None:
 def measure(workspace: Workspace, plan: Plan, say: Callable[[str], None] = lambda _text: None) -> None:
     """Time a few real steps of every kind of run in `plan`, in this process, and keep the result."""
     started = time.process_time()
-    from fairlab.training.probe import time_network
+    from fairlab.training.probe import can_time, network_flops, time_network
 
     start_s = max(time.process_time() - started, 1.0)
-    count, px = _images(plan)
+    count, px = _images(plan, workspace)
     demo = plan.study.demo
+    timed = demo is not None or can_time()
+    classes = _classes(plan, workspace)
     kinds: dict[str, dict[str, float]] = {}
     for run in plan.runs:
         key = digest(_kind(run, px), 16)
         if not run.steps or key in kinds:
             continue
         say(f"measuring {run.record.title}")
-        dims = _parent_dims(plan, run)
-        classes = demo.train_identities * (1 if run.record.config.data.groups else len(demo.groups)) if demo else 1000
-        kinds[key] = time_network(run.record.config, classes, px, dims, STEPS)
-    result = {"start_s": start_s, "kinds": kinds, "render_s": _time_render(demo) if demo else 0.0, "images": count}
+        dims = _parent_dims(workspace, plan, run)
+        of = classes[run.record.config.data.groups[0]] if run.record.config.data.groups else sum(classes.values())
+        kinds[key] = {"flops": network_flops(run.record.config, of, px, dims)}
+        if timed:
+            kinds[key] |= time_network(run.record.config, of, px, dims, STEPS)
+    result = {
+        "start_s": start_s,
+        "kinds": kinds,
+        "render_s": _time_render(demo) if demo else 0.0,
+        "images": count,
+        "timed": timed,
+    }
     write_json(_probe_file(workspace, plan), result)
 
 
-def _parent_dims(plan: Plan, run: PlannedRun) -> tuple[int, ...]:
-    by_id = {item.record.run_id: item.record.config for item in plan.runs}
-    parents: list[Run] = [by_id[name] for name in run.record.parents if name in by_id]
-    settings = [parent.backbone or parent.adaptor for parent in parents]
-    return tuple(setting.embedding_dim for setting in settings if setting is not None)
+def _classes(plan: Plan, workspace: Workspace) -> dict[str, int]:
+    """People to learn from in each group."""
+    demo = plan.study.demo
+    if demo is not None:
+        return dict.fromkeys(demo.groups, demo.train_identities)
+    images = open_dataset(workspace.dataset(plan.study.dataset)).images
+    counts = images[images["split"] == "train"].groupby("group", observed=True)["identity"].nunique()
+    return {str(group): int(count) for group, count in counts.items()}
+
+
+def _parent_dims(workspace: Workspace, plan: Plan, run: PlannedRun) -> tuple[int, ...]:
+    """Lengths of the embeddings that a run builds on, of planned models and of those that are there."""
+    by_id = {item.record.run_id: item.record for item in plan.runs}
+    records = [by_id.get(name) or read_run(workspace, name) for name in run.record.parents]
+    dims = []
+    for record in records:
+        if record.role not in SPACES:
+            continue
+        settings = record.config.backbone or record.config.adaptor
+        if settings is not None:
+            dims.append(settings.embedding_dim)
+        elif record.run_id in by_id:  # a rule over its own parents: side by side, or as long as each
+            inner = _parent_dims(workspace, plan, _planned(plan, record.run_id))
+            dims.append(sum(inner) if record.method == "concatenation" else max(inner, default=0))
+        else:
+            facts = read_json(record.folder / "weights" / "model.json")
+            dims.append(int(facts.get("embedding_dim") or facts["settings"]["embedding_dim"]))
+    return tuple(dims)
+
+
+def _planned(plan: Plan, run_id: str) -> PlannedRun:
+    return next(run for run in plan.runs if run.record.run_id == run_id)
 
 
 def _time_render(demo: DemoData) -> float:

@@ -19,7 +19,7 @@ from fairlab.files import digest
 from fairlab.runs import adding, assess, importing, maps, overlap, spaces, tables
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.events import EventWriter
-from fairlab.store.runs import RunRecord, read_run
+from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
 
 Stop = Callable[[], bool]
@@ -119,12 +119,22 @@ def _make_space(
     method.to(device)
     spaces.embed(record, dataset, method.learner, everything, device, pulse, stop)
     pulse.begin("evaluating", 0.97, 0.03)
-    if len(dataset.pairs):
+    judge = _judge(workspace, record, dataset)
+    if judge is not dataset:
+        spaces.embed_elsewhere(workspace, record, judge, pulse, stop, 0.97, 0.02)
+        facts |= {"judged_on": judge.dataset_id, **assess.evaluate_run(record, judge)}
+    elif len(dataset.pairs):
         facts |= assess.evaluate_run(record, dataset)
     else:  # a training set alone is a normal thing to have
         facts["not_evaluated"] = f"data set {record.dataset} has no pairs"
         print(f"[fairlab] not evaluated: data set {record.dataset} has no pairs", flush=True)
     return facts
+
+
+def _judge(workspace: Workspace, record: RunRecord, dataset: Dataset) -> Dataset:
+    """The data set whose pairs a run is judged on."""
+    name = record.config.data.judge
+    return open_dataset(workspace.dataset(name)) if name and name != record.dataset else dataset
 
 
 def _look_elsewhere(
@@ -134,10 +144,10 @@ def _look_elsewhere(
     judging = record.role == "evaluation"
     if judging and dataset.pairs.empty:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to judge a model on; embed it and look instead")
-    share = 1 / max(len(record.parents), 1)
+    models = spaces.model_parents(workspace, record)
+    share = 1 / max(len(models), 1)
     facts: dict[str, Any] = {"images": len(dataset.images)}
-    for number, name in enumerate(record.parents):
-        model = read_run(workspace, name)
+    for number, model in enumerate(models):
         if model.method in tables.METHODS:  # no network: nothing but what it once said
             facts |= tables.again(model, dataset, record.config.evaluation if judging else None)
             continue

@@ -8,10 +8,10 @@ import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.files import read_json
-from fairlab.runs.compare import SPACES
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import embedded_sets, has_embeddings, open_embeddings
 from fairlab.store.results import judged_on
+from fairlab.store.runs import SPACES
 from fairlab.workspace import Workspace
 
 COLUMNS = (

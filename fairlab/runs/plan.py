@@ -1,4 +1,4 @@
-"""A study as a list of runs: teachers, adaptors, students, in the order of their needs.
+"""A plan: a list of runs in the order of their needs, and the ids that make the same work the same run.
 
 A run's id holds a hash of its settings and its parents' ids, so the same work has the same id: a second launch
 finds it, and studies share what they can.
@@ -8,24 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fairlab import __version__
-from fairlab.config import (
-    Data,
-    DemoData,
-    Distillation,
-    Role,
-    Run,
-    StudentSettings,
-    Study,
-    TeacherSettings,
-)
-from fairlab.data.base import open_dataset
+from fairlab.config import DemoData, Run, Study
 from fairlab.errors import FairLabError
 from fairlab.files import digest
-from fairlab.registry import declared
 from fairlab.store.runs import RunRecord, state
 from fairlab.workspace import Workspace, now
 
@@ -51,6 +39,8 @@ class Plan:
     preset: str
     study: Study
     runs: tuple[PlannedRun, ...]
+    notes: tuple[str, ...] = ()
+    """What of the grid was left out, and why."""
 
     @property
     def new(self) -> tuple[PlannedRun, ...]:
@@ -66,16 +56,7 @@ def slug(text: str) -> str:
 
 def study_id(study: Study, preset: str) -> str:
     """Name of a study's folder: the same preset with the same settings is the same study."""
-    content = study.model_dump(mode="json")
-    for part in (
-        "teacher",
-        "adaptor",
-        "student",
-    ):  # an empty setting of a loss is none: studies from before keep their id
-        content[part]["loss"] = {name: value for name, value in content[part]["loss"].items() if value is not None}
-    adaptor = content["adaptor"]["adaptor"]
-    content["adaptor"]["adaptor"] = {name: value for name, value in adaptor.items() if value is not None}
-    return f"{slug(preset)}-{digest([CONTRACT, content], 8)}"
+    return f"{slug(preset)}-{digest([CONTRACT, study.model_dump(mode='json', exclude_none=True)], 8)}"
 
 
 def dataset_id(demo: DemoData) -> str:
@@ -83,13 +64,14 @@ def dataset_id(demo: DemoData) -> str:
     return f"demo-{digest([CONTRACT, demo.model_dump(mode='json')], 8)}"
 
 
-class _Builder:
+class Builder:
     """Collects the runs of one plan."""
 
     def __init__(self, workspace: Workspace, study: Study, preset: str) -> None:
         self.workspace, self.study, self.preset = workspace, study, preset
         self.study_id = study_id(study, preset)
         self.runs: dict[str, PlannedRun] = {}
+        self.notes: list[str] = []
 
     def add(self, title: str, config: Run, parents: tuple[str, ...], images: int = 0) -> str:
         """Enter a run and return its id. `images`: how many it trains on, for the number of steps."""
@@ -106,16 +88,6 @@ class _Builder:
             steps = per_epoch * config.training.epochs
         self.runs[record.run_id] = PlannedRun(record, status, steps)
         return record.run_id
-
-
-def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
-    """The runs of a study. Raises FairLabError for settings that cannot work, with the reason."""
-    check_names(study)
-    builder = _Builder(workspace, study, preset)
-    dataset, sizes, needed = _data(builder)
-    for seed in study.seeds:
-        _expand_seed(builder, seed, dataset, sizes, needed)
-    return Plan(builder.study_id, preset, study, tuple(builder.runs.values()))
 
 
 def single(
@@ -144,112 +116,3 @@ def run_name(title: str, config: Run, parents: tuple[str, ...]) -> str:
     """A run's id: its title, seed, and a hash of all that decides its result."""
     content = [CONTRACT, config.model_dump(mode="json", exclude_none=True), list(parents)]  # a new setting is None
     return f"{slug(title)}-s{config.seed}-{digest(content, 8)}"
-
-
-def check_names(study: Study) -> None:
-    """Refuse architectures, adaptors and losses that do not exist, naming those that do."""
-    wanted = [
-        ("teacher.backbone.name", study.teacher.backbone.name, "BACKBONES", "models"),
-        ("student.backbone.name", study.student.backbone.name, "BACKBONES", "models"),
-        ("teacher.loss.name", study.teacher.loss.name, "LOSSES", "losses"),
-        ("adaptor.loss.name", study.adaptor.loss.name, "LOSSES", "losses"),
-        ("student.loss.name", study.student.loss.name, "LOSSES", "losses"),
-        *(("adaptors", name, "ADAPTORS", "models") for name in study.adaptors),
-    ]
-    for field, name, registry, package in wanted:
-        known = declared(registry, package)
-        if name not in known:
-            raise FairLabError(f"{field}: there is no {name!r}; choose one of: {', '.join(known)}")
-
-
-def _data(builder: _Builder) -> tuple[str, Mapping[str, int], tuple[str, ...]]:
-    """(data set id, training images per group, ids of the runs that make the data)."""
-    study = builder.study
-    if study.demo is not None:
-        name = dataset_id(study.demo)
-        config = Run(role="dataset", method="render", seed=study.demo.seed, data=Data(dataset=name), demo=study.demo)
-        made = builder.add("Demo faces", config, ())
-        return name, dict.fromkeys(study.demo.groups, study.demo.train_identities * study.demo.train_images), (made,)
-    found = open_dataset(builder.workspace.dataset(study.dataset))
-    if not found.has_images:
-        raise FairLabError(f"data set {study.dataset} came as a table of names and pairs: it has no images to train on")
-    train = found.images[found.images["split"] == "train"]
-    counts = {group: int((train["group"] == group).sum()) for group in found.groups}
-    empty = [group for group, count in counts.items() if count == 0]
-    if empty:
-        raise FairLabError(
-            f"data set {study.dataset}: group {empty[0]!r} has no training image; remove the group or add images"
-        )
-    return study.dataset, counts, ()
-
-
-def _expand_seed(builder: _Builder, seed: int, dataset: str, sizes: Mapping[str, int], needed: tuple[str, ...]) -> None:
-    study, groups, everyone = builder.study, list(sizes), sum(sizes.values())
-    spaces: list[str] = []
-    for arm in study.arms:
-        teachers: list[str] = []
-        for number, group in enumerate(groups):
-            if arm == "specialised":
-                title, data, images = f"Teacher {group}", Data(dataset=dataset, groups=(group,)), sizes[group]
-            else:
-                title = f"Balanced teacher {number + 1}"
-                data, images = Data(dataset=dataset, parts=len(groups), part=number), everyone // len(groups)
-            config = _network("teacher", "classifier", seed, data, study.teacher, study, None)
-            teachers.append(builder.add(title, config, needed, images))
-        spaces += teachers
-        if study.concatenation:
-            config = Run(
-                role="baseline",
-                method="concatenation",
-                seed=seed,
-                data=Data(dataset=dataset),
-                evaluation=study.evaluation,
-            )
-            spaces.append(builder.add(f"Concatenation ({arm})", config, tuple(teachers)))
-        for name in study.adaptors:
-            settings = study.adaptor
-            config = Run(
-                role="adaptor",
-                method="common_space",
-                seed=seed,
-                data=Data(dataset=dataset),
-                adaptor=settings.adaptor.model_copy(update={"name": name}),
-                loss=settings.loss,
-                training=settings.training,
-                evaluation=study.evaluation,
-            )
-            adaptor = builder.add(f"Common space ({name.upper()}, {arm})", config, tuple(teachers), everyone)
-            spaces.append(adaptor)
-            for method in study.students:
-                config = _network(
-                    "student", method, seed, Data(dataset=dataset), study.student, study, study.student.distillation
-                )
-                label = {"a_kd": "a-KD", "eaf_kd": "EAF-KD"}[method]
-                spaces.append(builder.add(f"Student {label} ({name.upper()}, {arm})", config, (adaptor,), everyone))
-    if study.plain_student:
-        config = _network("student", "classifier", seed, Data(dataset=dataset), study.student, study, None)
-        spaces.append(builder.add("Student without KD", config, needed, everyone))
-    config = Run(role="projection", method="umap", seed=seed, data=Data(dataset=dataset), projection=study.projection)
-    builder.add("Maps", config, tuple(spaces))
-
-
-def _network(
-    role: Role,
-    method: str,
-    seed: int,
-    data: Data,
-    settings: TeacherSettings | StudentSettings,
-    study: Study,
-    distillation: Distillation | None,
-) -> Run:
-    return Run(
-        role=role,
-        method=method,
-        seed=seed,
-        data=data,
-        backbone=settings.backbone,
-        loss=None if method == "a_kd" else settings.loss,
-        distillation=distillation,
-        training=settings.training,
-        evaluation=study.evaluation,
-    )

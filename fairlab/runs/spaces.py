@@ -12,11 +12,10 @@ from filelock import FileLock, Timeout
 from fairlab.config import Run
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
-from fairlab.runs import tables
-from fairlab.runs.common_spaces import needs_group
+from fairlab.runs import choices, tables
 from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
 from fairlab.store.index import build_index
-from fairlab.store.runs import RunRecord, read_run
+from fairlab.store.runs import SPACES, RunRecord, read_run
 from fairlab.workspace import Workspace
 
 VIEWS = ("plain", "flip")
@@ -37,9 +36,9 @@ def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...]) -> dict[
 
 
 def model_parents(workspace: Workspace, record: RunRecord) -> list[RunRecord]:
-    """The models that a run builds on; not the run that made its data."""
+    """The models that a run builds on; not the runs that made its data or embedded them."""
     parents = [read_run(workspace, name) for name in record.parents if name]
-    return [parent for parent in parents if parent.role != "dataset"]
+    return [parent for parent in parents if parent.role in SPACES]
 
 
 def inputs_from_parents(
@@ -149,7 +148,7 @@ def embed_elsewhere(
         for number, parent in enumerate(parents):
             embed_elsewhere(workspace, parent, dataset, pulse, stop, base + part * number, part)
         base, share = base + part * len(parents), part
-        inputs, flip = inputs_from_parents(parents, dataset, everything, needs_group(space.config)), "sum"
+        inputs, flip = inputs_from_parents(parents, dataset, everything, _needs_group(space.config)), "sum"
     device = _device(space)
     with _alone(space, stop):
         embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip)
@@ -173,8 +172,14 @@ def embed_parents(
     return parents, share if missing else 0.0
 
 
+def _needs_group(config: Run) -> bool:
+    """Does this run's network look at an image's group?"""
+    name = config.adaptor.name if config.adaptor else config.method
+    return bool(choices.common_spaces().get(name, {}).get("needs_group"))
+
+
 def _check_model(space: RunRecord) -> None:
-    if space.role not in ("model", "teacher", "adaptor", "baseline", "student"):
+    if space.role not in SPACES:
         raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
     if space.method in tables.METHODS:
         raise FairLabError(

@@ -19,6 +19,8 @@ from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, sweep, write_json
 from fairlab.workspace import Workspace, now
 
+SPACES = ("teacher", "adaptor", "baseline", "student", "model")
+"""Roles whose runs are models: they have embeddings and results."""
 PROCESS_FILE = "process.json"
 CLOCK_SLACK_S = 1.0
 """Two readings of a process's start time may differ by this."""

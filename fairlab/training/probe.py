@@ -10,9 +10,23 @@ import torch
 from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch
+from fairlab.models.flops import forward_flops
 from fairlab.training.optim import optimisers
 
 WARM_UP = 2
+
+
+def can_time() -> bool:
+    """Is there a GPU? Without one a few steps of a network of the papers' size take many minutes."""
+    return torch.cuda.is_available()
+
+
+def network_flops(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> int:
+    """Floating-point operations of a forward pass of the run's network, without its classifier, for one image."""
+    with torch.device("meta"):
+        method = METHODS[config.method](config, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
+        shape = (3, image_px, image_px) if method.inputs == "images" else (sum(teacher_dims) + method.needs_group,)
+        return forward_flops(method.learner, torch.empty(1, *shape))
 
 
 def time_network(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
@@ -13,48 +13,64 @@ from pydantic.fields import FieldInfo
 
 from fairlab.config import Settings, Study
 from fairlab.registry import declared
+from fairlab.runs import choices
 from fairlab.ui.page import plain
 
-CHOICES = {
-    "backbone.name": ("BACKBONES", "models"),
-    "loss.name": ("LOSSES", "losses"),
-    "adaptors": ("ADAPTORS", "models"),
-    "kind": ("READERS", "data"),
+CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
+    "backbone.name": choices.backbones,
+    "backbones": choices.backbones,
+    "loss.name": choices.losses,
+    "losses": choices.losses,
+    "adaptors": choices.common_spaces,
+    "distil_from": choices.common_spaces,
+    "students": choices.student_methods,
+    "relatives": choices.student_methods,
+    "kind": lambda: declared("READERS", "data"),
 }
-"""Fields whose values are what is registered somewhere."""
+"""Fields, by the end of their name, whose values are what is registered somewhere."""
 TITLES = {"demo": "Generated faces"}
 
 
-def study_form(study: Study, key: str, skip: Sequence[str] = (), datasets: Sequence[str] = ()) -> dict[str, Any]:
+def study_form(
+    study: Study, key: str, skip: Sequence[str] = (), offers: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
     """All settings of a study, a tab for each group of them; returns what differs from `study`, by dotted name.
 
-    key: makes the widgets' keys unique; skip: dotted names left out; datasets: those of the workspace.
+    key: makes the widgets' keys unique; skip: dotted names left out; offers: what the workspace has to choose from, by
+    dotted name, e.g. its data sets.
     """
+    offers = offers or {}
     inner = [name for name in type(study).model_fields if isinstance(getattr(study, name), Settings)]
     tabs = st.tabs(["Study", *(TITLES.get(name, words(name)) for name in inner)])
     with tabs[0]:
-        changes = _fields(study, key, "", [*skip, *(() if study.demo is None else ("dataset",))], {"dataset": datasets})
+        changes = _fields(study, key, "", [*skip, *(() if study.demo is None else ("dataset",))], offers)
     for tab, name in zip(tabs[1:], inner, strict=True):
         with tab:
             value = getattr(study, name)
             st.caption(inspect.getdoc(type(value)) or "")
-            changes |= settings_form(value, key, f"{name}.", skip)
+            changes |= settings_form(value, key, f"{name}.", skip, offers)
     return changes
 
 
-def settings_form(value: Settings, key: str, prefix: str = "", skip: Sequence[str] = ()) -> dict[str, Any]:
+def settings_form(
+    value: Settings,
+    key: str,
+    prefix: str = "",
+    skip: Sequence[str] = (),
+    offers: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
     """Widgets for every field of `value`, groups of fields under their heading; returns what differs, by dotted name."""
-    changes = _fields(value, key, prefix, skip, {})
+    changes = _fields(value, key, prefix, skip, offers or {})
     for name in type(value).model_fields:
         inner = getattr(value, name)
         if isinstance(inner, Settings):
             st.markdown(f"**{words(name)}**", help=inspect.getdoc(type(inner)))
-            changes |= settings_form(inner, key, f"{prefix}{name}.", skip)
+            changes |= settings_form(inner, key, f"{prefix}{name}.", skip, offers)
     return changes
 
 
 def _fields(
-    value: Settings, key: str, prefix: str, skip: Sequence[str], choices: Mapping[str, Sequence[str]]
+    value: Settings, key: str, prefix: str, skip: Sequence[str], offers: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """The plain fields of `value`, four in a row."""
     changes: dict[str, Any] = {}
@@ -67,7 +83,7 @@ def _fields(
         for column, (name, field) in zip(st.columns(4), shown[start : start + 4], strict=False):
             with column:
                 old, dotted = getattr(value, name), f"{prefix}{name}"
-                new = _widget(dotted, name, field, old, f"{key}:{dotted}", choices.get(dotted))
+                new = _widget(dotted, name, field, old, f"{key}:{dotted}", offers.get(dotted))
                 if new != old:
                     changes[dotted] = new
     return changes
@@ -89,24 +105,27 @@ def _limits(field: FieldInfo) -> tuple[float | None, float | None]:
 
 
 def _choices(dotted: str, field: FieldInfo) -> list[str] | None:
-    for ending, (registry, package) in CHOICES.items():
-        if dotted.endswith(ending):
-            return list(declared(registry, package))
+    for ending, known in CHOICES.items():
+        if dotted.rpartition(".")[2] == ending or dotted.endswith(f".{ending}"):
+            return list(known())
     for kind in (field.annotation, *get_args(field.annotation)):
         if get_origin(kind) is Literal:
             return [str(item) for item in get_args(kind)]
     return None
 
 
-def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, choices: Sequence[str] | None = None) -> Any:
+def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, offered: Sequence[str] | None = None) -> Any:
     """One field's widget; returns its value in the field's type."""
     label, help_ = words(name), field.description
-    choices = list(choices) if choices else _choices(dotted, field)
-    if choices is not None and isinstance(old, tuple):
-        return tuple(st.multiselect(label, choices, [item for item in old if item in choices], key=key, help=help_))
-    if choices is not None:
-        options = choices if old in choices else [*choices, str(old)]
-        return st.selectbox(label, options, options.index(str(old)), key=key, help=help_)
+    known = list(offered) if offered else _choices(dotted, field)
+    if known is not None and isinstance(old, tuple):
+        return tuple(st.multiselect(label, known, [item for item in old if item in known], key=key, help=help_))
+    if known is not None:
+        optional = type(None) in get_args(field.annotation)
+        options = ([""] if optional or old == "" else []) + known
+        options += [] if old is None or old in options else [str(old)]
+        chosen = st.selectbox(label, options, options.index(str(old or "")), key=key, help=help_)
+        return None if optional and not chosen else chosen
     if bool in (field.annotation, *get_args(field.annotation)):  # empty is no
         ticked = st.checkbox(label, bool(old), key=key, help=help_)
         return old if ticked == bool(old) else ticked

@@ -15,10 +15,14 @@ from fairlab.files import app_root
 from fairlab.plots.plan import plan_figure
 from fairlab.presets import load_preset
 from fairlab.runs import launch
-from fairlab.runs.estimate import check_disk, disk_bytes, estimate, request_probe
-from fairlab.runs.plan import Plan, expand
+from fairlab.runs.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estimate, request_probe
+from fairlab.runs.grid import expand
+from fairlab.runs.models import list_models
+from fairlab.runs.plan import Plan
+from fairlab.store.runs import read_run
+from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
-from fairlab.words import duration
+from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
 
@@ -47,7 +51,7 @@ def planned(lab: Workspace, study: Study, preset: str, dials: Mapping[str, Any])
         return None
 
 
-def draw_plan(plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
+def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
     """The runs of a plan's first seed as a picture; seconds: what each is expected to take."""
     seconds = seconds or {}
     rows = [
@@ -61,6 +65,10 @@ def draw_plan(plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
         for run in plan.runs
         if run.record.seed in (plan.study.seeds[0], plan.study.demo.seed if plan.study.demo else -1)
     ]
+    given = [read_run(lab, name) for name in plan.study.grid.given]
+    rows += [
+        {"run_id": run.run_id, "title": run.title, "role": "model", "status": "done", "note": "given"} for run in given
+    ]
     parents = {run.record.run_id: run.record.parents for run in plan.runs}
     chart(plan_figure(pd.DataFrame(rows), parents), "plan", "the runs of the study and what builds on what")
     if len(plan.study.seeds) > 1:
@@ -70,9 +78,11 @@ def draw_plan(plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
 def show_plan(lab: Workspace, plan: Plan) -> None:
     """The plan as a picture, what is reused, and what it costs."""
     cost = estimate(lab, plan)
-    draw_plan(plan, dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else None)
+    draw_plan(lab, plan, dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else None)
+    for note in plan.notes:
+        st.caption(f":material/info: {plain(note)}")
     reused = len(plan.runs) - len(plan.new)
-    waiting = cost is None and plan.study.demo is not None and bool(plan.new)
+    waiting = cost is None and bool(plan.new)
     unknown = "measuring ..." if waiting else "not known" if plan.new else "none"
     facts(
         (
@@ -83,19 +93,28 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
         ),
         (
             "Time",
-            duration(cost.seconds) if cost and plan.new else unknown,
+            (duration(cost.seconds) or "not timed") if cost and plan.new else unknown,
             f"with {lab.slots} at a time",
             "From a short measurement of real steps on this machine; evaluation and maps come on top.",
         ),
         (
             "Processor time",
-            duration(cost.cpu_seconds) if cost and plan.new else unknown,
+            (duration(cost.cpu_seconds) or "not timed") if cost and plan.new else unknown,
             "",
-            "All runs one after the other.",
+            "All runs one after the other. Not timed: without a GPU a step of a network this large takes minutes.",
+        ),
+        (
+            "Arithmetic",
+            amount(cost.flops) if cost and plan.new else unknown,
+            f"{duration(cost.gpu_seconds)} of a GPU at {SUSTAINED_FLOPS / 1e12:.0f} TFLOP/s"
+            if cost and plan.new
+            else "",
+            "Counted from the layers: three forward passes for each image trained on, one for each view embedded. The time "
+            "holds for a GPU that sustains this rate; measure yours.",
         ),
         (
             "Disk",
-            f"{disk_bytes(plan) / 1e6:,.0f} MB",
+            f"{disk_bytes(lab, plan) / 1e6:,.0f} MB",
             f"{shutil.disk_usage(lab.home).free / 1e9:,.0f} GB free",
             "Images, weights, checkpoints and embeddings still to be written.",
         ),
@@ -113,6 +132,12 @@ def _wait_for_probe(lab: Workspace, plan: Plan) -> None:
         st.caption("Timing a few real steps on this machine; the plan can be started meanwhile.")
 
     waiting()
+
+
+def offers(lab: Workspace) -> dict[str, list[str]]:
+    """What of this workspace a study's settings may name."""
+    datasets = list(cached.datasets(lab))
+    return {"dataset": datasets, "grid.synthetic": datasets, "grid.given": list_models(lab)["run_id"].tolist()}
 
 
 def command(plan: Plan, preset: str, dials: Mapping[str, Any], clone: str | None) -> str:

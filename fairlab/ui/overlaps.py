@@ -11,10 +11,10 @@ from fairlab import api
 from fairlab.config import Overlap, parse
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
-from fairlab.runs.compare import SPACES
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
+from fairlab.store.runs import SPACES
 from fairlab.ui import cached
 from fairlab.ui.forms import settings_form
 from fairlab.ui.gallery import Face, faces

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import streamlit as st
 
 from fairlab.data.base import Dataset
-from fairlab.runs.compare import SPACES, imported, models_of, read_study, studies
+from fairlab.runs.compare import imported, models_of, read_study, studies
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.results import judged_on
-from fairlab.store.runs import RunRecord
+from fairlab.store.runs import SPACES, RunRecord
 from fairlab.ui import cached
 from fairlab.ui.page import empty, plain
 from fairlab.workspace import Workspace

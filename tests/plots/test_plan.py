@@ -64,3 +64,20 @@ def test_a_hostile_title_stays_text() -> None:
     runs.loc[0, "title"] = "<a href='http://evil.example'>x</a>"
     shown = [text for trace in plan_figure(runs, PARENTS).data if trace.mode == "text" for text in trace.text]
     assert not any("<a" in text for text in shown)
+
+
+def test_columns_that_are_not_used_take_no_room_and_data_of_data_have_no_line() -> None:
+    """Students of other faces: a job that embeds them stands before its student; the mixture below what it is made of."""
+    roles = {"d": "dataset", "x": "dataset", "t": "teacher", "e": "embedding", "s": "student", "p": "student"}
+    runs = pd.DataFrame(
+        [{"run_id": name, "title": name, "role": role, "status": "new", "note": ""} for name, role in roles.items()]
+    )
+    parents = {"x": ["d"], "t": ["d"], "e": ["t", "x"], "s": ["t", "e"], "p": ["x"]}
+    place = places(runs, parents)
+    assert [place[name][0] for name in "dxtesp"] == [0, 0, 1, 2, 3, 3]
+    figure = plan_figure(runs, parents)
+    lines = next(trace for trace in figure.data if trace.mode == "lines")
+    assert sum(x != x for x in lines.x) == 1 + 2 + 2 + 1
+    assert [note.text for note in figure.layout.annotations] == [
+        f"<b>{name}</b>" for name in ("data", "teachers", "embeddings", "students")
+    ]

@@ -18,7 +18,8 @@ from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.presets import load_preset
 from fairlab.runs import launch
-from fairlab.runs.plan import Plan, expand
+from fairlab.runs.grid import expand
+from fairlab.runs.plan import Plan
 from fairlab.store.runs import boot_id, create_run, live_process, read_run, read_status, state, write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import fairlab, wait_done

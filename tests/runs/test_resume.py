@@ -18,7 +18,7 @@ from fairlab.config import changed
 from fairlab.files import sha256
 from fairlab.presets import load_preset
 from fairlab.runs import launch
-from fairlab.runs.plan import expand
+from fairlab.runs.grid import expand
 from fairlab.store.events import read_events
 from fairlab.store.runs import state, write_status
 from fairlab.workspace import Workspace, open_workspace

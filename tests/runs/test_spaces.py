@@ -236,11 +236,6 @@ def test_what_has_no_network_is_no_parent(
         with pytest.raises(FairLabError, match=f"{table.run_id} came as {method}, without its network"):
             carried_out(lab, "No", settings(faces, "baseline", "concatenation"), [graph, table])
         assert not (graph.folder / "embeddings").exists()
-    config = Run(role="projection", method="umap", data=Data(dataset=faces.dataset_id))
-    drawn = single(lab, "Maps", config, ())
-    create_run(lab, drawn)
-    with pytest.raises(FairLabError, match="is no model: its role is projection"):
-        carried_out(lab, "No", settings(faces, "baseline", "mean"), [drawn])
     with pytest.raises(FairLabError, match="equally long; these have 16, 8 dims"):
         carried_out(lab, "No", settings(faces, "baseline", "mean"), [teachers[0], graph])
     with pytest.raises(FairLabError, match="'Group B' of data set"):

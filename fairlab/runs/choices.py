@@ -1,0 +1,47 @@
+"""What the settings of a study may name, and how it is called: read from the registrations, nothing imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fairlab.errors import FairLabError
+from fairlab.registry import declared_facts
+
+
+def losses() -> dict[str, dict[str, Any]]:
+    """Identity losses by name, with the facts of their registration."""
+    return declared_facts("LOSSES", "losses")
+
+
+def backbones() -> dict[str, dict[str, Any]]:
+    """Networks by name."""
+    return declared_facts("BACKBONES", "models")
+
+
+def student_methods() -> dict[str, dict[str, Any]]:
+    """Methods whose students learn from one space."""
+    found = declared_facts("METHODS", "methods")
+    return {name: facts for name, facts in found.items() if facts.get("parents") == "space"}
+
+
+def common_spaces() -> dict[str, dict[str, Any]]:
+    """What can make one space of several teachers: trained adaptors, and rules, whose fact `rule` is True.
+
+    The fact needs_group says that an image's own teacher must be known.
+    """
+    rules = {name: facts for name, facts in declared_facts("METHODS", "methods").items() if facts.get("rule")}
+    return dict(sorted((declared_facts("ADAPTORS", "models") | rules).items()))
+
+
+def check(field: str, names: Iterable[str], known: dict[str, dict[str, Any]]) -> None:
+    """Raise FairLabError, naming the field and what there is, for a name that is not known."""
+    for name in names:
+        if name not in known:
+            raise FairLabError(f"{field}: there is no {name!r}; choose one of: {', '.join(known)}")
+
+
+def title(name: str, known: dict[str, dict[str, Any]]) -> str:
+    """The registered title without what it explains after a colon, e.g. "EAF-KD"."""
+    words = str(known[name].get("title", name))
+    return words.partition(":")[0].removesuffix(" student")

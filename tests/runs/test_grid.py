@@ -1,0 +1,157 @@
+"""The grid of a study: every combination once, data mixed as the recipe says, given models as teachers."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from fairlab import api
+from fairlab.config import Recipe, Study, changed
+from fairlab.data.base import open_dataset
+from fairlab.data.recipes import drawn_size
+from fairlab.errors import FairLabError
+from fairlab.presets import load_preset
+from fairlab.runs.compare import compare
+from fairlab.runs.grid import expand
+from fairlab.store.runs import read_run
+from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import fairlab
+
+
+@pytest.fixture
+def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
+    shutil.copytree(tiny.home, tmp_path / "copy")
+    return open_workspace(tmp_path / "copy")
+
+
+def demo(**dials: object) -> Study:
+    return changed(load_preset("demo_mst_kd"), dials)
+
+
+def students(study: Study, lab: Workspace) -> list[str]:
+    return [run.record.title for run in expand(study, "x", lab).runs if run.record.role == "student"]
+
+
+def test_students_of_every_network_loss_and_portion(lab: Workspace) -> None:
+    """3 networks x 2 losses x 3 portions x (plain, of two common spaces, of the one teacher of that loss)."""
+    grid = {
+        "grid.backbones": ("tiny", "iresnet18", "mobilefacenet"),
+        "grid.losses": ("elastic_arcface", "adaface"),
+        "grid.learn_from": ("real", "synthetic", "mixed"),
+        "grid.relatives": ("eaf_kd",),
+    }
+    plan = expand(demo(**grid), "x", lab)
+    roles = Counter(run.record.role for run in plan.runs)
+    assert roles["student"] == 3 * 2 * 3 * (1 + 2 + 1)
+    assert len({run.record.title for run in plan.runs}) == len(plan.runs)
+    teachers = [run.record for run in plan.runs if run.record.title.startswith("Teacher of everyone")]
+    assert {teacher.config.loss.name for teacher in teachers if teacher.config.loss} == {"elastic_arcface", "adaface"}
+    by_id = {run.record.run_id: run.record for run in plan.runs}
+    for run in plan.runs:
+        parents = [by_id[name] for name in run.record.parents]
+        one = [parent for parent in parents if parent in teachers]
+        if run.record.role == "student" and one:
+            assert run.record.config.loss is not None
+            assert one[0].config.loss is not None
+            assert run.record.config.loss.name == one[0].config.loss.name
+
+
+def test_a_study_without_a_grid_is_what_it_was(lab: Workspace) -> None:
+    assert students(demo(), lab) == [
+        "Student EAF-KD (DLDPO, specialised)",
+        "Student EAF-KD (DLDPO, balanced)",
+        "Student without KD",
+    ]
+
+
+def test_students_are_taught_by_the_chosen_spaces_only(lab: Workspace) -> None:
+    titles = students(demo(adaptors=("sl", "dul"), **{"grid.distil_from": ("dul",)}), lab)
+    assert titles == ["Student EAF-KD (DUL, specialised)", "Student EAF-KD (DUL, balanced)", "Student without KD"]
+
+
+def test_maps_of_the_first_seed_or_none(lab: Workspace) -> None:
+    def maps(which: str) -> list[int]:
+        plan = expand(demo(seeds=(3, 4), **{"grid.maps": which}), "x", lab)
+        return [run.record.seed for run in plan.runs if run.record.role == "projection"]
+
+    assert [maps(which) for which in ("all", "first seed", "none")] == [[3, 4], [3], []]
+
+
+@pytest.mark.parametrize("unit", ["identities", "images"])
+@pytest.mark.parametrize("share", [0.3, 0.125])
+def test_the_size_of_a_mixture_is_known_before_it_is_made(
+    tiny: Workspace, lab: Workspace, unit: str, share: float
+) -> None:
+    """From the settings of faces that do not exist yet, and from the tables of those that do: the same number."""
+    study = changed(
+        load_preset("tiny"), {"grid.learn_from": ("mixed",), "grid.mix_share": share, "grid.mix_unit": unit}
+    )
+    planned = [
+        next(run for run in expand(study, "tiny", where).runs if run.record.title.startswith("Student without"))
+        for where in (lab, tiny)
+    ]
+    assert planned[0].steps == planned[1].steps > 0
+    recipe = next(
+        run.record.config.recipe for run in expand(study, "tiny", tiny).runs if run.record.title == "Mixed faces"
+    )
+    assert isinstance(recipe, Recipe)
+    training = study.student.training
+    images = drawn_size(recipe, tiny.datasets_folder / "new")
+    assert planned[0].steps == images // training.batch_size * training.epochs
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({"grid.backbones": ("vgg",)}, "grid.backbones: there is no 'vgg'; choose one of: "),
+        ({"grid.losses": ("triplet",)}, "grid.losses: there is no 'triplet'; choose one of: "),
+        ({"grid.relatives": ("classifier",)}, "grid.relatives: there is no 'classifier'; choose one of: "),
+        ({"grid.given": ("nobody",)}, "nobody"),
+        (
+            {"grid.learn_from": ("synthetic",), "demo.synthetic_identities": 0},
+            "demo.synthetic_identities must be 2 or more",
+        ),
+        ({"grid.learn_from": ("synthetic",), "grid.synthetic": "none-such"}, "there is no data set 'none-such'"),
+    ],
+)
+def test_what_the_grid_cannot_do_is_one_sentence(lab: Workspace, dials: dict[str, object], said: str) -> None:
+    with pytest.raises(FairLabError) as refusal:
+        expand(demo(**dials), "x", lab)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_given_models_and_other_faces_for_real(copy: Workspace) -> None:
+    """Two trained teachers stand for models from elsewhere; students learn from synthetic and mixed faces; all are
+    judged on the study's own pairs and stand in its table.
+    """
+    teachers = sorted(path.name for path in copy.runs_folder.glob("teacher-*"))
+    dials = [
+        "arms=[]",
+        f'grid.given=["{teachers[0]}", "{teachers[1]}"]',
+        'grid.relatives=["eaf_kd"]',
+        'grid.learn_from=["synthetic", "mixed"]',
+        "student.training.batch_size=4",
+        "student.training.epochs=1",
+        "teacher.training.epochs=1",
+        'grid.maps="none"',
+    ]
+    result = fairlab(copy.home, "launch", "tiny", *(part for dial in dials for part in ("--set", dial)))
+    assert result.returncode == 0, result.stdout + result.stderr
+    study = api.studies(copy).iloc[0]["study_id"]
+    table = compare(copy, study)
+    assert sorted(table.loc[table["role"] == "student", "model"]) == sorted(
+        f"Student {kind}"
+        for portion in ("synthetic", "mixed")
+        for kind in (f"EAF-KD (SL, given; {portion})", f"EAF-KD ({portion})", f"without KD ({portion})")
+    )
+    demo_name = next(path.name for path in copy.datasets_folder.glob("demo-*"))
+    for run_id in table.loc[table["role"] == "student", "run_id"]:
+        record = read_run(copy, run_id)
+        assert (record.folder / "results" / demo_name / "manifest.json").exists()
+    mixed = open_dataset(next(copy.datasets_folder.glob("mixed-*")))
+    train = mixed.images[mixed.images["split"] == "train"]
+    assert set(train["source"]) == {"real", "synthetic"}
