@@ -10,9 +10,16 @@ from fairlab.settings import Settings
 class Adaptor(Settings):
     """The small network that maps all teachers' embeddings, put side by side, into the common space."""
 
-    name: str = Field("sl", description="sl: one layer; dul: two layers; dldpo: two layers and dropout.")
+    name: str = Field(
+        "sl",
+        description="sl: one layer; dul: two layers; dldpo: two layers and dropout; gate: picks teachers image by image; "
+        "positioning, encoding: see the own group's teacher only.",
+    )
     embedding_dim: int = Field(512, ge=2, description="Length of the common embedding.")
     dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Share of hidden features dropped (dldpo only).")
+    top_k: int | None = Field(
+        None, ge=1, description="Teachers that are mixed for an image (gate only); empty: 1, as in MST-Distill."
+    )
 
 
 class Distillation(Settings):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairlab.errors import FairLabError
-from fairlab.registry import Registry, declared
+from fairlab.registry import Registry, declared, declared_facts
 
 
 @pytest.fixture
@@ -107,3 +107,6 @@ def test_reading_finds_what_importing_finds(registry: str, package: str, module:
     found = getattr(importlib.import_module(f"fairlab.{package}.{module}"), registry)
     assert set(declared(registry, package)) <= set(found.names())
     assert declared(registry, package) == tuple(found.names())
+    for name, facts in declared_facts(registry, package).items():
+        assert facts == {fact: value for fact, value in found.facts(name).items() if fact in facts}
+        assert facts.get("needs_group") == found.facts(name).get("needs_group")

@@ -42,6 +42,8 @@ class Method(nn.Module):
     inputs: ClassVar[Literal["images", "embeddings"]] = "images"
     needs_targets: ClassVar[bool] = False
     trains: ClassVar[bool] = True
+    needs_group: bool = False
+    """Do its inputs, embeddings, end with the number of the teacher of the image's own group?"""
 
     learner: nn.Module
     head: MarginHead | None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from fairlab.config import Run
 from fairlab.errors import FairLabError
-from fairlab.methods.base import METHODS, Method, build_head
-from fairlab.models.base import ADAPTORS
+from fairlab.methods.base import METHODS, Batch, Method, build_head
+from fairlab.models.base import ADAPTORS, HasTerms
 
 
 @METHODS.register(
     "common_space", title="Common space", roles=("adaptor",), parents="teachers", source="arXiv 2408.16563"
 )
 class CommonSpace(Method):
-    """Identity classification over all identities from the teachers' stored embeddings; groups are no input."""
+    """Identity classification over all identities from the teachers' stored embeddings.
+
+    Groups are no input but for the adaptors that say needs_group. Terms of an adaptor's own are added to the loss.
+    """
 
     inputs = "embeddings"
 
@@ -23,5 +29,13 @@ class CommonSpace(Method):
         if not teacher_dims:
             raise FairLabError("method common_space needs at least one teacher as parent")
         self.learner = ADAPTORS[settings.adaptor.name](settings.adaptor, teacher_dims)
+        self.needs_group = bool(ADAPTORS.facts(settings.adaptor.name).get("needs_group", False))
         self.embedding_dim = settings.adaptor.embedding_dim
         self.head = build_head(settings, self.embedding_dim, classes)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        if not isinstance(self.learner, HasTerms):
+            return super().forward(batch)
+        embeddings, further = self.learner.with_terms(batch.inputs)
+        terms = {"identity": self.identity(embeddings, batch), "distillation": embeddings.new_zeros(()), **further}
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms}

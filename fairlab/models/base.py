@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from fairlab.config import Adaptor, Backbone
 from fairlab.registry import Registry
@@ -13,4 +14,17 @@ BACKBONES: Registry[Callable[[Backbone, int], nn.Module]] = Registry("backbone",
 """build(settings, image_px) -> module from images (B, 3, H, W) in -1..1 to raw embeddings (B, D)."""
 
 ADAPTORS: Registry[Callable[[Adaptor, tuple[int, ...]], nn.Module]] = Registry("adaptor", "fairlab.models")
-"""build(settings, input_dims) -> module from teachers' unit embeddings side by side (B, sum) to raw (B, D)."""
+"""build(settings, input_dims) -> module from teachers' unit embeddings side by side (B, sum) to raw (B, D).
+
+Facts of a registration: title, source, and needs_group=True where the inputs have one more, last column: the number
+(0..n-1, in the order of `input_dims`) of the teacher that is specialised on the image's own group.
+"""
+
+
+@runtime_checkable
+class HasTerms(Protocol):
+    """An adaptor that brings terms of the loss along."""
+
+    def with_terms(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Raw embeddings (B, D), and the terms (), weighted, by the name under which they are logged."""
+        ...

@@ -98,15 +98,15 @@ def _make_space(
     config = record.config
     if config.training is not None:
         torch.set_num_threads(config.training.threads)
-    parents = spaces.model_parents(workspace, record)
     rows = training_rows(dataset.images, config.data, config.seed)
     labels, names = identity_labels(dataset.images.iloc[rows])
+    parents, done = spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2)
     dims = tuple(open_embeddings(parent.folder, record.dataset, "plain").vectors.shape[1] for parent in parents)
     torch.manual_seed(config.seed)
     method = METHODS[record.method](config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims)
     facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
     if config.training is not None:
-        pulse.begin("training", 0.0, 0.9)
+        pulse.begin("training", done, 0.9 - done)
         facts |= _train(record, dataset, parents, method, rows, labels, attempt, pulse, stop)
         save_model(
             record.folder / "weights",
@@ -115,7 +115,7 @@ def _make_space(
             {**spaces.rebuild_facts(config, dataset, dims), "identities": names},
         )
     device = pick_device(config.training) if config.training else torch.device("cpu")
-    everything = _inputs(dataset, parents, method.inputs, np.arange(len(dataset.images)))
+    everything = _inputs(dataset, parents, method, np.arange(len(dataset.images)))
     method.to(device)
     spaces.embed(record, dataset, method.learner, everything, device, pulse, stop)
     pulse.begin("evaluating", 0.97, 0.03)
@@ -158,13 +158,13 @@ def _look_elsewhere(
     return facts
 
 
-def _inputs(dataset: Dataset, parents: list[RunRecord], kind: str, rows: np.ndarray) -> Any:
+def _inputs(dataset: Dataset, parents: list[RunRecord], method: Any, rows: np.ndarray) -> Any:
     """The network's inputs for these images: pixels, or the parents' embeddings side by side."""
     from fairlab.training.loader import ImageInputs
 
-    if kind == "images":
+    if method.inputs == "images":
         return ImageInputs(dataset.pixels, rows)
-    return spaces.inputs_from_parents(parents, dataset, rows)
+    return spaces.inputs_from_parents(parents, dataset, rows, method.needs_group)
 
 
 def _train(
@@ -186,7 +186,7 @@ def _train(
     assert training is not None
     targets = open_embeddings(parents[0].folder, record.dataset, "plain") if method.needs_targets else None
     samples = Samples(
-        _inputs(dataset, parents, method.inputs, rows),
+        _inputs(dataset, parents, method, rows),
         labels,
         targets.vectors if targets is not None else None,
         rows if targets is not None else None,
@@ -207,7 +207,7 @@ def _train(
         bitwise = bitwise and not text.startswith("not bitwise")
         print(f"[fairlab] {text}", flush=True)
 
-    validate = assess.Validation(dataset, lambda images: _inputs(dataset, parents, method.inputs, images))
+    validate = assess.Validation(dataset, lambda images: _inputs(dataset, parents, method, images))
     with EventWriter(record.folder, attempt) as events:
 
         def reading(step: int, epoch: int, work_s: float, values: Mapping[str, float]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from fairlab.config import Run
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
+from fairlab.runs import choices, tables
 from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.runs import SPACES, RunRecord, read_run
@@ -38,14 +41,38 @@ def model_parents(workspace: Workspace, record: RunRecord) -> list[RunRecord]:
     return [parent for parent in parents if parent.role in SPACES]
 
 
-def inputs_from_parents(parents: Sequence[RunRecord], dataset: Dataset, rows: np.ndarray) -> Any:
-    """The parents' embeddings side by side, as a network's inputs."""
+def inputs_from_parents(
+    parents: Sequence[RunRecord], dataset: Dataset, rows: np.ndarray, with_group: bool = False
+) -> Any:
+    """The parents' embeddings side by side, as a network's inputs; `with_group`: and whose own teacher each parent is.
+
+    Raises FairLabError when that is asked for and a group has no teacher of its own.
+    """
     from fairlab.training.loader import EmbeddingInputs
 
     plain, flipped = (
         [open_embeddings(parent.folder, dataset.dataset_id, view).vectors for parent in parents] for view in VIEWS
     )
-    return EmbeddingInputs(plain, flipped, rows)
+    return EmbeddingInputs(plain, flipped, rows, own_teachers(parents, dataset) if with_group else None)
+
+
+def own_teachers(parents: Sequence[RunRecord], dataset: Dataset) -> np.ndarray:
+    """Of every image the number of the parent that was trained on its group alone, (N,) int.
+
+    Groups are matched by name, so also in a data set that the parents were not trained on; parents of groups that it
+    does not have, or of no one group, are nobody's own. Raises FairLabError unless each group has exactly one.
+    """
+    of_image = dataset.images["group"].to_numpy()
+    own = np.full(len(of_image), -1)
+    for group in dict.fromkeys(of_image):
+        numbers = [number for number, parent in enumerate(parents) if parent.config.data.groups == (group,)]
+        if len(numbers) != 1:
+            raise FairLabError(
+                f"group {group!r} of data set {dataset.dataset_id} needs exactly one teacher that was trained on it alone; "
+                f"{len(numbers)} of the parents were: {', '.join(parent.title for parent in parents)}"
+            )
+        own[of_image == group] = numbers[0]
+    return own
 
 
 def embed(
@@ -104,10 +131,9 @@ def embed_elsewhere(
 
     Raises FairLabError for a run that is no model.
     """
+    _check_model(space)
     if all(embedded(space, dataset, view) for view in VIEWS):
         return
-    if space.role not in SPACES:
-        raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
     parents = model_parents(workspace, space)
     learner, facts = _network(space, dataset, parents)
     everything = np.arange(len(dataset.images))
@@ -122,9 +148,61 @@ def embed_elsewhere(
         for number, parent in enumerate(parents):
             embed_elsewhere(workspace, parent, dataset, pulse, stop, base + part * number, part)
         base, share = base + part * len(parents), part
-        inputs, flip = inputs_from_parents(parents, dataset, everything), "sum"
+        inputs, flip = inputs_from_parents(parents, dataset, everything, _needs_group(space.config)), "sum"
     device = _device(space)
-    embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip)
+    with _alone(space, stop):
+        embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip)
+
+
+def embed_parents(
+    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop, share: float
+) -> tuple[list[RunRecord], float]:
+    """The models that a run builds on, each with embeddings of its data set; and the share of the progress that it took.
+
+    0 where all had them: models that came from elsewhere, or of other data, have not. Raises FairLabError for a parent
+    that is no model, or one without a network.
+    """
+    parents = model_parents(workspace, record)
+    for parent in parents:
+        _check_model(parent)
+    missing = [parent for parent in parents if not all(embedded(parent, dataset, view) for view in VIEWS)]
+    part = share / max(len(missing), 1)
+    for number, parent in enumerate(missing):
+        embed_elsewhere(workspace, parent, dataset, pulse, stop, part * number, part)
+    return parents, share if missing else 0.0
+
+
+def _needs_group(config: Run) -> bool:
+    """Does this run's network look at an image's group?"""
+    name = config.adaptor.name if config.adaptor else config.method
+    return bool(choices.common_spaces().get(name, {}).get("needs_group"))
+
+
+def _check_model(space: RunRecord) -> None:
+    if space.role not in SPACES:
+        raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
+    if space.method in tables.METHODS:
+        raise FairLabError(
+            f"{space.run_id} came as {space.method}, without its network: no other model can build on it; choose models "
+            "that were trained here or came as a checkpoint or ONNX file"
+        )
+
+
+@contextmanager
+def _alone(space: RunRecord, stop: Stop) -> Iterator[None]:
+    """Two runs that build on one model must not both write its embeddings; the second finds them made."""
+    lock = FileLock(space.folder / "embedding.lock", timeout=1)
+    while True:
+        try:
+            lock.acquire()
+            break
+        except Timeout:
+            if stop():
+                raise Stopped from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def preprocessing_of_model(facts: Mapping[str, Any]) -> Any:

@@ -119,11 +119,18 @@ class EmbeddingInputs:
     """Teachers' unit embeddings side by side, (B, sum of dims), in the recorded order of the teachers.
 
     `plain` and `flipped` hold one (N, D) array per teacher; rows of the data set, as image ids. Without mirroring
-    (the papers train the adaptor so) `flipped` may be empty.
+    (the papers train the adaptor so) `flipped` may be empty. `own` (N,): of each image the number of its own group's
+    teacher, which then is one more, last column.
     """
 
-    def __init__(self, plain: Sequence[np.ndarray], flipped: Sequence[np.ndarray], rows: np.ndarray) -> None:
-        self.plain, self.flipped, self.rows, self.depth = plain, flipped, rows, 0
+    def __init__(
+        self,
+        plain: Sequence[np.ndarray],
+        flipped: Sequence[np.ndarray],
+        rows: np.ndarray,
+        own: np.ndarray | None = None,
+    ) -> None:
+        self.plain, self.flipped, self.rows, self.own, self.depth = plain, flipped, rows, own, 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -134,4 +141,6 @@ class EmbeddingInputs:
         if flip.any():
             for part, teacher in zip(parts, self.flipped, strict=True):
                 part[flip] = teacher[rows[flip]]
+        if self.own is not None:
+            parts.append(self.own[rows, None].astype(np.float32))
         return torch.from_numpy(np.concatenate(parts, axis=1)).to(device, non_blocking=True)

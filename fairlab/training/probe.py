@@ -25,7 +25,7 @@ def network_flops(config: Run, classes: int, image_px: int, teacher_dims: tuple[
     """Floating-point operations of a forward pass of the run's network, without its classifier, for one image."""
     with torch.device("meta"):
         method = METHODS[config.method](config, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
-        shape = (3, image_px, image_px) if method.inputs == "images" else (sum(teacher_dims),)
+        shape = (3, image_px, image_px) if method.inputs == "images" else (sum(teacher_dims) + method.needs_group,)
         return forward_flops(method.learner, torch.empty(1, *shape))
 
 
@@ -45,6 +45,8 @@ def time_network(
     if method.inputs == "images":
         inputs = inputs.to(memory_format=torch.channels_last)
         method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if method.needs_group:
+        inputs = torch.cat([inputs, torch.zeros(size, 1)], dim=1)
     targets = torch.nn.functional.normalize(torch.randn(size, method.embedding_dim), dim=1)
     batch = Batch(
         inputs=inputs, identities=torch.arange(size) % classes, targets=targets if method.needs_targets else None

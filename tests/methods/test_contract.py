@@ -28,6 +28,8 @@ def a_batch(method: Method, classes: int, teachers: int, seed: int) -> Batch:
     inputs = centres[y] + 0.1 * torch.randn(len(y), *shape, generator=noise)
     if method.inputs == "embeddings":
         inputs = functional.normalize(inputs, dim=2).flatten(1)
+    if method.needs_group:
+        inputs = torch.cat([inputs, (y % teachers)[:, None].float()], dim=1)
     return Batch(inputs, y, spots[y] if method.needs_targets else None)
 
 
@@ -46,6 +48,8 @@ class TestEveryMethod:
         assert {"title", "roles", "parents", "source"} <= facts.keys()
         assert isinstance(facts["roles"], tuple)
         assert facts["parents"] in ("", "teachers", "space")
+        assert bool(facts.get("needs_group")) == METHODS[name].needs_group
+        assert not (facts.get("rule") and METHODS[name].trains)
 
     @pytest.mark.parametrize("count", [2, 4, 7])
     def test_returns_its_three_terms(self, name: str, count: int) -> None:

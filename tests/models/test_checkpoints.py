@@ -17,6 +17,7 @@ from fairlab.losses.base import LOSSES
 from fairlab.models import checkpoints
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.checkpoints import load_head, load_learner, save_model
+from tests.models.test_contract import EQUAL, for_adaptor
 
 TINY = Backbone(name="tiny", embedding_dim=6, widths=(4, 8))
 FACTS: dict[str, Any] = {"kind": "backbone", "settings": TINY.model_dump(mode="json"), "image_px": 24}
@@ -57,12 +58,12 @@ def test_a_backbone_comes_back_bit_by_bit(saved: Path) -> None:
 
 @pytest.mark.parametrize("name", list(ADAPTORS))
 def test_an_adaptor_comes_back(name: str, tmp_path: Path) -> None:
-    """Over teachers of different lengths."""
-    settings = Adaptor(name=name, embedding_dim=5)
-    adaptor = ADAPTORS[name](settings, (3, 4)).eval()
-    facts = {"kind": "adaptor", "settings": settings.model_dump(mode="json"), "input_dims": [3, 4]}
+    """Over teachers of different lengths, where it can."""
+    settings, dims = Adaptor(name=name, embedding_dim=5), (4, 4) if name in EQUAL else (3, 4)
+    adaptor = ADAPTORS[name](settings, dims).eval()
+    facts = {"kind": "adaptor", "settings": settings.model_dump(mode="json"), "input_dims": list(dims)}
     save_model(tmp_path / "w", adaptor, None, facts)
-    x = torch.randn(2, 7)
+    x = for_adaptor(name, dims, 50)
     assert torch.equal(load_learner(tmp_path / "w")[0](x), adaptor(x))
     with pytest.raises(FairLabError, match="no classifier"):
         load_head(tmp_path / "w")

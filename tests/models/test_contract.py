@@ -10,12 +10,26 @@ from torch import nn
 from torch.nn import functional
 
 from fairlab.config import Adaptor, Backbone
+from fairlab.errors import FairLabError
 from fairlab.models.base import ADAPTORS, BACKBONES
 
 SIZE = 32
 LARGE = re.compile(r"1\d\d|200")
 """Depths from 100 layers on: half a gigabyte and seconds each; of the same code as the smaller ones."""
 EVERY = [pytest.param(name, marks=pytest.mark.slow) if LARGE.search(name) else name for name in BACKBONES]
+
+
+EQUAL = ("encoding",)
+"""Adaptors that need teachers of one length."""
+
+
+def for_adaptor(name: str, dims: tuple[int, ...], images: int = 3) -> torch.Tensor:
+    """Unit embeddings side by side, and the own teacher's number where the adaptor needs it."""
+    torch.manual_seed(2)
+    parts = [functional.normalize(torch.randn(images, dim)) for dim in dims]
+    if ADAPTORS.facts(name).get("needs_group"):
+        parts.append((torch.arange(images) % len(dims))[:, None].float())
+    return torch.cat(parts, dim=1)
 
 
 def a_backbone(name: str, dims: int = 7) -> nn.Module:
@@ -73,11 +87,26 @@ class TestEveryAdaptor:
 
     @pytest.mark.parametrize("dims", [(5,), (4, 6), (8,) * 4, (3,) * 7])
     def test_any_number_of_teachers(self, name: str, dims: tuple[int, ...]) -> None:
-        """1, 2, 4 or 7 of them, of any lengths."""
-        network = ADAPTORS[name](Adaptor(name=name, embedding_dim=9), dims)
-        assert network(torch.randn(3, sum(dims))).shape == (3, 9)
+        """1, 2, 4 or 7 of them, of any lengths unless it says otherwise."""
+        settings = Adaptor(name=name, embedding_dim=9)
+        if name in EQUAL and len(set(dims)) > 1:
+            with pytest.raises(FairLabError, match="equally long; these have 4, 6 dims"):
+                ADAPTORS[name](settings, dims)
+            return
+        network = ADAPTORS[name](settings, dims)
+        assert network(for_adaptor(name, dims)).shape == (3, 9)
 
     def test_evaluation_has_no_chance_in_it(self, name: str) -> None:
         """Dropout is off."""
-        network, x = ADAPTORS[name](Adaptor(name=name, embedding_dim=9), (4, 4)).eval(), torch.randn(3, 8)
+        network, x = ADAPTORS[name](Adaptor(name=name, embedding_dim=9), (4, 4)).eval(), for_adaptor(name, (4, 4))
         assert torch.equal(network(x), network(x))
+
+    def test_every_image_is_mapped_alone_and_every_weight_learns(self, name: str) -> None:
+        """The rest of the batch does not matter; no weight is built that nothing uses (the official class has some)."""
+        settings = Adaptor(name=name, embedding_dim=9, top_k=3)  # all: a map that the gate never picks does not learn
+        network, x = ADAPTORS[name](settings, (4,) * 3), for_adaptor(name, (4,) * 3, 64)
+        weights = torch.linspace(-1, 1, 64 * 9).reshape(64, 9)
+        (functional.normalize(network(x)) * weights).sum().backward()
+        assert all(tensor.grad is not None and tensor.grad.any() for tensor in network.parameters())
+        network.eval()
+        torch.testing.assert_close(network(x)[5:6], network(x[5:6]))

@@ -81,6 +81,13 @@ def test_teachers_stand_side_by_side_in_their_order() -> None:
     assert batch.tolist() == [[0.0, 1.0, 3.0], [-1.0, 0.0, -2.0]]
 
 
+def test_the_own_teachers_number_is_the_last_column() -> None:
+    """By row of the data set, not by position; mirroring does not change it."""
+    a, own = np.array([[1.0], [2.0], [3.0]]), np.array([0, 1, 2])
+    inputs = EmbeddingInputs([a, 10 * a], [-a, -10 * a], np.array([2, 0]), own)
+    assert inputs.batch(np.array([1, 0]), np.array([False, True])).tolist() == [[1, 10, 0], [-3, -30, 2]]
+
+
 class Counted:
     """Inputs that count how many batches of them exist."""
 
