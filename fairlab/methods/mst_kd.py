@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fairlab.config import Run
-from fairlab.methods.base import METHODS, Batch, Method, build_backbone, build_head, kd_weight, unit_distance
+from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, kd_weight, unit_distance
 
 
 class _Student(Method):
@@ -18,7 +18,7 @@ class _Student(Method):
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.learner, self.embedding_dim = build_backbone(settings, image_px)
+        self.learner, self.embedding_dim = build_learner(settings, image_px, teacher_dims)
         self.kd_weight = kd_weight(settings, self.embedding_dim)
         self.head = None
 
@@ -26,13 +26,13 @@ class _Student(Method):
         return self.kd_weight * unit_distance(embeddings, batch.targets)
 
 
-@METHODS.register("a_kd", title="a-KD student", roles=("student",), parents="adaptor", source="arXiv 2408.16563, a-KD")
+@METHODS.register("a_kd", title="a-KD student", roles=("student",), parents="space", source="arXiv 2408.16563, a-KD")
 class AKD(_Student):
     """Learns the common space only: no identities, no classifier."""
 
 
 @METHODS.register(
-    "eaf_kd", title="EAF-KD student", roles=("student",), parents="adaptor", source="arXiv 2408.16563, EAF-KD"
+    "eaf_kd", title="EAF-KD student", roles=("student",), parents="space", source="arXiv 2408.16563, EAF-KD"
 )
 class EAFKD(_Student):
     """Identity loss plus the pull to the common space."""

@@ -24,10 +24,12 @@ class Pulse(Protocol):
     def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
 
 
-def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...]) -> dict[str, Any]:
-    """What is needed to build the network of a run again from its weights file."""
+def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...], embedding_dim: int) -> dict[str, Any]:
+    """What is needed to build the network of a run again from its weights file; embedding_dim: what it ended up with."""
     if config.backbone is not None:
-        return {"kind": "backbone", "settings": config.backbone.model_dump(mode="json"), "image_px": dataset.image_px}
+        settings = config.backbone.model_dump(mode="json")
+        facts = {"kind": "backbone", "settings": settings, "image_px": dataset.image_px}
+        return facts if embedding_dim == config.backbone.embedding_dim else {**facts, "project_to": embedding_dim}
     assert config.adaptor is not None
     return {"kind": "adaptor", "settings": config.adaptor.model_dump(mode="json"), "input_dims": list(dims)}
 

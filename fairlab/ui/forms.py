@@ -105,8 +105,11 @@ def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, choice
     if choices is not None and isinstance(old, tuple):
         return tuple(st.multiselect(label, choices, [item for item in old if item in choices], key=key, help=help_))
     if choices is not None:
-        options = choices if old in choices else [*choices, str(old)]
-        return st.selectbox(label, options, options.index(str(old)), key=key, help=help_)
+        shown = "" if old is None else str(old)
+        usual = [""] if type(None) in get_args(field.annotation) else []  # empty is the default rule
+        options = [*usual, *(choices if old is None or old in choices else [*choices, shown])]
+        picked = st.selectbox(label, options, options.index(shown), key=key, help=help_)
+        return None if usual and not picked else picked
     if bool in (field.annotation, *get_args(field.annotation)):  # empty is no
         ticked = st.checkbox(label, bool(old), key=key, help=help_)
         return old if ticked == bool(old) else ticked
