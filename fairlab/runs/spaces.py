@@ -111,7 +111,7 @@ def embed_elsewhere(
     if space.role not in ("model", "teacher", "adaptor", "baseline", "student"):
         raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
     parents = model_parents(workspace, space)
-    learner, facts = _network(space, dataset, parents)
+    learner, facts = network(space, dataset, parents)
     everything = np.arange(len(dataset.images))
     if facts["kind"] in ("backbone", "onnx"):
         from fairlab.training.loader import ImageInputs
@@ -138,7 +138,7 @@ def preprocessing_of_model(facts: Mapping[str, Any]) -> Any:
     return Preprocessing(image_px=facts["image_px"])
 
 
-def _network(space: RunRecord, dataset: Dataset, parents: Sequence[RunRecord]) -> tuple[Any, dict[str, Any]]:
+def network(space: RunRecord, dataset: Dataset, parents: Sequence[RunRecord]) -> tuple[Any, dict[str, Any]]:
     """The network of a model and its facts; a baseline without weights is built from its method."""
     from fairlab.methods.base import METHODS
     from fairlab.models.checkpoints import load_learner
