@@ -6,10 +6,11 @@ import time
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from fairlab.config import Run
 from fairlab.errors import FairLabError
-from fairlab.methods.base import METHODS, Batch
+from fairlab.methods.base import METHODS, Batch, Inherited
 from fairlab.training.optim import optimisers
 
 WARM_UP = 2
@@ -23,7 +24,11 @@ def time_network(
     if settings is None:
         raise FairLabError(f"a run of method {config.method} does not train; nothing to time")
     torch.set_num_threads(settings.threads)
-    method = METHODS[config.method](config, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
+    build, dims = METHODS[config.method], teacher_dims
+    own_dim = config.backbone.embedding_dim if config.backbone else sum(dims)
+    space_dim = dims[0] if len(dims) == 1 else own_dim
+    more = {"inherited": _random_classifier(classes, space_dim)} if getattr(build, "needs_head", False) else {}
+    method = build(config, classes=classes, image_px=image_px, teacher_dims=dims, **more)
     size = settings.batch_size
     inputs = (
         torch.randn(size, 3, image_px, image_px) if method.inputs == "images" else torch.randn(size, sum(teacher_dims))
@@ -31,10 +36,9 @@ def time_network(
     if method.inputs == "images":
         inputs = inputs.to(memory_format=torch.channels_last)
         method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    targets = torch.nn.functional.normalize(torch.randn(size, method.embedding_dim), dim=1)
-    batch = Batch(
-        inputs=inputs, identities=torch.arange(size) % classes, targets=targets if method.needs_targets else None
-    )
+    batch = Batch(inputs, torch.arange(size) % classes)
+    if method.needs_targets:
+        batch.targets, batch.lengths = functional.normalize(torch.randn(size, space_dim)), torch.ones(size)
     solvers = optimisers(method.learner, method.head, settings)
     method.train()
     times = []
@@ -53,3 +57,7 @@ def time_network(
             method.learner(inputs)
         embed = (time.perf_counter() - started) / 3 / size
     return {"step_s": float(np.median(times[WARM_UP:])), "embed_s": embed}
+
+
+def _random_classifier(classes: int, dim: int) -> Inherited:
+    return Inherited(torch.randn(classes, dim), 64.0)
