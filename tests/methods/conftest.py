@@ -53,7 +53,9 @@ def student_batch(classes: int = 5, dims: int = DIMS, count: int = 6, identities
 
 def a_rotation(dims: int, seed: int = 3) -> Tensor:
     """Orthogonal (D, D), double."""
-    return torch.linalg.qr(torch.randn(dims, dims, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))).Q
+    return torch.linalg.qr(
+        torch.randn(dims, dims, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    ).Q
 
 
 @pytest.fixture(autouse=True)
