@@ -13,10 +13,12 @@ from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.losses.base import LOSSES, MarginHead
 from fairlab.models.base import BACKBONES
+from fairlab.models.projected import Projected
 from fairlab.registry import Registry
 
 PAPER_DIM, PAPER_WEIGHT = 512, 10_000.0
 """Embedding length and lambda of MST-KD (arXiv 2408.16563, official code)."""
+NO_TARGETS = "a distilled student needs targets: the stored embeddings of its parent"
 
 
 @dataclass
@@ -24,23 +26,36 @@ class Batch:
     """What one step sees.
 
     inputs: images (B, 3, H, W) in -1..1, or teachers' unit embeddings side by side (B, sum of dims);
-    identities: (B,) long, 0..C-1; targets: unit embeddings to imitate (B, D), or None.
+    identities: (B,) long, 0..C-1; targets: unit embeddings to imitate (B, D), or None; lengths: their raw lengths (B,),
+    so that target x length is what the parent's network gave, or None.
     """
 
     inputs: Tensor
     identities: Tensor
     targets: Tensor | None = None
+    lengths: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """A parent's classifier: its class centres (C, D), row c for the run's identity c, and the scale of its logits."""
+
+    centres: Tensor
+    scale: float
 
 
 class Method(nn.Module):
     """`learner` is the network the run is about; `head` its classifier, thrown away after training, or None.
 
     forward(batch) -> {"loss": (), "identity": (), "distillation": ()}; loss is the sum of the two terms, both as
-    they enter it (weighted); a term that the method does not have is zero.
+    they enter it (weighted); a term that the method does not have is zero. needs_targets: it learns from its parent's
+    embeddings; needs_head: from its parent's classifier, and so is built with `inherited`. What a method remembers
+    between steps is a buffer of learner or head, so that it is part of every checkpoint.
     """
 
     inputs: ClassVar[Literal["images", "embeddings"]] = "images"
-    needs_targets: ClassVar[bool] = False
+    needs_targets: bool = False
+    needs_head: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     needs_group: bool = False
     """Do its inputs, embeddings, end with the number of the teacher of the image's own group?"""
@@ -67,7 +82,7 @@ class Method(nn.Module):
 
 MethodBuilder = Callable[..., Method]
 METHODS: Registry[MethodBuilder] = Registry("method", "fairlab.methods")
-"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method.
+"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method; with needs_head also inherited: Inherited.
 
 Facts of a registration: title, roles (of runs that use it), parents ("": none, "teachers": several spaces side by side,
 "space": one of any kind), source; and where they are not as for most: identities=False (it learns no identities),
@@ -92,14 +107,55 @@ def build_head(settings: Run, embedding_dim: int, classes: int) -> MarginHead:
     return LOSSES[settings.loss.name](embedding_dim, classes, settings.loss)
 
 
+def build_learner(settings: Run, image_px: int, teacher_dims: tuple[int, ...]) -> tuple[nn.Module, int]:
+    """A student in its teacher's space: the backbone, and the length of the embedding, which is the teacher's.
+
+    The one rule: where the two differ, one trained linear layer without bias follows the backbone. Without
+    teacher_dims the space is the backbone's own. Raises FairLabError for more than one space.
+    """
+    backbone, own_dim = build_backbone(settings, image_px)
+    space_dim = one_space(settings, teacher_dims, own_dim)
+    return (backbone, own_dim) if space_dim == own_dim else (Projected(backbone, own_dim, space_dim), space_dim)
+
+
+def one_space(settings: Run, teacher_dims: tuple[int, ...], otherwise: int) -> int:
+    """The length of the only parent's embedding; `otherwise` where there is none. Raises FairLabError for several."""
+    if len(teacher_dims) > 1:
+        raise FairLabError(
+            f"method {settings.method} learns from one space and was given {len(teacher_dims)}; "
+            "fuse them into a common space first"
+        )
+    return teacher_dims[0] if teacher_dims else otherwise
+
+
 def kd_weight(settings: Run, embedding_dim: int) -> float:
     """lambda: as set, or the paper's 10,000 scaled so that the pull per image is the same at any length.
 
     With unit vectors lambda * MSE = (lambda / D) * (2 - 2 cos). The paper has lambda = 10,000 at D = 512, which is
     39.0625 per unit of 1 - cos; lambda = 10,000 * D / 512 keeps that.
     """
-    given = settings.distillation.kd_weight if settings.distillation else None
-    return PAPER_WEIGHT * embedding_dim / PAPER_DIM if given is None else given
+    return distillation_setting(settings, "kd_weight", PAPER_WEIGHT * embedding_dim / PAPER_DIM)
+
+
+def distillation_setting(settings: Run, name: str, otherwise: float) -> float:
+    """A number of the run's Distillation as it was given, or the method's own where it is empty."""
+    given = getattr(settings.distillation, name) if settings.distillation else None
+    return otherwise if given is None else float(given)
+
+
+def unit_targets(batch: Batch) -> Tensor:
+    """The parent's unit embeddings (B, D) of the batch. Raises FairLabError when it carries none."""
+    if batch.targets is None:
+        raise FairLabError(NO_TARGETS)
+    return batch.targets
+
+
+def raw_targets(batch: Batch) -> Tensor:
+    """The parent's embeddings (B, D) as its network gave them: unit target x length. Raises FairLabError without."""
+    targets = unit_targets(batch)
+    if batch.lengths is None:
+        raise FairLabError("this method learns from embeddings of their own length: the batch carries no lengths")
+    return targets * batch.lengths[:, None]
 
 
 def unit_distance(embeddings: Tensor, targets: Tensor | None) -> Tensor:
@@ -108,7 +164,7 @@ def unit_distance(embeddings: Tensor, targets: Tensor | None) -> Tensor:
     embeddings, targets: (B, D) -> (), equal to mean(2 - 2 cos) / D. As in the official code of arXiv 2408.16563.
     """
     if targets is None:
-        raise FairLabError("a distilled student needs targets: the stored embeddings of its parent")
+        raise FairLabError(NO_TARGETS)
     if targets.shape != embeddings.shape:
         raise FairLabError(
             f"the student's embeddings are {tuple(embeddings.shape)} and their targets {tuple(targets.shape)}: "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fairlab.config import Run
-from fairlab.methods.base import METHODS, Batch, Method, build_backbone, build_head, kd_weight, unit_distance
+from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, kd_weight, unit_distance
 
 
 class _Student(Method):
@@ -18,7 +18,7 @@ class _Student(Method):
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.learner, self.embedding_dim = build_backbone(settings, image_px)
+        self.learner, self.embedding_dim = build_learner(settings, image_px, teacher_dims)
         self.kd_weight = kd_weight(settings, self.embedding_dim)
         self.head = None
 

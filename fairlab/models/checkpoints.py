@@ -16,6 +16,7 @@ from fairlab.config import Adaptor, Backbone, parse
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain, read_json, verify_manifest, write_json, write_manifest
 from fairlab.models.base import ADAPTORS, BACKBONES
+from fairlab.models.projected import Projected
 
 LEARNER, HEAD, FACTS = "learner.safetensors", "head.safetensors", "model.json"
 GRAPH = "model.onnx"
@@ -27,8 +28,9 @@ def save_model(
 ) -> None:
     """Write a network, its classifier and what rebuilds it as a folder that is whole or not there.
 
-    `facts`: {"kind": "backbone", "settings", "image_px"} or {"kind": "adaptor", "settings", "input_dims"}; more
-    may stand beside. A folder that was there is replaced. Raises FairLabError when the disk says no.
+    `facts`: {"kind": "backbone", "settings", "image_px"}, with "project_to" for a Projected one, or {"kind": "adaptor",
+    "settings", "input_dims"}; more may stand beside. A folder that was there is replaced. Raises FairLabError when the
+    disk says no.
     """
 
     def write(temporary: Path) -> list[str]:
@@ -132,7 +134,10 @@ def _built(facts: Mapping[str, Any], where: str) -> nn.Module:
     try:
         if facts["kind"] == "backbone":
             backbone = parse(Backbone, facts["settings"], where)
-            return BACKBONES[backbone.name](backbone, int(facts["image_px"]))
+            network = BACKBONES[backbone.name](backbone, int(facts["image_px"]))
+            if "project_to" in facts:
+                return Projected(network, backbone.embedding_dim, int(facts["project_to"]))
+            return network
         if facts["kind"] == "adaptor":
             adaptor = parse(Adaptor, facts["settings"], where)
             return ADAPTORS[adaptor.name](adaptor, tuple(int(dim) for dim in facts["input_dims"]))

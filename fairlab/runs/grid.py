@@ -223,7 +223,7 @@ class _Seed:
         """A student of a space, where that can be; where not, a note says why."""
         known, portion = choices.student_methods(), variant.portion
         label = choices.title(method, known)
-        if known[method].get("inherits") and getattr(variant.settings.distillation, "classifier", None) != "centroids":
+        if known[method].get("inherits") and variant.settings.distillation.classifier != "centroids":
             reason = (
                 "its teacher has no classifier to inherit"
                 if not space.head

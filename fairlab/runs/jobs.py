@@ -17,7 +17,7 @@ from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
 from fairlab.runs import adding, assess, importing, maps, overlap, spaces, tables
-from fairlab.store.embeddings import open_embeddings
+from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
@@ -100,19 +100,22 @@ def _make_space(
         torch.set_num_threads(config.training.threads)
     rows = training_rows(dataset.images, config.data, config.seed)
     labels, names = identity_labels(dataset.images.iloc[rows])
-    parents, done = spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2)
-    dims = tuple(open_embeddings(parent.folder, record.dataset, "plain").vectors.shape[1] for parent in parents)
+    online = config.distillation is not None and config.distillation.online
+    done = 0.0 if online else spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2)
+    lessons = Lessons(workspace, record, dataset, rows, labels, names)
+    parents, dims = lessons.parents, lessons.dims
+    more = {} if lessons.inherited is None else {"inherited": lessons.inherited}
     torch.manual_seed(config.seed)
-    method = METHODS[record.method](config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims)
+    method = METHODS[record.method](config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims, **more)
     facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
     if config.training is not None:
         pulse.begin("training", done, 0.9 - done)
-        facts |= _train(record, dataset, parents, method, rows, labels, attempt, pulse, stop)
+        facts |= _train(record, dataset, lessons, method, rows, labels, attempt, pulse, stop)
         save_model(
             record.folder / "weights",
             method.learner,
             method.head,
-            {**spaces.rebuild_facts(config, dataset, dims), "identities": names},
+            {**spaces.rebuild_facts(config, dataset, dims, method.embedding_dim), "identities": names},
         )
     device = pick_device(config.training) if config.training else torch.device("cpu")
     everything = _inputs(dataset, parents, method, np.arange(len(dataset.images)))
@@ -170,7 +173,7 @@ def _inputs(dataset: Dataset, parents: list[RunRecord], method: Any, rows: np.nd
 def _train(
     record: RunRecord,
     dataset: Dataset,
-    parents: list[RunRecord],
+    lessons: Lessons,
     method: Any,
     rows: np.ndarray,
     labels: np.ndarray,
@@ -184,12 +187,9 @@ def _train(
 
     config, training = record.config, record.config.training
     assert training is not None
-    targets = open_embeddings(parents[0].folder, record.dataset, "plain") if method.needs_targets else None
+    parents = lessons.parents
     samples = Samples(
-        _inputs(dataset, parents, method, rows),
-        labels,
-        targets.vectors if targets is not None else None,
-        rows if targets is not None else None,
+        _inputs(dataset, parents, method, rows), labels, lessons.targets() if method.needs_targets else None
     )
     facts = {
         "data": dataset.fingerprint,

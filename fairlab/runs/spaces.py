@@ -27,10 +27,12 @@ class Pulse(Protocol):
     def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
 
 
-def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...]) -> dict[str, Any]:
-    """What is needed to build the network of a run again from its weights file."""
+def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...], embedding_dim: int) -> dict[str, Any]:
+    """What is needed to build the network of a run again from its weights file; embedding_dim: what it ended up with."""
     if config.backbone is not None:
-        return {"kind": "backbone", "settings": config.backbone.model_dump(mode="json"), "image_px": dataset.image_px}
+        settings = config.backbone.model_dump(mode="json")
+        facts = {"kind": "backbone", "settings": settings, "image_px": dataset.image_px}
+        return facts if embedding_dim == config.backbone.embedding_dim else {**facts, "project_to": embedding_dim}
     assert config.adaptor is not None
     return {"kind": "adaptor", "settings": config.adaptor.model_dump(mode="json"), "input_dims": list(dims)}
 
@@ -135,7 +137,7 @@ def embed_elsewhere(
     if all(embedded(space, dataset, view) for view in VIEWS):
         return
     parents = model_parents(workspace, space)
-    learner, facts = _network(space, dataset, parents)
+    learner, facts = network(space, dataset, parents)
     everything = np.arange(len(dataset.images))
     if facts["kind"] in ("backbone", "onnx"):
         from fairlab.training.loader import ImageInputs
@@ -148,7 +150,7 @@ def embed_elsewhere(
         for number, parent in enumerate(parents):
             embed_elsewhere(workspace, parent, dataset, pulse, stop, base + part * number, part)
         base, share = base + part * len(parents), part
-        inputs, flip = inputs_from_parents(parents, dataset, everything, _needs_group(space.config)), "sum"
+        inputs, flip = inputs_from_parents(parents, dataset, everything, needs_group(space.config)), "sum"
     device = _device(space)
     with _alone(space, stop):
         embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip)
@@ -156,8 +158,8 @@ def embed_elsewhere(
 
 def embed_parents(
     workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop, share: float
-) -> tuple[list[RunRecord], float]:
-    """The models that a run builds on, each with embeddings of its data set; and the share of the progress that it took.
+) -> float:
+    """See to it that all models that a run builds on have embeddings of its data set; the share of the progress it took.
 
     0 where all had them: models that came from elsewhere, or of other data, have not. Raises FairLabError for a parent
     that is no model, or one without a network.
@@ -169,10 +171,10 @@ def embed_parents(
     part = share / max(len(missing), 1)
     for number, parent in enumerate(missing):
         embed_elsewhere(workspace, parent, dataset, pulse, stop, part * number, part)
-    return parents, share if missing else 0.0
+    return share if missing else 0.0
 
 
-def _needs_group(config: Run) -> bool:
+def needs_group(config: Run) -> bool:
     """Does this run's network look at an image's group?"""
     name = config.adaptor.name if config.adaptor else config.method
     return bool(choices.common_spaces().get(name, {}).get("needs_group"))
@@ -214,7 +216,7 @@ def preprocessing_of_model(facts: Mapping[str, Any]) -> Any:
     return Preprocessing(image_px=facts["image_px"])
 
 
-def _network(space: RunRecord, dataset: Dataset, parents: Sequence[RunRecord]) -> tuple[Any, dict[str, Any]]:
+def network(space: RunRecord, dataset: Dataset, parents: Sequence[RunRecord]) -> tuple[Any, dict[str, Any]]:
     """The network of a model and its facts; a baseline without weights is built from its method."""
     from fairlab.methods.base import METHODS
     from fairlab.models.checkpoints import load_learner

@@ -18,6 +18,7 @@ from fairlab.methods.base import Batch, Method
 from fairlab.training import checkpoint
 from fairlab.training.loader import Inputs, ahead, flips, order, step_seed
 from fairlab.training.optim import learning_rate, optimisers
+from fairlab.training.targets import Targets
 
 LOG_EVERY = 10
 """Steps whose mean is one reading."""
@@ -31,27 +32,18 @@ class NotFinite(FairLabError):
 
 @dataclass(frozen=True)
 class Samples:
-    """What is learnt from: N inputs, their identities (N,) 0..C-1, and for distillation their targets (N, D).
-
-    `targets` is any array that gives (B, D) unit vectors for `target_rows[positions]`, e.g. a memory-mapped store.
-    """
+    """What is learnt from: N inputs, their identities (N,) 0..C-1, and for distillation their targets."""
 
     inputs: Inputs
     identities: np.ndarray
-    targets: np.ndarray | None = None
-    target_rows: np.ndarray | None = None
+    targets: Targets | None = None
 
     def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> Batch:
-        targets = None
-        if self.targets is not None and self.target_rows is not None:
-            targets = torch.from_numpy(np.asarray(self.targets[self.target_rows[positions]], dtype=np.float32)).to(
-                device
-            )
-        return Batch(
-            inputs=self.inputs.batch(positions, flip, device),
-            identities=torch.from_numpy(self.identities[positions]).to(device),
-            targets=targets,
-        )
+        inputs = self.inputs.batch(positions, flip, device)
+        identities = torch.from_numpy(self.identities[positions]).to(device)
+        if self.targets is None:
+            return Batch(inputs, identities)
+        return Batch(inputs, identities, *self.targets.batch(positions, flip, inputs))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import time
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from fairlab.config import Run
 from fairlab.errors import FairLabError
-from fairlab.methods.base import METHODS, Batch
+from fairlab.methods.base import METHODS, Batch, Inherited, Method
 from fairlab.models.flops import forward_flops
 from fairlab.training.optim import optimisers
 
@@ -24,7 +25,7 @@ def can_time() -> bool:
 def network_flops(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> int:
     """Floating-point operations of a forward pass of the run's network, without its classifier, for one image."""
     with torch.device("meta"):
-        method = METHODS[config.method](config, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
+        method = _built(config, classes, image_px, teacher_dims)
         shape = (3, image_px, image_px) if method.inputs == "images" else (sum(teacher_dims) + method.needs_group,)
         return forward_flops(method.learner, torch.empty(1, *shape))
 
@@ -37,7 +38,7 @@ def time_network(
     if settings is None:
         raise FairLabError(f"a run of method {config.method} does not train; nothing to time")
     torch.set_num_threads(settings.threads)
-    method = METHODS[config.method](config, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
+    method = _built(config, classes, image_px, teacher_dims)
     size = settings.batch_size
     inputs = (
         torch.randn(size, 3, image_px, image_px) if method.inputs == "images" else torch.randn(size, sum(teacher_dims))
@@ -47,10 +48,12 @@ def time_network(
         method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if method.needs_group:
         inputs = torch.cat([inputs, torch.zeros(size, 1)], dim=1)
-    targets = torch.nn.functional.normalize(torch.randn(size, method.embedding_dim), dim=1)
-    batch = Batch(
-        inputs=inputs, identities=torch.arange(size) % classes, targets=targets if method.needs_targets else None
-    )
+    batch = Batch(inputs, torch.arange(size) % classes)
+    if method.needs_targets:
+        batch.targets, batch.lengths = (
+            functional.normalize(torch.randn(size, _space_dim(config, teacher_dims))),
+            torch.ones(size),
+        )
     solvers = optimisers(method.learner, method.head, settings)
     method.train()
     times = []
@@ -69,3 +72,18 @@ def time_network(
             method.learner(inputs)
         embed = (time.perf_counter() - started) / 3 / size
     return {"step_s": float(np.median(times[WARM_UP:])), "embed_s": embed}
+
+
+def _built(config: Run, classes: int, image_px: int, dims: tuple[int, ...]) -> Method:
+    """The run's method; what it would inherit is drawn by chance."""
+    build = METHODS[config.method]
+    more = {}
+    if getattr(build, "needs_head", False):
+        more["inherited"] = Inherited(torch.randn(classes, _space_dim(config, dims)), 64.0)
+    return build(config, classes=classes, image_px=image_px, teacher_dims=dims, **more)
+
+
+def _space_dim(config: Run, dims: tuple[int, ...]) -> int:
+    """Length of what a student imitates; its own where its parent's is not known."""
+    own = config.backbone.embedding_dim if config.backbone else sum(dims)
+    return dims[0] if len(dims) == 1 else own

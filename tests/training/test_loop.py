@@ -13,9 +13,11 @@ import torch
 from fairlab.config import Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import METHODS, Method
+from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint
 from fairlab.training.loader import ImageInputs
 from fairlab.training.loop import Hooks, NotFinite, Samples, train
+from fairlab.training.targets import StoredTargets
 
 SETTINGS = Training(epochs=3, batch_size=8, base_lr=2.0, drop_epochs=(2,))
 FACTS = {"data": "d", "torch": torch.__version__, "threads": 1}
@@ -41,7 +43,8 @@ def samples(count: int = 43) -> Samples:
     targets /= np.linalg.norm(targets, axis=1, keepdims=True)
     pixels = random.integers(0, 255, (count, 16, 16, 3), dtype=np.uint8)
     rows = np.arange(count)
-    return Samples(ImageInputs(pixels, rows), random.integers(0, CLASSES, count), targets, rows)
+    store = Embeddings(Path(), targets, np.ones(count, np.float32), rows, {})
+    return Samples(ImageInputs(pixels, rows), random.integers(0, CLASSES, count), StoredTargets(store, None, rows))
 
 
 class Log:
@@ -139,9 +142,8 @@ def test_the_sum_of_the_terms_is_the_loss(tmp_path: Path) -> None:
 def test_a_nan_stops_at_its_step_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     """The step, the images, and no NaN in any checkpoint."""
     data = samples()
-    poisoned = data.targets
-    assert poisoned is not None
-    poisoned[17] = np.nan
+    assert isinstance(data.targets, StoredTargets)
+    data.targets.plain[0].vectors[17] = np.nan
     with pytest.raises(NotFinite, match=r"became NaN or infinite at step \d+ \(epoch 1, images .*\b17\b"):
         train(method(), data, Training(epochs=1, batch_size=40), 0, tmp_path, Log().hooks(lambda: False), FACTS)
     assert checkpoint.whole(tmp_path) == []

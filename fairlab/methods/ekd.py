@@ -1,0 +1,81 @@
+"""EKD: keep where the teacher's similarities stand among those of strangers (Huang et al., CVPR 2022, official code)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fairlab.config import Run
+from fairlab.methods.base import METHODS, Batch, unit_targets
+from fairlab.methods.sp import pair_cosines
+from fairlab.methods.student import Student
+
+RATES = tuple(10.0**-power for power in range(1, 7))
+"""False positive rates of the anchors."""
+EMA_WEIGHT, WIDTH, STEEPEST = 0.01, 0.01, 50.0
+GENUINE_WEIGHT, IMPOSTOR_WEIGHT, HARDEST = 0.02, 0.01, 2000
+
+
+class Anchors(nn.Module):
+    """Running thresholds at which a share RATES of impostor pairs is taken for genuine, of student and teacher."""
+
+    thresholds: Tensor
+    started: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("thresholds", torch.zeros(2, len(RATES)))
+        self.register_buffer("started", torch.zeros(()))
+
+    @torch.no_grad()
+    def update(self, student: Tensor, teacher: Tensor) -> None:
+        """Move towards the thresholds of these impostor similarities (N,); the first ones are taken as they are."""
+        found = torch.stack([_thresholds(student), _thresholds(teacher)]).to(self.thresholds.dtype)
+        self.thresholds.lerp_(found, EMA_WEIGHT if bool(self.started) else 1.0)
+        self.started.fill_(1.0)
+
+    def ranks(self, similarities: Tensor, which: int) -> Tensor:
+        """Softly, how many anchors lie below each similarity (N,), by the student's (0) or the teacher's (1): (N,)."""
+        steps = (similarities[:, None] - self.thresholds[which].to(similarities.dtype)) / WIDTH
+        return torch.sigmoid(steps.clamp(-STEEPEST, STEEPEST)).sum(1)
+
+
+@METHODS.register("ekd", title="EKD student", roles=("student",), parents="space", source="EKD, CVPR 2022, TFace")
+class EKD(Student):
+    """0.02 x MSE(ranks of the genuine pairs) + 0.01 x MSE(ranks of the 2000 impostor pairs most alike to the student).
+
+    All pairs of the batch; kd_weight (1) is over both. The anchors are the largest tenth, hundredth ... of impostor
+    similarities, at least the largest, as a running mean with weight 0.01. Without genuine pairs in a batch the first
+    term is zero: the paper draws half of every batch so that there are some.
+    """
+
+    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
+        super().__init__(settings, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
+        self.head.add_module("anchors", Anchors())  # the head's, so that every checkpoint has them
+
+    def term(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        anchors = self.get_submodule("head.anchors")
+        assert isinstance(anchors, Anchors)
+        targets = unit_targets(batch)
+        first, second = torch.triu_indices(len(targets), len(targets), 1, device=targets.device)
+        same = batch.identities[first] == batch.identities[second]
+        student, teacher = (pair_cosines(found)[first, second] for found in (embeddings, targets))
+        if self.training and not bool(same.all()):
+            anchors.update(student[~same].detach(), teacher[~same])
+        hardest = student[~same].detach().topk(min(HARDEST, int((~same).sum()))).indices
+        genuine = _apart(anchors, student[same], teacher[same])
+        impostor = _apart(anchors, student[~same][hardest], teacher[~same][hardest])
+        return GENUINE_WEIGHT * genuine + IMPOSTOR_WEIGHT * impostor
+
+
+def _apart(anchors: Anchors, student: Tensor, teacher: Tensor) -> Tensor:
+    if len(student) == 0:
+        return student.sum()
+    return functional.mse_loss(anchors.ranks(student, 0), anchors.ranks(teacher, 1))
+
+
+def _thresholds(impostors: Tensor) -> Tensor:
+    """The k-th largest of the similarities (N,) for k = N x each rate, whole, at least 1: (6,)."""
+    counts = [max(len(impostors) // 10**power, 1) for power in range(1, len(RATES) + 1)]
+    return impostors.topk(counts[0]).values[torch.tensor(counts, device=impostors.device) - 1]

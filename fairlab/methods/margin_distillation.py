@@ -1,0 +1,64 @@
+"""MarginDistillation: the surer the teacher is of an image, the larger its margin (Svitov and Alyamkin, arXiv 2003.02586)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fairlab.config import Run
+from fairlab.losses.base import SMALLEST, add_angle
+from fairlab.methods.base import METHODS, Batch, Inherited, Method, build_learner, unit_targets
+from fairlab.methods.student import checked, cosines, frozen_head
+
+LARGEST_RAD, SMALLEST_RAD = 0.5, 0.2
+
+
+@METHODS.register(
+    "margin_distillation",
+    title="MarginDistillation student",
+    roles=("student",),
+    parents="space",
+    inherits=True,
+    source="arXiv 2003.02586",
+)
+class MarginDistillation(Method):
+    """Target logit s cos(theta_y + m_i) over the teacher's frozen centres; of the run's loss only s is used.
+
+    m_i = 0.2 + (0.5 - 0.2) d_i / max_i d_i with d_i = cos(t_i, W_y), the maximum over the batch. An image that its
+    teacher takes for somebody else altogether (d_i < 0) gets 0.2; the published code would go below.
+    """
+
+    needs_targets = True
+    needs_head = True
+
+    def __init__(
+        self,
+        settings: Run,
+        *,
+        classes: int,
+        image_px: int,
+        teacher_dims: tuple[int, ...] = (),
+        inherited: Inherited | None = None,
+    ) -> None:
+        super().__init__()
+        dims = teacher_dims or (checked(settings, inherited, classes).centres.shape[1],)
+        self.learner, self.embedding_dim = build_learner(settings, image_px, dims)
+        self.head = frozen_head(settings, inherited, classes, self.embedding_dim)
+        self.scale = self.head.scale
+
+    def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        centres = self.get_parameter("head.weight")
+        cosine, column = cosines(embeddings, centres), batch.identities[:, None]
+        if self.training:
+            angle = margins(unit_targets(batch), centres[batch.identities])
+            changed = add_angle(cosine.gather(1, column).squeeze(1), angle)
+            cosine = cosine.scatter(1, column, changed[:, None])
+        return functional.cross_entropy(self.scale * cosine, batch.identities)
+
+
+@torch.no_grad()
+def margins(targets: Tensor, centres: Tensor) -> Tensor:
+    """The angle for every image in radians, from its teacher's embedding and its identity's centre, (B, D) each: (B,)."""
+    sureness = functional.cosine_similarity(targets, centres).clamp_min(0.0)
+    return SMALLEST_RAD + (LARGEST_RAD - SMALLEST_RAD) * sureness / sureness.max().clamp_min(SMALLEST)

@@ -1,0 +1,50 @@
+"""ProxylessKD: the student learns to be recognised by its teacher's own classifier (Shi et al., arXiv 2011.00265)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fairlab.config import Run
+from fairlab.methods.base import METHODS, Batch, Inherited, Method, build_learner, unit_distance
+from fairlab.methods.student import checked, frozen_head
+
+
+@METHODS.register(
+    "proxyless_kd",
+    title="ProxylessKD student",
+    roles=("student",),
+    parents="space",
+    inherits=True,
+    source="arXiv 2011.00265; as AdaDistill's code has it; centroids: CLIP-Embed-KD",
+)
+class ProxylessKD(Method):
+    """The run's margin loss over the teacher's class centres, which stay as they are; no teacher pass, no targets.
+
+    With a kd_weight also + kd_weight x MSE(target, normalised embedding), which the paper does not have; with unfreeze
+    the centres learn on.
+    """
+
+    needs_head = True
+
+    def __init__(
+        self,
+        settings: Run,
+        *,
+        classes: int,
+        image_px: int,
+        teacher_dims: tuple[int, ...] = (),
+        inherited: Inherited | None = None,
+    ) -> None:
+        super().__init__()
+        about = settings.distillation
+        dims = teacher_dims or (checked(settings, inherited, classes).centres.shape[1],)
+        self.learner, self.embedding_dim = build_learner(settings, image_px, dims)
+        unfreeze = bool(about and about.unfreeze)
+        self.head = frozen_head(settings, inherited, classes, self.embedding_dim, unfreeze)
+        self.kd_weight = about.kd_weight if about else None
+        self.needs_targets = self.kd_weight is not None
+
+    def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        if self.kd_weight is None:
+            return embeddings.new_zeros(())
+        return self.kd_weight * unit_distance(embeddings, batch.targets)

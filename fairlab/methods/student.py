@@ -1,0 +1,84 @@
+"""What the students beside MST-KD's share: a backbone, an identity loss of their own, and one distillation term."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fairlab.config import Run
+from fairlab.errors import FairLabError
+from fairlab.losses.base import SMALLEST, MarginHead
+from fairlab.methods.base import (
+    Batch,
+    Inherited,
+    Method,
+    build_backbone,
+    build_head,
+    build_learner,
+    distillation_setting,
+    unit_targets,
+)
+
+
+class Student(Method):
+    """Identity loss + kd_weight x term(embeddings (B, D), batch) -> (); a file of its own says what the term is.
+
+    in_space: the student's embedding lies in the parent's space (it is compared with it, number by number), so it has
+    the same length. Where only relations or logits are compared, the lengths are free. weight: of the term, when the
+    settings leave it empty.
+    """
+
+    in_space: ClassVar[bool] = False
+    weight: ClassVar[float] = 1.0
+    needs_targets = True
+
+    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        if self.in_space:
+            self.learner, self.embedding_dim = build_learner(settings, image_px, teacher_dims)
+        else:
+            self.learner, self.embedding_dim = build_backbone(settings, image_px)
+        self.head: MarginHead = build_head(settings, self.embedding_dim, classes)
+        self.kd_weight = distillation_setting(settings, "kd_weight", self.weight)
+
+    def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        return self.kd_weight * self.term(embeddings.to(unit_targets(batch).dtype), batch)
+
+    def term(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        """How far the student is from its teacher, before the weight: ()."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it learns from its teacher")
+
+
+def checked(settings: Run, inherited: Inherited | None, classes: int, dim: int | None = None) -> Inherited:
+    """The inherited classifier, if it has a centre for each of the run's identities, `dim` long where that matters.
+
+    Raises FairLabError: a classifier of other identities must not pass.
+    """
+    if inherited is None:
+        raise FairLabError(f"method {settings.method} needs its parent's classifier, and none was given")
+    expected = (classes, inherited.centres.shape[1] if dim is None else dim)
+    if tuple(inherited.centres.shape) != expected:
+        raise FairLabError(
+            f"the inherited classifier has {' x '.join(map(str, inherited.centres.shape))} numbers, the run has "
+            f"{classes} identities and embeddings of length {expected[1]}"
+        )
+    return inherited
+
+
+def frozen_head(
+    settings: Run, inherited: Inherited | None, classes: int, dim: int, unfreeze: bool = False
+) -> MarginHead:
+    """The run's margin loss over the inherited centres, which stay bit for bit as they are unless unfrozen."""
+    centres = checked(settings, inherited, classes, dim).centres
+    head = build_head(settings, dim, classes)
+    head.weight = torch.nn.Parameter(centres.to(torch.float32).clone(), requires_grad=unfreeze)
+    return head
+
+
+def cosines(embeddings: Tensor, centres: Tensor) -> Tensor:
+    """Of every embedding (B, D) with every class centre (C, D), both of any length: (B, C)."""
+    lengths = torch.linalg.vector_norm(centres, dim=1).clamp_min(SMALLEST)
+    return functional.normalize(embeddings) @ centres.to(embeddings.dtype).t() / lengths.to(embeddings.dtype)

@@ -1,0 +1,93 @@
+"""AdaDistill: golden values, and centres that move as they should."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fairlab.config import Distillation, Loss
+from fairlab.methods.adadistill import kept_share, moved_centres
+from fairlab.methods.base import METHODS, Batch, Method
+from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES, TARGETS
+from tests.methods.conftest import SIZE, a_run, built, student_batch
+
+UNITS = functional.normalize(TARGETS)
+
+
+def golden_method(scale: float) -> Method:
+    run = a_run("adadistill", loss=Loss(name="arcface", scale=scale, margin_rad=0.45))
+    method = METHODS["adadistill"](run, classes=5, image_px=SIZE, teacher_dims=(8,)).double()
+    method.get_parameter("head.weight").data = CENTRES.clone()
+    return method
+
+
+@pytest.mark.parametrize("scale", [8, 64])
+def test_it_has_the_known_values(scale: int) -> None:
+    """The share that stays, and ArcFace over the moved centres."""
+    share = kept_share(EMBEDDINGS, CENTRES[IDENTITIES], UNITS)
+    assert share.tolist() == pytest.approx(GOLDEN["adadistill_alpha_prime"], abs=1e-12)
+    loss = golden_method(scale).identity(EMBEDDINGS, Batch(EMBEDDINGS, IDENTITIES, UNITS))
+    assert float(loss) == pytest.approx(GOLDEN[f"adaarcdistill_s{scale}_m.45_CE"], abs=1e-9)
+
+
+def test_the_share_is_a_share() -> None:
+    """1e-6..1 (METHODS D1): 1 at the target with a settled centre, the least for the opposite."""
+    along = torch.cat([UNITS, -UNITS])
+    share = kept_share(along, torch.cat([UNITS, UNITS]), torch.cat([UNITS, UNITS]))
+    torch.testing.assert_close(share, torch.tensor([1.0] * 4 + [1e-6] * 4, dtype=torch.float64))
+
+
+def test_a_settled_centre_stays_and_a_strange_one_is_replaced() -> None:
+    """a = 1 leaves W; a -> 0 puts t there (METHODS D1); nobody else's centre moves (D2)."""
+    centres = CENTRES.clone()
+    centres[IDENTITIES] = UNITS
+    _, kept = moved_centres(centres, UNITS, UNITS, IDENTITIES)
+    torch.testing.assert_close(kept, UNITS[IDENTITIES.argsort()])
+    people, replaced = moved_centres(CENTRES, -UNITS, UNITS, IDENTITIES)
+    torch.testing.assert_close(replaced, UNITS[IDENTITIES.argsort()], atol=1e-5, rtol=0)
+    assert people.tolist() == [0, 1, 3, 4]
+    method = golden_method(8)
+    method.identity(EMBEDDINGS, Batch(EMBEDDINGS, IDENTITIES, UNITS))
+    moved = (method.get_parameter("head.weight") != CENTRES).any(1)
+    assert moved.tolist() == [True, True, False, True, True]
+
+
+def test_several_images_of_one_identity_are_averaged() -> None:
+    """Each from the centre before the step; the order does not matter. compat: the last one counts (METHODS D3)."""
+    y = torch.tensor([2, 2, 0, 2])
+    people, found = moved_centres(CENTRES, EMBEDDINGS, UNITS, y)
+    share = kept_share(EMBEDDINGS, CENTRES[y], UNITS)[:, None]
+    each = share * CENTRES[y] + (1 - share) * UNITS
+    assert people.tolist() == [0, 2]
+    torch.testing.assert_close(found, torch.stack([each[2], each[[0, 1, 3]].mean(0)]))
+    other = torch.tensor([3, 1, 2, 0])
+    torch.testing.assert_close(moved_centres(CENTRES, EMBEDDINGS[other], UNITS[other], y[other])[1], found)
+    torch.testing.assert_close(moved_centres(CENTRES, EMBEDDINGS, UNITS, y, last_counts=True)[1], each[[2, 3]])
+
+
+def test_centres_have_no_gradient_and_are_saved() -> None:
+    """No optimiser sees them; a checkpoint does (METHODS D2)."""
+    method, batch = built("adadistill"), student_batch()
+    method(batch)["loss"].backward()
+    weight = method.get_parameter("head.weight")
+    assert weight.grad is None
+    assert not weight.requires_grad
+    assert "head.weight" in method.state_dict()
+    before = weight.clone()
+    method.eval()
+    method(batch)
+    assert torch.equal(weight, before)
+
+
+def test_as_published_only_where_it_is_asked_for() -> None:
+    """The setting reaches the step."""
+
+    def centres(compat: bool) -> Tensor:
+        method = built("adadistill", distillation=Distillation(compat=compat))
+        method(student_batch(identities=torch.tensor([1, 1, 2, 3, 4, 1])))
+        return method.get_parameter("head.weight")
+
+    assert not torch.equal(centres(True)[1], centres(False)[1])
+    assert torch.equal(centres(True)[2:], centres(False)[2:])

@@ -1,0 +1,67 @@
+"""Grouped KD: the identity that it is cut from, and where it is cut."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fairlab.config import Distillation
+from fairlab.methods.grouped_kd import grouped, primary_group
+from tests.methods.conftest import built, student_batch
+
+
+def log_p(seed: int, rows: int = 6, classes: int = 9, spread: float = 3.0) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return (spread * torch.randn(rows, classes, dtype=torch.float64, generator=draw)).log_softmax(1)
+
+
+@pytest.mark.parametrize("mass", [0.2, 0.5, 0.9, 0.999])
+def test_the_parts_are_the_whole(mass: float) -> None:
+    """KL(p || q) = binary + p(P) KL within P + p(S) KL within S, for every split (METHODS 5)."""
+    p, q = log_p(1), log_p(2)
+    group = primary_group(p, mass)
+    binary, primary, secondary = grouped(p, q, group)
+    inside = torch.where(group, p.exp(), 0.0).sum(1)
+    whole = functional.kl_div(q, p, reduction="none", log_target=True).sum(1)
+    torch.testing.assert_close(binary + inside * primary + (1 - inside) * secondary, whole)
+
+
+def test_the_likeliest_are_primary_until_the_mass_is_reached() -> None:
+    """.5 + .3 does not reach .9, .5 + .3 + .15 does; never everybody, never nobody."""
+    p = torch.tensor([[0.05, 0.5, 0.15, 0.3], [0.25] * 4, [1 - 3e-9, 1e-9, 1e-9, 1e-9]], dtype=torch.float64).log()
+    found = primary_group(p, 0.9)
+    assert found[0].tolist() == [False, True, True, True]
+    assert found.sum(1).tolist() == [3, 3, 1]
+    assert primary_group(p, 1e-6).sum(1).tolist() == [1, 1, 1]
+
+
+def test_the_order_among_the_unlikely_does_not_matter() -> None:
+    """Secondary-KD is left out: moving probability within S changes nothing that is kept."""
+    p, q = log_p(1), log_p(2)
+    group = primary_group(p, 0.9)
+    rest = (~group[0]).nonzero().squeeze(1)
+    assert len(rest) > 1
+    other = q.clone()
+    other[0, rest] = q[0, rest.flip(0)]
+    for before, after in zip(grouped(p, q, group)[:2], grouped(p, other, group)[:2], strict=True):
+        torch.testing.assert_close(before, after)
+
+
+def test_hopeless_logits_give_finite_gradients() -> None:
+    """Masses that vanish in single precision."""
+    logits = torch.tensor([[200.0, 0.0, -200.0, -100.0]], requires_grad=True)
+    p = torch.tensor([[0.0, 300.0, -300.0, 0.0]]).log_softmax(1)
+    binary, primary, _ = grouped(p, logits.log_softmax(1), primary_group(p, 0.9))
+    (gradient,) = torch.autograd.grad((binary + primary).sum(), logits)
+    assert torch.isfinite(gradient).all()
+    assert float(binary.detach()) == pytest.approx(200.0)
+
+
+def test_it_is_a_part_of_hinton_kd_with_two_identities() -> None:
+    """Then each group has one member, nothing is within, and the binary part is all of it."""
+    mine, theirs = (built(name, 2, distillation=Distillation(temperature=3.0)) for name in ("grouped_kd", "hinton_kd"))
+    batch = student_batch(2)
+    x = mine.learner(batch.inputs).detach()
+    torch.testing.assert_close(mine.distillation(x, batch), theirs.distillation(x, batch))
