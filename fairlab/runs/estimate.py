@@ -57,7 +57,9 @@ def _kind(run: PlannedRun, image_px: int) -> dict[str, Any]:
     wanted = {"backbone", "adaptor", "loss", "training"}
     shape = config.model_dump(mode="json", include=wanted)
     if shape["training"]:
-        shape["training"] = {name: shape["training"][name] for name in ("batch_size", "threads", "device")}
+        given, later = shape["training"], ("accumulate", "optimiser")
+        shape["training"] = {name: given[name] for name in ("batch_size", "threads", "device")}
+        shape["training"] |= {name: given[name] for name in later if given[name] is not None}
     return {"method": run.record.method, "px": image_px, "parents": len(run.record.parents), **shape}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from fairlab import __version__
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.demo import build_demo
+from fairlab.data.holding_out import held_out_identities
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
@@ -54,7 +55,9 @@ def _bring_in(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop)
         return importing.inspect(record, pulse, stop)
     if record.method in tables.METHODS:
         return tables.METHODS[record.method](workspace, record, pulse)
-    return importing.add(record, pulse, stop)
+    told = importing.add(record, pulse, stop)
+    chosen_on = record.config.model.chosen_on if record.config.model else None
+    return told if chosen_on is None else {**told, "chosen_on": chosen_on}
 
 
 def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
@@ -180,10 +183,11 @@ def _train(
         labels,
         targets.vectors if targets is not None else None,
         rows if targets is not None else None,
+        groups=dataset.images["group"].iloc[rows].factorize()[0],
     )
     facts = {
         "data": dataset.fingerprint,
-        "config": digest(config.model_dump(mode="json")),
+        "config": digest(config.model_dump(mode="json", exclude_none=True)),  # a setting that is new is None
         "torch": torch.__version__,
         "fairlab": __version__,
         "threads": training.threads,
@@ -197,7 +201,10 @@ def _train(
         bitwise = bitwise and not text.startswith("not bitwise")
         print(f"[fairlab] {text}", flush=True)
 
-    validate = assess.Validation(dataset, lambda images: _inputs(dataset, parents, method.inputs, images))
+    def inputs(images: np.ndarray) -> Any:
+        return _inputs(dataset, parents, method.inputs, images)
+
+    validate = assess.Validation(dataset, inputs, config.data, config.seed)
     with EventWriter(record.folder, attempt) as events:
 
         def reading(step: int, epoch: int, work_s: float, values: Mapping[str, float]) -> None:
@@ -209,5 +216,11 @@ def _train(
                 )
 
         hooks = Hooks(stop, reading, pulse.advance, note, validate if validate.possible else None)
-        train(method, samples, training, config.seed, record.folder / "checkpoints", hooks, facts)
-    return {"bitwise": bitwise}
+        at = train(method, samples, training, config.seed, record.folder / "checkpoints", hooks, facts)
+    told: dict[str, Any] = {"bitwise": bitwise}
+    if config.data.held_out is not None:
+        told["held_out_identities"] = len(held_out_identities(dataset.images, config.data, config.seed))
+    if at.best_epoch is not None:  # never a test set: RFW or any other protocol is touched once, at the end
+        told |= {"chosen_pass": at.best_epoch + 1, "chosen_on": "validation", "chosen_among": validate.people}
+        told["chosen_accuracy"] = at.best_accuracy
+    return told

@@ -67,12 +67,10 @@ def slug(text: str) -> str:
 def study_id(study: Study, preset: str) -> str:
     """Name of a study's folder: the same preset with the same settings is the same study."""
     content = study.model_dump(mode="json")
-    for part in (
-        "teacher",
-        "adaptor",
-        "student",
-    ):  # an empty setting of a loss is none: studies from before keep their id
-        content[part]["loss"] = {name: value for name, value in content[part]["loss"].items() if value is not None}
+    for part in ("teacher", "adaptor", "student"):
+        for group in ("loss", "training"):  # an empty setting there is none: studies from before keep their id
+            given = {name: value for name, value in content[part][group].items() if value is not None}
+            content[part][group] = given
     return f"{slug(preset)}-{digest([CONTRACT, content], 8)}"
 
 
@@ -95,10 +93,11 @@ class _Builder:
         status = state(record.folder).status if (record.folder / "run.json").exists() else "new"
         steps = 0
         if config.training is not None:
-            per_epoch = images // config.training.batch_size
+            per_epoch = images // config.training.step_images
             if per_epoch == 0:
+                whole = "batch" if config.training.accumulate is None else "step"
                 raise FairLabError(
-                    f"{title}: {images} training images do not fill one batch of {config.training.batch_size}; "
+                    f"{title}: {images} training images do not fill one {whole} of {config.training.step_images}; "
                     "lower its training.batch_size or take more people"
                 )
             steps = per_epoch * config.training.epochs

@@ -104,6 +104,15 @@ def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, choice
     choices = list(choices) if choices else _choices(dotted, field)
     if choices is not None and isinstance(old, tuple):
         return tuple(st.multiselect(label, choices, [item for item in old if item in choices], key=key, help=help_))
+    if choices is not None and type(None) in get_args(field.annotation):  # empty is as before
+        return st.selectbox(
+            label,
+            choices,
+            choices.index(old) if old in choices else None,
+            key=key,
+            help=help_,
+            placeholder="empty: as its sentence says",
+        )
     if choices is not None:
         options = choices if old in choices else [*choices, str(old)]
         return st.selectbox(label, options, options.index(str(old)), key=key, help=help_)

@@ -25,7 +25,12 @@ def test_every_draw_is_the_one_that_it_was() -> None:
 def test_empty_settings_leave_the_ids_of_runs_and_studies_alone() -> None:
     """Ids written down at the same time: done work is found again."""
     teacher = Run(
-        role="teacher", method="classifier", data=Data(dataset="d"), backbone=Backbone(), loss=Loss(), training=Training()
+        role="teacher",
+        method="classifier",
+        data=Data(dataset="d"),
+        backbone=Backbone(),
+        loss=Loss(),
+        training=Training(),
     )
     assert run_name("T", teacher, ()) == "t-s0-f8414940"
     assert study_id(load_preset("tiny"), "tiny") == "tiny-7dc1d854"
