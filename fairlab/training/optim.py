@@ -74,6 +74,7 @@ class RowAdamW(_Rows, optim.AdamW):
     def _step_rows(self, weight: Tensor, rows: Tensor, gradient: Tensor, group: Mapping[str, Any]) -> None:
         state, (first, second), rate = self.state[weight], group["betas"], group["lr"]
         if not state:
+            state["step"] = torch.zeros(())  # torch's AdamW wants to find one when it is loaded
             state["row_steps"] = torch.zeros(len(weight), dtype=weight.dtype, device=weight.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
         steps = state["row_steps"][rows].add_(1)

@@ -34,7 +34,9 @@ def scaler(settings: Training) -> torch.amp.GradScaler | None:
 
 
 @contextmanager
-def training_forward(learner: nn.Module, settings: Training, device: torch.device) -> Iterator[None]:
+def training_forward(
+    learner: nn.Module, settings: Training, device: torch.device, backend: str = "inductor"
+) -> Iterator[None]:
     """Inside, `learner` computes its *training* passes as the settings say; in evaluation, and afterwards, plainly.
 
     Only the network: embeddings come out in full precision, and classifier and losses stay there (as in insightface's
@@ -45,7 +47,7 @@ def training_forward(learner: nn.Module, settings: Training, device: torch.devic
         return
     plain = learner.forward
     # never marked dynamic: a batch has the same size in every step
-    quick: Any = torch.compile(plain, dynamic=False) if settings.compile else plain
+    quick: Any = torch.compile(plain, dynamic=False, backend=backend) if settings.compile else plain
 
     def forward(inputs: Tensor) -> Tensor:
         if not learner.training:
