@@ -54,8 +54,9 @@ def _bring_in(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop)
     if record.method == "inspect":
         return importing.inspect(record, pulse, stop)
     if record.method in tables.METHODS:
-        return tables.METHODS[record.method](workspace, record, pulse)
-    told = importing.add(record, pulse, stop)
+        told = tables.METHODS[record.method](workspace, record, pulse)
+    else:
+        told = importing.add(record, pulse, stop)
     chosen_on = record.config.model.chosen_on if record.config.model else None
     return told if chosen_on is None else {**told, "chosen_on": chosen_on}
 

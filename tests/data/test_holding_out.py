@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlab.config import Data
@@ -88,6 +88,7 @@ def test_other_splits_are_not_touched() -> None:
     assert set(images.loc[pairs["image_a"], "split"]) == {"train"}
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.integers(1, 6), min_size=4, max_size=12),
     st.sampled_from([0.1, 0.3, 0.5]),
