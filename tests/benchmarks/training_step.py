@@ -155,7 +155,7 @@ def loader(fastest: float, rates: dict[str, float]) -> None:
             wall, cpu = (statistics.median(own) for own in zip(*taken, strict=True))
             said = ", ".join(f"{name} {cpu * rate:.1%}" for name, rate in rates.items())
             print(
-                f"loader{' with RandAugment 4/16' if augment else '':22}: {1 / wall:,.0f} images/s of wall, {1e6 * cpu:.0f} us of "
+                f"loader{' with RandAugment 4/16' if augment else ''}: {1 / wall:,.0f} images/s of wall, {1e6 * cpu:.0f} us of "
                 f"processor an image, so {2 / cpu:,.0f} images/s on two cores against {2 * fastest:,.0f} of the fastest step there; "
                 f"its share of a step: {said}"
             )
