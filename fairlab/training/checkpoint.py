@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,12 @@ Tensors = dict[str, Tensor]
 class More:
     """What only some trainings have to remember.
 
-    parts: tensors that live in modules and are filled again when a checkpoint is loaded, by file name, e.g. "average";
+    parts(): tensors that live in modules now, and are filled again when a checkpoint is loaded, by file name, e.g.
+    "average";
     best: weights of the best pass so far by part ("learner", "head"), in the processor's memory; scaler: of fp16.
     """
 
-    parts: Mapping[str, Tensors] = field(default_factory=dict)
+    parts: Callable[[], Mapping[str, Tensors]] = dict
     best: dict[str, Tensors] = field(default_factory=dict)
     scaler: torch.amp.GradScaler | None = None
 
@@ -78,7 +79,7 @@ def save(
         state = {"solvers": {name: solver.state_dict() for name, solver in solvers.items()}, "at": vars(at)}
         tensors = {"learner": learner.state_dict(), **({} if head is None else {"head": head.state_dict()})}
         if more is not None:
-            tensors |= {**more.parts, **{f"best_{name}": kept for name, kept in more.best.items()}}
+            tensors |= {**more.parts(), **{f"best_{name}": kept for name, kept in more.best.items()}}
             if more.scaler is not None:
                 state["scaler"] = more.scaler.state_dict()
         for name, content in tensors.items():
@@ -144,7 +145,7 @@ def load_latest(
 
 def _fill(more: More, path: Path, state: Mapping[str, Any]) -> None:
     with torch.no_grad():
-        for name, tensors in more.parts.items():
+        for name, tensors in more.parts().items():
             saved = load_file(path / f"{name}.safetensors")
             for key, tensor in tensors.items():
                 tensor.copy_(saved[key])

@@ -108,7 +108,7 @@ def train(
     solvers = _solvers(method, settings)
     average = None if settings.ema_decay is None else Average(method.learner, settings.ema_decay)
     judged = method.learner if average is None else average.network
-    more = checkpoint.More(_remembered(method, average), scaler=scaler(settings))
+    more = checkpoint.More(lambda: _remembered(method, average), scaler=scaler(settings))
     at, saved, notes = checkpoint.load_latest(folder, method.learner, method.head, solvers, more)
     for note in notes:
         hooks.note(note)

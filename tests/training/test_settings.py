@@ -47,7 +47,7 @@ class Gated(Method):
         self.register_buffer("seen", torch.zeros(()))
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        self.seen += len(embeddings)
+        self.seen = self.seen + len(embeddings)  # another tensor each time
         return super().identity(embeddings, batch) * torch.sigmoid(self.gate(embeddings)).mean() + 0.01 * self.seen
 
 
