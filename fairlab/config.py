@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fairlab.distillation_settings import Adaptor, Distillation
 from fairlab.errors import FairLabError
@@ -113,6 +113,10 @@ class ModelFile(Settings):
     flip: Literal["", "sum", "none"] = Field(
         "", description="sum: a face is judged together with its mirror image; none: alone."
     )
+    chosen_on: str | None = Field(
+        None,
+        description="On what its publisher chose it among others, where that is known, e.g. RFW test: its numbers there are too good, and are marked so.",
+    )
 
     @model_validator(mode="after")
     def _one_or_three(self) -> Self:
@@ -133,6 +137,17 @@ class Data(Settings):
     judge: str | None = Field(
         None, description="Data set whose pairs the run is judged on, where that is another one; empty: its own."
     )
+    held_out: float | None = Field(
+        None,
+        gt=0.0,
+        le=0.5,
+        description="Share of every group's identities that no run with this seed trains on; accuracy after each pass is measured on them. Empty: none; the data set's own validation pairs are used when it has some.",
+    )
+
+    @field_validator("held_out", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: Any) -> Any:
+        return None if value == 0 else value
 
     @model_validator(mode="after")
     def _part_exists(self) -> Self:

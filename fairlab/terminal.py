@@ -20,8 +20,8 @@ from rich.text import Text
 from fairlab.errors import FairLabError
 from fairlab.runs.launch import dispatch
 from fairlab.runs.plan import Plan
+from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
-from fairlab.store.runs import read_run, state
 from fairlab.tables import METRICS
 from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
@@ -183,7 +183,7 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
         path = record.folder / "log.txt"
         print(path.read_text(encoding="utf-8", errors="replace") if path.exists() else "no log yet")
         return
-    view = state(record.folder)
+    view, said = state(record.folder), read_status(record.folder)
     facts = {
         "run_id": record.run_id,
         "title": record.title,
@@ -195,6 +195,7 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
         "dataset": record.dataset,
         "folder": str(record.folder),
         "created_at": record.created_at,
+        **{name: said[name] for name in CHOICE if name in said},
         "config": record.config.model_dump(mode="json", exclude_none=True),
     }
     print(json.dumps(facts, indent=1))

@@ -1,4 +1,4 @@
-"""Which images a run learns from: splits, groups, and the balanced parts of MST-KD's control teachers."""
+"""Which images a run learns from: splits, who is held out, groups, and the balanced parts of MST-KD's control teachers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.config import Data
+from fairlab.data.holding_out import held_out_identities
 from fairlab.errors import FairLabError
 
 
@@ -58,6 +59,8 @@ def training_rows(images: pd.DataFrame, data: Data, seed: int) -> np.ndarray:
         if split not in known:
             raise FairLabError(f"data set {data.dataset} has no split {split!r}; it has: {', '.join(sorted(known))}")
     chosen = images[images["split"].isin(data.splits)]
+    if data.held_out is not None:
+        chosen = chosen[~chosen["identity"].isin(held_out_identities(images, data, seed))]
     for group in data.groups:
         if group not in set(chosen["group"]):
             raise FairLabError(f"group {group!r} has no image in {', '.join(data.splits)} of data set {data.dataset}")

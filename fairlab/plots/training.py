@@ -42,6 +42,44 @@ def loss_figure(events: pd.DataFrame) -> go.Figure:
     return styled(figure, 320)
 
 
+def pulls(events: pd.DataFrame) -> pd.DataFrame:
+    """How hard each further loss term pulls at the embeddings, against identity (or the first term without it).
+
+    Columns step, name (of the term), ratio (of the lengths of their gradients, at the step of the reading) and against
+    (the name of the other term); empty where fewer than two terms were read.
+    """
+    read = events[events["name"].str.startswith("gradient/")]
+    terms = read.assign(name=read["name"].str.removeprefix("gradient/")).pivot(
+        index="step", columns="name", values="value"
+    )
+    if terms.shape[1] < 2:
+        return pd.DataFrame(columns=["step", "name", "ratio", "against"])
+    base = "identity" if "identity" in terms else terms.columns[0]
+    ratios = terms.drop(columns=base).div(terms[base].where(terms[base] > 0), axis=0)
+    return ratios.reset_index().melt("step", var_name="name", value_name="ratio").dropna().assign(against=base)
+
+
+def pull_figure(events: pd.DataFrame) -> go.Figure:
+    """The ratios of `pulls` over the steps, on a logarithmic axis with a line where both pull alike."""
+    figure = go.Figure()
+    table = pulls(events)
+    for number, name in enumerate(table["name"].unique()):
+        part = _thin(table[table["name"] == name])
+        label, colour = TERMS.get(name, (words(name), OKABE_ITO[1 + number % 4]))
+        figure.add_scatter(
+            x=part["step"],
+            y=part["ratio"],
+            mode="lines",
+            name=label,
+            line={"color": colour, "width": 1.5},
+            hovertemplate=f"{label} pulls %{{y:.3g}} times as hard as {part['against'].iloc[0]}<br>step %{{x}}<extra></extra>",
+        )
+    figure.add_hline(1.0, line={"color": "#888888", "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="step")
+    figure.update_yaxes(title="pull", type="log")
+    return styled(figure, 190)
+
+
 def validation_figure(events: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
     """Accuracy on held-out people after every pass, per group and their mean."""
     figure = go.Figure()

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from fairlab import __version__
-from fairlab.config import Evaluation
+from fairlab.config import Data, Evaluation
 from fairlab.data.base import Dataset
+from fairlab.data.holding_out import held_out_pairs
 from fairlab.errors import FairLabError
 from fairlab.evaluation.report import evaluate
 from fairlab.evaluation.scores import fused, pair_scores
@@ -22,10 +23,15 @@ from fairlab.store.runs import RunRecord
 
 
 class Validation:
-    """Accuracy on pairs of held-out people, per group, of a network in training (plain view only)."""
+    """Accuracy on pairs of held-out people, per group, of a network in training (plain view only).
 
-    def __init__(self, dataset: Dataset, inputs: Callable[[np.ndarray], Any]) -> None:
-        self.pairs = dataset.pairs_of("validation")
+    The people are those whom `data` holds out of training, or the data set's own validation people.
+    """
+
+    def __init__(self, dataset: Dataset, inputs: Callable[[np.ndarray], Any], data: Data, seed: int) -> None:
+        own = data.held_out is None
+        self.pairs = dataset.pairs_of("validation") if own else held_out_pairs(dataset.images, data, seed)
+        self.people = "the data set's validation pairs" if own else "pairs of held-out training identities"
         self.possible = len(self.pairs) > 0
         self.groups = dataset.groups
         if self.possible:

@@ -76,7 +76,9 @@ def _kind(run: PlannedRun, image_px: int) -> dict[str, Any]:
     wanted = {"backbone", "adaptor", "loss", "training"}
     shape = config.model_dump(mode="json", include=wanted)
     if shape["training"]:
-        shape["training"] = {name: shape["training"][name] for name in ("batch_size", "threads", "device")}
+        given, later = shape["training"], ("accumulate", "optimiser")
+        shape["training"] = {name: given[name] for name in ("batch_size", "threads", "device")}
+        shape["training"] |= {name: given[name] for name in later if given[name] is not None}
     return {"method": run.record.method, "px": image_px, "parents": len(run.record.parents), **shape}
 
 
@@ -106,7 +108,7 @@ def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
         elif run.steps and record.config.training:
             measured = probe["kinds"][digest(_kind(run, px), 16)]
             cost += run.steps * measured["step_s"] + 2 * count * measured["embed_s"] if probe["timed"] else 0.0
-            work = measured["flops"] * (3 * run.steps * record.config.training.batch_size + 2 * count)
+            work = measured["flops"] * (3 * run.steps * record.config.training.step_images + 2 * count)
         if run.status == "done":
             cost = work = 0.0
         seconds[record.run_id] = cost

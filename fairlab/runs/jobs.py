@@ -12,6 +12,7 @@ import numpy as np
 from fairlab import __version__
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.demo import build_demo
+from fairlab.data.holding_out import held_out_identities
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
@@ -53,8 +54,11 @@ def _bring_in(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop)
     if record.method == "inspect":
         return importing.inspect(record, pulse, stop)
     if record.method in tables.METHODS:
-        return tables.METHODS[record.method](workspace, record, pulse)
-    return importing.add(record, pulse, stop)
+        told = tables.METHODS[record.method](workspace, record, pulse)
+    else:
+        told = importing.add(record, pulse, stop)
+    chosen_on = record.config.model.chosen_on if record.config.model else None
+    return told if chosen_on is None else {**told, "chosen_on": chosen_on}
 
 
 def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def _make_space(
     facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
     if config.training is not None:
         pulse.begin("training", done, 0.9 - done)
-        facts |= _train(record, dataset, lessons, method, rows, labels, attempt, pulse, stop)
+        facts |= _train(workspace, record, dataset, lessons, method, rows, labels, attempt, pulse, stop)
         save_model(
             record.folder / "weights",
             method.learner,
@@ -161,16 +165,19 @@ def _look_elsewhere(
     return facts
 
 
-def _inputs(dataset: Dataset, parents: list[RunRecord], method: Any, rows: np.ndarray) -> Any:
-    """The network's inputs for these images: pixels, or the parents' embeddings side by side."""
+def _inputs(dataset: Dataset, parents: list[RunRecord], method: Any, rows: np.ndarray, px: int = 0) -> Any:
+    """The network's inputs for these images: pixels (`px` wide, or as the data has them), or the parents' embeddings side
+    by side.
+    """
     from fairlab.training.loader import ImageInputs
 
     if method.inputs == "images":
-        return ImageInputs(dataset.pixels, rows)
+        return ImageInputs(dataset.pixels_at(px) if px else dataset.pixels, rows)
     return spaces.inputs_from_parents(parents, dataset, rows, method.needs_group)
 
 
 def _train(
+    workspace: Workspace,
     record: RunRecord,
     dataset: Dataset,
     lessons: Lessons,
@@ -189,11 +196,14 @@ def _train(
     assert training is not None
     parents = lessons.parents
     samples = Samples(
-        _inputs(dataset, parents, method, rows), labels, lessons.targets() if method.needs_targets else None
+        _inputs(dataset, parents, method, rows),
+        labels,
+        lessons.targets() if method.needs_targets else None,
+        groups=dataset.images["group"].iloc[rows].factorize()[0],
     )
     facts = {
         "data": dataset.fingerprint,
-        "config": digest(config.model_dump(mode="json")),
+        "config": digest(config.model_dump(mode="json", exclude_none=True)),  # a setting that is new is None
         "torch": torch.__version__,
         "fairlab": __version__,
         "threads": training.threads,
@@ -207,7 +217,14 @@ def _train(
         bitwise = bitwise and not text.startswith("not bitwise")
         print(f"[fairlab] {text}", flush=True)
 
-    validate = assess.Validation(dataset, lambda images: _inputs(dataset, parents, method, images))
+    watched = dataset
+    if config.data.held_out is None and not len(dataset.pairs_of("validation")):
+        watched = _judge(workspace, record, dataset)
+
+    def inputs(images: np.ndarray) -> Any:
+        return _inputs(watched, parents, method, images, dataset.image_px)
+
+    validate = assess.Validation(watched, inputs, config.data, config.seed)
     with EventWriter(record.folder, attempt) as events:
 
         def reading(step: int, epoch: int, work_s: float, values: Mapping[str, float]) -> None:
@@ -219,5 +236,11 @@ def _train(
                 )
 
         hooks = Hooks(stop, reading, pulse.advance, note, validate if validate.possible else None)
-        train(method, samples, training, config.seed, record.folder / "checkpoints", hooks, facts)
-    return {"bitwise": bitwise}
+        at = train(method, samples, training, config.seed, record.folder / "checkpoints", hooks, facts)
+    told: dict[str, Any] = {"bitwise": bitwise}
+    if config.data.held_out is not None:
+        told["held_out_identities"] = len(held_out_identities(dataset.images, config.data, config.seed))
+    if at.best_epoch is not None:  # never a test set: RFW or any other protocol is touched once, at the end
+        told |= {"chosen_pass": at.best_epoch + 1, "chosen_on": "validation", "chosen_among": validate.people}
+        told["chosen_accuracy"] = at.best_accuracy
+    return told

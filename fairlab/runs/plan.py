@@ -79,10 +79,11 @@ class Builder:
         status = state(record.folder).status if (record.folder / "run.json").exists() else "new"
         steps = 0
         if config.training is not None:
-            per_epoch = images // config.training.batch_size
+            per_epoch = images // config.training.step_images
             if per_epoch == 0:
+                whole = "batch" if config.training.accumulate is None else "step"
                 raise FairLabError(
-                    f"{title}: {images} training images do not fill one batch of {config.training.batch_size}; "
+                    f"{title}: {images} training images do not fill one {whole} of {config.training.step_images}; "
                     "lower its training.batch_size or take more people"
                 )
             steps = per_epoch * config.training.epochs

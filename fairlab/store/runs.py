@@ -24,6 +24,8 @@ SPACES = ("teacher", "adaptor", "baseline", "student", "model")
 PROCESS_FILE = "process.json"
 CLOCK_SLACK_S = 1.0
 """Two readings of a process's start time may differ by this."""
+CHOICE = ("held_out_identities", "chosen_pass", "chosen_on", "chosen_among", "chosen_accuracy")
+"""What a run's status may say about the choice of its weights; "chosen_on" names the data: "validation", or a test set."""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """A checkpoint is a folder that is whole or not there; the newest whole one is where a run goes on.
 
-checkpoints/step-00000140/ {learner,head}.safetensors, trainer.pt, manifest.json. Written as a temporary folder,
-every file flushed, then renamed. Two are kept, so that a damaged one costs one epoch.
+checkpoints/step-00000140/ {learner,head}.safetensors, trainer.pt, manifest.json; where there are such, also the
+running mean of the weights (average), the weights of the best pass so far (best_*), and what the method keeps beside
+network and classifier (method). Written as a temporary folder, every file flushed, then renamed. Two are kept, so that
+a damaged one costs one epoch.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,25 @@ class Progress:
     cpu_s: float = 0.0
     window: dict[str, float] = field(default_factory=dict)
     window_steps: int = 0
+    best_epoch: int | None = None
+    best_accuracy: float = 0.0
+
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass
+class More:
+    """What only some trainings have to remember.
+
+    parts(): tensors that live in modules now, and are filled again when a checkpoint is loaded, by file name, e.g.
+    "average";
+    best: weights of the best pass so far by part ("learner", "head"), in the processor's memory; scaler: of fp16.
+    """
+
+    parts: Callable[[], Mapping[str, Tensors]] = dict
+    best: dict[str, Tensors] = field(default_factory=dict)
+    scaler: torch.amp.GradScaler | None = None
 
 
 def save(
@@ -42,6 +63,7 @@ def save(
     solvers: Mapping[str, optim.Optimizer],
     at: Progress,
     facts: Mapping[str, Any],
+    more: More | None = None,
 ) -> Path:
     """Write the checkpoint of step `at.step` below `folder` and return its path.
 
@@ -53,15 +75,18 @@ def save(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        names = ["learner.safetensors", "trainer.pt"]
-        save_file(_whole(learner), temporary / "learner.safetensors")
-        if head is not None:
-            save_file(_whole(head), temporary / "head.safetensors")
-            names.append("head.safetensors")
+        names = ["trainer.pt"]
+        state = {"solvers": {name: solver.state_dict() for name, solver in solvers.items()}, "at": vars(at)}
+        tensors = {"learner": learner.state_dict(), **({} if head is None else {"head": head.state_dict()})}
+        if more is not None:
+            tensors |= {**more.parts(), **{f"best_{name}": kept for name, kept in more.best.items()}}
+            if more.scaler is not None:
+                state["scaler"] = more.scaler.state_dict()
+        for name, content in tensors.items():
+            save_file(plain(content), temporary / f"{name}.safetensors")
+            names.append(f"{name}.safetensors")
         with open(temporary / "trainer.pt", "wb") as handle:
-            torch.save(
-                {"solvers": {name: solver.state_dict() for name, solver in solvers.items()}, "at": vars(at)}, handle
-            )
+            torch.save(state, handle)
         for name in names:
             with open(temporary / name, "rb+") as handle:
                 os.fsync(handle.fileno())
@@ -89,7 +114,11 @@ def whole(folder: Path) -> list[Path]:
 
 
 def load_latest(
-    folder: Path, learner: nn.Module, head: nn.Module | None, solvers: Mapping[str, optim.Optimizer]
+    folder: Path,
+    learner: nn.Module,
+    head: nn.Module | None,
+    solvers: Mapping[str, optim.Optimizer],
+    more: More | None = None,
 ) -> tuple[Progress, dict[str, Any], list[str]]:
     """Fill the modules from the newest undamaged checkpoint; without one they stay as they are.
 
@@ -108,10 +137,27 @@ def load_latest(
             head.load_state_dict(load_file(path / "head.safetensors"))
         for name, solver in solvers.items():
             solver.load_state_dict(state["solvers"][name])
+        if more is not None:
+            _fill(more, path, state)
         return Progress(**state["at"]), facts, notes
     return Progress(), {}, notes
 
 
-def _whole(module: nn.Module) -> dict[str, Tensor]:
-    """The module's tensors in plain memory order (safetensors takes no channels-last views)."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+def _fill(more: More, path: Path, state: Mapping[str, Any]) -> None:
+    with torch.no_grad():
+        for name, tensors in more.parts().items():
+            saved = load_file(path / f"{name}.safetensors")
+            for key, tensor in tensors.items():
+                tensor.copy_(saved[key])
+    more.best = {
+        part: load_file(path / f"best_{part}.safetensors")
+        for part in ("learner", "head")
+        if (path / f"best_{part}.safetensors").exists()
+    }
+    if more.scaler is not None:
+        more.scaler.load_state_dict(state["scaler"])
+
+
+def plain(tensors: Mapping[str, Tensor]) -> Tensors:
+    """Copies in the processor's memory and in plain order (safetensors takes no channels-last views)."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

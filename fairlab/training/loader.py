@@ -7,6 +7,7 @@ tests.benchmarks.reading.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ from fairlab.models.preprocessing import HALF, Preprocessing
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
-_ORDER, _FLIP, _STEP = 1, 2, 3  # separate streams of random numbers
+_ORDER, _FLIP, _STEP, AUGMENT = 1, 2, 3, 4  # separate streams of random numbers
 
 
 def stream(seed: int, kind: int, number: int) -> np.random.Generator:
@@ -29,9 +30,27 @@ def stream(seed: int, kind: int, number: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, kind, number])))
 
 
-def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of `count` training samples in pass `epoch`: a permutation (count,) of positions."""
-    return stream(seed, _ORDER, epoch).permutation(count)
+def order(seed: int, epoch: int, count: int, classes: np.ndarray | None = None) -> np.ndarray:
+    """The order of `count` training samples in pass `epoch`: a permutation (count,) of positions.
+
+    With `classes` (count,), numbers of any kind, each class comes equally often instead: count / classes times, the
+    remainder shared out by chance, and in a class each sample equally often in the same sense.
+    """
+    draws = stream(seed, _ORDER, epoch)
+    sequence = draws.permutation(count)
+    if classes is None:
+        return sequence
+    _, members, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    wanted = _shares(np.array([count]), np.array([len(sizes)]), draws.permutation(len(sizes)))
+    sequence = sequence[np.argsort(members[sequence], kind="stable")]  # class by class, in a random order each
+    rank = np.arange(count) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    times = _shares(np.repeat(wanted, sizes), np.repeat(sizes, sizes), rank)
+    return draws.permutation(np.repeat(sequence, times))
+
+
+def _shares(whole: np.ndarray, parts: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """What part number `rank` gets of `whole` pieces: an equal share, and one more for the first ranks."""
+    return whole // parts + (rank < whole % parts)
 
 
 def flips(seed: int, epoch: int, count: int) -> np.ndarray:
@@ -91,15 +110,24 @@ class ImageInputs:
     def __init__(self, pixels: Pixels, rows: np.ndarray, preprocessing: Preprocessing | None = None) -> None:
         self.pixels, self.rows, self.preprocessing = pixels, rows, preprocessing or Preprocessing()
         self.depth = 0 if isinstance(pixels, np.ndarray) else 2
+        self.change: Callable[[np.ndarray, np.ndarray], None] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def changed(self, change: Callable[[np.ndarray, np.ndarray], None]) -> ImageInputs:
+        """The same images, each batch put through change(images (B, H, W, 3) uint8 RGB, positions (B,)) in place."""
+        other = copy.copy(self)
+        other.change, other.depth = change, max(self.depth, 2)
+        return other
 
     def stored(self, positions: np.ndarray, flip: np.ndarray) -> Tensor:
         """(B, H, W, 3) uint8, mirrored left to right where `flip` says so: what travels to the device."""
         images = np.ascontiguousarray(self.pixels[self.rows[positions]])
         if flip.any():  # measured: torch mirrors and numpy puts back in an eighth of the time of either alone
             images[flip] = torch.from_numpy(images[flip]).flip(2).numpy()
+        if self.change is not None:
+            self.change(images, positions)
         return torch.from_numpy(images)
 
     def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device = CPU) -> Tensor:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn, optim
 
 from fairlab.config import Training
 from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import Batch, Method
 from fairlab.training import checkpoint
-from fairlab.training.loader import Inputs, ahead, flips, order, step_seed
-from fairlab.training.optim import learning_rate, optimisers
+from fairlab.training.augment import RandAugment
+from fairlab.training.average import Average
+from fairlab.training.loader import ImageInputs, Inputs, ahead, flips, order, step_seed
+from fairlab.training.optim import build, learning_rate, optimisers
+from fairlab.training.precision import check_precision, scaler, training_forward
+from fairlab.training.step import update
 from fairlab.training.targets import Targets
 
 LOG_EVERY = 10
@@ -32,11 +36,15 @@ class NotFinite(FairLabError):
 
 @dataclass(frozen=True)
 class Samples:
-    """What is learnt from: N inputs, their identities (N,) 0..C-1, and for distillation their targets."""
+    """What is learnt from: N inputs, their identities (N,) 0..C-1, and for distillation their targets.
+
+    `groups` (N,), numbers of any kind, are needed for balance "groups" only.
+    """
 
     inputs: Inputs
     identities: np.ndarray
     targets: Targets | None = None
+    groups: np.ndarray | None = None
 
     def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> Batch:
         inputs = self.inputs.batch(positions, flip, device)
@@ -79,22 +87,23 @@ def train(
     """Train `method` from the newest checkpoint in `folder` (or from its start) to the end.
 
     Saves after every pass and on stop. Bitwise the same whatever the interruptions, on the same machine, versions
-    and thread count: order, mirroring and torch's draws are functions of (seed, epoch or step). Raises Stopped,
-    NotFinite, or FairLabError (too few images, no room on the disk).
+    and thread count: order, mirroring, augmentation and torch's draws are functions of (seed, epoch or step). At the
+    end the learner has the weights that the settings choose: the last or the best pass's (then the classifier too), as
+    they are or their running mean. Raises Stopped, NotFinite, or FairLabError (too few images, settings that cannot
+    work here, no room on the disk).
     """
     device = pick_device(settings)
-    steps_per_epoch = len(samples.inputs) // settings.batch_size
-    if steps_per_epoch == 0:
-        raise FairLabError(
-            f"a pass has no step: there are {len(samples.inputs)} images and a batch takes {settings.batch_size}; "
-            "lower training.batch_size"
-        )
+    _check_possible(method, samples, settings, hooks, device)
+    steps_per_epoch = len(samples.inputs) // settings.step_images
     total = steps_per_epoch * settings.epochs
     method.to(device)
     if method.inputs == "images":
         method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU
-    solvers = optimisers(method.learner, method.head, settings)
-    at, saved, notes = checkpoint.load_latest(folder, method.learner, method.head, solvers)
+    solvers = _solvers(method, settings)
+    average = None if settings.ema_decay is None else Average(method.learner, settings.ema_decay)
+    judged = method.learner if average is None else average.network
+    more = checkpoint.More(lambda: _remembered(method, average), scaler=scaler(settings))
+    at, saved, notes = checkpoint.load_latest(folder, method.learner, method.head, solvers, more)
     for note in notes:
         hooks.note(note)
     _check_same_setting(saved, facts, hooks)
@@ -103,74 +112,139 @@ def train(
 
     def save() -> None:
         at.cpu_s = cpu_before + time.process_time() - started_cpu
-        checkpoint.save(folder, method.learner, method.head, solvers, at, facts)
+        checkpoint.save(folder, method.learner, method.head, solvers, at, facts, more)
 
     method.train()
-    while at.step < total:
-        epoch, offset = divmod(at.step, steps_per_epoch)
-        sequence = order(seed, epoch, len(samples.inputs))
-        mirrored = flips(seed, epoch, len(samples.inputs)) if settings.flip else np.zeros(len(samples.inputs), bool)
-
-        def make(
-            number: int, sequence: np.ndarray = sequence, mirrored: np.ndarray = mirrored
-        ) -> tuple[np.ndarray, Batch]:
-            chosen = sequence[number * settings.batch_size : (number + 1) * settings.batch_size]
-            return chosen, samples.batch(chosen, mirrored[chosen], device)
-
-        numbers = range(offset, steps_per_epoch)
-        for number, (chosen, batch) in zip(numbers, ahead(make, numbers, samples.inputs.depth), strict=True):
-            if hooks.stop():
-                save()
-                raise Stopped
-            rate = learning_rate(settings, epoch, at.step)
-            torch.manual_seed(step_seed(seed, at.step))
-            values = _step(method, batch, solvers, rate, settings)
-            _check_finite(values, at.step, epoch, samples.inputs.rows[chosen])
-            at.step += 1
-            steps_here += 1
-            at.work_s = work_before + time.monotonic() - started
-            at.window_steps += 1
-            for name, value in values.items():
-                at.window[name] = at.window.get(name, 0.0) + value
-            if at.window_steps == LOG_EVERY or number == steps_per_epoch - 1:
-                means = {name: value / at.window_steps for name, value in at.window.items()}
-                speed = steps_here * settings.batch_size / max(time.monotonic() - started, 1e-9)
-                hooks.reading(at.step, epoch, at.work_s, {**means, "lr": rate, "images_per_s": speed})
-                hooks.progress(at.step, total, speed)
-                at.window, at.window_steps = {}, 0
-        if hooks.validate is not None:
-            method.eval()
-            with torch.inference_mode():
-                readings = hooks.validate(method.learner)
-            method.train()
-            at.work_s = work_before + time.monotonic() - started
-            hooks.reading(at.step, epoch, at.work_s, readings)
-        save()
+    with training_forward(method.learner, settings, device):
+        while at.step < total:
+            epoch, offset = divmod(at.step, steps_per_epoch)
+            for number, (chosen, batches) in _batches(samples, settings, seed, epoch, offset, device):
+                if hooks.stop():
+                    save()
+                    raise Stopped
+                rate = learning_rate(settings, epoch, at.step, total)
+                torch.manual_seed(step_seed(seed, at.step))
+                read = at.window_steps + 1 == LOG_EVERY or number == steps_per_epoch - 1
+                values = update(method, batches, solvers, rate, settings, more.scaler, compare=read)
+                _check_finite(values, at.step, epoch, samples.inputs.rows[chosen])
+                at.step += 1
+                if average is not None:
+                    average.add(method.learner, at.step)
+                steps_here += 1
+                at.work_s = work_before + time.monotonic() - started
+                at.window_steps += 1
+                apart = {name: values.pop(name) for name in list(values) if name.startswith("gradient/")}
+                for name, value in values.items():
+                    at.window[name] = at.window.get(name, 0.0) + value
+                if read:
+                    means = {name: value / at.window_steps for name, value in at.window.items()}
+                    speed = steps_here * settings.step_images / max(time.monotonic() - started, 1e-9)
+                    hooks.reading(at.step, epoch, at.work_s, {**means, **apart, "lr": rate, "images_per_s": speed})
+                    hooks.progress(at.step, total, speed)
+                    at.window, at.window_steps = {}, 0
+            if hooks.validate is not None:
+                method.eval()
+                with torch.inference_mode():
+                    readings = hooks.validate(judged)
+                method.train()
+                at.work_s = work_before + time.monotonic() - started
+                hooks.reading(at.step, epoch, at.work_s, readings)
+                if settings.keep == "best":
+                    _keep_if_best(at, more, readings["validation_accuracy"], epoch, judged, method.head)
+            save()
     at.cpu_s = max(at.cpu_s, cpu_before)
+    if more.best:
+        method.learner.load_state_dict(more.best["learner"])
+        if method.head is not None:
+            method.head.load_state_dict(more.best["head"])
+    elif average is not None:
+        method.learner.load_state_dict(average.network.state_dict())
     method.eval()
     return at
 
 
-def _step(
-    method: Method, batch: Batch, solvers: Mapping[str, Any], rate: float, settings: Training
-) -> dict[str, float]:
-    """One update of the weights; returns the loss terms and the gradient's norm before clipping.
+def _batches(
+    samples: Samples, settings: Training, seed: int, epoch: int, offset: int, device: torch.device
+) -> Iterator[tuple[int, tuple[np.ndarray, list[Batch]]]]:
+    """The steps of pass `epoch` from `offset` on: (number, (positions, one batch for each part of the step))."""
+    count = len(samples.inputs)
+    classes = {"identities": samples.identities, "groups": samples.groups}.get(settings.balance or "")
+    sequence = order(seed, epoch, count, classes)
+    mirrored = flips(seed, epoch, count) if settings.flip else np.zeros(count, bool)
+    if settings.randaugment is not None and isinstance(samples.inputs, ImageInputs):
+        magnitude = 16 if settings.randaugment_magnitude is None else settings.randaugment_magnitude
+        change = RandAugment(seed, epoch, count, settings.randaugment, magnitude)
+        samples = replace(samples, inputs=samples.inputs.changed(change))
 
-    With a NaN or infinite term the weights stay as they are.
+    def make(number: int) -> tuple[np.ndarray, list[Batch]]:
+        chosen = sequence[number * settings.step_images : (number + 1) * settings.step_images]
+        parts = np.split(chosen, settings.accumulate or 1)
+        return chosen, [samples.batch(part, mirrored[part], device) for part in parts]
+
+    numbers = range(offset, count // settings.step_images)
+    yield from zip(numbers, ahead(make, numbers, samples.inputs.depth), strict=True)
+
+
+def _solvers(method: Method, settings: Training) -> dict[str, optim.Optimizer]:
+    """An optimiser each for network, classifier, and what else a method trains."""
+    solvers = optimisers(method.learner, method.head, settings)
+    taken = {id(weight) for part in (method.learner, method.head) if part is not None for weight in part.parameters()}
+    others = [weight for weight in method.parameters() if weight.requires_grad and id(weight) not in taken]
+    return {**solvers, "method": build(others, settings)} if others else solvers
+
+
+def _remembered(method: Method, average: Average | None) -> dict[str, dict[str, Tensor]]:
+    """What a checkpoint holds beside network and classifier: their mean, and what else the method learns or counts.
+
+    A network inside the method that is frozen, e.g. a teacher, is no part of it.
     """
-    for solver in solvers.values():
-        for group in solver.param_groups:
-            group["lr"] = rate
-        solver.zero_grad(set_to_none=True)
-    terms = method(batch)
-    terms["loss"].backward()
-    norm = torch.nn.utils.clip_grad_norm_(method.learner.parameters(), settings.clip_norm)
-    values = {name: float(value.detach()) for name, value in terms.items()} | {"grad_norm": float(norm)}
-    if not all(map(np.isfinite, values.values())):
-        return values
-    for solver in solvers.values():
-        solver.step()
-    return values
+    left_out = {"learner", "head"}
+    for name, child in method.named_children():
+        weights = list(child.parameters())
+        if weights and not any(weight.requires_grad for weight in weights):
+            left_out.add(name)
+    own = {name: tensor for name, tensor in method.state_dict().items() if name.partition(".")[0] not in left_out}
+    return {
+        **({"method": own} if own else {}),
+        **({} if average is None else {"average": dict(average.network.state_dict())}),
+    }
+
+
+def _keep_if_best(
+    at: checkpoint.Progress, more: checkpoint.More, accuracy: float, epoch: int, judged: nn.Module, head: Any
+) -> None:
+    """Remember these weights when no earlier pass was as accurate on the validation people."""
+    if at.best_epoch is not None and accuracy <= at.best_accuracy:
+        return
+    at.best_epoch, at.best_accuracy = epoch, accuracy
+    parts = {"learner": judged, **({} if head is None else {"head": head})}
+    more.best = {
+        name: {key: tensor.clone() for key, tensor in checkpoint.plain(part.state_dict()).items()}
+        for name, part in parts.items()
+    }
+
+
+def _check_possible(method: Method, samples: Samples, settings: Training, hooks: Hooks, device: torch.device) -> None:
+    """Raise FairLabError, in one sentence, for settings that cannot work with this method, data or machine."""
+    check_precision(settings, device)
+    if len(samples.inputs) < settings.step_images:
+        takes = f"a batch takes {settings.batch_size}"
+        if settings.accumulate is not None:
+            takes = f"a step takes {settings.accumulate} batches of {settings.batch_size}"
+        raise FairLabError(
+            f"a pass has no step: there are {len(samples.inputs)} images and {takes}; lower training.batch_size"
+        )
+    if settings.randaugment is not None and not isinstance(samples.inputs, ImageInputs):
+        raise FairLabError(
+            "training.randaugment changes images, and this run learns from stored embeddings; leave it empty here"
+        )
+    if settings.balance == "groups" and samples.groups is None:
+        raise FairLabError("training.balance 'groups' needs the groups of the images, and these came without")
+    if settings.keep == "best" and hooks.validate is None:
+        raise FairLabError(
+            "training.keep 'best' chooses the pass on validation people, and there are none: hold some training "
+            "identities out with data.held_out, e.g. 0.1, or keep the last pass"
+        )
 
 
 def _check_finite(values: Mapping[str, float], step: int, epoch: int, images: np.ndarray) -> None:

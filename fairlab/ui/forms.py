@@ -120,12 +120,14 @@ def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, offere
     known = list(offered) if offered else _choices(dotted, field)
     if known is not None and isinstance(old, tuple):
         return tuple(st.multiselect(label, known, [item for item in old if item in known], key=key, help=help_))
+    if known is not None and type(None) in get_args(field.annotation):  # empty is as before
+        options = known if old is None or old in known else [*known, str(old)]
+        place = None if old is None else options.index(str(old))
+        return st.selectbox(label, options, place, key=key, help=help_, placeholder="empty: as its sentence says")
     if known is not None:
-        optional = type(None) in get_args(field.annotation)
-        options = ([""] if optional or old == "" else []) + known
-        options += [] if old is None or old in options else [str(old)]
-        chosen = st.selectbox(label, options, options.index(str(old or "")), key=key, help=help_)
-        return None if optional and not chosen else chosen
+        options = ([""] if old == "" else []) + known
+        options += [] if old in options else [str(old)]
+        return st.selectbox(label, options, options.index(str(old)), key=key, help=help_)
     if bool in (field.annotation, *get_args(field.annotation)):  # empty is no
         ticked = st.checkbox(label, bool(old), key=key, help=help_)
         return old if ticked == bool(old) else ticked

@@ -8,11 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.errors import FairLabError
-from fairlab.plots.training import loss_figure, validation_figure
+from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
 from fairlab.runs import launch
 from fairlab.store.database import list_runs
 from fairlab.store.events import read_events
-from fairlab.store.runs import RunRecord, children, read_run, read_status, state
+from fairlab.store.runs import CHOICE, RunRecord, children, read_run, read_status, state
 from fairlab.ui import cached
 from fairlab.ui.page import chart, plain, show_error
 from fairlab.words import duration
@@ -132,6 +132,9 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
     with left:
         st.markdown("**Loss and its terms**")
         chart(loss_figure(events), f"loss:{record.run_id}", "loss terms over the steps")
+        pull = pulls(events)
+        if not pull.empty:
+            chart(pull_figure(events), f"pull:{record.run_id}", "how hard each loss term pulls, against identity")
     with right:
         st.markdown("**Accuracy on held-out people**")
         groups = cached.dataset(lab, record.dataset).groups
@@ -139,6 +142,8 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
     last = events[events["name"].isin(["lr", "images_per_s", "grad_norm"])].groupby("name")["value"].last()
     words = {"lr": "learning rate {:g}", "grad_norm": "gradient norm {:.2f}", "images_per_s": "{:.0f} images/s"}
     said = [text.format(last[name]) for name, text in words.items() if name in last]
+    latest = pull.groupby("name").last().itertuples()
+    said += [f"{row.Index} pulls {row.ratio:.3g} times as hard as {row.against}" for row in latest]
     st.caption(plain(" · ".join([f"step {int(events['step'].max()):,}", *said])))
 
 
@@ -152,7 +157,7 @@ def _log(record: RunRecord) -> None:
 def _settings(lab: Workspace, record: RunRecord) -> None:
     with st.expander("Settings and origin", icon=":material/tune:"):
         said = read_status(record.folder)
-        names = ("attempt", "bitwise", "classes", "training_images", "started_at", "finished_at")
+        names = ("attempt", "bitwise", "classes", "training_images", *CHOICE, "started_at", "finished_at")
         about = {"run_id": record.run_id, "parents": list(record.parents), "folder": str(record.folder)}
         left, right = st.columns(2)
         left.json(record.config.model_dump(mode="json", exclude_none=True), expanded=2)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fairlab.plots.training import POINTS, loss_figure, validation_figure
+from fairlab.plots.training import POINTS, loss_figure, pull_figure, pulls, validation_figure
 
 
 def _events(steps: int = 20, distillation: float = 0.0) -> pd.DataFrame:
@@ -47,3 +47,35 @@ def test_no_readings_give_an_empty_figure() -> None:
     empty = _events().iloc[:0]
     assert len(loss_figure(empty).data) == 0
     assert len(validation_figure(empty, ("A",)).data) == 0
+
+
+def _gradients(**terms: float) -> pd.DataFrame:
+    rows = [
+        ("run", step, 0, f"gradient/{name}", value * step, 1.0) for step in (10, 20) for name, value in terms.items()
+    ]
+    return pd.DataFrame(rows, columns=list(_events().columns))
+
+
+def test_pulls_are_ratios_to_identity() -> None:
+    """Twice as hard is 2 in every reading, on its step; one term alone has nothing to be compared with."""
+    table = pulls(pd.concat([_events(), _gradients(identity=3.0, distillation=6.0, relation=1.5)]))
+    assert table.sort_values(["name", "step"])[["step", "name", "ratio", "against"]].to_numpy().tolist() == [
+        [10, "distillation", 2.0, "identity"],
+        [20, "distillation", 2.0, "identity"],
+        [10, "relation", 0.5, "identity"],
+        [20, "relation", 0.5, "identity"],
+    ]
+    assert pulls(_gradients(identity=3.0)).empty
+    assert pulls(_events()).empty
+    assert pulls(_gradients(angle=1.0, distance=4.0))[["name", "against"]].iloc[0].tolist() == ["distance", "angle"]
+
+
+def test_a_term_without_any_pull_divides_nothing() -> None:
+    assert pulls(_gradients(identity=0.0, distillation=6.0)).empty
+
+
+def test_the_pulls_are_drawn_on_their_steps() -> None:
+    figure = pull_figure(_gradients(identity=3.0, distillation=6.0))
+    assert [(list(trace.x), list(trace.y)) for trace in figure.data] == [([10, 20], [2.0, 2.0])]
+    assert figure.layout.yaxis.type == "log"
+    assert len(pull_figure(_events()).data) == 0

@@ -8,6 +8,8 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlab.training.extract import CHUNK, embed
 from fairlab.training.loader import EmbeddingInputs, ImageInputs, ahead, flips, order, step_seed
@@ -18,6 +20,31 @@ def test_every_pass_visits_every_sample_once_in_another_order() -> None:
     assert sorted(first) == sorted(second) == list(range(101))
     assert not np.array_equal(first, second)
     assert np.array_equal(first, order(3, 0, 101))
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(0, 5))
+def test_balanced_draws_come_equally_often(classes: list[int], seed: int) -> None:
+    """N draws over C classes: N // C each and one more for N % C of them; in a class its images likewise."""
+    labels = np.array(classes)
+    drawn = order(seed, 2, len(labels), labels)
+    assert len(drawn) == len(labels)
+    names, sizes = np.unique(labels, return_counts=True)
+    each, rest = divmod(len(labels), len(names))
+    counts = np.array([(labels[drawn] == name).sum() for name in names])
+    assert sorted(counts) == [each] * (len(names) - rest) + [each + 1] * rest
+    for name, size, count in zip(names, sizes, counts, strict=True):
+        times = np.bincount(drawn, minlength=len(labels))[labels == name]
+        assert sorted(times) == [count // size] * (size - count % size) + [count // size + 1] * (count % size)
+
+
+def test_the_remainder_of_balanced_draws_is_chance() -> None:
+    """Ten classes of one image, ten of two, in 30 draws: each class 1.5 times on average, over the passes."""
+    labels = np.concatenate([np.arange(10), 10 + np.arange(20) // 2])
+    counts = sum(np.bincount(labels[order(4, epoch, 30, labels)], minlength=20) for epoch in range(400))
+    assert abs(counts / 400 - 1.5).max() < 0.1  # four standard deviations of a coin
+    first, again, other = order(4, 0, 30, labels), order(4, 0, 30, labels), order(4, 1, 30, labels)
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert first.tolist() != sorted(first)
 
 
 def test_draws_do_not_touch_the_global_state() -> None:

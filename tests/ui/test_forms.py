@@ -45,6 +45,8 @@ def test_every_field_has_its_sentence_as_help() -> None:
         ("selectbox", "teacher.backbone.name", "iresnet18", "iresnet18"),
         ("checkbox", "plain_student", False, False),
         ("checkbox", "teacher.loss.compat", True, True),
+        ("selectbox", "student.training.optimiser", "adamw", "adamw"),
+        ("text_input", "student.training.ema_decay", "0.99", 0.99),
         ("text_input", "student.loss.sample_rate", "0.3", 0.3),
         ("text_input", "student.training.drop_epochs", "1, 2", (1, 2)),
         ("text_input", "demo.groups", "X, Y, Z", ("X", "Y", "Z")),

@@ -1,0 +1,84 @@
+"""One update of the weights: forward, backward, clipping, and what there is to read from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, optim
+
+from fairlab.config import Training
+from fairlab.methods.base import Batch, Method
+
+
+def update(
+    method: Method,
+    batches: Sequence[Batch],
+    solvers: Mapping[str, optim.Optimizer],
+    rate: float,
+    settings: Training,
+    scaler: torch.amp.GradScaler | None = None,
+    compare: bool = False,
+) -> dict[str, float]:
+    """One step from the mean of the `batches`' losses; returns the loss terms and the gradient's norm before clipping.
+
+    compare: also the readings of `gradients`, of the last batch. With a NaN or infinite term the weights stay as they
+    are. So they do where only an fp16 gradient overflows: then the scale is lowered, "skipped" is 1 and the norm 0.
+    """
+    for solver in solvers.values():
+        for group in solver.param_groups:
+            group["lr"] = rate
+        solver.zero_grad(set_to_none=True)
+    values: dict[str, float] = {}
+    apart: dict[str, float] = {}
+    embeddings: list[Tensor] = []
+    for number, batch in enumerate(batches):
+        if compare and number == len(batches) - 1:
+            watch = method.learner.register_forward_hook(lambda _module, _inputs, out: embeddings.append(out))
+            terms = method(batch)
+            watch.remove()
+            apart = gradients(terms, embeddings)
+        else:
+            terms = method(batch)
+        loss = terms["loss"] if len(batches) == 1 else terms["loss"] / len(batches)
+        (loss if scaler is None else scaler.scale(loss)).backward()
+        for name, value in terms.items():
+            values[name] = values.get(name, 0.0) + float(value.detach()) / len(batches)
+    finite = all(map(math.isfinite, values.values()))
+    if scaler is not None:
+        for solver in solvers.values():
+            scaler.unscale_(solver)
+    norm = float(torch.nn.utils.clip_grad_norm_(method.learner.parameters(), settings.clip_norm))
+    values |= {"grad_norm": norm}
+    if scaler is not None and finite:
+        overflow = not math.isfinite(norm)
+        values |= {"grad_norm": 0.0 if overflow else norm, "skipped": float(overflow)}
+        for solver in solvers.values():
+            if not overflow:
+                scaler.step(solver)
+        scaler.update()
+    elif finite and math.isfinite(norm):
+        for solver in solvers.values():
+            solver.step()
+    return values | apart
+
+
+def gradients(terms: Mapping[str, Tensor], embeddings: Sequence[Tensor]) -> dict[str, float]:
+    """How hard each loss term that is not zero pulls: "gradient/<term>", the length of its gradient, () each.
+
+    With respect to the batch's embeddings (B, D) as they leave the network: all terms act on the weights through them,
+    and to go so far costs a pass back through classifier and loss alone; through the network each term would cost a
+    whole backward pass. Nothing for a single term, which nothing can drown.
+    """
+    watched = [embedding for embedding in embeddings if embedding.requires_grad]
+    pulling = {
+        name: term for name, term in terms.items() if name != "loss" and term.requires_grad and float(term.detach())
+    }
+    if len(pulling) < 2 or not watched:
+        return {}
+    lengths = {}
+    for name, term in pulling.items():
+        parts = torch.autograd.grad(term, watched, retain_graph=True, allow_unused=True)
+        lengths[f"gradient/{name}"] = math.sqrt(sum(float(part.square().sum()) for part in parts if part is not None))
+    return lengths
