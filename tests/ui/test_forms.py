@@ -51,6 +51,7 @@ def test_every_field_has_its_sentence_as_help() -> None:
         ("text_input", "student.training.drop_epochs", "1, 2", (1, 2)),
         ("text_input", "demo.groups", "X, Y, Z", ("X", "Y", "Z")),
         ("text_input", "student.distillation.kd_weight", "12.5", 12.5),
+        ("selectbox", "student.distillation.view", "mean", "mean"),
         ("multiselect", "adaptors", ["dul"], ("dul",)),
     ],
 )
