@@ -16,7 +16,7 @@ from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
-from fairlab.runs import adding, assess, importing, maps, overlap, spaces, tables
+from fairlab.runs import adding, assess, cross, importing, maps, overlap, spaces, tables
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord, read_run
@@ -134,6 +134,8 @@ def _look_elsewhere(
     judging = record.role == "evaluation"
     if judging and dataset.pairs.empty:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to judge a model on; embed it and look instead")
+    if record.method == cross.METHOD:
+        return cross.verify(workspace, record, dataset, pulse, stop)
     share = 1 / max(len(record.parents), 1)
     facts: dict[str, Any] = {"images": len(dataset.images)}
     for number, name in enumerate(record.parents):
