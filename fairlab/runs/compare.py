@@ -105,13 +105,25 @@ def compare(
     if not runs:
         return pd.DataFrame()
     models = by_title(runs)
+    if baseline:
+        chosen = find_baseline(models, baseline, dataset_id)
+        baseline = (chosen.first if seed is None else chosen.runs.get(seed, chosen.first)).run_id
     if seed is not None:
-        known = sorted({number for model in models if not model.elsewhere for number in model.runs})
-        if seed not in known:
-            raise FairLabError(f"no model here was trained with seed {seed}; there are: {', '.join(map(str, known))}")
-        models = [model.of_seed(seed) for model in models if model.elsewhere or seed in model.runs]
+        models = of_seed(models, seed)
     settings = study.config.evaluation if study else Evaluation()
     return compare_models(workspace, models, dataset_id, settings, baseline, protocol)
+
+
+def of_seed(models: Sequence[Model], seed: int) -> list[Model]:
+    """The models with their run of this seed; those without one are left out, those from files stay."""
+    known = sorted({number for model in models if not model.elsewhere for number in model.runs})
+    if seed not in known:
+        raise FairLabError(f"no model here was trained with seed {seed}; there are: {', '.join(map(str, known))}")
+    return [
+        model if model.elsewhere else Model(model.title, {seed: model.runs[seed]})
+        for model in models
+        if model.elsewhere or seed in model.runs
+    ]
 
 
 def default_dataset(workspace: Workspace, study_id: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fairlab.data.spreadsheets import disarmed
 from fairlab.errors import FairLabError
 from fairlab.words import duration
 
@@ -73,12 +74,8 @@ def seeds_sentence(table: pd.DataFrame) -> str:
 
 def as_csv(table: pd.DataFrame) -> str:
     """Every column as a plain number; text that a spreadsheet would run is disarmed."""
-    return str(table.map(disarmed).rename(columns=disarmed).to_csv(index=False))
-
-
-def disarmed(value: Any) -> Any:
-    """`value`, or a text behind an apostrophe when a spreadsheet would take it for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    safe = table.map(lambda value: disarmed(value) if isinstance(value, str) else value)
+    return str(safe.rename(columns=disarmed).to_csv(index=False))
 
 
 def as_latex(table: pd.DataFrame, dataset_id: str, protocol: str = "test") -> str:

@@ -38,9 +38,6 @@ class Model:
         """Trained elsewhere, so its seed is not known and it stands beside every seed."""
         return self.first.role == "model"
 
-    def of_seed(self, seed: int) -> Model:
-        return self if self.elsewhere else Model(self.title, {seed: self.runs[seed]})
-
 
 def by_title(runs: Sequence[RunRecord]) -> list[Model]:
     """Runs of one title, role and method are one model; a second run of the same seed begins another."""
