@@ -70,7 +70,7 @@ def test_a_model_is_one_row_over_its_seeds(seeded: tuple[Workspace, str]) -> Non
             .loc[("test", "accuracy", group), "value"]
             for name in names
         ]
-        assert row[f"accuracy:{group}"] == pytest.approx(100 * np.mean([float(value.iloc[0]) for value in stored]))
+        assert row[f"accuracy:{group}"] == pytest.approx(100 * np.mean(stored))
     groups = [row[f"accuracy:{group}"] for group in ("Group A", "Group B")]
     assert row["mean"] == pytest.approx(np.mean(groups))
     assert row["std"] == pytest.approx(np.std(groups, ddof=1))
