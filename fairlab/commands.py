@@ -209,7 +209,7 @@ def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
 def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab import terminal_compare
     from fairlab.runs.compare import compare, default_dataset, studies
-    from fairlab.runs.exports import exported
+    from fairlab.runs.exports import caption, exported
 
     known = studies(workspace)
     if options.study is None and known.empty:
@@ -222,8 +222,8 @@ def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
         elif table.empty:
             raise FairLabError(f"{study}: no finished model with numbers yet")
         else:
-            dataset_id = options.data or default_dataset(workspace, study)
-            print(exported(table, options.format, dataset_id), end="")
+            said = caption(table, options.data or default_dataset(workspace, study))
+            print(exported(table, options.format, said), end="")
     else:
         terminal_compare.show_comparison(workspace, study, options.baseline, options.data, options.seed)
     return 0

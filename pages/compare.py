@@ -34,16 +34,18 @@ overlap_note(lab, runs[0].dataset, shown.dataset_id)
 for sentence in sentences(whole):
     st.markdown("- " + plain(sentence))
 table = comparing.pick_rows(whole)
-comparing.papers_table(table, whole, shown.study_id)
-st.caption(plain(caption(whole, shown.dataset_id, protocol)))
-comparing.downloads(
-    table, shown.dataset_id, protocol, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}"
-)
-comparing.published_note(whole, cached.dataset(lab, shown.dataset_id))
+said = caption(whole, shown.dataset_id, protocol)
 if table.empty:
-    st.stop()
-st.subheader("At a glance", anchor=False)
-chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
-st.caption(
-    "A row far right is accurate, a short grey line is even-handed; bar: mean with its 95 % interval. Hover for the intervals of the groups."
-)
+    st.info("No model passes these filters.", icon=":material/filter_alt_off:")
+else:
+    comparing.papers_table(table, whole, shown.study_id)
+    st.caption(plain(said))
+    comparing.downloads(table, said, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
+comparing.published_note(whole, cached.dataset(lab, shown.dataset_id))
+if len(table):
+    st.subheader("At a glance", anchor=False)
+    chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
+    st.caption(
+        "A row far right is accurate, a short grey line is even-handed; bar: mean with its 95 % interval. Hover for the "
+        "intervals of the groups."
+    )

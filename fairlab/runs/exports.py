@@ -78,13 +78,13 @@ def as_csv(table: pd.DataFrame) -> str:
     return str(safe.rename(columns=disarmed).to_csv(index=False))
 
 
-def as_latex(table: pd.DataFrame, dataset_id: str, protocol: str = "test") -> str:
-    """A table for a paper (package booktabs): intervals small, the best of a column bold."""
+def as_latex(table: pd.DataFrame, said: str) -> str:
+    """A table for a paper (package booktabs), with the caption `said`: intervals small, the best of a column bold."""
     heads, rows = _cells(table, latex, "\\textbf{%s}", " {\\scriptsize [%s, %s]}", "$-$")
     lines = [
         "\\begin{table}",
         "  \\centering",
-        f"  \\caption{{{latex(caption(table, dataset_id, protocol))}}}",
+        f"  \\caption{{{latex(said)}}}",
         f"  \\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
         "    \\toprule",
         f"    {' & '.join(heads)} \\\\",
@@ -97,21 +97,21 @@ def as_latex(table: pd.DataFrame, dataset_id: str, protocol: str = "test") -> st
     return "\n".join(lines) + "\n"
 
 
-def as_markdown(table: pd.DataFrame, dataset_id: str, protocol: str = "test") -> str:
-    """A table for a README: intervals in brackets, the best of a column bold."""
+def as_markdown(table: pd.DataFrame, said: str) -> str:
+    """A table for a README, with `said` beneath: intervals in brackets, the best of a column bold."""
     heads, rows = _cells(table, markdown, "**%s**", " [%s, %s]", "-")
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
     body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{body}\n\n{markdown(caption(table, dataset_id, protocol))}\n"
+    return f"{body}\n\n{markdown(said)}\n"
 
 
-def exported(table: pd.DataFrame, kind: str, dataset_id: str, protocol: str = "test") -> str:
-    """The table as one of FORMATS."""
+def exported(table: pd.DataFrame, kind: str, said: str) -> str:
+    """The table as one of FORMATS, with the caption `said`, where the format has one."""
     if kind == "csv":
         return as_csv(table)
     if kind not in FORMATS:
         raise FairLabError(f"there is no format {kind!r}; choose one of: {', '.join(FORMATS)}")
-    return (as_latex if kind == "latex" else as_markdown)(table, dataset_id, protocol)
+    return (as_latex if kind == "latex" else as_markdown)(table, said)
 
 
 def latex(text: object) -> str:

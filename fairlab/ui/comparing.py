@@ -178,21 +178,13 @@ def _published(row: dict[str, Any]) -> Cell:
     return Cell(said.split(" (")[0], said, row["published_source"], help=f"{said}. {row['published_source']}")
 
 
-def downloads(table: pd.DataFrame, dataset_id: str, protocol: str, name: str) -> None:
-    """The shown rows as files for a spreadsheet, a paper, a README."""
+def downloads(table: pd.DataFrame, said: str, name: str) -> None:
+    """The shown rows as files for a spreadsheet, a paper, a README, with the caption `said`."""
     with st.container(horizontal=True):
         for kind in FORMATS:
             label, ending, mime = FILES[kind]
-            content = exported(table, kind, dataset_id, protocol)
-            st.download_button(
-                label,
-                content,
-                f"{name}.{ending}",
-                mime,
-                icon=":material/download:",
-                key=f"as {kind}",
-                disabled=table.empty,
-            )
+            content = exported(table, kind, said)
+            st.download_button(label, content, f"{name}.{ending}", mime, icon=":material/download:", key=f"as {kind}")
 
 
 def published_note(table: pd.DataFrame, data: Dataset) -> None:

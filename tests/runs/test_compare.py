@@ -142,3 +142,33 @@ def test_the_command_prints_what_is_asked_for(seeded: tuple[Workspace, str]) -> 
     wrong = fairlab(lab.home, "compare", "--seed", "7")
     said = "fairlab: no model here was trained with seed 7; there are: 0, 1\n"
     assert (wrong.returncode, wrong.stderr) == (2, said)
+
+
+def test_the_page_shows_the_mean_of_seeds_or_one_of_them(
+    seeded: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caption says how many seeds stand behind the numbers; a filter that nothing passes is no error."""
+    from tests.test_pages import fine, opened
+
+    lab, study = seeded
+    app = opened(monkeypatch, lab, "compare", study=study)
+    fine(app)
+    assert app.selectbox(key="seed").options == ["mean of 2 seeds", "seed 0", "seed 1"]
+
+    def said() -> str:
+        return " ".join(item.value for item in app.caption).replace("\\", "")
+
+    assert "Means of 1 to 2 seeds" in said()
+    assert "papers' numbers are on other data than demo-" in said()
+    assert [item.label for item in app.expander] == ["Published numbers"]
+    assert [button.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown"]
+    app.selectbox(key="seed").select_index(2).run()
+    fine(app)
+    assert "One seed: 95 % intervals over redrawn people alone" in said()
+    assert app.selectbox(key="base").options == ["Student EAF-KD (SL, specialised)", PLAIN]
+    app.text_input(key="compare words").set_value("nobody").run()
+    fine(app)
+    assert "At a glance" not in [item.value for item in app.subheader]
+    app = opened(monkeypatch, lab, "compare", study=study, seed="1", base=PLAIN, roles="student")
+    fine(app)
+    assert not app.warning

@@ -40,7 +40,7 @@ def test_latex_means_what_it_says() -> None:
 
 
 def test_a_latex_table_is_whole() -> None:
-    lines = as_latex(TABLE, "my_set").splitlines()
+    lines = as_latex(TABLE, caption(TABLE, "my_set")).splitlines()
     rows = [line for line in lines if line.endswith(r" \\")]
     assert len(rows) == 4
     assert {line.replace(r"\&", "").count("&") for line in rows} == {9}
@@ -52,7 +52,7 @@ def test_a_latex_table_is_whole() -> None:
 
 
 def test_a_markdown_table_is_whole() -> None:
-    lines = as_markdown(TABLE, "my_set").splitlines()
+    lines = as_markdown(TABLE, "x").splitlines()
     assert [line.replace("\\|", "").count("|") for line in lines[:5]] == [11] * 5
     assert lines[1] == "| --- |" + " ---: |" * 9
     assert lines[3].startswith(r"| KD\_50% \& #1 | 3 | **85.5** [84.5, 86.5] |")
@@ -89,13 +89,13 @@ def test_one_seed_is_said_to_be_one() -> None:
 
 
 def test_a_number_that_is_not_defined_is_said() -> None:
-    shown = as_markdown(TABLE.assign(ser=np.nan, ser_low=np.nan, ser_high=np.nan), "d")
+    shown = as_markdown(TABLE.assign(ser=np.nan, ser_low=np.nan, ser_high=np.nan), "x")
     assert shown.count("| n/a |") == 3
 
 
 def test_other_people_s_numbers_have_a_column_of_their_own() -> None:
     said = TABLE.assign(published=["mean 94.6 | x", np.nan, np.nan], published_source=["Somebody 2023", np.nan, np.nan])
-    lines = as_markdown(said, "d").splitlines()
+    lines = as_markdown(said, "x").splitlines()
     assert lines[0].endswith("| CPU | Published by others | Source |")
     assert lines[2].endswith(r"| mean 94.6 \| x | Somebody 2023 |")
     assert lines[3].endswith("|  |  |")
@@ -103,4 +103,4 @@ def test_other_people_s_numbers_have_a_column_of_their_own() -> None:
 
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(FairLabError, match="there is no format 'pdf'; choose one of: csv, latex, markdown"):
-        exported(TABLE, "pdf", "d")
+        exported(TABLE, "pdf", "")
