@@ -34,7 +34,7 @@ def measured(table: pd.DataFrame) -> list[tuple[str, str, int]]:
     columns = [(f"accuracy:{group}", group, 1) for group in groups_of(table)]
     columns += [("mean", "Mean", 1), ("std", "STD", 1), ("ser", "SER", 2), ("worst", "Worst group", 1)]
     if "cross" in table:
-        columns.append(("cross", "Against its teacher's gallery", 1))
+        columns.append(("cross", "Against a teacher's gallery", 1))
     return columns
 
 

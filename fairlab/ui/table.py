@@ -12,11 +12,11 @@ _CSS = """
 .frame { overflow-x: auto; border: 1px solid var(--st-border-color); border-radius: 10px; }
 table { border-collapse: separate; border-spacing: 0; width: 100%; font: 13.5px/1.3 var(--st-font);
         color: var(--st-text-color); font-variant-numeric: tabular-nums; }
-th, td { padding: 7px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--st-border-color); }
+th, td { padding: 7px 5px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--st-border-color); }
 tbody tr:last-child td { border-bottom: 0; }
 th { position: sticky; top: 0; background: var(--st-secondary-background-color); font-weight: 600; font-size: 12.5px;
      vertical-align: bottom; padding: 0; }
-th button { all: unset; box-sizing: border-box; display: block; position: relative; width: 100%; padding: 8px 13px 8px 4px;
+th button { all: unset; box-sizing: border-box; display: block; position: relative; width: 100%; padding: 8px 12px 8px 3px;
             cursor: pointer; text-align: inherit; white-space: normal; }
 th:first-child button { padding-left: 8px; }
 th button:focus-visible, td button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: -2px; }
@@ -25,7 +25,7 @@ th[aria-sort=descending] button::after { content: "\\2193"; }
 th[aria-sort=ascending] button::after { content: "\\2191"; }
 th[aria-sort=none] button:hover::after { content: "\\2195"; opacity: 0.45; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; z-index: 1; white-space: normal;
-                                 min-width: 13.5em; background: var(--st-background-color); }
+                                 min-width: 12.5em; padding-left: 10px; background: var(--st-background-color); }
 th:first-child { z-index: 2; background: var(--st-secondary-background-color); }
 tbody tr:hover td { background: color-mix(in srgb, var(--st-primary-color) 6%, var(--st-background-color)); }
 tr.baseline td { background: color-mix(in srgb, var(--st-text-color) 5%, var(--st-background-color)); }
@@ -35,7 +35,7 @@ td .name:hover, td .seed:hover { text-decoration: underline; }
 td .tag { display: inline-block; font-size: 11px; opacity: 0.72; margin-right: 0.7em; }
 td .runs { display: inline-block; white-space: nowrap; }
 td .seed { all: unset; cursor: pointer; font-size: 11px; margin-right: 0.5em; color: var(--st-primary-color); }
-td .value { display: inline-block; border-radius: 6px; padding: 0 5px; margin-right: -5px; }
+td .value { display: inline-block; border-radius: 6px; padding: 0 4px; margin-right: -4px; }
 td .best { font-weight: 700; background: color-mix(in srgb, var(--st-primary-color) 20%, transparent); }
 td .better { font-weight: 600; background: color-mix(in srgb, #009E73 26%, transparent); }
 td .worse { font-weight: 600; background: color-mix(in srgb, #D55E00 26%, transparent); }

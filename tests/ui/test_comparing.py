@@ -85,7 +85,7 @@ def test_what_is_not_known_is_sorted_last_and_said() -> None:
     assert rows[0].cells["ser"] == Cell("n/a", None, tone="quiet")
     assert rows[0].cells["cross"].text == ""
     assert rows[2].cells["cross"].help == "Gallery by Teacher A; seeds: 1."
-    assert [column.label for column in columns_of(gone)][7] == "Against its teacher's gallery"
+    assert [column.label for column in columns_of(gone)][7] == "Against a teacher's gallery"
     json.dumps(as_data(columns_of(gone), rows), allow_nan=False)
 
 
