@@ -79,7 +79,9 @@ def test_a_row_opens_its_runs() -> None:
 
 def test_what_is_not_known_is_sorted_last_and_said() -> None:
     """No number becomes NaN on its way to the browser: JSON knows none."""
-    gone = TABLE.assign(ser=NAN, cpu_s=NAN, cross=[NAN, NAN, 60.0, NAN], cross_low=55.0, cross_high=65.0)
+    gone = TABLE.assign(
+        ser=NAN, cpu_s=NAN, worst_low=NAN, worst_high=NAN, cross=[NAN, NAN, 60.0, NAN], cross_low=55.0, cross_high=65.0
+    )
     gone = gone.assign(cross_gallery="Teacher A", cross_seeds=1)
     rows = rows_of(gone, gone)
     assert rows[0].cells["ser"] == Cell("n/a", None, tone="quiet")
