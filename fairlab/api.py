@@ -21,10 +21,12 @@ from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
 from fairlab.presets import load_preset
 from fairlab.runs.adding import changed_since
-from fairlab.runs.compare import compare, read_scores, read_study, studies
+from fairlab.runs.compare import compare, read_study, studies
+from fairlab.runs.cross import check_lengths, cross_record
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.grid import expand
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
+from fairlab.runs.model_rows import read_scores
 from fairlab.runs.models import list_models
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, single, slug
@@ -100,23 +102,27 @@ def project(
     return start_one(workspace, single(workspace, "Maps", config, tuple(run_ids)), anew=True)
 
 
-def evaluate(workspace: Workspace, run_id: str, dataset_id: str = "", settings: Evaluation | None = None) -> str:
+def evaluate(
+    workspace: Workspace, run_id: str, dataset_id: str = "", settings: Evaluation | None = None, gallery: str = ""
+) -> str:
     """Start the job that judges a model on a data set's pairs, embedding it first if need be; returns the job's run id.
 
-    Any model, trained here or imported; the default data set is the one that it was trained on. Raises FairLabError for
-    a run that is no model and a data set without pairs.
+    Any model, trained here or imported; the default data set is the one that it was trained on. With a gallery, another
+    model's run id, that model embeds the first image of each pair and this one the second (cross-model verification);
+    the numbers are then the job's own. Raises FairLabError for a run that is no model, a data set without pairs, and a
+    gallery whose embeddings have another length.
     """
     record, dataset = _model_and_data(workspace, run_id, dataset_id)
     if dataset.pairs.empty:
         raise FairLabError(
             f"data set {dataset.dataset_id} has no pairs to judge a model on; `fairlab embed` it and look"
         )
-    config = Run(
-        role="evaluation",
-        method="pairs",
-        data=Data(dataset=dataset.dataset_id),
-        evaluation=settings or record.config.evaluation or Evaluation(),
-    )
+    judging = settings or record.config.evaluation or Evaluation()
+    if gallery:
+        enrolled, _ = _model_and_data(workspace, gallery, dataset.dataset_id)
+        check_lengths(enrolled, record)
+        return start_one(workspace, cross_record(workspace, enrolled, record, dataset.dataset_id, judging), anew=True)
+    config = Run(role="evaluation", method="pairs", data=Data(dataset=dataset.dataset_id), evaluation=judging)
     title = f"{record.title} on {dataset.dataset_id}"
     return start_one(workspace, single(workspace, title, config, (run_id,)), anew=True)
 

@@ -122,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("run", help="run id of a model; `fairlab models` lists them")
     evaluate.add_argument("dataset", nargs="?", default="", help="data set with pairs (default: the one trained on)")
+    evaluate.add_argument(
+        "--gallery", metavar="MODEL", default="", help="run id of the model that embeds the first image of each pair"
+    )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     _set_option(evaluate)
 
@@ -141,8 +144,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("study", nargs="?", help="study id (default: the newest)")
     compare.add_argument("--data", default="", help="data set to compare on (default: the study's)")
-    compare.add_argument("--baseline", help="run id to compare with (default: the student without KD)")
-    compare.add_argument("--csv", action="store_true", help="print CSV")
+    compare.add_argument("--baseline", help="title or run id to compare with (default: the student without KD)")
+    compare.add_argument("--seed", type=int, help="only the runs of this seed (default: the mean of all)")
+    compare.add_argument(
+        "--format", choices=["table", "csv", "latex", "markdown"], default="table", help="how to print it"
+    )
     compare.add_argument("--json", action="store_true", help="print JSON")
 
     doctor = _command(groups, "doctor", "versions, devices, workspace health", commands.do_doctor)

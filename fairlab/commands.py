@@ -46,7 +46,7 @@ def do_launch(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _launch(workspace: Workspace, preset: str, study: Study | None, options: argparse.Namespace) -> int:
-    from fairlab import terminal
+    from fairlab import terminal, terminal_compare
     from fairlab.config import changed
     from fairlab.runs import estimate, launch
     from fairlab.runs.grid import expand
@@ -67,7 +67,7 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
     names = [run.record.run_id for run in plan.runs]
     if not terminal.watch(workspace, names):
         return 1
-    terminal.show_comparison(workspace, plan.study_id, None)
+    terminal_compare.show_comparison(workspace, plan.study_id, None)
     return 0
 
 
@@ -189,11 +189,12 @@ def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab import api, terminal
 
     settings = parse(Evaluation, dials(options), "--set") if options.set else None
-    job = api.evaluate(workspace, options.run, options.dataset, settings)
+    job = api.evaluate(workspace, options.run, options.dataset, settings, options.gallery)
     with terminal.results_only(options.json):
         code = _watch_one(workspace, job)
     if code == 0:
-        terminal.show_metrics(workspace, options.run, read_run(workspace, job).dataset, options.json)
+        judged = job if options.gallery else options.run  # against a gallery the numbers are the job's
+        terminal.show_metrics(workspace, judged, read_run(workspace, job).dataset, options.json)
     return code
 
 
@@ -206,18 +207,25 @@ def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import terminal
-    from fairlab.runs.compare import compare, studies
+    from fairlab import terminal_compare
+    from fairlab.runs.compare import compare, default_dataset, studies
+    from fairlab.runs.exports import caption, exported
 
     known = studies(workspace)
     if options.study is None and known.empty:
         raise FairLabError("there is no study yet; start one with `fairlab demo`")
     study = options.study or known.iloc[0]["study_id"]
-    if options.csv or options.json:
-        table = compare(workspace, study, options.baseline, dataset_id=options.data)
-        print(table.to_csv(index=False) if options.csv else table.to_json(orient="records", indent=1))
+    if options.json or options.format != "table":
+        table = compare(workspace, study, options.baseline, dataset_id=options.data, seed=options.seed)
+        if options.json:
+            print(table.to_json(orient="records", indent=1))
+        elif table.empty:
+            raise FairLabError(f"{study}: no finished model with numbers yet")
+        else:
+            said = caption(table, options.data or default_dataset(workspace, study))
+            print(exported(table, options.format, said), end="")
     else:
-        terminal.show_comparison(workspace, study, options.baseline, options.data)
+        terminal_compare.show_comparison(workspace, study, options.baseline, options.data, options.seed)
     return 0
 
 

@@ -1,53 +1,52 @@
-"""Compare: a study in the papers' layout, a row per model, and what differs beyond chance."""
+"""Compare: a study in the papers' layout, a row per model over its seeds, and what differs beyond chance."""
 
 import streamlit as st
 
 from fairlab.plots.study import models_figure
-from fairlab.ui import cached
-from fairlab.ui.comparing import groups_of, paper_table, pick_seed
+from fairlab.runs.compare import find_baseline, of_seed
+from fairlab.runs.exports import caption, groups_of
+from fairlab.runs.model_rows import by_title
+from fairlab.store.runs import SPACES
+from fairlab.ui import cached, comparing
 from fairlab.ui.headline import sentences
-from fairlab.ui.numbers import download, pick_protocol
+from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import chart, plain, start
-from fairlab.ui.pickers import choose, pick_models, title_of
+from fairlab.ui.pickers import choose, pick_models
 
 lab = start(
     "Compare", "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, paired differences."
 )
 shown = pick_models(lab, "numbers")
-models = shown.models
-left, middle, right = st.columns([3, 2, 1])
-titles = {model.run_id: title_of(model, models) for model in models}
-undistilled = next((n for n, model in enumerate(models) if (model.role, model.method) == ("student", "classifier")), 0)
+runs = [run for run in shown.models if run.role in SPACES]
+models = by_title(runs)
+left, middle, right = st.columns([1, 2, 1.4])
 with left:
-    baseline = choose(
-        "Baseline",
-        list(titles),
-        "base",
-        titles,
-        index=undistilled,
-        help="Every model is compared with the run of this title and the same seed.",
-    )
+    seed = comparing.pick_seed(models)
+models = models if seed is None else of_seed(models, seed)
 with middle:
-    protocol = pick_protocol(lab, models[0], shown.dataset_id)
-whole = cached.comparison(lab, shown.study_id, baseline, protocol, shown.dataset_id)
+    titles = list(dict.fromkeys(model.title for model in models))
+    about = "Every model is compared with this one: same pairs, same people, runs of the same seed."
+    baseline = choose("Baseline", titles, "base", {}, index=titles.index(find_baseline(models, None).title), help=about)
 with right:
-    table = pick_seed(whole)
-overlap_note(lab, models[0].dataset, shown.dataset_id)
-for sentence in sentences(table):
+    protocol = pick_protocol(lab, models[0].first, shown.dataset_id)
+whole = cached.comparison(lab, shown.study_id, baseline, protocol, shown.dataset_id, seed)
+overlap_note(lab, runs[0].dataset, shown.dataset_id)
+for sentence in sentences(whole):
     st.markdown("- " + plain(sentence))
-st.table(paper_table(table), border="horizontal", hide_index=True)
-row = table.iloc[0]
-st.caption(
-    f"Accuracy in %: ten folds, a threshold for each group, as in the papers; {row['genuine_pairs']:,} genuine and "
-    f"{row['impostor_pairs']:,} impostor pairs. Small: 95 % intervals over redrawn people. Bold: best of the column. "
-    "Difference: in points of mean accuracy against the baseline, same pairs and same redrawn people; p: how often "
-    f"chance alone would show as much. A perfectly fair model as accurate as the first row would show STD up to "
-    f"{row['std_fair_p95']:.1f}. CPU: processor seconds of the run; small: with everything it builds on, the data aside."
-)
-download(whole, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
-st.subheader("At a glance", anchor=False)
-chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
-st.caption(
-    "A row far right is accurate, a short grey line is even-handed; bar: mean with its 95 % interval. Hover for the intervals of the groups."
-)
+table = comparing.pick_rows(whole)
+said = caption(whole, shown.dataset_id, protocol)
+if table.empty:
+    st.info("No model passes these filters.", icon=":material/filter_alt_off:")
+else:
+    comparing.papers_table(table, whole, shown.study_id)
+    st.caption(plain(said))
+    comparing.downloads(table, said, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
+comparing.published_note(whole, cached.dataset(lab, shown.dataset_id))
+if len(table):
+    st.subheader("At a glance", anchor=False)
+    chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
+    st.caption(
+        "A row far right is accurate, a short grey line is even-handed; bar: mean with its 95 % interval. Hover for the "
+        "intervals of the groups."
+    )

@@ -6,7 +6,7 @@ from fairlab.ui import cached, judging
 from fairlab.ui.numbers import download, metrics_of, pick_point, pick_protocol
 from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import start
-from fairlab.ui.pickers import pick_models, pick_space
+from fairlab.ui.pickers import pick_models, pick_space, trained_on
 
 lab = start("Fairness", "Errors of the system for each group, with intervals; never one number alone.")
 shown = pick_models(lab, "numbers")
@@ -18,7 +18,7 @@ with middle:
 with right:
     point = pick_point(run, shown.dataset_id)
 groups, metrics = cached.dataset(lab, shown.dataset_id).groups, metrics_of(lab, run, shown.dataset_id, protocol)
-overlap_note(lab, run.dataset, shown.dataset_id)
+overlap_note(lab, trained_on(lab, run), shown.dataset_id)
 judging.verdict(metrics, groups, point)
 st.subheader("Rates per group", anchor=False)
 judging.rates(metrics, groups, point)

@@ -6,7 +6,7 @@ from fairlab.ui import cached, verifying
 from fairlab.ui.numbers import metrics_of, pick_point, pick_protocol
 from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import start
-from fairlab.ui.pickers import choose_many, pick_models, pick_space, title_of
+from fairlab.ui.pickers import choose_many, pick_models, pick_space, title_of, trained_on
 
 lab = start(
     "Verification", "Two images: the same person or not? Rates per group, with 95 % intervals over redrawn people."
@@ -31,7 +31,7 @@ with columns[3]:
         help="Other models of the study in the same figure, told apart by the line.",
     )
 metrics = metrics_of(lab, run, shown.dataset_id, protocol)
-overlap_note(lab, run.dataset, shown.dataset_id)
+overlap_note(lab, trained_on(lab, run), shown.dataset_id)
 verifying.roc(lab, (run.run_id, *more), protocol, data, titles)
 st.subheader("True accept rate at a false match rate", anchor=False)
 verifying.tar_tables(metrics, data, run, protocol)

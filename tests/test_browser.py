@@ -121,6 +121,31 @@ def test_every_page_opens_first_by_its_link_on_a_fresh_server_and_asks_nothing_o
             watched.page.close()
 
 
+def test_the_papers_table_is_sorted_filtered_and_opened(browser: Browser, tiny: Workspace) -> None:
+    """A heading sorts by number, best first; a word leaves its rows; a name opens its run."""
+    study = studies(tiny)["study_id"].iloc[0]
+    with app_server(tiny.home) as (address, _):
+        watched = Watched(browser, address)
+        page = watched.open(f"compare?study={study}")
+        rows = page.locator("tbody tr[data-run]")
+        expect(rows).to_have_count(6)
+        page.get_by_role("button", name="Mean", exact=True).click()
+        expect(page.locator("th[aria-sort=descending]")).to_have_text("Mean")
+        at = page.locator("th").all_inner_texts().index("Mean")
+        shown = [float(row.locator("td").nth(at).locator(".value").inner_text()) for row in rows.all()]
+        assert shown == sorted(shown, reverse=True)
+        assert "best" in (rows.first.locator("td").nth(at).locator(".value").get_attribute("class") or "")
+        words = page.get_by_role("textbox", name="Name contains")
+        words.fill("without kd")
+        words.press("Enter")
+        expect(rows).to_have_count(1)
+        run_id = rows.first.get_attribute("data-run")
+        rows.first.get_by_role("button", name="Student without KD").click()
+        page.wait_for_url(f"**/runs?*run={run_id}*")
+        expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        watched.check()
+
+
 def test_a_run_outlives_the_killed_server_and_is_found_again(browser: Browser, tmp_path: Path) -> None:
     """kill -9 of the server in the middle of a study; a new server on the same workspace shows and finishes it."""
     home, port = tmp_path / "home", free_port()

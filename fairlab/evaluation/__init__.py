@@ -3,7 +3,8 @@
 from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_band, fdr, garbe, gini, ir, ser, std_points
 from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
 from fairlab.evaluation.report import PairedComparison, Results, evaluate
-from fairlab.evaluation.scores import fused, pair_scores
+from fairlab.evaluation.scores import cross_scores, fused, pair_scores
+from fairlab.evaluation.seeds import SeededComparison
 from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, grid_accuracy, threshold_at_fmr
 
 __all__ = [
@@ -11,9 +12,11 @@ __all__ = [
     "IdentityBootstrap",
     "PairedComparison",
     "Results",
+    "SeededComparison",
     "auc",
     "clopper_pearson",
     "count_errors",
+    "cross_scores",
     "eer",
     "evaluate",
     "fair_band",

@@ -23,15 +23,19 @@ def clopper_pearson(errors: int, count: int, level: float = LEVEL, one_sided: bo
     return low, high
 
 
-def effective_pairs(errors: np.ndarray, pairs: np.ndarray, redrawn: np.ndarray) -> np.ndarray:
+def effective_pairs(
+    errors: np.ndarray, pairs: np.ndarray, redrawn: np.ndarray, more: np.ndarray | float = 0.0
+) -> np.ndarray:
     """How many independent pairs would tell as much about a rate as each group's `pairs` (G,), which share people.
 
     p(1-p) / variance of the `redrawn` rates (draws, G), p = errors / pairs; at most `pairs`. A group without an error
-    (or with errors only) takes the smallest ratio of the others, or counts in full when there is no other.
+    (or with errors only) takes the smallest ratio of the others, or counts in full when there is no other. `more` (G,):
+    variance of the rates from elsewhere, e.g. the seeds of trainings.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = errors / pairs
-        ratio = rate * (1 - rate) / np.nanvar(np.where(np.isfinite(redrawn), redrawn, np.nan), axis=0) / pairs
+        varied = np.nanvar(np.where(np.isfinite(redrawn), redrawn, np.nan), axis=0) + more
+        ratio = rate * (1 - rate) / varied / pairs
     known = np.isfinite(ratio) & (ratio > 0)
     ratio = np.where(known, ratio, ratio[known].min() if known.any() else 1.0)
     effective: np.ndarray = np.minimum(ratio, 1.0) * pairs
@@ -150,6 +154,17 @@ def percentile_interval(redrawn: np.ndarray, level: float = LEVEL) -> tuple[floa
         return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def chance_of_none(redrawn: np.ndarray) -> float:
+    """p of a difference, two-sided: how often chance alone would show as much; NaN without a value.
+
+    The share of redrawn differences on the other side of zero, twice; never 0, as the number of draws is finite.
+    """
+    values = redrawn[np.isfinite(redrawn)]
+    if len(values) == 0:
+        return float("nan")
+    return float(min(1.0, 2 * (1 + min((values <= 0).sum(), (values >= 0).sum())) / (1 + len(values))))
 
 
 def rate_interval(errors: int, count: int, redrawn: np.ndarray) -> tuple[float, float]:

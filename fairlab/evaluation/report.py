@@ -14,6 +14,7 @@ from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_band, fair_draws
 from fairlab.evaluation.groups import GroupPairs, checked, cut
 from fairlab.evaluation.intervals import (
     FEW_IDENTITIES,
+    chance_of_none,
     chance_points,
     effective_pairs,
     percentile_interval,
@@ -158,7 +159,7 @@ def _operating_point(
     if not certain and len(groups) > 1:
         notes.append(f"at FMR {target:g} a group shows no error of a kind: the measures over groups have no interval")
     rates = errors / pairs
-    _over_groups("rates", tuple(rates), drawn, fair, certain, lambda *row: add(ALL_GROUPS, *row, total, point))
+    over_groups("rates", tuple(rates), drawn, fair, certain, lambda *row: add(ALL_GROUPS, *row, total, point))
 
 
 def _own_threshold(group: GroupPairs, target: float, point: str, add: Any, notes: list[str]) -> None:
@@ -193,12 +194,12 @@ def _all_groups(
         notes.append("a group shows no error: the measures over groups have no interval")
     effective = effective_pairs(right, sizes, redrawn)
     fair = fair_draws(mean, effective, settings.seed, FAIR_DRAWS)
-    _over_groups("accuracy", (accuracy,), [redrawn], [fair], certain, lambda *row: add(ALL_GROUPS, *row, total))
+    over_groups("accuracy", (accuracy,), [redrawn], [fair], certain, lambda *row: add(ALL_GROUPS, *row, total))
     if len(known) > 1 and np.isinf(fair_band(mean, effective, settings.seed).ser[2]):
         notes.append("so few errors are expected that chance alone sets no limit to SER")
 
 
-def _over_groups(
+def over_groups(
     of: str, values: tuple[np.ndarray, ...], redrawn: list[np.ndarray], fair: list[np.ndarray], certain: bool, add: Any
 ) -> None:
     """Every metric `of` "accuracy" or "rates", with its interval, and `<metric>_fair_p95`, what a fair model would show.
@@ -276,9 +277,4 @@ class PairedComparison:
 
 def _difference_row(group: str, difference: float, redrawn: np.ndarray) -> dict[str, Any]:
     low, high = percentile_interval(redrawn)
-    values = redrawn[np.isfinite(redrawn)]
-    if len(values) == 0:
-        return {"group": group, "difference": difference, "low": low, "high": high, "p": float("nan")}
-    # Share of draws on the other side of zero, twice; never 0, as the number of draws is finite.
-    tail = (1 + min((values <= 0).sum(), (values >= 0).sum())) / (1 + len(values))
-    return {"group": group, "difference": difference, "low": low, "high": high, "p": float(min(1.0, 2 * tail))}
+    return {"group": group, "difference": difference, "low": low, "high": high, "p": chance_of_none(redrawn)}

@@ -27,23 +27,28 @@ def pair_scores(vectors: np.ndarray, ids: np.ndarray, pairs: pd.DataFrame) -> np
 
     Raises FairLabError naming the first pair whose image has no embedding, or whose score is not a number.
     """
-    ids = np.asarray(ids)
-    if len(ids) != len(vectors):
-        raise FairLabError(f"there are {len(vectors)} embeddings for {len(ids)} image ids")
-    if len(ids) == 0 or (np.diff(ids) <= 0).any():
-        raise FairLabError("the ids of the embedded images must rise, each once, and there must be at least one")
-    rows = []
-    for column in ("image_a", "image_b"):
-        wanted = pairs[column].to_numpy()
-        at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-        missing = np.flatnonzero(ids[at] != wanted)
-        if len(missing):
-            pair = pairs.iloc[missing[0]]
-            raise FairLabError(f"pair {pair['pair_id']} names image {pair[column]}, which has no embedding")
-        rows.append(at)
+    return cross_scores(vectors, ids, vectors, ids, pairs)
+
+
+def cross_scores(
+    gallery: np.ndarray, gallery_ids: np.ndarray, probe: np.ndarray, probe_ids: np.ndarray, pairs: pd.DataFrame
+) -> np.ndarray:
+    """As pair_scores, with image_a of a pair from the gallery's vectors (N, D) and image_b from the probe's (M, D).
+
+    Two models, one space: what systems need that enrol with one network and ask with another. Raises FairLabError for
+    spaces of different lengths too.
+    """
+    if gallery.shape[1] != probe.shape[1]:
+        raise FairLabError(
+            f"embeddings of {gallery.shape[1]} and of {probe.shape[1]} numbers have no cosine: gallery and probe must "
+            "be of equal length"
+        )
+    sides = []
+    for column, vectors, ids in (("image_a", gallery, gallery_ids), ("image_b", probe, probe_ids)):
+        sides.append((vectors, _places(len(vectors), np.asarray(ids), pairs, column)))
     scores = np.empty(len(pairs))
     for start in range(0, len(pairs), CHUNK):
-        one, two = (vectors[at[start : start + CHUNK]].astype(np.float64) for at in rows)
+        one, two = (vectors[at[start : start + CHUNK]].astype(np.float64) for vectors, at in sides)
         scores[start : start + CHUNK] = np.einsum("nd,nd->n", one, two)
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
@@ -51,3 +56,18 @@ def pair_scores(vectors: np.ndarray, ids: np.ndarray, pairs: pd.DataFrame) -> np
             f"pair {pairs.iloc[bad[0]]['pair_id']} has no finite score: one of its embeddings is NaN or infinite"
         )
     return scores
+
+
+def _places(count: int, ids: np.ndarray, pairs: pd.DataFrame, column: str) -> np.ndarray:
+    """The rows (P,) of the pairs' images of `column` among the embedded ones."""
+    if len(ids) != count:
+        raise FairLabError(f"there are {count} embeddings for {len(ids)} image ids")
+    if len(ids) == 0 or (np.diff(ids) <= 0).any():
+        raise FairLabError("the ids of the embedded images must rise, each once, and there must be at least one")
+    wanted = pairs[column].to_numpy()
+    at: np.ndarray = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    missing = np.flatnonzero(ids[at] != wanted)
+    if len(missing):
+        pair = pairs.iloc[missing[0]]
+        raise FairLabError(f"pair {pair['pair_id']} names image {pair[column]}, which has no embedding")
+    return at

@@ -15,12 +15,14 @@ ROW_PX = 34
 def models_figure(table: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
     """Accuracy of every model on every group, in percent, joined by a line: a short line is a fair model.
 
-    table: rows of runs.compare, first row on top; columns model, seed, mean, mean_low, mean_high, accuracy:<group>.
+    table: rows of runs.compare, first row on top; columns model, mean, mean_low, mean_high, accuracy:<group>. A second
+    model of one name is numbered.
     """
     figure = go.Figure()
-    several = table["seed"].nunique() > 1
+    before = table.groupby("model").cumcount()
     names = [
-        words(f"{row['model']} · seed {row['seed']}" if several else row["model"]) for row in table.to_dict("records")
+        words(f"{model} ({number + 1})" if number else model)
+        for model, number in zip(table["model"], before, strict=True)
     ]
     columns = [f"accuracy:{group}" for group in groups]
     lowest, highest = table[columns].min(axis=1), table[columns].max(axis=1)

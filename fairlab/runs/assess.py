@@ -59,13 +59,18 @@ class Validation:
 
 def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | None = None) -> dict[str, Any]:
     """Score every pair list of the data set with the run's embeddings and write its results there; returns facts."""
-    plain = open_embeddings(record.folder, dataset.dataset_id, "plain")
+    vectors, ids, flip = judged_vectors(record, dataset.dataset_id)
+    return judge(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings, flip=flip)
+
+
+def judged_vectors(record: RunRecord, dataset_id: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """What a model is judged by: unit vectors (N, D) of both views together, image ids (N,), and the rule, see Preprocessing."""
+    plain = open_embeddings(record.folder, dataset_id, "plain")
     flip = str(plain.facts.get("flip", "sum"))
-    vectors = plain.vectors
-    if flip == "sum":  # "none": a model whose publisher judges the face alone
-        mirrored = open_embeddings(record.folder, dataset.dataset_id, "flip")
-        vectors = fused(plain.vectors, plain.norms, mirrored.vectors, mirrored.norms)
-    return judge(record, dataset, lambda pairs: pair_scores(vectors, plain.ids, pairs), settings, flip=flip)
+    if flip != "sum":  # "none": a model whose publisher judges the face alone
+        return plain.vectors, plain.ids, flip
+    mirrored = open_embeddings(record.folder, dataset_id, "flip")
+    return fused(plain.vectors, plain.norms, mirrored.vectors, mirrored.norms), plain.ids, flip
 
 
 def judge(

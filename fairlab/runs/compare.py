@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fairlab.config import Evaluation, Study, parse
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
-from fairlab.evaluation.report import PairedComparison
+from fairlab.evaluation.seeds import SeededComparison
 from fairlab.files import read_json
+from fairlab.runs.cross import METHOD
+from fairlab.runs.model_rows import (
+    ENDS,
+    Model,
+    about,
+    against_galleries,
+    by_title,
+    cost,
+    difference,
+    judged,
+    numbers,
+)
+from fairlab.runs.published import published_beside, words
 from fairlab.store.database import list_runs
-from fairlab.store.database import metrics as stored_metrics
-from fairlab.store.results import judged_on, read_results
-from fairlab.store.runs import SPACES, RunRecord, read_run, read_status, state
-from fairlab.tables import ALL_GROUPS
+from fairlab.store.results import judged_on
+from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
 
@@ -78,134 +88,104 @@ def compare(
     baseline: str | None = None,
     protocol: str = "test",
     dataset_id: str = "",
+    seed: int | None = None,
 ) -> pd.DataFrame:
-    """One row per finished model of a study, and per imported one, that was judged on a data set (default: the study's).
+    """One row per model of a study, over its seeds, and per imported one, judged on a data set (default: the study's).
 
-    Without a study ("") the imported models alone. See compare_models for the columns.
+    Without a study ("") the imported models alone. seed: only the runs of this one. baseline: a title or the id of one of
+    its runs. See compare_models for the columns.
     """
     study = read_study(workspace, study_id) if study_id else None
-    models = models_of(workspace, study) if study else []
-    dataset_id = dataset_id or (models[0].dataset if models else "")
-    models = [model for model in [*models, *imported(workspace)] if dataset_id in judged_on(model.folder)]
-    if not models:
+    runs = models_of(workspace, study) if study else []
+    dataset_id = dataset_id or (runs[0].dataset if runs else "")
+    runs = [run for run in [*runs, *imported(workspace)] if dataset_id in judged_on(run.folder)]
+    if not runs:
         return pd.DataFrame()
+    models = by_title(runs)
+    if baseline:
+        chosen = find_baseline(models, baseline, dataset_id)
+        baseline = (chosen.first if seed is None else chosen.runs.get(seed, chosen.first)).run_id
+    if seed is not None:
+        models = of_seed(models, seed)
     settings = study.config.evaluation if study else Evaluation()
     return compare_models(workspace, models, dataset_id, settings, baseline, protocol)
 
 
+def of_seed(models: Sequence[Model], seed: int) -> list[Model]:
+    """The models with their run of this seed; those without one are left out, those from files stay."""
+    known = sorted({number for model in models if not model.elsewhere for number in model.runs})
+    if seed not in known:
+        raise FairLabError(f"no model here was trained with seed {seed}; there are: {', '.join(map(str, known))}")
+    return [
+        model if model.elsewhere else Model(model.title, {seed: model.runs[seed]})
+        for model in models
+        if model.elsewhere or seed in model.runs
+    ]
+
+
+def default_dataset(workspace: Workspace, study_id: str) -> str:
+    """The data set that a study's models were trained on; "" while there is no model."""
+    models = models_of(workspace, read_study(workspace, study_id))
+    return models[0].dataset if models else ""
+
+
 def compare_models(
     workspace: Workspace,
-    models: list[RunRecord],
+    models: Sequence[Model],
     dataset_id: str,
     settings: Evaluation,
     baseline: str | None = None,
     protocol: str = "test",
 ) -> pd.DataFrame:
-    """One row per model, all judged on one data set. Accuracies, STD and gap in points (percent), intervals 95 %.
+    """One row per model, all judged on one data set. Accuracies, STD and differences in points (percent), intervals 95 %.
 
-    Columns: run_id, model, role, seed, accuracy:<group> (+ _low, _high), mean, mean_low, mean_high, std, std_low,
-    std_high, std_fair_p95, ser, ser_low, ser_high, ser_fair_p95, worst, genuine_pairs, impostor_pairs, cpu_s (this run), total_cpu_s
-    (with all its parents), and against the baseline of the same seed (default: the student without KD): difference,
-    difference_low, difference_high, p. A paired comparison: same pairs, same resampled identities.
+    Columns: run_id (of the lowest seed), run_ids and seeds (of all, comma-separated), runs (how many), model, role,
+    method, backbone, accuracy:<group>, mean, std, ser, worst (each with _low and _high), std_fair_p95, ser_fair_p95,
+    genuine_pairs, impostor_pairs, cpu_s (a run), total_cpu_s (a run with all its parents), all_cpu_s (all seeds' runs).
+    Against the baseline (default: the student without KD): baseline (a run id), difference (_low, _high), p, paired_seeds.
+    Against the gallery of another model, where such a run was made: cross (_low, _high), cross_gallery (its title),
+    cross_seeds. Numbers of other people, where the file of published numbers has the same method, backbone and test set:
+    published, published_source (texts). How seeds and people make the intervals: evaluation.seeds.
     """
-    table = stored_metrics(workspace, [model.run_id for model in models], dataset_id)
-    table = table[table["protocol"] == protocol]
-    rows = [_row(workspace, model, table[table["run_id"] == model.run_id]) for model in models]
     dataset = open_dataset(workspace.dataset(dataset_id))
-    comparison = PairedComparison(dataset.images, dataset.pairs_of(protocol), settings)
-    _differences(dataset, comparison, models, rows, baseline, protocol)
+    pairs = dataset.pairs_of(protocol)
+    comparison = SeededComparison(dataset.images, pairs, settings)
+    found = {model.first.run_id: judged(comparison, model.runs, dataset, protocol) for model in models}
+    against = find_baseline(models, baseline, dataset_id)
+    galleries = against_galleries(workspace, models, dataset_id)
+    printed = published_beside([model.first for model in models], dataset)
+    genuine = int(pairs["genuine"].sum())
+    rows = []
+    for model in models:
+        own = found[model.first.run_id]
+        row = about(model) | numbers(comparison.summary(own))
+        row |= {"genuine_pairs": genuine, "impostor_pairs": len(pairs) - genuine} | cost(workspace, model)
+        row |= difference(comparison, model, own, against, found[against.first.run_id])
+        crossing = galleries.get(model.first.run_id, {})
+        if crossing:
+            summary = comparison.summary(judged(comparison, crossing, dataset, protocol)).set_index("metric")
+            row |= {f"cross{end}": 100 * summary.loc["mean_accuracy", of] for end, of in ENDS}
+            row["cross_gallery"] = read_run(workspace, next(iter(crossing.values())).parents[0]).title
+        row["cross_seeds"] = len(crossing)
+        said = printed.get(model.first.run_id, [])
+        if said:
+            row["published"] = "; ".join(words(item, dataset.groups) for item in said)
+            row["published_source"] = "; ".join(f"{item['paper']}, {item['source']}" for item in said)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _row(workspace: Workspace, model: RunRecord, metrics: pd.DataFrame) -> dict[str, Any]:
-    row: dict[str, Any] = {"run_id": model.run_id, "model": model.title, "role": model.role, "seed": model.seed}
-    for _, item in metrics[(metrics["metric"] == "accuracy") & (metrics["group"] != ALL_GROUPS)].iterrows():
-        for suffix, column in (("", "value"), ("_low", "low"), ("_high", "high")):
-            row[f"accuracy:{item['group']}{suffix}"] = 100 * item[column]
-    overall = metrics[metrics["group"] == ALL_GROUPS].set_index("metric")
-    names = {
-        "mean": ("mean_accuracy", 100.0),
-        "std": ("std_points", 1.0),
-        "ser": ("ser", 1.0),
-        "worst": ("worst_accuracy", 100.0),
-        "std_fair_p95": ("std_points_fair_p95", 1.0),
-        "ser_fair_p95": ("ser_fair_p95", 1.0),
-    }
-    for name, (metric, factor) in names.items():
-        found = overall.loc[[metric]].iloc[0] if metric in overall.index else None
-        row[name] = factor * found["value"] if found is not None else np.nan
-        if name in ("mean", "std", "ser"):
-            row[f"{name}_low"] = factor * found["low"] if found is not None else np.nan
-            row[f"{name}_high"] = factor * found["high"] if found is not None else np.nan
-    groups = metrics[(metrics["metric"] == "accuracy") & (metrics["group"] != ALL_GROUPS)]
-    row["genuine_pairs"], row["impostor_pairs"] = (
-        int(groups["genuine_pairs"].sum()),
-        int(groups["impostor_pairs"].sum()),
-    )
-    elsewhere = model.role == "model"  # what its training cost is not known
-    row["cpu_s"] = np.nan if elsewhere else float(read_status(model.folder).get("train_s") or 0.0)
-    row["total_cpu_s"] = np.nan if elsewhere else _cost_with_parents(workspace, model)
-    return row
-
-
-def _cost_with_parents(workspace: Workspace, model: RunRecord) -> float:
-    """CPU seconds of the run and of all that it builds on, each counted once; the data set is not counted."""
-    seen: dict[str, float] = {}
-    waiting = [model.run_id]
-    while waiting:
-        name = waiting.pop()
-        folder = workspace.run(name)
-        if name in seen or not (folder / "run.json").exists():
-            continue
-        record = read_run(workspace, name)
-        seen[name] = 0.0 if record.role == "dataset" else float(read_status(folder).get("train_s") or 0.0)
-        waiting += record.parents
-    return sum(seen.values())
-
-
-def default_baseline(models: list[RunRecord]) -> str | None:
-    """The student without distillation, or the first model."""
-    plain = [model.run_id for model in models if model.role == "student" and model.method == "classifier"]
-    return plain[0] if plain else models[0].run_id if models else None
-
-
-def _differences(
-    dataset: Dataset,
-    comparison: PairedComparison,
-    models: list[RunRecord],
-    rows: list[dict[str, Any]],
-    baseline: str | None,
-    protocol: str,
-) -> None:
-    chosen = baseline or default_baseline(models)
-    by_id = {model.run_id: model for model in models}
-    if chosen not in by_id:
-        raise FairLabError(
-            f"{chosen!r} is not a finished model with numbers on {dataset.dataset_id}; choose one of: {', '.join(by_id)}"
-        )
-    title = by_id[chosen].title
-    scores = {model.run_id: read_scores(model, dataset, protocol) for model in models}
-    for model, row in zip(models, rows, strict=True):
-        twins = [other.run_id for other in models if other.title == title and other.seed == model.seed]
-        against = twins[0] if twins else chosen
-        row["baseline"] = against
-        if against == model.run_id:
-            row |= {"difference": 0.0, "difference_low": np.nan, "difference_high": np.nan, "p": np.nan}
-            continue
-        difference = comparison.difference(scores[model.run_id], scores[against])
-        mean = difference[difference["group"] == ALL_GROUPS].iloc[0]
-        row |= {
-            "difference": 100 * mean["difference"],
-            "difference_low": 100 * mean["low"],
-            "difference_high": 100 * mean["high"],
-            "p": mean["p"],
-        }
-
-
-def read_scores(model: RunRecord, dataset: Dataset, protocol: str) -> np.ndarray:
-    """The model's scores (P,) in the order of the protocol's pairs."""
-    table = read_results(model.folder, dataset.dataset_id, "scores").set_index("pair_id")["score"]
-    return table.loc[dataset.pairs_of(protocol)["pair_id"]].to_numpy()
+def find_baseline(models: Sequence[Model], asked: str | None, dataset_id: str = "") -> Model:
+    """The model of that title, or with a run of that id; by default the student without distillation, or the first."""
+    if asked:
+        for model in models:
+            if asked == model.title or asked in {run.run_id for run in model.runs.values()}:
+                return model
+        where = f" on {dataset_id}" if dataset_id else ""
+        known = ", ".join(model.title for model in models)
+        raise FairLabError(f"{asked!r} is not a finished model with numbers{where}; choose one of: {known}")
+    plain = [model for model in models if (model.first.role, model.first.method) == ("student", "classifier")]
+    return plain[0] if plain else models[0]
 
 
 def studies(workspace: Workspace) -> pd.DataFrame:
@@ -229,5 +209,7 @@ def studies(workspace: Workspace) -> pd.DataFrame:
 def stamp(workspace: Workspace, study_id: str) -> str:
     """Changes whenever a result of the study, or of an imported model, changes; what caches of its table hang on."""
     names = [*(read_study(workspace, study_id).run_ids if study_id else ()), *(m.run_id for m in imported(workspace))]
+    runs = list_runs(workspace)
+    names += runs.loc[runs["method"] == METHOD, "run_id"].tolist()
     paths = [path for name in names for path in sorted(workspace.run(name).glob("results/*/manifest.json"))]
     return "|".join(f"{path.parent}:{path.stat().st_mtime_ns}" for path in paths)

@@ -17,7 +17,7 @@ from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
-from fairlab.runs import adding, assess, importing, maps, overlap, spaces, tables
+from fairlab.runs import adding, assess, cross, importing, maps, overlap, spaces, tables
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord
@@ -151,6 +151,8 @@ def _look_elsewhere(
     judging = record.role == "evaluation"
     if judging and dataset.pairs.empty:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to judge a model on; embed it and look instead")
+    if record.method == cross.METHOD:
+        return cross.verify(workspace, record, dataset, pulse, stop)
     models = spaces.model_parents(workspace, record)
     share = 1 / max(len(models), 1)
     facts: dict[str, Any] = {"images": len(dataset.images)}

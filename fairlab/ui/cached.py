@@ -72,13 +72,18 @@ def maps(lab: Workspace, run_id: str, name: str) -> list[StoredMap]:
 
 @st.cache_data(max_entries=16, show_spinner="Comparing models: same pairs, same redrawn people ...")
 def _comparison(
-    home: str, study: str, baseline: str | None, protocol: str, dataset_id: str, version: str
+    home: str, study: str, baseline: str | None, protocol: str, dataset_id: str, seed: int | None, version: str
 ) -> pd.DataFrame:
-    return compare.compare(Workspace(Path(home)), study, baseline, protocol, dataset_id)
+    return compare.compare(Workspace(Path(home)), study, baseline, protocol, dataset_id, seed)
 
 
 def comparison(
-    lab: Workspace, study: str, baseline: str | None = None, protocol: str = "test", dataset_id: str = ""
+    lab: Workspace,
+    study: str,
+    baseline: str | None = None,
+    protocol: str = "test",
+    dataset_id: str = "",
+    seed: int | None = None,
 ) -> pd.DataFrame:
     """A study as a table, see runs.compare."""
-    return _comparison(str(lab.home), study, baseline, protocol, dataset_id, compare.stamp(lab, study))
+    return _comparison(str(lab.home), study, baseline, protocol, dataset_id, seed, compare.stamp(lab, study))

@@ -8,9 +8,9 @@ import streamlit as st
 from fairlab.files import app_root
 from fairlab.plots.study import models_figure
 from fairlab.runs.compare import read_study
+from fairlab.runs.exports import groups_of, seeds_sentence
 from fairlab.store.runs import state
 from fairlab.ui import cached
-from fairlab.ui.comparing import groups_of
 from fairlab.ui.page import chart, plain
 from fairlab.words import duration
 from fairlab.workspace import Workspace
@@ -81,18 +81,14 @@ def show(lab: Workspace, study_id: str) -> None:
         st.caption("Numbers appear here as soon as the first models are finished.")
         return
     table = table[table["role"] != "model"]  # the study's own
-    seeds = table["seed"].unique()
-    if len(seeds) > 1:
-        st.caption(f"{len(seeds)} seeds; here: seed {seeds[0]}. The others are on the Compare page.")
-        table = table[table["seed"] == seeds[0]]
     left, right = st.columns([5, 6], gap="large")
     with left:
         for sentence in sentences(table):
             st.markdown("- " + plain(sentence))
         row = table.iloc[0]
         st.caption(
-            f"{row['genuine_pairs']:,} genuine and {row['impostor_pairs']:,} impostor pairs of held-out people; 95 % intervals "
-            f"over redrawn people. All models together took {duration(table['cpu_s'].sum())} of processor time."
+            f"{row['genuine_pairs']:,} genuine and {row['impostor_pairs']:,} impostor pairs of held-out people. "
+            f"{seeds_sentence(table)} All models together took {duration(table['all_cpu_s'].sum())} of processor time."
         )
         st.markdown("**What to look at next**")
         for name, label, icon in NEXT:

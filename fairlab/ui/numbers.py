@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from fairlab.runs.exports import as_csv
 from fairlab.store.results import results_facts
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS
@@ -91,17 +92,11 @@ def name_of(point: str) -> str:
 
 def download(table: pd.DataFrame, name: str) -> None:
     """A table as CSV; text that a spreadsheet would run is disarmed."""
-    safe = table.map(disarmed)
     st.download_button(
         "Download as CSV",
-        safe.to_csv(index=False),
+        as_csv(table),
         f"{name}.csv",
         "text/csv",
         icon=":material/download:",
         key=f"csv:{name}",
     )
-
-
-def disarmed(value: object) -> object:
-    """`value`, or a text behind an apostrophe when a spreadsheet would take it for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

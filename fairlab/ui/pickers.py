@@ -10,9 +10,11 @@ import streamlit as st
 
 from fairlab.data.base import Dataset
 from fairlab.runs.compare import imported, models_of, read_study, studies
+from fairlab.runs.cross import METHOD as CROSS
+from fairlab.runs.cross import crossed
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.results import judged_on
-from fairlab.store.runs import SPACES, RunRecord
+from fairlab.store.runs import SPACES, RunRecord, read_run
 from fairlab.ui import cached
 from fairlab.ui.page import empty, plain
 from fairlab.workspace import Workspace
@@ -77,6 +79,7 @@ def pick_dataset(lab: Workspace) -> Dataset:
 class Shown:
     """What a looking page is about: models that all have what it shows, on one data set.
 
+    With numbers, evaluations of a model against another one's gallery stand behind the models, as if they were models.
     study_id is "" for models that were added from files, which belong to no study and stand beside those of each.
     """
 
@@ -98,7 +101,8 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
     with here:
         study_id = choose("Study", list(names), "study", names)
     own = models_of(lab, read_study(lab, study_id)) if study_id else []
-    have = {model.run_id: sets_of(model.folder) for model in [*own, *added]}
+    pairs = crossed(lab, [*own, *added]) if what == "numbers" else []
+    have = {model.run_id: sets_of(model.folder) for model in [*own, *added, *pairs]}
     sets = list(
         dict.fromkeys([*(model.dataset for model in own), *(name for found in have.values() for name in found)])
     )
@@ -113,7 +117,7 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
             {},
             help=f"Data sets of which models here have {what}; the Models page makes more.",
         )
-    return Shown(study_id, [model for model in [*own, *added] if dataset_id in have[model.run_id]], dataset_id)
+    return Shown(study_id, [model for model in [*own, *added, *pairs] if dataset_id in have[model.run_id]], dataset_id)
 
 
 def _nothing_yet(lab: Workspace, study_id: str, own: Sequence[RunRecord], added: Sequence[RunRecord]) -> None:
@@ -144,9 +148,14 @@ def title_of(model: RunRecord, models: Sequence[RunRecord]) -> str:
     return model.title if len(trained) <= 1 or model.role == "model" else f"{model.title} · seed {model.seed}"
 
 
+def trained_on(lab: Workspace, model: RunRecord) -> str:
+    """The data set that a model learned from; of a gallery and a probe, the probe's."""
+    return read_run(lab, model.parents[1]).dataset if model.method == CROSS else model.dataset
+
+
 def pick_space(label: str, models: Sequence[RunRecord], key: str, prefer: Sequence[str]) -> RunRecord:
     """One of the models; the first whose role is in `prefer` (in that order) is chosen at first."""
-    spaces = [model for model in models if model.role in SPACES]
+    spaces = [model for model in models if model.role in SPACES or model.method == CROSS]
     order = sorted(
         range(len(spaces)), key=lambda n: prefer.index(spaces[n].role) if spaces[n].role in prefer else len(prefer)
     )

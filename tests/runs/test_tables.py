@@ -90,7 +90,7 @@ def _shown(copy: Workspace, run_id: str, dataset_id: str, monkeypatch: pytest.Mo
     for page in ("data", "verification", "fairness", "compare"):
         app = opened(monkeypatch, copy, page, study="", on=dataset_id, model=run_id, set=dataset_id)
         fine(app)
-    assert run_id in app.selectbox(key="base").options or len(app.table)
+    assert read_run(copy, run_id).title in app.selectbox(key="base").options
 
 
 @pytest.mark.slow

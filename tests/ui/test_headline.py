@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from fairlab.ui.comparing import groups_of, paper_table
 from fairlab.ui.headline import sentences
 from fairlab.ui.numbers import NAN
 
@@ -63,18 +62,3 @@ def test_a_gain_beyond_chance_is_told_from_one_within() -> None:
 def test_little_is_said_while_little_is_finished() -> None:
     """Teachers alone make no sentence."""
     assert sentences(TABLE[TABLE["role"] == "teacher"]) == []
-
-
-def test_the_papers_table_has_a_column_per_group_and_bold_bests() -> None:
-    """Groups come from the data; the best accuracy is bold, once per column."""
-    assert groups_of(TABLE) == ["A", "B"]
-    table = paper_table(TABLE)
-    assert [name for name in ("A", "B", "Mean", "STD", "SER", "Difference", "p") if name not in table] == []
-    assert [("**" in cell) for cell in table["Mean"]] == [False, False, False, True, False]
-    assert "baseline" in table["Difference"].iloc[2]
-
-
-def test_a_group_called_low_does_not_confuse_the_columns() -> None:
-    """Names are data: a group may be called "x_low"."""
-    renamed = TABLE.rename(columns={name: name.replace(":A", ":x_low") for name in TABLE if ":A" in name})
-    assert groups_of(renamed) == ["x_low", "B"]

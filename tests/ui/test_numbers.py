@@ -1,10 +1,9 @@
 """Numbers as people read them."""
 
 import pandas as pd
-import pytest
 
 from fairlab.tables import METRICS
-from fairlab.ui.numbers import NAN, cell, disarmed, name_of, one, span, text
+from fairlab.ui.numbers import NAN, cell, name_of, one, span, text
 
 
 def test_a_rate_carries_its_interval() -> None:
@@ -42,15 +41,3 @@ def test_one_number_is_found_or_none() -> None:
     assert found["value"] == 1.5
     assert one(table, "std_points") is None
     assert one(table, "ser", group="A") is None
-
-
-@pytest.mark.parametrize("value", ["=1+1", "+1", "-1+2", "@SUM(A1)", "\tx", "\r=1"])
-def test_a_spreadsheet_runs_nothing_of_ours(value: str) -> None:
-    """Texts that would be formulas are put behind an apostrophe."""
-    assert disarmed(value) == "'" + value
-
-
-@pytest.mark.parametrize("value", ["Group A", 1.5, -2, None])
-def test_plain_values_stay_as_they_are(value: object) -> None:
-    """Numbers are numbers, also negative ones."""
-    assert disarmed(value) is value

@@ -1,0 +1,150 @@
+"""One model trained several times, with different seeds: the mean training's numbers, and how far chance reaches.
+
+Two things vary by chance, the people of the test set and the seed of the training; both are drawn anew. People: as for
+one run, the same draws for all models and seeds (IdentityBootstrap). Seeds: `seed_draws`, which widens by Student's t,
+because drawing three seeds out of three again and again (percentiles) covers the truth in 3 of 4 cases only.
+The two parts are added, which is on the safe side: what a seed makes of single people counts in both (as in Owen's
+pigeonhole bootstrap, Annals of Applied Statistics 2007).
+
+Limits. One seed: nothing is known of other seeds, the interval is over people alone and too narrow for "this method".
+Two seeds: one degree of freedom, intervals are so wide that they say little (t = 12.7). Three: t = 4.3. From about
+five on the people dominate. Seeds share the training data: how other training people would change things is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import Evaluation
+from fairlab.evaluation import verification
+from fairlab.evaluation.fairness import fair_draws
+from fairlab.evaluation.groups import cut
+from fairlab.evaluation.intervals import chance_of_none, effective_pairs, percentile_interval, share_interval
+from fairlab.evaluation.report import FAIR_DRAWS, over_groups
+from fairlab.tables import ALL_GROUPS
+
+SUMMARY = ("group", "metric", "value", "low", "high")
+"""Columns of a summary: metrics accuracy (a row per group), mean_accuracy and those over groups, as report.evaluate's."""
+
+
+def seed_draws(seeds: int, draws: int, seed: int) -> np.ndarray:
+    """Weights (draws, S) by which the seeds' values deviate from their mean; every row adds up to 0.
+
+    For values x (S,) the drawn means x.mean() + weights @ x follow Student's t with S-1 degrees of freedom and scale
+    s/sqrt(S), s with n-1. All zero for one seed.
+    """
+    if seeds < 2:
+        return np.zeros((draws, seeds))
+    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, seeds, 99])))
+    normal = random.normal(size=(draws, seeds))
+    length = np.sqrt(random.chisquare(seeds - 1, size=(draws, 1)) / (seeds - 1))
+    weights: np.ndarray = (normal - normal.mean(1, keepdims=True)) / length / np.sqrt(seeds * (seeds - 1))
+    return weights
+
+
+def two_level(values: np.ndarray, redrawn: np.ndarray, seed: int) -> np.ndarray:
+    """Drawn means (draws, ...) over seeds and people, of a quantity's `values` (S, ...) and `redrawn` (S, draws, ...).
+
+    redrawn: the quantity with people drawn anew, the same draws for every seed.
+    """
+    weights = seed_draws(len(values), redrawn.shape[1], seed)
+    drawn: np.ndarray = redrawn.mean(0) + np.tensordot(weights, values, axes=1)
+    return drawn
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One run on the pairs: accuracy (G,) of each group, NaN where it has none; redrawn (draws, G); right (G,) decisions."""
+
+    accuracy: np.ndarray
+    redrawn: np.ndarray
+    right: np.ndarray
+
+
+class SeededComparison:
+    """Models on the same pairs and the same redrawn people, each a mapping of seed to its run's Judged."""
+
+    def __init__(self, images: pd.DataFrame, pairs: pd.DataFrame, settings: Evaluation) -> None:
+        self.settings = settings
+        self._groups = cut(images, pairs, np.zeros(len(pairs)), settings)
+        self.names = [group.name for group in self._groups]
+        self.sizes = np.array([len(group.genuine) for group in self._groups])
+        self._known = np.array([0 not in group.counts for group in self._groups])
+
+    def judged(self, scores: np.ndarray) -> Judged:
+        """A run's accuracies from its scores (P,), ten folds, a threshold for each group, as in report.evaluate."""
+        values = np.asarray(scores, dtype=np.float64)
+        accuracy, right = np.full(len(self._groups), np.nan), np.zeros(len(self._groups))
+        redrawn = np.full((self.settings.bootstrap, len(self._groups)), np.nan)
+        for number, group in enumerate(self._groups):
+            if self._known[number]:
+                found = verification.fold_accuracy(values[group.where], group.genuine, group.folds)
+                accuracy[number], right[number] = found.accuracy, found.correct.sum()
+                redrawn[:, number] = group.bootstrap.mean(found.correct)
+        return Judged(accuracy, redrawn, right)
+
+    def summary(self, runs: Mapping[int, Judged]) -> pd.DataFrame:
+        """The mean training: SUMMARY, with 95 % intervals over people and, with two seeds or more, over seeds.
+
+        STD, SER and the other measures over groups are those of the mean accuracies (not the mean of the runs' own); so
+        is `<metric>_fair_p95`, the 95 % point of what a perfectly fair model would show by chance of people and seeds.
+        """
+        rows: list[dict[str, Any]] = []
+
+        def add(group: str, metric: str, value: float, low: float, high: float) -> None:
+            rows.append(dict(zip(SUMMARY, (group, metric, value, low, high), strict=True)))
+
+        each = np.array([run.accuracy for run in runs.values()])
+        redrawn = np.array([run.redrawn for run in runs.values()])
+        accuracy = each.mean(0)
+        drawn = np.clip(two_level(each, redrawn, self.settings.seed), 0, 1)
+        for number, name in enumerate(self.names):
+            between = share_interval(accuracy[number], int(self.sizes[number]), drawn[:, number])
+            add(name, "accuracy", float(accuracy[number]), *between)
+        some = self._known
+        if not some.any():
+            add(ALL_GROUPS, "mean_accuracy", np.nan, np.nan, np.nan)
+            return pd.DataFrame(rows, columns=list(SUMMARY))
+        mean, sizes = float(accuracy[some].mean()), self.sizes[some]
+        add(ALL_GROUPS, "mean_accuracy", mean, *share_interval(mean, int(sizes.sum()), drawn[:, some].mean(1)))
+        right = np.mean([run.right[some] for run in runs.values()], axis=0)
+        of_seeds = each[:, some].var(0, ddof=1) / len(each) if len(each) > 1 else 0.0
+        effective = effective_pairs(right, sizes, redrawn.mean(0)[:, some], of_seeds)
+        fair = fair_draws(mean, effective, self.settings.seed, FAIR_DRAWS)
+        certain = bool((right < sizes).all())
+        over_groups(
+            "accuracy", (accuracy[some],), [drawn[:, some]], [fair], certain, lambda *row: add(ALL_GROUPS, *row)
+        )
+        return pd.DataFrame(rows, columns=list(SUMMARY))
+
+    def difference(self, runs: Mapping[int, Judged], baseline: Mapping[int, Judged]) -> dict[str, float]:
+        """Mean accuracy of a model minus the baseline's, as fractions: difference, low, high (95 %), p, seeds.
+
+        Seeds are paired by number and those that only one of the two has are left out; `seeds` says how many remain. p:
+        two-sided, how often chance of people and seeds alone would show as much. NaN without a seed in common.
+        """
+        pairs = [(runs[seed], baseline[seed]) for seed in sorted(set(runs) & set(baseline))]
+        return self.paired(pairs)
+
+    def paired(self, pairs: Sequence[tuple[Judged, Judged]]) -> dict[str, float]:
+        """As difference(), of runs that somebody has paired already."""
+        nothing = {"difference": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "seeds": len(pairs)}
+        if not pairs or not self._known.any():
+            return nothing
+        some = self._known
+        gain = np.array([(ours.accuracy - theirs.accuracy)[some].mean() for ours, theirs in pairs])
+        redrawn = np.array([(ours.redrawn - theirs.redrawn)[:, some].mean(1) for ours, theirs in pairs])
+        drawn = two_level(gain, redrawn, self.settings.seed)
+        low, high = percentile_interval(drawn)
+        return {
+            "difference": float(gain.mean()),
+            "low": low,
+            "high": high,
+            "p": chance_of_none(drawn),
+            "seeds": len(pairs),
+        }

@@ -1,0 +1,63 @@
+"""A comparison on a terminal: the best of a column bold, a difference coloured where it is beyond chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from fairlab.runs.compare import compare, default_dataset
+from fairlab.runs.exports import best_of, caption, measured
+from fairlab.terminal import console
+from fairlab.words import duration
+from fairlab.workspace import Workspace
+
+
+def show_comparison(
+    workspace: Workspace, study_id: str, baseline: str | None, dataset_id: str = "", seed: int | None = None
+) -> None:
+    """Print a study in the papers' layout, with intervals: a row per model, over its seeds or of one seed."""
+    table = compare(workspace, study_id, baseline, dataset_id=dataset_id, seed=seed)
+    if table.empty:
+        console.print(f"{study_id}: no finished model yet")
+        return
+    console.print(comparison_table(table, study_id))
+    console.print(Text(caption(table, dataset_id or default_dataset(workspace, study_id)), style="dim"))
+    for row in table[table["published"].notna()].to_dict("records") if "published" in table else ():
+        console.print(Text(f"published: {row['model']}: {row['published']} ({row['published_source']})"))
+
+
+def comparison_table(table: pd.DataFrame, title: str) -> Table:
+    """A comparison for a terminal: the best of a column bold, a difference green or red where it is beyond chance."""
+    best, columns = best_of(table), measured(table)
+    view = Table(title=Text(title), box=None, pad_edge=False)
+    for name in ("model", "seeds", *(head for _, head, _ in columns), "against baseline", "p", "CPU"):
+        view.add_column(Text(name), justify="left" if name == "model" else "right")
+    for row in table.to_dict("records"):
+        cells = [Text(row["model"]), Text(str(row["runs"]) if row["seeds"] else "-", style="dim")]
+        for name, _, digits in columns:
+            value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
+            cell = Text(
+                "" if pd.isna(value) and name == "cross" else "n/a" if pd.isna(value) else f"{value:.{digits}f}"
+            )
+            if value == best[name]:
+                cell.stylize("bold")
+            if name in ("mean", "cross") and pd.notna(low):
+                cell.append(f" [{low:.1f}, {high:.1f}]", style="dim")
+            cells.append(cell)
+        cells += [_difference(row), Text("" if pd.isna(row["p"]) else f"{row['p']:.3f}")]
+        view.add_row(*cells, Text(duration(row["cpu_s"])))
+    return view
+
+
+def _difference(row: Mapping[str, Any]) -> Text:
+    if row["run_id"] == row["baseline"]:
+        return Text("baseline", style="dim")
+    if pd.isna(row["difference"]):
+        return Text("n/a", style="dim")
+    beyond = row["p"] < 0.05
+    shown = Text(f"{row['difference']:+.1f}", style=("green" if row["difference"] > 0 else "red") if beyond else "")
+    return shown.append(f" [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}]", style="dim")
