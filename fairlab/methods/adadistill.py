@@ -14,7 +14,12 @@ LEAST = 1e-6
 
 
 @METHODS.register(
-    "adadistill", title="AdaDistill student", roles=("student",), parents="space", source="arXiv 2407.01332"
+    "adadistill",
+    title="AdaDistill student",
+    roles=("student",),
+    parents="space",
+    in_space=True,
+    source="arXiv 2407.01332",
 )
 class AdaDistill(Method):
     """The run's margin loss over centres W_y <- a W_y + (1 - a) t, moved before every step and without a gradient.

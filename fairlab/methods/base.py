@@ -86,7 +86,7 @@ METHODS: Registry[MethodBuilder] = Registry("method", "fairlab.methods")
 
 Facts of a registration: title, roles (of runs that use it), parents ("": none, "teachers": several spaces side by side,
 "space": one of any kind), source; and where they are not as for most: identities=False (it learns no identities),
-inherits=True (it takes over the classifier of its space), rule=True (a common space without training), needs_group=True
+inherits=True (it takes over the classifier of its space), in_space=True (its embedding lies in that space), rule=True (a common space without training), needs_group=True
 (of each image, the teacher that is specialised on its group must be known).
 """
 

@@ -10,7 +10,12 @@ from fairlab.methods.student import Student
 
 
 @METHODS.register(
-    "cosine_kd", title="Cosine-KD student", roles=("student",), parents="space", source="TFace, cosine distance"
+    "cosine_kd",
+    title="Cosine-KD student",
+    roles=("student",),
+    parents="space",
+    in_space=True,
+    source="TFace, cosine distance",
 )
 class CosineKD(Student):
     """mean(1 - cos(f_s, t)), weight 1. With weight 39.0625 it is EAF-KD with its default weight, at any length."""

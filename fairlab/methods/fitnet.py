@@ -10,7 +10,12 @@ from fairlab.methods.student import Student
 
 
 @METHODS.register(
-    "fitnet", title="FitNet student", roles=("student",), parents="space", source="arXiv 1412.6550; formula as in TFace"
+    "fitnet",
+    title="FitNet student",
+    roles=("student",),
+    parents="space",
+    in_space=True,
+    source="arXiv 1412.6550; formula as in TFace",
 )
 class FitNet(Student):
     """MSE(f_s, f_t) over batch and dims, neither normalised: f_t = unit target x its length. Weight 1."""

@@ -19,6 +19,7 @@ LARGEST_RAD, SMALLEST_RAD = 0.5, 0.2
     title="MarginDistillation student",
     roles=("student",),
     parents="space",
+    in_space=True,
     inherits=True,
     source="arXiv 2003.02586",
 )

@@ -31,6 +31,7 @@ class _Student(Method):
     title="a-KD student",
     roles=("student",),
     parents="space",
+    in_space=True,
     identities=False,
     source="arXiv 2408.16563, a-KD",
 )
@@ -39,7 +40,12 @@ class AKD(_Student):
 
 
 @METHODS.register(
-    "eaf_kd", title="EAF-KD student", roles=("student",), parents="space", source="arXiv 2408.16563, EAF-KD"
+    "eaf_kd",
+    title="EAF-KD student",
+    roles=("student",),
+    parents="space",
+    in_space=True,
+    source="arXiv 2408.16563, EAF-KD",
 )
 class EAFKD(_Student):
     """Identity loss plus the pull to the common space."""

@@ -14,6 +14,7 @@ from fairlab.methods.student import checked, frozen_head
     title="ProxylessKD student",
     roles=("student",),
     parents="space",
+    in_space=True,
     inherits=True,
     source="arXiv 2011.00265; as AdaDistill's code has it; centroids: CLIP-Embed-KD",
 )

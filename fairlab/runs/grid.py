@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from fairlab.config import Data, Distillation, Role, Run, StudentSettings, Study, TeacherSettings
 from fairlab.errors import FairLabError
 from fairlab.runs import choices
+from fairlab.runs.cross import cross_record, length_of
 from fairlab.runs.plan import Builder, Plan
 from fairlab.runs.portions import Faces, Portion, faces
-from fairlab.store.runs import SPACES, read_run, state
+from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
 EVERYONE = "Teacher of everyone"
@@ -22,13 +23,19 @@ HEAD = "weights/head.safetensors"
 class Space:
     """A space that students learn from; words: how their titles name it; head: has it a classifier of everybody?
 
-    embedded: the job that embeds the study's faces with it, where it learnt from others.
+    dim: length of its embeddings, where that is known; embedded: the job that embeds the study's faces with it, where it
+    learnt from others.
     """
 
-    run_id: str
+    record: RunRecord
     words: str
     head: bool
+    dim: int | None
     embedded: tuple[str, ...] = ()
+
+    @property
+    def run_id(self) -> str:
+        return self.record.run_id
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,10 @@ class _Seed:
                         self._student(method, space, variant)
             if self.study.plain_student:
                 title = _titled("Student without KD", (), variant.words)
-                self._add_network("student", "classifier", title, variant, variant.portion.needed)
+                plain = self._add_network("student", "classifier", title, variant, variant.portion.needed)
+                for _, space, loss in pupils[-1:]:
+                    if loss in (None, variant.loss):
+                        self._against(space, plain)
         if self.grid.maps == "all" or (self.grid.maps == "first seed" and self.first):
             data = Data(dataset=self.people.dataset)
             config = Run(role="projection", method="umap", seed=self.seed, data=data, projection=self.study.projection)
@@ -144,7 +154,7 @@ class _Seed:
             self.models.append(self.builder.add(f"Concatenation ({arm})", config, tuple(teachers)))
         known, spaces = choices.common_spaces(), []
         for name in study.adaptors:
-            words = choices.title(name, known) if known[name].get("rule") else name.upper()
+            words = choices.title(name, known)
             if known[name].get("needs_group") and arm != "specialised":
                 self.builder.notes.append(
                     f"{words} is left out over {arm} teachers: it needs one teacher that is specialised on each group"
@@ -168,7 +178,9 @@ class _Seed:
                 run_id = self.builder.add(f"Common space ({words}, {arm})", config, tuple(teachers), everyone)
             self.models.append(run_id)
             if name in (self.grid.distil_from or study.adaptors):
-                spaces.append(Space(run_id, f"{words}, {arm}", head=config.role == "adaptor"))
+                dim = study.adaptor.adaptor.embedding_dim if config.role == "adaptor" else self._length(teachers)
+                record = self.builder.runs[run_id].record
+                spaces.append(Space(record, f"{words}, {arm}", head=config.role == "adaptor", dim=dim))
         return spaces
 
     def _everyone(self, variants: Sequence[Variant]) -> list[tuple[str, Space]]:
@@ -177,8 +189,9 @@ class _Seed:
             return []
         losses = dict.fromkeys(variant.loss for variant in variants)
         if len(self.grid.given) == 1:
-            folder = read_run(self.builder.workspace, self.grid.given[0]).folder
-            space = Space(folder.name, "given", (folder / HEAD).exists(), (self._given_embedded(),))
+            record = read_run(self.builder.workspace, self.grid.given[0])
+            head = (record.folder / HEAD).exists()
+            space = Space(record, "given", head, self._length([record.run_id]), (self._given_embedded(),))
             return [(loss, space) for loss in losses]
         found = []
         for loss in losses:
@@ -192,8 +205,36 @@ class _Seed:
             images = sum(self.people.sizes.values())
             run_id = self.builder.add(_titled(EVERYONE, (), words), config, self.people.needed, images)
             self.models.append(run_id)
-            found.append((loss, Space(run_id, "", head=True)))
+            record = self.builder.runs[run_id].record
+            found.append((loss, Space(record, "", head=True, dim=settings.backbone.embedding_dim)))
         return found
+
+    def _length(self, teachers: Sequence[str]) -> int | None:
+        """Length of the embeddings of these models; None where they differ or are not known yet."""
+        planned = self.builder.runs
+        lengths = set()
+        for name in teachers:
+            record = planned[name].record if name in planned else read_run(self.builder.workspace, name)
+            if record.role in SPACES:
+                settings = record.config.backbone or record.config.adaptor
+                lengths.add(settings.embedding_dim if settings else length_of(record))
+        return lengths.pop() if len(lengths) == 1 else None
+
+    def _against(self, space: Space, student: str) -> None:
+        """Also judge a student against a gallery that a space embedded, if asked for; a note says why it cannot be."""
+        if not self.grid.cross_model:
+            return
+        record = self.builder.runs[student].record
+        settings = record.config.backbone
+        own = settings.embedding_dim if settings else None
+        if not choices.student_methods().get(record.method, {}).get("in_space") and own != space.dim:
+            self.builder.notes.append(
+                f"{record.title} is not judged against a gallery by {space.record.title}: their embeddings are "
+                f"{own} and {space.dim or 'an unknown number of'} long"
+            )
+            return
+        cross = cross_record(self.builder.workspace, space.record, record, self.people.dataset, self.study.evaluation)
+        self.builder.add(cross.title, cross.config, cross.parents)
 
     def _variants(self) -> list[Variant]:
         study, found = self.study, []
@@ -238,18 +279,20 @@ class _Seed:
                 return
         parents = (space.run_id, *space.embedded)
         if portion.data.dataset != self.people.dataset:
-            where = self.builder.runs[space.run_id].record.title if space.run_id in self.builder.runs else space.words
+            where = space.record.title
             parents = (
                 space.run_id,
                 self._embedded(f"{portion.name}, {where}", [space.run_id], portion.data.dataset, portion.needed),
             )
         title = _titled(f"Student {label}", (space.words,), variant.words)
-        self._add_network("student", method, title, variant, parents)
+        self._against(space, self._add_network("student", method, title, variant, parents))
 
-    def _add_network(self, role: Role, method: str, title: str, variant: Variant, parents: tuple[str, ...]) -> None:
+    def _add_network(self, role: Role, method: str, title: str, variant: Variant, parents: tuple[str, ...]) -> str:
         distillation = None if method == "classifier" else variant.settings.distillation
         config = network(role, method, self.seed, variant.portion.data, variant.settings, self.study, distillation)
-        self.models.append(self.builder.add(title, config, parents, variant.portion.images))
+        run_id = self.builder.add(title, config, parents, variant.portion.images)
+        self.models.append(run_id)
+        return run_id
 
 
 def _titled(title: str, inside: Sequence[str], varied: Sequence[str]) -> str:

@@ -69,7 +69,7 @@ def test_a_study_without_a_grid_is_what_it_was(lab: Workspace) -> None:
 
 def test_students_are_taught_by_the_chosen_spaces_only(lab: Workspace) -> None:
     titles = students(demo(adaptors=("sl", "dul"), **{"grid.distil_from": ("dul",)}), lab)
-    assert titles == ["Student EAF-KD (DUL, specialised)", "Student EAF-KD (DUL, balanced)", "Student without KD"]
+    assert titles == ["Student EAF-KD (DuL, specialised)", "Student EAF-KD (DuL, balanced)", "Student without KD"]
 
 
 def test_maps_of_the_first_seed_or_none(lab: Workspace) -> None:
@@ -155,3 +155,45 @@ def test_given_models_and_other_faces_for_real(copy: Workspace) -> None:
     mixed = open_dataset(next(copy.datasets_folder.glob("mixed-*")))
     train = mixed.images[mixed.images["split"] == "train"]
     assert set(train["source"]) == {"real", "synthetic"}
+
+
+def test_what_does_not_go_together_is_left_out_with_a_note(lab: Workspace) -> None:
+    """Spaces that need a group's own teacher, over balanced ones; a classifier of other people, or none at all."""
+    study = demo(
+        adaptors=("own_teacher",),
+        students=("proxyless_kd",),
+        **{"grid.relatives": ("hinton_kd",), "grid.learn_from": ("real", "synthetic")},
+    )
+    plan = expand(study, "x", lab)
+    assert plan.notes == (
+        "Own teacher is left out over balanced teachers: it needs one teacher that is specialised on each group",
+        "Student ProxylessKD (Own teacher, specialised; real) is left out: its teacher has no classifier to inherit",
+        "Student ProxylessKD (Own teacher, specialised; synthetic) is left out: its teacher has no classifier to inherit",
+        "Student Hinton-KD (synthetic) is left out: its teacher's classifier does not know the people of the synthetic faces",
+    )
+    assert [title for title in students(study, lab) if "without" not in title] == ["Student Hinton-KD (real)"]
+    centroids = changed(study, {"student.distillation.classifier": "centroids"})
+    assert len(expand(centroids, "x", lab).notes) == 1
+
+
+def test_students_are_judged_against_their_teacher_s_gallery(lab: Workspace) -> None:
+    """Each against the space that taught it, the plain one against the same; none where lengths differ."""
+    grid = {"grid.relatives": ("a_kd", "rkd"), "grid.cross_model": True}
+    study = demo(arms=(), students=(), **grid)
+
+    def crossed(study: Study) -> list[tuple[str, ...]]:
+        plan = expand(study, "x", lab)
+        titles = {run.record.run_id: run.record.title for run in plan.runs}
+        return [
+            tuple(titles[name] for name in run.record.parents) for run in plan.runs if run.record.role == "evaluation"
+        ]
+
+    assert crossed(study) == [
+        ("Teacher of everyone", name) for name in ("Student a-KD", "Student RKD", "Student without KD")
+    ]
+    shorter = changed(study, {"student.backbone.embedding_dim": 32})
+    assert crossed(shorter) == [("Teacher of everyone", "Student a-KD")]
+    assert expand(shorter, "x", lab).notes == tuple(
+        f"Student {name} is not judged against a gallery by Teacher of everyone: their embeddings are 32 and 64 long"
+        for name in ("RKD", "without KD")
+    )
