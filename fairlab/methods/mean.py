@@ -1,4 +1,4 @@
-"""The normalised mean of the teachers' unit embeddings: a common space that needs no training (METHODS A7)."""
+"""The normalised mean of the teachers' unit embeddings: a common space that needs no training."""
 
 from __future__ import annotations
 

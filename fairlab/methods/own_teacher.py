@@ -1,4 +1,4 @@
-"""The embedding of the image's own group's teacher: a common space that needs no training, but the group (METHODS A7)."""
+"""The embedding of the image's own group's teacher: a common space that needs no training, but the group."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Imported:
 
 
 def import_checkpoint(path: Path) -> Imported:
-    """Read a .safetensors, .pth, .pt or .ckpt file of a published face network (FORMATS 4.1, 4.2, 4.4).
+    """Read a .safetensors, .pth, .pt or .ckpt file of a published face network.
 
     Raises FairLabError: one sentence with the file and what is wrong; Refused for files that ask for code or declare
     too much, Damaged for broken ones.

@@ -6,7 +6,7 @@ onnxruntime's own fields would be judged by another copy of the format anyway. H
 and onnxruntime is given the very bytes that were looked at, never the path, so it has no folder to look beside.
 
 What the look cannot bound is work: a few nodes can ask for any memory (ConstantOfShape, Expand, Tile). Load a stranger's
-file first in a process of its own, with limits (RELIABILITY S11).
+file first in a process of its own, with limits.
 """
 
 from __future__ import annotations

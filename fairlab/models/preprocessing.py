@@ -53,7 +53,7 @@ PUBLISHERS: dict[str, Preprocessing] = {
     "facex_zoo": Preprocessing(channels="BGR", std=(128.0, 128.0, 128.0), flip="none"),
     "face_evolve": Preprocessing(),
 }
-"""What each code base does to its images (FORMATS 2.8)."""
+"""What each code base does to its images."""
 
 
 def preprocessing_of(publisher: str, image_px: int) -> Preprocessing:

@@ -36,7 +36,7 @@ def test_standing_of_the_lengths_is_the_known_one() -> None:
     ],
 )
 def test_limits_are_the_closed_forms(theta: float, length: float, expected: object) -> None:
-    """METHODS H8, with a mean length of 50 and h so large against the spread that z is cut at -1 and 1."""
+    """Identity H8, with a mean length of 50 and h so large against the spread that z is cut at -1 and 1."""
     head = golden_head("adaface", ema_weight=1e-12, norm_concentration=1.0)
     head.norm_mean.fill_(50.0)
     head.norm_std.fill_(1.0)
@@ -46,7 +46,7 @@ def test_limits_are_the_closed_forms(theta: float, length: float, expected: obje
 
 
 def test_with_equal_lengths_it_is_cosface() -> None:
-    """METHODS H8: z = 0 for all once the running mean is that length; h = 0 does it too."""
+    """Identity H8: z = 0 for all once the running mean is that length; h = 0 does it too."""
     same = EMBEDDINGS / LENGTHS[:, None] * 7
     wanted = golden_head("cosface", margin_cos=0.4)(same, IDENTITIES)
     torch.testing.assert_close(golden_head("adaface", ema_weight=1.0)(same, IDENTITIES), wanted, atol=1e-9, rtol=0)
@@ -55,7 +55,7 @@ def test_with_equal_lengths_it_is_cosface() -> None:
 
 
 def test_compat_is_the_published_collapse_to_cosface() -> None:
-    """The synthetic-gap code takes lengths after normalising: whatever they were, CosFace(0.4) is left (METHODS 4).
+    """The synthetic-gap code takes lengths after normalising: whatever they were, CosFace(0.4) is left.
 
     Near the class centres, because at right angles AdaFace's margin hardly depends on the length: sin(m z) - m z is 0.
     """
@@ -97,7 +97,7 @@ def test_evaluation_remembers_nothing() -> None:
 
 
 def test_no_gradient_goes_through_the_length() -> None:
-    """METHODS H8: the pull on an embedding is orthogonal to it, although the margin follows its length."""
+    """Identity H8: the pull on an embedding is orthogonal to it, although the margin follows its length."""
     head = golden_head("adaface", ema_weight=1.0)
     x = (head.weight.detach()[IDENTITIES] + 0.3 * EMBEDDINGS).requires_grad_()
     head.loss(x, IDENTITIES).backward()

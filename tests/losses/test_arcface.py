@@ -26,12 +26,12 @@ def test_cross_entropy_is_the_known_one(scale: float, name: str) -> None:
 
 
 def test_no_margin_is_norm_softmax() -> None:
-    """METHODS H1."""
+    """Identity H1."""
     assert loss_at(0.0) == pytest.approx(GOLDEN["norm_softmax_s64_CE"], abs=1e-9)
 
 
 def test_a_larger_margin_costs_more() -> None:
-    """While theta + m stays below pi, which it does here (METHODS H4)."""
+    """While theta + m stays below pi, which it does here (identity H4)."""
     losses = [loss_at(margin) for margin in (0.0, 0.1, 0.3, 0.5, 0.9, 1.3)]
     assert losses == sorted(losses)
     assert len(set(losses)) == len(losses)

@@ -47,7 +47,7 @@ def test_lean_head_equals_the_papers_dense_one() -> None:
 @given(x_scale=st.floats(1e-3, 1e3), w_scale=st.floats(1e-3, 1e3))
 @settings(max_examples=25, deadline=None)
 def test_lengths_of_embeddings_and_centres_do_not_matter(x_scale: float, w_scale: float) -> None:
-    """Each embedding and each class centre may be scaled (METHODS H3)."""
+    """Each embedding and each class centre may be scaled (identity H3)."""
     head, y = a_head(), torch.tensor([0, 3, 1, 4])
     x = torch.randn(4, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     before = head(x, y)
@@ -57,7 +57,7 @@ def test_lengths_of_embeddings_and_centres_do_not_matter(x_scale: float, w_scale
 
 
 def test_without_identities_or_in_evaluation_there_is_no_margin() -> None:
-    """Then a head gives scale * cosine (METHODS H10)."""
+    """Then a head gives scale * cosine (identity H10)."""
     head, y = a_head(scale=16.0), torch.tensor([0, 3, 1, 4])
     x = torch.randn(4, 8, dtype=torch.float64)
     plain = 16.0 * functional.cosine_similarity(x[:, None], head.weight[None], dim=2)
@@ -69,7 +69,7 @@ def test_without_identities_or_in_evaluation_there_is_no_margin() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_gradients_are_finite_where_acos_has_none(dtype: torch.dtype, sign: float) -> None:
-    """At cosines of exactly +-1, e.g. an embedding on its class centre (METHODS H6); acos alone gives inf there."""
+    """At cosines of exactly +-1, e.g. an embedding on its class centre (identity H6); acos alone gives inf there."""
     cosine = torch.tensor([sign, sign * (1 + 1e-3)], dtype=dtype, requires_grad=True)
     value = add_angle(cosine, 0.5)
     value.sum().backward()
@@ -95,7 +95,7 @@ def test_gradients_near_a_class_centre_are_bounded() -> None:
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_an_embedding_on_its_class_centre_trains(sign: float) -> None:
-    """Exactly on it and exactly opposite, in float32, loss and all gradients are finite (METHODS H6)."""
+    """Exactly on it and exactly opposite, in float32, loss and all gradients are finite (identity H6)."""
     head = a_head(classes=3).float()
     x = (sign * head.weight.detach()[:2]).clone().requires_grad_()
     y = torch.tensor([0, 1])
@@ -125,7 +125,7 @@ def test_zero_embeddings_and_zero_centres_stay_finite() -> None:
 @given(theta=st.floats(0.01, math.pi - 0.01), margin=st.floats(0.0, 1.5))
 @settings(max_examples=100, deadline=None)
 def test_the_margin_hurts_exactly_up_to_the_documented_angle(theta: float, margin: float) -> None:
-    """cos(theta + m) <= cos(theta) iff theta <= pi - m / 2: beyond, the margin helps, unguarded (METHODS H5)."""
+    """cos(theta + m) <= cos(theta) iff theta <= pi - m / 2: beyond, the margin helps, unguarded (identity H5)."""
     cosine = torch.tensor([math.cos(theta)], dtype=torch.float64)
     gain = float(add_angle(cosine, margin) - cosine)
     if theta < math.pi - margin / 2 - 1e-6:
@@ -136,7 +136,7 @@ def test_the_margin_hurts_exactly_up_to_the_documented_angle(theta: float, margi
 
 
 def test_wrapped_values_are_those_of_the_papers_code() -> None:
-    """cos(3.0) = -.990 becomes cos(3.5) = -.936 (METHODS H5)."""
+    """cos(3.0) = -.990 becomes cos(3.5) = -.936 (identity H5)."""
     value = add_angle(torch.tensor([math.cos(3.0)], dtype=torch.float64), 0.5)
     assert float(value) == pytest.approx(-0.9364566873, abs=1e-9)
 

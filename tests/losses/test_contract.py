@@ -19,7 +19,7 @@ NO_MARGIN = dict.fromkeys(("margin_rad", "margin_cos", "margin_low_rad", "margin
 NO_SPREAD = dict.fromkeys(("sigma_rad", "sigma_cos", "sigma_plus_rad"), 0.0)
 MILD = dict.fromkeys(("margin_rad", "margin_cos", "margin_low_rad"), 0.25) | {"margin_high_rad": 0.4}
 LENGTH_MATTERS = {"adaface", "magface"}
-"""Their margin follows the embedding's length; for all others only its direction counts (METHODS H3)."""
+"""Their margin follows the embedding's length; for all others only its direction counts (identity H3)."""
 HARDENS_OTHERS = {"curricularface"}
 """Changes other classes' logits too, also at m = 0: s c (t + c) for the hard ones."""
 USED = {
@@ -105,7 +105,7 @@ class TestEveryLoss:
         assert float(logits.detach().abs().max()) <= 10.0 * (1 + beyond) + 1e-4
 
     def test_without_margin_it_is_norm_softmax(self, name: str) -> None:
-        """m = 0 and sigma = 0 (METHODS H1); only the target's column where others change."""
+        """m = 0 and sigma = 0 (identity H1); only the target's column where others change."""
         head = a_head(name, 5, **NO_MARGIN, **NO_SPREAD).double()
         x, y = torch.randn(8, 6, dtype=torch.float64), torch.arange(8) % 5
         found, expected = head(x, y), head(x)
@@ -114,7 +114,7 @@ class TestEveryLoss:
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
     def test_in_evaluation_there_is_no_margin(self, name: str) -> None:
-        """Only scale * cosine (METHODS H10), and a loss without a penalty."""
+        """Only scale * cosine (identity H10), and a loss without a penalty."""
         head = a_head(name, 5, scale=7.0).eval()
         x, y = torch.randn(8, 6), torch.arange(8) % 5
         expected = 7.0 * functional.cosine_similarity(x[:, None], head.weight[None], dim=2)
@@ -141,7 +141,7 @@ class TestEveryLoss:
         torch.testing.assert_close(head(x[order], y[order]), expected)
 
     def test_only_the_direction_of_an_embedding_counts(self, name: str) -> None:
-        """METHODS H3, where the length is not what the margin follows; there it must count."""
+        """Identity H3, where the length is not what the margin follows; there it must count."""
         head = a_head(name, 5, **NO_SPREAD).double()
         x, y = near_centres(head)
         before = {key: value.clone() for key, value in head.state_dict().items()}
@@ -171,7 +171,7 @@ class TestEveryLoss:
     def test_on_and_opposite_a_class_centre_all_is_finite(
         self, name: str, sign: float, centres: torch.dtype, inputs: torch.dtype
     ) -> None:
-        """Cosines of exactly +-1 (METHODS H6), in every mixture of precisions: loss, gradients, and what is remembered."""
+        """Cosines of exactly +-1 (identity H6), in every mixture of precisions: loss, gradients, and what is remembered."""
         torch.manual_seed(0)
         head = a_head(name, 3, **NO_SPREAD).to(centres)
         with torch.no_grad():

@@ -20,14 +20,14 @@ def test_cross_entropy_is_the_known_one(scale: float, name: str) -> None:
 
 
 def test_no_margin_is_norm_softmax() -> None:
-    """METHODS H1."""
+    """Identity H1."""
     assert cross_entropy(golden_head("cosface", margin_cos=0.0)) == pytest.approx(
         GOLDEN["norm_softmax_s64_CE"], abs=1e-9
     )
 
 
 def test_a_larger_margin_always_costs_more() -> None:
-    """At every angle (METHODS H4)."""
+    """At every angle (identity H4)."""
     losses = [cross_entropy(golden_head("cosface", margin_cos=margin)) for margin in (0.0, 0.1, 0.35, 0.5, 1.0)]
     assert losses == sorted(losses)
     assert len(set(losses)) == len(losses)

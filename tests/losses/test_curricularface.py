@@ -58,7 +58,7 @@ def test_at_t_of_one_a_hard_class_counts_more_and_at_zero_less() -> None:
 
 
 def test_where_the_angle_would_pass_pi_the_cosine_falls_on() -> None:
-    """s (c - m sin m) there (METHODS 6), so that the margin never helps, unlike in ArcFace (H5)."""
+    """s (c - m sin m) there, so that the margin never helps, unlike in ArcFace (H5)."""
     cosines = torch.cos(torch.linspace(math.pi - 0.5 + 1e-6, math.pi - 0.01, 50, dtype=torch.float64))
     found = golden_head("curricularface").target(cosines, torch.ones_like(cosines))
     torch.testing.assert_close(found, cosines - 0.5 * math.sin(0.5))

@@ -34,7 +34,7 @@ def margins_of(name: str, cosines: torch.Tensor, **changes: float) -> torch.Tens
 
 @EVERY
 def test_without_spread_it_is_arcface_or_cosface(name: str) -> None:
-    """sigma = 0 gives their golden values (METHODS H2), and m = 0 too NormSoftmax's (H1)."""
+    """sigma = 0 gives their golden values (identity H2), and m = 0 too NormSoftmax's (H1)."""
     golden = GOLDEN["arcface_m0.5_CE" if "arc" in name else "cosface_m0.35_CE"]
     assert cross_entropy(golden_head(name, **{SPREAD[name]: 0.0})) == pytest.approx(golden, abs=1e-9)
     plain = golden_head(name, **{SPREAD[name]: 0.0, MARGIN[name]: 0.0})
@@ -42,7 +42,7 @@ def test_without_spread_it_is_arcface_or_cosface(name: str) -> None:
 
 
 def test_mean_over_draws_is_the_closed_form() -> None:
-    """E[cos(theta + E)] = cos(theta + m) exp(-sigma^2 / 2) (METHODS H7)."""
+    """E[cos(theta + E)] = cos(theta + m) exp(-sigma^2 / 2) (identity H7)."""
     torch.manual_seed(5)
     count, sigma, theta = 400_000, 0.5, 1.2
     cosines = torch.full((count,), math.cos(theta), dtype=torch.float64)

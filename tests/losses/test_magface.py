@@ -37,7 +37,7 @@ def test_the_loss_is_their_sum() -> None:
 
 @pytest.mark.parametrize(("length", "margin"), [(10, 0.45), (60, 0.625), (110, 0.8)])
 def test_the_margin_rises_linearly_with_the_length(length: float, margin: float) -> None:
-    """m(10) = 0.45, m(110) = 0.8 (METHODS H9)."""
+    """m(10) = 0.45, m(110) = 0.8 (identity H9)."""
     found = golden_head("magface").margin_at(torch.tensor(float(length)))
     assert float(found) == pytest.approx(margin, abs=1e-6)
     cosine = torch.tensor([math.cos(1.0)], dtype=torch.float64)
@@ -47,7 +47,7 @@ def test_the_margin_rises_linearly_with_the_length(length: float, margin: float)
 
 @pytest.mark.parametrize(("length", "value"), [(10.0, "magface_g_at_la10"), (110.0, "magface_g_min_at_ua")])
 def test_the_penalty_is_smallest_for_the_longest(length: float, value: str) -> None:
-    """g(10) = .1008264, g(110) = .0181818 (METHODS H9); outside the limits as at them."""
+    """g(10) = .1008264, g(110) = .0181818 (identity H9); outside the limits as at them."""
     head = golden_head("magface", norm_weight=1.0)
     assert float(head.penalty(of_length(length))) == pytest.approx(GOLDEN[value], abs=1e-12)
     beyond = length / 3 if length == 10 else length * 3
@@ -69,7 +69,7 @@ def test_the_penalty_asks_for_length_and_nothing_else() -> None:
 
 
 def test_beyond_a_right_angle_there_is_no_margin() -> None:
-    """Easy margin (METHODS 6)."""
+    """Easy margin."""
     cosines = torch.tensor([-0.3, -1e-9, 0.3], dtype=torch.float64)
     found = golden_head("magface").target(cosines, torch.full((3,), 10.0, dtype=torch.float64))
     assert found[:2].tolist() == cosines[:2].tolist()

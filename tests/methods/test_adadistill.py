@@ -33,14 +33,14 @@ def test_it_has_the_known_values(scale: int) -> None:
 
 
 def test_the_share_is_a_share() -> None:
-    """1e-6..1 (METHODS D1): 1 at the target with a settled centre, the least for the opposite."""
+    """1e-6..1 (identity D1): 1 at the target with a settled centre, the least for the opposite."""
     along = torch.cat([UNITS, -UNITS])
     share = kept_share(along, torch.cat([UNITS, UNITS]), torch.cat([UNITS, UNITS]))
     torch.testing.assert_close(share, torch.tensor([1.0] * 4 + [1e-6] * 4, dtype=torch.float64))
 
 
 def test_a_settled_centre_stays_and_a_strange_one_is_replaced() -> None:
-    """a = 1 leaves W; a -> 0 puts t there (METHODS D1); nobody else's centre moves (D2)."""
+    """a = 1 leaves W; a -> 0 puts t there (identity D1); nobody else's centre moves (D2)."""
     centres = CENTRES.clone()
     centres[IDENTITIES] = UNITS
     _, kept = moved_centres(centres, UNITS, UNITS, IDENTITIES)
@@ -55,7 +55,7 @@ def test_a_settled_centre_stays_and_a_strange_one_is_replaced() -> None:
 
 
 def test_several_images_of_one_identity_are_averaged() -> None:
-    """Each from the centre before the step; the order does not matter. compat: the last one counts (METHODS D3)."""
+    """Each from the centre before the step; the order does not matter. compat: the last one counts (identity D3)."""
     y = torch.tensor([2, 2, 0, 2])
     people, found = moved_centres(CENTRES, EMBEDDINGS, UNITS, y)
     share = kept_share(EMBEDDINGS, CENTRES[y], UNITS)[:, None]
@@ -68,7 +68,7 @@ def test_several_images_of_one_identity_are_averaged() -> None:
 
 
 def test_centres_have_no_gradient_and_are_saved() -> None:
-    """No optimiser sees them; a checkpoint does (METHODS D2)."""
+    """No optimiser sees them; a checkpoint does (identity D2)."""
     method, batch = built("adadistill"), student_batch()
     method(batch)["loss"].backward()
     weight = method.get_parameter("head.weight")

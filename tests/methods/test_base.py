@@ -25,7 +25,7 @@ def test_distance_is_the_known_one() -> None:
 @given(dims=st.integers(2, 64), images=st.integers(1, 9), seed=st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
 def test_distance_is_a_matter_of_the_cosine(dims: int, images: int, seed: int) -> None:
-    """MSE = mean(2 - 2 cos) / D for unit vectors (METHODS S2); the embedding's length does not matter."""
+    """MSE = mean(2 - 2 cos) / D for unit vectors (identity S2); the embedding's length does not matter."""
     draw = torch.Generator().manual_seed(seed)
     x, t = (torch.randn(images, dims, dtype=torch.float64, generator=draw) for _ in range(2))
     t = functional.normalize(t)
@@ -36,7 +36,7 @@ def test_distance_is_a_matter_of_the_cosine(dims: int, images: int, seed: int) -
 
 @pytest.mark.parametrize("dims", [2, 64, 128, 512])
 def test_default_weight_keeps_the_papers_pull(dims: int) -> None:
-    """lambda * MSE is 39.0625 at orthogonal and 78.125 at opposite vectors, at any length (METHODS S6, 1.9)."""
+    """lambda * MSE is 39.0625 at orthogonal and 78.125 at opposite vectors, at any length (identity S6, 1.9)."""
     weight = kd_weight(a_run("a_kd"), dims)
     e = torch.eye(dims, dtype=torch.float64)
     assert float(weight * unit_distance(e[:1], e[1:2])) == pytest.approx(39.0625)
@@ -57,7 +57,7 @@ def test_a_given_weight_is_taken_as_it_is(weight: float) -> None:
 
 
 def test_distance_is_zero_without_pull_only_at_the_target() -> None:
-    """Value and gradient vanish there and nowhere near (METHODS S3)."""
+    """Value and gradient vanish there and nowhere near (identity S3)."""
     target = functional.normalize(torch.randn(3, 8, dtype=torch.float64))
     for shift, at_target in ((0.0, True), (1e-3, False)):
         x = (4.2 * target + shift * torch.randn(3, 8, dtype=torch.float64)).requires_grad_()
@@ -68,7 +68,7 @@ def test_distance_is_zero_without_pull_only_at_the_target() -> None:
 
 
 def test_pull_is_orthogonal_to_the_embedding() -> None:
-    """Only the direction is taught, never the length (METHODS S4)."""
+    """Only the direction is taught, never the length (identity S4)."""
     x = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(unit_distance(x, functional.normalize(torch.randn(5, 8).double())), x)
     assert float((gradient * x.detach()).sum(1).abs().max()) < 1e-14

@@ -42,7 +42,7 @@ def test_the_whole_series_is_the_gaussian_kernel() -> None:
 
 
 def test_it_does_not_notice_a_rotation() -> None:
-    """METHODS R1, R2."""
+    """Identity R1, R2."""
     method = built("cc")
     assert float(method.distillation(2 * TARGETS @ a_rotation(8), BATCH)) < 1e-25
     expected = method.distillation(EMBEDDINGS, BATCH)

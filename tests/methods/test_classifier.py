@@ -27,7 +27,7 @@ def test_its_loss_is_the_cross_entropy_of_its_head() -> None:
 
 @pytest.mark.parametrize("name", ["classifier", "eaf_kd"])
 def test_what_a_loss_adds_is_part_of_the_identity_term(name: str) -> None:
-    """MagFace: 35 * g(10) = 35 * .1008264 with embeddings that are all shorter than 10 (METHODS H9)."""
+    """MagFace: 35 * g(10) = 35 * .1008264 with embeddings that are all shorter than 10 (identity H9)."""
     terms = {}
     for weight in (0.0, 35.0):
         torch.manual_seed(0)
@@ -41,7 +41,7 @@ def test_what_a_loss_adds_is_part_of_the_identity_term(name: str) -> None:
 
 
 def test_it_has_a_class_for_each_identity_it_is_given() -> None:
-    """A specialised teacher's are those of its group only (METHODS T3)."""
+    """A specialised teacher's are those of its group only (identity T3)."""
     for classes in (2, 7, 150):
         method = METHODS["classifier"](a_run("classifier"), classes=classes, image_px=SIZE, teacher_dims=())
         assert method.head is not None

@@ -21,7 +21,7 @@ def a_method(dims: tuple[int, ...] = (5, 5, 5, 5), adaptor: str = "sl") -> Metho
 
 @pytest.mark.parametrize("adaptor", list(ADAPTORS))
 def test_its_weights_are_those_of_adaptor_and_head_only(adaptor: str) -> None:
-    """Training cannot touch the teachers: they are not in it, and its inputs stay as they were (METHODS A8)."""
+    """Training cannot touch the teachers: they are not in it, and its inputs stay as they were (identity A8)."""
     method = a_method(adaptor=adaptor)
     assert method.head is not None
     parts = {id(tensor) for part in (method.learner, method.head) for tensor in part.parameters()}

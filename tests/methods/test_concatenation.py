@@ -12,7 +12,7 @@ from tests.methods.conftest import a_run
 
 
 def test_cosine_is_the_mean_of_the_teachers_cosines() -> None:
-    """And the length of a concatenation of T unit vectors is sqrt(T) (METHODS A1)."""
+    """And the length of a concatenation of T unit vectors is sqrt(T) (identity A1)."""
     method = METHODS["concatenation"](a_run("concatenation"), classes=0, image_px=0, teacher_dims=(5, 9, 3))
     parts = [functional.normalize(torch.randn(2, dims, dtype=torch.float64)) for dims in (5, 9, 3)]
     both = method.learner(torch.cat(parts, 1))

@@ -50,7 +50,7 @@ def test_the_methods_of_mst_kd_are_there() -> None:
 
 
 def test_the_relatives_are_there() -> None:
-    """All that the papers are compared with (issue 4, 3 and 4)."""
+    """All that the papers are compared with."""
     relatives = "fitnet cosine_kd rkd sp cc darkrank hinton_kd grouped_kd ekd adadistill margin_distillation"
     assert {*relatives.split(), "proxyless_kd"} <= set(DISTILLED)
 
@@ -148,7 +148,7 @@ class TestEveryStudentOfASpace:
 
     @pytest.mark.parametrize("space_dim", [5, 12])
     def test_its_teacher_may_have_embeddings_of_another_length(self, name: str, space_dim: int) -> None:
-        """Then it lies in the teacher's space, if it is compared with it, by one linear layer (METHODS P7)."""
+        """Then it lies in the teacher's space, if it is compared with it, by one linear layer (identity P7)."""
         method = build(name, space_dim=space_dim)
         terms = method(a_batch(method, 4, 1, 1, space_dim))
         terms["loss"].backward()
@@ -196,7 +196,7 @@ class TestEveryStudentOfASpace:
                 built(name, 4, (DIMS, DIMS))
 
     def test_a_missing_classifier_and_one_of_other_people_are_refused(self, name: str) -> None:
-        """A classifier with other identities than the run's does not pass (METHODS P3)."""
+        """A classifier with other identities than the run's does not pass (identity P3)."""
         kind = METHODS[name]
         if not getattr(kind, "needs_head", False):
             return

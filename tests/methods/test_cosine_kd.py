@@ -20,7 +20,7 @@ def test_it_follows_from_the_known_distance() -> None:
 
 
 def test_with_the_papers_pull_it_is_eaf_kd() -> None:
-    """39.0625 per unit of 1 - cos (METHODS S6)."""
+    """39.0625 per unit of 1 - cos (identity S6)."""
     batch = Batch(EMBEDDINGS, torch.arange(4), functional.normalize(TARGETS))
     mine = built("cosine_kd", distillation=Distillation(kd_weight=39.0625)).distillation(EMBEDDINGS, batch)
     assert EMBEDDINGS.shape[1] == DIMS

@@ -14,7 +14,7 @@ from tests.methods.conftest import a_rotation
 
 
 def test_it_has_the_known_value() -> None:
-    """And does not notice a rotation or the lengths (METHODS R2)."""
+    """And does not notice a rotation or the lengths (identity R2)."""
     for x in (EMBEDDINGS, 7 * EMBEDDINGS @ a_rotation(8)):
         known = GOLDEN["darkrank(3,3,3) needs N>=4"]
         assert float(unlikeliness(x, TARGETS)) == pytest.approx(known, abs=1e-12)
@@ -27,7 +27,7 @@ def test_a_student_that_cannot_tell_has_one_chance_in_six() -> None:
 
 
 def test_the_teacher_itself_is_better_than_chance_and_not_perfect() -> None:
-    """METHODS R1: a minimum above zero; another order of the same distances is worse."""
+    """Identity R1: a minimum above zero; another order of the same distances is worse."""
     itself = float(unlikeliness(TARGETS, TARGETS))
     assert 0 < itself < math.log(6)
     assert float(unlikeliness(TARGETS[[1, 2, 3, 0]], TARGETS)) > itself

@@ -63,7 +63,7 @@ def test_the_term_is_that_of_its_two_sets_of_pairs() -> None:
 
 
 def test_it_is_zero_at_the_teacher_and_blind_to_rotation() -> None:
-    """METHODS R1, R2: with equal anchors."""
+    """Identity R1, R2: with equal anchors."""
     assert term(built("ekd").double(), 3 * TARGETS @ a_rotation(8), [0, 0, 1, 2]) < 1e-12
     first, second = (term(built("ekd").double(), x, [0, 0, 1, 2]) for x in (EMBEDDINGS, EMBEDDINGS @ a_rotation(8)))
     assert first == pytest.approx(second, rel=1e-9)

@@ -19,7 +19,7 @@ def log_p(seed: int, rows: int = 6, classes: int = 9, spread: float = 3.0) -> Te
 
 @pytest.mark.parametrize("mass", [0.2, 0.5, 0.9, 0.999])
 def test_the_parts_are_the_whole(mass: float) -> None:
-    """KL(p || q) = binary + p(P) KL within P + p(S) KL within S, for every split (METHODS 5)."""
+    """KL(p || q) = binary + p(P) KL within P + p(S) KL within S, for every split."""
     p, q = log_p(1), log_p(2)
     group = primary_group(p, mass)
     binary, primary, secondary = grouped(p, q, group)

@@ -32,13 +32,13 @@ def test_it_has_the_known_value() -> None:
 
 
 def test_it_is_zero_at_the_teacher_and_positive_elsewhere() -> None:
-    """METHODS R1; also where only the teacher's scale is another."""
+    """Identity R1; also where only the teacher's scale is another."""
     assert float(golden_method().distillation(TARGETS, BATCH).detach()) < 1e-12
     assert float(golden_method(scale=32.0).distillation(TARGETS, BATCH).detach()) > 0.01
 
 
 def test_at_high_temperature_it_is_the_distance_of_the_centred_logits() -> None:
-    """T -> infinity: |z_s - z_t|^2 / (2 C) of logits without their mean (METHODS R3)."""
+    """T -> infinity: |z_s - z_t|^2 / (2 C) of logits without their mean (identity R3)."""
 
     def centred(x: Tensor) -> Tensor:
         logits = 64 * functional.normalize(x) @ functional.normalize(CENTRES).t()

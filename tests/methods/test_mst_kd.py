@@ -38,7 +38,7 @@ def same(first: list[Tensor], second: list[Tensor]) -> bool:
 
 
 def test_a_kd_knows_no_identities() -> None:
-    """No head; labels do not change loss or gradients; one identity or none will do (METHODS S1)."""
+    """No head; labels do not change loss or gradients; one identity or none will do (identity S1)."""
     method = a_student("a_kd", classes=0)
     assert method.head is None
     (first, pull), (second, other) = (
@@ -51,7 +51,7 @@ def test_a_kd_knows_no_identities() -> None:
 
 @pytest.mark.parametrize("name", ["a_kd", "eaf_kd"])
 def test_distillation_is_reported_weighted(name: str) -> None:
-    """lambda / D * mean(2 - 2 cos), as it enters the loss (METHODS S2); the terms add up."""
+    """lambda / D * mean(2 - 2 cos), as it enters the loss (identity S2); the terms add up."""
     method, batch = a_student(name, weight=123.0), a_batch()
     terms, _ = terms_and_gradients(method, batch)
     assert batch.targets is not None
@@ -61,7 +61,7 @@ def test_distillation_is_reported_weighted(name: str) -> None:
 
 
 def test_eaf_kd_without_distillation_is_the_classifier() -> None:
-    """lambda = 0: same loss, same gradients from the same weights (METHODS S5)."""
+    """lambda = 0: same loss, same gradients from the same weights (identity S5)."""
     student, plain = a_student("eaf_kd", weight=0.0), a_student("classifier")
     (mine, mine_pull), (theirs, their_pull) = (terms_and_gradients(m, a_batch()) for m in (student, plain))
     torch.testing.assert_close(mine["loss"], theirs["loss"])
@@ -69,7 +69,7 @@ def test_eaf_kd_without_distillation_is_the_classifier() -> None:
 
 
 def test_eaf_kd_is_a_kd_plus_the_classifier() -> None:
-    """Gradients add: what remains of EAF-KD without its identity loss is a-KD (METHODS S5)."""
+    """Gradients add: what remains of EAF-KD without its identity loss is a-KD (identity S5)."""
     both, kd, plain = (terms_and_gradients(a_student(n), a_batch())[1] for n in ("eaf_kd", "a_kd", "classifier"))
     assert same(both, [a + b for a, b in zip(kd, plain, strict=True)])
     assert not same(both, kd)
@@ -77,7 +77,7 @@ def test_eaf_kd_is_a_kd_plus_the_classifier() -> None:
 
 @pytest.mark.parametrize("name", ["a_kd", "eaf_kd"])
 def test_default_weight_follows_the_length(name: str) -> None:
-    """10,000 * D / 512 (METHODS S6)."""
+    """10,000 * D / 512 (identity S6)."""
     settings = a_run(name, backbone=Backbone(name="tiny", embedding_dim=128, widths=(4,)))
     method = METHODS[name](settings, classes=5, image_px=SIZE, teacher_dims=())
     assert method.kd_weight == 2_500

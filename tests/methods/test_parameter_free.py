@@ -1,4 +1,4 @@
-"""The common spaces without training: mean and own teacher (METHODS A7)."""
+"""The common spaces without training: mean and own teacher (identity A7)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_mean_is_the_normalised_sum(count: int) -> None:
 
 
 def test_mean_is_sl_with_equal_blocks_and_own_teacher_positioning_with_unit_blocks() -> None:
-    """W = [I I I I] / 4 and W = [I I I I], b = 0 (METHODS A7)."""
+    """W = [I I I I] / 4 and W = [I I I I], b = 0 (identity A7)."""
     x, eye = blocks(4), torch.eye(5, dtype=torch.float64).repeat(1, 4)
     zero = torch.zeros(5, dtype=torch.float64)
     sl, positioning = (

@@ -1,4 +1,4 @@
-"""ProxylessKD: the teacher's classifier, as it is (METHODS P1-P5, P7)."""
+"""ProxylessKD: the teacher's classifier, as it is (identity P1-P5, P7)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_a_right_angled_triangle() -> None:
 
 
 def test_rotation_shift_and_scale_of_the_student_do_not_matter() -> None:
-    """METHODS R1, R2: also zero for such a copy of the teacher."""
+    """Identity R1, R2: also zero for such a copy of the teacher."""
     moved = 3.7 * TARGETS @ a_rotation(8) + 0.9
     for apart in (distances_apart, angles_apart):
         assert float(apart(moved, TARGETS)) < 1e-25

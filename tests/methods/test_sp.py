@@ -13,14 +13,14 @@ from tests.methods.conftest import a_rotation, built
 
 
 def test_it_has_the_known_value() -> None:
-    """And does not notice a rotation or the lengths (METHODS R2)."""
+    """And does not notice a rotation or the lengths (identity R2)."""
     batch = Batch(EMBEDDINGS, torch.arange(4), functional.normalize(TARGETS))
     for x in (EMBEDDINGS, 3 * EMBEDDINGS @ a_rotation(8)):
         assert float(built("sp").distillation(x, batch)) == pytest.approx(GOLDEN["sp"], abs=1e-12)
 
 
 def test_it_is_zero_for_a_rotated_teacher() -> None:
-    """METHODS R1, R2; the distance of EAF-KD is not."""
+    """Identity R1, R2; the distance of EAF-KD is not."""
     batch = Batch(TARGETS, torch.arange(4), functional.normalize(TARGETS))
     assert float(built("sp").distillation(TARGETS @ a_rotation(8), batch)) < 1e-25
     assert float(built("eaf_kd").distillation(TARGETS @ a_rotation(8), batch)) > 1

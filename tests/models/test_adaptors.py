@@ -24,7 +24,7 @@ def an_adaptor(name: str, count: int = 4, dims: int = 6) -> nn.Module:
 
 @pytest.mark.parametrize(("name", "count"), [("sl", 1_049_088), ("dul", 1_311_744), ("dldpo", 1_311_744)])
 def test_has_as_many_parameters_as_published(name: str, count: int) -> None:
-    """Four teachers of 512 dims, 512 out (METHODS A3, 1.8)."""
+    """Four teachers of 512 dims, 512 out (identity A3, 1.8)."""
     with torch.device("meta"):
         network = ADAPTORS[name](Adaptor(name=name), (512,) * 4)
     assert sum(tensor.numel() for tensor in network.parameters()) == count
@@ -33,14 +33,14 @@ def test_has_as_many_parameters_as_published(name: str, count: int) -> None:
 @pytest.mark.parametrize(("name", "layers"), [("sl", 1), ("dul", 2), ("dldpo", 2)])
 @pytest.mark.parametrize("dims", [(5,), (3, 9), (4,) * 7])
 def test_parameters_for_any_teachers(name: str, layers: int, dims: tuple[int, ...]) -> None:
-    """sum(dims) * D + D, and D * D + D more for a second layer (METHODS A3)."""
+    """sum(dims) * D + D, and D * D + D more for a second layer (identity A3)."""
     network = ADAPTORS[name](Adaptor(name=name, embedding_dim=8), dims)
     expected = sum(dims) * 8 + 8 + (8 * 8 + 8 if layers == 2 else 0)
     assert sum(tensor.numel() for tensor in network.parameters()) == expected
 
 
 def test_sl_is_affine() -> None:
-    """f(ax + by) - b0 is additive (METHODS A4)."""
+    """f(ax + by) - b0 is additive (identity A4)."""
     network, x = an_adaptor("sl"), teachers().flatten(1)
     base = network(torch.zeros(1, 24, dtype=torch.float64))
     left = network(2 * x[:1] - 3 * x[1:2]) - base
@@ -58,7 +58,7 @@ def test_dul_is_its_formula() -> None:
 
 
 def test_dldpo_in_evaluation_is_dul() -> None:
-    """With the same weights (METHODS A5); in training the dropout acts."""
+    """With the same weights (identity A5); in training the dropout acts."""
     dul, dldpo, x = an_adaptor("dul"), an_adaptor("dldpo"), teachers().flatten(1)
     for mine, theirs in zip(dldpo.parameters(), dul.parameters(), strict=True):
         mine.data = theirs.data.clone()
@@ -75,7 +75,7 @@ def test_dldpo_drops_the_set_share() -> None:
 
 @pytest.mark.parametrize("name", ["sl", "dul", "dldpo"])
 def test_order_of_teachers_and_of_weight_columns_go_together(name: str) -> None:
-    """Permuting both leaves the output (METHODS A6); permuting the teachers alone does not."""
+    """Permuting both leaves the output (identity A6); permuting the teachers alone does not."""
     network, x, order = an_adaptor(name).eval(), teachers(), [2, 0, 3, 1]
     before, permuted = network(x.flatten(1)), x[:, order].flatten(1)
     assert not torch.allclose(network(permuted), before)
@@ -86,7 +86,7 @@ def test_order_of_teachers_and_of_weight_columns_go_together(name: str) -> None:
 
 @pytest.mark.parametrize("picked", [0, 3])
 def test_sl_can_return_one_teacher(picked: int) -> None:
-    """W = [0 .. I .. 0], b = 0 (METHODS A7)."""
+    """W = [0 .. I .. 0], b = 0 (identity A7)."""
     network, x = an_adaptor("sl"), teachers()
     blocks = torch.zeros(6, 4, 6, dtype=torch.float64)
     blocks[:, picked] = torch.eye(6)
@@ -95,7 +95,7 @@ def test_sl_can_return_one_teacher(picked: int) -> None:
 
 
 def test_sl_can_return_the_mean_teacher() -> None:
-    """W = [I I I I] / 4, b = 0 (METHODS A7)."""
+    """W = [I I I I] / 4, b = 0 (identity A7)."""
     network, x = an_adaptor("sl"), teachers()
     weight = torch.eye(6, dtype=torch.float64).repeat(1, 4) / 4
     network.load_state_dict({"weight": weight, "bias": torch.zeros(6, dtype=torch.float64)})

@@ -36,7 +36,7 @@ def steer(gate: Gate, logits: list[float]) -> None:
 
 @pytest.mark.parametrize("dims", [(5,), (4, 6), (3,) * 7])
 def test_parameters_for_any_teachers(dims: tuple[int, ...]) -> None:
-    """Maps sum(dims) * D + n * D; gate sum(dims) * D + D + D * n + n (METHODS A3 for ours)."""
+    """Maps sum(dims) * D + n * D; gate sum(dims) * D + D + D * n + n (identity A3 for ours)."""
     total, n, width = sum(dims), len(dims), 8
     expected = total * width + n * width + total * width + width + width * n + n
     assert sum(tensor.numel() for tensor in a_gate(dims, out=width).parameters()) == expected
@@ -118,7 +118,7 @@ def test_balance_is_the_divergence_from_uniform() -> None:
 
 
 def test_order_of_teachers_maps_and_gate_go_together() -> None:
-    """Permuting all leaves the output (METHODS A6); permuting the teachers alone does not."""
+    """Permuting all leaves the output (identity A6); permuting the teachers alone does not."""
     gate, order = a_gate((4,) * 4).eval(), [2, 0, 3, 1]
     blocks = teachers((4,) * 4)
     before, permuted = gate(torch.cat(blocks, 1)), torch.cat([blocks[g] for g in order], 1)

@@ -28,7 +28,7 @@ def an_adaptor(name: str, dims: tuple[int, ...], out: int = 7) -> nn.Module:
 
 
 def test_has_as_many_parameters_as_published() -> None:
-    """Positioning 2048 * 512 + 512, as SL; encoding takes 513 numbers: 513 * 512 + 512 (METHODS 1.8)."""
+    """Positioning 2048 * 512 + 512, as SL; encoding takes 513 numbers: 513 * 512 + 512."""
     for name, count in (("positioning", 1_049_088), ("encoding", 263_168)):
         with torch.device("meta"):
             network = ADAPTORS[name](Adaptor(name=name), (512,) * 4)
@@ -37,7 +37,7 @@ def test_has_as_many_parameters_as_published() -> None:
 
 @pytest.mark.parametrize("dims", [(5,), (4, 4), (6,) * 7])
 def test_parameters_for_any_teachers(dims: tuple[int, ...]) -> None:
-    """sum(dims) * D + D, and (M + 1) * D + D however many teachers (METHODS A3)."""
+    """sum(dims) * D + D, and (M + 1) * D + D however many teachers (identity A3)."""
     for name, count in (("positioning", sum(dims) * 8 + 8), ("encoding", (dims[0] + 1) * 8 + 8)):
         network = an_adaptor(name, dims, 8)
         assert sum(tensor.numel() for tensor in network.parameters()) == count
@@ -87,7 +87,7 @@ def test_the_other_groups_teachers_do_not_matter(name: str) -> None:
 
 
 def test_positioning_order_of_teachers_numbers_and_weight_columns_go_together() -> None:
-    """Permuting all three leaves the output (METHODS A6); the teachers and numbers alone do not."""
+    """Permuting all three leaves the output (identity A6); the teachers and numbers alone do not."""
     network, order = an_adaptor("positioning", (6,) * 4), [2, 0, 3, 1]
     blocks, x = inputs((6,) * 4)
     before = network(x)
@@ -100,7 +100,7 @@ def test_positioning_order_of_teachers_numbers_and_weight_columns_go_together() 
 
 
 def test_of_the_order_encoding_knows_the_number_only() -> None:
-    """Permuting teachers and numbers moves the output by (new number - old) * the number's weights (METHODS A6)."""
+    """Permuting teachers and numbers moves the output by (new number - old) * the number's weights (identity A6)."""
     network, order = an_adaptor("encoding", (6,) * 4), [2, 0, 3, 1]
     blocks, x = inputs((6,) * 4)
     numbers = torch.tensor([order.index(int(g)) for g in OWN])
@@ -110,7 +110,7 @@ def test_of_the_order_encoding_knows_the_number_only() -> None:
 
 
 def test_positioning_can_return_the_own_teacher() -> None:
-    """W = [I I I I], b = 0 (METHODS A7)."""
+    """W = [I I I I], b = 0 (identity A7)."""
     network = an_adaptor("positioning", (6,) * 4, 6)
     blocks, x = inputs((6,) * 4)
     eye = torch.eye(6, dtype=torch.float64).repeat(1, 4)
@@ -122,7 +122,7 @@ def test_positioning_can_return_the_own_teacher() -> None:
 
 @pytest.mark.parametrize("name", ["positioning", "encoding"])
 def test_is_affine_within_a_group(name: str) -> None:
-    """f(ax + by) - b0 is additive (METHODS A4)."""
+    """f(ax + by) - b0 is additive (identity A4)."""
     network, own = an_adaptor(name, (6,) * 4), torch.full((3,), 2)
     x = inputs((6,) * 4, own)[1]
     x[2, :-1] = 2 * x[0, :-1] - 3 * x[1, :-1]

@@ -25,7 +25,7 @@ def parameters(network: nn.Module) -> int:
 
 @pytest.mark.parametrize(("depth", "millions"), [(18, 24.03), (34, 34.14), (50, 43.59), (100, 65.16), (200, 118.83)])
 def test_has_as_many_parameters_as_the_published_network(depth: int, millions: float) -> None:
-    """At 112 px and 512 dims (METHODS 1.5)."""
+    """At 112 px and 512 dims."""
     assert round(parameters(on_paper(depth)) / 1e6, 2) == millions
 
 

@@ -63,7 +63,7 @@ def a_parent(folder: Path, tiny: Workspace, facts: dict[str, Any], centres: torc
 
 
 def test_centres_follow_the_names(tmp_path: Path, tiny: Workspace) -> None:
-    """In the order of the run's labels, also of a part of the people (METHODS P3)."""
+    """In the order of the run's labels, also of a part of the people (identity P3)."""
     parent = a_parent(tmp_path, tiny, {"identities": ["d", "a", "c", "b"]})
     assert torch.equal(own_centres(parent, ["a", "b", "c", "d"]), CENTRES[[1, 3, 2, 0]])
     assert torch.equal(own_centres(parent, ["b", "d"]), CENTRES[[3, 0]])
@@ -109,7 +109,7 @@ def copied(tiny: Workspace, home: Path) -> Workspace:
 
 
 def test_a_permuted_list_of_names_does_not_pass(tmp_path: Path, tiny: Workspace) -> None:
-    """The names say one thing, the teacher's own embeddings another (METHODS P3)."""
+    """The names say one thing, the teacher's own embeddings another (identity P3)."""
     lab = copied(tiny, tmp_path / "home")
     parent = runs_of(lab, "adaptor")[0]
     record = a_student(lab, "proxyless_kd", parent)
@@ -138,7 +138,7 @@ def test_centroids_are_means_of_stored_embeddings(tiny: Workspace) -> None:
 
 
 def test_embeddings_of_earlier_data_are_refused(tiny: Workspace) -> None:
-    """Of the same name, with another fingerprint: never stale (METHODS S8)."""
+    """Of the same name, with another fingerprint: never stale (identity S8)."""
     parent = runs_of(tiny, "adaptor")[0]
     dataset = open_dataset(tiny.dataset(parent.dataset))
     changed: Dataset = replace(dataset, info={**dataset.info, "fingerprint": "0" * 64})
@@ -186,7 +186,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory, tiny: Workspace) -> Workspa
 
 
 def test_an_inherited_classifier_is_the_teachers_to_the_bit(taught: Workspace) -> None:
-    """After a real training (METHODS P1); the same people in the same order (P3)."""
+    """After a real training (identity P1); the same people in the same order (P3)."""
     student = next(run for run in runs_of(taught, "student") if run.method == "proxyless_kd")
     teacher = read_run(taught, student.parents[0])
     mine, theirs = (load_head(run.folder / "weights")["weight"] for run in (student, teacher))
@@ -196,7 +196,7 @@ def test_an_inherited_classifier_is_the_teachers_to_the_bit(taught: Workspace) -
 
 
 def test_a_student_in_a_longer_space_is_built_again(taught: Workspace) -> None:
-    """From its facts and weights alone: the embeddings that its run stored (METHODS P7)."""
+    """From its facts and weights alone: the embeddings that its run stored (identity P7)."""
     student = next(run for run in runs_of(taught, "student") if run.method == "proxyless_kd")
     learner, facts = load_learner(student.folder / "weights")
     assert facts["project_to"] == 16

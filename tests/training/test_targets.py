@@ -45,7 +45,7 @@ ROWS, SOME, MIRRORED = np.array([30, 10, 20]), np.array([1, 2, 0]), np.array([Tr
     ],
 )
 def test_the_view_rule(rule: Any, units: list[list[float]], lengths: list[float]) -> None:
-    """Images 10 (mirrored), 20 and 30 (mirrored), found by their ids (METHODS S7, S8)."""
+    """Images 10 (mirrored), 20 and 30 (mirrored), found by their ids (identity S7, S8)."""
     found, sizes = StoredTargets(PLAIN, FLIPPED, ROWS, rule).batch(SOME, MIRRORED, NOTHING)
     torch.testing.assert_close(found, torch.tensor(units, dtype=torch.float32))
     torch.testing.assert_close(sizes, torch.tensor(lengths, dtype=torch.float32))
@@ -105,7 +105,7 @@ def test_a_teacher_at_work_gets_images_of_its_size() -> None:
 
 
 def test_an_adaptor_at_work_fuses_its_teachers_in_their_order() -> None:
-    """Unit embeddings side by side, as in its own training (METHODS A1, A9)."""
+    """Unit embeddings side by side, as in its own training (identity A1, A9)."""
     torch.manual_seed(3)
     teachers = [a_network(1, 6), a_network(2, 4)]
     adaptor = ADAPTORS["dldpo"](Adaptor(name="dldpo", embedding_dim=5), (6, 4)).train()
@@ -119,7 +119,7 @@ def test_an_adaptor_at_work_fuses_its_teachers_in_their_order() -> None:
 
 
 def test_centroids_and_acquaintance() -> None:
-    """Mean directions by identity; a permuted classifier does not know its people (METHODS P3)."""
+    """Mean directions by identity; a permuted classifier does not know its people (identity P3)."""
     draw = np.random.default_rng(1)
     labels = np.arange(60) % 5
     vectors = np.eye(8)[labels] + 0.2 * draw.normal(size=(60, 8))
