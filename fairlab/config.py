@@ -286,6 +286,12 @@ class Study(Settings):
     plain_student: bool = Field(True, description="Also train the same student without distillation.")
     concatenation: bool = Field(True, description="Also judge the teachers' embeddings simply put side by side.")
     grid: Grid = Grid()
+    held_out: float | None = Field(
+        None,
+        gt=0.0,
+        le=0.5,
+        description="Share of every group's training people that no run of a seed learns from, to validate on; empty: none, the data set's own validation pairs are used.",
+    )
     teacher: TeacherSettings = TeacherSettings()
     adaptor: AdaptorSettings = AdaptorSettings()
     student: StudentSettings = StudentSettings()

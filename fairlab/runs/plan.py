@@ -74,7 +74,13 @@ class Builder:
         self.notes: list[str] = []
 
     def add(self, title: str, config: Run, parents: tuple[str, ...], images: int = 0) -> str:
-        """Enter a run and return its id. `images`: how many it trains on, for the number of steps."""
+        """Enter a run and return its id. `images`: how many it trains on, for the number of steps.
+
+        Of data of which people are held out, a share: how many images these people have is not looked at.
+        """
+        if config.training is not None and (share := self.study.held_out):
+            config = config.model_copy(update={"data": config.data.model_copy(update={"held_out": share})})
+            images = round(images * (1 - share))
         record = single(self.workspace, title, config, parents, self.preset, self.study_id)
         status = state(record.folder).status if (record.folder / "run.json").exists() else "new"
         steps = 0

@@ -350,7 +350,7 @@ class TestPreprocessing:
         flip: str,
         confirm: tuple[str, ...],
     ) -> None:
-        """FORMATS 2.8; where the keys cannot tell, the user is asked."""
+        """As each code base has it; where the keys cannot tell, the user is asked."""
         imported = import_checkpoint(saved(tmp_path / "a.pt", {"state_dict": state(name), **extra}))
         record = imported.preprocessing
         assert (record.channels, record.std, record.flip, imported.confirm) == (channels, (std,) * 3, flip, confirm)

@@ -43,7 +43,7 @@ def parameters(network: nn.Module) -> int:
     ],
 )
 def test_keys_and_parameters_are_those_of_the_published_network(name: str, keys: int, millions: float | None) -> None:
-    """At 112 px and 512 dims (FORMATS 4.2); SE adds two keys a unit, face.evoLVe lacks a norm a unit."""
+    """At 112 px and 512 dims; SE adds two keys a unit, face.evoLVe lacks a norm a unit."""
     network = on_paper(name)
     assert len(network.state_dict()) == keys
     assert millions is None or round(parameters(network) / 1e6, 3) == millions

@@ -44,7 +44,7 @@ def test_has_as_many_parameters_as_the_published_network(depth: int, millions: f
     ],
 )
 def test_has_as_many_keys_as_the_published_network(name: str, keys: int) -> None:
-    """FORMATS 4.1; SE adds two a block."""
+    """As published; SE adds two a block."""
     with torch.device("meta"):
         assert len(BACKBONES[name](Backbone(name=name), 112).state_dict()) == keys
 

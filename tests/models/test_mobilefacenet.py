@@ -20,7 +20,7 @@ def build(name: str, image_px: int = 112, **changes: float) -> nn.Module:
 
 @pytest.mark.parametrize(("name", "keys", "millions"), [("mbf", 333, 2.060), ("mobilefacenet", 331, 1.199)])
 def test_keys_and_parameters_are_those_of_the_published_network(name: str, keys: int, millions: float) -> None:
-    """At 112 px and 512 dims (FORMATS 4.1; the paper's table 1 at 128 dims has 0.99 M)."""
+    """At 112 px and 512 dims (the paper's table 1 at 128 dims has 0.99 M)."""
     network = build(name)
     assert len(network.state_dict()) == keys
     assert round(sum(tensor.numel() for tensor in network.parameters()) / 1e6, 3) == millions

@@ -197,3 +197,16 @@ def test_students_are_judged_against_their_teacher_s_gallery(lab: Workspace) -> 
         f"Student {name} is not judged against a gallery by Teacher of everyone: their embeddings are 32 and 64 long"
         for name in ("RKD", "without KD")
     )
+
+
+def test_people_held_out_are_held_out_of_every_run(lab: Workspace) -> None:
+    """A fifth fewer images for teachers, adaptors and students; nothing where it is not asked for."""
+    usual, fewer = expand(demo(), "x", lab), expand(demo(held_out=0.2), "x", lab)
+    for before, after in zip(usual.runs, fewer.runs, strict=True):
+        training = after.record.config.training
+        if training is None:
+            assert after.record.config.data.held_out is None
+            continue
+        assert (before.record.config.data.held_out, after.record.config.data.held_out) == (None, 0.2)
+        images = 1200 if after.record.role == "teacher" else 4800
+        assert after.steps == images // training.batch_size * training.epochs
