@@ -16,6 +16,8 @@ from fairlab.workspace import Workspace, open_workspace
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # as workers have it; several tests run beside each other
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start: none compiles what another has compiled
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -23,7 +23,7 @@ from tests.conftest import ROOT, fairlab
     [
         (["fly"], "invalid choice: 'fly'"),
         (["launch"], "name a preset"),
-        (["launch", "nothing"], "there is no preset 'nothing'; choose one of: demo_mst_kd"),
+        (["launch", "nothing"], "there is no preset 'nothing'; choose one of: all_methods_demo, demo_mst_kd"),
         (["launch", "tiny", "--set", "student.training.epochs"], "write SETTING=VALUE"),
         (["launch", "tiny", "--set", "student.trainin.epochs=3"], "there is no group of settings 'student.trainin'"),
         (

@@ -160,9 +160,9 @@ def test_odd_links_to_faces_are_no_error(
 def test_a_bad_dial_is_refused_in_the_form_with_the_reason(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
     """The sentence names the field; Start is not offered."""
     app = opened(monkeypatch, lab, "launch", preset="tiny")
-    app.number_input(key="tiny::student.backbone.embedding_dim").set_value(8).run()
+    app.text_input(key="tiny::student.training.drop_epochs").set_value("5, 3").run()
     assert not app.exception
-    assert "embedding\\_dim" in app.error[0].value
+    assert "student\\.training\\: drop\\_epochs must rise" in app.error[0].value
     assert "start" not in [button.key for button in app.button]
 
 

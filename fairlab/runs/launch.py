@@ -38,7 +38,7 @@ def start(workspace: Workspace, plan: Plan) -> list[str]:
     """
     queued: list[str] = []
     with _lock(workspace):
-        _write_study(workspace, plan)
+        write_study(workspace, plan)
         for planned in plan.runs:
             record = planned.record
             known = (record.folder / "run.json").exists()
@@ -71,7 +71,8 @@ def start_one(workspace: Workspace, record: RunRecord, anew: bool = False) -> st
     return record.run_id
 
 
-def _write_study(workspace: Workspace, plan: Plan) -> None:
+def write_study(workspace: Workspace, plan: Plan) -> None:
+    """Keep a plan as a study of the workspace: its settings and the names of its runs."""
     path = workspace.study(plan.study_id) / "study.json"
     created = read_json(path)["created_at"] if path.exists() else now()
     write_json(

@@ -15,6 +15,8 @@ from fairlab.ui.page import chart, plain
 from fairlab.words import duration
 from fairlab.workspace import Workspace
 
+FEW, ALPHA = 4, 0.05
+"""Students that are spoken of one by one; chance below which a difference is called one."""
 NEXT = (
     ("spaces", "A teacher beside the common space", "scatter_plot"),
     ("verification", "ROC per group", "fingerprint"),
@@ -34,19 +36,35 @@ def sentences(table: pd.DataFrame) -> list[str]:
             f"over the groups; the best single teacher ({teacher['model']}) reaches {teacher['mean']:.1f} % "
             f"[{teacher['mean_low']:.1f}, {teacher['mean_high']:.1f}]."
         )
-    baselines = table.set_index("run_id")["model"]
-    means = table.set_index("run_id")["mean"]
-    for row in students.to_dict("records"):
+    names, means = (table.set_index("run_id")[column] for column in ("model", "mean"))
+    compared = students[(students["baseline"] != students["run_id"]) & students["difference_low"].notna()]
+    if len(compared) > FEW:
+        said.append(_many(compared, names))
+        compared = compared.sort_values("difference").iloc[[-1, -2, 0]]
+    for row in compared.to_dict("records"):
         against = row["baseline"]
-        if against == row["run_id"] or row["difference_low"] != row["difference_low"]:
-            continue
-        verdict = "beyond chance" if row["p"] < 0.05 else "within chance"
+        verdict = "beyond chance" if row["p"] < ALPHA else "within chance"
         said.append(
-            f"{row['model']}: {row['mean']:.1f} %, against {means[against]:.1f} % of {baselines[against]}: "
+            f"{row['model']}: {row['mean']:.1f} %, against {means[against]:.1f} % of {names[against]}: "
             f"{row['difference']:+.1f} points [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}], "
             f"{verdict} (p = {row['p']:.3f})."
         )
     return said
+
+
+def _many(compared: pd.DataFrame, names: pd.Series) -> str:
+    """How many of many students differ; the best two and the last follow."""
+    beyond = compared["p"] < ALPHA
+    better, worse = (
+        int((beyond & (compared["difference"] > 0)).sum()),
+        int((beyond & (compared["difference"] < 0)).sum()),
+    )
+    by_chance = ALPHA * len(compared)
+    return (
+        f"Of {len(compared)} students compared with {names[compared['baseline'].iloc[0]]}, {better} are better and {worse} "
+        f"worse beyond chance (p < {ALPHA:g} each, where chance alone would show about {by_chance:.1g}). "
+        "The best two and the last:"
+    )
 
 
 def progress(lab: Workspace, study_id: str) -> None:

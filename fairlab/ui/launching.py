@@ -63,7 +63,8 @@ def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = 
             "note": f"{run.status} · {run.steps} steps · {duration(seconds.get(run.record.run_id))}",
         }
         for run in plan.runs
-        if run.record.seed in (plan.study.seeds[0], plan.study.demo.seed if plan.study.demo else -1)
+        if run.record.role != "evaluation"
+        and run.record.seed in (plan.study.seeds[0], plan.study.demo.seed if plan.study.demo else -1)
     ]
     given = [read_run(lab, name) for name in plan.study.grid.given]
     rows += [
@@ -71,6 +72,9 @@ def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = 
     ]
     parents = {run.record.run_id: run.record.parents for run in plan.runs}
     chart(plan_figure(pd.DataFrame(rows), parents), "plan", "the runs of the study and what builds on what")
+    judged = sum(run.record.role == "evaluation" for run in plan.runs)
+    if judged:
+        st.caption(f"Not drawn: {judged} students judged against a teacher's gallery.")
     if len(plan.study.seeds) > 1:
         st.caption(f"Drawn for the first of {len(plan.study.seeds)} seeds; the others look alike and share the data.")
 

@@ -9,16 +9,10 @@ from fairlab.config import changed
 from fairlab.presets import load_preset
 from fairlab.runs import choices
 from fairlab.runs.grid import expand
-from fairlab.runs.jobs import carry_out
 from fairlab.store.results import read_results
-from fairlab.store.runs import SPACES, create_run
+from fairlab.store.runs import SPACES
 from fairlab.workspace import Workspace
-
-
-class Silent:
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+from tests.runs.in_process import carry_out_all
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7])
@@ -55,9 +49,8 @@ def test_every_method_and_common_space_with_any_number_of_groups(lab: Workspace,
     plan = expand(study, "tiny", lab)
     assert plan.notes == ()
     seen = set()
+    carry_out_all(lab, plan)
     for run in plan.runs:
-        create_run(lab, run.record)
-        carry_out(lab, run.record, 1, Silent(), lambda: False)
         if run.record.role in SPACES:
             seen.add(run.record.method)
             metrics = read_results(run.record.folder, run.record.dataset, "metrics")

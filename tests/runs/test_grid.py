@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fairlab import api
 from fairlab.config import Recipe, Study, changed
 from fairlab.data.base import open_dataset
 from fairlab.data.recipes import drawn_size
@@ -18,7 +17,7 @@ from fairlab.runs.compare import compare
 from fairlab.runs.grid import expand
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import fairlab
+from tests.runs.in_process import carry_out_all
 
 
 @pytest.fixture
@@ -129,20 +128,23 @@ def test_given_models_and_other_faces_for_real(copy: Workspace) -> None:
     judged on the study's own pairs and stand in its table.
     """
     teachers = sorted(path.name for path in copy.runs_folder.glob("teacher-*"))
-    dials = [
-        "arms=[]",
-        f'grid.given=["{teachers[0]}", "{teachers[1]}"]',
-        'grid.relatives=["eaf_kd"]',
-        'grid.learn_from=["synthetic", "mixed"]',
-        "student.training.batch_size=4",
-        "student.training.epochs=1",
-        "teacher.training.epochs=1",
-        'grid.maps="none"',
-    ]
-    result = fairlab(copy.home, "launch", "tiny", *(part for dial in dials for part in ("--set", dial)))
-    assert result.returncode == 0, result.stdout + result.stderr
-    study = api.studies(copy).iloc[0]["study_id"]
-    table = compare(copy, study)
+    study = changed(
+        load_preset("tiny"),
+        {
+            "arms": (),
+            "grid.given": tuple(teachers),
+            "grid.relatives": ("eaf_kd",),
+            "grid.learn_from": ("synthetic", "mixed"),
+            "student.training.batch_size": 4,
+            "student.training.epochs": 1,
+            "teacher.training.epochs": 1,
+            "grid.maps": "none",
+        },
+    )
+    plan = expand(study, "tiny", copy)
+    carry_out_all(copy, plan)
+    study_id = plan.study_id
+    table = compare(copy, study_id)
     assert sorted(table.loc[table["role"] == "student", "model"]) == sorted(
         f"Student {kind}"
         for portion in ("synthetic", "mixed")

@@ -62,3 +62,25 @@ def test_a_gain_beyond_chance_is_told_from_one_within() -> None:
 def test_little_is_said_while_little_is_finished() -> None:
     """Teachers alone make no sentence."""
     assert sentences(TABLE[TABLE["role"] == "teacher"]) == []
+
+
+def test_many_students_are_counted_and_three_are_named() -> None:
+    """With what chance alone would show among so many."""
+    gains = {
+        "a": (3.0, 0.01),
+        "b": (-2.0, 0.02),
+        "c": (0.1, 0.9),
+        "d": (5.0, 0.001),
+        "e": (4.0, 0.004),
+        "f": (1.0, 0.2),
+    }
+    rows = [
+        _row("plain", "student", 83.0),
+        *(_row(name, "student", 83 + gain, gain, p) for name, (gain, p) in gains.items()),
+    ]
+    said = sentences(pd.DataFrame(rows))
+    assert said[0] == (
+        "Of 6 students compared with Model plain, 3 are better and 1 worse beyond chance (p < 0.05 each, where chance "
+        "alone would show about 0.3). The best two and the last:"
+    )
+    assert [line.partition(":")[0] for line in said[1:]] == ["Model d", "Model e", "Model b"]
