@@ -11,6 +11,7 @@ from fairlab.runs import choices
 from fairlab.runs.cross import cross_record, length_of
 from fairlab.runs.plan import Builder, Plan
 from fairlab.runs.portions import Faces, Portion, faces
+from fairlab.runs.spaces import check_model
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
@@ -51,6 +52,11 @@ class Variant:
 def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
     """The runs of a study. Raises FairLabError for settings that cannot work, with the reason."""
     check_names(study)
+    for name in study.grid.given:
+        record = read_run(workspace, name)
+        check_model(record)
+        if state(record.folder).status != "done":
+            raise FairLabError(f"grid.given: {name} is not finished; `fairlab models` lists the models that are")
     builder = Builder(workspace, study, preset)
     people = faces(builder)
     for number, seed in enumerate(study.seeds):
@@ -98,9 +104,9 @@ class _Seed:
             if self.study.plain_student:
                 title = _titled("Student without KD", (), variant.words)
                 plain = self._add_network("student", "classifier", title, variant, variant.portion.needed)
-                for _, space, loss in pupils[-1:]:
-                    if loss in (None, variant.loss):
-                        self._against(space, plain)
+                spaces_there = [space for _, space, loss in pupils if loss in (None, variant.loss)]
+                for space in spaces_there[-1:]:
+                    self._against(space, plain)
         if self.grid.maps == "all" or (self.grid.maps == "first seed" and self.first):
             data = Data(dataset=self.people.dataset)
             config = Run(role="projection", method="umap", seed=self.seed, data=data, projection=self.study.projection)
@@ -128,10 +134,6 @@ class _Seed:
 
     def _given(self) -> list[str]:
         """The models that are there already, and last the job that embeds the study's faces with them."""
-        for name in self.grid.given:
-            record = read_run(self.builder.workspace, name)
-            if record.role not in SPACES or state(record.folder).status != "done":
-                raise FairLabError(f"grid.given: {name} is no finished model; `fairlab models` lists them")
         self.models += self.grid.given
         return [*self.grid.given, self._given_embedded()]
 
@@ -140,7 +142,7 @@ class _Seed:
 
     def _embedded(self, words: str, models: Sequence[str], dataset: str, needed: tuple[str, ...]) -> str:
         """The job that embeds a data set with models that did not learn from it."""
-        config = Run(role="embedding", method="embed", seed=self.seed, data=Data(dataset=dataset))
+        config = Run(role="embedding", method="embed", data=Data(dataset=dataset))
         return self.builder.add(f"Embeddings ({words})", config, (*models, *needed))
 
     def _common_spaces(self, teachers: list[str], arm: str) -> list[Space]:
@@ -155,7 +157,7 @@ class _Seed:
         known, spaces = choices.common_spaces(), []
         for name in study.adaptors:
             words = choices.title(name, known)
-            if known[name].get("needs_group") and arm != "specialised":
+            if known[name].get("needs_group") and not self._own_teachers(teachers):
                 self.builder.notes.append(
                     f"{words} is left out over {arm} teachers: it needs one teacher that is specialised on each group"
                 )
@@ -182,6 +184,16 @@ class _Seed:
                 record = self.builder.runs[run_id].record
                 spaces.append(Space(record, f"{words}, {arm}", head=config.role == "adaptor", dim=dim))
         return spaces
+
+    def _own_teachers(self, teachers: Sequence[str]) -> bool:
+        """Is there exactly one of them for each group that learnt from this group alone?"""
+        taught = [self._record(name).config.data.groups for name in teachers]
+        return all(taught.count((group,)) == 1 for group in self.people.sizes)
+
+    def _record(self, name: str) -> RunRecord:
+        """A run of this plan, or one that is there already."""
+        planned = self.builder.runs.get(name)
+        return planned.record if planned else read_run(self.builder.workspace, name)
 
     def _everyone(self, variants: Sequence[Variant]) -> list[tuple[str, Space]]:
         """For each loss, the one teacher that the relatives' students learn from."""
@@ -211,10 +223,9 @@ class _Seed:
 
     def _length(self, teachers: Sequence[str]) -> int | None:
         """Length of the embeddings of these models; None where they differ or are not known yet."""
-        planned = self.builder.runs
         lengths = set()
         for name in teachers:
-            record = planned[name].record if name in planned else read_run(self.builder.workspace, name)
+            record = self._record(name)
             if record.role in SPACES:
                 settings = record.config.backbone or record.config.adaptor
                 lengths.add(settings.embedding_dim if settings else length_of(record))

@@ -125,16 +125,16 @@ def _make_space(
     everything = _inputs(dataset, parents, method, np.arange(len(dataset.images)))
     method.to(device)
     spaces.embed(record, dataset, method.learner, everything, device, pulse, stop)
-    pulse.begin("evaluating", 0.97, 0.03)
     judge = _judge(workspace, record, dataset)
     if judge is not dataset:
+        facts["judged_on"] = judge.dataset_id
         spaces.embed_elsewhere(workspace, record, judge, pulse, stop, 0.97, 0.02)
-        facts |= {"judged_on": judge.dataset_id, **assess.evaluate_run(record, judge)}
-    elif len(dataset.pairs):
-        facts |= assess.evaluate_run(record, dataset)
+    pulse.begin("evaluating", 0.99, 0.01)
+    if len(judge.pairs):
+        facts |= assess.evaluate_run(record, judge)
     else:  # a training set alone is a normal thing to have
-        facts["not_evaluated"] = f"data set {record.dataset} has no pairs"
-        print(f"[fairlab] not evaluated: data set {record.dataset} has no pairs", flush=True)
+        facts["not_evaluated"] = f"data set {judge.dataset_id} has no pairs"
+        print(f"[fairlab] not evaluated: data set {judge.dataset_id} has no pairs", flush=True)
     return facts
 
 

@@ -133,7 +133,7 @@ def embed_elsewhere(
 
     Raises FairLabError for a run that is no model.
     """
-    _check_model(space)
+    check_model(space)
     if all(embedded(space, dataset, view) for view in VIEWS):
         return
     parents = model_parents(workspace, space)
@@ -166,7 +166,7 @@ def embed_parents(
     """
     parents = model_parents(workspace, record)
     for parent in parents:
-        _check_model(parent)
+        check_model(parent)
     missing = [parent for parent in parents if not all(embedded(parent, dataset, view) for view in VIEWS)]
     part = share / max(len(missing), 1)
     for number, parent in enumerate(missing):
@@ -180,8 +180,9 @@ def needs_group(config: Run) -> bool:
     return bool(choices.common_spaces().get(name, {}).get("needs_group"))
 
 
-def _check_model(space: RunRecord) -> None:
-    if space.role not in SPACES:
+def check_model(space: RunRecord) -> None:
+    """Raise FairLabError for a run that is no model, or a model without a network."""
+    if space.role not in SPACES or space.method == "inspect":
         raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
     if space.method in tables.METHODS:
         raise FairLabError(

@@ -201,6 +201,37 @@ def test_students_are_judged_against_their_teacher_s_gallery(lab: Workspace) -> 
     )
 
 
+def test_plain_students_of_every_loss_are_judged_against_the_teacher_of_that_loss(lab: Workspace) -> None:
+    grid = {"grid.relatives": ("a_kd",), "grid.losses": ("arcface", "cosface"), "grid.cross_model": True}
+    plan = expand(demo(arms=(), students=(), **grid), "x", lab)
+    titles = {run.record.run_id: run.record.title for run in plan.runs}
+    crossed = [[titles[name] for name in run.record.parents] for run in plan.runs if run.record.role == "evaluation"]
+    assert crossed == [
+        [f"Teacher of everyone ({loss})", f"Student {kind} ({loss})"]
+        for loss in ("ArcFace", "CosFace")
+        for kind in ("a-KD", "without KD")
+    ]
+
+
+def test_given_teachers_of_one_group_each_are_own_teachers(copy: Workspace) -> None:
+    """Who is specialised on what is read from the runs; a given set is embedded once, whatever the seeds."""
+    teachers = tuple(sorted(path.name for path in copy.runs_folder.glob("teacher-*")))
+    dials = {"arms": (), "grid.given": teachers, "adaptors": ("own_teacher",), "students": (), "seeds": (0, 1)}
+    plan = expand(changed(load_preset("tiny"), dials), "tiny", copy)
+    assert plan.notes == ()
+    assert [run.record.title for run in plan.runs].count("Embeddings (given)") == 1
+    fewer = expand(changed(load_preset("tiny"), dials | {"grid.given": teachers[:1]}), "tiny", copy)
+    assert "Own teacher is left out over given teachers" in fewer.notes[0]
+
+
+def test_a_run_that_is_no_model_cannot_teach(copy: Workspace) -> None:
+    data = next(path.name for path in copy.runs_folder.glob("demo-faces-*"))
+    for grid in ({"grid.relatives": ("a_kd",)}, {}):
+        study = changed(load_preset("tiny"), {"arms": (), "students": (), "grid.given": (data,), **grid})
+        with pytest.raises(FairLabError, match=f"{data} is no model: its role is dataset"):
+            expand(study, "tiny", copy)
+
+
 def test_people_held_out_are_held_out_of_every_run(lab: Workspace) -> None:
     """A fifth fewer images for teachers, adaptors and students; nothing where it is not asked for."""
     usual, fewer = expand(demo(), "x", lab), expand(demo(held_out=0.2), "x", lab)
