@@ -6,11 +6,13 @@ secondary group S; the last part, noise among unlikely identities, is left out.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from fairlab.config import Run
-from fairlab.methods.base import METHODS, Batch, Inherited, distillation_setting
+from fairlab.methods.base import METHODS, Batch, distillation_setting
 from fairlab.methods.hinton_kd import LogitStudent
 
 PRIMARY_MASS = 0.9
@@ -27,16 +29,8 @@ PRIMARY_MASS = 0.9
 class GroupedKD(LogitStudent):
     """T^2 x (Primary-KD + Binary-KD), mean over the batch. Weight 1; T = 4; P reaches 0.9 of the teacher's probability."""
 
-    def __init__(
-        self,
-        settings: Run,
-        *,
-        classes: int,
-        image_px: int,
-        teacher_dims: tuple[int, ...] = (),
-        inherited: Inherited | None = None,
-    ) -> None:
-        super().__init__(settings, classes=classes, image_px=image_px, teacher_dims=teacher_dims, inherited=inherited)
+    def __init__(self, settings: Run, **facts: Any) -> None:
+        super().__init__(settings, **facts)
         self.primary_mass = distillation_setting(settings, "primary_mass", PRIMARY_MASS)
 
     def term(self, embeddings: Tensor, batch: Batch) -> Tensor:

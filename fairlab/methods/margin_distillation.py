@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.losses.base import SMALLEST, add_angle
-from fairlab.methods.base import METHODS, Batch, Inherited, Method, build_learner, unit_targets
-from fairlab.methods.student import checked, cosines, frozen_head
+from fairlab.methods.base import METHODS, Batch, unit_targets
+from fairlab.methods.student import Heir, cosines
 
 LARGEST_RAD, SMALLEST_RAD = 0.5, 0.2
 
@@ -23,7 +22,7 @@ LARGEST_RAD, SMALLEST_RAD = 0.5, 0.2
     inherits=True,
     source="arXiv 2003.02586",
 )
-class MarginDistillation(Method):
+class MarginDistillation(Heir):
     """Target logit s cos(theta_y + m_i) over the teacher's frozen centres; of the run's loss only s is used.
 
     m_i = 0.2 + (0.5 - 0.2) d_i / max_i d_i with d_i = cos(t_i, W_y), the maximum over the batch. An image that its
@@ -31,31 +30,15 @@ class MarginDistillation(Method):
     """
 
     needs_targets = True
-    needs_head = True
-
-    def __init__(
-        self,
-        settings: Run,
-        *,
-        classes: int,
-        image_px: int,
-        teacher_dims: tuple[int, ...] = (),
-        inherited: Inherited | None = None,
-    ) -> None:
-        super().__init__()
-        dims = teacher_dims or (checked(settings, inherited, classes).centres.shape[1],)
-        self.learner, self.embedding_dim = build_learner(settings, image_px, dims)
-        self.head = frozen_head(settings, inherited, classes, self.embedding_dim)
-        self.scale = self.head.scale
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        centres = self.get_parameter("head.weight")
+        centres = self.head.weight
         cosine, column = cosines(embeddings, centres), batch.identities[:, None]
         if self.training:
             angle = margins(unit_targets(batch), centres[batch.identities])
             changed = add_angle(cosine.gather(1, column).squeeze(1), angle)
             cosine = cosine.scatter(1, column, changed[:, None])
-        return functional.cross_entropy(self.scale * cosine, batch.identities)
+        return functional.cross_entropy(self.head.scale * cosine, batch.identities)
 
 
 @torch.no_grad()

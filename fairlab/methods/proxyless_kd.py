@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from fairlab.config import Run
-from fairlab.methods.base import METHODS, Batch, Inherited, Method, build_learner, unit_distance
-from fairlab.methods.student import checked, frozen_head
+from fairlab.methods.base import METHODS, Batch, unit_distance
+from fairlab.methods.student import Heir
 
 
 @METHODS.register(
@@ -18,30 +20,17 @@ from fairlab.methods.student import checked, frozen_head
     inherits=True,
     source="arXiv 2011.00265; as AdaDistill's code has it; centroids: CLIP-Embed-KD",
 )
-class ProxylessKD(Method):
+class ProxylessKD(Heir):
     """The run's margin loss over the teacher's class centres, which stay as they are; no teacher pass, no targets.
 
     With a kd_weight also + kd_weight x MSE(target, normalised embedding), which the paper does not have; with unfreeze
     the centres learn on.
     """
 
-    needs_head = True
-
-    def __init__(
-        self,
-        settings: Run,
-        *,
-        classes: int,
-        image_px: int,
-        teacher_dims: tuple[int, ...] = (),
-        inherited: Inherited | None = None,
-    ) -> None:
-        super().__init__()
+    def __init__(self, settings: Run, **facts: Any) -> None:
+        super().__init__(settings, **facts)
         about = settings.distillation
-        dims = teacher_dims or (checked(settings, inherited, classes).centres.shape[1],)
-        self.learner, self.embedding_dim = build_learner(settings, image_px, dims)
-        unfreeze = bool(about and about.unfreeze)
-        self.head = frozen_head(settings, inherited, classes, self.embedding_dim, unfreeze)
+        self.head.weight.requires_grad_(bool(about and about.unfreeze))
         self.kd_weight = about.kd_weight if about else None
         self.needs_targets = self.kd_weight is not None
 

@@ -68,14 +68,26 @@ def checked(settings: Run, inherited: Inherited | None, classes: int, dim: int |
     return inherited
 
 
-def frozen_head(
-    settings: Run, inherited: Inherited | None, classes: int, dim: int, unfreeze: bool = False
-) -> MarginHead:
-    """The run's margin loss over the inherited centres, which stay bit for bit as they are unless unfrozen."""
-    centres = checked(settings, inherited, classes, dim).centres
-    head = build_head(settings, dim, classes)
-    head.weight = torch.nn.Parameter(centres.to(torch.float32).clone(), requires_grad=unfreeze)
-    return head
+class Heir(Method):
+    """A student in its parent's space whose classifier is its parent's, frozen: the run's margin loss over its centres."""
+
+    needs_head = True
+
+    def __init__(
+        self,
+        settings: Run,
+        *,
+        classes: int,
+        image_px: int,
+        teacher_dims: tuple[int, ...] = (),
+        inherited: Inherited | None = None,
+    ) -> None:
+        super().__init__()
+        dims = teacher_dims or (checked(settings, inherited, classes).centres.shape[1],)
+        self.learner, self.embedding_dim = build_learner(settings, image_px, dims)
+        self.head: MarginHead = build_head(settings, self.embedding_dim, classes)
+        centres = checked(settings, inherited, classes, self.embedding_dim).centres
+        self.head.weight = torch.nn.Parameter(centres.to(torch.float32).clone(), requires_grad=False)
 
 
 def cosines(embeddings: Tensor, centres: Tensor) -> Tensor:
