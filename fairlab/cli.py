@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fairlab import __version__, commands
+from fairlab import __version__, commands, fairness_commands
 from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
 from fairlab.presets import preset_names
@@ -127,6 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     _set_option(evaluate)
+
+    fairness = _command(
+        groups,
+        "fairness",
+        "rates per group and fairness metrics of a run, or of any table of scored pairs",
+        fairness_commands.do_fairness,
+        epilog=fairness_commands.COLUMNS,
+    )
+    fairness_commands.options_of(fairness)
 
     project = _command(
         groups,

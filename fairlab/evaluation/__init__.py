@@ -1,25 +1,40 @@
 """Numbers from scores: plain arrays and tables in, numbers with intervals out. Needs numpy, pandas and scipy only."""
 
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_band, fdr, garbe, gini, ir, ser, std_points
+from fairlab.evaluation.chance import fair_band
+from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
+from fairlab.evaluation.fairness_report import FairnessReport, fairness_report
+from fairlab.evaluation.formulas import fdr, garbe, gini, ir, max_geomean, max_mean, max_min, ser, std_points, werm
+from fairlab.evaluation.groups import Defaults, cut
 from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
+from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.report import PairedComparison, Results, evaluate
+from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
 from fairlab.evaluation.scores import cross_scores, fused, pair_scores
 from fairlab.evaluation.seeds import SeededComparison
 from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, grid_accuracy, threshold_at_fmr
 
 __all__ = [
     "FAIRNESS_METRICS",
+    "AtPoint",
+    "Defaults",
+    "FairnessReport",
     "IdentityBootstrap",
+    "OperatingPoint",
     "PairedComparison",
+    "Rates",
     "Results",
+    "ScoredPairs",
     "SeededComparison",
+    "at_point",
     "auc",
     "clopper_pearson",
     "count_errors",
     "cross_scores",
+    "cut",
     "eer",
     "evaluate",
     "fair_band",
+    "fairness_report",
     "fdr",
     "fold_accuracy",
     "fused",
@@ -27,8 +42,14 @@ __all__ = [
     "gini",
     "grid_accuracy",
     "ir",
+    "max_geomean",
+    "max_mean",
+    "max_min",
+    "numbers_at",
     "pair_scores",
+    "scored_pairs",
     "ser",
     "std_points",
     "threshold_at_fmr",
+    "werm",
 ]

@@ -1,28 +1,44 @@
-"""How differently a model errs on the groups: each metric with its formula, what is fair, and its trap.
+"""How differently a model errs on the groups: every metric with its formula, what is fair, its source and its trap.
 
-Sources stand with each metric. A metric takes the groups' accuracies, or FMR and FNMR at one
-threshold, as fractions (G,), and returns NaN where it is not defined. Facts at registration: `of` says what it takes,
-"accuracy" or "rates" (FMR, FNMR); further title, unit, fair_value, formula, source, trap.
+Facts at registration: `of`: what the metric takes, "accuracy" (fractions (..., G)) or "rates" (Rates at one threshold);
+`kinds`: of rates, which it looks at; further title, unit, fair_value, formula, source, trap. A metric keeps leading axes and is NaN where it is not defined.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fairlab.evaluation.intervals import clopper_pearson
+from fairlab.evaluation import formulas
+from fairlab.evaluation.formulas import Number
 from fairlab.registry import Registry
 
-FAIRNESS_METRICS: Registry[Callable[..., float]] = Registry("fairness metric", "fairlab.evaluation")
-ALPHA = 0.5
-"""Weight of FMR against FNMR in the metrics that mix them; the sources' usual choice."""
+FAIRNESS_METRICS: Registry[Callable[[Any], Number]] = Registry("fairness metric", "fairlab.evaluation")
+
+BOTH = ("fmr", "fnmr")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """FMR and FNMR (..., G) of the groups at one threshold, as fractions, of so many impostor and genuine pairs (G,)."""
+
+    fmr: np.ndarray
+    fnmr: np.ndarray
+    impostor: np.ndarray
+    genuine: np.ndarray
+
+    def of(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """(the rates of "fmr" or "fnmr", how many pairs are behind each)."""
+        return (self.fmr, self.impostor) if kind == "fmr" else (self.fnmr, self.genuine)
 
 
 @FAIRNESS_METRICS.register(
     "std_points",
     of="accuracy",
+    kinds=(),
     title="STD",
     unit="points",
     fair_value=0.0,
@@ -30,14 +46,15 @@ ALPHA = 0.5
     source="NetoPedro/Quantization-and-Racial-Bias tables; all its rows fit n-1, none fits n",
     trap="chance alone makes it larger than 0: compare with the fair band",
 )
-def std_points(accuracy: np.ndarray) -> float:
-    """Standard deviation with n-1 of the accuracies, in percentage points; NaN for one group."""
-    return float(100 * np.std(accuracy, ddof=1)) if len(accuracy) > 1 else float("nan")
+def _std(accuracy: np.ndarray) -> Number:
+    """STD in percentage points."""
+    return formulas.std_points(accuracy)
 
 
 @FAIRNESS_METRICS.register(
     "ser",
     of="accuracy",
+    kinds=(),
     title="SER",
     unit="ratio",
     fair_value=1.0,
@@ -45,15 +62,15 @@ def std_points(accuracy: np.ndarray) -> float:
     source="RFW literature; same tables",
     trap="unstable when errors are few, and it may rise while STD falls",
 )
-def ser(accuracy: np.ndarray) -> float:
-    """Skewed error ratio max(1-a)/min(1-a); NaN for one group or when a group has no error."""
-    error = 1 - np.asarray(accuracy, dtype=np.float64)
-    return float(error.max() / error.min()) if len(error) > 1 and error.min() > 0 else float("nan")
+def _ser(accuracy: np.ndarray) -> Number:
+    """Skewed error ratio; not defined when a group has no error."""
+    return formulas.ser(accuracy)
 
 
 @FAIRNESS_METRICS.register(
     "gap_points",
     of="accuracy",
+    kinds=(),
     title="Gap",
     unit="points",
     fair_value=0.0,
@@ -61,14 +78,15 @@ def ser(accuracy: np.ndarray) -> float:
     source="plain",
     trap="grows with the number of groups by chance alone",
 )
-def gap_points(accuracy: np.ndarray) -> float:
-    """Largest minus smallest accuracy in percentage points; NaN for one group."""
-    return float(100 * (np.max(accuracy) - np.min(accuracy))) if len(accuracy) > 1 else float("nan")
+def _gap(accuracy: np.ndarray) -> Number:
+    """Largest minus smallest accuracy in percentage points."""
+    return formulas.gap_points(accuracy)
 
 
 @FAIRNESS_METRICS.register(
     "worst_accuracy",
     of="accuracy",
+    kinds=(),
     title="Worst group",
     unit="fraction",
     fair_value=float("nan"),
@@ -76,14 +94,15 @@ def gap_points(accuracy: np.ndarray) -> float:
     source="plain",
     trap="says nothing about the other groups",
 )
-def worst_accuracy(accuracy: np.ndarray) -> float:
+def _worst(accuracy: np.ndarray) -> Number:
     """Smallest accuracy (fraction)."""
-    return float(np.min(accuracy))
+    return formulas.worst_accuracy(accuracy)
 
 
 @FAIRNESS_METRICS.register(
     "fdr",
     of="rates",
+    kinds=BOTH,
     title="FDR",
     unit="score",
     fair_value=1.0,
@@ -91,25 +110,15 @@ def worst_accuracy(accuracy: np.ndarray) -> float:
     source="de Freitas Pereira & Marcel, arXiv 2011.02395",
     trap="near 1 for every working system; hides a five-fold ratio of FMRs",
 )
-def fdr(fmr: np.ndarray, fnmr: np.ndarray) -> float:
-    """Fairness discrepancy rate at alpha = 0.5; NaN for one group."""
-    if len(fmr) < 2:
-        return float("nan")
-    return float(1 - (ALPHA * np.ptp(fmr) + (1 - ALPHA) * np.ptp(fnmr)))
-
-
-def gini(rates: np.ndarray) -> float:
-    """n/(n-1) * sum_ij|x_i - x_j| / (2 n^2 mean x); NaN for one group or when all rates are 0 (arXiv 2203.05051)."""
-    count, mean = len(rates), float(np.mean(rates))
-    if count < 2 or mean == 0:
-        return float("nan")
-    spread = np.abs(np.subtract.outer(rates, rates)).sum()
-    return float(count / (count - 1) * spread / (2 * count**2 * mean))
+def _fdr(rates: Rates) -> Number:
+    """Fairness discrepancy rate at alpha = 0.5."""
+    return formulas.fdr(rates.fmr, rates.fnmr)
 
 
 @FAIRNESS_METRICS.register(
     "garbe",
     of="rates",
+    kinds=BOTH,
     title="GARBE",
     unit="score",
     fair_value=0.0,
@@ -117,14 +126,15 @@ def gini(rates: np.ndarray) -> float:
     source="Howard et al., arXiv 2203.05051",
     trap="rewards groups that are equally bad",
 )
-def garbe(fmr: np.ndarray, fnmr: np.ndarray) -> float:
-    """Mean of the Gini coefficients of FMR and FNMR; NaN where either is not defined."""
-    return ALPHA * gini(fmr) + (1 - ALPHA) * gini(fnmr)
+def _garbe(rates: Rates) -> Number:
+    """Mean of the Gini coefficients of FMR and FNMR; not defined where either is not."""
+    return formulas.garbe(rates.fmr, rates.fnmr)
 
 
 @FAIRNESS_METRICS.register(
     "ir",
     of="rates",
+    kinds=BOTH,
     title="IR",
     unit="ratio",
     fair_value=1.0,
@@ -132,132 +142,176 @@ def garbe(fmr: np.ndarray, fnmr: np.ndarray) -> float:
     source="Grother (NIST), as in arXiv 2203.05051",
     trap="not defined when a group shows no error",
 )
-def ir(fmr: np.ndarray, fnmr: np.ndarray) -> float:
-    """Inequity rate at alpha = 0.5; NaN for one group or with a zero rate."""
-    if len(fmr) < 2 or np.min(fmr) <= 0 or np.min(fnmr) <= 0:
-        return float("nan")
-    return float((np.max(fmr) / np.min(fmr)) ** ALPHA * (np.max(fnmr) / np.min(fnmr)) ** (1 - ALPHA))
-
-
-def max_min(rates: np.ndarray) -> float:
-    """Largest over smallest rate (G,); NaN for one group or with a zero rate."""
-    return float(np.max(rates) / np.min(rates)) if len(rates) > 1 and np.min(rates) > 0 else float("nan")
-
-
-def max_geomean(rates: np.ndarray, pairs: np.ndarray | None = None) -> float:
-    """Largest rate over the geometric mean of all (G,); NaN for one group.
-
-    A zero rate makes it NaN, or, with the number of `pairs` (G,) behind each rate, stands in the mean as its exact
-    one-sided 95 % bound (as in adachannn/score-norm-fairness); lifted so, the metric may fall while the groups drift apart.
-    """
-    lifted = np.array(rates, dtype=np.float64)
-    if pairs is not None:
-        for group in np.flatnonzero(lifted == 0):
-            lifted[group] = clopper_pearson(0, int(pairs[group]), one_sided=True)[1]
-    if len(lifted) < 2 or not lifted.min() > 0 or np.max(rates) == 0:
-        return float("nan")
-    return float(np.max(rates) / np.exp(np.log(lifted).mean()))
+def _ir(rates: Rates) -> Number:
+    """Inequity rate at alpha = 0.5; not defined with a zero rate."""
+    return formulas.ir(rates.fmr, rates.fnmr)
 
 
 @FAIRNESS_METRICS.register(
-    "fmr_max_min",
+    "werm",
     of="rates",
-    title="Max/min of FMR",
+    kinds=BOTH,
+    title="WERM",
     unit="ratio",
     fair_value=1.0,
-    formula="largest FMR / smallest FMR",
-    source="NISTIR 8429; the FMR term of IR",
-    trap="not defined when a group shows no false match; few false matches make it jump",
+    formula="sqrt(max FMR / geomean(FMR + 1e-5) * max FNMR / geomean(FNMR + 1e-5))",
+    source="arXiv 2407.14087 (score-norm-fairness)",
+    trap="with a group without false matches its value hangs on the 1e-5 that is added",
 )
-def fmr_max_min(fmr: np.ndarray, fnmr: np.ndarray) -> float:
-    """max FMR / min FMR; NaN for one group or with a zero rate."""
-    return max_min(fmr)
+def _werm(rates: Rates) -> Number:
+    """Weighted error-rate metric at alpha = beta = 0.5."""
+    return formulas.werm(rates.fmr, rates.fnmr)
 
 
 @FAIRNESS_METRICS.register(
-    "fmr_max_geomean",
+    "equalized_odds_difference",
     of="rates",
-    title="Max/geomean of FMR",
+    kinds=BOTH,
+    title="Equalised odds (difference)",
+    unit="fraction",
+    fair_value=0.0,
+    formula="max(max-min FMR, max-min TPR)",
+    source="fairlearn.metrics.equalized_odds_difference",
+    trap="the larger of two numbers of very different size: nearly always that of FNMR",
+)
+def _odds(rates: Rates) -> Number:
+    """The larger of the two differentials."""
+    return formulas.equalized_odds_difference(rates.fmr, rates.fnmr)
+
+
+@FAIRNESS_METRICS.register(
+    "equalized_odds_ratio",
+    of="rates",
+    kinds=BOTH,
+    title="Equalised odds (ratio)",
+    unit="share",
+    fair_value=1.0,
+    formula="min(min/max FMR, min/max TPR)",
+    source="fairlearn.metrics.equalized_odds_ratio",
+    trap="0 as soon as one group shows no false match, however few pairs it has",
+)
+def _odds_ratio(rates: Rates) -> Number:
+    """The smaller of the two ratios."""
+    return formulas.equalized_odds_ratio(rates.fmr, rates.fnmr)
+
+
+@FAIRNESS_METRICS.register(
+    "demographic_parity_difference",
+    of="rates",
+    kinds=BOTH,
+    title="Demographic parity (difference)",
+    unit="fraction",
+    fair_value=0.0,
+    formula="max-min of the share of pairs that match, genuine and impostor together",
+    source="fairlearn.metrics.demographic_parity_difference",
+    trap="hangs on how many genuine pairs each group's list happens to have; only for lists of one make",
+)
+def _parity(rates: Rates) -> Number:
+    """Largest minus smallest share of accepted pairs."""
+    return formulas.differential(formulas.accepted(rates.fmr, rates.fnmr, rates.impostor, rates.genuine))
+
+
+@FAIRNESS_METRICS.register(
+    "demographic_parity_ratio",
+    of="rates",
+    kinds=BOTH,
+    title="Demographic parity (ratio)",
+    unit="share",
+    fair_value=1.0,
+    formula="min/max of the share of pairs that match",
+    source="fairlearn.metrics.demographic_parity_ratio",
+    trap="hangs on how many genuine pairs each group's list happens to have; only for lists of one make",
+)
+def _parity_ratio(rates: Rates) -> Number:
+    """Smallest over largest share of accepted pairs."""
+    return formulas.min_max(formulas.accepted(rates.fmr, rates.fnmr, rates.impostor, rates.genuine))
+
+
+def _of_both(name: str, **facts: Any) -> Callable[[Callable[..., Number]], Callable[..., Number]]:
+    """Register `<name>_fmr` and `<name>_fnmr`: formula(rates (..., G), pairs (G,)). X in the facts is FMR or FNMR."""
+
+    def enter(formula: Callable[..., Number]) -> Callable[..., Number]:
+        for kind in BOTH:
+            said = {
+                fact: text.replace("X", kind.upper()) if isinstance(text, str) else text for fact, text in facts.items()
+            }
+
+            def metric(rates: Rates, kind: str = kind) -> Number:
+                return formula(*rates.of(kind))
+
+            metric.__doc__ = formula.__doc__
+            metric.__qualname__ = f"{formula.__qualname__}_{kind}"
+            FAIRNESS_METRICS.register(f"{name}_{kind}", of="rates", kinds=(kind,), **said)(metric)
+        return formula
+
+    return enter
+
+
+@_of_both(
+    "differential",
+    title="Max-min of X",
+    unit="fraction",
+    fair_value=0.0,
+    formula="largest X - smallest X",
+    source="ISO/IEC 19795-10 family; NISTIR 8429",
+    trap="small wherever the rate is small: says little about false matches",
+)
+def _differential(rates: np.ndarray, pairs: np.ndarray) -> Number:
+    """Largest minus smallest rate."""
+    return formulas.differential(rates)
+
+
+@_of_both(
+    "max_min",
+    title="Max/min of X",
     unit="ratio",
     fair_value=1.0,
-    formula="largest FMR / geometric mean of the FMRs",
+    formula="largest X / smallest X",
+    source="NISTIR 8429; a term of IR",
+    trap="not defined when a group shows no such error; few errors make it jump",
+)
+def _max_min(rates: np.ndarray, pairs: np.ndarray) -> Number:
+    """Largest over smallest rate; not defined with a zero rate."""
+    return formulas.max_min(rates)
+
+
+@_of_both(
+    "max_mean",
+    title="Max/mean of X",
+    unit="ratio",
+    fair_value=1.0,
+    formula="largest X / mean of the groups' X",
     source="NISTIR 8429",
-    trap="not defined when a group shows no false match; hides which group is best",
+    trap="at most the number of groups; compare only between the same groups",
 )
-def fmr_max_geomean(fmr: np.ndarray, fnmr: np.ndarray) -> float:
-    """max FMR / geomean FMR; NaN for one group or with a zero rate."""
-    return max_geomean(fmr)
+def _max_mean(rates: np.ndarray, pairs: np.ndarray) -> Number:
+    """Largest rate over the mean of all."""
+    return formulas.max_mean(rates)
 
 
-@FAIRNESS_METRICS.register(
-    "fmr_gini",
-    of="rates",
-    title="Gini of FMR",
+@_of_both(
+    "max_geomean",
+    title="Max/geomean of X",
+    unit="ratio",
+    fair_value=1.0,
+    formula="largest X / geometric mean; a zero stands in the mean as its one-sided 95 % bound",
+    source="NISTIR 8429, as in adachannn/score-norm-fairness",
+    trap="zeros are lifted, so it may fall while the groups drift apart: look at the counts",
+)
+def _max_geomean(rates: np.ndarray, pairs: np.ndarray) -> Number:
+    """Largest rate over the geometric mean, zeros lifted to their exact bound."""
+    return formulas.max_geomean(rates, pairs)
+
+
+@_of_both(
+    "gini",
+    title="Gini of X",
     unit="score",
     fair_value=0.0,
-    formula="n/(n-1) * sum|FMR_i - FMR_j| / (2 n^2 mean FMR)",
-    source="Howard et al., arXiv 2203.05051; also called FPD",
-    trap="chance alone: median 0.33 for four equal groups with 3 expected false matches each",
+    formula="n/(n-1) * sum|X_i - X_j| / (2 n^2 mean X)",
+    source="Howard et al., arXiv 2203.05051; of FMR also called FPD, of FNMR FND",
+    trap="chance alone: median 0.33 for four equal groups with 3 expected errors each",
 )
-def fmr_gini(fmr: np.ndarray, fnmr: np.ndarray) -> float:
-    """Gini coefficient of FMR; NaN for one group or when no group has a false match."""
-    return gini(fmr)
-
-
-@FAIRNESS_METRICS.register(
-    "fnmr_gini",
-    of="rates",
-    title="Gini of FNMR",
-    unit="score",
-    fair_value=0.0,
-    formula="n/(n-1) * sum|FNMR_i - FNMR_j| / (2 n^2 mean FNMR)",
-    source="Howard et al., arXiv 2203.05051; also called FND",
-    trap="rewards groups that are equally bad",
-)
-def fnmr_gini(fmr: np.ndarray, fnmr: np.ndarray) -> float:
-    """Gini coefficient of FNMR; NaN for one group or when no group has a false non-match."""
-    return gini(fnmr)
-
-
-@dataclass(frozen=True)
-class FairBand:
-    """What a perfectly fair model would show by chance: 2.5 %, median and 95 % points. A SER may be infinite."""
-
-    std_points: tuple[float, float, float]
-    ser: tuple[float, float, float]
-
-
-def fair_draws(rate: float, effective: np.ndarray, seed: int, draws: int) -> np.ndarray:
-    """Observed rates (draws, G) of groups that all truly have `rate` (0..1), by chance of the test set alone.
-
-    effective (G,): per group, the number of independent pairs (intervals.effective_pairs). Empty for a NaN rate.
-    """
-    if not 0 <= rate <= 1:
-        return np.empty((0, len(effective)))
-    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 77])))
-    count = np.maximum(np.round(effective), 1).astype(int)
-    drawn: np.ndarray = random.binomial(count, rate, size=(draws, len(count))) / count
-    return drawn
-
-
-def fair_band(accuracy: float, effective_pairs: np.ndarray, seed: int, draws: int = 4000) -> FairBand:
-    """STD and SER of a model that is equally accurate on all groups, by chance of the test set alone.
-
-    accuracy: 0..1; effective_pairs (G,): per group, how many independent pairs carry as much information as the
-    group's pairs do (its accuracy's variance over redrawn people: p(1-p)/variance).
-    """
-    if len(effective_pairs) < 2 or not 0 < accuracy < 1:
-        nothing = (float("nan"),) * 3
-        return FairBand(nothing, nothing)
-    drawn = fair_draws(accuracy, effective_pairs, seed, draws)
-    deviations = 100 * drawn.std(axis=1, ddof=1)
-    error = 1 - drawn
-    with np.errstate(divide="ignore"):
-        ratios = np.where(error.min(1) > 0, error.max(1) / np.maximum(error.min(1), 1e-300), np.inf)
-    points = (0.025, 0.5, 0.95)
-
-    def band(values: np.ndarray) -> tuple[float, float, float]:
-        low, middle, high = np.quantile(values, points, method="lower")
-        return float(low), float(middle), float(high)
-
-    return FairBand(band(deviations), band(ratios))
+def _gini(rates: np.ndarray, pairs: np.ndarray) -> Number:
+    """Gini coefficient; not defined when no group has such an error."""
+    return formulas.gini(rates)

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Evaluation
 from fairlab.errors import FairLabError
 from fairlab.evaluation.intervals import IdentityBootstrap
-from fairlab.evaluation.verification import FoldAccuracy
 
 
-@dataclass
+class Asked(Protocol):
+    """What an evaluation is asked for (config.Evaluation, or Defaults): FMRs of all groups' impostors together at which
+    thresholds are set, draws of identities for an interval, and their seed.
+    """
+
+    @property
+    def fmr_targets(self) -> tuple[float, ...]: ...
+    @property
+    def bootstrap(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What is asked for when nothing is said."""
+
+    fmr_targets: tuple[float, ...] = (0.1, 0.01, 0.001)
+    bootstrap: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class GroupPairs:
     """The pairs of one group (P,), their places `where` in the whole list, and the draws of the group's people."""
 
@@ -24,8 +45,6 @@ class GroupPairs:
     folds: np.ndarray
     bootstrap: IdentityBootstrap
     where: np.ndarray
-    accuracy: FoldAccuracy | None = None
-    redrawn_accuracy: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -33,7 +52,7 @@ class GroupPairs:
         return int(self.genuine.sum()), int((~self.genuine).sum())
 
 
-def cut(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings: Evaluation) -> list[GroupPairs]:
+def cut(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings: Asked) -> list[GroupPairs]:
     """The pairs by group, with identities looked up; groups keep the order in which the pairs name them.
 
     Raises FairLabError for scores that do not fit, an image that is not in `images`, a group without a name, and a pair
@@ -53,11 +72,17 @@ def cut(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings:
     found = []
     for name in dict.fromkeys(pairs["group"]):
         of = np.flatnonzero((pairs["group"] == name).to_numpy())
-        # The draws hang on the group's name, so that the order of groups and of pairs changes no interval.
-        seed = (settings.seed << 32) + zlib.crc32(str(name).encode())
+        seed = seed_of(str(name), settings.seed)
         draws = IdentityBootstrap(first[of], second[of], genuine[of], settings.bootstrap, seed)
         found.append(GroupPairs(str(name), scores[of], genuine[of], pairs["fold"].to_numpy()[of], draws, of))
     return found
+
+
+def seed_of(group: str, seed: int) -> int:
+    """The seed of a group's draws. It hangs on the group's name, so that the order of groups and of pairs changes no
+    interval.
+    """
+    return (seed << 32) + zlib.crc32(group.encode())
 
 
 def checked(pairs: pd.DataFrame, scores: np.ndarray) -> np.ndarray:

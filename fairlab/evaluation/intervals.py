@@ -72,7 +72,7 @@ def spread_interval(
     limit = chance_points(by_chance, fair)[2]
     if not away * value > away * limit:  # also when chance sets no limit
         near = fair
-    return (near, far) if away > 0 else (far, near)
+    return (near + 0.0, far + 0.0) if away > 0 else (far + 0.0, near + 0.0)  # -0.0 + 0.0 is 0.0
 
 
 def _away(values: np.ndarray, fair: float) -> int:
@@ -101,10 +101,13 @@ class IdentityBootstrap:
         self.weights_impostor = times[:, first[~self.genuine]] * times[:, second[~self.genuine]]
 
     def rate(self, errors: np.ndarray, genuine: bool) -> np.ndarray:
-        """Redrawn rates (draws,) or (draws, K) of `errors` (P,) or (P, K), over genuine or impostor pairs only."""
+        """Redrawn rates (draws,) or (draws, K) of `errors` (P,) or (P, K), over genuine or impostor pairs only.
+
+        NaN for a single identity: nothing is known of other people.
+        """
         weights = self.weights_genuine if genuine else self.weights_impostor
         chosen = np.asarray(errors)[self.genuine if genuine else ~self.genuine].astype(np.float32)
-        total = weights.sum(1)
+        total = weights.sum(1) if self.identities > 1 else np.full(len(weights), np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
             redrawn: np.ndarray = (weights @ chosen) / (total if chosen.ndim == 1 else total[:, None])
         return redrawn
@@ -147,6 +150,22 @@ class IdentityBootstrap:
         return total
 
 
+class PairBootstrap(IdentityBootstrap):
+    """Draws of single pairs, for scores that come without identities. Pairs that share people make its intervals too
+    narrow, several times where everybody is compared with everybody: whoever uses it says so.
+    """
+
+    def __init__(self, genuine: np.ndarray, draws: int, seed: int) -> None:
+        self.genuine = np.asarray(genuine, dtype=bool)
+        self.identities = len(self.genuine)
+        random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, len(self.genuine)])))
+        drawn = []
+        for count in (int(self.genuine.sum()), int((~self.genuine).sum())):
+            equal = np.full(count, 1 / max(count, 1))
+            drawn.append(random.multinomial(count, equal, size=draws) if count else np.zeros((draws, 0)))
+        self.weights_genuine, self.weights_impostor = (times.astype(np.float32) for times in drawn)
+
+
 def percentile_interval(redrawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """The middle `level` of redrawn values; draws without a value are left out; NaN when none has one."""
     values = redrawn[np.isfinite(redrawn)]
@@ -154,6 +173,15 @@ def percentile_interval(redrawn: np.ndarray, level: float = LEVEL) -> tuple[floa
         return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def defined_interval(value: float, redrawn: np.ndarray) -> tuple[float, float]:
+    """Percentile interval of a measure, none where the measure or more than one draw in twenty is not defined.
+
+    An interval from the few draws in which a measure exists would be of another quantity.
+    """
+    known = np.isfinite(value) and np.isfinite(redrawn).mean() > 0.95
+    return percentile_interval(redrawn) if known else (float("nan"), float("nan"))
 
 
 def chance_of_none(redrawn: np.ndarray) -> float:

@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Evaluation
 from fairlab.evaluation import verification
-from fairlab.evaluation.fairness import fair_draws
-from fairlab.evaluation.groups import cut
+from fairlab.evaluation.chance import fair_draws
+from fairlab.evaluation.groups import Asked, cut
 from fairlab.evaluation.intervals import chance_of_none, effective_pairs, percentile_interval, share_interval
-from fairlab.evaluation.report import FAIR_DRAWS, over_groups
+from fairlab.evaluation.operating import over_groups
 from fairlab.tables import ALL_GROUPS
 
 SUMMARY = ("group", "metric", "value", "low", "high")
@@ -69,7 +68,7 @@ class Judged:
 class SeededComparison:
     """Models on the same pairs and the same redrawn people, each a mapping of seed to its run's Judged."""
 
-    def __init__(self, images: pd.DataFrame, pairs: pd.DataFrame, settings: Evaluation) -> None:
+    def __init__(self, images: pd.DataFrame, pairs: pd.DataFrame, settings: Asked) -> None:
         self.settings = settings
         self._groups = cut(images, pairs, np.zeros(len(pairs)), settings)
         self.names = [group.name for group in self._groups]
@@ -115,11 +114,9 @@ class SeededComparison:
         right = np.mean([run.right[some] for run in runs.values()], axis=0)
         of_seeds = each[:, some].var(0, ddof=1) / len(each) if len(each) > 1 else 0.0
         effective = effective_pairs(right, sizes, redrawn.mean(0)[:, some], of_seeds)
-        fair = fair_draws(mean, effective, self.settings.seed, FAIR_DRAWS)
+        fair = fair_draws(mean, effective, self.settings.seed)
         certain = bool((right < sizes).all())
-        over_groups(
-            "accuracy", (accuracy[some],), [drawn[:, some]], [fair], certain, lambda *row: add(ALL_GROUPS, *row)
-        )
+        over_groups("accuracy", accuracy[some], drawn[:, some], fair, certain, lambda *row: add(ALL_GROUPS, *row))
         return pd.DataFrame(rows, columns=list(SUMMARY))
 
     def difference(self, runs: Mapping[int, Judged], baseline: Mapping[int, Judged]) -> dict[str, float]:

@@ -64,6 +64,16 @@ def measurable(target: float, impostors: int) -> bool:
     return target * impostors >= EXPECTED_ERRORS
 
 
+def why_not_measurable(target: float, impostors: int) -> str:
+    """Why a false match rate of `target` cannot be estimated from so many impostor pairs; "" when it can."""
+    if measurable(target, impostors):
+        return ""
+    return (
+        f"FMR {target:g} is not measurable: {impostors} impostor pairs let {target * impostors:.1f} false matches be "
+        f"expected, at least {EXPECTED_ERRORS} are needed"
+    )
+
+
 @dataclass(frozen=True)
 class FoldAccuracy:
     """accuracy: mean over folds; correct (P,): decided rightly in its fold; thresholds: one per fold."""

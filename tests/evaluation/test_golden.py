@@ -23,7 +23,7 @@ from fairlab.evaluation import (
     std_points,
     threshold_at_fmr,
 )  # fmt: skip
-from fairlab.evaluation.fairness import max_geomean, max_min
+from fairlab.evaluation.formulas import max_geomean, max_min
 from fairlab.evaluation.intervals import IdentityBootstrap
 from fairlab.evaluation.verification import d_prime, measurable
 from tests import fixtures

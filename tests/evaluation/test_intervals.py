@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fairlab.evaluation import FAIRNESS_METRICS, IdentityBootstrap, clopper_pearson
-from fairlab.evaluation.fairness import fair_draws
+from fairlab.evaluation.chance import fair_draws
 from fairlab.evaluation.intervals import (
     chance_points,
     effective_pairs,

@@ -1,0 +1,256 @@
+"""What a table of scored pairs says about fairness at one threshold: rates, metrics, intervals, and a plain summary."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairlab import __version__
+from fairlab.errors import FairLabError
+from fairlab.evaluation import verification
+from fairlab.evaluation.accuracies import over_accuracies
+from fairlab.evaluation.fairness import FAIRNESS_METRICS
+from fairlab.evaluation.groups import GroupPairs, seed_of
+from fairlab.evaluation.intervals import FEW_IDENTITIES, IdentityBootstrap, PairBootstrap, rate_interval
+from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
+from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
+from fairlab.evaluation.summary import summary
+from fairlab.tables import ALL_GROUPS
+
+MATRIX = ("group_a", "group_b", "impostor_pairs", "false_matches", "fmr", "low", "high")
+"""A row is a pair of groups: impostors of one against the other at the one threshold."""
+METHOD = {
+    True: "95 % intervals: people redrawn within each group (vertex bootstrap), {draws} draws, seed {seed}; no error seen: exact one-sided bound",
+    False: "95 % intervals: pairs redrawn, {draws} draws, seed {seed} (the table names no people); no error seen: exact one-sided bound",
+}
+
+
+@dataclass(frozen=True)
+class FairnessReport:
+    """numbers: operating.NUMBERS of the point; matrix: MATRIX; auc, eer, d_prime: of all groups' pairs together;
+    by_group: the same of each; summary: sentences; notes: what is wrong or missing and why.
+    """
+
+    pairs: ScoredPairs
+    at: AtPoint
+    numbers: pd.DataFrame
+    matrix: pd.DataFrame
+    overall: dict[str, float]
+    by_group: pd.DataFrame
+    summary: tuple[str, ...]
+    notes: tuple[str, ...]
+    method: str
+    pairs_hash: str
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A row per fairness metric: metric, value, low, high, fair_value, fair_p95 (what chance shows), title, formula ..."""
+        alone = self.numbers[self.numbers["group"] == ALL_GROUPS].set_index("metric")
+        rows = []
+        for name in FAIRNESS_METRICS:
+            if name not in alone.index:
+                continue
+            facts, row = FAIRNESS_METRICS.facts(name), alone.loc[name]
+            fair = alone["value"].get(f"{name}_fair_p95", np.nan)
+            rows.append(
+                {"metric": name, "value": row["value"], "low": row["low"], "high": row["high"], "fair_p95": fair}
+            )
+            rows[-1] |= {fact: facts[fact] for fact in ("fair_value", "unit", "title", "formula", "source", "trap")}
+        return pd.DataFrame(rows)
+
+    @property
+    def groups(self) -> pd.DataFrame:
+        """A row per group: counts, FMR and FNMR with their 95 % intervals, threshold, AUC, EER, d'."""
+        rows = []
+        for number, (group, found) in enumerate(zip(self.at.groups, self.at.counts, strict=True)):
+            own = self.numbers[self.numbers["group"] == group.name].set_index("metric")
+            row: dict[str, Any] = {
+                "group": group.name,
+                "genuine_pairs": found.genuine,
+                "impostor_pairs": found.impostor,
+            }
+            row |= {"false_matches": found.false_matches, "false_non_matches": found.false_non_matches}
+            for kind in ("fmr", "fnmr"):
+                values = own.loc[kind, ["value", "low", "high"]]
+                row |= dict(zip((kind, f"{kind}_low", f"{kind}_high"), values, strict=True))
+            row["threshold"] = self.at.thresholds[number]
+            row["identities"] = group.bootstrap.identities if self.pairs.named else None
+            rows.append(row)
+        return pd.DataFrame(rows).merge(self.by_group, on="group")
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values; what is not defined is null."""
+        by_name = self.groups.set_index("group").to_dict("index")
+        metrics = self.metrics.set_index("metric")[["value", "low", "high", "fair_value", "fair_p95"]].to_dict("index")
+        one = float(self.at.thresholds[0]) if self.at.point.rule != "own" else None
+        said = {
+            "threshold": one,
+            "operating_point": self.at.point.name,
+            "measurable": not self.at.missing,
+            "groups": by_name,
+            "metrics": metrics,
+            **self.overall,
+            "cross_group": self.matrix.to_dict("records"),
+            "summary": list(self.summary),
+            "notes": list(self.notes),
+            "defects": [
+                {"kind": item.kind, "count": item.count, "lines": list(item.lines), "excluded": item.excluded}
+                for item in self.pairs.defects
+            ],
+            "excluded": list(self.pairs.excluded),
+            "method": self.method,
+            "pairs_hash": self.pairs_hash,
+            "code_version": __version__,
+        }
+        plain: dict[str, Any] = _plain(said)
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, lists and mappings as JSON has them: NaN and infinite become null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def fairness_report(
+    table: pd.DataFrame | Path | str | ScoredPairs,
+    at_fmr: float | None = None,
+    *,
+    threshold: float | None = None,
+    own_fmr: float | None = None,
+    exclude: Collection[str] = (),
+    attribute: str = "",
+    score: str = "score",
+    draws: int = 1000,
+    seed: int = 0,
+) -> FairnessReport:
+    """Judge scored pairs (see score_frames.scored_pairs for the columns) at one operating point.
+
+    at_fmr (the default, 0.01): FMR that all groups' impostors together reach at most; or a threshold, or own_fmr: each
+    group at its own FMR. Pairs of two groups go into the matrix only. Raises FairLabError for what cannot be judged.
+    """
+    given = [value for value in (at_fmr, threshold, own_fmr) if value is not None]
+    if len(given) > 1:
+        raise FairLabError("give one of at_fmr, threshold and own_fmr")
+    point = (
+        OperatingPoint("threshold", threshold)
+        if threshold is not None
+        else OperatingPoint("own", own_fmr)
+        if own_fmr is not None
+        else OperatingPoint("pooled", 0.01 if at_fmr is None else at_fmr)
+    )
+    pairs = table if isinstance(table, ScoredPairs) else scored_pairs(table, exclude, attribute, score)
+    groups = groups_of(pairs, draws, seed)
+    at = at_point(groups, point)
+    numbers, notes = numbers_at(at, seed)
+    notes = [*pairs.notes, *map(str, pairs.defects), *notes]
+    if at.missing:
+        notes.insert(0, at.missing)
+    notes += _odd(groups, pairs)
+    numbers = pd.concat([numbers, _accuracies(groups, pairs, seed, notes)], ignore_index=True)
+    scores, genuine = (np.concatenate([getattr(group, what) for group in groups]) for what in ("scores", "genuine"))
+    named = pairs.named
+    return FairnessReport(
+        pairs,
+        at,
+        numbers,
+        _matrix(pairs, at, draws, seed),
+        _separation(scores, genuine),
+        pd.DataFrame([{"group": group.name, **_separation(group.scores, group.genuine)} for group in groups]),
+        tuple(summary(numbers, [group.name for group in groups], point, at.missing)),
+        tuple(dict.fromkeys(notes)),
+        METHOD[named].format(draws=draws, seed=seed),
+        hashlib.sha256(
+            pd.util.hash_pandas_object(pairs.frame.drop(columns="line"), index=False).to_numpy().tobytes()
+        ).hexdigest(),
+    )
+
+
+def groups_of(pairs: ScoredPairs, draws: int, seed: int) -> list[GroupPairs]:
+    """The pairs within each group, with their people (or, where the table names none, the pairs) redrawn."""
+    found = []
+    frame = pairs.frame
+    for name, part in frame[frame["group"] == frame["other"]].groupby("group", sort=False):
+        genuine = part["genuine"].to_numpy(dtype=bool)
+        start = seed_of(str(name), seed)
+        if pairs.named:
+            bootstrap = IdentityBootstrap(part["id1"].to_numpy(), part["id2"].to_numpy(), genuine, draws, start)
+        else:
+            bootstrap = PairBootstrap(genuine, draws, start)
+        folds = part["fold"].to_numpy() if "fold" in part else np.zeros(len(part))
+        found.append(GroupPairs(str(name), part["score"].to_numpy(), genuine, folds, bootstrap, part.index.to_numpy()))
+    if not found:
+        raise FairLabError(f"{pairs.name} compares nobody within a group")
+    return found
+
+
+def _separation(scores: np.ndarray, genuine: np.ndarray) -> dict[str, float]:
+    return {
+        "auc": verification.auc(scores, genuine),
+        "eer": verification.eer(scores, genuine),
+        "d_prime": verification.d_prime(scores, genuine),
+    }
+
+
+def _odd(groups: list[GroupPairs], pairs: ScoredPairs) -> list[str]:
+    """What looks wrong without being impossible."""
+    notes = []
+    for group in groups:
+        if len(group.scores) > 1 and np.ptp(group.scores) == 0:
+            notes.append(f"{group.name}: all scores are {group.scores[0]:g}, so nothing can be told apart")
+        elif verification.auc(group.scores, group.genuine) < 0.5:
+            notes.append(
+                f"{group.name}: AUC is below one half; are genuine and impostor swapped, or distances taken for scores?"
+            )
+        for count, kind in zip(group.counts, ("genuine", "impostor"), strict=True):
+            if not count:
+                notes.append(f"{group.name}: no {kind} pair, so its {'FNMR' if kind == 'genuine' else 'FMR'} is n/a")
+        if pairs.named and group.bootstrap.identities < FEW_IDENTITIES:
+            notes.append(f"{group.name}: only {group.bootstrap.identities} identities, intervals are indicative")
+    return notes
+
+
+def _accuracies(groups: list[GroupPairs], pairs: ScoredPairs, seed: int, notes: list[str]) -> pd.DataFrame:
+    """Accuracy per group over the table's folds, and STD, SER ... of them."""
+    if "fold" not in pairs.frame:
+        notes.append("the table has no column 'fold': accuracies and their STD, SER and gap are n/a")
+        return pd.DataFrame()
+    numbers, more = over_accuracies(groups, seed)
+    notes += more
+    return numbers
+
+
+def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFrame:
+    """FMR between any two groups at the one threshold, as far as the table compares them."""
+    rows: list[tuple[Any, ...]] = []
+    if at.point.rule != "own":
+        for number, (group, found) in enumerate(zip(at.groups, at.counts, strict=True)):
+            between = rate_interval(found.false_matches, found.impostor, at.fmr[:, number])
+            rows.append((group.name, group.name, found.impostor, found.false_matches, found.fmr, *between))
+        frame = pairs.frame[(pairs.frame["group"] != pairs.frame["other"]) & ~pairs.frame["genuine"]]
+        both = np.sort(frame[["group", "other"]].to_numpy(dtype=str), axis=1)
+        for (one, two), part in frame.groupby([both[:, 0], both[:, 1]], sort=True):
+            genuine, match = np.zeros(len(part), dtype=bool), part["score"].to_numpy() >= at.thresholds[0]
+            start = seed_of(f"{one}\n{two}", seed)
+            if pairs.named:
+                one_side, other_side = (
+                    (part[of] + "\n" + part[where]).to_numpy() for of, where in (("id1", "group"), ("id2", "other"))
+                )
+                bootstrap = IdentityBootstrap(one_side, other_side, genuine, draws, start)
+            else:
+                bootstrap = PairBootstrap(genuine, draws, start)
+            wrong = int(match.sum())
+            between = rate_interval(wrong, len(part), bootstrap.rate(match, False))
+            rows.append((one, two, len(part), wrong, wrong / len(part), *between))
+    return pd.DataFrame(rows, columns=list(MATRIX))

@@ -1,0 +1,136 @@
+"""`fairlab fairness`: the numbers of the Fairness page, of a run or of any table of scored pairs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from fairlab import api
+from fairlab.evaluation.fairness_report import FairnessReport, fairness_report
+from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
+from fairlab.runs.scored import scored
+from fairlab.terminal import console
+from fairlab.workspace import Workspace
+
+COLUMNS = """columns of a table: score; group (or group1, group2); label or genuine (1 or 0); id1 and id2 (whose faces: for
+intervals over people); img1, img2 (to find duplicates); fold (for accuracies). Bob's columns are understood too:
+probe_subject_id, bio_ref_subject_id, probe_<attribute>, bio_ref_<attribute>, score."""
+
+
+def do_fairness(workspace: Workspace, options: argparse.Namespace) -> int:
+    """Print the rates of every group and the fairness metrics at one operating point."""
+    report = fairness_report(
+        _pairs(workspace, options),
+        options.at_fmr,
+        threshold=options.threshold,
+        own_fmr=options.at_own_fmr,
+        draws=options.draws,
+        seed=options.seed,
+    )
+    if options.json:
+        print(json.dumps(report.as_json(), indent=1, allow_nan=False))
+    elif options.csv:
+        print(
+            {"groups": report.groups, "metrics": report.metrics, "matrix": report.matrix}[options.csv].to_csv(
+                index=False
+            ),
+            end="",
+        )
+    else:
+        show(report)
+    return 0
+
+
+def _pairs(workspace: Workspace, options: argparse.Namespace) -> ScoredPairs:
+    """Those of a file, or else of a run."""
+    if Path(options.scores).expanduser().is_file() or Path(options.scores).suffix or "/" in options.scores:
+        return scored_pairs(options.scores, options.exclude, ",".join(options.by), options.score)
+    record = api.read_run(workspace, options.scores)
+    dataset = api.open_dataset(workspace.dataset(options.data or record.dataset))
+    return scored(record, dataset, options.pairs, options.by)
+
+
+def show(report: FairnessReport) -> None:
+    """The report for people: what it says first, then the numbers it rests on."""
+    for sentence in report.summary:
+        console.print(sentence, markup=False)
+    rows = Table(box=None, pad_edge=False)
+    for name in (
+        "group",
+        "people",
+        "genuine",
+        "impostor",
+        "false matches",
+        "FMR %",
+        "false non-matches",
+        "FNMR %",
+        "AUC",
+        "EER %",
+    ):
+        rows.add_column(name, justify="left" if name == "group" else "right")
+    for row in report.groups.itertuples():
+        rates = [
+            _rate(getattr(row, kind), getattr(row, f"{kind}_low"), getattr(row, f"{kind}_high"), 100)
+            for kind in ("fmr", "fnmr")
+        ]
+        rows.add_row(
+            str(row.group), f"{row.identities:,}" if report.pairs.named else "?", f"{row.genuine_pairs:,}", f"{row.impostor_pairs:,}",
+            f"{row.false_matches:,}", rates[0], f"{row.false_non_matches:,}", rates[1], _number(row.auc), _number(100 * row.eer),
+        )  # fmt: skip
+    console.print(rows)
+    metrics = Table(box=None, pad_edge=False)
+    for name in ("metric", "value", "fair is", "by chance up to", "formula"):
+        metrics.add_column(name, justify="left" if name in ("metric", "formula") else "right")
+    for row in report.metrics.itertuples():
+        fair = "" if row.fair_value != row.fair_value else f"{row.fair_value:g}"
+        metrics.add_row(row.title, _rate(row.value, row.low, row.high), fair, _number(row.fair_p95), row.formula)
+    console.print(metrics)
+    one = "" if report.at.point.rule == "own" else f"threshold {report.at.thresholds[0]:.6g}; "
+    console.print(f"{one}{report.method}", markup=False)
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
+
+
+def _number(value: float) -> str:
+    return "n/a" if value != value else f"{value:.4g}"
+
+
+def _rate(value: float, low: float, high: float, factor: float = 1.0) -> str:
+    """A number with its interval; "n/a" when it is not defined."""
+    if value != value:
+        return "n/a"
+    between = f" [{factor * low:.3g}, {factor * high:.3g}]" if low == low and high == high else ""
+    return f"{factor * value:.4g}{between}"
+
+
+def options_of(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("scores", help="a table of scored pairs (CSV, TSV, Parquet), or a run id")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--at-fmr", type=float, help="one threshold, where all groups' impostors reach this FMR (default 0.01)"
+    )
+    where.add_argument("--at-own-fmr", type=float, help="a threshold for each group, at its own FMR, as papers have it")
+    where.add_argument("--threshold", type=float, help="this threshold")
+    parser.add_argument(
+        "--exclude", nargs="+", default=[], metavar="WHAT",
+        help="of a table, leave out: scores, labels, groups, contradictions, self_pairs, duplicates, two_groups, or all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--by",
+        nargs="+",
+        default=[],
+        metavar="ATTRIBUTE",
+        help="what the groups are values of; of a run also several together",
+    )
+    parser.add_argument("--score", default="score", help="of a table: column with the scores (default: score)")
+    parser.add_argument("--data", default="", help="of a run: data set (default: the one trained on)")
+    parser.add_argument("--pairs", default="test", help="of a run: which pair list (default: test)")
+    parser.add_argument("--draws", type=int, default=1000, help="draws of people for the intervals (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of those draws")
+    out = parser.add_mutually_exclusive_group()
+    out.add_argument("--json", action="store_true", help="print JSON")
+    out.add_argument("--csv", choices=["groups", "metrics", "matrix"], help="print one table as CSV")
