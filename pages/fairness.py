@@ -3,27 +3,33 @@
 import streamlit as st
 
 from fairlab.ui import cached, judging
-from fairlab.ui.numbers import download, metrics_of, pick_point, pick_protocol
+from fairlab.ui.evidence import evidence, fdr_of, pick_attributes
+from fairlab.ui.numbers import pick_protocol
+from fairlab.ui.operating import pick_operating_point
 from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import start
 from fairlab.ui.pickers import pick_models, pick_space, trained_on
 
 lab = start("Fairness", "Errors of the system for each group, with intervals; never one number alone.")
 shown = pick_models(lab, "numbers")
-left, middle, right = st.columns([2, 1, 1])
+data = cached.dataset(lab, shown.dataset_id)
+left, middle, right = st.columns([2, 1, 1.3])
 with left:
     run = pick_space("Model", shown.models, "model", ("student", "adaptor", "baseline", "teacher"))
 with middle:
     protocol = pick_protocol(lab, run, shown.dataset_id)
 with right:
-    point = pick_point(run, shown.dataset_id)
-groups, metrics = cached.dataset(lab, shown.dataset_id).groups, metrics_of(lab, run, shown.dataset_id, protocol)
+    by = pick_attributes(data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
-judging.verdict(metrics, groups, point)
+found = evidence(lab, run, data, protocol, by)
+point, at = pick_operating_point(found)
+judging.summary(at, found)
+judging.cards(at)
 st.subheader("Rates per group", anchor=False)
-judging.rates(metrics, groups, point)
+judging.rates(at, found)
 st.subheader("Is the spread more than chance?", anchor=False)
-judging.bands(metrics)
-st.subheader("Metrics of unfairness", anchor=False)
-st.table(judging.metric_table(metrics, point), border="horizontal", hide_index=True)
-download(metrics, f"metrics-{run.run_id}-{protocol}")
+judging.bands(at)
+st.subheader("Measures of unfairness", anchor=False)
+judging.metric_tables(at)
+st.subheader("From strict to loose", anchor=False)
+judging.discrepancy(fdr_of(found), at)

@@ -1,9 +1,11 @@
-"""Verification: who is taken for whom, per group: ROC, TAR at FAR, scores."""
+"""Verification: who is taken for whom, per group: ROC, DET, scores, TAR at FAR."""
 
 import streamlit as st
 
 from fairlab.ui import cached, verifying
-from fairlab.ui.numbers import metrics_of, pick_point, pick_protocol
+from fairlab.ui.evidence import evidence, pick_attributes, results
+from fairlab.ui.numbers import pick_protocol
+from fairlab.ui.operating import pick_operating_point
 from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import start
 from fairlab.ui.pickers import choose_many, pick_models, pick_space, title_of, trained_on
@@ -12,16 +14,14 @@ lab = start(
     "Verification", "Two images: the same person or not? Rates per group, with 95 % intervals over redrawn people."
 )
 shown = pick_models(lab, "numbers")
-columns = st.columns([2, 1.3, 1, 2])
+data = cached.dataset(lab, shown.dataset_id)
+columns = st.columns([2, 1.3, 2, 1.3])
 with columns[0]:
     run = pick_space("Model", shown.models, "model", ("student", "adaptor", "baseline", "teacher"))
 with columns[1]:
     protocol = pick_protocol(lab, run, shown.dataset_id)
-with columns[2]:
-    point = pick_point(run, shown.dataset_id)
-data = cached.dataset(lab, shown.dataset_id)
 titles = {model.run_id: title_of(model, shown.models) for model in shown.models}
-with columns[3]:
+with columns[2]:
     more = choose_many(
         "Beside it",
         [name for name in titles if name != run.run_id],
@@ -30,10 +30,17 @@ with columns[3]:
         placeholder="other models",
         help="Other models of the study in the same figure, told apart by the line.",
     )
-metrics = metrics_of(lab, run, shown.dataset_id, protocol)
+with columns[3]:
+    by = pick_attributes(data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
-verifying.roc(lab, (run.run_id, *more), protocol, data, titles)
+found = evidence(lab, run, data, protocol, by)
+point, at = pick_operating_point(found)
+beside = [evidence(lab, model, data, protocol, by) for model in shown.models if model.run_id in more]
+verifying.curves([found, *beside], at, titles)
+st.subheader("At the operating point", anchor=False)
+verifying.operating_table(at, results(found).metrics)
+st.subheader("Scores of every group", anchor=False)
+verifying.distributions(found, at)
+verifying.score_files(lab, run, protocol, data)
 st.subheader("True accept rate at a false match rate", anchor=False)
-verifying.tar_tables(metrics, data, run, protocol)
-st.subheader("Scores", anchor=False)
-verifying.scores(lab, run, protocol, data, metrics, point)
+verifying.tar_tables(results(found).metrics, found)

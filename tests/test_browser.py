@@ -14,8 +14,11 @@ from urllib.parse import urlparse
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from fairlab.runs.compare import studies
-from fairlab.store.runs import state
+from fairlab.data.base import open_dataset
+from fairlab.evaluation import threshold_at_fmr
+from fairlab.runs.compare import read_study, studies
+from fairlab.store.results import read_results
+from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped, rfw
@@ -143,6 +146,48 @@ def test_the_papers_table_is_sorted_filtered_and_opened(browser: Browser, tiny: 
         rows.first.get_by_role("button", name="Student without KD").click()
         page.wait_for_url(f"**/runs?*run={run_id}*")
         expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+        watched.check()
+
+
+def test_the_operating_point_moves_through_every_number(browser: Browser, tiny: Workspace) -> None:
+    """The slider is moved by keys on Verification; its table shows the counts of the scores on disk, there and on Fairness."""
+    study = studies(tiny)["study_id"].iloc[0]
+    run_id = next(name for name in read_study(tiny, study).run_ids if name.startswith("student-without"))
+    record = read_run(tiny, run_id)
+    data = open_dataset(tiny.dataset(record.dataset))
+    pairs = data.pairs_of("test").merge(read_results(record.folder, record.dataset, "scores"), on="pair_id")
+    impostors = pairs[~pairs["genuine"]]
+    with app_server(tiny.home) as (address, _):
+        watched = Watched(browser, address)
+        page = watched.open(f"verification?study={study}&model={run_id}&point=fmr=0.1")
+        for rate in (0.1, 0.2):
+            if rate == 0.2:
+                page.get_by_role("slider").focus()
+                page.keyboard.press("ArrowRight")
+                page.wait_for_url(re.compile(r"point=fmr(=|%3D)0\.2"))
+            wanted = threshold_at_fmr(impostors["score"].to_numpy(), rate)
+            counts = (impostors["score"] >= wanted).groupby(impostors["group"]).sum()
+            for group, count in counts.items():
+                row = page.get_by_role("row").filter(has_text=re.compile(rf"^\s*{group}")).first
+                expect(row).to_contain_text(f"({count:,} pairs)")
+                expect(row).to_contain_text(f"{wanted:.4f}")
+        page.get_by_role("tab", name="DET").click()
+        expect(page.get_by_text("false non-match rate (FNMR)").first).to_be_visible()
+        page.get_by_role("link", name="Fairness").click()
+        expect(page.get_by_role("heading", name="Fairness", exact=True)).to_be_visible()
+        expect(page.get_by_text("reach an FMR of 20").first).to_be_visible()
+        expect(page.get_by_text(f"{int(counts.sum()):,} of {len(impostors):,} pairs").first).to_be_visible()
+        page.get_by_role("button", name="How is this computed?").click()
+        expect(page.get_by_text("vertex bootstrap").first).to_be_visible()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Save").first.click()
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Its numbers as CSV").click()
+        assert b"interval" not in (text := Path(saved.value.path()).read_bytes())
+        assert text.startswith(b"group,metric")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Chart as HTML").click()
+        assert b"Plotly.newPlot" in Path(saved.value.path()).read_bytes()
         watched.check()
 
 

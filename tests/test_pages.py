@@ -114,6 +114,40 @@ def test_a_choice_is_written_into_the_link_and_survives_leaving_the_page(
     assert app.selectbox(key="model").value == other
 
 
+def test_one_operating_point_rules_both_pages(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
+    """Chosen on Verification, it is in the link and stays; an odd one in a link is said kindly. (From one page straight to
+    the other: in the browser's tests; AppTest mixes up widgets of the same key there.)"""
+    app = opened(monkeypatch, finished, "verification")
+    assert "point" not in app.query_params
+    app.select_slider(key="point fmr").set_value(0.2).run()
+    assert app.query_params["point"] in ("fmr=0.2", ["fmr=0.2"])
+    app.switch_page(str(app_root() / "pages" / "home.py")).run()
+    app.switch_page(str(app_root() / "pages" / "fairness.py")).run()
+    fine(app)
+    assert app.select_slider(key="point fmr").value == 0.2
+    app.selectbox(key="point rule").set_value("threshold").run()
+    fine(app)
+    app.slider(key="point threshold").set_value(0.5).run()
+    fine(app)
+    assert app.query_params["point"] in ("threshold=0.5", ["threshold=0.5"])
+    app.switch_page(str(app_root() / "pages" / "home.py")).run()
+    app.switch_page(str(app_root() / "pages" / "verification.py")).run()
+    assert app.slider(key="point threshold").value == 0.5
+    app = opened(monkeypatch, finished, "fairness", point="own_fmr=0.1")
+    fine(app)
+    assert (app.selectbox(key="point rule").value, app.select_slider(key="point fmr").value) == ("own", 0.1)
+    app = opened(monkeypatch, finished, "fairness", point="five")
+    fine(app)
+    assert any("is no operating point" in item.value.replace("\\", "") for item in app.warning)
+
+
+def test_what_cannot_be_measured_is_said_on_the_page(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
+    """120 impostor pairs are far too few for one in a hundred."""
+    app = opened(monkeypatch, finished, "fairness", point="fmr=0.01")
+    fine(app)
+    assert any("not measurable" in item.value for item in app.warning)
+
+
 def _ids(app: AppTest, key: str) -> list[str]:
     """Ids of the models a select box offers: its shown names, looked up in the runs of the workspace."""
     table = list_runs(open_workspace(os.environ["FAIRLAB_HOME"]))

@@ -48,7 +48,11 @@ def evaluate(run_id: str, images: pd.DataFrame, pairs: pd.DataFrame, scores: np.
     identities, group by group, at the thresholds found.
     """
     protocol = str(pairs["protocol"].iloc[0]) if len(pairs) else ""
-    groups = cut(images, pairs, scores, settings)
+    return evaluate_groups(run_id, protocol, cut(images, pairs, scores, settings), settings)
+
+
+def evaluate_groups(run_id: str, protocol: str, groups: list[GroupPairs], settings: Asked) -> Results:
+    """As evaluate(), of pairs that are cut by group already, e.g. by other attributes than the data set's own."""
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
 

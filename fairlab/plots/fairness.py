@@ -105,3 +105,76 @@ def band_figure(
     figure.update_xaxes(range=[fair - 0.03 * reach, fair + 1.06 * reach])
     styled(figure, 170)
     return figure.update_layout(margin={"t": 8})
+
+
+def fdr_figure(curve: pd.DataFrame, at: float | None = None) -> go.Figure:
+    """FDR over the FMR of all groups together, with its interval and the fair band; `at`: the operating point's FMR.
+
+    curve: fmr_target, fdr, low, high, fair_p95 (a perfectly fair model stays above it in 95 % of cases).
+    """
+    figure = go.Figure()
+    x = curve["fmr_target"].to_numpy(float)
+    both = list(x) + list(x[::-1])
+    for low, high, colour, name in (
+        (curve["fair_p95"], curve["fair_p95"] * 0 + 1, "rgba(0,158,115,0.18)", "fair by chance (95 %)"),
+        (curve["low"], curve["high"], "rgba(0,114,178,0.18)", "95 % interval"),
+    ):
+        figure.add_scatter(
+            x=both, y=[*high, *low[::-1]], fill="toself", fillcolor=colour, line={"width": 0}, name=name, hoverinfo="skip"
+        )  # fmt: skip
+    figure.add_scatter(
+        x=x,
+        y=curve["fdr"],
+        mode="lines",
+        name="FDR",
+        line={"color": "#0072B2", "width": 2.2},
+        hovertemplate="FMR of all groups %{x:.3~%}<br>FDR %{y:.4f}<extra></extra>",
+    )
+    if at is not None:
+        figure.add_vline(x=at, line={"dash": "dash", "color": "#888888"})
+    figure.update_xaxes(type="log", title="FMR of all groups together", dtick=1, tickformat=".3~%")
+    figure.update_yaxes(title="FDR (1 is fair)")
+    return styled(figure, 320)
+
+
+def matrix_figure(matrix: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
+    """FMR of impostors of one group against another at one threshold, as a square of numbers, darker for more.
+
+    matrix: group_a, group_b, impostor_pairs, false_matches, fmr, low, high; a pair of groups stands there once.
+    """
+    both = {}
+    for row in matrix.itertuples():
+        both[row.group_a, row.group_b] = both[row.group_b, row.group_a] = row
+    labels = [words(group) for group in groups]
+    cells = [[both.get((one, two)) for two in groups] for one in groups]
+    values = [[float("nan") if cell is None else cell.fmr for cell in line] for line in cells]
+    said = [["" if cell is None else f"{100 * cell.fmr:.3g}%" for cell in line] for line in cells]
+    hover = [
+        [
+            "not compared"
+            if cell is None
+            else f"{cell.false_matches:,} of {cell.impostor_pairs:,} impostor pairs"
+            + (f"<br>95 %: {cell.low:.3%} to {cell.high:.3%}" if cell.low == cell.low else "")
+            for cell in line
+        ]
+        for line in cells
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=labels,
+            y=labels,
+            text=said,
+            texttemplate="%{text}",
+            customdata=hover,
+            colorscale=[[0, "rgba(213,94,0,0.06)"], [1, "rgba(213,94,0,0.75)"]],
+            showscale=False,
+            xgap=3,
+            ygap=3,
+            hovertemplate="%{y} against %{x}<br>FMR %{text}<br>%{customdata}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(type="category", side="top")
+    styled(figure, 120 + 56 * len(groups))
+    return figure.update_layout(margin={"t": 48, "l": 110})

@@ -1,4 +1,4 @@
-"""Figures of who is taken for whom: ROC per group, and the scores behind it."""
+"""The ROC of every group: who is taken for whom, from strict to loose."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import DASHES, GREY, Style, group_styles, styled, translucent, words
+from fairlab.plots.colours import DASHES, Style, group_styles, styled, translucent, words
 
 FEW_ERRORS = 10
 """Left of the point with so many false matches a curve is drawn faint: it hangs on single pairs."""
-BINS = 50
+POINT = {"size": 11, "line": {"width": 1.6, "color": "#ffffff"}}
+"""How the operating point is marked on a curve."""
 
 
-def roc_figure(curves: pd.DataFrame, groups: Sequence[str], names: Mapping[str, str] | None = None) -> go.Figure:
+def roc_figure(
+    curves: pd.DataFrame,
+    groups: Sequence[str],
+    names: Mapping[str, str] | None = None,
+    points: pd.DataFrame | None = None,
+) -> go.Figure:
     """ROC of every group (and of every run in `curves`, told apart by the line): TMR over FMR on a log scale.
 
-    curves: columns of evaluation's CURVE; names: run_id -> title. The band is the 95 % interval over identities, drawn
+    curves: columns of evaluation's CURVE; names: run_id -> title; points: group, fmr, tmr at the operating point of the
+    first run, which are marked. The band is the 95 % interval over identities, drawn
     for a single run; the faint part rests on fewer than FEW_ERRORS false matches.
     """
     figure = go.Figure()
@@ -41,6 +48,17 @@ def roc_figure(curves: pd.DataFrame, groups: Sequence[str], names: Mapping[str, 
             _line(figure, part.iloc[few:], style, label, faint=False)
             if few:
                 _line(figure, part.iloc[: few + 1], style, label, faint=True)
+    for row in () if points is None else points.itertuples():
+        if row.group in styles and row.fmr > 0:
+            style = styles[row.group]
+            figure.add_scatter(
+                x=[row.fmr],
+                y=[row.tmr],
+                mode="markers",
+                marker={**POINT, "color": style.colour, "symbol": style.symbol},
+                showlegend=False,
+                hovertemplate=f"{words(row.group)} at the operating point<br>FMR {row.fmr:.3%}<br>TAR {row.tmr:.1%}<extra></extra>",
+            )
     figure.update_xaxes(
         type="log",
         title="false match rate (FMR)",
@@ -85,33 +103,3 @@ def _line(figure: go.Figure, part: pd.DataFrame, style: Style, label: str, faint
         "<br>TAR %{y:.1%} [%{customdata[0]:.1%}, %{customdata[1]:.1%}] of %{customdata[3]:,.0f} genuine pairs"
         "<br>threshold %{customdata[2]:.3f}" + ("<br>rests on few false matches" if faint else "") + "<extra></extra>",
     )
-
-
-def histogram_figure(pairs: pd.DataFrame, threshold: float | None = None) -> go.Figure:
-    """Scores of one group's genuine and impostor pairs, counted here so that any number of pairs stays light.
-
-    pairs: columns score, genuine.
-    """
-    figure = go.Figure()
-    scores, kinds = pairs["score"].to_numpy(float), pairs["genuine"].to_numpy(bool)
-    low, high = (scores.min(), scores.max()) if len(scores) else (0.0, 1.0)
-    if high - low < 1e-6:
-        low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, BINS + 1)
-    for genuine, name, colour in ((True, "genuine", "#009E73"), (False, "impostor", "#D55E00")):
-        of = scores[kinds == genuine]
-        figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2,
-            y=np.histogram(of, edges)[0],
-            width=np.diff(edges),
-            name=f"{name} ({len(of):,})",
-            marker={"color": translucent(colour, 0.55), "line": {"width": 0}},
-            customdata=np.column_stack([edges[:-1], edges[1:]]),
-            hovertemplate=f"%{{y:,}} of {len(of):,} {name} pairs<br>score %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}<extra></extra>",
-        )
-    figure.update_layout(barmode="overlay", bargap=0)
-    if threshold is not None:
-        figure.add_vline(x=threshold, line={"dash": "dash", "color": GREY}, annotation_text="threshold")
-    figure.update_xaxes(title="score (cosine)")
-    figure.update_yaxes(title="pairs")
-    return styled(figure, 300)

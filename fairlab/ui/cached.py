@@ -47,6 +47,11 @@ def results(lab: Workspace, run_id: str, dataset_id: str, name: str) -> pd.DataF
     return _table(str(lab.run(run_id)), dataset_id, name, stamp)
 
 
+def stamp_of_results(lab: Workspace, run_id: str, dataset_id: str) -> int:
+    """Changes when a run's numbers on a data set do."""
+    return _stamp(results_folder(lab.run(run_id), dataset_id) / "manifest.json")
+
+
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _embeddings(folder: str, name: str, version: int) -> tuple[Embeddings, Index]:
     found = open_embeddings(Path(folder), name, "plain")

@@ -2,143 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 import streamlit as st
 
+from fairlab import __version__
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
-from fairlab.plots.fairness import band_figure, rate_figure
+from fairlab.evaluation.fairness_report import FairnessReport
+from fairlab.evaluation.fdr_curve import FdrCurve
+from fairlab.evaluation.summary import point_words
+from fairlab.plots.fairness import band_figure, fdr_figure, matrix_figure, rate_figure
 from fairlab.tables import ALL_GROUPS
-from fairlab.ui.numbers import NOT_MEASURABLE, cell, name_of, one, span, text
+from fairlab.ui.evidence import Evidence
+from fairlab.ui.numbers import HARD_SPACE, cell, download, span, text
 from fairlab.ui.page import chart, facts, plain
 
-SPREADS = (("std_points", "STD, points", 0.0), ("ser", "SER", 1.0))
+BANDS = ("std_points", "ser", "gini_fmr", "gini_fnmr")
+"""Measures drawn over what chance would show; all others stand in the table."""
 
 
-def spread_sentence(metrics: pd.DataFrame) -> str:
-    """Is the spread of the groups' accuracies more than chance would show?"""
-    std, band = one(metrics, "std_points"), one(metrics, "std_points_fair_p95")
-    if std is None or band is None:
-        return "With one group there is nothing to compare."
-    beyond = std["value"] > band["value"]
-    return (
-        f"The groups' accuracies differ by STD {std['value']:.2f} points; a perfectly fair model of this accuracy would "
-        f"show up to {band['value']:.2f} by chance on these pairs. "
-        + ("That is more than chance." if beyond else "That is within chance: no difference is shown.")
-    )
+def alone(at: FairnessReport) -> pd.DataFrame:
+    """The numbers over all groups, by metric."""
+    return at.numbers[at.numbers["group"] == ALL_GROUPS].set_index("metric")
 
 
-def group_sentence(metrics: pd.DataFrame, groups: Sequence[str], point: str) -> str:
-    """For which group are impostors accepted most and least at the one threshold, and do the intervals part?"""
-    rows = metrics[(metrics["metric"] == "fmr") & (metrics["operating_point"] == point) & metrics["group"].isin(groups)]
-    rows = rows.dropna(subset=["value"]).sort_values("value")
-    if len(rows) < 2:
-        return "At this operating point the rates cannot be measured with these pairs."
-    least, most = rows.iloc[0], rows.iloc[-1]
-    apart = most["low"] > least["high"]
-    return (
-        f"At one threshold for all (FMR {name_of(point)} over everybody), impostors of {most['group']} are accepted most often "
-        f"({100 * most['value']:.1f} %), those of {least['group']} least ({100 * least['value']:.1f} %); "
-        + ("their intervals do not touch." if apart else "their intervals overlap, so the order may be chance.")
-    )
+def summary(at: FairnessReport, found: Evidence) -> None:
+    """What is, and what is not, beyond chance; and how all of it was computed, one click away."""
+    st.info("\n".join(f"- {plain(sentence)}" for sentence in at.summary), icon=":material/balance:")
+    with st.popover("How is this computed?", icon=":material/help:"):
+        st.markdown(
+            "\n".join(
+                f"- {line}"
+                for line in (
+                    f"Rates: {plain(point_words(at.at.point))}. A pair matches if its score reaches the threshold.",
+                    plain(at.method) + ".",
+                    "Intervals of measures over groups: such a measure is never below its fair value, so chance alone moves "
+                    "it away from fair; the far end is the 97.5 % point over redrawn people, the near end its mirror "
+                    "image, or the fair value where equal groups show as much in one draw of twenty.",
+                    f"By chance: {1000:,} test sets of groups that all have the pooled rate, as large as these pairs are "
+                    "worth (pairs that share people count less).",
+                    "Accuracy: ten folds, each decided with the threshold that is best on the other nine, a threshold for "
+                    "each group, as in the papers.",
+                    f"Pairs {plain(at.pairs_hash[:16])}, {plain(found.protocol)}; FairLab {plain(__version__)}.",
+                )
+            )
+        )
+    for note in at.notes:
+        st.caption(plain(note))
 
 
-def verdict(metrics: pd.DataFrame, groups: Sequence[str], point: str) -> None:
-    """Both sentences, and the three numbers that papers print, with intervals."""
-    st.info(plain(f"{spread_sentence(metrics)} {group_sentence(metrics, groups, point)}"), icon=":material/balance:")
-    mean, worst = one(metrics, "mean_accuracy"), one(metrics, "worst_accuracy")
-    std, ser = one(metrics, "std_points"), one(metrics, "ser")
-    counts = metrics[metrics["group"].isin(groups)].drop_duplicates("group")
+def cards(at: FairnessReport) -> None:
+    """The numbers that papers print, with intervals."""
+    numbers = alone(at)
+    counts = at.groups
     pairs = f"{int(counts['genuine_pairs'].sum()):,} + {int(counts['impostor_pairs'].sum()):,}"
     facts(
-        _card(
-            "Mean accuracy, %",
-            mean,
-            1,
-            100,
-            "Mean of the groups' accuracies; ten folds, a threshold for each group, as in the papers.",
-        ),
-        _card(
-            "Worst group, %",
-            worst,
-            1,
-            100,
-            "Accuracy of the group with the lowest. Redrawing people pulls its interval down.",
-        ),
-        _card(
-            "STD, points",
-            std,
-            2,
-            1,
-            "Sample standard deviation of the accuracies.",
-        ),
-        _card("SER", ser, 2, 1, "Skewed error ratio: largest error divided by smallest error of the groups."),
+        _card(numbers, "mean_accuracy", "Mean accuracy, %", 1, 100, "Mean of the groups' accuracies; ten folds, a threshold for each group, as in the papers."),
+        _card(numbers, "worst_accuracy", "Worst group, %", 1, 100, "Accuracy of the group with the lowest. Redrawing people pulls its interval down."),
+        _card(numbers, "std_points", "STD, points", 2, 1, "Sample standard deviation of the accuracies."),
+        _card(numbers, "ser", "SER", 2, 1, "Skewed error ratio: largest error divided by smallest error of the groups."),
         ("Pairs", pairs, f"{len(counts)} groups", "Genuine and impostor pairs, all groups together."),
-    )
+    )  # fmt: skip
 
 
-def _card(label: str, row: pd.Series | None, digits: int, factor: float, meaning: str) -> tuple[str, str, str, str]:
-    if row is None:
+def _card(
+    numbers: pd.DataFrame, metric: str, label: str, digits: int, factor: float, meaning: str
+) -> tuple[str, str, str, str]:
+    if metric not in numbers.index or pd.isna(numbers.loc[metric, "value"]):
         return label, "n/a", "", meaning
+    row = numbers.loc[metric]
     between = span(row["low"], row["high"], digits, factor)
     return label, text(row["value"], digits, factor), f"95 %: {between}" if between else "", meaning
 
 
-def rates(metrics: pd.DataFrame, groups: Sequence[str], point: str) -> None:
-    """Accuracy, FMR and FNMR of every group side by side, with intervals."""
+def rates(at: FairnessReport, found: Evidence) -> None:
+    """FMR and FNMR of every group at the operating point, and its accuracy, with intervals."""
     wanted = (
-        ("accuracy", "Accuracy, a threshold for each group", ""),
-        ("fmr", "FMR at one threshold", point),
-        ("fnmr", "FNMR at one threshold", point),
+        ("fmr", "FMR at the operating point"),
+        ("fnmr", "FNMR at the operating point"),
+        ("accuracy", "Accuracy, a threshold for each group"),
     )
-    for column, (metric, title, at) in zip(st.columns(3), wanted, strict=True):
-        rows = metrics[(metrics["metric"] == metric) & (metrics["operating_point"] == at)]
-        pooled = one(metrics, metric, point=at)
+    for column, (metric, title) in zip(st.columns(3), wanted, strict=True):
+        rows = at.numbers[at.numbers["metric"] == metric]
+        pooled = rows[rows["group"] == ALL_GROUPS]["value"]
         with column:
             st.markdown(f"**{title}**")
-            if rows[rows["group"] != ALL_GROUPS].empty:
-                st.warning("Not measurable at this operating point: too few impostor pairs.", icon=":material/warning:")
-                continue
-            figure = rate_figure(rows, groups, "", None if pooled is None else float(pooled["value"]))
-            chart(figure, f"rate:{metric}", title)
-    st.caption("Bars: 95 % intervals over redrawn people. Dotted: all groups together, where the threshold was set.")
+            figure = rate_figure(rows, found.names, "", float(pooled.iloc[0]) if len(pooled) else None)
+            chart(figure, f"rate:{metric}", title, table=rows)
+    st.caption("Bars: 95 % intervals over redrawn people. Dotted: all groups together.")
 
 
-def bands(metrics: pd.DataFrame) -> None:
-    """STD and SER over what a perfectly fair model would show by chance."""
-    for column, (name, label, fair) in zip(st.columns(2), SPREADS, strict=True):
-        value, band = one(metrics, name), one(metrics, f"{name}_fair_p95")
+def bands(at: FairnessReport) -> None:
+    """STD, SER and the Gini coefficients over what a perfectly fair model would show by chance."""
+    numbers = alone(at)
+    for column, name in zip(st.columns(len(BANDS)), BANDS, strict=True):
+        about = FAIRNESS_METRICS.facts(name)
+        label = about["title"] + (", points" if about["unit"] == "points" else "")
         with column:
-            if value is None or band is None:
-                st.caption(f"{label}: not defined here.")
+            if name not in numbers.index or pd.isna(numbers.loc[name, "value"]):
+                st.caption(f"{plain(label)}: not defined here.")
                 continue
-            figure = band_figure(value["value"], value["low"], value["high"], band["value"], band["high"], label, fair)
-            chart(figure, f"band:{name}", f"{label} and the fair band")
+            row, band = numbers.loc[name], numbers.loc[f"{name}_fair_p95"]
+            figure = band_figure(
+                row["value"], row["low"], row["high"], band["value"], band["high"], label, about["fair_value"]
+            )
+            chart(figure, f"band:{name}", f"{label} and the fair band", table=numbers.loc[[name]].reset_index())
     st.caption(
-        "Green: what a perfectly fair model of this accuracy would show by chance on these pairs (up to the 95 % point; "
-        "dotted: the median). Only a point right of the green is evidence of a difference."
+        "Green: what a perfectly fair model would show by chance on these pairs (up to the 95 % point; dotted: the median). "
+        "Only a point right of the green is evidence of a difference."
     )
 
 
-def metric_table(metrics: pd.DataFrame, point: str) -> pd.DataFrame:
-    """Every registered fairness metric in Markdown: value, what fair is, formula, trap, source."""
-    rows = []
-    for name in FAIRNESS_METRICS:
-        about = FAIRNESS_METRICS.facts(name)
-        found = one(metrics, name, point=point if about["of"] == "rates" else "")
-        fair = about["fair_value"]
+def metric_tables(at: FairnessReport) -> None:
+    """Every registered fairness metric: value, interval, what is fair, what chance shows; formulas a click away."""
+    rows, about_all = [], []
+    for row in at.metrics.itertuples():
+        fair = row.fair_value
+        known = row.value == row.value
+        limit = row.fair_p95
+        beyond = (row.value > limit if limit >= fair else row.value < limit) if known and limit == limit else None
         rows.append(
             {
-                "Metric": plain(about["title"]),
-                "Of": "accuracy" if about["of"] == "accuracy" else "FMR and FNMR",
-                "Value": f":gray[{NOT_MEASURABLE}]"
-                if found is None
-                else cell(found["value"], found["low"], found["high"], 3),
+                "Metric": plain(row.title),
+                "Value": cell(row.value, row.low, row.high, 3) if known else ":gray[n/a: not defined here]",
                 "Fair is": "" if fair != fair else f"{fair:g}",
-                "Formula": plain(about["formula"]),
-                "Beware": plain(about["trap"]),
-                "Source": plain(about["source"]),
+                "A fair model, by chance": "" if fair != fair else ("no limit" if limit != limit else plain(f"{'up' if limit >= fair else 'down'} to {limit:.3f}")),
+                "Beyond chance?": "" if fair != fair else {True: "**yes**", False: "no", None: "n/a"}[beyond],
+                "Beware": plain(row.trap),
             }
-        )
-    return pd.DataFrame(rows).sort_values("Of", kind="stable", ignore_index=True)
+        )  # fmt: skip
+        about_all.append({"Metric": plain(row.title), "Formula": plain(row.formula), "Source": plain(row.source)})
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+    with st.expander("Formulas and sources"):
+        st.table(pd.DataFrame(about_all), border="horizontal", hide_index=True)
+    download(at.metrics, f"fairness-{at.at.point.name}")
+
+
+def discrepancy(curve: FdrCurve, at: FairnessReport) -> None:
+    """FDR over all operating points, and the area under it."""
+    if curve.reason:
+        st.caption(plain(f"FDR over operating points: n/a, {curve.reason}."))
+        return
+    point = at.at.point
+    figure = fdr_figure(curve.table, point.value if point.rule == "pooled" else None)
+    chart(figure, "fdr", "FDR over the operating point", table=curve.table)
+    st.caption(
+        f"Area under it (mean over log FMR, {plain(text(100 * curve.table['fmr_target'].iloc[0], 2))}{HARD_SPACE}% to "
+        f"10{HARD_SPACE}%): {cell(curve.area, curve.low, curve.high, 4)}. 1 is fair; near 1 for every working system, so "
+        "look at the rates too."
+    )
+
+
+def matrix(table: pd.DataFrame, groups: tuple[str, ...], about: str) -> None:
+    """Who is taken for whom between groups, at the one threshold."""
+    chart(matrix_figure(table, groups), "matrix", "FMR between groups", table=table)
+    st.caption(plain(about))

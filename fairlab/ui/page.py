@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
+from fairlab.runs.exports import as_csv
 from fairlab.runs.launch import dispatch
 from fairlab.store.database import list_runs
 from fairlab.workspace import Workspace, open_workspace
 
+PICTURE = "picture format"
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:&])")
 
 
@@ -51,6 +55,8 @@ def frame() -> None:
         st.caption(f"Workspace: {plain(lab.home)}")
         busy = int(active["status"].isin(["running", "queued"]).sum()) if len(active) else 0
         _running(busy > 0)
+        st.session_state[PICTURE] = st.session_state.get(PICTURE, "SVG")
+        st.segmented_control("Charts are saved as", ["SVG", "PNG"], key=PICTURE, required=True)
 
 
 def _running(live: bool) -> None:
@@ -105,12 +111,52 @@ INK = {"light": "#3C4856", "dark": "#C6CFD8"}
 """Colour of a figure's words, as the page is light or dark; Streamlit's own is hard to read."""
 
 
-def chart(figure: Any, key: str, alt: str, **options: Any) -> Any:
-    """A plotly figure in the page's light or dark dress, saved as SVG; `alt` says it to those who do not see it."""
+def chart(figure: Any, key: str, alt: str, table: pd.DataFrame | None = None, **options: Any) -> Any:
+    """A plotly figure in the page's light or dark dress; `alt` says it to those who do not see it.
+
+    Its camera saves SVG or PNG. With a `table`, a small menu below offers the figure as HTML and its numbers as CSV.
+    """
     ink = INK.get(str(st.context.theme.type), INK["light"])
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(tickfont={"color": ink}, title={"font": {"color": ink}})
     figure.update_layout(font={"color": ink}, legend={"font": {"color": ink}})
     figure.update_annotations(font={"color": ink})
-    config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg"}}
-    return st.plotly_chart(figure, theme="streamlit", config=config, key=key, alt=alt, **options)
+    picture = st.session_state.get(PICTURE, "SVG").lower()
+    image = {"format": picture, "filename": key.replace(":", "-"), "scale": 2}
+    config = {"displaylogo": False, "toImageButtonOptions": image}
+    drawn = st.plotly_chart(figure, theme="streamlit", config=config, key=key, alt=alt, **options)
+    if table is not None:
+        _saving(figure, key, table)
+    return drawn
+
+
+def _saving(figure: Any, key: str, table: pd.DataFrame) -> None:
+    """A figure's menu: as a page of its own, and its numbers."""
+    name = key.replace(":", "-")
+    with st.popover("Save", icon=":material/download:", key=f"save:{key}", type="tertiary"):
+        st.download_button(
+            "Chart as HTML",
+            partial(_page_of, figure),
+            f"{name}.html",
+            "text/html",
+            key=f"html:{key}",
+            width="stretch",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Its numbers as CSV",
+            partial(as_csv, table),
+            f"{name}.csv",
+            "text/csv",
+            key=f"table:{key}",
+            width="stretch",
+            on_click="ignore",
+        )
+        st.caption("As SVG or PNG: the camera at the chart's corner; which of the two is chosen in the sidebar.")
+
+
+def _page_of(figure: Any) -> bytes:
+    """A figure as an HTML page that needs nothing from elsewhere."""
+    white = {"paper_bgcolor": "white", "plot_bgcolor": "white", "font": {"color": INK["light"]}}
+    page: str = type(figure)(figure).update_layout(**white).to_html(include_plotlyjs=True)
+    return page.encode()

@@ -1,4 +1,4 @@
-"""The verification page's parts: ROC, true accept rates as tables, scores behind them."""
+"""The verification page's parts: ROC and DET, scores of every group, true accept rates as tables."""
 
 from __future__ import annotations
 
@@ -12,98 +12,133 @@ import streamlit as st
 
 from fairlab import api
 from fairlab.data.base import Dataset
-from fairlab.plots.verification import histogram_figure, roc_figure
+from fairlab.evaluation.fairness_report import FairnessReport
+from fairlab.plots.det import det_figure
+from fairlab.plots.distributions import distributions_figure
+from fairlab.plots.verification import roc_figure
 from fairlab.store.runs import RunRecord
-from fairlab.ui import cached
-from fairlab.ui.numbers import NOT_MEASURABLE, cell, download, name_of, one, targets_of
+from fairlab.ui import evidence
+from fairlab.ui.evidence import Evidence
+from fairlab.ui.numbers import NOT_MEASURABLE, cell, download, name_of, one
 from fairlab.ui.page import chart, plain
-from fairlab.ui.pickers import choose
 from fairlab.workspace import Workspace
 
 
-def roc(lab: Workspace, run_ids: Sequence[str], protocol: str, data: Dataset, titles: Mapping[str, str]) -> None:
-    """The ROC of every group, of one model or of several in the same figure."""
-    curves = pd.concat([cached.results(lab, name, data.dataset_id, "curves") for name in run_ids])
-    shown = curves[curves["protocol"] == protocol]
-    if shown.empty:
+def curves(found: Sequence[Evidence], at: FairnessReport, titles: Mapping[str, str]) -> None:
+    """ROC and DET of every group, of one model or of several in the same figure, with the operating point marked."""
+    table = pd.concat([evidence.results(item).curves for item in found], ignore_index=True)
+    if table.empty:
         st.warning("No ROC: these pairs have no genuine or no impostor pair.", icon=":material/warning:")
         return
-    chart(roc_figure(shown, data.groups, titles), "roc", "ROC per group")
+    marks = at.groups.assign(tmr=lambda rows: 1 - rows["fnmr"])[["group", "fmr", "tmr"]]
+    groups = found[0].names
+    roc, det = st.tabs(["ROC", "DET"])
+    with roc:
+        chart(roc_figure(table, groups, titles, marks), "roc", "ROC per group", table=table)
+    with det:
+        chart(det_figure(table, groups, titles, marks), "det", "DET per group", table=table)
     st.caption(
-        "Left is strict: few strangers are let in. The band is the 95 % interval of the true accept rate over redrawn "
-        "people; it is drawn for one model at a time. Each group's curve runs over its own impostor pairs."
+        "Left is strict: few strangers are let in. Marks: the operating point above. The band is the 95 % interval over "
+        "redrawn people; it is drawn for one model at a time. Each group's curve runs over its own impostor pairs; its "
+        "faint part rests on fewer than ten false matches."
     )
 
 
-def tar_tables(metrics: pd.DataFrame, data: Dataset, run: RunRecord, protocol: str) -> None:
-    """TAR@FAR at one threshold for everybody, and with a threshold of its own for each group, as papers print it."""
-    points = targets_of(run, data.dataset_id)
-    groups = data.groups
-    first, second = st.tabs(["One threshold for everybody", "A threshold for each group"])
-    with first:
-        st.table(tar_table(metrics, groups, points, "tar"), border="horizontal", hide_index=True)
-        st.caption(
-            "As in use: the threshold is set where all groups' impostor pairs together reach the rate above the column. "
-            "What each group's false match rate is there is on the Fairness page."
-        )
-    with second:
-        st.table(tar_table(metrics, groups, points, "tar_own_threshold"), border="horizontal", hide_index=True)
-        st.caption("As papers print it. It hides that the groups need different thresholds.")
-    st.caption(
-        "In percent, with 95 % intervals. Not measurable: fewer than ten false matches could be expected with these pairs."
+def distributions(found: Evidence, at: FairnessReport) -> None:
+    """The scores of every group's pairs, and where the thresholds cut them."""
+    chart(
+        distributions_figure(
+            {group.name: group.scores for group in found.groups},
+            {group.name: group.genuine for group in found.groups},
+            dict(zip(found.names, at.at.thresholds.tolist(), strict=True)),
+            found.names,
+        ),
+        "scores",
+        "scores of genuine and impostor pairs per group",
+        table=at.groups,
     )
-    download(metrics, f"metrics-{run.run_id}-{protocol}")
+    st.caption("Impostors right of the threshold are false matches, genuine pairs left of it false non-matches.")
+
+
+def operating_table(at: FairnessReport, metrics: pd.DataFrame) -> None:
+    """A row per group at the operating point: counts, achieved rates, and how well its scores part."""
+    rows = []
+    for row in at.groups.itertuples():
+        shown = {
+            "Group": plain(row.group),
+            "People": f"{row.identities:,}",
+            "Genuine pairs": f"{row.genuine_pairs:,}",
+            "Impostor pairs": f"{row.impostor_pairs:,}",
+            "Threshold": plain(f"{row.threshold:.4f}"),
+            "FMR, %": _rate(row.fmr, row.fmr_low, row.fmr_high, 2, row.false_matches),
+            "TAR, %": _rate(1 - row.fnmr, 1 - row.fnmr_high, 1 - row.fnmr_low, 1, row.false_non_matches, "missed"),
+        }
+        for name, label, digits, factor in (
+            ("auc", "AUC", 4, 1.0),
+            ("eer", "EER, %", 1, 100.0),
+            ("d_prime", "d′", 2, 1.0),
+        ):
+            found = one(metrics, name, row.group)
+            shown[label] = "n/a" if found is None else cell(found["value"], found["low"], found["high"], digits, factor)
+        rows.append(shown)
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+    download(at.groups, f"groups-{at.at.point.name}")
+
+
+def _rate(value: float, low: float, high: float, digits: int, count: int, what: str = "pairs") -> str:
+    """A rate in percent, its interval, and how many errors it rests on."""
+    if value != value:
+        return "n/a"
+    return f"{cell(value, low, high, digits, 100)} :small[:gray[({count:,} {what})]]"
+
+
+def tar_tables(metrics: pd.DataFrame, found: Evidence) -> None:
+    """TAR@FAR at one threshold for everybody, and beside it with a threshold of its own for each group, as papers print it."""
+    points = [f"fmr={target:g}" for target in sorted(found.settings.fmr_targets, reverse=True)]
+    for column, metric, title, about in zip(
+        st.columns(2),
+        ("tar", "tar_own_threshold"),
+        ("One threshold for everybody", "A threshold for each group"),
+        (
+            "As in use: set where all groups' impostor pairs together reach the rate above the column; beneath, the FMR that "
+            "the group itself has there.",
+            "As papers print it. It hides that the groups need different thresholds.",
+        ),
+        strict=True,
+    ):
+        with column:
+            st.markdown(f"**{title}**")
+            st.table(tar_table(metrics, found.names, points, metric), border="horizontal", hide_index=True)
+            st.caption(about)
+    st.caption(
+        "In percent, with 95 % intervals and the number of genuine pairs that were missed. Not measurable: fewer than ten "
+        "false matches could be expected with these pairs."
+    )
+    download(metrics, f"metrics-{found.run_id}-{found.protocol}")
 
 
 def tar_table(metrics: pd.DataFrame, groups: Sequence[str], points: Sequence[str], metric: str) -> pd.DataFrame:
-    """One row per group in Markdown: pairs, TAR at each operating point, AUC, EER."""
+    """One row per group in Markdown: TAR at each operating point, with interval, missed pairs, achieved FMR."""
     rows = []
     for group in groups:
-        part = metrics[metrics["group"] == group]
-        if part.empty:
-            continue
-        row = {
-            "Group": plain(group),
-            "Genuine pairs": f"{int(part['genuine_pairs'].iloc[0]):,}",
-            "Impostor pairs": f"{int(part['impostor_pairs'].iloc[0]):,}",
-        }
+        row = {"Group": plain(group)}
         for point in points:
             found = one(metrics, metric, group, point)
+            if found is None:
+                row[f"TAR @ FAR {name_of(point)}"] = f":gray[{NOT_MEASURABLE}]"
+                continue
+            missed = round((1 - found["value"]) * found["genuine_pairs"])
+            achieved = one(metrics, "fmr", group, point) if metric == "tar" else None
+            more = f" · FMR {100 * achieved['value']:.3g}" if achieved is not None else ""
             row[f"TAR @ FAR {name_of(point)}"] = (
-                f":gray[{NOT_MEASURABLE}]"
-                if found is None
-                else cell(found["value"], found["low"], found["high"], 1, 100)
+                f"{cell(found['value'], found['low'], found['high'], 1, 100)} "
+                f":small[:gray[({plain(f'{missed:,} missed{more}')})]]"
             )
-        for name, label, digits, factor in (("auc", "AUC", 4, 1.0), ("eer", "EER", 1, 100.0)):
-            found = one(metrics, name, group)
-            row[label] = "n/a" if found is None else cell(found["value"], found["low"], found["high"], digits, factor)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def scores(lab: Workspace, run: RunRecord, protocol: str, data: Dataset, metrics: pd.DataFrame, point: str) -> None:
-    """The scores of one group's pairs, and where the one threshold cuts them."""
-    _downloads(lab, run, protocol, data)
-    group = choose("Group", list(data.groups), "group", {})
-    pairs = data.pairs_of(protocol).merge(cached.results(lab, run.run_id, data.dataset_id, "scores"), on="pair_id")
-    part = pairs[pairs["group"] == group]
-    if part.empty:
-        st.info(f"{plain(group)} has no pairs here.")
-        return
-    found = one(metrics, "threshold", point=point)
-    chart(
-        histogram_figure(part, None if found is None else float(found["value"])),
-        "scores",
-        "scores of genuine and impostor pairs",
-    )
-    st.caption(
-        f"{plain(group)}: impostors right of the threshold are false matches, genuine pairs left of it false non-matches."
-        if found is not None
-        else "No threshold: this operating point is not measurable with these pairs."
-    )
-
-
-def _downloads(lab: Workspace, run: RunRecord, protocol: str, data: Dataset) -> None:
+def score_files(lab: Workspace, run: RunRecord, protocol: str, data: Dataset) -> None:
     """The scores as tables that other tools read; made when they are asked for."""
     with st.container(horizontal=True):
         for kind, label in (("bob", "Scores for bob"), ("bfw", "Scores as BFW's")):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fairlab.plots.colours import group_styles
-from fairlab.plots.fairness import band_figure, rate_figure
+from fairlab.plots.fairness import band_figure, fdr_figure, matrix_figure, rate_figure
 
 NAN = float("nan")
 
@@ -82,3 +82,33 @@ def test_unknown_ends_and_limits_are_drawn_as_unknown(
 def test_figures_paint_nothing_behind_themselves() -> None:
     for figure in (rate_figure(rows(("A", 0.2, 0.1, 0.4)), ("A",), ""), band_figure(1, 0, 2, 1, 0.5, "STD", 0)):
         assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
+
+
+def test_the_matrix_is_whole_though_each_pair_of_groups_stands_once() -> None:
+    """Both halves show the same numbers; what was not compared is empty, not zero."""
+    table = pd.DataFrame(
+        [("A", "A", 100, 3, 0.03, 0.01, 0.06), ("A", "B", 200, 1, 0.005, 0.0, 0.02)],
+        columns=["group_a", "group_b", "impostor_pairs", "false_matches", "fmr", "low", "high"],
+    )
+    square = matrix_figure(table, ("A", "B")).data[0]
+    assert [list(line) for line in square.text] == [["3%", "0.5%"], ["0.5%", ""]]
+    assert list(square.z[0]) == [0.03, 0.005]
+    assert math.isnan(square.z[1][1])
+    assert "3 of 100 impostor pairs" in square.customdata[0][0]
+    assert square.customdata[1][1] == "not compared"
+
+
+def test_the_curve_of_discrepancy_lies_in_its_interval_over_the_fair_band() -> None:
+    table = pd.DataFrame(
+        {
+            "fmr_target": [0.01, 0.1],
+            "fdr": [0.97, 0.95],
+            "low": [0.9, 0.9],
+            "high": [1.0, 0.99],
+            "fair_p95": [0.99, 0.98],
+        }
+    )
+    fair, interval, line = fdr_figure(table, at=0.05).data
+    assert list(line.y) == [0.97, 0.95]
+    assert list(interval.y) == [1.0, 0.99, 0.9, 0.9]
+    assert list(fair.y) == [1.0, 1.0, 0.98, 0.99]

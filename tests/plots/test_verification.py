@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fairlab.plots.colours import group_styles
-from fairlab.plots.verification import FEW_ERRORS, histogram_figure, roc_figure
+from fairlab.plots.verification import FEW_ERRORS, roc_figure
 
 COLUMNS = ["run_id", "protocol", "group", "threshold", "fmr", "tmr", "low", "high", "genuine_pairs", "impostor_pairs"]
 
@@ -93,35 +93,13 @@ def test_names_from_data_stay_text() -> None:
 
 def test_figures_paint_nothing_behind_themselves() -> None:
     """Light and dark pages shine through."""
-    for figure in (roc_figure(curves(), ("A",)), histogram_figure(scored())):
-        assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
+    figure = roc_figure(curves(), ("A",))
+    assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
 
 
-def scored(count: int = 500) -> pd.DataFrame:
-    random = np.random.default_rng(0)
-    genuine = np.arange(count) < count // 5
-    return pd.DataFrame({"score": random.normal(0.2 + 0.4 * genuine, 0.1), "genuine": genuine})
-
-
-def test_every_pair_is_in_a_bar_of_its_kind() -> None:
-    pairs = scored()
-    genuine, impostor = histogram_figure(pairs).data
-    assert (sum(genuine.y), sum(impostor.y)) == (100, 400)
-    assert (genuine.name, impostor.name) == ("genuine (100)", "impostor (400)")
-    edges = genuine.customdata
-    chosen = int(np.argmax(genuine.y))
-    inside = pairs["score"].between(*edges[chosen], inclusive="left") & pairs["genuine"]
-    assert genuine.y[chosen] == inside.sum()
-
-
-def test_a_million_pairs_are_as_light_as_a_hundred() -> None:
-    """Bars are counted here, not in the browser."""
-    assert len(histogram_figure(scored(200_000)).to_json()) < 20_000
-
-
-@pytest.mark.parametrize("scores", [[], [0.3], [0.3, 0.3]])
-def test_few_or_equal_scores_are_drawn_too(scores: list[float]) -> None:
-    pairs = pd.DataFrame({"score": np.array(scores, float), "genuine": np.ones(len(scores), bool)})
-    figure = histogram_figure(pairs, threshold=0.5)
-    assert sum(figure.data[0].y) == len(scores)
-    assert figure.layout.shapes[0].x0 == 0.5
+def test_the_operating_point_is_marked_in_the_groups_colour() -> None:
+    points = pd.DataFrame({"group": ["B", "A"], "fmr": [0.02, 0.0], "tmr": [0.7, 0.5]})
+    marks = [trace for trace in roc_figure(curves(), ("A", "B"), points=points).data if trace.mode == "markers"]
+    assert [(mark.x[0], mark.y[0], mark.marker.color) for mark in marks] == [
+        (0.02, 0.7, group_styles(("A", "B"))["B"].colour)
+    ], "a rate of zero has no place on a logarithmic axis"
