@@ -1,20 +1,24 @@
 """Numbers from scores: plain arrays and tables in, numbers with intervals out. Needs numpy, pandas and scipy only."""
 
+from fairlab.evaluation.compat import COMPAT, CompatResult, compat_accuracy
 from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_band, fdr, garbe, gini, ir, ser, std_points
 from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
 from fairlab.evaluation.report import PairedComparison, Results, evaluate
-from fairlab.evaluation.scores import cross_scores, fused, pair_scores
+from fairlab.evaluation.scores import cross_scores, fused, pair_distances, pair_scores
 from fairlab.evaluation.seeds import SeededComparison
-from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, grid_accuracy, threshold_at_fmr
+from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, threshold_at_fmr
 
 __all__ = [
+    "COMPAT",
     "FAIRNESS_METRICS",
+    "CompatResult",
     "IdentityBootstrap",
     "PairedComparison",
     "Results",
     "SeededComparison",
     "auc",
     "clopper_pearson",
+    "compat_accuracy",
     "count_errors",
     "cross_scores",
     "eer",
@@ -25,8 +29,8 @@ __all__ = [
     "fused",
     "garbe",
     "gini",
-    "grid_accuracy",
     "ir",
+    "pair_distances",
     "pair_scores",
     "ser",
     "std_points",

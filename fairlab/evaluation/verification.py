@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from fairlab.errors import FairLabError
 
 EXPECTED_ERRORS = 10
 """Below this many expected false matches a rate is "not measurable"."""
-PAPER_GRID = np.arange(0, 4, 0.01)
-"""The papers' thresholds on the squared distance of unit vectors (official MST-KD code)."""
 
 
 @dataclass(frozen=True)
@@ -80,55 +79,60 @@ def fold_accuracy(scores: np.ndarray, genuine: np.ndarray, folds: np.ndarray) ->
     Every fold is decided with the threshold that is best on all other folds (mid-way between two scores; of equals
     the strictest). With one fold only, the threshold is chosen on the fold itself.
     """
-    names = np.unique(folds)
-    correct = np.zeros(len(scores), dtype=bool)
-    thresholds, accuracies = [], []
-    for fold in names:
-        held_out = folds == fold
-        others = ~held_out if len(names) > 1 else held_out
-        threshold = best_threshold(scores[others], genuine[others])
-        correct[held_out] = (scores[held_out] >= threshold) == genuine[held_out]
-        thresholds.append(threshold)
-        accuracies.append(correct[held_out].mean())
-    return FoldAccuracy(float(np.mean(accuracies)), correct, np.array(thresholds), np.array(accuracies))
+    codes, names = pd.factorize(folds, sort=True)
+    order = np.argsort(scores)[::-1]  # once for all folds: leaving a fold out keeps the others' order
+    ordered, fold = scores[order], codes[order]
+    gains = np.where(genuine[order], 1, -1)
+    ends = _run_ends(ordered)
+    gained = _gained(gains)
+    thresholds = np.empty(len(names))
+    for number in range(len(names)):
+        mine = fold == number
+        if len(names) == 1:
+            thresholds[number] = _cut(ordered, _first_best(gained, ends))
+            continue
+        best = _first_best(gained - _gained(np.where(mine, gains, 0)), ends)
+        thresholds[number] = _cut(ordered[~mine], best - int(np.count_nonzero(mine[:best])))
+    correct: np.ndarray = (scores >= thresholds[codes]) == genuine
+    accuracies = np.bincount(codes[correct], minlength=len(names)) / np.bincount(codes)
+    return FoldAccuracy(float(np.mean(accuracies)), correct, thresholds, accuracies)
 
 
 def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:
     """The threshold with most right decisions: mid-way between neighbouring scores, or beyond either end."""
-    order = np.argsort(-scores, kind="stable")
-    ordered, right = scores[order], genuine[order].astype(np.int64)
-    # right decisions when the first k pairs match, k = 0..P; k may only end a run of equal scores
-    gained = np.concatenate([[0], np.cumsum(2 * right - 1)])
-    ends = np.concatenate([[True], ordered[1:] != ordered[:-1], [True]])
-    best = int(np.flatnonzero(ends)[np.argmax(gained[ends])])
-    if best == 0:
+    order = np.argsort(scores)[::-1]
+    ordered = scores[order]
+    return _cut(ordered, _first_best(_gained(np.where(genuine[order], 1, -1)), _run_ends(ordered)))
+
+
+def _gained(gains: np.ndarray) -> np.ndarray:
+    """Right decisions (P+1,) when the first k pairs match, k = 0..P, above those when none does."""
+    return np.concatenate([[0], np.cumsum(gains)])
+
+
+def _run_ends(ordered: np.ndarray) -> np.ndarray | None:
+    """Where (P+1,) the first k of the ordered scores may match: not between equals. None: anywhere."""
+    ends = ordered[1:] != ordered[:-1]
+    return None if ends.all() else np.concatenate([[True], ends, [True]])
+
+
+def _first_best(gained: np.ndarray, ends: np.ndarray | None) -> int:
+    """How many of the best scores match when most decisions are right; of equals the fewest."""
+    if ends is None:
+        return int(np.argmax(gained))
+    places = np.flatnonzero(ends)
+    return int(places[np.argmax(gained[places])])
+
+
+def _cut(ordered: np.ndarray, count: int) -> float:
+    """A threshold at which exactly the first `count` of the falling scores match."""
+    if count == 0:
         return float(np.nextafter(ordered[0], np.inf))
-    if best == len(ordered):
+    if count == len(ordered):
         return float(ordered[-1])
-    middle = (ordered[best - 1] + ordered[best]) / 2
+    middle = (ordered[count - 1] + ordered[count]) / 2
     # Between two neighbouring floats there is no middle: rounding may land on the lower one, which must not match.
-    return float(middle if middle > ordered[best] else ordered[best - 1])
-
-
-def grid_accuracy(
-    distances: np.ndarray, genuine: np.ndarray, folds: np.ndarray, grid: np.ndarray = PAPER_GRID
-) -> FoldAccuracy:
-    """Accuracy by the papers' very rule: match iff squared distance < t, t from a fixed grid, first maximum.
-
-    Kept to reproduce published numbers (official MST-KD code, eval/verification.py); `thresholds` are distances (P,). With one fold only, the
-    threshold is chosen on the fold itself.
-    """
-    names = np.unique(folds)
-    right = (distances[:, None] < grid[None, :]) == genuine[:, None]
-    correct = np.zeros(len(distances), dtype=bool)
-    thresholds, accuracies = [], []
-    for fold in names:
-        held_out = folds == fold
-        best = int(np.argmax(right[~held_out if len(names) > 1 else held_out].mean(0)))
-        correct[held_out] = right[held_out, best]
-        thresholds.append(grid[best])
-        accuracies.append(correct[held_out].mean())
-    return FoldAccuracy(float(np.mean(accuracies)), correct, np.array(thresholds), np.array(accuracies))
+    return float(middle if middle > ordered[count] else ordered[count - 1])
 
 
 def auc(scores: np.ndarray, genuine: np.ndarray) -> float:
