@@ -79,60 +79,79 @@ def fold_accuracy(scores: np.ndarray, genuine: np.ndarray, folds: np.ndarray) ->
     Every fold is decided with the threshold that is best on all other folds (mid-way between two scores; of equals
     the strictest). With one fold only, the threshold is chosen on the fold itself.
     """
-    codes, names = pd.factorize(folds, sort=True)
-    order = np.argsort(scores)[::-1]  # once for all folds: leaving a fold out keeps the others' order
+    codes, names = pd.factorize(folds)
+    codes = np.argsort(np.argsort(names))[codes]  # folds in rising order
+    order = _falling(scores)  # once for all folds: leaving a fold out keeps the others' order
     ordered, fold = scores[order], codes[order]
-    gains = np.where(genuine[order], 1, -1)
+    gains = _gains(genuine[order])
     ends = _run_ends(ordered)
-    gained = _gained(gains)
     thresholds = np.empty(len(names))
     for number in range(len(names)):
-        mine = fold == number
-        if len(names) == 1:
-            thresholds[number] = _cut(ordered, _first_best(gained, ends))
-            continue
-        best = _first_best(gained - _gained(np.where(mine, gains, 0)), ends)
-        thresholds[number] = _cut(ordered[~mine], best - int(np.count_nonzero(mine[:best])))
+        others = fold != number if len(names) > 1 else np.ones(len(fold), dtype=bool)
+        thresholds[number] = _cut(ordered, others, _first_best(gains * others, ends))
     correct: np.ndarray = (scores >= thresholds[codes]) == genuine
-    accuracies = np.bincount(codes[correct], minlength=len(names)) / np.bincount(codes)
+    counts = np.bincount(2 * codes + correct, minlength=2 * len(names)).reshape(-1, 2)
+    accuracies = counts[:, 1] / counts.sum(1)
     return FoldAccuracy(float(np.mean(accuracies)), correct, thresholds, accuracies)
 
 
 def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:
     """The threshold with most right decisions: mid-way between neighbouring scores, or beyond either end."""
-    order = np.argsort(scores)[::-1]
+    order = _falling(scores)
     ordered = scores[order]
-    return _cut(ordered, _first_best(_gained(np.where(genuine[order], 1, -1)), _run_ends(ordered)))
+    best = _first_best(_gains(genuine[order]), _run_ends(ordered))
+    return _cut(ordered, np.ones(len(ordered), dtype=bool), best)
 
 
-def _gained(gains: np.ndarray) -> np.ndarray:
-    """Right decisions (P+1,) when the first k pairs match, k = 0..P, above those when none does."""
-    return np.concatenate([[0], np.cumsum(gains)])
+def _falling(scores: np.ndarray) -> np.ndarray:
+    """Places (P,) of the scores from the highest to the lowest.
+
+    Sorted by 65,536 steps of score first (numpy sorts small whole numbers by their digits), so that the sort of the
+    scores themselves finds them in order but for neighbours: four times as fast as that sort alone.
+    """
+    low, span = scores.min(), np.ptp(scores)
+    with np.errstate(over="ignore", divide="ignore"):
+        steps = 65535 / span
+    if not 0 < steps < np.inf:  # all equal, or nearly, or further apart than a number can say
+        return np.argsort(scores)[::-1]
+    roughly = np.argsort(((scores - low) * steps).astype(np.uint16), kind="stable")
+    order: np.ndarray = roughly[np.argsort(scores[roughly], kind="stable")][::-1]
+    return order
+
+
+def _gains(genuine: np.ndarray) -> np.ndarray:
+    """By how many right decisions rise (P,) when the next score matches too: 1 or -1, in 32 bits for speed."""
+    return 2 * genuine.astype(np.int32) - 1
 
 
 def _run_ends(ordered: np.ndarray) -> np.ndarray | None:
-    """Where (P+1,) the first k of the ordered scores may match: not between equals. None: anywhere."""
+    """For how many (K,) of the ordered scores, 1..P, they may be all that match: not between equals. None: for any."""
     ends = ordered[1:] != ordered[:-1]
-    return None if ends.all() else np.concatenate([[True], ends, [True]])
+    return None if ends.all() else np.flatnonzero(np.append(ends, True)) + 1
 
 
-def _first_best(gained: np.ndarray, ends: np.ndarray | None) -> int:
-    """How many of the best scores match when most decisions are right; of equals the fewest."""
+def _first_best(gains: np.ndarray, ends: np.ndarray | None) -> int:
+    """How many of the best scores match when most decisions are right; of equals the fewest. Of _gains and _run_ends."""
+    gained = np.cumsum(gains, dtype=np.int32)
     if ends is None:
-        return int(np.argmax(gained))
-    places = np.flatnonzero(ends)
-    return int(places[np.argmax(gained[places])])
+        best = int(np.argmax(gained))
+        return best + 1 if gained[best] > 0 else 0
+    gained = gained[ends - 1]
+    best = int(np.argmax(gained))
+    return int(ends[best]) if gained[best] > 0 else 0
 
 
-def _cut(ordered: np.ndarray, count: int) -> float:
-    """A threshold at which exactly the first `count` of the falling scores match."""
-    if count == 0:
-        return float(np.nextafter(ordered[0], np.inf))
-    if count == len(ordered):
-        return float(ordered[-1])
-    middle = (ordered[count - 1] + ordered[count]) / 2
+def _cut(ordered: np.ndarray, chosen: np.ndarray, count: int) -> float:
+    """A threshold at which, of the `chosen` (P,) among the falling scores (P,), exactly those in the first `count` match."""
+    if count == 0 or not chosen[before := count - 1 - int(chosen[:count][::-1].argmax())]:
+        return float(np.nextafter(ordered[chosen.argmax()], np.inf))
+    last = ordered[before]
+    if count == len(ordered) or not chosen[after := count + int(chosen[count:].argmax())]:
+        return float(last)
+    following = ordered[after]
+    middle = (last + following) / 2
     # Between two neighbouring floats there is no middle: rounding may land on the lower one, which must not match.
-    return float(middle if middle > ordered[count] else ordered[count - 1])
+    return float(middle if middle > following else last)
 
 
 def auc(scores: np.ndarray, genuine: np.ndarray) -> float:
