@@ -31,7 +31,7 @@ IDENTIFICATION_CURVE = (
 CMC = ("run_id", "protocol", "group", "rank", "rate", "low", "high", "mated_probes")
 """A row: the share of a group's probes that rank their own identity at `rank` or better."""
 CURVE_POINTS = 60
-DRAWN_AT_ONCE = 64
+DRAWN_AT_ONCE = 256
 NOTHING = (float("nan"),) * 3
 
 

@@ -17,7 +17,7 @@ from fairlab.errors import FairLabError, Stopped
 
 PROBES, ENROLLED = 512, 8192
 """Probes and enrolled identities compared at once: 16 MB of scores, beside as much of enrolled vectors of 512 numbers."""
-AGAIN = 4096
+AGAIN = 1024
 """Comparisons computed again at once."""
 Progress = Callable[[int, int], None]
 Stop = Callable[[], bool]
@@ -109,8 +109,8 @@ def search(
 
 def checked_unit(vectors: np.ndarray, rows: np.ndarray) -> None:
     """Raises FairLabError for the first of `rows` (K,) that is not of unit length."""
-    for start in range(0, len(rows), ENROLLED):
-        some = rows[start : start + ENROLLED]
+    for start in range(0, len(rows), AGAIN):
+        some = rows[start : start + AGAIN]
         part = np.asarray(vectors[some], dtype=np.float32)
         length = np.sqrt(np.einsum("nd,nd->n", part, part))
         bad = np.flatnonzero(~(np.abs(length - 1) < 1e-3))
@@ -122,9 +122,9 @@ def _blocks(
     enrolled: Gallery, probes: np.ndarray, kinds: tuple[np.ndarray, ...], block: tuple[int, int], stop: Stop
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """(places of some probes of one kind (n,), their scores (n, k) float32, first of the k identities), until all are had."""
-    space = np.empty((2, block[0] * block[1]), dtype=np.float32)
-    width = max(1, block[1] // max(1, len(enrolled.layers)))
-    for start in range(0, len(enrolled.names), width):
+    width = min(len(enrolled.names), max(1, block[1] // max(1, len(enrolled.layers))))
+    space = np.empty((min(2, len(enrolled.layers)), min(block[0], len(probes)) * width), dtype=np.float32)
+    for start in range(0, len(enrolled.names), max(1, width)):
         layers = [layer[start : start + width] for layer in enrolled.layers if len(layer) > start]
         tiles = [np.asarray(enrolled.vectors[layer], dtype=np.float32) for layer in layers]
         for kind in kinds:
@@ -156,7 +156,7 @@ def _ahead(
     certain = chosen > np.nextafter(high[rows].astype(np.float32), np.float32(np.inf))[:, None]
     possible = chosen >= np.nextafter(low[rows].astype(np.float32), np.float32(-np.inf))[:, None]
     ahead[rows] = _counted(certain)
-    at, column = np.nonzero(np.not_equal(possible, certain, out=possible))
+    at, column = _true(np.not_equal(possible, certain, out=possible))
     again = enrolled.exact(probes[rows[at]], start + column) >= mate[rows[at]]
     ahead += np.bincount(rows[at[again]], minlength=len(mate))
     return ahead
@@ -169,7 +169,7 @@ def _nearest(
     nearest = np.full(len(best), -np.inf)
     top = scores.max(1)
     limit = np.nextafter(np.maximum(top - 2 * margin, best - margin).astype(np.float32), np.float32(-np.inf))
-    at, column = np.nonzero(scores >= limit[:, None])
+    at, column = _true(scores >= limit[:, None])
     np.maximum.at(nearest, at, enrolled.exact(probes[at], start + column))
     return nearest
 
@@ -177,3 +177,8 @@ def _nearest(
 def _counted(rows: np.ndarray) -> np.ndarray:
     """How many are true in each row; numpy counts a whole row many times as fast as along an axis."""
     return np.fromiter((np.count_nonzero(row) for row in rows), dtype=np.int64, count=len(rows))
+
+
+def _true(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns) of what is true in a table, as np.nonzero, which takes several times as long on two axes."""
+    return np.divmod(np.flatnonzero(table), table.shape[1])
