@@ -33,32 +33,38 @@ def split_gallery(images: pd.DataFrame, seed: int, unknown_share: float, enrolle
         raise FairLabError(
             "the share of unknown people lies between 0 and 1, and one image or more of others is enrolled"
         )
-    table = images[["image_id", "identity", "group"]].sort_values("image_id", ignore_index=True)
     for problem, bad in (
-        ("has no identity", table["identity"].isna()),
-        ("has no group", table["group"].isna()),
-        ("is given twice", table["image_id"].duplicated()),
+        ("has no identity", images["identity"].isna()),
+        ("has no group", images["group"].isna()),
+        ("is given twice", images["image_id"].duplicated()),
     ):
         if bad.any():
-            raise FairLabError(f"image {table['image_id'][bad].iloc[0]} {problem}")
-    people = table.groupby("identity", sort=True).agg(images=("image_id", "size"), group=("group", "min"))
+            raise FairLabError(f"image {images['image_id'][bad].iloc[0]} {problem}")
+    table = images.sort_values("image_id")
+    shown: dict[Any, list[int]] = {}
+    belongs: dict[Any, set[str]] = {}
+    for image, identity, group in zip(table["image_id"], table["identity"], table["group"], strict=True):
+        shown.setdefault(identity, []).append(image)
+        belongs.setdefault(identity, set()).add(str(group))
+    members: dict[str, list[Any]] = {}
+    for identity, groups in belongs.items():
+        members.setdefault(min(groups), []).append(identity)
     notes = []
-    several = int((table.groupby("identity")["group"].nunique() > 1).sum())
-    if several:
+    if several := sum(len(groups) > 1 for groups in belongs.values()):
         notes.append(f"{several} identities are in several groups; each is drawn with the first of them by name")
-    unknown: set[Any] = set()
-    for group, members in people.groupby("group", sort=True):
-        few = members.index[members["images"] <= enrolled]
-        if len(few):
+    gallery: list[int] = []
+    for group, people in sorted(members.items()):
+        enough = [identity for identity in people if len(shown[identity]) > enrolled]
+        if len(enough) < len(people):
             notes.append(
-                f"{group}: {len(few)} of {len(members)} identities have {enrolled} "
+                f"{group}: {len(people) - len(enough)} of {len(people)} identities have {enrolled} "
                 f"{'image' if enrolled == 1 else 'images or fewer'}, so they are not enrolled"
             )
-        others = sorted(members.index.difference(few), key=lambda name: _lot(seed, name))
-        unknown |= {*few, *others[: int(unknown_share * len(others) + 0.5)]}
-    number = table.groupby("identity").cumcount().to_numpy()
-    at = ~table["identity"].isin(unknown).to_numpy() & (number < enrolled)
+        enough.sort(key=lambda identity: _lot(seed, identity))
+        for identity in enough[int(unknown_share * len(enough) + 0.5) :]:
+            gallery += shown[identity][:enrolled]
     ids = table["image_id"].to_numpy()
+    at = np.isin(ids, np.array(gallery, dtype=ids.dtype))
     return GallerySplit(ids[at], ids[~at], tuple(notes))
 
 
