@@ -81,6 +81,19 @@ def test_facex_to_the_last_digit(decimals: int) -> None:
     assert found.std == pytest.approx(found.standard_error * np.sqrt(10), rel=1e-15)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_facex_when_scores_lie_on_its_steps(sign: int) -> None:
+    """Whole numbers 0..1000 are the steps themselves; turned round, only the last of them is not worse than guessing."""
+    cosines, genuine = drawn(6000, 5)
+    scores = np.round(500 + 400 * sign * cosines)
+    scores[np.arange(10) * 600], scores[np.arange(10) * 600 + 1] = 0, 1000
+    genuine[np.arange(10) * 600], genuine[np.arange(10) * 600 + 1] = sign > 0, sign < 0
+    genuine[np.arange(10) * 600 + 2] = ~genuine[np.arange(10) * 600 + 3]
+    found, wanted = compat_accuracy("facex-zoo", scores, genuine), restated.facex(scores, genuine)
+    assert found.thresholds.tolist() == wanted["thresholds"].tolist()
+    assert found.per_fold.tolist() == wanted["per_fold"].tolist()
+
+
 def test_the_papers_rule_is_strict_and_takes_the_first_of_equals() -> None:
     """A distance on the threshold is no match; of two thresholds that are right equally often the smaller is taken."""
     distances, genuine = np.array([0.5, 0.9]), np.array([True, False])

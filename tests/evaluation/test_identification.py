@@ -139,6 +139,9 @@ def test_planted_confusions_are_counted_where_they_are() -> None:
     assert value(found, "rank1", "group 1") == pytest.approx(0.75, abs=1e-12)
     assert value(found, "rank1") == pytest.approx(0.875, abs=1e-12)
     assert value(found, "rank5", "group 1") == 1
+    # One of everybody's four probes is planted, so whoever is drawn, the rates stay.
+    every = found.metrics[(found.metrics["metric"] == "rank1") & (found.metrics["group"] == ALL_GROUPS)].iloc[0]
+    assert (every["low"], every["high"]) == pytest.approx((0.875, 0.875), abs=1e-12)
     curve = found.cmc[found.cmc["group"] == "group 1"]
     assert list(found.cmc.columns) == list(CMC)
     assert curve["rate"].iloc[0] == pytest.approx(0.75)
@@ -155,6 +158,8 @@ def test_the_one_threshold_lets_in_at_most_the_target_and_each_group_its_share()
         score = 0.002 * (number + 1)
         vectors[row] = 0
         vectors[row, [0, 100 + number]] = score, np.sqrt(1 - score**2)
+    vectors[21] = 0  # this probe of somebody enrolled scores as the stranger who sets the threshold, and is found
+    vectors[21, [1, 100]] = 0.482, np.sqrt(1 - 0.482**2)
     found = identify("run", "p", images, vectors, np.arange(len(vectors)), split, FEW_DRAWS)
     # 60 of 600 strangers may pass: the 60 highest scores of group 0, from .482 on.
     assert value(found, "threshold", ALL_GROUPS, "fpir=0.1") == pytest.approx(0.482, abs=1e-7)

@@ -167,6 +167,18 @@ def test_one_sort_for_all_folds_finds_what_each_fold_finds_alone(
         assert found.per_fold[number] == right.mean()
 
 
+def test_scores_far_closer_to_each_other_than_to_the_rest_are_told_apart() -> None:
+    """An outlier makes all others one step of 65,536; their order still decides."""
+    random = np.random.default_rng(8)
+    genuine = random.random(400) < 0.5
+    scores = 1e-9 * (random.normal(size=400) + 3 * genuine)
+    scores[0], genuine[0] = 1.0, True
+    cuts = np.sort(scores)
+    assert ((scores >= best_threshold(scores, genuine)) == genuine).mean() == max(
+        ((scores >= cut) == genuine).mean() for cut in cuts
+    )
+
+
 def test_random_scores_are_right_half_the_time() -> None:
     random = np.random.default_rng(5)
     found = fold_accuracy(random.normal(size=4000), np.tile([True, False], 2000), np.repeat(np.arange(10), 400))
