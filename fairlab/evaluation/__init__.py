@@ -1,7 +1,9 @@
 """Numbers from scores: plain arrays and tables in, numbers with intervals out. Needs numpy, pandas and scipy only."""
 
 from fairlab.evaluation.chance import fair_band
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
+from fairlab.evaluation.compat import COMPAT, CompatResult, compat_accuracy
+from fairlab.evaluation.enrolment import GallerySplit, split_gallery
+from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates, fair_band, fdr, garbe, gini, ir, ser, std_points
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report
 from fairlab.evaluation.formulas import fdr, garbe, gini, ir, max_geomean, max_mean, max_min, ser, std_points, werm
 from fairlab.evaluation.groups import Defaults, cut
@@ -9,15 +11,18 @@ from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.report import PairedComparison, Results, evaluate
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
-from fairlab.evaluation.scores import cross_scores, fused, pair_scores
+from fairlab.evaluation.scores import cross_scores, fused, pair_distances, pair_scores
 from fairlab.evaluation.seeds import SeededComparison
-from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, grid_accuracy, threshold_at_fmr
+from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, threshold_at_fmr
 
 __all__ = [
+    "COMPAT",
     "FAIRNESS_METRICS",
     "AtPoint",
+    "CompatResult",
     "Defaults",
     "FairnessReport",
+    "GallerySplit",
     "IdentityBootstrap",
     "OperatingPoint",
     "PairedComparison",
@@ -28,6 +33,7 @@ __all__ = [
     "at_point",
     "auc",
     "clopper_pearson",
+    "compat_accuracy",
     "count_errors",
     "cross_scores",
     "cut",
@@ -40,15 +46,16 @@ __all__ = [
     "fused",
     "garbe",
     "gini",
-    "grid_accuracy",
     "ir",
     "max_geomean",
     "max_mean",
     "max_min",
     "numbers_at",
+    "pair_distances",
     "pair_scores",
     "scored_pairs",
     "ser",
+    "split_gallery",
     "std_points",
     "threshold_at_fmr",
     "werm",

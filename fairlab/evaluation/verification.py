@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from fairlab.errors import FairLabError
 
 EXPECTED_ERRORS = 10
 """Below this many expected false matches a rate is "not measurable"."""
-PAPER_GRID = np.arange(0, 4, 0.01)
-"""The papers' thresholds on the squared distance of unit vectors (official MST-KD code)."""
 
 
 @dataclass(frozen=True)
@@ -90,55 +89,79 @@ def fold_accuracy(scores: np.ndarray, genuine: np.ndarray, folds: np.ndarray) ->
     Every fold is decided with the threshold that is best on all other folds (mid-way between two scores; of equals
     the strictest). With one fold only, the threshold is chosen on the fold itself.
     """
-    names = np.unique(folds)
-    correct = np.zeros(len(scores), dtype=bool)
-    thresholds, accuracies = [], []
-    for fold in names:
-        held_out = folds == fold
-        others = ~held_out if len(names) > 1 else held_out
-        threshold = best_threshold(scores[others], genuine[others])
-        correct[held_out] = (scores[held_out] >= threshold) == genuine[held_out]
-        thresholds.append(threshold)
-        accuracies.append(correct[held_out].mean())
-    return FoldAccuracy(float(np.mean(accuracies)), correct, np.array(thresholds), np.array(accuracies))
+    codes, names = pd.factorize(folds)
+    codes = np.argsort(np.argsort(names))[codes]  # folds in rising order
+    order = _falling(scores)  # once for all folds: leaving a fold out keeps the others' order
+    ordered, fold = scores[order], codes[order]
+    gains = _gains(genuine[order])
+    ends = _run_ends(ordered)
+    thresholds = np.empty(len(names))
+    for number in range(len(names)):
+        others = fold != number if len(names) > 1 else np.ones(len(fold), dtype=bool)
+        thresholds[number] = _cut(ordered, others, _first_best(gains * others, ends))
+    correct: np.ndarray = (scores >= thresholds[codes]) == genuine
+    counts = np.bincount(2 * codes + correct, minlength=2 * len(names)).reshape(-1, 2)
+    accuracies = counts[:, 1] / counts.sum(1)
+    return FoldAccuracy(float(np.mean(accuracies)), correct, thresholds, accuracies)
 
 
 def best_threshold(scores: np.ndarray, genuine: np.ndarray) -> float:
     """The threshold with most right decisions: mid-way between neighbouring scores, or beyond either end."""
-    order = np.argsort(-scores, kind="stable")
-    ordered, right = scores[order], genuine[order].astype(np.int64)
-    # right decisions when the first k pairs match, k = 0..P; k may only end a run of equal scores
-    gained = np.concatenate([[0], np.cumsum(2 * right - 1)])
-    ends = np.concatenate([[True], ordered[1:] != ordered[:-1], [True]])
-    best = int(np.flatnonzero(ends)[np.argmax(gained[ends])])
-    if best == 0:
-        return float(np.nextafter(ordered[0], np.inf))
-    if best == len(ordered):
-        return float(ordered[-1])
-    middle = (ordered[best - 1] + ordered[best]) / 2
-    # Between two neighbouring floats there is no middle: rounding may land on the lower one, which must not match.
-    return float(middle if middle > ordered[best] else ordered[best - 1])
+    order = _falling(scores)
+    ordered = scores[order]
+    best = _first_best(_gains(genuine[order]), _run_ends(ordered))
+    return _cut(ordered, np.ones(len(ordered), dtype=bool), best)
 
 
-def grid_accuracy(
-    distances: np.ndarray, genuine: np.ndarray, folds: np.ndarray, grid: np.ndarray = PAPER_GRID
-) -> FoldAccuracy:
-    """Accuracy by the papers' very rule: match iff squared distance < t, t from a fixed grid, first maximum.
+def _falling(scores: np.ndarray) -> np.ndarray:
+    """Places (P,) of the scores from the highest to the lowest.
 
-    Kept to reproduce published numbers (official MST-KD code, eval/verification.py); `thresholds` are distances (P,). With one fold only, the
-    threshold is chosen on the fold itself.
+    Sorted by 65,536 steps of score first (numpy sorts small whole numbers by their digits), so that the sort of the
+    scores themselves finds them in order but for neighbours: four times as fast as that sort alone.
     """
-    names = np.unique(folds)
-    right = (distances[:, None] < grid[None, :]) == genuine[:, None]
-    correct = np.zeros(len(distances), dtype=bool)
-    thresholds, accuracies = [], []
-    for fold in names:
-        held_out = folds == fold
-        best = int(np.argmax(right[~held_out if len(names) > 1 else held_out].mean(0)))
-        correct[held_out] = right[held_out, best]
-        thresholds.append(grid[best])
-        accuracies.append(correct[held_out].mean())
-    return FoldAccuracy(float(np.mean(accuracies)), correct, np.array(thresholds), np.array(accuracies))
+    low, span = scores.min(), np.ptp(scores)
+    with np.errstate(over="ignore", divide="ignore"):
+        steps = 65535 / span
+    if not 0 < steps < np.inf:  # all equal, or nearly, or further apart than a number can say
+        return np.argsort(scores)[::-1]
+    roughly = np.argsort(((scores - low) * steps).astype(np.uint16), kind="stable")
+    order: np.ndarray = roughly[np.argsort(scores[roughly], kind="stable")][::-1]
+    return order
+
+
+def _gains(genuine: np.ndarray) -> np.ndarray:
+    """By how many right decisions rise (P,) when the next score matches too: 1 or -1, in 32 bits for speed."""
+    return 2 * genuine.astype(np.int32) - 1
+
+
+def _run_ends(ordered: np.ndarray) -> np.ndarray | None:
+    """For how many (K,) of the ordered scores, 1..P, they may be all that match: not between equals. None: for any."""
+    ends = ordered[1:] != ordered[:-1]
+    return None if ends.all() else np.flatnonzero(np.append(ends, True)) + 1
+
+
+def _first_best(gains: np.ndarray, ends: np.ndarray | None) -> int:
+    """How many of the best scores match when most decisions are right; of equals the fewest. Of _gains and _run_ends."""
+    gained = np.cumsum(gains, dtype=np.int32)
+    if ends is None:
+        best = int(np.argmax(gained))
+        return best + 1 if gained[best] > 0 else 0
+    gained = gained[ends - 1]
+    best = int(np.argmax(gained))
+    return int(ends[best]) if gained[best] > 0 else 0
+
+
+def _cut(ordered: np.ndarray, chosen: np.ndarray, count: int) -> float:
+    """A threshold at which, of the `chosen` (P,) among the falling scores (P,), exactly those in the first `count` match."""
+    if count == 0 or not chosen[before := count - 1 - int(chosen[:count][::-1].argmax())]:
+        return float(np.nextafter(ordered[chosen.argmax()], np.inf))
+    last = ordered[before]
+    if count == len(ordered) or not chosen[after := count + int(chosen[count:].argmax())]:
+        return float(last)
+    following = ordered[after]
+    middle = (last + following) / 2
+    # Between two neighbouring floats there is no middle: rounding may land on the lower one, which must not match.
+    return float(middle if middle > following else last)
 
 
 def auc(scores: np.ndarray, genuine: np.ndarray) -> float:

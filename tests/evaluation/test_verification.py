@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fairlab.errors import FairLabError
-from fairlab.evaluation import auc, count_errors, eer, fold_accuracy, grid_accuracy, threshold_at_fmr
+from fairlab.evaluation import auc, count_errors, eer, fold_accuracy, threshold_at_fmr
+from fairlab.evaluation.compat import compat_accuracy, insightface_2018
 from fairlab.evaluation.verification import best_threshold, d_prime, measurable, rates
 
 FEW_VALUES = st.sampled_from([-0.5, 0.0, 0.1, 0.25, 0.3, 0.7, 1.0])
@@ -115,7 +116,7 @@ def test_thresholds_from_the_data_are_never_worse_on_their_own_pairs_than_the_pa
     genuine = np.tile([True, False], 3000)
     scores = np.clip(random.normal(0.1 + 0.35 * genuine, 0.14), -1, 1)
     folds = np.repeat(np.arange(10), 600)
-    ours, theirs = fold_accuracy(scores, genuine, folds), grid_accuracy(2 - 2 * scores, genuine, folds)
+    ours, theirs = fold_accuracy(scores, genuine, folds), compat_accuracy("insightface-2018", 2 - 2 * scores, genuine)
     for fold in range(10):
         others = folds != fold
         own = ((scores >= ours.thresholds[fold]) == genuine)[others].mean()
@@ -144,15 +145,38 @@ def test_each_fold_is_decided_by_the_others_alone() -> None:
     assert found.thresholds == pytest.approx([0.2, 0.7])
     assert found.per_fold.tolist() == [0.5, 0.5]
     assert found.correct.tolist() == [True, False, False, True]
-    theirs = grid_accuracy(2 - 2 * scores, genuine, np.array([0, 0, 1, 1]))
+    theirs = insightface_2018(2 - 2 * scores, genuine, folds=2)
     assert theirs.per_fold.tolist() == [0.5, 0.5]
 
 
-def test_the_papers_rule_is_strict_and_takes_the_first_of_equals() -> None:
-    """A distance on the threshold is no match; of two thresholds that are right equally often the smaller is taken."""
-    genuine, one_fold = np.array([True, False]), np.zeros(2)
-    assert grid_accuracy(np.array([0.5, 0.9]), genuine, one_fold, np.array([0.5])).accuracy == 0.5
-    assert grid_accuracy(np.array([0.5, 0.9]), genuine, one_fold, np.array([0.4, 0.6, 0.7])).thresholds == [0.6]
+@settings(max_examples=300, deadline=None)
+@given(scored(), st.integers(1, 5), st.integers(0, 3))
+def test_one_sort_for_all_folds_finds_what_each_fold_finds_alone(
+    data: tuple[np.ndarray, np.ndarray], folds: int, seed: int
+) -> None:
+    """The very threshold of a fold's others by themselves, and the decisions at it; ties, and folds in any order."""
+    scores, genuine = data
+    fold = np.random.default_rng(seed).integers(0, folds, len(scores)) * 3 - 1
+    found = fold_accuracy(scores, genuine, fold)
+    for number, name in enumerate(np.unique(fold)):
+        held_out = fold == name
+        others = ~held_out if not held_out.all() else held_out
+        assert found.thresholds[number] == best_threshold(scores[others], genuine[others])
+        right = (scores[held_out] >= found.thresholds[number]) == genuine[held_out]
+        assert found.correct[held_out].tolist() == right.tolist()
+        assert found.per_fold[number] == right.mean()
+
+
+def test_scores_far_closer_to_each_other_than_to_the_rest_are_told_apart() -> None:
+    """An outlier makes all others one step of 65,536; their order still decides."""
+    random = np.random.default_rng(8)
+    genuine = random.random(400) < 0.5
+    scores = 1e-9 * (random.normal(size=400) + 3 * genuine)
+    scores[0], genuine[0] = 1.0, True
+    cuts = np.sort(scores)
+    assert ((scores >= best_threshold(scores, genuine)) == genuine).mean() == max(
+        ((scores >= cut) == genuine).mean() for cut in cuts
+    )
 
 
 def test_random_scores_are_right_half_the_time() -> None:
@@ -165,7 +189,7 @@ def test_a_single_fold_is_decided_with_its_own_threshold() -> None:
     genuine = np.array([True, True, False, False])
     scores = np.array([0.9, 0.7, 0.2, 0.1])
     assert fold_accuracy(scores, genuine, np.zeros(4)).accuracy == 1
-    assert grid_accuracy(2 - 2 * scores, genuine, np.zeros(4)).accuracy == 1
+    assert insightface_2018(2 - 2 * scores, genuine, folds=1).accuracy == 1
 
 
 def test_numbers_without_one_kind_of_pair_are_not_available() -> None:
