@@ -173,6 +173,7 @@ def test_a_run_outlives_the_killed_server_and_is_found_again(browser: Browser, t
         watched.check()
 
 
+@pytest.mark.usefixtures("here")
 def test_names_from_data_load_nothing(browser: Browser, tmp_path: Path) -> None:
     """A group called like Markdown with a picture is shown as text, and nothing is asked for outside."""
     from fairlab.config import changed
