@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -85,3 +86,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             assert result.returncode == 0, result.stdout + result.stderr
             (shared / "finished").touch()
     return open_workspace(shared)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whoever has nothing left to do takes over half of what waits elsewhere: long tests keep nobody idle at the end."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getvalue("dist") == "load" else None
