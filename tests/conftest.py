@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
+from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -27,16 +32,46 @@ def fairlab(home: Path, *arguments: str, timeout: float = 300) -> subprocess.Com
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=ROOT)
 
 
+def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line in this process: the same words and code, without the seconds that a process takes to start."""
+    from fairlab import cli, terminal
+
+    out, said = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as mine, redirect_stdout(out), redirect_stderr(said):
+        mine.setenv("FAIRLAB_HOME", str(home))  # the command sets it for itself; afterwards it is as before
+        mine.setattr(terminal.console, "width", terminal.PIPED_COLUMNS)
+        mine.setattr(terminal.console, "_file", None)  # a console that is told to write elsewhere keeps the file
+        try:
+            code = cli.main(["--home", str(home), *arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), said.getvalue())
+
+
 def wait_done(lab: Workspace, names: Sequence[str], timeout_s: float = 300) -> None:
-    """Wait until these runs are done, by the command a user has."""
-    result = fairlab(lab.home, "runs", "wait", *names, timeout=timeout_s)
-    assert result.returncode == 0, result.stdout + result.stderr
+    """Wait until these runs are done."""
+    from fairlab import api
+
+    end = time.monotonic() + timeout_s
+
+    def look() -> None:
+        assert time.monotonic() < end, {name: state(lab.run(name)) for name in names}
+
+    assert api.wait(lab, names, look, every_s=0.1), {name: state(lab.run(name)) for name in names}
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Workspace:
     """An empty workspace."""
     return open_workspace(tmp_path / "home")
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that a test starts are carried out in this process, for tests of what they do."""
+    from tests.runs.in_process import work_here
+
+    work_here(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +86,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             assert result.returncode == 0, result.stdout + result.stderr
             (shared / "finished").touch()
     return open_workspace(shared)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whoever has nothing left to do takes over half of what waits elsewhere: long tests keep nobody idle at the end."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getvalue("dist") == "load" else None

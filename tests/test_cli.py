@@ -6,16 +6,15 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from fairlab import api
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import ROOT, fairlab
+from tests.conftest import command, fairlab
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ from tests.conftest import ROOT, fairlab
     ],
 )
 def test_wrong_calls_end_with_one_sentence(lab: Workspace, arguments: list[str], said: str) -> None:
-    result = fairlab(lab.home, *arguments)
+    result = command(lab.home, *arguments)
     assert result.returncode == 2
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
@@ -61,13 +60,21 @@ def test_a_workspace_of_a_newer_version_is_refused(lab: Workspace) -> None:
 def test_a_workspace_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     """Root may write everywhere, so the folder is one that nobody can make: below a file."""
     (tmp_path / "file").write_text("")
-    result = fairlab(tmp_path / "file" / "home", "runs")
+    result = command(tmp_path / "file" / "home", "runs")
     assert result.returncode == 2
     assert result.stderr.startswith("fairlab: could not write")
     if os.geteuid() != 0:
         (tmp_path / "locked").mkdir(mode=0o500)
-        result = fairlab(tmp_path / "locked" / "home", "runs")
+        result = command(tmp_path / "locked" / "home", "runs")
         assert "no permission to write" in result.stderr
+
+
+def test_a_wrong_call_of_the_real_command_ends_with_code_2_and_one_sentence(lab: Workspace) -> None:
+    """The calls above are made in this process; what the shell sees is the same."""
+    result = fairlab(lab.home, "runs", "stop", "nobody")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "there is no run 'nobody'" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_help_shows_the_settings_own_sentences(lab: Workspace) -> None:
@@ -88,7 +95,7 @@ def test_a_port_in_use_is_said(lab: Workspace) -> None:
 
 
 def test_the_dry_run_measures_and_starts_nothing(lab: Workspace) -> None:
-    result = fairlab(lab.home, "launch", "tiny", "--dry-run")
+    result = command(lab.home, "launch", "tiny", "--dry-run")
     assert result.returncode == 0, result.stderr
     assert "measured by a short probe on this machine" in " ".join(result.stdout.split())
     assert list(lab.runs_folder.iterdir()) == []
@@ -112,7 +119,7 @@ def test_what_a_finished_study_tells(copy: Workspace) -> None:
         assert row["mean"] == pytest.approx(sum(groups) / 2)
         assert row["mean_low"] <= row["mean"] <= row["mean_high"]
         assert (row["genuine_pairs"], row["impostor_pairs"]) == (120, 120)
-    assert "Student without KD" in fairlab(copy.home, "compare").stdout.replace("\n", " ") or True
+    assert "Student without KD" in fairlab(copy.home, "compare").stdout.replace("\n", " ")
     doctor = json.loads(fairlab(copy.home, "doctor", "--rebuild", "--verify", "--json").stdout)
     assert doctor["problems"] == []
     assert doctor["runs"] == {"done": len(runs)}
@@ -123,33 +130,35 @@ def test_doctor_names_a_damaged_file(copy: Workspace) -> None:
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
     victim.write_bytes(content)
-    result = fairlab(copy.home, "doctor", "--verify")
+    result = command(copy.home, "doctor", "--verify")
     assert result.returncode == 1
     assert f"{victim} is damaged" in result.stdout
 
 
+@pytest.mark.usefixtures("here")
 def test_evaluate_and_project_again_with_other_settings(copy: Workspace) -> None:
     student = next(path.name for path in copy.runs_folder.iterdir() if path.name.startswith("student-without"))
     result = fairlab(copy.home, "evaluate", student, "--set", "fmr_targets=[0.2]", "--set", "bootstrap=150")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "fmr=0.2" in result.stdout
     before = len(list((copy.run(student) / "projections").glob("*.json")))
-    result = fairlab(copy.home, "project", student, "--set", "epochs=30", "--set", "max_points=80")
+    result = command(copy.home, "project", student, "--set", "epochs=30", "--set", "max_points=80")
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(list((copy.run(student) / "projections").glob("*.json"))) == before + 1
 
 
+@pytest.mark.usefixtures("here")
 def test_embed_a_set_that_the_run_never_saw(copy: Workspace) -> None:
     """Another demo set is made; the student embeds it; so does the adaptor, and its teachers before it."""
     names = {path.name for path in copy.datasets_folder.iterdir()}
-    code = (
-        "import sys; from fairlab import api\n"
-        "lab = api.open_workspace(sys.argv[1])\n"
-        "plan = api.plan(lab, 'tiny', {'demo.seed': 5, 'arms': (), 'students': (), 'student.training.epochs': 1, 'student.training.drop_epochs': ()})\n"
-        "ids = [plan.runs[0].record.run_id]\n"
-        "api.start(lab, plan); api.wait(lab, ids)\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(copy.home)], check=True, cwd=ROOT, timeout=200)
+    dials = {
+        "demo.seed": 5,
+        "arms": (),
+        "students": (),
+        "student.training.epochs": 1,
+        "student.training.drop_epochs": (),
+    }
+    api.start_one(copy, api.plan(copy, "tiny", dials).runs[0].record)
     other = next(
         path.name for path in copy.datasets_folder.iterdir() if path.name not in names and ".tmp" not in path.name
     )
@@ -157,7 +166,7 @@ def test_embed_a_set_that_the_run_never_saw(copy: Workspace) -> None:
     result = fairlab(copy.home, "embed", runs["student-eaf-kd-sl-specialised"], other)
     assert result.returncode == 0, result.stdout + result.stderr
     assert (copy.run(runs["student-eaf-kd-sl-specialised"]) / "embeddings" / other / "plain" / "index.faiss").exists()
-    result = fairlab(copy.home, "embed", runs["common-space-sl-specialised"], other)
+    result = command(copy.home, "embed", runs["common-space-sl-specialised"], other)
     assert result.returncode == 0, result.stdout + result.stderr
     for run_id in [runs["common-space-sl-specialised"], *read_run(copy, runs["common-space-sl-specialised"]).parents]:
         assert has_embeddings(copy.run(run_id), other, "flip")

@@ -11,7 +11,6 @@ import numpy as np
 
 from fairlab import __version__
 from fairlab.data.base import Dataset, open_dataset
-from fairlab.data.demo import build_demo
 from fairlab.data.holding_out import held_out_identities
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
@@ -71,6 +70,8 @@ def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop
         return {"images": len(made.images), "fingerprint": made.fingerprint}
     if record.config.source is not None:
         return adding.add(workspace, record, pulse, stop)
+    from fairlab.data.demo import build_demo  # its textures load scipy's image filters: nobody else waits for them
+
     demo = record.config.demo
     if demo is None:
         raise FairLabError(f"{record.run_id} says neither which faces to generate nor which data to add")

@@ -1,11 +1,22 @@
-"""A plan carried out in this process: what the jobs do, without the seconds that each process takes to start."""
+"""Runs carried out in this process: what the jobs do, without the seconds that each process takes to start.
+
+For tests of what a run does. That it has a process of its own, and what becomes of it, is tested in test_launch.py and
+test_resume.py, by the fixture `tiny`, and once for every command.
+"""
 
 from __future__ import annotations
 
+from contextlib import redirect_stderr, redirect_stdout
+
+import pytest
+
+from fairlab import api, terminal
+from fairlab.runs import launch, worker
+from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.jobs import carry_out
 from fairlab.runs.launch import write_study
 from fairlab.runs.plan import Plan
-from fairlab.store.runs import create_run, write_status
+from fairlab.store.runs import create_run, record_process, write_status
 from fairlab.workspace import Workspace
 
 
@@ -24,3 +35,27 @@ def carry_out_all(lab: Workspace, plan: Plan) -> None:
         create_run(lab, run.record)
         facts = carry_out(lab, run.record, 1, Silent(), lambda: False)
         write_status(run.record.folder, "done", reason="", **facts)
+
+
+def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on whoever starts runs also carries them out, by the worker's own code, before the call returns."""
+    dispatch = launch.dispatch
+    told: list[str] = []
+
+    def submit(_engine: LocalEngine, workspace: Workspace, run_id: str) -> None:
+        record_process(workspace.run(run_id))
+        told.append(run_id)
+
+    def dispatch_and_work(workspace: Workspace) -> list[str]:
+        started = dispatch(workspace)
+        while told:  # a worker that ends starts the next: it is told here
+            run_id = told.pop(0)
+            with open(workspace.run(run_id) / "log.txt", "a") as log, redirect_stdout(log), redirect_stderr(log):
+                worker.work(workspace, run_id)
+        return started
+
+    monkeypatch.setattr(LocalEngine, "submit", submit)
+    for module in (launch, terminal, api):
+        monkeypatch.setattr(module, "dispatch", dispatch_and_work)
+    monkeypatch.setattr(worker.StopSwitch, "install", lambda _switch: None)  # signals are the test's own
+    monkeypatch.setattr(worker.faulthandler, "enable", lambda: None)

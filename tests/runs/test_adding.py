@@ -20,7 +20,7 @@ from fairlab.runs import adding
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_run, read_status, state
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import ROOT, fairlab, wait_done
+from tests.conftest import ROOT, command, fairlab, wait_done
 from tests.data.trees import face, grouped, rfw
 
 
@@ -34,7 +34,7 @@ class Quiet:
 def test_a_dry_run_reports_and_adds_nothing(lab: Workspace, tmp_path: Path) -> None:
     tree = rfw(tmp_path / "RFW")
     (tree / "test/data/Indian/m.in0/m.in0_0001.jpg").write_bytes(b"no image")
-    result = fairlab(lab.home, "data", "add", str(tree), "--dry-run", "--json")
+    result = command(lab.home, "data", "add", str(tree), "--dry-run", "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert (found["kind"], found["images"], found["identities"], found["unreadable"]) == ("rfw", 72, 24, 1)
@@ -73,6 +73,7 @@ def _pairs_naming(tree: Path, text: str) -> list[str]:
     return [line for line in lines if line.startswith(f"{text}\t") or line.endswith(text)]
 
 
+@pytest.mark.usefixtures("here")
 def test_copied_pixels_are_those_of_the_files(lab: Workspace, tmp_path: Path) -> None:
     tree = grouped(tmp_path / "set")
     source = Source(path=str(tree), copy_pixels=True, swap_channels=True)
@@ -83,6 +84,7 @@ def test_copied_pixels_are_those_of_the_files(lab: Workspace, tmp_path: Path) ->
         assert (data.pixels[row] == decode((tree / name).read_bytes(), name)[:, :, ::-1]).all()
 
 
+@pytest.mark.usefixtures("here")
 def test_the_same_data_have_the_same_fingerprint_and_a_changed_image_another(lab: Workspace, tmp_path: Path) -> None:
     tree = grouped(tmp_path / "set")
     prints = []
@@ -135,19 +137,21 @@ def _queued(lab: Workspace, source: Source) -> str:
     ],
 )
 def test_a_wrong_call_ends_with_one_sentence(lab: Workspace, arguments: tuple[str, ...], said: str) -> None:
-    result = fairlab(lab.home, *arguments)
+    result = command(lab.home, *arguments)
     assert result.returncode != 0
     assert said in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert not list(lab.datasets_folder.glob("*"))
 
 
+@pytest.mark.usefixtures("here")
 def test_a_name_is_taken_once(lab: Workspace, tmp_path: Path) -> None:
     wait_done(lab, [api.add_data(lab, Source(path=str(grouped(tmp_path / "a"))), "mine")])
     with pytest.raises(Refused, match="there is a data set 'mine' already; give another name"):
         api.add_data(lab, Source(path=str(grouped(tmp_path / "b"))), "mine")
 
 
+@pytest.mark.usefixtures("here")
 def test_data_that_changed_are_not_taken_for_those_that_were_added(lab: Workspace, tmp_path: Path) -> None:
     """The same files again are the same data set; other files under its name are refused, with what differs."""
     tree = grouped(tmp_path / "set")
@@ -192,10 +196,11 @@ def test_faces_that_are_aligned_are_not_shown_aligned_again(tmp_path: Path) -> N
     assert (np.asarray(Image.open(tmp_path / "pictures" / "sheet-0.png"))[:, :112] == first).all()
 
 
+@pytest.mark.usefixtures("here")
 def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Faces, means and alignment of all groups, by the command and by the job behind the page, which shows them."""
     tree, folder = rfw(tmp_path / "RFW"), tmp_path / "deep" / "pictures"
-    result = fairlab(lab.home, "data", "add", str(tree), "--dry-run", "--pictures", str(folder))
+    result = command(lab.home, "data", "add", str(tree), "--dry-run", "--pictures", str(folder))
     assert result.returncode == 0, result.stderr
     assert {path.name for path in folder.iterdir()} == {
         f"{kind}-{number}.png" for kind in ("sheet", "mean", "align") for number in range(4)
@@ -214,6 +219,7 @@ def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, mo
     assert any("below as they would be handed out" in item.value for item in app.caption)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_page_s_look_leaves_a_report_and_pictures(lab: Workspace, tmp_path: Path) -> None:
     run_id = api.inspect_data(lab, Source(path=str(grouped(tmp_path / "set"))))
     wait_done(lab, [run_id])
@@ -225,6 +231,7 @@ def test_a_page_s_look_leaves_a_report_and_pictures(lab: Workspace, tmp_path: Pa
     assert state(lab.run(again)).status == "done"
 
 
+@pytest.mark.usefixtures("here")
 def test_a_trained_model_embeds_an_added_set(tiny: Workspace, tmp_path: Path) -> None:
     """What was trained on generated faces, on files of somebody: vectors in the store for every image."""
     shutil.copytree(tiny.home, tmp_path / "copy")
@@ -239,6 +246,7 @@ def test_a_trained_model_embeds_an_added_set(tiny: Workspace, tmp_path: Path) ->
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_study_on_an_added_set_without_pairs_trains_and_says_that_it_is_not_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,11 +270,12 @@ def test_a_study_on_an_added_set_without_pairs_trains_and_says_that_it_is_not_ju
             assert any("data set mine has no pairs" in item.value for item in app.info), page
 
 
+@pytest.mark.usefixtures("here")
 def test_a_group_called_all_is_refused(lab: Workspace, tmp_path: Path) -> None:
     """The tables of numbers use the word for all groups together."""
     grouped(tmp_path / "faces")
     (tmp_path / "faces" / "A").rename(tmp_path / "faces" / "all")
-    result = fairlab(lab.home, "data", "add", str(tmp_path / "faces"))
+    result = command(lab.home, "data", "add", str(tmp_path / "faces"))
     assert result.returncode == 1
     assert "a group of faces is called 'all'" in result.stderr
     assert not list(lab.datasets_folder.glob("*"))

@@ -19,7 +19,7 @@ from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run, write_status
 from fairlab.tables import ALL_GROUPS
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import fairlab
+from tests.conftest import command
 
 PLAIN = "Student without KD"
 
@@ -134,12 +134,12 @@ def test_two_runs_of_one_title_and_seed_are_two_models(lab: Workspace) -> None:
 
 def test_the_command_prints_what_is_asked_for(seeded: tuple[Workspace, str]) -> None:
     lab, study = seeded
-    shown = fairlab(lab.home, "compare", study).stdout
+    shown = command(lab.home, "compare", study).stdout
     assert "Student without KD" in shown
     assert "1 to 2 seeds (see the column)" in " ".join(shown.split())
-    latex = fairlab(lab.home, "compare", study, "--format", "latex", "--seed", "1").stdout
+    latex = command(lab.home, "compare", study, "--format", "latex", "--seed", "1").stdout
     assert latex.count(" \\\\\n") == 3
-    wrong = fairlab(lab.home, "compare", "--seed", "7")
+    wrong = command(lab.home, "compare", "--seed", "7")
     said = "fairlab: no model here was trained with seed 7; there are: 0, 1\n"
     assert (wrong.returncode, wrong.stderr) == (2, said)
 

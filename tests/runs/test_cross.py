@@ -23,7 +23,7 @@ from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run, write_status
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import fairlab
+from tests.conftest import command
 
 PLAIN, KD = "Student without KD", "Student EAF-KD (SL, specialised)"
 
@@ -132,6 +132,7 @@ def test_spaces_of_different_length_are_refused_in_one_sentence(copy: Workspace)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_a_student_asks_its_teachers_gallery_from_the_command_line(
     copy: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +142,7 @@ def test_a_student_asks_its_teachers_gallery_from_the_command_line(
     models = titled(copy)
     student = models[KD]
     gallery = read_run(copy, student.parents[0])
-    result = fairlab(copy.home, "evaluate", student.run_id, "--gallery", gallery.run_id, "--json")
+    result = command(copy.home, "evaluate", student.run_id, "--gallery", gallery.run_id, "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     printed = pd.DataFrame(json.loads(result.stdout))
     (record,) = crossed(copy, [student])

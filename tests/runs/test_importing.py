@@ -24,7 +24,7 @@ from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import create_run, read_run, state
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import fairlab
+from tests.conftest import command, fairlab
 from tests.fixtures import onnx_models
 
 CLASSES = 7
@@ -67,6 +67,7 @@ def by_hand(network: nn.Module, pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_a_checkpoint_becomes_a_model_that_is_judged_on_other_faces(
     copy: Workspace, network: nn.Module, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +82,7 @@ def test_a_checkpoint_becomes_a_model_that_is_judged_on_other_faces(
     assert load_head(weights)["weight"][1, 0] == 512
 
     faces = next(path.name for path in copy.datasets_folder.iterdir())
-    result = fairlab(copy.home, "evaluate", run_id, faces, "--json", "--set", "bootstrap=100")
+    result = command(copy.home, "evaluate", run_id, faces, "--json", "--set", "bootstrap=100")
     assert result.returncode == 0, result.stdout + result.stderr
     numbers = json.loads(result.stdout)
     (mean,) = [row for row in numbers if row["metric"] == "mean_accuracy" and row["protocol"] == "test"]
@@ -120,6 +121,7 @@ def shown_on_pages(copy: Workspace, run_id: str, study: str, faces: str, monkeyp
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_the_same_run_is_judged_on_a_set_it_was_not_trained_on(copy: Workspace) -> None:
     """Also an adaptor and a concatenation: their teachers embed the set first."""
     (old,) = (path.name for path in copy.datasets_folder.iterdir())
@@ -130,7 +132,7 @@ def test_the_same_run_is_judged_on_a_set_it_was_not_trained_on(copy: Workspace) 
     table = api.list_runs(copy)
     for title in ("Common space (SL, specialised)", "Concatenation (specialised)"):
         run_id = str(table.loc[table["title"] == title, "run_id"].iloc[0])
-        result = fairlab(copy.home, "evaluate", run_id, render.dataset, "--set", "bootstrap=100")
+        result = command(copy.home, "evaluate", run_id, render.dataset, "--set", "bootstrap=100")
         assert result.returncode == 0, result.stdout + result.stderr
         for view in ("plain", "flip"):
             here, there = (open_embeddings(copy.run(run_id), name, view) for name in (old, render.dataset))
@@ -141,19 +143,20 @@ def test_the_same_run_is_judged_on_a_set_it_was_not_trained_on(copy: Workspace) 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_an_onnx_graph_that_scales_by_itself_is_judged_as_it_wants(copy: Workspace, tmp_path: Path) -> None:
     """Pixels go in as they are, the face alone, no mirror image; the same numbers come out as from torch."""
     path = tmp_path / "zoo.onnx"
     inside = (("Sub", 127.5), ("Mul", 1 / 128))
     path.write_bytes(onnx_models.network(inside=inside).SerializeToString())
-    result = fairlab(copy.home, "models", "add", str(path), "--json")
+    result = command(copy.home, "models", "add", str(path), "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     added = json.loads(result.stdout)
     assert (added["family"], added["image_px"], added["embedding_dim"]) == ("ONNX", onnx_models.PX, onnx_models.DIM)
     assert (added["preprocessing"]["mean"], added["preprocessing"]["std"]) == ([0.0] * 3, [1.0] * 3)
     assert added["confirm"] == ["channels", "mean", "std", "flip"]
     faces = next(name.name for name in copy.datasets_folder.iterdir())
-    result = fairlab(copy.home, "evaluate", added["run_id"], faces, "--set", "bootstrap=100")
+    result = command(copy.home, "evaluate", added["run_id"], faces, "--set", "bootstrap=100")
     assert result.returncode == 0, result.stdout + result.stderr
     data = open_dataset(copy.dataset(faces))
     pair = data.pairs_of("test").iloc[3]
@@ -167,6 +170,7 @@ def test_an_onnx_graph_that_scales_by_itself_is_judged_as_it_wants(copy: Workspa
     assert scores[pair["pair_id"]] == pytest.approx(float(units[0] @ units[1]), abs=2e-5)
 
 
+@pytest.mark.usefixtures("here")
 def test_what_is_no_model_is_refused_in_one_sentence(lab: Workspace, checkpoint: Path, tmp_path: Path) -> None:
     """Nothing is left of it but a run that says why."""
 

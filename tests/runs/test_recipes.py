@@ -31,6 +31,7 @@ def demo_of(lab: Workspace) -> str:
     return next(path.name for path in lab.datasets_folder.glob("demo-*"))
 
 
+@pytest.mark.usefixtures("here")
 def test_a_mixture_is_made_trained_on_and_keeps_its_parent(copy: Workspace) -> None:
     """Real and synthetic people, 10 and 2 in each group: by the command, through a real training run, to its numbers."""
     demo = demo_of(copy)
@@ -59,6 +60,7 @@ def test_a_mixture_is_made_trained_on_and_keeps_its_parent(copy: Workspace) -> N
     assert copy.dataset(demo).is_dir()
 
 
+@pytest.mark.usefixtures("here")
 def test_only_the_recipe_keeps_the_parent(copy: Workspace) -> None:
     """No run builds on the data's run any more, but a data set borrows its images."""
     demo = demo_of(copy)
@@ -77,6 +79,7 @@ def test_only_the_recipe_keeps_the_parent(copy: Workspace) -> None:
     assert not copy.dataset(demo).exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_what_cannot_be_made_fails_with_the_numbers_and_leaves_nothing(copy: Workspace) -> None:
     demo = demo_of(copy)
     run_id = api.make_data(copy, Recipe(dataset=demo, equal=True, count=13), "large")
@@ -89,6 +92,7 @@ def test_what_cannot_be_made_fails_with_the_numbers_and_leaves_nothing(copy: Wor
         api.make_data(copy, Recipe(dataset=demo), " ")
 
 
+@pytest.mark.usefixtures("here")
 def test_the_page_s_form_makes_one(copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """All settings are there, with their sentences; a click makes the data set."""
     monkeypatch.setenv("FAIRLAB_HOME", str(copy.home))

@@ -6,8 +6,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from fairlab.store.events import read_events
 from fairlab.store.runs import state, write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
+from tests.forks import fork_worker
 
 KILLS = int(os.environ.get("FAIRLAB_KILLS", "20"))
 """In all, over the three stages; FAIRLAB_KILLS=200 for the long version."""
@@ -49,10 +48,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         "student.training.epochs": 40,
         "plain_student": False,
         "concatenation": False,
+        "grid.maps": "none",
     }
     plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
     launch.start(lab, plan)
-    wait_done(lab, [run.record.run_id for run in plan.runs if run.record.role != "projection"])
+    wait_done(lab, [run.record.run_id for run in plan.runs])
     return lab
 
 
@@ -82,17 +82,17 @@ def _kill_once(lab: Workspace, run_id: str, dice: random.Random) -> bool:
     folder = lab.run(run_id)
     events = folder / "events.jsonl"
     size = events.stat().st_size if events.exists() else 0
-    command = [sys.executable, "-m", "fairlab", "--home", str(lab.home), "work", run_id]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = fork_worker(lab, run_id)
     for _ in range(3000):
-        if process.poll() is not None or (events.exists() and events.stat().st_size > size):
+        if not process.is_alive() or (events.exists() and events.stat().st_size > size):
             break
         time.sleep(0.01)
     time.sleep(dice.random() * 0.5)
-    killed = process.poll() is None
+    killed = process.is_alive()
     if killed:
+        assert process.pid is not None
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.join()
     return killed
 
 

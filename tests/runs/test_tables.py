@@ -18,7 +18,7 @@ from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import fairlab
+from tests.conftest import command, fairlab
 
 RATES = ["accuracy", "auc", "eer", "mean_accuracy", "std_points", "fmr", "fnmr"]
 
@@ -43,6 +43,7 @@ def numbers(lab: Workspace, run_id: str, dataset_id: str) -> pd.DataFrame:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bob", "bfw"])
+@pytest.mark.usefixtures("here")
 def test_scores_that_were_written_come_back_as_models_with_the_same_numbers(
     copy: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -56,7 +57,7 @@ def test_scores_that_were_written_come_back_as_models_with_the_same_numbers(
     with open(path, newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     assert len(rows) == len(open_dataset(copy.dataset(faces)).pairs_of("test"))
-    result = fairlab(copy.home, "models", "add", str(path), "--json")
+    result = command(copy.home, "models", "add", str(path), "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     added = json.loads(result.stdout)
     assert len(added["runs"]) == len(titles)
@@ -73,13 +74,13 @@ def test_scores_that_were_written_come_back_as_models_with_the_same_numbers(
         _ = data.pixels
     with pytest.raises(FairLabError, match="it has no images to train on"):
         api.plan(copy, "tiny", {"demo": None, "dataset": data.dataset_id})
-    result = fairlab(copy.home, "evaluate", added["runs"][0], "--set", "bootstrap=100", "--set", "fmr_targets=[0.2]")
+    result = command(copy.home, "evaluate", added["runs"][0], "--set", "bootstrap=100", "--set", "fmr_targets=[0.2]")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "fmr=0.2" in result.stdout
-    result = fairlab(copy.home, "data", "overlap", faces, data.dataset_id)
+    result = command(copy.home, "data", "overlap", faces, data.dataset_id)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"Images cannot tell: {data.dataset_id} came as a table, without any." in " ".join(result.stdout.split())
-    result = fairlab(copy.home, "embed", added["runs"][0], faces)
+    result = command(copy.home, "embed", added["runs"][0], faces)
     assert "came as scores, without its network: it cannot look at" in " ".join(result.stderr.split())
     _shown(copy, added["runs"][0], data.dataset_id, monkeypatch)
 
@@ -94,6 +95,7 @@ def _shown(copy: Workspace, run_id: str, dataset_id: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_embeddings_from_a_file_are_judged_on_our_pairs(copy: Workspace, tmp_path: Path) -> None:
     """Shuffled, of any length, with a row too many: by name they find their images."""
     student = models(copy)["Student without KD"]
@@ -103,7 +105,7 @@ def test_embeddings_from_a_file_are_judged_on_our_pairs(copy: Workspace, tmp_pat
     vectors = np.concatenate([3.5 * stored.vectors[order], np.ones((1, stored.vectors.shape[1]), np.float32)])
     names = [*data.images["location"].astype(str).to_numpy()[stored.ids[order]], "nobody"]
     np.savez(tmp_path / "vectors.npz", vectors=vectors.astype(np.float64), image=np.array(names))
-    result = fairlab(copy.home, "models", "add", str(tmp_path / "vectors.npz"), "--set", f"dataset={faces}", "--json")
+    result = command(copy.home, "models", "add", str(tmp_path / "vectors.npz"), "--set", f"dataset={faces}", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     (run_id,) = json.loads(result.stdout)["runs"]
     found = open_embeddings(copy.run(run_id), faces)
@@ -116,6 +118,7 @@ def test_embeddings_from_a_file_are_judged_on_our_pairs(copy: Workspace, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_embeddings_may_bring_their_own_people_and_pairs(lab: Workspace, tmp_path: Path) -> None:
     """A table beside the file says who is who, a list which pairs to judge; without one there is only the space."""
     dice = np.random.default_rng(1)
@@ -124,14 +127,14 @@ def test_embeddings_may_bring_their_own_people_and_pairs(lab: Workspace, tmp_pat
     np.save(tmp_path / "mine.npy", vectors.astype(np.float32))
     rows = [f"p{p}/p{p}_{n:04d}.jpg,p{p},{'left' if p < 3 else 'right'}" for p in range(6) for n in range(1, 4)]
     (tmp_path / "mine.csv").write_text("image,identity,group\n" + "\n".join(rows) + "\n")
-    result = fairlab(lab.home, "models", "add", str(tmp_path / "mine.npy"), "--name", "Mine")
+    result = command(lab.home, "models", "add", str(tmp_path / "mine.npy"), "--name", "Mine")
     assert result.returncode == 0, result.stdout + result.stderr
     data = open_dataset(lab.dataset("mine"))
     assert (data.groups, data.images["identity"].nunique(), len(data.pairs)) == (("left", "right"), 6, 0)
     (run_id,) = models(lab).values()
     assert open_embeddings(lab.run(run_id), "mine").vectors.shape == (18, 8)
     (tmp_path / "mine.csv").write_text("image,identity,group\n" + "\n".join(rows[:-1]) + "\n")
-    result = fairlab(lab.home, "models", "add", str(tmp_path / "mine.npy"), "--name", "Again")
+    result = command(lab.home, "models", "add", str(tmp_path / "mine.npy"), "--name", "Again")
     assert result.returncode != 0
     assert "18 vectors" in " ".join(result.stderr.split())
     assert "17 rows" in " ".join(result.stderr.split())

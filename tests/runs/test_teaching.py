@@ -25,6 +25,7 @@ from fairlab.store.runs import RunRecord, read_run
 from fairlab.training.loader import ImageInputs
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
+from tests.runs.in_process import work_here
 
 CENTRES = torch.arange(12.0).reshape(4, 3)
 
@@ -174,14 +175,16 @@ def test_two_parents_are_one_too_many(tiny: Workspace) -> None:
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory, tiny: Workspace) -> Workspace:
-    """Two students by real workers: one with a teacher's classifier in the teacher's longer space, one with logits."""
+    """Two students, really trained: one with a teacher's classifier in the teacher's longer space, one with logits."""
     lab = copied(tiny, tmp_path_factory.mktemp("taught") / "home")
     teacher = next(run for run in runs_of(lab, "teacher") if run.config.data.groups == ("Group A",))
     records = [
         a_student(lab, "proxyless_kd", teacher, groups=("Group A",)),
         a_student(lab, "hinton_kd", runs_of(lab, "adaptor")[0], temperature=3.0),
     ]
-    wait_done(lab, [launch.start_one(lab, record) for record in records])
+    with pytest.MonkeyPatch.context() as mine:
+        work_here(mine)
+        wait_done(lab, [launch.start_one(lab, record) for record in records])
     return lab
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
-import sys
 import time
-import types
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +17,7 @@ from fairlab.config import Training
 from fairlab.training import checkpoint
 from fairlab.training.checkpoint import Progress
 from fairlab.training.optim import optimisers
-
-# A server without threads that has torch loaded forks each child: starting one takes milliseconds, and no child
-# inherits a lock that a thread of this process held (a plain fork does, once torch has computed anything).
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(
-    ["pytest", "tests.training.test_checkpoint", "torch._dynamo"]
-)  # torch.optim asks for the last
-
-
-@pytest.fixture(autouse=True)
-def no_main_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child runs the main module again; a page that a test of the pages left there is not for it."""
-    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+from tests.forks import FORK, fork
 
 
 def small() -> tuple[nn.Module, nn.Module]:
@@ -64,8 +49,7 @@ def _save_for_ever(folder: Path, naive: bool, saved: Any) -> None:
 def _kill_while_saving(folder: Path, naive: bool) -> None:
     """Kill -9 a child at a random time after its first save."""
     saved = FORK.Value("i", 0)
-    child = FORK.Process(target=_save_for_ever, args=(folder, naive, saved), daemon=True)
-    child.start()
+    child = fork(_save_for_ever, folder, naive, saved)
     while saved.value == 0:
         assert child.is_alive()
         time.sleep(0.01)
