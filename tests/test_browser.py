@@ -57,7 +57,6 @@ class Watched:
     def open(self, where: str) -> Page:
         self.page.goto(f"{self.address}/{where}")
         self.page.wait_for_selector("[data-testid=stHeading]")
-        self.came = time.monotonic()
         return self.page
 
     def check(self) -> None:
@@ -65,12 +64,6 @@ class Watched:
         assert self.outside == []
         assert [text for text in self.errors if "404" not in text] == []
         assert self.page.get_by_test_id("stException").count() == 0
-
-    def settle(self) -> None:
-        """Check once the page has had its time to go wrong, while the next one came or now; then close it."""
-        self.page.wait_for_timeout(max(0.0, 1500 - 1000 * (time.monotonic() - self.came)))
-        self.check()
-        self.page.close()
 
 
 def test_the_users_way(browser: Browser, tmp_path: Path) -> None:
@@ -120,17 +113,15 @@ def test_every_page_opens_first_by_its_link_on_a_fresh_server_and_asks_nothing_o
     """The pages/ trap: the first request of a fresh server is a deep link; it must come in the right frame."""
     study = studies(tiny)["study_id"].iloc[0]
     with app_server(tiny.home) as (address, _):
-        before = None
         for name in ("verification", *PAGES):
             watched = Watched(browser, address)
             page = watched.open(f"{name}?study={study}" if name not in ("", "data", "settings") else name)
             expect(page.get_by_role("link", name="Settings").first).to_be_visible()
             title = "FairLab" if name == "" else name.capitalize()
             expect(page.get_by_role("heading", name=title, exact=True).first).to_be_visible()
-            if before:
-                before.settle()
-            before = watched
-        watched.settle()
+            page.wait_for_timeout(1500)
+            watched.check()
+            watched.page.close()
 
 
 def test_the_papers_table_is_sorted_filtered_and_opened(browser: Browser, tiny: Workspace) -> None:
@@ -227,7 +218,6 @@ def test_a_run_outlives_the_killed_server_and_is_found_again(browser: Browser, t
         watched.check()
 
 
-@pytest.mark.usefixtures("here")
 def test_names_from_data_load_nothing(browser: Browser, tmp_path: Path) -> None:
     """A group called like Markdown with a picture is shown as text, and nothing is asked for outside."""
     from fairlab.config import changed
@@ -245,14 +235,12 @@ def test_names_from_data_load_nothing(browser: Browser, tmp_path: Path) -> None:
     launch.start(lab, plan)
     wait_done(lab, [run.record.run_id for run in plan.runs])
     with app_server(lab.home) as (address, _):
-        before = None
         for name in PAGES:
             watched = Watched(browser, address)
             watched.open(name)
-            if before:
-                before.settle()
-            before = watched
-        watched.settle()
+            watched.page.wait_for_timeout(1500)
+            watched.check()
+            watched.page.close()
 
 
 def test_one_s_own_data_are_added_by_clicking(browser: Browser, tmp_path: Path) -> None:

@@ -3,26 +3,37 @@
 from fairlab.evaluation.chance import fair_band
 from fairlab.evaluation.compat import COMPAT, CompatResult, compat_accuracy
 from fairlab.evaluation.enrolment import GallerySplit, split_gallery
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates, fair_band, fdr, garbe, gini, ir, ser, std_points
+from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report
 from fairlab.evaluation.formulas import fdr, garbe, gini, ir, max_geomean, max_mean, max_min, ser, std_points, werm
 from fairlab.evaluation.groups import Defaults, cut
+from fairlab.evaluation.identification import (
+    CMC,
+    IDENTIFICATION_CURVE,
+    Identification,
+    IdentificationSettings,
+    identify,
+)
 from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
-from fairlab.evaluation.report import PairedComparison, Results, evaluate
+from fairlab.evaluation.report import PairedComparison, Results, evaluate, evaluate_groups
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
 from fairlab.evaluation.scores import cross_scores, fused, pair_distances, pair_scores
 from fairlab.evaluation.seeds import SeededComparison
 from fairlab.evaluation.verification import auc, count_errors, eer, fold_accuracy, threshold_at_fmr
 
 __all__ = [
+    "CMC",
     "COMPAT",
     "FAIRNESS_METRICS",
+    "IDENTIFICATION_CURVE",
     "AtPoint",
     "CompatResult",
     "Defaults",
     "FairnessReport",
     "GallerySplit",
+    "Identification",
+    "IdentificationSettings",
     "IdentityBootstrap",
     "OperatingPoint",
     "PairedComparison",
@@ -46,6 +57,7 @@ __all__ = [
     "fused",
     "garbe",
     "gini",
+    "identify",
     "ir",
     "max_geomean",
     "max_mean",
