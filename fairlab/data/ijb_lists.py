@@ -126,7 +126,8 @@ def read_template_pairs(path: Path, known: np.ndarray, beat: Beat = lambda _done
     unknown = np.argwhere(known[places] != numbers[:, :2])
     if len(unknown):
         row, side = unknown[0]
-        raise wrong(path, int(lines[row]), f"the template {numbers[row, side]} has no image in the list of images")
+        members = f"{path.name.removesuffix(PAIRS)}{MEMBERS}"
+        raise wrong(path, int(lines[row]), f"the template {numbers[row, side]} has no image in {members}")
     odd = np.flatnonzero(numbers[:, 0] == numbers[:, 1])
     if len(odd):
         raise wrong(path, int(lines[odd[0]]), f"the template {numbers[odd[0], 0]} is compared with itself")

@@ -1,8 +1,8 @@
 """Several images of one person as one vector, as IJB's protocols compare people.
 
 Feature of an image: (f(x) + f(mirror x)) x the detector's score, raw outputs added. Template: the mean over the images of
-each photograph or video (media), these means added, to length 1. Source: insightface, recognition/_evaluation_/ijb, eval_ijbc.py
-(image2template_feature); the rule of the mean per media is that of Crosswhite et al., Template Adaptation (FG 2017).
+each photograph or video (media), these means added, brought to length 1. Source: insightface, recognition/_evaluation_/ijb,
+eval_ijbc.py (image2template_feature).
 """
 
 from __future__ import annotations
