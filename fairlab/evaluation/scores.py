@@ -53,7 +53,7 @@ def cross_scores(
     for column, vectors, ids in (("image_a", gallery, gallery_ids), ("image_b", probe, probe_ids)):
         sides.append((vectors, _places(len(vectors), np.asarray(ids), pairs, column)))
     scores = np.empty(len(pairs))
-    if len(pairs) >= MANY and np.prod([len(np.unique(at)) for _, at in sides]) <= 50 * len(pairs):
+    if len(pairs) >= MANY and np.prod([len(_compact(at)[0]) for _, at in sides]) <= 50 * len(pairs):
         _tiled(scores, *sides)
     else:
         for start in range(0, len(pairs), CHUNK):
@@ -69,7 +69,7 @@ def cross_scores(
 
 def _tiled(scores: np.ndarray, first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> None:
     """Fill in the cosines (P,) of both sides' (vectors, rows (P,)), by tiles of the matrix of all comparisons."""
-    (one, rows), (two, columns) = ((vectors, np.unique(at, return_inverse=True)) for vectors, at in (first, second))
+    (one, rows), (two, columns) = ((vectors, _compact(at)) for vectors, at in (first, second))
     tile = rows[1] // TILE[0] * len(columns[0]) + columns[1] // TILE[1]
     order = np.argsort(tile, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(tile[order], prepend=-1)), len(order))
@@ -79,6 +79,12 @@ def _tiled(scores: np.ndarray, first: tuple[np.ndarray, np.ndarray], second: tup
         of_a, of_b = one[rows[0][a : a + TILE[0]]], two[columns[0][b : b + TILE[1]]]
         products = of_a.astype(np.float64) @ of_b.astype(np.float64).T
         scores[pairs] = products[rows[1][pairs] - a, columns[1][pairs] - b]
+
+
+def _compact(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the different rows among `at` (P,), rising; the place of each pair's row among them (P,)); without sorting."""
+    used = np.bincount(at) > 0
+    return np.flatnonzero(used), (np.cumsum(used) - 1)[at]
 
 
 def _places(count: int, ids: np.ndarray, pairs: pd.DataFrame, column: str) -> np.ndarray:
