@@ -8,6 +8,12 @@ PAIRS = ("pair_id", "protocol", "image_a", "image_b", "genuine", "group", "fold"
 """A row is a comparison. protocol: which list it belongs to ("validation", "test"); image_a/b: image_id;
 genuine: same identity?; fold: 0..9, contiguous blocks."""
 
+TEMPLATES = ("template", "image_id", "media", "weight", "name")
+"""A row is an image of a template, where a data set compares templates: several images of one person as one vector.
+template: image_id of the template's first image, by which pairs name it in image_a/b; media: number of the photograph or
+video within the template that the image is from; weight: of the image in it, e.g. a detector's score; name: the data's
+own name of the template (text). An image is in one template at most."""
+
 RUNS = (
     "run_id",
     "study",

@@ -27,10 +27,10 @@ from fairlab.files import (
     write_json,
     write_manifest,
 )
-from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS
+from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
-LANDMARKS_FILE, SIZES_FILE = "landmarks.npy", "bytes.npy"
+LANDMARKS_FILE, SIZES_FILE, TEMPLATES_FILE = "landmarks.npy", "bytes.npy", "templates.parquet"
 BORROWED_FILES = ("parent.npy", "row.npy")
 
 
@@ -78,6 +78,11 @@ class Dataset:
     def pairs(self) -> pd.DataFrame:
         """tables.PAIRS, all protocols."""
         return _read(self.folder / PAIRS_FILE, PAIRS)
+
+    @cached_property
+    def templates(self) -> pd.DataFrame | None:
+        """tables.TEMPLATES; None where pairs are of single images."""
+        return _read(self.folder / TEMPLATES_FILE, TEMPLATES) if self.info.get("templates") else None
 
     @cached_property
     def pixels(self) -> Pixels:
@@ -241,12 +246,13 @@ def write_dataset(
     pixels: np.ndarray | Path | Elsewhere | Borrowed | None,
     recipe: Mapping[str, Any],
     notes: str = "",
+    templates: pd.DataFrame | None = None,
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
     `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk,
     which is moved, or where the encoded images lie, or whose they are; None when there are no images, only tables about
-    some. `recipe`: the settings it was made from. Raises FairLabError when the disk is full or may not be written.
+    some. `recipe`: the settings it was made from; `templates`: tables.TEMPLATES where pairs name those. Raises FairLabError when the disk is full or may not be written.
     """
     count, px = (len(images), 0) if pixels is None else _count_and_size(pixels)
     if ALL_GROUPS in groups:
@@ -263,6 +269,11 @@ def write_dataset(
         images[[*IMAGES, *further]].to_parquet(temporary / IMAGES_FILE, index=False)
         pairs[list(PAIRS)].to_parquet(temporary / PAIRS_FILE, index=False)
         names = [INFO, IMAGES_FILE, PAIRS_FILE]
+        tables = [images, pairs]
+        if templates is not None:
+            tables.append(templates[list(TEMPLATES)])
+            tables[-1].to_parquet(temporary / TEMPLATES_FILE, index=False)
+            names.append(TEMPLATES_FILE)
         if isinstance(pixels, Elsewhere):
             seen = digest([pixels.hashes.tobytes().hex(), dict(pixels.origin)])
             if pixels.sizes is not None:
@@ -292,9 +303,7 @@ def write_dataset(
             seen = sha256(temporary / PIXELS_FILE)
             names.append(PIXELS_FILE)
         # The tables' content is hashed, not their files: parquet writers put their own version into the file.
-        content = [
-            pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in (images, pairs)
-        ]
+        content = [pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in tables]
         fingerprint = digest([seen, *content])
         info = {
             "dataset_id": dataset_id,
@@ -313,6 +322,8 @@ def write_dataset(
             info["images_from"] = {"kind": "recipe", "parents": lenders}
         if pixels is None:
             info["no_images"] = True
+        if templates is not None:
+            info["templates"] = True
         write_json(temporary / INFO, info)
         write_manifest(temporary, names)
         if folder.exists():

@@ -46,7 +46,8 @@ class Listing:
 
     images: a row per image, in the order of their ids: identity, group, location (text that the reader's `opener`
     understands), further attributes as `attribute.<name>`. pairs: image_a, image_b (row numbers), genuine, group, fold.
-    landmarks: (N, 5, 2) x and y in the stored image, NaN where unknown.
+    landmarks: (N, 5, 2) x and y in the stored image, NaN where unknown. templates: tables.TEMPLATES with row numbers as
+    image_id and template, where image_a and image_b name templates.
     """
 
     images: pd.DataFrame
@@ -55,6 +56,7 @@ class Listing:
     landmarks: np.ndarray | None = None
     problems: Sequence[Problem | str] = ()
     notes: Sequence[str] = ()
+    templates: pd.DataFrame | None = None
 
 
 class Texts(Sequence[str]):

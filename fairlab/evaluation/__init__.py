@@ -16,7 +16,7 @@ from fairlab.evaluation.identification import (
 )
 from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
-from fairlab.evaluation.report import PairedComparison, Results, evaluate, evaluate_groups
+from fairlab.evaluation.report import PairedComparison, Results, evaluate
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
 from fairlab.evaluation.scores import cross_scores, fused, pair_distances, pair_scores
 from fairlab.evaluation.seeds import SeededComparison

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,10 @@ from fairlab.errors import FairLabError
 
 CHUNK = 8192
 """Pairs whose embeddings are copied at once: 8,192 x 512 x 8 bytes, twice, are 67 MB."""
+
+MANY, TILE = 200_000, (1024, 8192)
+"""From so many pairs on, all comparisons of so many by so many images are made at once (67 MB) if enough of them are asked
+for: a comparison of a matrix product takes about a hundredth of the time of one that is looked up."""
 
 
 def fused(plain: np.ndarray, plain_norms: np.ndarray, flip: np.ndarray, flip_norms: np.ndarray) -> np.ndarray:
@@ -38,7 +43,7 @@ def pair_distances(vectors: np.ndarray, ids: np.ndarray, pairs: pd.DataFrame) ->
     Of unit vectors it is 2 - 2 * cosine but for the last digits, which matter to compat.compat_accuracy alone.
     """
     distances = np.empty(len(pairs))
-    for rows, one, two in _sides(vectors, ids, vectors, ids, pairs):
+    for rows, one, two in _chunks(_rows(vectors, ids, vectors, ids, pairs), len(pairs)):
         distances[rows] = np.sum(np.square(one - two), 1)
     return _finite(distances, pairs)
 
@@ -56,20 +61,33 @@ def cross_scores(
             f"embeddings of {gallery.shape[1]} and of {probe.shape[1]} numbers have no cosine: gallery and probe must "
             "be of equal length"
         )
+    sides = _rows(gallery, gallery_ids, probe, probe_ids, pairs)
     scores = np.empty(len(pairs))
-    for rows, one, two in _sides(gallery, gallery_ids, probe, probe_ids, pairs):
-        scores[rows] = np.einsum("nd,nd->n", one, two)
+    if len(pairs) >= MANY and np.prod([len(_compact(at)[0]) for _, at in sides]) <= 50 * len(pairs):
+        _tiled(scores, *sides)
+    else:
+        for rows, one, two in _chunks(sides, len(pairs)):
+            scores[rows] = np.einsum("nd,nd->n", one, two)
     return _finite(scores, pairs)
 
 
-def _sides(
+Side = tuple[np.ndarray, np.ndarray]
+"""Vectors (N, D), and the row among them (P,) of each pair's image."""
+
+
+def _rows(
     gallery: np.ndarray, gallery_ids: np.ndarray, probe: np.ndarray, probe_ids: np.ndarray, pairs: pd.DataFrame
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+) -> tuple[Side, Side]:
+    """Where the pairs' first and second images are."""
+    return (
+        (gallery, _places(len(gallery), np.asarray(gallery_ids), pairs, "image_a")),
+        (probe, _places(len(probe), np.asarray(probe_ids), pairs, "image_b")),
+    )
+
+
+def _chunks(sides: tuple[Side, Side], count: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """CHUNK by CHUNK: rows of the pairs, and float64 vectors (n, D) of their first and of their second images."""
-    sides = []
-    for column, vectors, ids in (("image_a", gallery, gallery_ids), ("image_b", probe, probe_ids)):
-        sides.append((vectors, _places(len(vectors), np.asarray(ids), pairs, column)))
-    for start in range(0, len(pairs), CHUNK):
+    for start in range(0, count, CHUNK):
         rows = slice(start, start + CHUNK)
         one, two = (vectors[at[rows]].astype(np.float64) for vectors, at in sides)
         yield rows, one, two
@@ -83,6 +101,26 @@ def _finite(values: np.ndarray, pairs: pd.DataFrame) -> np.ndarray:
             f"pair {pairs.iloc[bad[0]]['pair_id']} has no finite score: one of its embeddings is NaN or infinite"
         )
     return values
+
+
+def _tiled(scores: np.ndarray, first: Side, second: Side) -> None:
+    """Fill in the cosines (P,) of both sides' (vectors, rows (P,)), by tiles of the matrix of all comparisons."""
+    (one, rows), (two, columns) = ((vectors, _compact(at)) for vectors, at in (first, second))
+    tile = rows[1] // TILE[0] * len(columns[0]) + columns[1] // TILE[1]
+    order = np.argsort(tile, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(tile[order], prepend=-1)), len(order))
+    for start, end in pairwise(ends):
+        pairs = order[start:end]
+        a, b = (at[pairs[0]] // size * size for (_, at), size in zip((rows, columns), TILE, strict=True))
+        of_a, of_b = one[rows[0][a : a + TILE[0]]], two[columns[0][b : b + TILE[1]]]
+        products = of_a.astype(np.float64) @ of_b.astype(np.float64).T
+        scores[pairs] = products[rows[1][pairs] - a, columns[1][pairs] - b]
+
+
+def _compact(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the different rows among `at` (P,), rising; the place of each pair's row among them (P,)); without sorting."""
+    used = np.bincount(at) > 0
+    return np.flatnonzero(used), (np.cumsum(used) - 1)[at]
 
 
 def _places(count: int, ids: np.ndarray, pairs: pd.DataFrame, column: str) -> np.ndarray:

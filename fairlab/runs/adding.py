@@ -228,6 +228,7 @@ def _write(
             read, lambda row: f"{path}, {locations[row]}", len(images), source.image_px, landmarks, source.swap_channels
         )
         pixels = _decode_all(folder, view, pulse, stop)
+    templates, pairs, lost = _templates(listing, good)
     return write_dataset(
         folder,
         dataset_id=name,
@@ -235,11 +236,28 @@ def _write(
         attribute=listing.attribute,
         groups=tuple(dict.fromkeys(images["group"])),
         images=images,
-        pairs=_renumbered(listing.pairs, good, "validation" if split == "validation" else "test"),
+        pairs=_renumbered(pairs, good, "validation" if split == "validation" else "test"),
         pixels=pixels,
         recipe=source.model_dump(mode="json"),
-        notes="; ".join([f"{path}: {how}", *listing.notes]),
+        notes="; ".join([f"{path}: {how}", *listing.notes, *lost]),
+        templates=templates,
     )
+
+
+def _templates(listing: Listing, good: np.ndarray) -> tuple[pd.DataFrame | None, pd.DataFrame | None, list[str]]:
+    """(tables.TEMPLATES of the images that are left, pairs that name each by its first image left, what was lost)."""
+    if listing.templates is None or listing.pairs is None:
+        return None, listing.pairs, []
+    kept = listing.templates[good[listing.templates["image_id"]]]
+    first = kept.groupby("template")["image_id"].min()
+    stands = np.arange(len(good))
+    stands[first.index] = first.to_numpy()
+    pairs = listing.pairs.assign(**{side: stands[listing.pairs[side]] for side in ("image_a", "image_b")})
+    new = np.cumsum(good) - 1
+    kept = kept.assign(template=new[stands[kept["template"]]], image_id=new[kept["image_id"]])
+    gone = listing.templates["template"].nunique() - len(first)
+    lost = [f"templates without a readable image, left out with their pairs: {gone:,}"] if gone else []
+    return kept.reset_index(drop=True), pairs, lost
 
 
 def _renumbered(pairs: pd.DataFrame | None, good: np.ndarray, protocol: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from fairlab.data.holding_out import held_out_pairs
 from fairlab.errors import FairLabError
 from fairlab.evaluation.report import evaluate
 from fairlab.evaluation.scores import fused, pair_scores
+from fairlab.evaluation.templates import template_vectors
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.files import digest, sha256
 from fairlab.store.embeddings import open_embeddings
@@ -59,17 +60,25 @@ class Validation:
 
 def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | None = None) -> dict[str, Any]:
     """Score every pair list of the data set with the run's embeddings and write its results there; returns facts."""
-    vectors, ids, flip = judged_vectors(record, dataset.dataset_id)
+    vectors, ids, flip = judged_vectors(record, dataset)
     return judge(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings, flip=flip)
 
 
-def judged_vectors(record: RunRecord, dataset_id: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """What a model is judged by: unit vectors (N, D) of both views together, image ids (N,), and the rule, see Preprocessing."""
-    plain = open_embeddings(record.folder, dataset_id, "plain")
+def judged_vectors(record: RunRecord, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, str]:
+    """What a model is judged by: unit vectors (N, D) of both views together, image ids (N,), and the rule, see Preprocessing.
+
+    Of a data set that compares templates: a vector per template, and the ids by which its pairs name them.
+    """
+    plain = open_embeddings(record.folder, dataset.dataset_id, "plain")
     flip = str(plain.facts.get("flip", "sum"))
-    if flip != "sum":  # "none": a model whose publisher judges the face alone
+    # "none": a model whose publisher judges the face alone
+    views = [plain] if flip != "sum" else [plain, open_embeddings(record.folder, dataset.dataset_id, "flip")]
+    if dataset.templates is not None:
+        raw = [(view.vectors, view.norms) for view in views]
+        return template_vectors(raw, plain.ids, dataset.templates), np.unique(dataset.templates["template"]), flip
+    if len(views) == 1:
         return plain.vectors, plain.ids, flip
-    mirrored = open_embeddings(record.folder, dataset_id, "flip")
+    mirrored = views[1]
     return fused(plain.vectors, plain.norms, mirrored.vectors, mirrored.norms), plain.ids, flip
 
 

@@ -80,7 +80,7 @@ def verify(workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pul
     check_lengths(gallery, probe)
     pulse.begin("evaluating", 0.9, 0.1, "runs")
     (enrolled, enrolled_ids, rule), (asked, asked_ids, other) = (
-        assess.judged_vectors(model, dataset.dataset_id) for model in (gallery, probe)
+        assess.judged_vectors(model, dataset) for model in (gallery, probe)
     )
     facts = assess.judge(
         record,

@@ -52,3 +52,31 @@ def rfw(root: Path, people: int = 6, px: int = 200) -> Path:
         (lists / f"{race}_pairs.txt").write_text("\n".join(pairs) + "\n")
         (lists / f"{race}_lmk.txt").write_text("\n".join(landmarks) + "\n")
     return root
+
+
+IJB_TEMPLATES = {7: (2, 1), 3: (1,), 12: (3,), 20: (1, 1), 5: (1,), 31: (2, 2), 8: (1,), 40: (2,)}
+"""Template -> images in each of its photographs or videos. Templates 7, 3, 12 are of one person, 20, 5 and 31, 8 of two others."""
+IJB_GENUINE = ((7, 3), (12, 3), (20, 5), (8, 31))
+
+
+def ijb(root: Path, prefix: str = "ijbb", px: int = 60) -> Path:
+    """meta/ and loose_crop/: eight templates of four people, 17 images; 4 genuine and 12 impostor pairs.
+
+    The image n.jpg has score 0.5 + n / 100 and the template's five points at half their size, n / 10 px to the right.
+    """
+    meta = root / "meta"
+    meta.mkdir(parents=True)
+    members, points, number = [], [], 0
+    for template, medias in IJB_TEMPLATES.items():
+        for media, images in enumerate(medias):
+            for _ in range(images):
+                number += 1
+                face(root / "loose_crop" / f"{number}.jpg", 20_000 + number, px)
+                members.append(f"{number}.jpg {template} {100 * template + media}")
+                places = " ".join(f"{value:.3f}" for value in (LMK / 2 + [number / 10, 0]).ravel())
+                points.append(f"{number}.jpg {places} {0.5 + number / 100:.2f}")
+    pairs = [f"{a} {b} 1" for a, b in IJB_GENUINE]
+    pairs += [f"{a} {b} 0" for a in (3, 7, 20) for b in (31, 8, 40)] + ["5 3 0", "12 5 0", "40 31 0"]
+    for ending, lines in (("face_tid_mid", members), ("name_5pts_score", points), ("template_pair_label", pairs)):
+        (meta / f"{prefix}_{ending}.txt").write_text("\n".join(lines) + "\n")
+    return root

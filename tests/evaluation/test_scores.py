@@ -60,6 +60,24 @@ def test_sides_do_not_matter_and_blocks_do_not_show(monkeypatch: pytest.MonkeyPa
     assert pair_scores(unit(RAW), IDS, pairs) == pytest.approx(whole, abs=1e-15)
 
 
+@pytest.mark.parametrize("tile", [(1024, 8192), (3, 2), (1, 1)])
+def test_many_pairs_of_few_images_are_scored_by_tiles(monkeypatch: pytest.MonkeyPatch, tile: tuple[int, int]) -> None:
+    """Each side's own vectors and ids, tiles of any size; many images of which few are compared are looked up."""
+    random = np.random.default_rng(2)
+    ids, vectors = np.arange(0, 60, 3), unit(random.normal(size=(20, 6)))
+    pairs = pairs_of(*zip(random.choice(ids, 50), random.choice(IDS, 50), strict=True))
+    wanted = [vectors[a // 3] @ unit(RAW)[IDS.tolist().index(b)] for a, b in pairs[["image_a", "image_b"]].to_numpy()]
+    monkeypatch.setattr(scores, "MANY", 10)
+    monkeypatch.setattr(scores, "TILE", tile)
+    monkeypatch.setattr(scores, "CHUNK", None)  # it would fail there
+    assert scores.cross_scores(vectors, ids, unit(RAW), IDS, pairs) == pytest.approx(wanted, abs=1e-12)
+    monkeypatch.setattr(scores, "CHUNK", 8)
+    monkeypatch.setattr(scores, "TILE", None)
+    ids, vectors = np.arange(400), unit(random.normal(size=(400, 6)))
+    found = pair_scores(vectors, ids, pairs_of(*((2 * n, 2 * n + 1) for n in range(200))))
+    assert found == pytest.approx((vectors[::2] * vectors[1::2]).sum(1), abs=1e-12)
+
+
 @pytest.mark.parametrize("image", [0, 4, 21])
 def test_an_image_without_embedding_is_named(image: int) -> None:
     with pytest.raises(FairLabError, match=f"pair 101 names image {image}, which has no embedding"):
