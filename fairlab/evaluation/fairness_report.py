@@ -185,6 +185,8 @@ def report_on(
 
 def groups_of(pairs: ScoredPairs, draws: int, seed: int) -> list[GroupPairs]:
     """The pairs within each group, with their people (or, where the table names none, the pairs) redrawn."""
+    if draws < 1 or seed < 0:
+        raise FairLabError(f"there must be at least one draw and a seed of 0 or more, not {draws} and {seed}")
     found = []
     frame = pairs.frame
     for name, part in frame[frame["group"] == frame["other"]].groupby("group", sort=False):
@@ -195,7 +197,9 @@ def groups_of(pairs: ScoredPairs, draws: int, seed: int) -> list[GroupPairs]:
         else:
             bootstrap = PairBootstrap(genuine, draws, start)
         folds = part["fold"].to_numpy() if "fold" in part else np.zeros(len(part))
-        found.append(GroupPairs(str(name), part["score"].to_numpy(), genuine, folds, bootstrap, part.index.to_numpy()))
+        repeated = part["repeated"].to_numpy(dtype=bool) if "repeated" in part else None
+        where = part.index.to_numpy()
+        found.append(GroupPairs(str(name), part["score"].to_numpy(), genuine, folds, bootstrap, where, repeated))
     if not found:
         raise FairLabError(f"{pairs.name} compares nobody within a group")
     return found
@@ -242,7 +246,7 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
     rows: list[tuple[Any, ...]] = []
     if at.point.rule != "own":
         for number, (group, found) in enumerate(zip(at.groups, at.counts, strict=True)):
-            between = rate_interval(found.false_matches, found.impostor, at.fmr[:, number])
+            between = rate_interval(found.false_matches, found.impostor, at.fmr[:, number], group.trials[1])
             rows.append((group.name, group.name, found.impostor, found.false_matches, found.fmr, *between))
         frame = pairs.frame[(pairs.frame["group"] != pairs.frame["other"]) & ~pairs.frame["genuine"]]
         both = np.sort(frame[["group", "other"]].to_numpy(dtype=str), axis=1)
@@ -257,6 +261,7 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
             else:
                 bootstrap = PairBootstrap(genuine, draws, start)
             wrong = int(match.sum())
-            between = rate_interval(wrong, len(part), bootstrap.rate(match, False))
+            trials = int((~part["repeated"].astype(bool)).sum()) if "repeated" in part else len(part)
+            between = rate_interval(wrong, len(part), bootstrap.rate(match, False), trials)
             rows.append((one, two, len(part), wrong, wrong / len(part), *between))
     return pd.DataFrame(rows, columns=list(MATRIX))
