@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from fairlab.tables import ALL_GROUPS
 
 MATRIX = ("group_a", "group_b", "impostor_pairs", "false_matches", "fmr", "low", "high")
 """A row is a pair of groups: impostors of one against the other at the one threshold."""
+FACTS = ("fair_value", "unit", "title", "formula", "source", "trap")
+"""What is told of a metric beside its numbers."""
 METHOD = {
     True: "95 % intervals: people redrawn within each group (vertex bootstrap), {draws} draws, seed {seed}; no error seen: exact one-sided bound",
     False: "95 % intervals: pairs redrawn, {draws} draws, seed {seed} (the table names no people); no error seen: exact one-sided bound",
@@ -51,25 +54,27 @@ class FairnessReport:
     @property
     def metrics(self) -> pd.DataFrame:
         """A row per fairness metric: metric, value, low, high, fair_value, fair_p95 (what chance shows), title, formula ..."""
-        alone = self.numbers[self.numbers["group"] == ALL_GROUPS].set_index("metric")
         rows = []
         for name in FAIRNESS_METRICS:
-            if name not in alone.index:
+            if (ALL_GROUPS, name) not in self._found:
                 continue
-            facts, row = FAIRNESS_METRICS.facts(name), alone.loc[name]
-            fair = alone["value"].get(f"{name}_fair_p95", np.nan)
-            rows.append(
-                {"metric": name, "value": row["value"], "low": row["low"], "high": row["high"], "fair_p95": fair}
-            )
-            rows[-1] |= {fact: facts[fact] for fact in ("fair_value", "unit", "title", "formula", "source", "trap")}
+            fair = self._found.get((ALL_GROUPS, f"{name}_fair_p95"), (np.nan,) * 3)[0]
+            row = dict(zip(("value", "low", "high"), self._found[ALL_GROUPS, name], strict=True))
+            facts = {fact: FAIRNESS_METRICS.facts(name)[fact] for fact in FACTS}
+            rows.append({"metric": name, **row, "fair_p95": fair, **facts})
         return pd.DataFrame(rows)
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], tuple[float, float, float]]:
+        """(value, low, high) by (group, metric)."""
+        keys, ends = self.numbers[["group", "metric"]], self.numbers[["value", "low", "high"]]
+        return dict(zip(map(tuple, keys.to_numpy()), map(tuple, ends.to_numpy(float).tolist()), strict=True))
 
     @property
     def groups(self) -> pd.DataFrame:
         """A row per group: counts, FMR and FNMR with their 95 % intervals, threshold, AUC, EER, d'."""
         rows = []
         for number, (group, found) in enumerate(zip(self.at.groups, self.at.counts, strict=True)):
-            own = self.numbers[self.numbers["group"] == group.name].set_index("metric")
             row: dict[str, Any] = {
                 "group": group.name,
                 "genuine_pairs": found.genuine,
@@ -77,8 +82,7 @@ class FairnessReport:
             }
             row |= {"false_matches": found.false_matches, "false_non_matches": found.false_non_matches}
             for kind in ("fmr", "fnmr"):
-                values = own.loc[kind, ["value", "low", "high"]]
-                row |= dict(zip((kind, f"{kind}_low", f"{kind}_high"), values, strict=True))
+                row |= dict(zip((kind, f"{kind}_low", f"{kind}_high"), self._found[group.name, kind], strict=True))
             row["threshold"] = self.at.thresholds[number]
             row["identities"] = group.bootstrap.identities if self.pairs.named else None
             rows.append(row)
