@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.table import Table
 
 from fairlab import api
+from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report
-from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
+from fairlab.evaluation.score_frames import DEFECTS, ScoredPairs, scored_pairs
 from fairlab.runs.scored import scored
 from fairlab.terminal import console
 from fairlab.workspace import Workspace
@@ -48,6 +49,8 @@ def _pairs(workspace: Workspace, options: argparse.Namespace) -> ScoredPairs:
     """Those of a file, or else of a run."""
     if Path(options.scores).expanduser().is_file() or Path(options.scores).suffix or "/" in options.scores:
         return scored_pairs(options.scores, options.exclude, ",".join(options.by), options.score)
+    if options.exclude or options.score != "score":
+        raise FairLabError("--exclude and --score belong to a table of scores, not to a run")
     record = api.read_run(workspace, options.scores)
     dataset = api.open_dataset(workspace.dataset(options.data or record.dataset))
     return scored(record, dataset, options.pairs, options.by)
@@ -117,7 +120,7 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--threshold", type=float, help="this threshold")
     parser.add_argument(
         "--exclude", nargs="+", default=[], metavar="WHAT",
-        help="of a table, leave out: scores, labels, groups, contradictions, self_pairs, duplicates, two_groups, or all",
+        help=f"of a table, leave out lines by what is wrong with them: {', '.join(DEFECTS)}, or all",
     )  # fmt: skip
     parser.add_argument(
         "--by",

@@ -26,6 +26,7 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
 
     total = (sum(group.counts[0] for group in groups), sum(group.counts[1] for group in groups))
     known: list[tuple[verification.FoldAccuracy, np.ndarray]] = []
+    trials = 0
     for group in groups:
         if 0 in group.counts:
             add(group.name, "accuracy", np.nan, np.nan, np.nan, group.counts)
@@ -33,8 +34,9 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
         found = verification.fold_accuracy(group.scores, group.genuine, group.folds)
         redrawn = group.bootstrap.mean(found.correct)
         known.append((found, redrawn))
+        trials += sum(group.trials)
         # The mean over folds and the mean over pairs are the same when folds are equally large; the interval is of the latter.
-        low, high = rate_interval(int((~found.correct).sum()), len(found.correct), 1 - redrawn)
+        low, high = rate_interval(int((~found.correct).sum()), len(found.correct), 1 - redrawn, sum(group.trials))
         add(group.name, "accuracy", found.accuracy, 1 - high, 1 - low, group.counts)
     if not known:
         add(ALL_GROUPS, "mean_accuracy", np.nan, np.nan, np.nan, total)
@@ -43,7 +45,7 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
     drawn = np.array([redrawn for _, redrawn in known]).T
     sizes = np.array([len(found.correct) for found, _ in known])
     mean = float(accuracy.mean())
-    add(ALL_GROUPS, "mean_accuracy", mean, *share_interval(mean, int(sizes.sum()), drawn.mean(1)), total)
+    add(ALL_GROUPS, "mean_accuracy", mean, *share_interval(mean, trials, drawn.mean(1)), total)
     right = np.array([found.correct.sum() for found, _ in known])
     certain = bool((right < sizes).all())
     if not certain:

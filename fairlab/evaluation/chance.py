@@ -13,10 +13,10 @@ DRAWS = 1000
 def fair_draws(rate: float, effective: np.ndarray, seed: int, draws: int = DRAWS) -> np.ndarray:
     """Observed rates (draws, G) of groups that all truly have `rate` (0..1), by chance of the test set alone.
 
-    effective (G,): per group, the number of independent pairs (intervals.effective_pairs). Empty for a NaN rate.
+    effective (G,): per group, the number of independent pairs (intervals.effective_pairs). All NaN for a NaN rate.
     """
     if not 0 <= rate <= 1:
-        return np.empty((0, len(effective)))
+        return np.full((draws, len(effective)), np.nan)
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 77])))
     count = np.maximum(np.round(effective), 1).astype(int)
     drawn: np.ndarray = random.binomial(count, rate, size=(draws, len(count))) / count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from fairlab.tables import ALL_GROUPS
 
 MATRIX = ("group_a", "group_b", "impostor_pairs", "false_matches", "fmr", "low", "high")
 """A row is a pair of groups: impostors of one against the other at the one threshold."""
+FACTS = ("fair_value", "unit", "title", "formula", "source", "trap")
+"""What is told of a metric beside its numbers."""
 METHOD = {
     True: "95 % intervals: people redrawn within each group (vertex bootstrap), {draws} draws, seed {seed}; no error seen: exact one-sided bound",
     False: "95 % intervals: pairs redrawn, {draws} draws, seed {seed} (the table names no people); no error seen: exact one-sided bound",
@@ -51,25 +54,27 @@ class FairnessReport:
     @property
     def metrics(self) -> pd.DataFrame:
         """A row per fairness metric: metric, value, low, high, fair_value, fair_p95 (what chance shows), title, formula ..."""
-        alone = self.numbers[self.numbers["group"] == ALL_GROUPS].set_index("metric")
         rows = []
         for name in FAIRNESS_METRICS:
-            if name not in alone.index:
+            if (ALL_GROUPS, name) not in self._found:
                 continue
-            facts, row = FAIRNESS_METRICS.facts(name), alone.loc[name]
-            fair = alone["value"].get(f"{name}_fair_p95", np.nan)
-            rows.append(
-                {"metric": name, "value": row["value"], "low": row["low"], "high": row["high"], "fair_p95": fair}
-            )
-            rows[-1] |= {fact: facts[fact] for fact in ("fair_value", "unit", "title", "formula", "source", "trap")}
+            fair = self._found.get((ALL_GROUPS, f"{name}_fair_p95"), (np.nan,) * 3)[0]
+            row = dict(zip(("value", "low", "high"), self._found[ALL_GROUPS, name], strict=True))
+            facts = {fact: FAIRNESS_METRICS.facts(name)[fact] for fact in FACTS}
+            rows.append({"metric": name, **row, "fair_p95": fair, **facts})
         return pd.DataFrame(rows)
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], tuple[float, float, float]]:
+        """(value, low, high) by (group, metric)."""
+        keys, ends = self.numbers[["group", "metric"]], self.numbers[["value", "low", "high"]]
+        return dict(zip(map(tuple, keys.to_numpy()), map(tuple, ends.to_numpy(float).tolist()), strict=True))
 
     @property
     def groups(self) -> pd.DataFrame:
         """A row per group: counts, FMR and FNMR with their 95 % intervals, threshold, AUC, EER, d'."""
         rows = []
         for number, (group, found) in enumerate(zip(self.at.groups, self.at.counts, strict=True)):
-            own = self.numbers[self.numbers["group"] == group.name].set_index("metric")
             row: dict[str, Any] = {
                 "group": group.name,
                 "genuine_pairs": found.genuine,
@@ -77,8 +82,7 @@ class FairnessReport:
             }
             row |= {"false_matches": found.false_matches, "false_non_matches": found.false_non_matches}
             for kind in ("fmr", "fnmr"):
-                values = own.loc[kind, ["value", "low", "high"]]
-                row |= dict(zip((kind, f"{kind}_low", f"{kind}_high"), values, strict=True))
+                row |= dict(zip((kind, f"{kind}_low", f"{kind}_high"), self._found[group.name, kind], strict=True))
             row["threshold"] = self.at.thresholds[number]
             row["identities"] = group.bootstrap.identities if self.pairs.named else None
             rows.append(row)
@@ -185,6 +189,8 @@ def report_on(
 
 def groups_of(pairs: ScoredPairs, draws: int, seed: int) -> list[GroupPairs]:
     """The pairs within each group, with their people (or, where the table names none, the pairs) redrawn."""
+    if draws < 1 or seed < 0:
+        raise FairLabError(f"there must be at least one draw and a seed of 0 or more, not {draws} and {seed}")
     found = []
     frame = pairs.frame
     for name, part in frame[frame["group"] == frame["other"]].groupby("group", sort=False):
@@ -195,7 +201,9 @@ def groups_of(pairs: ScoredPairs, draws: int, seed: int) -> list[GroupPairs]:
         else:
             bootstrap = PairBootstrap(genuine, draws, start)
         folds = part["fold"].to_numpy() if "fold" in part else np.zeros(len(part))
-        found.append(GroupPairs(str(name), part["score"].to_numpy(), genuine, folds, bootstrap, part.index.to_numpy()))
+        repeated = part["repeated"].to_numpy(dtype=bool) if "repeated" in part else None
+        where = part.index.to_numpy()
+        found.append(GroupPairs(str(name), part["score"].to_numpy(), genuine, folds, bootstrap, where, repeated))
     if not found:
         raise FairLabError(f"{pairs.name} compares nobody within a group")
     return found
@@ -242,7 +250,7 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
     rows: list[tuple[Any, ...]] = []
     if at.point.rule != "own":
         for number, (group, found) in enumerate(zip(at.groups, at.counts, strict=True)):
-            between = rate_interval(found.false_matches, found.impostor, at.fmr[:, number])
+            between = rate_interval(found.false_matches, found.impostor, at.fmr[:, number], group.trials[1])
             rows.append((group.name, group.name, found.impostor, found.false_matches, found.fmr, *between))
         frame = pairs.frame[(pairs.frame["group"] != pairs.frame["other"]) & ~pairs.frame["genuine"]]
         both = np.sort(frame[["group", "other"]].to_numpy(dtype=str), axis=1)
@@ -257,6 +265,7 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
             else:
                 bootstrap = PairBootstrap(genuine, draws, start)
             wrong = int(match.sum())
-            between = rate_interval(wrong, len(part), bootstrap.rate(match, False))
+            trials = int((~part["repeated"].astype(bool)).sum()) if "repeated" in part else len(part)
+            between = rate_interval(wrong, len(part), bootstrap.rate(match, False), trials)
             rows.append((one, two, len(part), wrong, wrong / len(part), *between))
     return pd.DataFrame(rows, columns=list(MATRIX))

@@ -37,7 +37,10 @@ class Defaults:
 
 @dataclass(frozen=True)
 class GroupPairs:
-    """The pairs of one group (P,), their places `where` in the whole list, and the draws of the group's people."""
+    """The pairs of one group (P,), their places `where` in the whole list, and the draws of the group's people.
+
+    repeated (P,): pairs of the same two images as one before them; None: there are none.
+    """
 
     name: str
     scores: np.ndarray
@@ -45,6 +48,13 @@ class GroupPairs:
     folds: np.ndarray
     bootstrap: IdentityBootstrap
     where: np.ndarray
+    repeated: np.ndarray | None = None
+
+    @property
+    def trials(self) -> tuple[int, int]:
+        """(genuine, impostor) pairs, each counted once: what an exact bound may take for trials."""
+        once = True if self.repeated is None else ~self.repeated
+        return int((self.genuine & once).sum()), int((~self.genuine & once).sum())
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -70,11 +80,14 @@ def cut(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings:
             f"images show {first[lying[0]]} and {second[lying[0]]}"
         )
     found = []
+    images_of = pd.DataFrame(np.sort(pairs[["image_a", "image_b"]].to_numpy(), axis=1))
+    repeated = images_of.assign(group=pairs["group"].to_numpy()).duplicated().to_numpy()
     for name in dict.fromkeys(pairs["group"]):
         of = np.flatnonzero((pairs["group"] == name).to_numpy())
         seed = seed_of(str(name), settings.seed)
         draws = IdentityBootstrap(first[of], second[of], genuine[of], settings.bootstrap, seed)
-        found.append(GroupPairs(str(name), scores[of], genuine[of], pairs["fold"].to_numpy()[of], draws, of))
+        folds = pairs["fold"].to_numpy()[of]
+        found.append(GroupPairs(str(name), scores[of], genuine[of], folds, draws, of, repeated[of]))
     return found
 
 

@@ -34,7 +34,9 @@ def effective_pairs(
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = errors / pairs
-        varied = np.nanvar(np.where(np.isfinite(redrawn), redrawn, np.nan), axis=0) + more
+        some = np.isfinite(redrawn)
+        mean = np.where(some, redrawn, 0).sum(0) / some.sum(0)
+        varied = (np.where(some, redrawn - mean, 0) ** 2).sum(0) / some.sum(0) + more
         ratio = rate * (1 - rate) / varied / pairs
     known = np.isfinite(ratio) & (ratio > 0)
     ratio = np.where(known, ratio, ratio[known].min() if known.any() else 1.0)
@@ -195,12 +197,13 @@ def chance_of_none(redrawn: np.ndarray) -> float:
     return float(min(1.0, 2 * (1 + min((values <= 0).sum(), (values >= 0).sum())) / (1 + len(values))))
 
 
-def rate_interval(errors: int, count: int, redrawn: np.ndarray) -> tuple[float, float]:
+def rate_interval(errors: int, count: int, redrawn: np.ndarray, trials: int | None = None) -> tuple[float, float]:
     """Interval of an error rate: percentiles of its redrawn values; no error (or only errors): an exact one-sided bound.
 
-    Redrawing cannot make an error that was never seen, so [0, 0] would be false certainty.
+    Redrawing cannot make an error that was never seen, so [0, 0] would be false certainty. trials: how many of the
+    `count` are different pairs (all, unless said), for the bound.
     """
-    return share_interval(errors / count if count else float("nan"), count, redrawn)
+    return share_interval(errors / count if count else float("nan"), count if trials is None else trials, redrawn)
 
 
 def share_interval(value: float, count: int, redrawn: np.ndarray) -> tuple[float, float]:

@@ -38,11 +38,16 @@ class OperatingPoint:
     rule: Rule
     value: float
 
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.value) if self.rule == "threshold" else 0 <= self.value <= 1):
+            what = "a threshold is a finite number" if self.rule == "threshold" else "an FMR lies between 0 and 1"
+            raise FairLabError(f"{what}, not {self.value:g}")
+
     @property
     def name(self) -> str:
         """As tables name it: "fmr=0.01", "own_fmr=0.01", "threshold=0.3"."""
         prefix = next(prefix for prefix, rule in PREFIX.items() if rule == self.rule)
-        return f"{prefix}={self.value:{'.17g' if self.rule == 'threshold' else 'g'}}"
+        return f"{prefix}={float(self.value)!r}" if self.rule == "threshold" else f"{prefix}={self.value:g}"
 
     @classmethod
     def of(cls, name: str) -> OperatingPoint:
@@ -131,10 +136,10 @@ def numbers_at(at: AtPoint, seed: int) -> tuple[pd.DataFrame, list[str]]:
             group.name,
             "fmr",
             found.fmr,
-            *rate_interval(found.false_matches, counts[1], at.fmr[:, number]),
+            *rate_interval(found.false_matches, counts[1], at.fmr[:, number], group.trials[1]),
             counts,
         )
-        low, high = rate_interval(found.false_non_matches, counts[0], at.fnmr[:, number])
+        low, high = rate_interval(found.false_non_matches, counts[0], at.fnmr[:, number], group.trials[0])
         add(group.name, "fnmr", found.fnmr, low, high, counts)
         add(group.name, "tar", 1 - found.fnmr, 1 - high, 1 - low, counts)
     drawn, fair = (at.fmr, at.fnmr), []
@@ -142,18 +147,19 @@ def numbers_at(at: AtPoint, seed: int) -> tuple[pd.DataFrame, list[str]]:
         wrong, of, some = errors[kind], pairs[kind], pairs[kind] > 0
         together = np.average(drawn[kind][:, some], axis=1, weights=of[some]) if some.any() else np.empty(0)
         rate = wrong.sum() / of.sum() if some.any() else np.nan
-        add(ALL_GROUPS, name, rate, *rate_interval(int(wrong.sum()), int(of.sum()), together))
+        trials = sum(group.trials[1 - kind] for group in at.groups)
+        add(ALL_GROUPS, name, rate, *rate_interval(int(wrong.sum()), int(of.sum()), together, trials))
         # Seeds of their own: metrics of both rates need draws that are independent of each other.
         fair.append(fair_draws(rate, effective_pairs(wrong, of, drawn[kind]), 2 * seed + kind))
     if not pairs.all():
-        notes.append(f"at {at.point.name} a group lacks genuine or impostor pairs: the measures over groups are n/a")
-        return pd.DataFrame(rows, columns=list(NUMBERS)), notes
+        notes.append(f"at {at.point.name} a group lacks genuine or impostor pairs: the measures that need them are n/a")
     certain = {
         kind: bool(((errors[at_] > 0) & (errors[at_] < pairs[at_])).all()) for at_, kind in enumerate(("fmr", "fnmr"))
     }
     if not all(certain.values()) and len(at.groups) > 1:
         notes.append(f"at {at.point.name} a group shows no error of a kind: the measures over groups have no interval")
-    values, redrawn, by_chance = (Rates(*rates, *pairs) for rates in (errors / pairs, drawn, fair))
+    rates = np.divide(errors, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
+    values, redrawn, by_chance = (Rates(*both, *pairs) for both in (rates, drawn, fair))
     over_groups("rates", values, redrawn, by_chance, certain, lambda *row: add(ALL_GROUPS, *row))
     return pd.DataFrame(rows, columns=list(NUMBERS)), notes
 

@@ -93,7 +93,7 @@ def _group_numbers(group: GroupPairs, add: Any, notes: list[str]) -> None:
         )
     # Perfectly parted scores stay parted in every draw. What is known then: so many comparisons of one genuine with one
     # impostor pair, each pair used once, all went right.
-    once = min(counts)
+    once = min(group.trials)
     add(group.name, "auc", area, *share_interval(area, once, group.bootstrap.auc(group.scores)), counts)
     thresholds = np.unique(np.quantile(group.scores, np.linspace(0, 1, EER_THRESHOLDS)))
     add(group.name, "eer", error, *share_interval(error, once, group.bootstrap.eer(group.scores, thresholds)), counts)
@@ -126,7 +126,8 @@ def _own_threshold(group: GroupPairs, target: float, point: str, add: Any, notes
         return
     threshold = verification.threshold_at_fmr(group.scores[~group.genuine], target)
     errors = verification.count_errors(group.scores, group.genuine, threshold)
-    low, high = rate_interval(errors.false_non_matches, counts[0], group.bootstrap.rate(group.scores < threshold, True))
+    redrawn = group.bootstrap.rate(group.scores < threshold, True)
+    low, high = rate_interval(errors.false_non_matches, counts[0], redrawn, group.trials[0])
     add(group.name, "tar_own_threshold", 1 - errors.fnmr, 1 - high, 1 - low, counts, point)
 
 
@@ -141,7 +142,8 @@ def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
     fmr, fnmr = verification.rates(group.scores, group.genuine, thresholds)
     missed = group.scores[:, None] < thresholds[None, :]
     redrawn = group.bootstrap.rate(missed, True)
-    ends = [rate_interval(round(rate * genuine), genuine, redrawn[:, at]) for at, rate in enumerate(fnmr)]
+    trials = group.trials[0]
+    ends = [rate_interval(round(rate * genuine), genuine, redrawn[:, at], trials) for at, rate in enumerate(fnmr)]
     high, low = 1 - np.array(ends).T
     columns = (run_id, protocol, group.name, thresholds, fmr, 1 - fnmr, low, high, genuine, impostor)
     return pd.DataFrame(dict(zip(CURVE, columns, strict=True)))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.errors import Damaged, FairLabError
+from fairlab.tables import ALL_GROUPS
 
 GENUINE = {
     "1": True,
@@ -39,13 +40,14 @@ DEFECTS = {
     "scores": "scores that are no finite number",
     "labels": "labels that are neither genuine (1, true) nor impostor (0, false)",
     "groups": "pairs without a group",
+    "people": "pairs of which a person has no name",
     "contradictions": "labels that contradict the identities",
     "self_pairs": "images compared with themselves",
     "duplicates": "pairs that stand in the table more than once, in either order",
     "two_groups": "pairs of people who stand in two groups",
 }
 """What can be wrong with a line. Each can be left out by name."""
-FATAL = ("scores", "labels", "groups", "contradictions")
+FATAL = ("scores", "labels", "groups", "people", "contradictions")
 """Those that no number can be computed with; the others are listed, and counted in unless they are left out."""
 SHOWN = 5
 
@@ -67,7 +69,8 @@ class Defect:
 @dataclass(frozen=True)
 class ScoredPairs:
     """Checked pairs. frame: score (float64), genuine (bool), group, other (the second image's group, equal to group but
-    for comparisons across groups), line; id1, id2 where the table names people; fold where it has folds.
+    for comparisons across groups), line; id1, id2 where the table names people; fold where it has folds; repeated (bool:
+    the same two images stand further up) where it names images.
     """
 
     frame: pd.DataFrame
@@ -119,33 +122,40 @@ def scored_pairs(
         raise FairLabError(f"{name} has no rows; right would be a row for each scored pair")
     if score not in frame:
         raise FairLabError(f"{name} has no column {score!r} with scores; it has: {', '.join(map(str, frame.columns))}")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise FairLabError(f"{name} has two columns {twice[0]!r}; right would be one")
     ids = _pair_of(frame, ID_COLUMNS)
     found = pd.DataFrame({"score": pd.to_numeric(frame[score], errors="coerce").astype(np.float64)})
     first = 0 if isinstance(table, pd.DataFrame) else 2  # a file's first row stands below the line of names
     found["line"] = np.arange(len(frame)) + first
     found["group"], found["other"] = _groups(frame, name, attribute)
     for column, source in zip(("id1", "id2"), ids or (), strict=False):
-        found[column] = frame[source].astype(str)
+        found[column] = _names(frame[source])
+    notes: list[str] = []
     bad: dict[str, np.ndarray] = {"scores": ~np.isfinite(found["score"].to_numpy())}
-    label, unreadable, contradicted = _labels(frame, name, found)
-    found["genuine"], bad["labels"], bad["contradictions"] = label, unreadable, contradicted & ~unreadable
-    bad["groups"] = ((found["group"] == "") | (found["other"] == "")).to_numpy()
+    bad["groups"] = _empty(found, ("group", "other"))
+    anew = False
+    if ids:
+        bad["people"] = _empty(found, ("id1", "id2"))
+        bad["two_groups"], anew = _in_two_groups(found, notes)
+    else:
+        notes.append(
+            "the table does not say who is compared (id1, id2): intervals are over pairs, and too narrow where pairs share people"
+        )
+    label, unreadable, contradicted = _labels(frame, name, found, anew)
+    found["genuine"], bad["labels"] = label, unreadable
+    bad["contradictions"] = contradicted & ~unreadable & ~bad.get("people", np.zeros(len(found), dtype=bool))
     images = _pair_of(frame, IMAGE_COLUMNS)
     if images:
-        keys = [frame[column].astype(str) for column in images]
+        keys = [_names(frame[column]) for column in images]
         if ids:  # images may be numbered for each person
             keys = [key + "\n" + found[column] for key, column in zip(keys, ("id1", "id2"), strict=True)]
         keys = [key + "\n" + found[column] for key, column in zip(keys, ("group", "other"), strict=True)]
         bad["self_pairs"] = (keys[0] == keys[1]).to_numpy()
         both = np.sort(np.array([pd.factorize(pd.concat(keys))[0]]).reshape(2, -1), axis=0)
         bad["duplicates"] = pd.DataFrame({"a": both[0], "b": both[1]}).duplicated().to_numpy()
-    notes: list[str] = []
-    if ids:
-        bad["two_groups"] = _in_two_groups(found, notes)
-    else:
-        notes.append(
-            "the table does not say who is compared (id1, id2): intervals are over pairs, and too narrow where pairs share people"
-        )
+        found["repeated"] = bad["duplicates"]
     if "fold" in frame:
         found["fold"] = frame["fold"].astype(str)
     return _without(found, bad, chosen, notes, name)
@@ -167,6 +177,8 @@ def _without(
         defects.append(defect)
         if defect.excluded:
             kept &= ~rows
+    if ALL_GROUPS in found.loc[kept, ["group", "other"]].to_numpy():
+        raise FairLabError(f"a group of {name} is called {ALL_GROUPS!r}, FairLab's word for all groups; rename it")
     if not kept.any():
         raise FairLabError(f"nothing of {name} is left once {', '.join(sorted(chosen))} are left out")
     return ScoredPairs(
@@ -178,10 +190,22 @@ def _pair_of(frame: pd.DataFrame, candidates: Sequence[tuple[str, str]]) -> tupl
     return next((pair for pair in candidates if set(pair) <= set(frame.columns)), None)
 
 
+def _names(column: pd.Series) -> pd.Series:
+    """As text, "" where there is none. 3.0 is 3: whole numbers turn into floats where one is missing."""
+    if column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("string").fillna("").astype(object)
+
+
+def _empty(found: pd.DataFrame, columns: tuple[str, str]) -> np.ndarray:
+    """(P,) pairs with nothing in one of the columns."""
+    return np.logical_or(*((found[column] == "").to_numpy(dtype=bool) for column in columns))
+
+
 def _groups(frame: pd.DataFrame, name: str, attribute: str) -> tuple[pd.Series, pd.Series]:
     """The groups of each pair's two images."""
     if "group" in frame and not attribute:
-        one = frame["group"].fillna("").astype(str)
+        one = _names(frame["group"])
         return one, one
     known = [
         str(column)[len(PROBE) :]
@@ -191,14 +215,14 @@ def _groups(frame: pd.DataFrame, name: str, attribute: str) -> tuple[pd.Series, 
     known = [item for item in known if item not in NO_ATTRIBUTE]
     wanted = attribute or (known[0] if len(known) == 1 else "")
     if wanted in known:
-        probe, reference = (frame[start + wanted].fillna("").astype(str) for start in (PROBE, REFERENCE))
+        probe, reference = (_names(frame[start + wanted]) for start in (PROBE, REFERENCE))
         return reference, probe
     if attribute and attribute in frame:
-        one = frame[attribute].fillna("").astype(str)
+        one = _names(frame[attribute])
         return one, one
     for stem in (attribute,) if attribute else ("group", "att"):
         if {f"{stem}1", f"{stem}2"} <= set(frame.columns):
-            first, second = (frame[f"{stem}{side}"].fillna("").astype(str) for side in "12")
+            first, second = (_names(frame[f"{stem}{side}"]) for side in "12")
             return first, second
     if known:
         raise FairLabError(f"{name} has several attributes; name the one that gives the groups: {', '.join(known)}")
@@ -208,14 +232,14 @@ def _groups(frame: pd.DataFrame, name: str, attribute: str) -> tuple[pd.Series, 
     )
 
 
-def _labels(frame: pd.DataFrame, name: str, found: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(genuine, unreadable, contradicting the identities), each (P,)."""
+def _labels(
+    frame: pd.DataFrame, name: str, found: pd.DataFrame, anew: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(genuine, unreadable, contradicting the identities), each (P,). anew: are people numbered anew in each group?"""
     column = next((column for column in LABEL_COLUMNS if column in frame), None)
-    same = (
-        (found["id1"] == found["id2"]).to_numpy() & (found["group"] == found["other"]).to_numpy()
-        if "id1" in found
-        else None
-    )
+    same = (found["id1"] == found["id2"]).to_numpy(dtype=bool) if "id1" in found else None
+    if same is not None and anew:
+        same = same & (found["group"] == found["other"]).to_numpy(dtype=bool)
     nothing = np.zeros(len(frame), dtype=bool)
     if column is None:
         if same is None:
@@ -228,17 +252,17 @@ def _labels(frame: pd.DataFrame, name: str, found: pd.DataFrame) -> tuple[np.nda
     return genuine, unreadable, nothing if same is None else same != genuine
 
 
-def _in_two_groups(found: pd.DataFrame, notes: list[str]) -> np.ndarray:
-    """(P,) pairs with a person who stands in two groups; none where people are numbered anew in each group."""
+def _in_two_groups(found: pd.DataFrame, notes: list[str]) -> tuple[np.ndarray, bool]:
+    """(P,) pairs with a person who stands in two groups, none where people are numbered anew in each group; are they?"""
     sides = [
         found[[person, group]].set_axis(["person", "group"], axis=1)
         for person, group in (("id1", "group"), ("id2", "other"))
     ]
     seen = pd.concat(sides).drop_duplicates()
+    seen = seen[(seen != "").all(axis=1)]
     groups_of = seen.groupby("person")["group"].nunique()
     several = groups_of.index[groups_of > 1]
     if len(several) > len(groups_of) / 2:
         notes.append("most identities stand in several groups: they are taken to be numbered anew in each group")
-        return np.zeros(len(found), dtype=bool)
-    rows: np.ndarray = (found["id1"].isin(several) | found["id2"].isin(several)).to_numpy()
-    return rows
+        return np.zeros(len(found), dtype=bool), True
+    return (found["id1"].isin(several) | found["id2"].isin(several)).to_numpy(), False

@@ -73,6 +73,7 @@ class SeededComparison:
         self._groups = cut(images, pairs, np.zeros(len(pairs)), settings)
         self.names = [group.name for group in self._groups]
         self.sizes = np.array([len(group.genuine) for group in self._groups])
+        self._trials = np.array([sum(group.trials) for group in self._groups])
         self._known = np.array([0 not in group.counts for group in self._groups])
 
     def judged(self, scores: np.ndarray) -> Judged:
@@ -103,14 +104,19 @@ class SeededComparison:
         accuracy = each.mean(0)
         drawn = np.clip(two_level(each, redrawn, self.settings.seed), 0, 1)
         for number, name in enumerate(self.names):
-            between = share_interval(accuracy[number], int(self.sizes[number]), drawn[:, number])
+            between = share_interval(accuracy[number], int(self._trials[number]), drawn[:, number])
             add(name, "accuracy", float(accuracy[number]), *between)
         some = self._known
         if not some.any():
             add(ALL_GROUPS, "mean_accuracy", np.nan, np.nan, np.nan)
             return pd.DataFrame(rows, columns=list(SUMMARY))
         mean, sizes = float(accuracy[some].mean()), self.sizes[some]
-        add(ALL_GROUPS, "mean_accuracy", mean, *share_interval(mean, int(sizes.sum()), drawn[:, some].mean(1)))
+        add(
+            ALL_GROUPS,
+            "mean_accuracy",
+            mean,
+            *share_interval(mean, int(self._trials[some].sum()), drawn[:, some].mean(1)),
+        )
         right = np.mean([run.right[some] for run in runs.values()], axis=0)
         of_seeds = each[:, some].var(0, ddof=1) / len(each) if len(each) > 1 else 0.0
         effective = effective_pairs(right, sizes, redrawn.mean(0)[:, some], of_seeds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -34,18 +35,23 @@ def summary(numbers: pd.DataFrame, groups: Sequence[str], point: OperatingPoint,
         if missing
         else []
     )
+    rows = numbers[["group", "metric", "value", "low", "high"]].to_dict("records")
+    values = {row["metric"]: row["value"] for row in rows if row["group"] == ALL_GROUPS}
     for kind in ("fmr", "fnmr"):
-        said.append(_of_rate(numbers, groups, point, kind))
-    said += _of_metrics(numbers)
+        known = [
+            row for row in rows if row["metric"] == kind and row["group"] in groups and row["value"] == row["value"]
+        ]
+        said.append(_of_rate(known, values, point, kind))
+    said += _of_metrics(values)
     return [sentence for sentence in said if sentence]
 
 
-def _of_rate(numbers: pd.DataFrame, groups: Sequence[str], point: OperatingPoint, kind: str) -> str:
-    rows = numbers[(numbers["metric"] == kind) & numbers["group"].isin(list(groups))]
-    rows = rows.dropna(subset=["value"]).sort_values("value", kind="stable")
+def _of_rate(rows: Sequence[Mapping[str, Any]], values: Mapping[str, float], point: OperatingPoint, kind: str) -> str:
+    """On one rate: group, value, low, high of each group."""
     if len(rows) < 2:
         return f"{kind.upper()}: fewer than two groups have it, so there is nothing to compare."
-    least, most = rows.iloc[0], rows.iloc[-1]
+    order = sorted(rows, key=lambda row: float(row["value"]))
+    least, most = order[0], order[-1]
     start = f"{point_words(point)[0].upper()}{point_words(point)[1:]}, {WORDS[kind]}"
     if most["value"] == least["value"]:
         return f"{start} equally often in all groups ({share(most['value'])})."
@@ -56,8 +62,7 @@ def _of_rate(numbers: pd.DataFrame, groups: Sequence[str], point: OperatingPoint
         for row in (most, least)
     )
     apart = most["low"] > least["high"]
-    metric = f"gini_{kind}"
-    beyond = _beyond(numbers, metric)
+    beyond = _beyond(values, f"gini_{kind}")
     verdict = (
         "That is more than chance would show."
         if beyond
@@ -70,25 +75,20 @@ def _of_rate(numbers: pd.DataFrame, groups: Sequence[str], point: OperatingPoint
     return f"{start} most often in {both.replace(' and ', ', least often in ', 1)}. {verdict}"
 
 
-def _value(numbers: pd.DataFrame, metric: str) -> float:
-    found = numbers[(numbers["metric"] == metric) & (numbers["group"] == ALL_GROUPS)]["value"]
-    return float(found.iloc[0]) if len(found) else float("nan")
-
-
-def _beyond(numbers: pd.DataFrame, metric: str) -> bool | None:
+def _beyond(values: Mapping[str, float], metric: str) -> bool | None:
     """Is a metric farther from fair than 95 % of perfectly fair models? None where it or the band is not defined."""
-    value, limit = _value(numbers, metric), _value(numbers, f"{metric}_fair_p95")
+    value, limit = (values.get(name, float("nan")) for name in (metric, f"{metric}_fair_p95"))
     if value != value or limit != limit:
         return None
     return value > limit if limit >= FAIRNESS_METRICS.facts(metric)["fair_value"] else value < limit
 
 
-def _of_metrics(numbers: pd.DataFrame) -> list[str]:
+def _of_metrics(values: Mapping[str, float]) -> list[str]:
     beyond: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     for name in FAIRNESS_METRICS:
         facts = FAIRNESS_METRICS.facts(name)
-        if facts["fair_value"] == facts["fair_value"] and (numbers["metric"] == name).any():
-            beyond[_beyond(numbers, name)].append(facts["title"])
+        if facts["fair_value"] == facts["fair_value"] and name in values:
+            beyond[_beyond(values, name)].append(facts["title"])
     said = []
     if beyond[True]:
         said.append(f"Beyond what a perfectly fair model would show by chance: {', '.join(beyond[True])}.")
