@@ -17,8 +17,8 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation import verification
 from fairlab.evaluation.accuracies import over_accuracies
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
-from fairlab.evaluation.groups import GroupPairs, seed_of
-from fairlab.evaluation.intervals import FEW_IDENTITIES, IdentityBootstrap, PairBootstrap, rate_interval
+from fairlab.evaluation.groups import GroupPairs, redrawn_people, seed_of
+from fairlab.evaluation.intervals import FEW_IDENTITIES, PairBootstrap, rate_interval
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
 from fairlab.evaluation.summary import summary
@@ -197,7 +197,7 @@ def groups_of(pairs: ScoredPairs, draws: int, seed: int) -> list[GroupPairs]:
         genuine = part["genuine"].to_numpy(dtype=bool)
         start = seed_of(str(name), seed)
         if pairs.named:
-            bootstrap = IdentityBootstrap(part["id1"].to_numpy(), part["id2"].to_numpy(), genuine, draws, start)
+            bootstrap = redrawn_people(part["id1"].to_numpy(), part["id2"].to_numpy(), genuine, draws, start)
         else:
             bootstrap = PairBootstrap(genuine, draws, start)
         folds = part["fold"].to_numpy() if "fold" in part else np.zeros(len(part))
@@ -261,7 +261,7 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
                 one_side, other_side = (
                     (part[of] + "\n" + part[where]).to_numpy() for of, where in (("id1", "group"), ("id2", "other"))
                 )
-                bootstrap = IdentityBootstrap(one_side, other_side, genuine, draws, start)
+                bootstrap = redrawn_people(one_side, other_side, genuine, draws, start)
             else:
                 bootstrap = PairBootstrap(genuine, draws, start)
             wrong = int(match.sum())

@@ -12,7 +12,7 @@ from fairlab.evaluation.chance import fair_draws
 from fairlab.evaluation.formulas import fdr
 from fairlab.evaluation.groups import GroupPairs
 from fairlab.evaluation.intervals import chance_points, effective_pairs, spread_interval
-from fairlab.evaluation.verification import EXPECTED_ERRORS, threshold_at_fmr
+from fairlab.evaluation.verification import EXPECTED_ERRORS, thresholds_at_fmr
 
 POINTS = 24
 LOOSEST = 0.1
@@ -34,7 +34,7 @@ class FdrCurve:
 
 def fdr_curve(groups: Sequence[GroupPairs], seed: int) -> FdrCurve:
     """FDR at one threshold for all, from strict to loose, with 95 % intervals and what chance alone would show."""
-    impostors = np.sort(np.concatenate([group.scores[~group.genuine] for group in groups]))
+    impostors = np.concatenate([group.scores[~group.genuine] for group in groups])
     nothing = pd.DataFrame(columns=list(FDR_CURVE))
     if len(groups) < 2 or any(0 in group.counts for group in groups):
         return FdrCurve(nothing, np.nan, np.nan, np.nan, "needs two groups or more, each with both kinds of pairs")
@@ -42,7 +42,7 @@ def fdr_curve(groups: Sequence[GroupPairs], seed: int) -> FdrCurve:
     if least >= LOOSEST:
         return FdrCurve(nothing, np.nan, np.nan, np.nan, f"{len(impostors)} impostor pairs are too few")
     targets = np.geomspace(least, LOOSEST, POINTS)
-    thresholds = np.array([threshold_at_fmr(impostors, target) for target in targets])
+    thresholds = thresholds_at_fmr(impostors, targets)
     drawn = [_redrawn(group, thresholds) for group in groups]
     rates = [_rates(group, thresholds) for group in groups]
     counts = np.array([group.counts for group in groups]).T[::-1]  # impostor, genuine

@@ -11,6 +11,10 @@ import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.evaluation.intervals import IdentityBootstrap
+from fairlab.evaluation.many_pairs import ManyPairs
+
+MANY = 100_000_000
+"""Weights, one for every draw and pair of a group, that may be held at once: 400 MB."""
 
 
 class Asked(Protocol):
@@ -46,7 +50,7 @@ class GroupPairs:
     scores: np.ndarray
     genuine: np.ndarray
     folds: np.ndarray
-    bootstrap: IdentityBootstrap
+    bootstrap: IdentityBootstrap | ManyPairs
     where: np.ndarray
     repeated: np.ndarray | None = None
 
@@ -85,10 +89,18 @@ def cut(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings:
     for name in dict.fromkeys(pairs["group"]):
         of = np.flatnonzero((pairs["group"] == name).to_numpy())
         seed = seed_of(str(name), settings.seed)
-        draws = IdentityBootstrap(first[of], second[of], genuine[of], settings.bootstrap, seed)
+        draws = redrawn_people(first[of], second[of], genuine[of], settings.bootstrap, seed)
         folds = pairs["fold"].to_numpy()[of]
         found.append(GroupPairs(str(name), scores[of], genuine[of], folds, draws, of, repeated[of]))
     return found
+
+
+def redrawn_people(
+    first: np.ndarray, second: np.ndarray, genuine: np.ndarray, draws: int, seed: int
+) -> IdentityBootstrap | ManyPairs:
+    """Draws of the people whom these pairs (P,) compare; the same draws either way, in bounded memory for many pairs."""
+    kind = ManyPairs if draws * len(genuine) > MANY else IdentityBootstrap
+    return kind(first, second, genuine, draws, seed)
 
 
 def seed_of(group: str, seed: int) -> int:

@@ -25,6 +25,8 @@ from fairlab.tables import ALL_GROUPS, METRICS
 CURVE = ("run_id", "protocol", "group", "threshold", "fmr", "tmr", "low", "high", "genuine_pairs", "impostor_pairs")
 """A row is a point of a group's ROC: tmr = 1 - fnmr at this fmr, low/high its 95 % band."""
 CURVE_POINTS = 60
+AT_A_TIME = 50_000_000
+"""Comparisons of scores with thresholds held at once: 50 MB."""
 EER_THRESHOLDS = 201
 """Thresholds tried for each redrawn EER; the EER itself is exact."""
 
@@ -137,11 +139,10 @@ def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
     if genuine == 0 or impostor == 0:
         return pd.DataFrame(columns=list(CURVE))
     targets = np.unique(np.round(np.geomspace(1, impostor, CURVE_POINTS)).astype(int)) / impostor
-    impostors = np.sort(group.scores[~group.genuine])[::-1]
-    thresholds = np.unique([verification.threshold_at_fmr(impostors, target) for target in targets])[::-1]
+    thresholds = np.unique(verification.thresholds_at_fmr(group.scores[~group.genuine], targets))[::-1]
     fmr, fnmr = verification.rates(group.scores, group.genuine, thresholds)
-    missed = group.scores[:, None] < thresholds[None, :]
-    redrawn = group.bootstrap.rate(missed, True)
+    parts = np.array_split(thresholds, 1 + len(thresholds) * len(group.scores) // AT_A_TIME)
+    redrawn = np.concatenate([group.bootstrap.rate(group.scores[:, None] < part, True) for part in parts], axis=1)
     trials = group.trials[0]
     ends = [rate_interval(round(rate * genuine), genuine, redrawn[:, at], trials) for at, rate in enumerate(fnmr)]
     high, low = 1 - np.array(ends).T

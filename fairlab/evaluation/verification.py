@@ -48,14 +48,21 @@ def threshold_at_fmr(impostor_scores: np.ndarray, target: float) -> float:
     The threshold is an impostor's score, or just above the largest when even that is too many; the rule of
     bob.measure's far_threshold. Raises FairLabError without impostors, or for a target outside 0..1.
     """
-    if not 0 <= target <= 1:
-        raise FairLabError(f"a false match rate lies between 0 and 1, not at {target:g}")
+    return float(thresholds_at_fmr(impostor_scores, np.array([target]))[0])
+
+
+def thresholds_at_fmr(impostor_scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """As threshold_at_fmr, for many targets (T,) with one sort of the scores."""
+    for target in targets:
+        if not 0 <= target <= 1:
+            raise FairLabError(f"a false match rate lies between 0 and 1, not at {target:g}")
     if len(impostor_scores) == 0:
         raise FairLabError("there is no impostor pair, so no threshold can be set at a false match rate")
     values, counts = np.unique(impostor_scores, return_counts=True)
-    at_or_above = np.cumsum(counts[::-1])[::-1] / len(impostor_scores)
-    allowed = np.flatnonzero(at_or_above <= target)
-    return float(values[allowed[0]]) if len(allowed) else float(np.nextafter(values[-1], np.inf))
+    at_or_above = np.cumsum(counts[::-1]) / len(impostor_scores)  # from the largest value down
+    offered = np.append(np.nextafter(values[-1], np.inf), values[::-1])
+    found: np.ndarray = offered[np.searchsorted(at_or_above, targets, side="right")]
+    return found
 
 
 def measurable(target: float, impostors: int) -> bool:
