@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, verifying
+from fairlab.ui import cached, protocols, verifying
 from fairlab.ui.numbers import metrics_of, pick_point, pick_protocol
 from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import start
@@ -37,3 +37,4 @@ st.subheader("True accept rate at a false match rate", anchor=False)
 verifying.tar_tables(metrics, data, run, protocol)
 st.subheader("Scores", anchor=False)
 verifying.scores(lab, run, protocol, data, metrics, point)
+protocols.panel(lab, run, data, protocol, point)

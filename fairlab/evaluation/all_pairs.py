@@ -7,7 +7,7 @@ Genuine: two images of one person. Impostors are kept apart by the groups of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -57,6 +57,10 @@ class Arranged:
     def images_of(self) -> np.ndarray:
         """(people,) images of each person."""
         return np.bincount(self.person_of, minlength=len(self.people))
+
+    def of_rows(self, rows: np.ndarray) -> Arranged:
+        """The same where what was row i when it was arranged is rows[i] of the vectors."""
+        return replace(self, order=rows[self.order])
 
     @property
     def pairs(self) -> int:

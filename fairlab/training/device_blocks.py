@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fairlab.evaluation.pair_blocks import SCALE, STEPS, Block, empty_histograms
+from fairlab.evaluation.pair_blocks import SCALE, STEPS, ArrayEngine, Block, Engine, empty_histograms
 
 
 class DeviceEngine:
@@ -68,3 +68,9 @@ class DeviceEngine:
                 )
             cells[number] = match.cpu().numpy()
         return cells, found_rows, found_scores
+
+
+def best_engine(vectors: np.ndarray, order: np.ndarray, groups: int) -> Engine:
+    """The GPU's where there is one, otherwise the processor's."""
+    kind = DeviceEngine if torch.cuda.is_available() else ArrayEngine
+    return kind(vectors, order, groups)

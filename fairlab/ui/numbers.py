@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from fairlab.runs.by_protocol import known_protocols
 from fairlab.runs.exports import as_csv
 from fairlab.store.results import results_facts
 from fairlab.store.runs import RunRecord
@@ -63,8 +64,13 @@ def one(metrics: pd.DataFrame, metric: str, group: str = ALL_GROUPS, point: str 
 def pick_protocol(lab: Workspace, run: RunRecord, dataset_id: str) -> str:
     """Which pair list; the final one first."""
     known = list(dict.fromkeys(cached.results(lab, run.run_id, dataset_id, "metrics")["protocol"]))
-    names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"}
+    names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"} | protocol_titles()
     return choose("Pairs", sorted(known, key=lambda name: name != "test"), "pairs", names)
+
+
+def protocol_titles() -> dict[str, str]:
+    """What further protocols are called on pages."""
+    return {name: str(facts["title"]) for name, facts in known_protocols().items()}
 
 
 def targets_of(run: RunRecord, dataset_id: str) -> list[str]:

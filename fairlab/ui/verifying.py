@@ -13,6 +13,7 @@ import streamlit as st
 from fairlab import api
 from fairlab.data.base import Dataset
 from fairlab.plots.verification import histogram_figure, roc_figure
+from fairlab.store.results import pairs_of
 from fairlab.store.runs import RunRecord
 from fairlab.ui import cached
 from fairlab.ui.numbers import NOT_MEASURABLE, cell, download, name_of, one, targets_of
@@ -83,9 +84,14 @@ def tar_table(metrics: pd.DataFrame, groups: Sequence[str], points: Sequence[str
 
 def scores(lab: Workspace, run: RunRecord, protocol: str, data: Dataset, metrics: pd.DataFrame, point: str) -> None:
     """The scores of one group's pairs, and where the one threshold cuts them."""
+    pairs = pairs_of(run.folder, data, protocol).merge(
+        cached.results(lab, run.run_id, data.dataset_id, "scores"), on="pair_id"
+    )
+    if pairs.empty:
+        st.info("Everybody is compared with everybody: the scores are counted, not kept one by one.")
+        return
     _downloads(lab, run, protocol, data)
     group = choose("Group", list(data.groups), "group", {})
-    pairs = data.pairs_of(protocol).merge(cached.results(lab, run.run_id, data.dataset_id, "scores"), on="pair_id")
     part = pairs[pairs["group"] == group]
     if part.empty:
         st.info(f"{plain(group)} has no pairs here.")
