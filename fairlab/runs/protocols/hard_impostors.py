@@ -56,16 +56,17 @@ def mine(vectors: np.ndarray, people: np.ndarray, count: int) -> tuple[np.ndarra
     must be so many.
     """
     images = len(people)
-    near = int(np.bincount(people).max(initial=0)) + 1
+    most, depth = int(np.bincount(people).max(initial=0)), 1
     while count:
-        rows, cosines = knn(vectors, min(near, images))
-        stranger = people[rows] != people[:, None]
-        rank = np.cumsum(stranger, axis=1)
+        rows, cosines = knn(vectors, min(most + depth, images))
+        rank = np.cumsum(people[rows] != people[:, None], axis=1)
+        # So deep everybody's strangers are known; who has few images shows more, which must wait for the others'.
+        stranger = (people[rows] != people[:, None]) & ((rank <= depth) | (most + depth >= images))
         low, high = (pick(np.arange(images)[:, None], rows)[stranger] for pick in (np.minimum, np.maximum))
         order = np.lexsort((high, low, -cosines[stranger], rank[stranger]))
         keys = (low * images + high)[order]
         keys = keys[np.sort(np.unique(keys, return_index=True)[1])]  # a pair stands where it first came
-        if len(keys) >= count or near >= images:
+        if len(keys) >= count or most + depth >= images:
             return keys[:count] // images, keys[:count] % images
-        near *= 2
+        depth *= 2
     return np.empty(0, np.int64), np.empty(0, np.int64)
