@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from fairlab.config import Evaluation, ModelFile, Projection, Protocols, Source,
 from fairlab.errors import FairLabError
 from fairlab.files import read_json
 from fairlab.presets import load_preset, preset_names
-from fairlab.store.runs import read_run
+from fairlab.store.runs import read_run, read_status
 from fairlab.workspace import Workspace
 
 
@@ -199,6 +200,8 @@ def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     with terminal.results_only(options.json):
         code = _watch_one(workspace, job)
     if code == 0:
+        for note in read_status(workspace.run(job)).get("notes", ()):
+            print(f"fairlab: {note}", file=sys.stderr)
         judged = job if options.gallery else options.run  # against a gallery the numbers are the job's
         terminal.show_metrics(workspace, judged, read_run(workspace, job).dataset, options.json, options.protocol)
     return code

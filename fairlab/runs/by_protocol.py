@@ -96,11 +96,8 @@ def judge(
         key = _key(workspace, name, model, dataset, evaluation, settings)
         known = kept_facts(model.folder, dataset.dataset_id, name)
         if known is not None and known.get("key") == digest(key):
-            print(
-                f"[fairlab] {name}: same embeddings, data, settings and code as before, not computed anew", flush=True
-            )
             reused.append(name)
-            notes += known["notes"]
+            notes += [f"{name}: same embeddings, data, settings and code as before, not computed anew", *known["notes"]]
             continue
         base = 0.5 + share * number
         pulse.begin(f"judging by {name}", base, share, "runs")

@@ -304,7 +304,9 @@ def test_what_is_known_is_not_computed_anew_and_would_be_the_same(
     assert judged(lab, model, data, *names)["reused"] == []
     folders = [protocol_folder(model.folder, "faces", name) for name in names]
     before = {path: sha256(path) for folder in folders for path in folder.glob("*.parquet")}
-    assert judged(lab, model, data, *names)["reused"] == list(names)
+    facts = judged(lab, model, data, *names)
+    assert facts["reused"] == list(names)
+    assert "all_pairs: same embeddings, data, settings and code as before, not computed anew" in facts["notes"]
     damaged = folders[0] / "metrics.parquet"
     damaged.write_bytes(b"nothing")
     assert judged(lab, model, data, *names)["reused"] == list(names[1:])
@@ -418,6 +420,7 @@ def test_the_command_line_and_the_page_judge_by_protocols(
     result = fairlab(lab.home, "evaluate", model.run_id, "--protocol", "all_pairs", "--set", "bootstrap=200")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "fmr_across" in result.stdout
+    fine(opened(monkeypatch, lab, "fairness", on="faces", model=model.run_id, pairs="all_pairs"))
     app = opened(monkeypatch, lab, "verification", on="faces", model=model.run_id, pairs="all_pairs")
     fine(app)
     assert app.selectbox(key="pairs").options == ["test pairs", "All comparisons"]
