@@ -14,19 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairlab.config import Data, Evaluation, ModelFile, Overlap, Projection, Recipe, Run, Source, changed
+from fairlab.config import Data, Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Run, Source, changed
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.score_tables import write_bfw, write_bob
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
 from fairlab.presets import load_preset
 from fairlab.runs.adding import changed_since
+from fairlab.runs.by_protocol import protocols_record
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.cross import check_lengths, cross_record
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.grid import expand
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
-from fairlab.runs.model_rows import read_scores
+from fairlab.runs.model_rows import common_pairs, read_scores
 from fairlab.runs.models import list_models
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, single, slug
@@ -41,6 +42,7 @@ __all__ = [
     "ModelFile",
     "Overlap",
     "Plan",
+    "Protocols",
     "Recipe",
     "Source",
     "Verdict",
@@ -103,16 +105,30 @@ def project(
 
 
 def evaluate(
-    workspace: Workspace, run_id: str, dataset_id: str = "", settings: Evaluation | None = None, gallery: str = ""
+    workspace: Workspace,
+    run_id: str,
+    dataset_id: str = "",
+    settings: Evaluation | None = None,
+    gallery: str = "",
+    protocols: Protocols | Sequence[str] = (),
 ) -> str:
     """Start the job that judges a model on a data set's pairs, embedding it first if need be; returns the job's run id.
 
     Any model, trained here or imported; the default data set is the one that it was trained on. With a gallery, another
     model's run id, that model embeds the first image of each pair and this one the second (cross-model verification);
-    the numbers are then the job's own. Raises FairLabError for a run that is no model, a data set without pairs, and a
-    gallery whose embeddings have another length.
+    the numbers are then the job's own. With protocols, names or settings, the model is judged by these instead (and on the
+    pairs if it was not yet); what is known already is not computed anew. Raises FairLabError for a run that is no model,
+    a data set without pairs, an unknown protocol, and a gallery whose embeddings have another length.
     """
     record, dataset = _model_and_data(workspace, run_id, dataset_id)
+    if protocols:
+        if gallery:
+            raise FairLabError(
+                "against a gallery a model is judged on the data set's own pairs: leave the protocols out"
+            )
+        chosen = protocols if isinstance(protocols, Protocols) else Protocols(names=tuple(protocols))
+        evaluation = settings or record.config.evaluation or Evaluation()
+        return start_one(workspace, protocols_record(workspace, record, dataset, evaluation, chosen), anew=True)
     if dataset.pairs.empty:
         raise FairLabError(
             f"data set {dataset.dataset_id} has no pairs to judge a model on; `fairlab embed` it and look"
@@ -187,10 +203,10 @@ def export_scores(
     Raises FairLabError when a model was not judged there.
     """
     dataset = open_dataset(workspace.dataset(dataset_id))
-    pairs = dataset.pairs_of(protocol)
+    models = [read_run(workspace, run_id) for run_id in run_ids]
+    pairs = common_pairs(models, dataset, protocol)
     if pairs.empty:
         raise FairLabError(f"data set {dataset_id} has no {protocol} pairs")
-    models = [read_run(workspace, run_id) for run_id in run_ids]
     names = [model.title for model in models]
     names = names if len(set(names)) == len(names) else list(run_ids)  # several seeds of one title
     scores = {name: read_scores(model, dataset, protocol) for name, model in zip(names, models, strict=True)}

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fairlab import __version__, commands, fairness_commands
-from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Recipe, Settings, Source, Study
+from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
 from fairlab.presets import preset_names
+from fairlab.registry import declared_facts
 from fairlab.workspace import Workspace, default_home, open_workspace
 
 
@@ -118,12 +119,26 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate",
         "judge a model, trained here or added, on the pairs of a data set",
         commands.do_evaluate,
-        epilog=_settings_help(Evaluation),
+        epilog="\n".join(
+            (
+                _protocols_help(),
+                "",
+                _settings_help(Evaluation),
+                *_setting_lines(Protocols, "protocols.", skip=("names",)),
+            )
+        ),
     )
     evaluate.add_argument("run", help="run id of a model; `fairlab models` lists them")
     evaluate.add_argument("dataset", nargs="?", default="", help="data set with pairs (default: the one trained on)")
     evaluate.add_argument(
         "--gallery", metavar="MODEL", default="", help="run id of the model that embeds the first image of each pair"
+    )
+    evaluate.add_argument(
+        "--protocol",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="judge by this protocol instead of the data set's own pairs; may be given several times",
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     _set_option(evaluate)
@@ -203,14 +218,22 @@ def _set_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _protocols_help() -> str:
+    """All protocols with what they are."""
+    known = declared_facts("PROTOCOLS", "runs/protocols")
+    return "protocols:\n" + "\n".join(f"  {name}\n      {facts['sentence']}" for name, facts in known.items())
+
+
 def _settings_help(kind: type[Settings], prefix: str = "") -> str:
     """All settings of `kind` with their sentences, as the forms show them."""
     return "settings for --set:\n" + "\n".join(_setting_lines(kind, prefix))
 
 
-def _setting_lines(kind: type[Settings], prefix: str) -> list[str]:
+def _setting_lines(kind: type[Settings], prefix: str, skip: Sequence[str] = ()) -> list[str]:
     lines: list[str] = []
     for name, field in kind.model_fields.items():
+        if name in skip:
+            continue
         inner = [
             item for item in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(item, type)
         ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from fairlab.config import Evaluation, ModelFile, Projection, Source, Study, parse
+from fairlab.config import Evaluation, ModelFile, Projection, Protocols, Source, Study, parse
 from fairlab.errors import FairLabError
 from fairlab.files import read_json
 from fairlab.presets import load_preset, preset_names
-from fairlab.store.runs import read_run
+from fairlab.store.runs import read_run, read_status
 from fairlab.workspace import Workspace
 
 
@@ -188,13 +189,21 @@ def do_scores(workspace: Workspace, options: argparse.Namespace) -> int:
 def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab import api, terminal
 
-    settings = parse(Evaluation, dials(options), "--set") if options.set else None
-    job = api.evaluate(workspace, options.run, options.dataset, settings, options.gallery)
+    asked = dials(options)
+    more = {name.removeprefix("protocols."): value for name, value in asked.items() if name.startswith("protocols.")}
+    own = {name: value for name, value in asked.items() if not name.startswith("protocols.")}
+    if more and not options.protocol:
+        raise FairLabError("settings of protocols belong to a protocol: give --protocol NAME too")
+    settings = parse(Evaluation, own, "--set") if own else None
+    protocols = parse(Protocols, {**more, "names": options.protocol}, "--set") if options.protocol else ()
+    job = api.evaluate(workspace, options.run, options.dataset, settings, options.gallery, protocols)
     with terminal.results_only(options.json):
         code = _watch_one(workspace, job)
     if code == 0:
+        for note in read_status(workspace.run(job)).get("notes", ()):
+            print(f"fairlab: {note}", file=sys.stderr)
         judged = job if options.gallery else options.run  # against a gallery the numbers are the job's
-        terminal.show_metrics(workspace, judged, read_run(workspace, job).dataset, options.json)
+        terminal.show_metrics(workspace, judged, read_run(workspace, job).dataset, options.json, options.protocol)
     return code
 
 

@@ -15,6 +15,7 @@ from fairlab.data_settings import Data, DemoData, ModelFile, Source
 from fairlab.distillation_settings import Adaptor, Distillation
 from fairlab.errors import FairLabError
 from fairlab.loss_settings import Loss
+from fairlab.protocol_settings import Protocols
 from fairlab.recipe_settings import Overlap, Recipe
 from fairlab.settings import Settings
 from fairlab.training_settings import Training
@@ -201,6 +202,7 @@ class Run(Settings):
     distillation: Distillation | None = None
     training: Training | None = None
     evaluation: Evaluation | None = None
+    protocols: Protocols | None = None
     projection: Projection | None = None
 
 

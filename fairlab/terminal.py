@@ -201,11 +201,14 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
     print(json.dumps(facts, indent=1))
 
 
-def show_metrics(workspace: Workspace, run_id: str, dataset_id: str, as_json: bool = False) -> None:
-    """Print the stored numbers of a run on a data set, with intervals and counts."""
+def show_metrics(
+    workspace: Workspace, run_id: str, dataset_id: str, as_json: bool = False, protocols: Sequence[str] = ()
+) -> None:
+    """Print the stored numbers of a run on a data set, with intervals and counts; with `protocols` only theirs."""
     from fairlab.store.database import metrics
 
     table = metrics(workspace, [run_id], dataset_id)[list(METRICS[1:])]
+    table = table[table["protocol"].isin(protocols)] if protocols else table
     print(table.to_json(orient="records", indent=1) if as_json else table.to_string(index=False))
 
 

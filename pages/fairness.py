@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, judging
+from fairlab.ui import cached, counted, judging, protocols
 from fairlab.ui.evidence import evidence, fdr_of, pick_attributes
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
@@ -33,3 +33,7 @@ st.subheader("Measures of unfairness", anchor=False)
 judging.metric_tables(at)
 st.subheader("From strict to loose", anchor=False)
 judging.discrepancy(fdr_of(found), at)
+st.subheader("Between groups", anchor=False)
+if not counted.matrix(run, data, point):
+    judging.matrix(at, found)
+    protocols.panel(lab, run, data)

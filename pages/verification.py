@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, verifying
+from fairlab.ui import cached, counted, protocols, verifying
 from fairlab.ui.evidence import evidence, pick_attributes, results
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
@@ -44,3 +44,6 @@ verifying.distributions(found, at)
 verifying.score_files(lab, run, protocol, data)
 st.subheader("True accept rate at a false match rate", anchor=False)
 verifying.tar_tables(results(found).metrics, found)
+counted.everybody(lab, run, data)
+counted.search(lab, run, data)
+protocols.panel(lab, run, data)

@@ -20,6 +20,7 @@ from fairlab.runs.model_rows import (
     about,
     against_galleries,
     by_title,
+    common_pairs,
     cost,
     difference,
     judged,
@@ -27,7 +28,7 @@ from fairlab.runs.model_rows import (
 )
 from fairlab.runs.published import published_beside, words
 from fairlab.store.database import list_runs
-from fairlab.store.results import judged_on
+from fairlab.store.results import judged_on, manifests
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
@@ -148,7 +149,9 @@ def compare_models(
     published, published_source (texts). How seeds and people make the intervals: evaluation.seeds.
     """
     dataset = open_dataset(workspace.dataset(dataset_id))
-    pairs = dataset.pairs_of(protocol)
+    pairs = common_pairs([run for model in models for run in model.runs.values()], dataset, protocol)
+    if pairs.empty:  # nothing that is paired, e.g. where everybody is compared
+        return pd.DataFrame()
     comparison = SeededComparison(dataset.images, pairs, settings)
     found = {model.first.run_id: judged(comparison, model.runs, dataset, protocol) for model in models}
     against = find_baseline(models, baseline, dataset_id)
@@ -211,5 +214,5 @@ def stamp(workspace: Workspace, study_id: str) -> str:
     names = [*(read_study(workspace, study_id).run_ids if study_id else ()), *(m.run_id for m in imported(workspace))]
     runs = list_runs(workspace)
     names += runs.loc[runs["method"] == METHOD, "run_id"].tolist()
-    paths = [path for name in names for path in sorted(workspace.run(name).glob("results/*/manifest.json"))]
+    paths = [path for name in names for path in manifests(workspace.run(name))]
     return "|".join(f"{path.parent}:{path.stat().st_mtime_ns}" for path in paths)

@@ -16,7 +16,7 @@ from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
-from fairlab.runs import adding, assess, cross, importing, maps, overlap, spaces, tables
+from fairlab.runs import adding, assess, by_protocol, cross, importing, maps, overlap, spaces, tables
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord
@@ -149,6 +149,8 @@ def _look_elsewhere(
     workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop
 ) -> dict[str, Any]:
     """Embed a data set with the parents, whatever they were trained on, and for an evaluation judge them on its pairs."""
+    if record.method == by_protocol.METHOD:
+        return by_protocol.judge(workspace, record, dataset, pulse, stop)
     judging = record.role == "evaluation"
     if judging and dataset.pairs.empty:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to judge a model on; embed it and look instead")

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.base import Dataset
+from fairlab.errors import FairLabError
 from fairlab.evaluation.seeds import Judged, SeededComparison
 from fairlab.runs.cross import crossed
-from fairlab.store.results import read_results
+from fairlab.store.results import judged_by, pairs_of, read_results
 from fairlab.store.runs import RunRecord, read_run, read_status
 from fairlab.tables import ALL_GROUPS
 from fairlab.workspace import Workspace
@@ -154,4 +155,23 @@ def against_galleries(
 def read_scores(model: RunRecord, dataset: Dataset, protocol: str) -> np.ndarray:
     """The model's scores (P,) in the order of the protocol's pairs."""
     table = read_results(model.folder, dataset.dataset_id, "scores").set_index("pair_id")["score"]
-    return table.loc[dataset.pairs_of(protocol)["pair_id"]].to_numpy()
+    return table.loc[pairs_of(model.folder, dataset, protocol)["pair_id"]].to_numpy()
+
+
+def common_pairs(models: Sequence[RunRecord], dataset: Dataset, protocol: str) -> pd.DataFrame:
+    """The pairs (tables.PAIRS) of a protocol, the same for all models; empty where it compares everybody.
+
+    Raises FairLabError when a model was not judged by it, or two were on different pairs.
+    """
+    first, *others = models
+    pairs = pairs_of(first.folder, dataset, protocol)
+    further = protocol in judged_by(first.folder, dataset.dataset_id)
+    for other in others:
+        if not further and protocol not in judged_by(other.folder, dataset.dataset_id):
+            continue  # the data set's own list
+        if not pairs_of(other.folder, dataset, protocol).equals(pairs):
+            raise FairLabError(
+                f"{first.run_id} and {other.run_id} were not judged on the same pairs by {protocol}; judge both with the same "
+                "settings, hard impostors mined by one model (--set protocols.mined_by=RUN)"
+            )
+    return pairs

@@ -10,7 +10,7 @@ import pandas as pd
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import ScoredPairs
-from fairlab.store.results import read_results
+from fairlab.store.results import pairs_of, read_results
 from fairlab.store.runs import RunRecord
 
 OWN = "attribute."
@@ -28,7 +28,7 @@ def scored(record: RunRecord, dataset: Dataset, protocol: str = "test", by: Sequ
     """A run's stored scores on one protocol of a data set. by: attributes whose values (together) make the groups; none:
     the data set's own groups. Raises FairLabError without scores, or for an attribute that the data set does not have.
     """
-    pairs = dataset.pairs_of(protocol)
+    pairs = pairs_of(record.folder, dataset, protocol)
     scores = read_results(record.folder, dataset.dataset_id, "scores")
     pairs = pairs.merge(scores[["pair_id", "score"]], on="pair_id")
     if pairs.empty:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import MANIFEST, explain, read_manifest, sha256
-from fairlab.store.results import judged_on, results_folder
+from fairlab.store.results import judged_by, judged_on, manifests, protocol_folder, results_folder
 from fairlab.store.runs import read_run, read_status, state
 from fairlab.tables import METRICS, RUNS
 from fairlab.workspace import Workspace
@@ -160,7 +160,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def _stamp(folder: Path) -> str:
     """Changes whenever a run's record or results change."""
     marks = []
-    for path in (folder / "run.json", *sorted((folder / "results").glob(f"*/{MANIFEST}"))):
+    for path in (folder / "run.json", *manifests(folder)):
         try:
             found = path.stat()
             marks.append(f"{found.st_mtime_ns}.{found.st_size}")
@@ -233,8 +233,11 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, st
     marks = ", ".join(f":{name}" for name in values)
     connection.execute(f"INSERT INTO runs ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - constants
     for dataset in judged_on(record.folder):
-        table = _numbers(results_folder(record.folder, dataset))
-        if table is not None:
+        further = judged_by(record.folder, dataset)
+        folders = [protocol_folder(record.folder, dataset, protocol) for protocol in further]
+        for table in map(_numbers, (results_folder(record.folder, dataset), *folders)):
+            if table is None:
+                continue
             rows = table.assign(dataset=dataset).astype(object).where(table.notna().assign(dataset=True), None)
             connection.executemany(
                 "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.itertuples(index=False, name=None)

@@ -1,22 +1,35 @@
 """Numbers of a run on disk: one folder per data set that it was judged on, whole or not there.
 
-runs/<run>/results/<data set>/ {metrics, curves, scores}.parquet and manifest.json with the settings they come from.
+runs/<run>/results/<data set>/ {metrics, curves, scores}.parquet and manifest.json with the settings they come from: the
+data set's own pair lists. Below it, protocols/<protocol>/ holds the same and pairs.parquet, and further tables of its own.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import MANIFEST, read_manifest, write_atomic, write_manifest
+from fairlab.files import MANIFEST, explain, place_folder, read_manifest, verify_manifest, write_atomic, write_manifest
 from fairlab.workspace import checked_name
 
 TABLES = ("metrics", "curves", "scores")
+PAIRS = "pairs"
+
+
+class HasPairs(Protocol):
+    """A data set, as far as its pairs go."""
+
+    @property
+    def dataset_id(self) -> str: ...
+
+    def pairs_of(self, protocol: str) -> pd.DataFrame: ...
 
 
 def results_folder(run_folder: Path, dataset_id: str) -> Path:
@@ -24,10 +37,34 @@ def results_folder(run_folder: Path, dataset_id: str) -> Path:
     return run_folder / "results" / checked_name(dataset_id, "data set")
 
 
+def protocol_folder(run_folder: Path, dataset_id: str, protocol: str) -> Path:
+    """Where the numbers of a run by a protocol that is not one of the data set's own pair lists lie."""
+    return results_folder(run_folder, dataset_id) / "protocols" / checked_name(protocol, "protocol")
+
+
 def judged_on(run_folder: Path) -> list[str]:
-    """Data sets on which the run has numbers, oldest first."""
+    """Data sets on whose own pairs the run has numbers, oldest first."""
     found = (run_folder / "results").glob(f"*/{MANIFEST}")
     return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+
+
+def judged_by(run_folder: Path, dataset_id: str) -> list[str]:
+    """Further protocols by which the run has numbers on a data set, sorted; those of other data of its name not."""
+    folder = results_folder(run_folder, dataset_id)
+    found = sorted(path.parent.name for path in (folder / "protocols").glob(f"*/{MANIFEST}"))
+    found = [name for name in found if ".tmp." not in name]
+    if not found or not (folder / MANIFEST).exists():
+        return found
+    data = read_manifest(folder).get("data")
+    return [name for name in found if read_manifest(folder / "protocols" / name).get("data") == data]
+
+
+def manifests(run_folder: Path) -> list[Path]:
+    """Of all numbers of a run; what changes when they do."""
+    found = [
+        path for pattern in ("*", "*/protocols/*") for path in (run_folder / "results").glob(f"{pattern}/{MANIFEST}")
+    ]
+    return sorted(path for path in found if ".tmp." not in str(path.relative_to(run_folder)))
 
 
 def write_results(run_folder: Path, dataset_id: str, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
@@ -38,23 +75,85 @@ def write_results(run_folder: Path, dataset_id: str, tables: Mapping[str, pd.Dat
     write_manifest(folder, [f"{name}.parquet" for name in TABLES], **facts)
 
 
+def write_protocol(
+    run_folder: Path, dataset_id: str, protocol: str, tables: Mapping[str, pd.DataFrame], /, **facts: Any
+) -> None:
+    """Replace a run's numbers on a data set by one protocol: TABLES, "pairs" and any further tables, all or nothing."""
+    folder = protocol_folder(run_folder, dataset_id, protocol)
+    temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name in (*TABLES, PAIRS, *sorted(set(tables) - {*TABLES, PAIRS})):
+            tables[name].to_parquet(temporary / f"{checked_name(name, 'table')}.parquet", index=False)
+        write_manifest(temporary, sorted(path.name for path in temporary.glob("*.parquet")), **facts)
+        place_folder(temporary, folder)
+    except OSError as error:
+        raise FairLabError(explain(error, folder)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def read_results(run_folder: Path, dataset_id: str, name: str) -> pd.DataFrame:
-    """One of TABLES. Raises FairLabError when the run was not judged on the data set, Damaged for a broken file."""
+    """One of TABLES, of the data set's own pairs and then of the further protocols.
+
+    Raises FairLabError when the run was not judged on the data set, Damaged for a broken file.
+    """
     path = results_folder(run_folder, dataset_id) / f"{name}.parquet"
     if not path.exists():
         raise FairLabError(
             f"{run_folder.name} has no numbers on {dataset_id} yet; judge it with "
             f"`fairlab evaluate {run_folder.name} {dataset_id}`"
         )
+    further = [read_protocol(run_folder, dataset_id, protocol, name) for protocol in judged_by(run_folder, dataset_id)]
+    tables = [_read(path), *(table for table in further if len(table))]
+    return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def read_protocol(run_folder: Path, dataset_id: str, protocol: str, name: str) -> pd.DataFrame:
+    """A table of a run's numbers by a further protocol. Raises FairLabError when there is none, Damaged."""
+    path = protocol_folder(run_folder, dataset_id, protocol) / f"{name}.parquet"
+    if not path.exists():
+        raise FairLabError(
+            f"{run_folder.name} has no {name} by {protocol} on {dataset_id}; judge it with "
+            f"`fairlab evaluate {run_folder.name} {dataset_id} --protocol {protocol}`"
+        )
+    return _read(path)
+
+
+def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise Damaged(f"{path} is damaged: {error}") from error
 
 
-def results_facts(run_folder: Path, dataset_id: str) -> dict[str, Any]:
-    """What the numbers come from: settings, data, flip, notes. Raises FairLabError when there are none."""
-    folder = results_folder(run_folder, dataset_id)
+def pairs_of(run_folder: Path, dataset: HasPairs, protocol: str) -> pd.DataFrame:
+    """The pairs (tables.PAIRS) that a run was judged on: the data set's own, or those kept with a further protocol.
+
+    Empty when it has none, or compares everybody with everybody.
+    """
+    if protocol in judged_by(run_folder, dataset.dataset_id):
+        return read_protocol(run_folder, dataset.dataset_id, protocol, PAIRS)
+    return dataset.pairs_of(protocol)
+
+
+def results_facts(run_folder: Path, dataset_id: str, protocol: str = "") -> dict[str, Any]:
+    """What the numbers come from: settings, data, flip, notes; with a `protocol` what its numbers come from.
+
+    Raises FairLabError when there are none.
+    """
+    folder = protocol_folder(run_folder, dataset_id, protocol) if protocol else results_folder(run_folder, dataset_id)
     if not (folder / MANIFEST).exists():
-        raise FairLabError(f"{run_folder.name} has no numbers on {dataset_id} yet")
+        by = f" by {protocol}" if protocol else ""
+        raise FairLabError(f"{run_folder.name} has no numbers on {dataset_id}{by} yet")
     return read_manifest(folder)
+
+
+def kept_facts(run_folder: Path, dataset_id: str, protocol: str) -> dict[str, Any] | None:
+    """results_facts of a further protocol if it is there and whole, otherwise None: it may be made anew."""
+    folder = protocol_folder(run_folder, dataset_id, protocol)
+    try:
+        return verify_manifest(folder) if (folder / MANIFEST).exists() else None
+    except FairLabError:
+        return None

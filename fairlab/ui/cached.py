@@ -12,7 +12,7 @@ from fairlab.runs import compare
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.index import Index, open_index
 from fairlab.store.projections import StoredMap, list_projections
-from fairlab.store.results import read_results, results_folder
+from fairlab.store.results import manifests, read_results, results_folder
 from fairlab.workspace import Workspace
 
 
@@ -37,19 +37,21 @@ def datasets(lab: Workspace) -> list[str]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _table(folder: str, dataset_id: str, name: str, version: int) -> pd.DataFrame:
+def _table(folder: str, dataset_id: str, name: str, version: tuple[int, ...]) -> pd.DataFrame:
     return read_results(Path(folder), dataset_id, name)
 
 
 def results(lab: Workspace, run_id: str, dataset_id: str, name: str) -> pd.DataFrame:
     """A table of a run's numbers on a data set: "metrics", "curves" or "scores". Raises FairLabError without any."""
-    stamp = _stamp(results_folder(lab.run(run_id), dataset_id) / f"{name}.parquet")
-    return _table(str(lab.run(run_id)), dataset_id, name, stamp)
+    folder = lab.run(run_id)
+    stamp = _stamp(results_folder(folder, dataset_id) / f"{name}.parquet"), *map(_stamp, manifests(folder))
+    return _table(str(folder), dataset_id, name, stamp)
 
 
 def stamp_of_results(lab: Workspace, run_id: str, dataset_id: str) -> int:
     """Changes when a run's numbers on a data set do."""
-    return _stamp(results_folder(lab.run(run_id), dataset_id) / "manifest.json")
+    folder = lab.run(run_id)
+    return sum(map(_stamp, [results_folder(folder, dataset_id) / "manifest.json", *manifests(folder)]))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

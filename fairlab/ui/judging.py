@@ -152,7 +152,13 @@ def discrepancy(curve: FdrCurve, at: FairnessReport) -> None:
     )
 
 
-def matrix(table: pd.DataFrame, groups: tuple[str, ...], about: str) -> None:
-    """Who is taken for whom between groups, at the one threshold."""
-    chart(matrix_figure(table, groups), "matrix", "FMR between groups", table=table)
-    st.caption(plain(about))
+def matrix(at: FairnessReport, found: Evidence) -> None:
+    """Who is taken for whom between groups at the one threshold, as far as these pairs say it."""
+    across = at.matrix[at.matrix["group_a"] != at.matrix["group_b"]]
+    if across.empty:
+        st.caption(
+            "These pairs compare people within a group only. All comparisons (below) give the rate between any two groups."
+        )
+        return
+    chart(matrix_figure(at.matrix, found.names), "matrix", "FMR between groups", table=at.matrix)
+    st.caption("Impostors of the groups beside and above, at the one threshold; hover for counts and 95 % intervals.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from fairlab.runs.by_protocol import known_protocols
 from fairlab.runs.exports import as_csv
-from fairlab.store.results import results_facts
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS
 from fairlab.ui import cached
@@ -47,12 +47,6 @@ def cell(
     return f"{shown} :small[:gray[{plain(between)}]]" if between and value == value else shown
 
 
-def metrics_of(lab: Workspace, run: RunRecord, dataset_id: str, protocol: str) -> pd.DataFrame:
-    """A run's stored numbers on one protocol of a data set."""
-    table = cached.results(lab, run.run_id, dataset_id, "metrics")
-    return table[table["protocol"] == protocol]
-
-
 def one(metrics: pd.DataFrame, metric: str, group: str = ALL_GROUPS, point: str = "") -> pd.Series | None:
     """The row of one number; None when it is not there or not defined."""
     where = (metrics["metric"] == metric) & (metrics["group"] == group) & (metrics["operating_point"] == point)
@@ -61,28 +55,20 @@ def one(metrics: pd.DataFrame, metric: str, group: str = ALL_GROUPS, point: str 
 
 
 def pick_protocol(lab: Workspace, run: RunRecord, dataset_id: str) -> str:
-    """Which pair list; the final one first."""
+    """Which list of scored pairs; the final one first. Protocols that only count have places of their own."""
+    counted = {name for name, facts in known_protocols().items() if facts.get("scored") is False}
     known = list(dict.fromkeys(cached.results(lab, run.run_id, dataset_id, "metrics")["protocol"]))
-    names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"}
+    known = [name for name in known if name not in counted]
+    if not known:
+        st.info("This model has no scored pairs on this data set.", icon=":material/info:")
+        st.stop()
+    names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"} | protocol_titles()
     return choose("Pairs", sorted(known, key=lambda name: name != "test"), "pairs", names)
 
 
-def targets_of(run: RunRecord, dataset_id: str) -> list[str]:
-    """The operating points that were asked for when the run was judged, measurable or not; the loosest first."""
-    settings = results_facts(run.folder, dataset_id)["settings"]
-    return [f"fmr={target:g}" for target in sorted(settings["fmr_targets"], reverse=True)]
-
-
-def pick_point(run: RunRecord, dataset_id: str) -> str:
-    """The operating point: FMR of all groups' impostors together, at which the one threshold is set."""
-    options = targets_of(run, dataset_id)
-    return choose(
-        "Operating point",
-        options,
-        "point",
-        {option: f"FMR {name_of(option)}" for option in options},
-        help="One threshold for everybody, set where all groups' impostor pairs together reach this false match rate.",
-    )
+def protocol_titles() -> dict[str, str]:
+    """What further protocols are called on pages."""
+    return {name: str(facts["title"]) for name, facts in known_protocols().items()}
 
 
 def name_of(point: str) -> str:

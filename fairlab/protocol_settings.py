@@ -1,0 +1,34 @@
+"""Settings of the evaluation protocols beyond a data set's own pair lists."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fairlab.settings import Settings
+
+
+class Protocols(Settings):
+    """By which further protocols a model is judged, and how their pairs are made."""
+
+    names: tuple[str, ...] = Field((), description="Names of the protocols.")
+    impostors: int | None = Field(
+        None,
+        ge=1,
+        description="Impostor pairs of every group, drawn or mined; empty: as many as the data set's list has.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of what is drawn.")
+    mined_by: str = Field(
+        "",
+        description="Run id of the model whose nearest strangers are the hard impostors; empty: the judged model itself, so "
+        "that its numbers cannot be held against those of others.",
+    )
+    exclude_mixed: bool = Field(
+        False, description="Leave out people whose images are in two groups when all images are compared."
+    )
+    enrolled: int = Field(1, ge=1, description="Images of each person in the gallery of an identification.")
+    unknown_share: float = Field(
+        0.3,
+        ge=0.0,
+        le=1.0,
+        description="Share of each group's people who stay out of that gallery, so that strangers are searched.",
+    )

@@ -1,0 +1,86 @@
+"""What a protocol gets and gives. Adding one: a file here with a function registered in PROTOCOLS.
+
+Facts at registration: title (on the pages), sentence (what it is, for --help and pages), source, needs_pairs (does the
+data set need a pair list of its own?), scored (False: its comparisons are counted, not kept one by one), settings (names of the settings that it looks at), version (raised when its
+numbers change, so that stored ones are made anew).
+Registered here are lists of pairs made from the data, all comparisons, and identification (1:N), with tables of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from fairlab.config import Evaluation, Protocols
+from fairlab.data.base import Dataset
+from fairlab.errors import FairLabError
+from fairlab.registry import Registry
+from fairlab.store.runs import RunRecord
+from fairlab.workspace import Workspace
+
+FINAL = "test"
+"""The data set's pair list for final numbers."""
+
+
+class Pulse(Protocol):
+    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
+    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model that has embedded the data set, how its numbers are to be made, and `share` of the job's progress after `base`."""
+
+    workspace: Workspace
+    model: RunRecord
+    dataset: Dataset
+    evaluation: Evaluation
+    settings: Protocols
+    pulse: Pulse
+    stop: Callable[[], bool]
+    base: float = 0.0
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """metrics: tables.METRICS; curves: report.CURVE; scores: tables.SCORES; pairs: tables.PAIRS, none where everybody is
+    compared; tables: further ones by name; notes: sentences for people; facts: counts and choices for the manifest.
+    """
+
+    metrics: pd.DataFrame
+    curves: pd.DataFrame
+    scores: pd.DataFrame
+    pairs: pd.DataFrame
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+Judge = Callable[[Asked], Outcome]
+PROTOCOLS: Registry[Judge] = Registry("protocol", "fairlab.runs.protocols")
+
+
+def final_pairs(dataset: Dataset) -> pd.DataFrame:
+    """The data set's final pair list (tables.PAIRS). Raises FairLabError without one."""
+    pairs = dataset.pairs_of(FINAL)
+    if pairs.empty:
+        raise FairLabError(f"data set {dataset.dataset_id} has no {FINAL} pairs to start from; see `fairlab data`")
+    return pairs
+
+
+def final_images(dataset: Dataset) -> pd.DataFrame:
+    """The images (tables.IMAGES) of the parts that final numbers are of: those of the final pair list's images, or the
+    part "test", or all of a data set that has neither.
+    """
+    images, pairs = dataset.images, dataset.pairs_of(FINAL)
+    if len(pairs):
+        paired = images["image_id"].isin(np.unique(pairs[["image_a", "image_b"]].to_numpy()))
+        parts = set(images.loc[paired, "split"])
+    else:
+        parts = {FINAL} & set(images["split"]) or set(images["split"])
+    return images[images["split"].isin(parts)].reset_index(drop=True)
