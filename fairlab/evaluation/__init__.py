@@ -7,7 +7,15 @@ from fairlab.evaluation.formulas import fdr, garbe, gini, ir, max_geomean, max_m
 from fairlab.evaluation.groups import Defaults, cut
 from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
-from fairlab.evaluation.report import PairedComparison, Results, evaluate
+from fairlab.evaluation.paired import (
+    PairedComparison,
+    detectable,
+    paired_report,
+    paired_seeds,
+    power_sentences,
+    with_scores,
+)
+from fairlab.evaluation.report import Results, evaluate
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
 from fairlab.evaluation.scores import cross_scores, fused, pair_scores
 from fairlab.evaluation.seeds import SeededComparison
@@ -31,6 +39,7 @@ __all__ = [
     "count_errors",
     "cross_scores",
     "cut",
+    "detectable",
     "eer",
     "evaluate",
     "fair_band",
@@ -47,9 +56,13 @@ __all__ = [
     "max_min",
     "numbers_at",
     "pair_scores",
+    "paired_report",
+    "paired_seeds",
+    "power_sentences",
     "scored_pairs",
     "ser",
     "std_points",
     "threshold_at_fmr",
     "werm",
+    "with_scores",
 ]
