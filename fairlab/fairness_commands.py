@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from rich.table import Table
 
 from fairlab import api
 from fairlab.errors import FairLabError
-from fairlab.evaluation.fairness_report import FairnessReport, fairness_report
-from fairlab.evaluation.score_frames import DEFECTS, ScoredPairs, scored_pairs
+from fairlab.evaluation.fairness import FAIRNESS_METRICS
+from fairlab.evaluation.fairness_report import FairnessReport, fairness_report, groups_of, point_of
+from fairlab.evaluation.paired import paired_seeds, power_sentences, with_scores
+from fairlab.evaluation.score_frames import DEFECTS, ScoredPairs, same_pairs, scored_pairs
 from fairlab.runs.scored import scored
 from fairlab.terminal import console
 from fairlab.workspace import Workspace
@@ -22,7 +26,9 @@ probe_subject_id, bio_ref_subject_id, probe_<attribute>, bio_ref_<attribute>, sc
 
 
 def do_fairness(workspace: Workspace, options: argparse.Namespace) -> int:
-    """Print the rates of every group and the fairness metrics at one operating point."""
+    """Print the rates of every group and the fairness metrics at one operating point, or how two models differ there."""
+    if options.against:
+        return _against(workspace, options)
     report = fairness_report(
         _pairs(workspace, options),
         options.at_fmr,
@@ -45,13 +51,49 @@ def do_fairness(workspace: Workspace, options: argparse.Namespace) -> int:
     return 0
 
 
-def _pairs(workspace: Workspace, options: argparse.Namespace) -> ScoredPairs:
+def _against(workspace: Workspace, options: argparse.Namespace) -> int:
+    """Print the differences of two models, or of two sets of seeds, on the same pairs."""
+    names = [side.split(",") for side in (options.scores, options.against)]
+    first, *others = [_pairs(workspace, options, name) for side in names for name in side]
+    point = point_of(options.at_fmr, options.threshold, options.at_own_fmr)
+    groups = groups_of(first, options.draws, options.seed)
+    drawn = [groups, *(with_scores(groups, same_pairs(first, other)) for other in others)]
+    report = paired_seeds(drawn[: len(names[0])], drawn[len(names[0]) :], point, options.seed)
+    said = [*power_sentences(report), *(f"note: {note}" for note in (*first.notes, *map(str, first.defects)))]
+    if options.json:
+        rows = report.astype(object).where(report.notna(), None).to_dict("records")
+        found = {"operating_point": point.name, "draws": options.draws, "seed": options.seed, "differences": rows}
+        print(json.dumps({**found, "runs": names, "said": said}, indent=1, allow_nan=False))
+    elif options.csv:
+        raise FairLabError("--csv prints a table of one model; with --against take --json")
+    else:
+        show_differences(report, said)
+    return 0
+
+
+def show_differences(report: pd.DataFrame, said: Sequence[str]) -> None:
+    """Differences of the first from the second model, accuracies and rates in points, and what cannot be seen."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("group", "of", "difference", "p"):
+        table.add_column(name, justify="left" if name in ("group", "of") else "right")
+    for row in report.itertuples():
+        rate = row.metric in ("accuracy", "fmr", "fnmr")
+        title = f"{row.metric}, points" if rate else str(FAIRNESS_METRICS.facts(str(row.metric))["title"])
+        number = _rate(row.difference, row.low, row.high, 100 if rate else 1)
+        table.add_row(str(row.group), title, number, "n/a" if row.p != row.p else f"{row.p:.3f}")
+    console.print(table)
+    for sentence in said:
+        console.print(sentence, markup=False)
+
+
+def _pairs(workspace: Workspace, options: argparse.Namespace, scores: str = "") -> ScoredPairs:
     """Those of a file, or else of a run."""
-    if Path(options.scores).expanduser().is_file() or Path(options.scores).suffix or "/" in options.scores:
-        return scored_pairs(options.scores, options.exclude, ",".join(options.by), options.score)
+    scores = scores or options.scores
+    if Path(scores).expanduser().is_file() or Path(scores).suffix or "/" in scores:
+        return scored_pairs(scores, options.exclude, ",".join(options.by), options.score)
     if options.exclude or options.score != "score":
         raise FairLabError("--exclude and --score belong to a table of scores, not to a run")
-    record = api.read_run(workspace, options.scores)
+    record = api.read_run(workspace, scores)
     dataset = api.open_dataset(workspace.dataset(options.data or record.dataset))
     return scored(record, dataset, options.pairs, options.by)
 
@@ -112,6 +154,11 @@ def _rate(value: float, low: float, high: float, factor: float = 1.0) -> str:
 def options_of(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("scores", help="a table of scored pairs (CSV, TSV, Parquet), or a run id")
+    parser.add_argument(
+        "--against", default="", metavar="SCORES",
+        help="another table or run on the same pairs: print how the first differs from it; seeds with commas between, as "
+        "RUN,RUN --against RUN,RUN",
+    )  # fmt: skip
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--at-fmr", type=float, help="one threshold, where all groups' impostors reach this FMR (default 0.01)"

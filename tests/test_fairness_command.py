@@ -179,3 +179,37 @@ def test_wrong_calls_end_with_one_sentence(run: Any, arguments: list[str | Path]
     assert (code, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_two_models_on_the_same_pairs(run: Any, tmp_path: Path) -> None:
+    """Differences with interval and p, and what could not be seen; tables and JSON."""
+    good, poor = small("AB", 10, gap=3.0), small("AB", 10, gap=1.0, seed=5)
+    for name, rows in (("good", good), ("poor", poor)):
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    call = (tmp_path / "good.csv", "--against", tmp_path / "poor.csv", "--at-fmr", "0.1", "--draws", "200")
+    found = strict(run(*call, "--json")[1])
+    rows = {(row["group"], row["metric"]): row for row in found["differences"]}
+    assert found["operating_point"] == "fmr=0.1"
+    row = rows["A", "fnmr"]
+    assert row["low"] <= row["difference"] <= row["high"] < 0
+    assert row["p"] < 0.05
+    assert "garbe" in {metric for _, metric in rows}
+    code, out, _ = run(*call)
+    assert code == 0
+    assert "cannot be seen: it would show p < 0.05 in fewer than 80 of 100 cases" in " ".join(out.split())
+    several = f"{tmp_path}/good.csv,{tmp_path}/good.csv"
+    assert run(several, "--against", several, "--at-fmr", "0.1", "--draws", "50")[0] == 0
+
+
+def test_other_pairs_cannot_be_compared(run: Any, tmp_path: Path) -> None:
+    one = small("AB", 6)
+    for name, rows in (("one", one), ("short", one.iloc[1:]), ("other", one.iloc[::-1])):
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    for name, said in (
+        ("short", "do not hold the same pairs: 306 and 305"),
+        ("other", "is another pair than line 2 of"),
+    ):
+        code, _, err = run(tmp_path / "one.csv", "--against", tmp_path / f"{name}.csv")
+        assert code == 2
+        assert said in err
+    assert "cannot be paired" in run(f"{tmp_path}/one.csv,{tmp_path}/one.csv", "--against", tmp_path / "one.csv")[2]

@@ -16,7 +16,15 @@ from fairlab.evaluation.identification import (
 )
 from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
-from fairlab.evaluation.report import PairedComparison, Results, evaluate
+from fairlab.evaluation.paired import (
+    PairedComparison,
+    detectable,
+    paired_report,
+    paired_seeds,
+    power_sentences,
+    with_scores,
+)
+from fairlab.evaluation.report import Results, evaluate
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
 from fairlab.evaluation.scores import cross_scores, fused, pair_distances, pair_scores
 from fairlab.evaluation.seeds import SeededComparison
@@ -48,6 +56,7 @@ __all__ = [
     "count_errors",
     "cross_scores",
     "cut",
+    "detectable",
     "eer",
     "evaluate",
     "fair_band",
@@ -65,10 +74,14 @@ __all__ = [
     "numbers_at",
     "pair_distances",
     "pair_scores",
+    "paired_report",
+    "paired_seeds",
+    "power_sentences",
     "scored_pairs",
     "ser",
     "split_gallery",
     "std_points",
     "threshold_at_fmr",
     "werm",
+    "with_scores",
 ]

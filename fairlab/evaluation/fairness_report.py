@@ -144,18 +144,22 @@ def fairness_report(
     at_fmr (the default, 0.01): FMR that all groups' impostors together reach at most; or a threshold, or own_fmr: each
     group at its own FMR. Pairs of two groups go into the matrix only. Raises FairLabError for what cannot be judged.
     """
-    given = [value for value in (at_fmr, threshold, own_fmr) if value is not None]
-    if len(given) > 1:
+    point = point_of(at_fmr, threshold, own_fmr)
+    pairs = table if isinstance(table, ScoredPairs) else scored_pairs(table, exclude, attribute, score)
+    return report_on(pairs, groups_of(pairs, draws, seed), point, draws, seed)
+
+
+def point_of(at_fmr: float | None, threshold: float | None, own_fmr: float | None) -> OperatingPoint:
+    """The one of the three that is given; pooled FMR 0.01 where none is. Raises FairLabError for two."""
+    if sum(value is not None for value in (at_fmr, threshold, own_fmr)) > 1:
         raise FairLabError("give one of at_fmr, threshold and own_fmr")
-    point = (
-        OperatingPoint("threshold", threshold)
-        if threshold is not None
-        else OperatingPoint("own", own_fmr)
+    if threshold is not None:
+        return OperatingPoint("threshold", threshold)
+    return (
+        OperatingPoint("own", own_fmr)
         if own_fmr is not None
         else OperatingPoint("pooled", 0.01 if at_fmr is None else at_fmr)
     )
-    pairs = table if isinstance(table, ScoredPairs) else scored_pairs(table, exclude, attribute, score)
-    return report_on(pairs, groups_of(pairs, draws, seed), point, draws, seed)
 
 
 def report_on(

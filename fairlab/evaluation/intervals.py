@@ -5,6 +5,8 @@ Pairs share people, so resampling pairs gives intervals several times too narrow
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import betaincinv
 
@@ -97,10 +99,38 @@ class IdentityBootstrap:
         names, codes = np.unique(np.concatenate([identity_a, identity_b]), return_inverse=True)
         first, second = codes[: len(identity_a)], codes[len(identity_a) :]
         self.identities, self.genuine = len(names), np.asarray(genuine, dtype=bool)
+        self.people = first, second
         random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, len(names)])))
         times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws).astype(np.float32)
         self.weights_genuine = times[:, first[self.genuine]]
         self.weights_impostor = times[:, first[~self.genuine]] * times[:, second[~self.genuine]]
+
+    @property
+    def draws(self) -> int:
+        """How many there are."""
+        return len(self.weights_genuine)
+
+    def narrowing(self, values: np.ndarray, redrawn: np.ndarray, kinds: Sequence[bool] = (True, False)) -> float:
+        """By how much the redrawn means of values (P,) over pairs of these kinds spread too wide: a factor of 1/sqrt(3)..1.
+
+        A product of two multiplicities varies three times as much as the pair's own chance, so that of a list in which
+        few pairs share people the draws make three times the variance. The true one is that of pairs and of what they
+        share, sum over people (sum of their pairs)^2 - sum over strangers' pairs, which stand there twice (dyadic
+        clusters; Aronow, Samii & Assenova, Political Analysis 2015).
+        """
+        of = np.isin(self.genuine, kinds)
+        share = np.zeros(len(values))
+        for kind in kinds:
+            some = self.genuine == kind
+            share[some] = values[some] - values[some].mean() if some.any() else 0.0
+        share /= max(int(of.sum()), 1)
+        first, second = self.people
+        other = ~self.genuine
+        by_person = np.bincount(first, share, self.identities)
+        by_person += np.bincount(second[other], share[other], self.identities)
+        true = float((by_person**2).sum() - (share[other] ** 2).sum()) * self.identities / max(self.identities - 1, 1)
+        drawn = float(np.var(redrawn[np.isfinite(redrawn)])) if np.isfinite(redrawn).any() else 0.0
+        return float(np.sqrt(np.clip(true / drawn, 1 / 3, 1))) if drawn > 0 and true > 0 else 1.0
 
     def rate(self, errors: np.ndarray, genuine: bool) -> np.ndarray:
         """Redrawn rates (draws,) or (draws, K) of `errors` (P,) or (P, K), over genuine or impostor pairs only.
@@ -166,6 +196,10 @@ class PairBootstrap(IdentityBootstrap):
             equal = np.full(count, 1 / max(count, 1))
             drawn.append(random.multinomial(count, equal, size=draws) if count else np.zeros((draws, 0)))
         self.weights_genuine, self.weights_impostor = (times.astype(np.float32) for times in drawn)
+
+    def narrowing(self, values: np.ndarray, redrawn: np.ndarray, kinds: Sequence[bool] = (True, False)) -> float:
+        """1: single pairs are drawn as they vary."""
+        return 1.0
 
 
 def percentile_interval(redrawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:

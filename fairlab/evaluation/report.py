@@ -1,4 +1,4 @@
-"""All numbers of one run on one pair list, and of two runs side by side, with intervals."""
+"""All numbers of one run on one pair list, with intervals."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import pandas as pd
 
 from fairlab.evaluation import verification
 from fairlab.evaluation.accuracies import over_accuracies
-from fairlab.evaluation.groups import Asked, GroupPairs, checked, cut
+from fairlab.evaluation.groups import Asked, GroupPairs, cut
 from fairlab.evaluation.intervals import (
     FEW_IDENTITIES,
-    chance_of_none,
     defined_interval,
-    percentile_interval,
     rate_interval,
     share_interval,
 )
 from fairlab.evaluation.operating import OperatingPoint, at_point, numbers_at
-from fairlab.tables import ALL_GROUPS, METRICS
+from fairlab.tables import METRICS
 
 CURVE = ("run_id", "protocol", "group", "threshold", "fmr", "tmr", "low", "high", "genuine_pairs", "impostor_pairs")
 """A row is a point of a group's ROC: tmr = 1 - fnmr at this fmr, low/high its 95 % band."""
@@ -148,42 +146,3 @@ def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
     high, low = 1 - np.array(ends).T
     columns = (run_id, protocol, group.name, thresholds, fmr, 1 - fnmr, low, high, genuine, impostor)
     return pd.DataFrame(dict(zip(CURVE, columns, strict=True)))
-
-
-class PairedComparison:
-    """Two models on the same pairs and the same redrawn people: what differs beyond chance."""
-
-    def __init__(self, images: pd.DataFrame, pairs: pd.DataFrame, settings: Asked) -> None:
-        self.images, self.pairs, self.settings = images, pairs, settings
-        self._groups = cut(images, pairs, np.zeros(len(pairs)), settings)
-
-    def difference(self, scores: np.ndarray, baseline: np.ndarray) -> pd.DataFrame:
-        """Accuracy of `scores` minus that of `baseline` (P,) each: rows group and ALL_GROUPS (the mean).
-
-        Columns group, difference, low, high (95 %), p (two-sided, from the redrawn differences). Fractions.
-        """
-        for values in (scores, baseline):
-            checked(self.pairs, values)
-        rows: list[dict[str, Any]] = []
-        all_redrawn = []
-        for group in self._groups:
-            if 0 in group.counts:  # no accuracy, as in evaluate
-                rows.append({"group": group.name, "difference": np.nan, "low": np.nan, "high": np.nan, "p": np.nan})
-                continue
-            results = [
-                verification.fold_accuracy(np.asarray(values)[group.where], group.genuine, group.folds)
-                for values in (scores, baseline)
-            ]
-            gain = results[0].correct.astype(np.float32) - results[1].correct.astype(np.float32)
-            redrawn = group.bootstrap.mean(gain)
-            all_redrawn.append(redrawn)
-            rows.append(_difference_row(group.name, results[0].accuracy - results[1].accuracy, redrawn))
-        known = [row["difference"] for row in rows if np.isfinite(row["difference"])]
-        mean = float(np.mean(known)) if known else np.nan
-        rows.append(_difference_row(ALL_GROUPS, mean, np.mean(all_redrawn, axis=0) if known else np.empty(0)))
-        return pd.DataFrame(rows)
-
-
-def _difference_row(group: str, difference: float, redrawn: np.ndarray) -> dict[str, Any]:
-    low, high = percentile_interval(redrawn)
-    return {"group": group, "difference": difference, "low": low, "high": high, "p": chance_of_none(redrawn)}

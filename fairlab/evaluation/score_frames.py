@@ -161,6 +161,22 @@ def scored_pairs(
     return _without(found, bad, chosen, notes, name)
 
 
+def same_pairs(one: ScoredPairs, other: ScoredPairs) -> np.ndarray:
+    """The scores (P,) of the other, whose pairs must be the same, line by line. Raises FairLabError where they are not."""
+    columns = [name for name in one.frame if name not in ("score", "line", "repeated")]
+    if set(columns) - set(other.frame) or len(one.frame) != len(other.frame):
+        raise FairLabError(
+            f"{one.name} and {other.name} do not hold the same pairs: {len(one.frame)} and {len(other.frame)}"
+        )
+    differs = (one.frame[columns].to_numpy(str) != other.frame[columns].to_numpy(str)).any(axis=1)
+    if differs.any():
+        at = int(np.argmax(differs))
+        lines = [pairs.frame["line"].iloc[at] for pairs in (one, other)]
+        raise FairLabError(f"line {lines[0]} of {one.name} is another pair than line {lines[1]} of {other.name}")
+    scores: np.ndarray = other.frame["score"].to_numpy(np.float64)
+    return scores
+
+
 def _without(
     found: pd.DataFrame, bad: dict[str, np.ndarray], chosen: set[str], notes: list[str], name: str
 ) -> ScoredPairs:

@@ -58,11 +58,14 @@ def two_level(values: np.ndarray, redrawn: np.ndarray, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Judged:
-    """One run on the pairs: accuracy (G,) of each group, NaN where it has none; redrawn (draws, G); right (G,) decisions."""
+    """One run on the pairs: accuracy (G,) of each group, NaN where it has none; redrawn (draws, G); right (G,) decisions;
+    correct: per group (P,) which decisions were right, for a difference's true spread; () where that is not known.
+    """
 
     accuracy: np.ndarray
     redrawn: np.ndarray
     right: np.ndarray
+    correct: tuple[np.ndarray, ...] = ()
 
 
 class SeededComparison:
@@ -81,12 +84,14 @@ class SeededComparison:
         values = np.asarray(scores, dtype=np.float64)
         accuracy, right = np.full(len(self._groups), np.nan), np.zeros(len(self._groups))
         redrawn = np.full((self.settings.bootstrap, len(self._groups)), np.nan)
+        correct = [np.zeros(0, dtype=bool)] * len(self._groups)
         for number, group in enumerate(self._groups):
             if self._known[number]:
                 found = verification.fold_accuracy(values[group.where], group.genuine, group.folds)
                 accuracy[number], right[number] = found.accuracy, found.correct.sum()
                 redrawn[:, number] = group.bootstrap.mean(found.correct)
-        return Judged(accuracy, redrawn, right)
+                correct[number] = found.correct
+        return Judged(accuracy, redrawn, right, tuple(correct))
 
     def summary(self, runs: Mapping[int, Judged]) -> pd.DataFrame:
         """The mean training: SUMMARY, with 95 % intervals over people and, with two seeds or more, over seeds.
@@ -141,8 +146,10 @@ class SeededComparison:
             return nothing
         some = self._known
         gain = np.array([(ours.accuracy - theirs.accuracy)[some].mean() for ours, theirs in pairs])
-        redrawn = np.array([(ours.redrawn - theirs.redrawn)[:, some].mean(1) for ours, theirs in pairs])
-        drawn = two_level(gain, redrawn, self.settings.seed)
+        redrawn = np.array([ours.redrawn - theirs.redrawn for ours, theirs in pairs])
+        if all(ours.correct and theirs.correct for ours, theirs in pairs):
+            self._narrow(redrawn, pairs)
+        drawn = two_level(gain, redrawn[:, :, some].mean(2), self.settings.seed)
         low, high = percentile_interval(drawn)
         return {
             "difference": float(gain.mean()),
@@ -151,3 +158,11 @@ class SeededComparison:
             "p": chance_of_none(drawn),
             "seeds": len(pairs),
         }
+
+    def _narrow(self, redrawn: np.ndarray, pairs: Sequence[tuple[Judged, Judged]]) -> None:
+        """Draw the redrawn differences (S, draws, G) in, in place, to the spread that people make (see paired)."""
+        for number in np.flatnonzero(self._known):
+            gains = [np.subtract(*(side.correct[number].astype(np.float32) for side in both)) for both in pairs]
+            mean = np.mean(gains, axis=0)
+            factor = self._groups[number].bootstrap.narrowing(mean, redrawn[:, :, number].mean(0))
+            redrawn[:, :, number] = mean.mean() + factor * (redrawn[:, :, number] - mean.mean())

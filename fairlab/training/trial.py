@@ -17,7 +17,7 @@ from fairlab.config import DemoData, Evaluation
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation.intervals import clopper_pearson
-from fairlab.evaluation.report import PairedComparison
+from fairlab.evaluation.paired import PairedComparison
 from fairlab.evaluation.scores import pair_scores
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.models.preprocessing import Preprocessing
