@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, counted, judging, protocols
+from fairlab.ui import cached, counted, differing, judging, protocols
 from fairlab.ui.evidence import evidence, fdr_of, pick_attributes
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
 from fairlab.ui.overlaps import overlap_note
 from fairlab.ui.page import start
-from fairlab.ui.pickers import pick_models, pick_space, trained_on
+from fairlab.ui.pickers import pick_models, pick_space, title_of, trained_on
 
 lab = start("Fairness", "Errors of the system for each group, with intervals; never one number alone.")
 shown = pick_models(lab, "numbers")
@@ -37,3 +37,6 @@ st.subheader("Between groups", anchor=False)
 if not counted.matrix(run, data, point):
     judging.matrix(at, found)
     protocols.panel(lab, run, data)
+st.subheader("Against another model", anchor=False)
+titles = {model.run_id: title_of(model, shown.models) for model in shown.models}
+differing.against(lab, found, point, shown.models, titles, data, by)

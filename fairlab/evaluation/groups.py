@@ -50,7 +50,7 @@ class GroupPairs:
     scores: np.ndarray
     genuine: np.ndarray
     folds: np.ndarray
-    bootstrap: IdentityBootstrap | ManyPairs
+    bootstrap: IdentityBootstrap
     where: np.ndarray
     repeated: np.ndarray | None = None
 
@@ -97,7 +97,7 @@ def cut(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings:
 
 def redrawn_people(
     first: np.ndarray, second: np.ndarray, genuine: np.ndarray, draws: int, seed: int
-) -> IdentityBootstrap | ManyPairs:
+) -> IdentityBootstrap:
     """Draws of the people whom these pairs (P,) compare; the same draws either way, in bounded memory for many pairs."""
     kind = ManyPairs if draws * len(genuine) > MANY else IdentityBootstrap
     return kind(first, second, genuine, draws, seed)

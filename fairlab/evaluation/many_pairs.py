@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from fairlab.evaluation.intervals import IdentityBootstrap
+
 ROWS = 2048
 """Rows of a sparse matrix multiplied at once: 2,048 x 1,000 draws x 4 bytes are 8 MB."""
 CELLS = 4 << 20
@@ -94,7 +96,7 @@ class _Kind:
         return _Sums(bins, self.first[self.cell], second, np.ones(len(bins), np.int8), count, self.people)
 
 
-class ManyPairs:
+class ManyPairs(IdentityBootstrap):
     """As intervals.IdentityBootstrap, with the same draws for the same seed, for any number of pairs.
 
     `identity_a`, `identity_b`, `genuine` are (P,). Memory: a few arrays of P numbers, identities x draws, and blocks.
@@ -104,7 +106,7 @@ class ManyPairs:
         self, identity_a: np.ndarray, identity_b: np.ndarray, genuine: np.ndarray, draws: int, seed: int
     ) -> None:
         first, second, count = _codes(identity_a, identity_b)
-        self.identities, self.genuine = count, np.asarray(genuine, dtype=bool)
+        self.identities, self.genuine, self.people = count, np.asarray(genuine, dtype=bool), (first, second)
         random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, count])))
         times = random.multinomial(count, np.full(count, 1 / count), size=draws)
         self._times = np.ascontiguousarray(times.T, dtype=np.float32)
@@ -115,6 +117,13 @@ class ManyPairs:
         self._totals = {
             kind: of.total(np.ones(len(of.cell), np.int8)).of(self._times)[0] for kind, of in self._kinds.items()
         }
+
+        if count < 2:  # nothing is known of other people
+            self._totals = {kind: np.full(draws, np.nan) for kind in self._kinds}
+
+    @property
+    def draws(self) -> int:
+        return int(self._times.shape[1])
 
     def rate(self, errors: np.ndarray, genuine: bool) -> np.ndarray:
         """Redrawn rates (draws,) or (draws, K) of `errors` (P,) or (P, K), over genuine or impostor pairs only."""

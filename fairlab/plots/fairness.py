@@ -167,7 +167,7 @@ def matrix_figure(matrix: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
             text=said,
             texttemplate="%{text}",
             customdata=hover,
-            colorscale=[[0, "rgba(213,94,0,0.06)"], [1, "rgba(213,94,0,0.75)"]],
+            colorscale=[[0, "rgba(213,94,0,0.06)"], [1, "rgba(213,94,0,0.5)"]],
             showscale=False,
             xgap=3,
             ygap=3,

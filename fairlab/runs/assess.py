@@ -13,11 +13,13 @@ from fairlab.config import Data, Evaluation
 from fairlab.data.base import Dataset
 from fairlab.data.holding_out import held_out_pairs
 from fairlab.errors import FairLabError
+from fairlab.evaluation.compat import COMPAT
 from fairlab.evaluation.report import evaluate
-from fairlab.evaluation.scores import fused, pair_scores
+from fairlab.evaluation.scores import fused, pair_distances, pair_scores
 from fairlab.evaluation.templates import template_vectors
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.files import digest, sha256
+from fairlab.runs.peers import Values, peer_rows
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import write_results
 from fairlab.store.runs import RunRecord
@@ -61,7 +63,21 @@ class Validation:
 def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | None = None) -> dict[str, Any]:
     """Score every pair list of the data set with the run's embeddings and write its results there; returns facts."""
     vectors, ids, flip = judged_vectors(record, dataset)
-    return judge(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings, flip=flip)
+
+    def as_peers(pairs: pd.DataFrame) -> Values:
+        if dataset.templates is not None:
+            return dict.fromkeys(COMPAT, "it compares images, and these pairs are of templates")
+        plain = open_embeddings(record.folder, dataset.dataset_id, "plain")
+        values: dict[str, np.ndarray | str] = {}
+        for mode, about in COMPAT.items():
+            if about.flip and flip != "sum":
+                values[mode] = "it adds the mirror image, and this model is judged without"
+                continue
+            of = (vectors, ids) if about.flip else (plain.vectors, plain.ids)
+            values[mode] = (pair_distances if about.takes == "distances" else pair_scores)(*of, pairs)
+        return values
+
+    return judge(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings, as_peers, flip=flip)
 
 
 def judged_vectors(record: RunRecord, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, str]:
@@ -87,9 +103,12 @@ def judge(
     dataset: Dataset,
     score: Callable[[pd.DataFrame], np.ndarray],
     settings: Evaluation | None = None,
+    as_peers: Callable[[pd.DataFrame], Values] = lambda _pairs: {},
     **facts: Any,
 ) -> dict[str, Any]:
     """Write a model's numbers on every pair list of a data set, from score(pairs) -> (P,); returns facts of the status.
+
+    as_peers(pairs): what other tools' accuracies are made of, see peers.
 
     Raises FairLabError when there are no pairs.
     """
@@ -99,9 +118,10 @@ def judge(
         pairs = dataset.pairs_of(protocol)
         values = score(pairs)
         results = evaluate(record.run_id, dataset.images, pairs, values, settings)
-        metrics.append(results.metrics)
+        others, more = peer_rows(record.run_id, pairs, as_peers(pairs))
+        metrics += [results.metrics, others] if len(others) else [results.metrics]
         curves.append(results.curves)
-        notes += results.notes
+        notes += [*results.notes, *more]
         scores.append(pd.DataFrame({"run_id": record.run_id, "pair_id": pairs["pair_id"].to_numpy(), "score": values}))
     if not metrics:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to evaluate on")

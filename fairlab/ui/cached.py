@@ -48,6 +48,12 @@ def results(lab: Workspace, run_id: str, dataset_id: str, name: str) -> pd.DataF
     return _table(str(folder), dataset_id, name, stamp)
 
 
+def protocol_metrics(lab: Workspace, run_id: str, dataset_id: str, protocol: str) -> pd.DataFrame:
+    """A run's stored numbers on one protocol of a data set."""
+    table = results(lab, run_id, dataset_id, "metrics")
+    return table[table["protocol"] == protocol]
+
+
 def stamp_of_results(lab: Workspace, run_id: str, dataset_id: str) -> int:
     """Changes when a run's numbers on a data set do."""
     folder = lab.run(run_id)

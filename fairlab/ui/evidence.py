@@ -33,6 +33,8 @@ class Evidence:
     groups: tuple[GroupPairs, ...]
     settings: Evaluation
     key: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What was noted when the run was judged."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,13 +77,14 @@ def _evidence(
     _data: Dataset,
 ) -> Evidence:
     record = read_run(_lab, run_id)
-    asked = Evaluation.model_validate(results_facts(record.folder, dataset_id)["settings"])
+    facts = results_facts(record.folder, dataset_id)
+    asked = Evaluation.model_validate(facts["settings"])
     pairs = scored(record, _data, protocol, by)
     drawn = groups_of(pairs, asked.bootstrap, asked.seed)
     order = {name: number for number, name in enumerate(_data.groups)}
     drawn.sort(key=lambda group: (order.get(group.name, len(order)), group.name))
     key = (home, run_id, dataset_id, protocol, *by, str(stamp))
-    return Evidence(run_id, protocol, pairs, tuple(drawn), asked, key)
+    return Evidence(run_id, protocol, pairs, tuple(drawn), asked, key, tuple(facts.get("notes", ())))
 
 
 def report(found: Evidence, point: OperatingPoint) -> FairnessReport:

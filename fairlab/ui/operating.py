@@ -74,7 +74,8 @@ def _prepare(rungs: list[float], low: float, high: float) -> None:
             st.warning(plain(error))
             st.query_params.pop(LINK, None)
             new = False
-    if new or RULE not in st.session_state:
+    new = new or RULE not in st.session_state  # the page is entered: values set for a slider that was not drawn are old
+    if new:
         st.session_state[RULE] = wanted.rule
     rate = wanted.value if wanted.rule != "threshold" else st.session_state.get(FMR, DEFAULT.value)
     if new or FMR not in st.session_state or st.session_state[FMR] not in rungs:

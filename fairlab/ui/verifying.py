@@ -12,11 +12,14 @@ import streamlit as st
 
 from fairlab import api
 from fairlab.data.base import Dataset
+from fairlab.evaluation.compat import COMPAT
 from fairlab.evaluation.fairness_report import FairnessReport
 from fairlab.plots.det import det_figure
 from fairlab.plots.distributions import distributions_figure
 from fairlab.plots.verification import roc_figure
+from fairlab.runs.peers import column_of
 from fairlab.store.runs import RunRecord
+from fairlab.tables import ALL_GROUPS
 from fairlab.ui import evidence
 from fairlab.ui.evidence import Evidence
 from fairlab.ui.numbers import NOT_MEASURABLE, cell, download, name_of, one
@@ -136,6 +139,31 @@ def tar_table(metrics: pd.DataFrame, groups: Sequence[str], points: Sequence[str
             )
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def peer_table(found: Evidence, at: FairnessReport, metrics: pd.DataFrame) -> None:
+    """Accuracy by our rule, and as two other tools print it."""
+    rows = []
+    own = at.numbers[at.numbers["metric"].isin(["accuracy", "mean_accuracy"])].set_index("group")
+    for group in (*found.names, ALL_GROUPS):
+        row = {"Group": plain(group) if group != ALL_GROUPS else "mean of groups"}
+        ours = own.loc[group] if group in own.index else None
+        row["FairLab"] = "n/a" if ours is None else cell(ours["value"], ours["low"], ours["high"], 2, 100)
+        for mode, about in COMPAT.items():
+            value, std = (one(metrics, column_of(mode, what), group) for what in ("accuracy", "std"))
+            shown = "n/a" if value is None else f"{100 * value['value']:.2f}"
+            row[about.title] = shown + ("" if std is None else f" :small[:gray[± {100 * std['value']:.2f} over folds]]")
+        rows.append(row)
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+    with st.popover("How do they differ?", icon=":material/help:"):
+        st.markdown(
+            "\n".join(
+                f"- **{plain(about.title)}**: {plain(about.rule)} {plain(about.differs)}" for about in COMPAT.values()
+            )
+        )
+    for note in dict.fromkeys(found.notes):
+        if any(about.title in note for about in COMPAT.values()):
+            st.caption(plain(note))
 
 
 def score_files(lab: Workspace, run: RunRecord, protocol: str, data: Dataset) -> None:

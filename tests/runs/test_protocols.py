@@ -314,7 +314,10 @@ def test_what_is_known_is_not_computed_anew_and_would_be_the_same(
     assert judged(lab, model, data, *names)["reused"] == []
     assert {path: sha256(path) for folder in folders for path in folder.glob("*.parquet")} == before
     monkeypatch.undo()
-    assert set(judged(lab, model, data, *names, seed=9)["reused"]) == set(names) - {"random_impostors"}
+    assert set(judged(lab, model, data, *names, seed=9)["reused"]) == set(names) - {
+        "random_impostors",
+        "identification",
+    }
     vectors = np.load(model.folder / "embeddings" / "faces" / "plain" / "vectors.npy")
     embedded(model, data, vectors[:, ::-1])
     assert judged(lab, model, data, *names, seed=9)["reused"] == []
@@ -408,7 +411,7 @@ def test_what_cannot_work_is_one_sentence(home: tuple[Workspace, Dataset, RunRec
 def test_the_command_line_and_the_page_judge_by_protocols(
     home: tuple[Workspace, Dataset, RunRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Help lists them, the numbers are printed, and the page offers them by name, with the matrix and a way to more."""
+    """Help lists them, the numbers are printed, and the pages show them, with the matrix and a way to more."""
     from tests.test_pages import fine, opened
 
     lab, _, model = home
@@ -417,14 +420,31 @@ def test_the_command_line_and_the_page_judge_by_protocols(
     assert "protocols.impostors" in said
     refused = fairlab(lab.home, "evaluate", model.run_id, "--set", "protocols.impostors=3")
     assert (refused.returncode, "give --protocol NAME too" in refused.stderr) == (2, True)
-    result = fairlab(lab.home, "evaluate", model.run_id, "--protocol", "all_pairs", "--set", "bootstrap=200")
+    result = fairlab(
+        lab.home,
+        "evaluate",
+        model.run_id,
+        "--protocol",
+        "all_pairs",
+        "--protocol",
+        "identification",
+        "--set",
+        "bootstrap=200",
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "fmr_across" in result.stdout
-    fine(opened(monkeypatch, lab, "fairness", on="faces", model=model.run_id, pairs="all_pairs"))
-    app = opened(monkeypatch, lab, "verification", on="faces", model=model.run_id, pairs="all_pairs")
+    assert "rank1" in result.stdout
+    app = opened(monkeypatch, lab, "fairness", on="faces", model=model.run_id)
     fine(app)
-    assert app.selectbox(key="pairs").options == ["test pairs", "All comparisons"]
-    assert "Who is taken for whom, by group" in [item.value for item in app.subheader]
+    assert any(
+        "All comparisons of the test part, one threshold" in item.value.replace("\\", "") for item in app.caption
+    )
+    app = opened(monkeypatch, lab, "verification", on="faces", model=model.run_id)
+    fine(app)
+    assert app.selectbox(key="pairs").options == ["test pairs"], "what is counted has places of its own"
+    there = [item.value for item in app.subheader]
+    assert "Everybody against everybody" in there
+    assert "Identification: one among all enrolled" in there
     assert "Random impostors" in app.multiselect(key="judge by").options
     app.multiselect(key="judge by").set_value(["random_impostors"]).run()
     app.button(key="judge").click().run()
@@ -436,4 +456,4 @@ def test_the_command_line_and_the_page_judge_by_protocols(
     app.run()
     fine(app)
     assert "Random impostors" in app.selectbox(key="pairs").options
-    assert any("choose it under Pairs" in item.value for item in app.success)
+    assert any("under Pairs above" in item.value for item in app.success)
