@@ -17,8 +17,9 @@ from fairlab.evaluation.report import evaluate
 from fairlab.evaluation.scores import fused, pair_scores
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.files import digest, sha256
+from fairlab.runs import provenance
 from fairlab.store.embeddings import open_embeddings
-from fairlab.store.results import write_results
+from fairlab.store.results import read_results, results_facts, write_results
 from fairlab.store.runs import RunRecord
 
 
@@ -60,7 +61,23 @@ class Validation:
 def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | None = None) -> dict[str, Any]:
     """Score every pair list of the data set with the run's embeddings and write its results there; returns facts."""
     vectors, ids, flip = judged_vectors(record, dataset.dataset_id)
-    return judge(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings, flip=flip)
+    known = provenance.of_vectors(record, dataset.dataset_id)
+    return judge(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings, flip=flip, **known)
+
+
+def recompute(record: RunRecord, dataset: Dataset) -> list[str]:
+    """Make a model's stored numbers on a data set's own pairs anew, from its embeddings with the stored settings.
+
+    Returns which of the tables (metrics, curves, scores) come out otherwise, in any bit: right is none.
+    """
+    settings = Evaluation.model_validate(results_facts(record.folder, dataset.dataset_id)["settings"])
+    vectors, ids, _ = judged_vectors(record, dataset.dataset_id)
+    tables, _, _ = judged(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings)
+    return [
+        name
+        for name, table in tables.items()
+        if not table.equals(read_results(record.folder, dataset.dataset_id, name))
+    ]
 
 
 def judged_vectors(record: RunRecord, dataset_id: str) -> tuple[np.ndarray, np.ndarray, str]:
@@ -85,9 +102,30 @@ def judge(
     Raises FairLabError when there are no pairs.
     """
     settings = settings or record.config.evaluation or Evaluation()
+    tables, lists, notes = judged(record, dataset, score, settings)
+    write_results(
+        record.folder,
+        dataset.dataset_id,
+        tables,
+        pairs=sha256(dataset.folder / "pairs.parquet"),
+        data=dataset.fingerprint,
+        protocols=provenance.of_lists(lists, tables["metrics"]),
+        settings=settings.model_dump(mode="json"),
+        settings_hash=digest(settings.model_dump(mode="json")),
+        code_version=__version__,
+        notes=notes,
+        **facts,
+    )
+    return {"pairs": len(tables["scores"])}
+
+
+def judged(
+    record: RunRecord, dataset: Dataset, score: Callable[[pd.DataFrame], np.ndarray], settings: Evaluation
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], list[str]]:
+    """(tables of results.TABLES, pairs by protocol, notes) of a model on every pair list of a data set; as judge()."""
     metrics, curves, scores, notes = [], [], [], []
-    for protocol in dict.fromkeys(dataset.pairs["protocol"]):
-        pairs = dataset.pairs_of(protocol)
+    lists = {str(name): dataset.pairs_of(name) for name in dict.fromkeys(dataset.pairs["protocol"])}
+    for pairs in lists.values():
         values = score(pairs)
         results = evaluate(record.run_id, dataset.images, pairs, values, settings)
         metrics.append(results.metrics)
@@ -97,16 +135,4 @@ def judge(
     if not metrics:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to evaluate on")
     parts = {"metrics": metrics, "curves": curves, "scores": scores}
-    write_results(
-        record.folder,
-        dataset.dataset_id,
-        {name: pd.concat(part, ignore_index=True) for name, part in parts.items()},
-        pairs=sha256(dataset.folder / "pairs.parquet"),
-        data=dataset.fingerprint,
-        settings=settings.model_dump(mode="json"),
-        settings_hash=digest(settings.model_dump(mode="json")),
-        code_version=__version__,
-        notes=notes,
-        **facts,
-    )
-    return {"pairs": sum(map(len, scores))}
+    return {name: pd.concat(part, ignore_index=True) for name, part in parts.items()}, lists, notes

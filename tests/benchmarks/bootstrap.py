@@ -29,7 +29,9 @@ def rfw_like(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
         one, two = (4 * own + random.integers(0, 2, PAIRS), 4 * own + random.integers(2, 4, PAIRS))
         folds = np.arange(PAIRS) * 10 // PAIRS
         for first, second, genuine in ((one, two, True), (4 * own, 4 * other, False)):
-            rows.append(pd.DataFrame({"image_a": first, "image_b": second, "genuine": genuine, "fold": folds, "group": name}))
+            rows.append(
+                pd.DataFrame({"image_a": first, "image_b": second, "genuine": genuine, "fold": folds, "group": name})
+            )
     pairs = pd.concat(rows, ignore_index=True)
     pairs = pairs.assign(pair_id=np.arange(len(pairs)), protocol="test")
     return images, pairs, random.normal(size=len(pairs)) + 3.3 * pairs["genuine"].to_numpy()
