@@ -19,9 +19,10 @@ from fairlab.evaluation.scores import fused, pair_distances, pair_scores
 from fairlab.evaluation.templates import template_vectors
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.files import digest, sha256
+from fairlab.runs import provenance
 from fairlab.runs.peers import Values, peer_rows
 from fairlab.store.embeddings import open_embeddings
-from fairlab.store.results import write_results
+from fairlab.store.results import results_facts, results_folder, write_results
 from fairlab.store.runs import RunRecord
 
 
@@ -62,6 +63,17 @@ class Validation:
 
 def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | None = None) -> dict[str, Any]:
     """Score every pair list of the data set with the run's embeddings and write its results there; returns facts."""
+    score, as_peers, flip = scoring(record, dataset)
+    known = provenance.of_vectors(record, dataset.dataset_id)
+    return judge(record, dataset, score, settings, as_peers, flip=flip, **known)
+
+
+Score = Callable[[pd.DataFrame], np.ndarray]
+AsPeers = Callable[[pd.DataFrame], Values]
+
+
+def scoring(record: RunRecord, dataset: Dataset) -> tuple[Score, AsPeers, str]:
+    """How a model scores pairs (P,) of a data set that it has embedded: by our rule, as other tools do; and the flip rule."""
     vectors, ids, flip = judged_vectors(record, dataset)
 
     def as_peers(pairs: pd.DataFrame) -> Values:
@@ -77,7 +89,19 @@ def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | Non
             values[mode] = (pair_distances if about.takes == "distances" else pair_scores)(*of, pairs)
         return values
 
-    return judge(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings, as_peers, flip=flip)
+    return lambda pairs: pair_scores(vectors, ids, pairs), as_peers, flip
+
+
+def recompute(record: RunRecord, dataset: Dataset) -> list[str]:
+    """Make a model's stored numbers on a data set's own pairs anew, from its embeddings with the stored settings.
+
+    Returns which of the tables (metrics, curves, scores) come out otherwise, in any bit: right is none.
+    """
+    settings = Evaluation.model_validate(results_facts(record.folder, dataset.dataset_id)["settings"])
+    score, as_peers, _ = scoring(record, dataset)
+    tables, _, _ = judged(record, dataset, score, settings, as_peers)
+    stored = results_folder(record.folder, dataset.dataset_id)
+    return [name for name, table in tables.items() if not table.equals(pd.read_parquet(stored / f"{name}.parquet"))]
 
 
 def judged_vectors(record: RunRecord, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, str]:
@@ -101,21 +125,40 @@ def judged_vectors(record: RunRecord, dataset: Dataset) -> tuple[np.ndarray, np.
 def judge(
     record: RunRecord,
     dataset: Dataset,
-    score: Callable[[pd.DataFrame], np.ndarray],
+    score: Score,
     settings: Evaluation | None = None,
-    as_peers: Callable[[pd.DataFrame], Values] = lambda _pairs: {},
+    as_peers: AsPeers = lambda _pairs: {},
     **facts: Any,
 ) -> dict[str, Any]:
     """Write a model's numbers on every pair list of a data set, from score(pairs) -> (P,); returns facts of the status.
 
-    as_peers(pairs): what other tools' accuracies are made of, see peers.
-
-    Raises FairLabError when there are no pairs.
+    as_peers(pairs): what other tools' accuracies are made of, see peers. Raises FairLabError when there are no pairs.
     """
     settings = settings or record.config.evaluation or Evaluation()
+    tables, lists, notes = judged(record, dataset, score, settings, as_peers)
+    write_results(
+        record.folder,
+        dataset.dataset_id,
+        tables,
+        pairs=sha256(dataset.folder / "pairs.parquet"),
+        data=dataset.fingerprint,
+        protocols=provenance.of_lists(lists, tables["metrics"]),
+        settings=settings.model_dump(mode="json"),
+        settings_hash=digest(settings.model_dump(mode="json")),
+        code_version=__version__,
+        notes=notes,
+        **facts,
+    )
+    return {"pairs": len(tables["scores"])}
+
+
+def judged(
+    record: RunRecord, dataset: Dataset, score: Score, settings: Evaluation, as_peers: AsPeers
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], list[str]]:
+    """(tables of results.TABLES, pairs by protocol, notes) of a model on every pair list of a data set; as judge()."""
     metrics, curves, scores, notes = [], [], [], []
-    for protocol in dict.fromkeys(dataset.pairs["protocol"]):
-        pairs = dataset.pairs_of(protocol)
+    lists = {str(name): dataset.pairs_of(name) for name in dict.fromkeys(dataset.pairs["protocol"])}
+    for pairs in lists.values():
         values = score(pairs)
         results = evaluate(record.run_id, dataset.images, pairs, values, settings)
         others, more = peer_rows(record.run_id, pairs, as_peers(pairs))
@@ -126,16 +169,4 @@ def judge(
     if not metrics:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to evaluate on")
     parts = {"metrics": metrics, "curves": curves, "scores": scores}
-    write_results(
-        record.folder,
-        dataset.dataset_id,
-        {name: pd.concat(part, ignore_index=True) for name, part in parts.items()},
-        pairs=sha256(dataset.folder / "pairs.parquet"),
-        data=dataset.fingerprint,
-        settings=settings.model_dump(mode="json"),
-        settings_hash=digest(settings.model_dump(mode="json")),
-        code_version=__version__,
-        notes=notes,
-        **facts,
-    )
-    return {"pairs": sum(map(len, scores))}
+    return {name: pd.concat(part, ignore_index=True) for name, part in parts.items()}, lists, notes

@@ -14,7 +14,7 @@ from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.scores import cross_scores
 from fairlab.files import read_json
-from fairlab.runs import assess, spaces, tables
+from fairlab.runs import assess, provenance, spaces, tables
 from fairlab.runs.plan import single
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import embedded_sets, open_embeddings
@@ -82,11 +82,11 @@ def verify(workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pul
     (enrolled, enrolled_ids, rule), (asked, asked_ids, other) = (
         assess.judged_vectors(model, dataset) for model in (gallery, probe)
     )
+    known = [provenance.of_vectors(model, dataset.dataset_id) for model in (gallery, probe)]
+    both: dict[str, Any] = {fact: {"gallery": known[0][fact], "probe": known[1][fact]} for fact in known[0]}
+    both["flip"] = rule if rule == other else f"gallery {rule}, probe {other}"
     facts = assess.judge(
-        record,
-        dataset,
-        lambda pairs: cross_scores(enrolled, enrolled_ids, asked, asked_ids, pairs),
-        flip=rule if rule == other else f"gallery {rule}, probe {other}",
+        record, dataset, lambda pairs: cross_scores(enrolled, enrolled_ids, asked, asked_ids, pairs), **both
     )
     return {**facts, "gallery": gallery.run_id, "probe": probe.run_id}
 

@@ -95,12 +95,14 @@ def embed(
     """
     from fairlab.training.extract import extract
 
+    about = getattr(inputs, "preprocessing", None)  # what looks at others' embeddings has none
     facts = {
         "run_id": space.run_id,
         "fingerprint": dataset.fingerprint,
         "parents": list(space.parents),
         "flip": flip,
         "image_px": dataset.image_px,
+        "preprocessing": about.to_json() if about is not None else None,
     }
     for number, view in enumerate(VIEWS):
         pulse.begin("embedding", base + 0.45 * share * number, 0.45 * share)
