@@ -73,11 +73,16 @@ def recompute(record: RunRecord, dataset: Dataset) -> list[str]:
     settings = Evaluation.model_validate(results_facts(record.folder, dataset.dataset_id)["settings"])
     vectors, ids, _ = judged_vectors(record, dataset.dataset_id)
     tables, _, _ = judged(record, dataset, lambda pairs: pair_scores(vectors, ids, pairs), settings)
-    return [
-        name
-        for name, table in tables.items()
-        if not table.equals(read_results(record.folder, dataset.dataset_id, name))
-    ]
+    stored = {name: read_results(record.folder, dataset.dataset_id, name) for name in tables}
+    return [name for name, table in tables.items() if not _same_bits(table, stored[name])]
+
+
+def _same_bits(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Are two tables equal to the last bit? -0.0 is not 0.0; NaN is NaN."""
+    numbers = one.select_dtypes("number").columns
+    return one.equals(other) and all(
+        one[name].to_numpy().tobytes() == other[name].to_numpy().tobytes() for name in numbers
+    )
 
 
 def judged_vectors(record: RunRecord, dataset_id: str) -> tuple[np.ndarray, np.ndarray, str]:

@@ -88,7 +88,8 @@ def verify(workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pul
         dataset,
         lambda pairs: cross_scores(enrolled, enrolled_ids, asked, asked_ids, pairs),
         flip=rule if rule == other else f"gallery {rule}, probe {other}",
-        **{fact: {"gallery": known[0][fact], "probe": known[1][fact]} for fact in known[0]},
+        embeddings={"gallery": known[0]["embeddings"], "probe": known[1]["embeddings"]},
+        preprocessing={"gallery": known[0]["preprocessing"], "probe": known[1]["preprocessing"]},
     )
     return {**facts, "gallery": gallery.run_id, "probe": probe.run_id}
 
