@@ -54,7 +54,10 @@ class FairnessReport:
     @property
     def metrics(self) -> pd.DataFrame:
         """A row per fairness metric: metric, value, low, high, fair_value, fair_p95 (what chance shows), title, formula ..."""
-        rows = []
+        return pd.DataFrame(self._of_metrics())
+
+    def _of_metrics(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
         for name in FAIRNESS_METRICS:
             if (ALL_GROUPS, name) not in self._found:
                 continue
@@ -62,7 +65,7 @@ class FairnessReport:
             row = dict(zip(("value", "low", "high"), self._found[ALL_GROUPS, name], strict=True))
             facts = {fact: FAIRNESS_METRICS.facts(name)[fact] for fact in FACTS}
             rows.append({"metric": name, **row, "fair_p95": fair, **facts})
-        return pd.DataFrame(rows)
+        return rows
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -73,7 +76,10 @@ class FairnessReport:
     @property
     def groups(self) -> pd.DataFrame:
         """A row per group: counts, FMR and FNMR with their 95 % intervals, threshold, AUC, EER, d'."""
-        rows = []
+        return pd.DataFrame(self._of_groups())
+
+    def _of_groups(self) -> list[dict[str, Any]]:
+        rows, more = [], self.by_group.to_dict("records")
         for number, (group, found) in enumerate(zip(self.at.groups, self.at.counts, strict=True)):
             row: dict[str, Any] = {
                 "group": group.name,
@@ -85,13 +91,14 @@ class FairnessReport:
                 row |= dict(zip((kind, f"{kind}_low", f"{kind}_high"), self._found[group.name, kind], strict=True))
             row["threshold"] = self.at.thresholds[number]
             row["identities"] = group.bootstrap.identities if self.pairs.named else None
-            rows.append(row)
-        return pd.DataFrame(rows).merge(self.by_group, on="group")
+            rows.append(row | more[number])
+        return rows
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values; what is not defined is null."""
-        by_name = self.groups.set_index("group").to_dict("index")
-        metrics = self.metrics.set_index("metric")[["value", "low", "high", "fair_value", "fair_p95"]].to_dict("index")
+        kept = ("value", "low", "high", "fair_value", "fair_p95")
+        metrics = {row["metric"]: {name: row[name] for name in kept} for row in self._of_metrics()}
+        by_name = {row.pop("group"): row for row in self._of_groups()}
         one = float(self.at.thresholds[0]) if self.at.point.rule != "own" else None
         said = {
             "threshold": one,
@@ -258,7 +265,7 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
             rows.append((group.name, group.name, found.impostor, found.false_matches, found.fmr, *between))
         frame = pairs.frame[(pairs.frame["group"] != pairs.frame["other"]) & ~pairs.frame["genuine"]]
         both = np.sort(frame[["group", "other"]].to_numpy(dtype=str), axis=1)
-        for (one, two), part in frame.groupby([both[:, 0], both[:, 1]], sort=True):
+        for (one, two), part in frame.groupby([both[:, 0], both[:, 1]], sort=True) if len(frame) else ():
             genuine, match = np.zeros(len(part), dtype=bool), part["score"].to_numpy() >= at.thresholds[0]
             start = seed_of(f"{one}\n{two}", seed)
             if pairs.named:

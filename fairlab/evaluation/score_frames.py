@@ -276,9 +276,8 @@ def _in_two_groups(found: pd.DataFrame, notes: list[str]) -> tuple[np.ndarray, b
     ]
     seen = pd.concat(sides).drop_duplicates()
     seen = seen[(seen != "").all(axis=1)]
-    groups_of = seen.groupby("person")["group"].nunique()
-    several = groups_of.index[groups_of > 1]
-    if len(several) > len(groups_of) / 2:
+    several = seen.loc[seen["person"].duplicated(), "person"].unique()
+    if len(several) > seen["person"].nunique() / 2:
         notes.append("most identities stand in several groups: they are taken to be numbered anew in each group")
         return np.zeros(len(found), dtype=bool), True
     return (found["id1"].isin(several) | found["id2"].isin(several)).to_numpy(), False

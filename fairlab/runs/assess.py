@@ -100,8 +100,18 @@ def recompute(record: RunRecord, dataset: Dataset) -> list[str]:
     settings = Evaluation.model_validate(results_facts(record.folder, dataset.dataset_id)["settings"])
     score, as_peers, _ = scoring(record, dataset)
     tables, _, _ = judged(record, dataset, score, settings, as_peers)
-    stored = results_folder(record.folder, dataset.dataset_id)
-    return [name for name, table in tables.items() if not table.equals(pd.read_parquet(stored / f"{name}.parquet"))]
+    folder = results_folder(record.folder, dataset.dataset_id)
+    return [
+        name for name, table in tables.items() if not _same_bits(table, pd.read_parquet(folder / f"{name}.parquet"))
+    ]
+
+
+def _same_bits(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Are two tables equal to the last bit? -0.0 is not 0.0; NaN is NaN."""
+    numbers = one.select_dtypes("number").columns
+    return one.equals(other) and all(
+        one[name].to_numpy().tobytes() == other[name].to_numpy().tobytes() for name in numbers
+    )
 
 
 def judged_vectors(record: RunRecord, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, str]:

@@ -83,10 +83,13 @@ def verify(workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pul
         assess.judged_vectors(model, dataset) for model in (gallery, probe)
     )
     known = [provenance.of_vectors(model, dataset.dataset_id) for model in (gallery, probe)]
-    both: dict[str, Any] = {fact: {"gallery": known[0][fact], "probe": known[1][fact]} for fact in known[0]}
-    both["flip"] = rule if rule == other else f"gallery {rule}, probe {other}"
     facts = assess.judge(
-        record, dataset, lambda pairs: cross_scores(enrolled, enrolled_ids, asked, asked_ids, pairs), **both
+        record,
+        dataset,
+        lambda pairs: cross_scores(enrolled, enrolled_ids, asked, asked_ids, pairs),
+        flip=rule if rule == other else f"gallery {rule}, probe {other}",
+        embeddings={"gallery": known[0]["embeddings"], "probe": known[1]["embeddings"]},
+        preprocessing={"gallery": known[0]["preprocessing"], "probe": known[1]["preprocessing"]},
     )
     return {**facts, "gallery": gallery.run_id, "probe": probe.run_id}
 

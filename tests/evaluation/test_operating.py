@@ -151,3 +151,11 @@ def test_one_group_has_rates_and_no_measure_of_difference() -> None:
     rows = numbers.set_index(["group", "metric"])["value"]
     assert rows["A", "fmr"] == pytest.approx(0.1, abs=0.01)
     assert np.isnan(rows[ALL_GROUPS, "gini_fmr"])
+
+
+def test_redrawn_rates_are_those_of_pairs_on_the_threshold_too() -> None:
+    """Everybody scores 0.5 and the threshold is 0.5: all match, in every draw that has such a pair at all."""
+    at = at_point(groups_of(scored_pairs(small().assign(score=0.5)), 50, 0), OperatingPoint("threshold", 0.5))
+    assert at.errors.tolist() == [[135, 135], [0, 0]]
+    assert np.nanmin(at.fmr) == np.nanmax(at.fmr) == 1
+    assert np.nanmin(at.fnmr) == np.nanmax(at.fnmr) == 0

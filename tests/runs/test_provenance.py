@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fairlab import __version__
+from fairlab.cli import main
 from fairlab.config import Data, Evaluation, ModelFile, Run
 from fairlab.data.base import Dataset, open_dataset, write_dataset
 from fairlab.runs.assess import evaluate_run, recompute
@@ -130,3 +133,35 @@ def test_the_hash_of_a_pair_list_sees_every_change(faces: Dataset, tmp_path: Pat
     path = tmp_path / "pairs.parquet"
     pairs.to_parquet(path)
     assert pairs_hash(pd.read_parquet(path)) == pairs_hash(pairs)
+
+
+def test_stored_models_are_told_and_compared_from_the_command_line(
+    lab: Workspace, models: list[RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`fairlab fairness RUN` and `RUN,RUN --against RUN,RUN`: thresholds and rates are the stored ones."""
+
+    def told(*arguments: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert (
+            main(["--home", str(lab.home), "fairness", *arguments, "--at-fmr", "0.1", "--json", "--draws", "100"]) == 0
+        )
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    names = [record.run_id for record in models[:4]]
+    rates = []
+    for record in models[:4]:
+        found = told(record.run_id)
+        metrics = read_results(record.folder, "faces", "metrics")
+        at = metrics[(metrics["protocol"] == "test") & (metrics["operating_point"] == "fmr=0.1")]
+        stored = at.set_index(["group", "metric"])
+        assert found["threshold"] == stored.loc[("all", "threshold"), "value"]
+        for group in ("a", "b"):
+            for end, column in (("", "value"), ("_low", "low"), ("_high", "high")):
+                assert found["groups"][group][f"fnmr{end}"] == stored.loc[(group, "fnmr"), column]
+        assert found["metrics"]["garbe"]["value"] == pytest.approx(stored.loc[("all", "garbe"), "value"], nan_ok=True)
+        rates.append(found["groups"]["a"]["fnmr"])
+    found = told(",".join(names[:2]), "--against", ",".join(names[2:]))
+    row = next(row for row in found["differences"] if (row["group"], row["metric"]) == ("a", "fnmr"))
+    assert row["difference"] == pytest.approx(np.mean(rates[:2]) - np.mean(rates[2:]), abs=1e-12)
+    assert ("all", "accuracy") in {(row["group"], row["metric"]) for row in found["differences"]}
