@@ -58,7 +58,9 @@ class FairnessReport:
 
     def _of_metrics(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        for name in FAIRNESS_METRICS:
+        for name in sorted(
+            FAIRNESS_METRICS, key=lambda name: str(FAIRNESS_METRICS.facts(name)["of"])
+        ):  # accuracy first
             if (ALL_GROUPS, name) not in self._found:
                 continue
             fair = self._found.get((ALL_GROUPS, f"{name}_fair_p95"), (np.nan,) * 3)[0]

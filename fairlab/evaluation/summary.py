@@ -52,15 +52,16 @@ def _of_rate(rows: Sequence[Mapping[str, Any]], values: Mapping[str, float], poi
         return f"{kind.upper()}: fewer than two groups have it, so there is nothing to compare."
     order = sorted(rows, key=lambda row: float(row["value"]))
     least, most = order[0], order[-1]
-    start = f"{point_words(point)[0].upper()}{point_words(point)[1:]}, {WORDS[kind]}"
+    words = point_words(point)
+    start = f"{words[0].upper()}{words[1:]}, {WORDS[kind]}" if kind == "fmr" else f"There, {WORDS[kind]}"
     if most["value"] == least["value"]:
         return f"{start} equally often in all groups ({share(most['value'])})."
-    both = " and ".join(
+    extremes = [
         f"{row['group']} ({share(row['value'])}, 95 % interval {share(row['low'])} to {share(row['high'])})"
         if row["low"] == row["low"]
         else f"{row['group']} ({share(row['value'])}, no interval)"
         for row in (most, least)
-    )
+    ]
     apart = most["low"] > least["high"]
     beyond = _beyond(values, f"gini_{kind}")
     verdict = (
@@ -72,7 +73,7 @@ def _of_rate(rows: Sequence[Mapping[str, Any]], values: Mapping[str, float], poi
         if apart
         else "The two intervals overlap: the order may be chance."
     )
-    return f"{start} most often in {both.replace(' and ', ', least often in ', 1)}. {verdict}"
+    return f"{start} most often in {extremes[0]}, least often in {extremes[1]}. {verdict}"
 
 
 def _beyond(values: Mapping[str, float], metric: str) -> bool | None:

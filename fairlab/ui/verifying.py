@@ -22,7 +22,7 @@ from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS
 from fairlab.ui import evidence
 from fairlab.ui.evidence import Evidence
-from fairlab.ui.numbers import NOT_MEASURABLE, cell, download, name_of, one
+from fairlab.ui.numbers import HARD_SPACE, NOT_MEASURABLE, cell, download, name_of, one
 from fairlab.ui.page import chart, plain
 from fairlab.workspace import Workspace
 
@@ -68,7 +68,7 @@ def operating_table(at: FairnessReport, metrics: pd.DataFrame) -> None:
     rows = []
     for row in at.groups.itertuples():
         shown = {
-            "Group": plain(row.group),
+            "Group": plain(row.group).replace(" ", HARD_SPACE),
             "People": f"{row.identities:,}",
             "Genuine pairs": f"{row.genuine_pairs:,}",
             "Impostor pairs": f"{row.impostor_pairs:,}",
@@ -124,7 +124,7 @@ def tar_table(metrics: pd.DataFrame, groups: Sequence[str], points: Sequence[str
     """One row per group in Markdown: TAR at each operating point, with interval, missed pairs, achieved FMR."""
     rows = []
     for group in groups:
-        row = {"Group": plain(group)}
+        row = {"Group": plain(group).replace(" ", HARD_SPACE)}
         for point in points:
             found = one(metrics, metric, group, point)
             if found is None:

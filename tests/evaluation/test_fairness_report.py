@@ -61,6 +61,14 @@ def test_the_summary_names_the_groups_and_says_what_is_beyond_chance(report: Fai
     assert "Gini of FMR" in text.partition("Beyond what a perfectly fair model")[2]
 
 
+def test_a_group_may_be_called_this_and_that() -> None:
+    """Words of the sentence and words of a name do not mix."""
+    table = small().replace({"group": {"a": "black and white"}})
+    said = " ".join(quick(table, at_fmr=0.1).summary)
+    assert "black and white (" in said
+    assert "black, least often" not in said
+
+
 def test_few_impostors_are_said_first() -> None:
     report = quick(small(), at_fmr=0.01)
     assert report.summary[0].startswith("FMR 0.01 is not measurable: 270 impostor pairs")
