@@ -63,7 +63,7 @@ def test_the_summary_names_the_groups_and_says_what_is_beyond_chance(report: Fai
 
 def test_a_group_may_be_called_this_and_that() -> None:
     """Words of the sentence and words of a name do not mix."""
-    table = small().replace({"group": {"a": "black and white"}})
+    table = small().replace({"group": {"A": "black and white"}})
     said = " ".join(quick(table, at_fmr=0.1).summary)
     assert "black and white (" in said
     assert "black, least often" not in said
