@@ -22,7 +22,7 @@ def show_models(workspace: Workspace, as_json: bool) -> None:
     elif table.empty:
         print(f"no models yet in {workspace.home}; train some with `fairlab demo`, or `fairlab models add FILE`")
     else:
-        print(table.fillna("").to_string(index=False))
+        print(table.astype(object).where(table.notna(), "").to_string(index=False))  # "" fits into no column of numbers
 
 
 def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, counted, differing, judging, protocols
-from fairlab.ui.evidence import evidence, fdr_of, pick_attributes
+from fairlab.ui import cached, counted, differing, judging, protocols, verifying
+from fairlab.ui.evidence import evidence, fdr_of, pick_attributes, too_many
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
 from fairlab.ui.overlaps import overlap_note
@@ -21,6 +21,9 @@ with middle:
 with right:
     by = pick_attributes(data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
+if too_many(run, data, protocol):
+    verifying.stored(lab, run, data, protocol)
+    st.stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)
 judging.summary(at, found)

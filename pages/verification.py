@@ -3,7 +3,7 @@
 import streamlit as st
 
 from fairlab.ui import cached, counted, protocols, verifying
-from fairlab.ui.evidence import evidence, pick_attributes, results
+from fairlab.ui.evidence import evidence, pick_attributes, results, too_many
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
 from fairlab.ui.overlaps import overlap_note
@@ -33,6 +33,9 @@ with columns[2]:
 with columns[3]:
     by = pick_attributes(data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
+if too_many(run, data, protocol):
+    verifying.stored(lab, run, data, protocol)
+    st.stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)
 beside = [evidence(lab, model, data, protocol, by) for model in shown.models if model.run_id in more]
@@ -43,7 +46,9 @@ st.subheader("Scores of every group", anchor=False)
 verifying.distributions(found, at)
 verifying.score_files(lab, run, protocol, data)
 st.subheader("True accept rate at a false match rate", anchor=False)
-verifying.tar_tables(results(found).metrics, found)
+verifying.tar_tables(
+    results(found).metrics, found.names, found.settings.fmr_targets, f"metrics-{run.run_id}-{protocol}"
+)
 st.subheader("Accuracy, and as other tools print it", anchor=False)
 verifying.peer_table(found, at, cached.protocol_metrics(lab, run.run_id, shown.dataset_id, protocol))
 counted.everybody(lab, run, data)

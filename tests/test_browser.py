@@ -168,7 +168,9 @@ def test_the_operating_point_moves_through_every_number(browser: Browser, tiny: 
             wanted = threshold_at_fmr(impostors["score"].to_numpy(), rate)
             counts = (impostors["score"] >= wanted).groupby(impostors["group"]).sum()
             for group, count in counts.items():
-                row = page.get_by_role("row").filter(has_text=re.compile(r"^\s*" + str(group).replace(" ", r"\s"))).first
+                row = (
+                    page.get_by_role("row").filter(has_text=re.compile(r"^\s*" + str(group).replace(" ", r"\s"))).first
+                )
                 expect(row).to_contain_text(f"({count:,} pairs)")
                 expect(row).to_contain_text(f"{wanted:.4f}")
         page.get_by_role("tab", name="DET").click()

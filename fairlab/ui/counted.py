@@ -78,8 +78,9 @@ def search(lab: Workspace, run: RunRecord, data: Dataset) -> None:
         "or below the threshold; FPIR: a stranger is taken for somebody. One threshold for everybody; in percent, with 95 % "
         "intervals over redrawn people. A rate at N enrolled people is no rate at another N."
     )
-    for note in facts["notes"]:
-        st.caption(plain(note))
+    if facts["notes"]:
+        with st.expander(f"Notes ({len(facts['notes'])})"):
+            st.caption("\n".join(f"- {plain(note)}" for note in facts["notes"]))
 
 
 def search_table(metrics: pd.DataFrame, groups: list[str]) -> pd.DataFrame:

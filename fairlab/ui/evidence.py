@@ -16,11 +16,14 @@ from fairlab.evaluation.operating import OperatingPoint
 from fairlab.evaluation.report import Results, evaluate_groups
 from fairlab.evaluation.score_frames import ScoredPairs
 from fairlab.runs.scored import attributes_of, scored
-from fairlab.store.results import results_facts
+from fairlab.store.results import pairs_of, results_facts
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.ui import cached
 from fairlab.ui.pickers import choose_many
 from fairlab.workspace import Workspace
+
+MANY = 400_000
+"""Pairs; with more, pages show what was stored (IJB-B has 8 million)."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Evidence:
     key: tuple[str, ...]
     notes: tuple[str, ...] = ()
     """What was noted when the run was judged."""
+    stored: Results | None = None
+    """The numbers of that time, where the groups are the data set's own."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +89,9 @@ def _evidence(
     order = {name: number for number, name in enumerate(_data.groups)}
     drawn.sort(key=lambda group: (order.get(group.name, len(order)), group.name))
     key = (home, run_id, dataset_id, protocol, *by, str(stamp))
-    return Evidence(run_id, protocol, pairs, tuple(drawn), asked, key, tuple(facts.get("notes", ())))
+    notes = tuple(facts.get("notes", ()))
+    stored = None if by else stored_results(_lab, run_id, dataset_id, protocol)
+    return Evidence(run_id, protocol, pairs, tuple(drawn), asked, key, notes, stored)
 
 
 def report(found: Evidence, point: OperatingPoint) -> FairnessReport:
@@ -99,8 +106,20 @@ def _report(key: tuple[str, ...], point: str, _found: Evidence) -> FairnessRepor
 
 
 def results(found: Evidence) -> Results:
-    """What an evaluation stores, of these groups."""
-    return _results(found.key, found)
+    """What an evaluation stores, of these groups: read where they are the data set's own, made otherwise."""
+    return found.stored or _results(found.key, found)
+
+
+def stored_results(lab: Workspace, run_id: str, dataset_id: str, protocol: str) -> Results:
+    """The numbers on one protocol as they were stored when the run was judged."""
+    tables = (cached.results(lab, run_id, dataset_id, name) for name in ("metrics", "curves"))
+    metrics, curves = (table[table["protocol"] == protocol] for table in tables)
+    return Results(metrics, curves, [])
+
+
+def too_many(run: RunRecord, data: Dataset, protocol: str) -> bool:
+    """Are there more pairs than people can be redrawn for while somebody waits?"""
+    return len(pairs_of(run.folder, data, protocol)) > MANY
 
 
 @st.cache_resource(max_entries=8, show_spinner="Judging these groups ...")

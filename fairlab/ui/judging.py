@@ -46,8 +46,8 @@ def summary(at: FairnessReport, found: Evidence) -> None:
                 )
             )
         )
-    for note in at.notes:
-        st.caption(plain(note))
+    if at.notes:
+        st.caption("\n".join(f"- {plain(note)}" for note in at.notes))
 
 
 def cards(at: FairnessReport) -> None:

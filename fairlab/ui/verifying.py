@@ -18,6 +18,7 @@ from fairlab.plots.det import det_figure
 from fairlab.plots.distributions import distributions_figure
 from fairlab.plots.verification import roc_figure
 from fairlab.runs.peers import column_of
+from fairlab.store.results import results_facts
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS
 from fairlab.ui import evidence
@@ -95,9 +96,23 @@ def _rate(value: float, low: float, high: float, digits: int, count: int, what: 
     return f"{cell(value, low, high, digits, 100)} :small[:gray[({count:,} {what})]]"
 
 
-def tar_tables(metrics: pd.DataFrame, found: Evidence) -> None:
+def stored(lab: Workspace, run: RunRecord, data: Dataset, protocol: str) -> None:
+    """What was stored of a list of so many pairs that a page does not judge it anew: ROC and TAR@FAR."""
+    st.info(
+        "So many pairs are not judged anew while you wait: these are the numbers of the evaluation. At any other operating point: "
+        f"`fairlab fairness {plain(run.run_id)} --data {plain(data.dataset_id)} --pairs {plain(protocol)} --at-fmr 0.01`",
+        icon=":material/info:",
+    )
+    found = evidence.stored_results(lab, run.run_id, data.dataset_id, protocol)
+    groups = [name for name in data.groups if name in set(found.metrics["group"])]
+    chart(roc_figure(found.curves, groups), "roc", "ROC per group", table=found.curves)
+    targets = results_facts(run.folder, data.dataset_id)["settings"]["fmr_targets"]
+    tar_tables(found.metrics, groups, targets, f"metrics-{run.run_id}-{protocol}")
+
+
+def tar_tables(metrics: pd.DataFrame, groups: Sequence[str], targets: Sequence[float], name: str) -> None:
     """TAR@FAR at one threshold for everybody, and beside it with a threshold of its own for each group, as papers print it."""
-    points = [f"fmr={target:g}" for target in sorted(found.settings.fmr_targets, reverse=True)]
+    points = [f"fmr={target:g}" for target in sorted(targets, reverse=True)]
     for column, metric, title, about in zip(
         st.columns(2),
         ("tar", "tar_own_threshold"),
@@ -111,13 +126,13 @@ def tar_tables(metrics: pd.DataFrame, found: Evidence) -> None:
     ):
         with column:
             st.markdown(f"**{title}**")
-            st.table(tar_table(metrics, found.names, points, metric), border="horizontal", hide_index=True)
+            st.table(tar_table(metrics, groups, points, metric), border="horizontal", hide_index=True)
             st.caption(about)
     st.caption(
         "In percent, with 95 % intervals and the number of genuine pairs that were missed. Not measurable: fewer than ten "
         "false matches could be expected with these pairs."
     )
-    download(metrics, f"metrics-{found.run_id}-{found.protocol}")
+    download(metrics, name)
 
 
 def tar_table(metrics: pd.DataFrame, groups: Sequence[str], points: Sequence[str], metric: str) -> pd.DataFrame:
