@@ -10,6 +10,7 @@ import streamlit as st
 from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness_report import FairnessReport
 from fairlab.evaluation.operating import OperatingPoint, Rule
+from fairlab.evaluation.verification import measurable
 from fairlab.ui.evidence import Evidence, report
 from fairlab.ui.numbers import span
 from fairlab.ui.page import plain
@@ -21,7 +22,7 @@ RULES: dict[Rule, str] = {
     "own": "FMR of each group, its own threshold",
     "threshold": "A threshold",
 }
-DEFAULT = OperatingPoint("pooled", 0.01)
+USUAL = 0.01
 LINK, RULE, FMR, THRESHOLD, KEPT = "point", "point rule", "point fmr", "point threshold", "chosen point"
 
 
@@ -30,13 +31,21 @@ def rate_text(rate: float) -> str:
     return f"{100 * rate:.4g} %"
 
 
+def _far(rate: float) -> float:
+    """How far a rate is from the usual one."""
+    return abs(math.log(rate / USUAL))
+
+
 def pick_operating_point(found: Evidence) -> tuple[OperatingPoint, FairnessReport]:
     """Rule and slider, and what the point means there: threshold, achieved rates, counts. Says what cannot be measured."""
     scores = np.concatenate([group.scores for group in found.groups])
     impostors = sum(group.counts[1] for group in found.groups)
     rungs = [rate for rate in LADDER if rate * impostors >= 1] or [LADDER[-1]]
     low, high = math.floor(100 * scores.min()) / 100, math.ceil(100 * scores.max()) / 100 + 0.01
-    _prepare(rungs, low, high)
+    usual = OperatingPoint(
+        "pooled", min([rate for rate in rungs if measurable(rate, impostors)] or rungs[-1:], key=_far)
+    )
+    _prepare(rungs, low, high, usual)
     with st.container(border=True):
         left, middle, right = st.columns([1.4, 2.2, 2.2], vertical_alignment="center")
         with left:
@@ -47,8 +56,8 @@ def pick_operating_point(found: Evidence) -> tuple[OperatingPoint, FairnessRepor
             else:
                 value = st.select_slider("False match rate, at most", rungs, format_func=rate_text, key=FMR)
         point = OperatingPoint(rule, float(value))
-        st.session_state[KEPT] = point.name
-        if point == DEFAULT:
+        st.session_state[KEPT] = "" if point == usual else point.name
+        if point == usual:
             st.query_params.pop(LINK, None)
         else:
             st.query_params[LINK] = point.name
@@ -62,10 +71,10 @@ def pick_operating_point(found: Evidence) -> tuple[OperatingPoint, FairnessRepor
     return point, at
 
 
-def _prepare(rungs: list[float], low: float, high: float) -> None:
+def _prepare(rungs: list[float], low: float, high: float, usual: OperatingPoint) -> None:
     """Set the widgets before they are drawn: to what a new link asks for, or what was chosen before, or the default."""
     asked, kept = st.query_params.get(LINK), st.session_state.get(KEPT)
-    wanted = OperatingPoint.of(kept) if kept else DEFAULT
+    wanted = OperatingPoint.of(kept) if kept else usual
     new = asked is not None and asked != kept
     if new:
         try:
@@ -77,7 +86,7 @@ def _prepare(rungs: list[float], low: float, high: float) -> None:
     new = new or RULE not in st.session_state  # the page is entered: values set for a slider that was not drawn are old
     if new:
         st.session_state[RULE] = wanted.rule
-    rate = wanted.value if wanted.rule != "threshold" else st.session_state.get(FMR, DEFAULT.value)
+    rate = wanted.value if wanted.rule != "threshold" else st.session_state.get(FMR, usual.value)
     if new or FMR not in st.session_state or st.session_state[FMR] not in rungs:
         st.session_state[FMR] = min(rungs, key=lambda rung: abs(math.log(rung / max(rate, 1e-9))))
     threshold = wanted.value if wanted.rule == "threshold" else st.session_state.get(THRESHOLD, (low + high) / 2)
