@@ -94,4 +94,6 @@ def _measures(table: pd.DataFrame) -> pd.DataFrame:
 
 def _shown(row: pd.Series, digits: int, factor: float) -> str:
     text = cell(row["difference"], row["low"], row["high"], digits, factor, signed=True, strong=bool(row["p"] < 0.05))
-    return text if row["p"] != row["p"] else f"{text} :small[:gray[p {row['p']:.3f}]]"
+    if row["p"] != row["p"]:
+        return text if row["difference"] != row["difference"] else f"{text} :small[:gray[no interval]]"
+    return f"{text} :small[:gray[p {row['p']:.3f}]]"

@@ -176,9 +176,13 @@ def peer_table(found: Evidence, at: FairnessReport, metrics: pd.DataFrame) -> No
                 f"- **{plain(about.title)}**: {plain(about.rule)} {plain(about.differs)}" for about in COMPAT.values()
             )
         )
-    for note in dict.fromkeys(found.notes):
-        if any(about.title in note for about in COMPAT.values()):
-            st.caption(plain(note))
+    said = [note for note in dict.fromkeys(found.notes) if any(about.title in note for about in COMPAT.values())]
+    if not said and all(one(metrics, column_of(mode), found.names[0]) is None for mode in COMPAT):
+        said = [
+            "Other tools' accuracies come with an evaluation of the data set's own pairs by this version: judge the model anew."
+        ]
+    for note in said:
+        st.caption(plain(note))
 
 
 def score_files(lab: Workspace, run: RunRecord, protocol: str, data: Dataset) -> None:
