@@ -90,7 +90,11 @@ def _pairs(workspace: Workspace, options: argparse.Namespace, scores: str = "") 
     """Those of a file, or else of a run."""
     scores = scores or options.scores
     if Path(scores).expanduser().is_file() or Path(scores).suffix or "/" in scores:
-        return scored_pairs(scores, options.exclude, ",".join(options.by), options.score)
+        if len(options.by) > 1:
+            raise FairLabError(
+                "the groups of a table are the values of one attribute; only of a run --by takes several"
+            )
+        return scored_pairs(scores, options.exclude, "".join(options.by), options.score)
     if options.exclude or options.score != "score":
         raise FairLabError("--exclude and --score belong to a table of scores, not to a run")
     record = api.read_run(workspace, scores)

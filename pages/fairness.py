@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from fairlab.evaluation.operating import OperatingPoint
 from fairlab.ui import cached, counted, differing, judging, protocols, verifying
 from fairlab.ui.evidence import evidence, fdr_of, pick_attributes, too_many
 from fairlab.ui.numbers import pick_protocol
@@ -21,8 +22,10 @@ with middle:
 with right:
     by = pick_attributes(data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
-if too_many(run, data, protocol):
+if not protocol or too_many(run, data, protocol):
     verifying.stored(lab, run, data, protocol)
+    counted.matrix(run, data, OperatingPoint("pooled", 0.01))
+    protocols.panel(lab, run, data)
     st.stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)

@@ -33,12 +33,15 @@ with columns[2]:
 with columns[3]:
     by = pick_attributes(data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
-if too_many(run, data, protocol):
+if not protocol or too_many(run, data, protocol):
     verifying.stored(lab, run, data, protocol)
+    counted.everybody(lab, run, data)
+    counted.search(lab, run, data)
+    protocols.panel(lab, run, data)
     st.stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)
-beside = [evidence(lab, model, data, protocol, by) for model in shown.models if model.run_id in more]
+beside = verifying.beside(lab, [model for model in shown.models if model.run_id in more], data, protocol, by)
 verifying.curves([found, *beside], at, titles)
 st.subheader("At the operating point", anchor=False)
 verifying.operating_table(at, results(found).metrics)

@@ -213,3 +213,21 @@ def test_other_pairs_cannot_be_compared(run: Any, tmp_path: Path) -> None:
         assert code == 2
         assert said in err
     assert "cannot be paired" in run(f"{tmp_path}/one.csv,{tmp_path}/one.csv", "--against", tmp_path / "one.csv")[2]
+
+
+def test_a_file_that_ends_within_a_line_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A score that lost its last digits is still a number."""
+    whole = small().to_csv(index=False)
+    path = tmp_path / "cut.csv"
+    for text, said in ((whole, False), (whole[:-3], True)):
+        path.write_text(text)
+        assert main(["--home", str(tmp_path / "home"), "fairness", str(path), "--json"]) == 0
+        notes = json.loads(capsys.readouterr().out)["notes"]
+        assert any("was the file cut off" in note for note in notes) == said
+
+
+def test_the_groups_of_a_table_are_of_one_attribute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "scores.csv"
+    small().to_csv(path, index=False)
+    assert main(["--home", str(tmp_path / "home"), "fairness", str(path), "--by", "one", "two"]) == 2
+    assert "one attribute" in capsys.readouterr().err

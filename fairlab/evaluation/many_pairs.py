@@ -175,22 +175,6 @@ class ManyPairs(IdentityBootstrap):
             rates[draws] = (fmr[best] + fnmr[best]) / 2
         return rates
 
-    def d_prime(self, scores: np.ndarray) -> np.ndarray:
-        """Redrawn d' (draws,) of the scores (P,); NaN where a draw has no spread or lacks a kind."""
-        centred = scores - scores.mean()
-        kinds = [(self.rate(centred, kind), self.rate(centred**2, kind)) for kind in (True, False)]
-        spread = np.sqrt(np.maximum(sum(square - mean**2 for mean, square in kinds), 0) / 2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            distances: np.ndarray = np.where(spread > 0, (kinds[0][0] - kinds[1][0]) / spread, np.nan)
-        return distances
-
-    def mean(self, values: np.ndarray) -> np.ndarray:
-        """Redrawn means (draws,) of a value per pair, with genuine and impostor pairs in their original shares."""
-        share = float(self.genuine.mean())
-        parts = [weight * self.rate(values, kind) for weight, kind in ((share, True), (1 - share, False)) if weight > 0]
-        total: np.ndarray = np.sum(parts, axis=0)
-        return total
-
     def _blocks(self, bins: int) -> Iterator[slice]:
         """All draws, as many at a time as fit beside so many bins."""
         draws, step = self._times.shape[1], max(1, CELLS // bins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ DEFECTS = {
 FATAL = ("scores", "labels", "groups", "people", "contradictions")
 """Those that no number can be computed with; the others are listed, and counted in unless they are left out."""
 SHOWN = 5
+PARQUET = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,22 @@ def read_frame(path: Path | str) -> pd.DataFrame:
     if not path.is_file():
         raise FairLabError(f"there is no file {path}; right would be a CSV of scored pairs")
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if path.suffix.lower() in PARQUET:
             return pd.read_parquet(path)
         separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
         return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except (ValueError, OSError, pd.errors.ParserError) as error:
         what = str(error).strip().partition("\n")[0]
         raise Damaged(f"{path} cannot be read as a table: {what}") from error
+
+
+def _open_end(path: Path) -> bool:
+    """Does a text file end in the middle of a line? A number that was cut is still a number, so nobody else sees it."""
+    if path.suffix.lower() in PARQUET:
+        return False
+    with open(path, "rb") as handle:
+        handle.seek(-1, os.SEEK_END)
+        return handle.read(1) not in b"\r\n"
 
 
 def scored_pairs(
@@ -133,6 +144,8 @@ def scored_pairs(
     for column, source in zip(("id1", "id2"), ids or (), strict=False):
         found[column] = _names(frame[source])
     notes: list[str] = []
+    if not isinstance(table, pd.DataFrame) and _open_end(Path(table).expanduser()):
+        notes.append(f"the last line ({len(frame) + 1}) has no end: was the file cut off, perhaps within a number?")
     bad: dict[str, np.ndarray] = {"scores": ~np.isfinite(found["score"].to_numpy())}
     bad["groups"] = _empty(found, ("group", "other"))
     anew = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 from torch.nn import functional
 
@@ -23,16 +25,8 @@ class LogitStudent(Student):
     needs_head = True
     teacher_centres: Tensor
 
-    def __init__(
-        self,
-        settings: Run,
-        *,
-        classes: int,
-        image_px: int,
-        teacher_dims: tuple[int, ...] = (),
-        inherited: Inherited | None = None,
-    ) -> None:
-        super().__init__(settings, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
+    def __init__(self, settings: Run, *, classes: int, inherited: Inherited | None = None, **facts: Any) -> None:
+        super().__init__(settings, classes=classes, **facts)
         teacher = checked(settings, inherited, classes)
         self.teacher_scale = teacher.scale
         self.register_buffer("teacher_centres", teacher.centres.float(), persistent=False)  # stays the parent's

@@ -9,6 +9,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B2A800", "#7F7F7F")
@@ -59,6 +60,20 @@ def styled(figure: go.Figure, height: int = 380) -> go.Figure:
     figure.update_xaxes(**grid)
     figure.update_yaxes(**grid)
     return figure
+
+
+def band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, label: str) -> None:
+    """Fill between two curves over x, in a curve's colour; it appears and goes with the curve called `label`."""
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        fillcolor=translucent(colour, 0.14),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=label,
+    )
 
 
 def words(text: object) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy.special import ndtri
 
-from fairlab.plots.colours import DASHES, Style, group_styles, styled, translucent, words
+from fairlab.plots.colours import DASHES, Style, band, group_styles, styled, words
 from fairlab.plots.verification import FEW_ERRORS, POINT
 
 TICKS = (1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
@@ -73,17 +73,8 @@ def _band(figure: go.Figure, part: pd.DataFrame, style: Style, label: str) -> No
     inside = part[(part["high"] < 1) & (part["low"] > 0)]
     if inside.empty:
         return
-    x = ndtri(inside["fmr"].to_numpy(float))
-    figure.add_scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([ndtri(1 - inside["low"].to_numpy(float)), ndtri(1 - inside["high"].to_numpy(float))[::-1]]),
-        fill="toself",
-        fillcolor=translucent(style.colour, 0.14),
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-        legendgroup=label,
-    )
+    x, low, high = inside[["fmr", "low", "high"]].to_numpy(float).T
+    band(figure, ndtri(x), ndtri(1 - high), ndtri(1 - low), style.colour, label)
 
 
 def _line(figure: go.Figure, part: pd.DataFrame, style: Style, label: str) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import group_styles, styled, translucent, words
+from fairlab.plots.colours import band, group_styles, styled, words
 
 
 def cmc_figure(cmc: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
@@ -36,17 +35,9 @@ def _lines(figure: go.Figure, table: pd.DataFrame, groups: Sequence[str], x: str
         if part.empty:
             continue
         style, label = styles[group], words(group)
-        band = part.dropna(subset=["low", "high"])
-        figure.add_scatter(
-            x=np.concatenate([band[x], band[x][::-1]]),
-            y=np.concatenate([band["high"], band["low"][::-1]]),
-            fill="toself",
-            fillcolor=translucent(style.colour, 0.14),
-            line={"width": 0},
-            hoverinfo="skip",
-            showlegend=False,
-            legendgroup=label,
-        )
+        known = part.dropna(subset=["low", "high"])
+        at, low, high = known[[x, "low", "high"]].to_numpy(float).T
+        band(figure, at, low, high, style.colour, label)
         figure.add_scatter(
             x=part[x],
             y=part[y],

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import DASHES, Style, group_styles, styled, translucent, words
+from fairlab.plots.colours import DASHES, Style, band, group_styles, styled, words
 
 FEW_ERRORS = 10
 """Left of the point with so many false matches a curve is drawn faint: it hangs on single pairs."""
@@ -39,7 +39,8 @@ def roc_figure(
             part = part.sort_values(["fmr", "tmr"])
             style, label = styles[group], words(group)
             if len(runs) == 1:
-                _band(figure, part, style, label)
+                fmr, low, high = part[["fmr", "low", "high"]].to_numpy(float).T
+                band(figure, fmr, low, high, style.colour, label)
             else:
                 style = Style(style.colour, style.symbol, DASHES[number % len(DASHES)])
                 label = words(f"{group} · {(names or {}).get(run_id, run_id)}")
@@ -68,19 +69,6 @@ def roc_figure(
     )
     figure.update_yaxes(title="true accept rate (1 - FNMR)", range=[0, 1.01], tickformat=".0%")
     return styled(figure, 440)
-
-
-def _band(figure: go.Figure, part: pd.DataFrame, style: Style, label: str) -> None:
-    figure.add_scatter(
-        x=np.concatenate([part["fmr"], part["fmr"][::-1]]),
-        y=np.concatenate([part["high"], part["low"][::-1]]),
-        fill="toself",
-        fillcolor=translucent(style.colour, 0.14),
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-        legendgroup=label,
-    )
 
 
 def _line(figure: go.Figure, part: pd.DataFrame, style: Style, label: str, faint: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -17,7 +17,7 @@ from fairlab.registry import declared_facts
 from fairlab.runs import assess, spaces, tables
 from fairlab.runs.plan import single
 from fairlab.runs.protocols.base import FINAL, PROTOCOLS, Asked, Pulse
-from fairlab.store.embeddings import open_embeddings
+from fairlab.runs.provenance import of_vectors, pairs_hash
 from fairlab.store.results import judged_on, kept_facts, results_facts, write_protocol, write_results
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.tables import METRICS, SCORES
@@ -116,7 +116,7 @@ def judge(
             },
             **key,
             key=digest(key),
-            pairs=digest(found.pairs[["image_a", "image_b", "fold"]].astype("int64").to_numpy().tobytes().hex()),
+            pairs=pairs_hash(found.pairs),
             notes=found.notes,
             facts=found.facts,
         )
@@ -161,19 +161,8 @@ def _key(
         "version": facts["version"],
         "code_version": __version__,
         "data": dataset.fingerprint,
-        "embeddings": _hashes(model, dataset.dataset_id),
-        "mined_by": _hashes(read_run(workspace, miner), dataset.dataset_id) if miner else [],
-        "flip": _flip(model, dataset.dataset_id),
+        **of_vectors(model, dataset.dataset_id),
+        "mined_by": of_vectors(read_run(workspace, miner), dataset.dataset_id)["embeddings"] if miner else {},
         "settings": evaluation.model_dump(mode="json"),
         "protocol_settings": chosen,
     }
-
-
-def _flip(model: RunRecord, dataset_id: str) -> str:
-    return str(open_embeddings(model.folder, dataset_id, "plain").facts.get("flip", "sum"))
-
-
-def _hashes(model: RunRecord, dataset_id: str) -> list[str]:
-    """Of the embeddings that a model is judged by, both views where both are."""
-    views: Sequence[str] = ("plain", "flip") if _flip(model, dataset_id) == "sum" else ("plain",)
-    return [open_embeddings(model.folder, dataset_id, view).hash for view in views]

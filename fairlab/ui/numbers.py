@@ -55,13 +55,12 @@ def one(metrics: pd.DataFrame, metric: str, group: str = ALL_GROUPS, point: str 
 
 
 def pick_protocol(lab: Workspace, run: RunRecord, dataset_id: str) -> str:
-    """Which list of scored pairs; the final one first. Protocols that only count have places of their own."""
+    """Which list of scored pairs; the final one first. Protocols that only count have places of their own. "" without any."""
     counted = {name for name, facts in known_protocols().items() if facts.get("scored") is False}
     known = list(dict.fromkeys(cached.results(lab, run.run_id, dataset_id, "metrics")["protocol"]))
     known = [name for name in known if name not in counted]
     if not known:
-        st.info("This model has no scored pairs on this data set.", icon=":material/info:")
-        st.stop()
+        return ""
     names = {"test": "test pairs", "validation": "validation pairs (for choosing settings)"} | protocol_titles()
     return choose("Pairs", sorted(known, key=lambda name: name != "test"), "pairs", names)
 

@@ -12,6 +12,7 @@ import streamlit as st
 
 from fairlab import api
 from fairlab.data.base import Dataset
+from fairlab.errors import FairLabError
 from fairlab.evaluation.compat import COMPAT
 from fairlab.evaluation.fairness_report import FairnessReport
 from fairlab.plots.det import det_figure
@@ -46,6 +47,19 @@ def curves(found: Sequence[Evidence], at: FairnessReport, titles: Mapping[str, s
         "redrawn people; it is drawn for one model at a time. Each group's curve runs over its own impostor pairs; its "
         "faint part rests on fewer than ten false matches."
     )
+
+
+def beside(
+    lab: Workspace, models: Sequence[RunRecord], data: Dataset, protocol: str, by: Sequence[str]
+) -> list[Evidence]:
+    """What other models said of the same pairs; those that were not judged on them are named and left out."""
+    found = []
+    for model in models:
+        try:
+            found.append(evidence.evidence(lab, model, data, protocol, by))
+        except FairLabError as error:
+            st.warning(plain(error), icon=":material/warning:")
+    return found
 
 
 def distributions(found: Evidence, at: FairnessReport) -> None:
@@ -97,7 +111,10 @@ def _rate(value: float, low: float, high: float, digits: int, count: int, what: 
 
 
 def stored(lab: Workspace, run: RunRecord, data: Dataset, protocol: str) -> None:
-    """What was stored of a list of so many pairs that a page does not judge it anew: ROC and TAR@FAR."""
+    """What was stored of a list of so many pairs that a page does not judge it anew: ROC and TAR@FAR; or of none."""
+    if not protocol:
+        st.info("This model has no scored pairs on this data set.", icon=":material/info:")
+        return
     st.info(
         "So many pairs are not judged anew while you wait: these are the numbers of the evaluation. At any other operating point: "
         f"`fairlab fairness {plain(run.run_id)} --data {plain(data.dataset_id)} --pairs {plain(protocol)} --at-fmr 0.01`",

@@ -17,7 +17,7 @@ from fairlab.runs.scored import attributes_of, scored
 from fairlab.store.runs import RunRecord
 from fairlab.ui import evidence
 from fairlab.workspace import Workspace, open_workspace
-from tests.runs.test_protocols import GROUPS, SETTINGS, made_data, made_model
+from tests.runs.test_protocols import GROUPS, SETTINGS, judged, made_data, made_model
 from tests.test_pages import fine, opened
 
 
@@ -90,3 +90,33 @@ def test_more_pairs_than_one_can_wait_for_are_shown_as_stored(
         fine(app)
         assert any("fairlab fairness" in item.value for item in app.info)
         assert "TAR @ FAR 10\u00a0%" in app.table[0].value.columns
+
+
+def test_without_scored_pairs_the_pages_show_what_was_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set without a pair list: everybody against everybody is there, and the way to more protocols."""
+    lab = open_workspace(tmp_path / "home")
+    data = made_data(lab, pairs=False)
+    model = made_model(lab, data)
+    judged(lab, model, data, "all_pairs")
+    for page, heading in (("verification", "Everybody against everybody"), ("fairness", "")):
+        app = opened(monkeypatch, lab, page, on="faces", model=model.run_id)
+        fine(app)
+        assert any("no scored pairs" in item.value for item in app.info)
+        assert heading in [item.value for item in app.subheader] or not heading
+        assert app.multiselect(key="judge by")
+
+
+def test_a_model_beside_that_knows_not_these_pairs_is_named_and_left_out(
+    home: tuple[Workspace, Dataset, RunRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page stays; the others' curves are there."""
+    lab, data, model = home
+    other = made_model(lab, data, "Other", seed=1)
+    evaluate_run(other, data, SETTINGS)
+    judged(lab, model, data, "random_impostors")
+    app = opened(
+        monkeypatch, lab, "verification", on="faces", model=model.run_id, over=other.run_id, pairs="random_impostors"
+    )
+    fine(app)
+    assert any("has no scores on the random" in item.value.replace("\\", "") for item in app.warning)
+    assert "At the operating point" in [item.value for item in app.subheader]

@@ -8,6 +8,7 @@ Registered here are lists of pairs made from the data, all comparisons, and iden
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from fairlab.config import Evaluation, Protocols
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.registry import Registry
+from fairlab.runs.assess import judged_vectors
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
 
@@ -63,6 +65,36 @@ class Outcome:
 
 Judge = Callable[[Asked], Outcome]
 PROTOCOLS: Registry[Judge] = Registry("protocol", "fairlab.runs.protocols")
+
+
+def embedded_images(asked: Asked) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, int]:
+    """(final_images that the model has embedded, its vectors (M, D), their image ids (M,), how many lack one).
+
+    Raises FairLabError when none is embedded.
+    """
+    images = final_images(asked.dataset)
+    vectors, ids, _ = judged_vectors(asked.model, asked.dataset)
+    there = images["image_id"].isin(ids)
+    if not there.any():
+        raise FairLabError(
+            f"{asked.model.run_id} has embedded none of the images of {asked.dataset.dataset_id}'s test part"
+        )
+    return images[there], vectors, ids, int((~there).sum())
+
+
+def without(missing: int, images: int) -> list[str]:
+    """The note on images that are left out, if there are any."""
+    return [f"{missing} of {images + missing} images have no embedding and were left out"] if missing else []
+
+
+def told(asked: Asked) -> Callable[[int, int], None]:
+    """Where a protocol says how many of its comparisons are done."""
+    started = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        asked.pulse.advance(done, total, done / max(time.monotonic() - started, 1e-9))
+
+    return progress
 
 
 def final_pairs(dataset: Dataset) -> pd.DataFrame:
