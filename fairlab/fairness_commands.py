@@ -11,12 +11,14 @@ import pandas as pd
 from rich.table import Table
 
 from fairlab import api
+from fairlab.config import Evaluation
 from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report, groups_of, point_of
 from fairlab.evaluation.paired import paired_seeds, power_sentences, with_scores
 from fairlab.evaluation.score_frames import DEFECTS, ScoredPairs, same_pairs, scored_pairs
 from fairlab.runs.scored import scored
+from fairlab.store.results import results_facts
 from fairlab.terminal import console
 from fairlab.workspace import Workspace
 
@@ -27,6 +29,7 @@ probe_subject_id, bio_ref_subject_id, probe_<attribute>, bio_ref_<attribute>, sc
 
 def do_fairness(workspace: Workspace, options: argparse.Namespace) -> int:
     """Print the rates of every group and the fairness metrics at one operating point, or how two models differ there."""
+    options.draws, options.seed = _drawn(workspace, options)
     if options.against:
         return _against(workspace, options)
     report = fairness_report(
@@ -86,17 +89,32 @@ def show_differences(report: pd.DataFrame, said: Sequence[str]) -> None:
         console.print(sentence, markup=False)
 
 
+def _is_table(scores: str) -> bool:
+    return Path(scores).expanduser().is_file() or bool(Path(scores).suffix) or "/" in scores
+
+
+def _drawn(workspace: Workspace, options: argparse.Namespace) -> tuple[int, int]:
+    """(draws, seed) as asked for; otherwise those that a run was judged with, so that pages and command say the same."""
+    asked, first = Evaluation(), options.scores.split(",")[0]
+    if not _is_table(first):
+        if options.exclude or options.score != "score":
+            raise FairLabError("--exclude and --score belong to a table of scores, not to a run")
+        record = api.read_run(workspace, first)
+        data = options.data or record.dataset
+        asked = Evaluation.model_validate(results_facts(record.folder, data)["settings"])
+    draws = asked.bootstrap if options.draws is None else options.draws
+    return draws, asked.seed if options.seed is None else options.seed
+
+
 def _pairs(workspace: Workspace, options: argparse.Namespace, scores: str = "") -> ScoredPairs:
     """Those of a file, or else of a run."""
     scores = scores or options.scores
-    if Path(scores).expanduser().is_file() or Path(scores).suffix or "/" in scores:
+    if _is_table(scores):
         if len(options.by) > 1:
             raise FairLabError(
                 "the groups of a table are the values of one attribute; only of a run --by takes several"
             )
         return scored_pairs(scores, options.exclude, "".join(options.by), options.score)
-    if options.exclude or options.score != "score":
-        raise FairLabError("--exclude and --score belong to a table of scores, not to a run")
     record = api.read_run(workspace, scores)
     dataset = api.open_dataset(workspace.dataset(options.data or record.dataset))
     return scored(record, dataset, options.pairs, options.by)
@@ -183,8 +201,10 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--score", default="score", help="of a table: column with the scores (default: score)")
     parser.add_argument("--data", default="", help="of a run: data set (default: the one trained on)")
     parser.add_argument("--pairs", default="test", help="of a run: which pair list (default: test)")
-    parser.add_argument("--draws", type=int, default=1000, help="draws of people for the intervals (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of those draws")
+    parser.add_argument(
+        "--draws", type=int, help="draws of people for the intervals (default: as the run was judged; of a table 1000)"
+    )
+    parser.add_argument("--seed", type=int, help="seed of those draws (default: as the run was judged; of a table 0)")
     out = parser.add_mutually_exclusive_group()
     out.add_argument("--json", action="store_true", help="print JSON")
     out.add_argument("--csv", choices=["groups", "metrics", "matrix"], help="print one table as CSV")

@@ -38,18 +38,23 @@ def peer_rows(run_id: str, pairs: pd.DataFrame, values: Values) -> tuple[pd.Data
     for mode in COMPAT:
         given = values.get(mode, "it needs embeddings, and there are scores only")
         if isinstance(given, str):
-            notes.append(f"{COMPAT[mode].title}'s accuracy is n/a: {given}")
+            notes.append(not_available(mode, protocol, given))
             continue
         found = []
         for group in dict.fromkeys(groups):
             of = groups == group
             result = compat_accuracy(mode, given[of], genuine[of])
             if result.reason:
-                notes.append(f"{group}: {COMPAT[mode].title}'s accuracy is n/a: {result.reason}")
+                notes.append(not_available(mode, protocol, result.reason))
                 continue
             add(str(group), column_of(mode), result.accuracy, of)
             add(str(group), column_of(mode, "std"), result.std, of)
             found.append(result.accuracy)
         if found and len(found) == len(set(groups)):
             add(ALL_GROUPS, column_of(mode), float(np.mean(found)), np.ones(len(pairs), dtype=bool))
-    return pd.DataFrame(rows, columns=list(METRICS)), notes
+    return pd.DataFrame(rows, columns=list(METRICS)), list(dict.fromkeys(notes))
+
+
+def not_available(mode: str, protocol: str, reason: str = "") -> str:
+    """The note on a peer's number that is not defined on a list of pairs."""
+    return f"{COMPAT[mode].title}'s accuracy is n/a on the {protocol} pairs: {reason}"

@@ -18,9 +18,9 @@ from fairlab.ui.page import plain
 LADDER = tuple(step * 10.0**-power for power in range(6, 0, -1) for step in (1, 2, 5))
 """FMRs that the slider offers, 0.000001 to 0.5."""
 RULES: dict[Rule, str] = {
-    "pooled": "FMR of everybody, one threshold",
-    "own": "FMR of each group, its own threshold",
-    "threshold": "A threshold",
+    "pooled": "One threshold for all",
+    "own": "One for each group",
+    "threshold": "This threshold",
 }
 USUAL = 0.01
 LINK, RULE, FMR, THRESHOLD, KEPT = "point", "point rule", "point fmr", "point threshold", "chosen point"

@@ -18,7 +18,7 @@ from fairlab.evaluation.fairness_report import FairnessReport
 from fairlab.plots.det import det_figure
 from fairlab.plots.distributions import distributions_figure
 from fairlab.plots.verification import roc_figure
-from fairlab.runs.peers import column_of
+from fairlab.runs.peers import column_of, not_available
 from fairlab.store.results import results_facts
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS
@@ -193,7 +193,8 @@ def peer_table(found: Evidence, at: FairnessReport, metrics: pd.DataFrame) -> No
                 f"- **{plain(about.title)}**: {plain(about.rule)} {plain(about.differs)}" for about in COMPAT.values()
             )
         )
-    said = [note for note in dict.fromkeys(found.notes) if any(about.title in note for about in COMPAT.values())]
+    starts = tuple(not_available(mode, found.protocol) for mode in COMPAT)
+    said = [note for note in found.notes if note.startswith(starts)]
     if not said and all(one(metrics, column_of(mode), found.names[0]) is None for mode in COMPAT):
         said = [
             "Other tools' accuracies come with an evaluation of the data set's own pairs by this version: judge the model anew."
