@@ -62,10 +62,18 @@ class Workspace:
     @property
     def slots(self) -> int:
         """How many runs may work at the same time on this machine (2 unless workspace.json says otherwise)."""
-        slots = _settings(self).get("slots", 2)
+        slots = self.setting("slots", 2)
         if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
             raise FairLabError(f"{self.settings_file}: slots must be a whole number from 1 on, not {slots!r}")
         return slots
+
+    def setting(self, name: str, default: Any) -> Any:
+        """What workspace.json says under `name`; unchecked."""
+        return _settings(self).get(name, default)
+
+    def set(self, name: str, value: Any) -> None:
+        """Keep a setting in workspace.json."""
+        write_json(self.settings_file, {**_settings(self), name: value})
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
@@ -150,4 +158,4 @@ def set_slots(workspace: Workspace, slots: int) -> None:
     """Change how many runs may work at the same time (at least 1)."""
     if slots < 1:
         raise FairLabError("at least one run must be allowed at a time")
-    write_json(workspace.settings_file, {**read_json(workspace.settings_file), "slots": slots})
+    workspace.set("slots", slots)

@@ -7,14 +7,19 @@ it ends, by the app while it looks, and by the command line. Nothing is lost whe
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fairlab.config import parse
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
+from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.plan import Plan
+from fairlab.store import remote
+from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import (
     PROCESS_FILE,
     RunRecord,
@@ -28,15 +33,17 @@ from fairlab.store.runs import (
 from fairlab.workspace import Workspace, now
 
 ENDED_BADLY = ("failed", "stopped", "crashed")
+ACTIVE = ("queued", "running")
 
 
-def start(workspace: Workspace, plan: Plan) -> list[str]:
+def start(workspace: Workspace, plan: Plan, placement: Placement | None = None) -> list[str]:
     """Queue what is not done of `plan` and start what fits. Returns the ids that were queued by this call.
 
-    Calling it twice starts nothing twice: the same settings are the same runs. Runs of the plan that had stopped,
+    placement: where they work; default: as the workspace says. Calling it twice starts nothing twice: the same settings are the same runs. Runs of the plan that had stopped,
     failed or crashed are resumed. Raises FairLabError when the disk is too full or not writable.
     """
     queued: list[str] = []
+    turn = Turn(placement=placement or default_placement(workspace))
     with _lock(workspace):
         write_study(workspace, plan)
         for planned in plan.runs:
@@ -48,7 +55,7 @@ def start(workspace: Workspace, plan: Plan) -> list[str]:
             if status in ("done", "running", "queued"):
                 continue
             create_run(workspace, record)
-            _queue(record.folder)
+            _queue(record.folder, turn)
             queued.append(record.run_id)
     dispatch(workspace)
     return queued
@@ -66,7 +73,7 @@ def start_one(workspace: Workspace, record: RunRecord, anew: bool = False) -> st
             known = False
         if not known or state(record.folder).status in ENDED_BADLY:
             create_run(workspace, record)
-            _queue(record.folder)
+            _queue(record.folder, Turn(placement=default_placement(workspace)))
     dispatch(workspace)
     return record.run_id
 
@@ -88,14 +95,28 @@ def write_study(workspace: Workspace, plan: Plan) -> None:
     )
 
 
-def _queue(folder: Path) -> None:
-    for left in ("stop", PROCESS_FILE):
+def default_placement(workspace: Workspace) -> Placement:
+    """Where runs work unless it is said otherwise."""
+    return parse(Placement, workspace.setting("placement", {}), str(workspace.settings_file))
+
+
+def set_default_placement(workspace: Workspace, placement: Placement) -> None:
+    """Change where runs work that are queued from now on. Raises FairLabError for an engine that there is not."""
+    ENGINES[placement.engine]
+    workspace.set("placement", placement.model_dump(mode="json"))
+
+
+def _queue(folder: Path, turn: Turn | None = None) -> None:
+    """Let a run wait for its turn; without `turn` as before."""
+    for left in ("stop", PROCESS_FILE, remote.FILE):
         (folder / left).unlink(missing_ok=True)
+    if turn is not None:
+        write_turn(folder, turn)
     write_status(folder, "queued", reason="")
 
 
 def dispatch(workspace: Workspace) -> list[str]:
-    """Start queued runs whose parents are done, up to the workspace's slots. Returns the ids started.
+    """Start queued runs whose parents are done, each by its engine, up to its slots. Returns the ids started.
 
     A queued run with a parent that ended badly stays queued and says which; resuming the parent is enough.
     """
@@ -103,25 +124,57 @@ def dispatch(workspace: Workspace) -> list[str]:
     try:
         with _lock(workspace):
             folders = [path.parent for path in workspace.runs_folder.glob("*/run.json")]
+            poll(folders)
             live = {folder.name: state(folder) for folder in folders}
-            free = workspace.slots - sum(view.status == "running" for view in live.values())
-            waiting = [read_run(workspace, name) for name, view in live.items() if view.status == "queued"]
-            for record in sorted(waiting, key=lambda record: (record.created_at, record.run_id)):
+            turns = {name: read_turn(workspace.run(name)) for name, view in live.items() if view.status in ACTIVE}
+            at_work = [
+                name for name, view in live.items() if view.status == "running" or _submitted(workspace.run(name))
+            ]
+            taken: dict[str, int] = {}
+            for name in set(at_work) & set(turns):
+                placement = turns[name].placement
+                taken[placement.engine] = taken.get(placement.engine, 0) + placement.devices
+            waiting = [read_run(workspace, name) for name in turns if name not in at_work]
+            for record in sorted(
+                waiting, key=lambda record: (turns[record.run_id].position, record.created_at, record.run_id)
+            ):
                 parents = {name: live[name].status if name in live else "missing" for name in record.parents}
                 bad = [name for name, status in parents.items() if status in (*ENDED_BADLY, "missing")]
                 if bad:
                     reason = f"waits for {bad[0]}, which is {parents[bad[0]]}: resume it first"
                     if live[record.run_id].reason != reason:
                         write_status(record.folder, "queued", reason=reason)
-                elif free > 0 and all(status == "done" for status in parents.values()):
-                    ENGINES["local"]().submit(workspace, record.run_id)
+                    continue
+                placement = turns[record.run_id].placement
+                engine = ENGINES[placement.engine]()
+                used = taken.get(placement.engine, 0)
+                room = used == 0 or used + placement.devices <= engine.slots(workspace)
+                if room and all(status == "done" for status in parents.values()):
+                    engine.submit(workspace, record, placement)
                     started.append(record.run_id)
-                    free -= 1
+                    taken[placement.engine] = used + placement.devices
     except Timeout as error:
         raise FairLabError(
             f"another FairLab is busy starting runs in {workspace.home}; try again in a moment"
         ) from error
     return started
+
+
+def _submitted(folder: Path) -> bool:
+    """Does a run wait or work in another machine's queue?"""
+    job = remote.read_job(folder)
+    return job is not None and job.stand != remote.ENDED and read_status(folder).get("status") in ACTIVE
+
+
+def poll(folders: Sequence[Path]) -> None:
+    """Ask the other queues how those of these runs stand that are there."""
+    asked: dict[str, list[Path]] = {}
+    for folder in folders:
+        job = remote.read_job(folder)
+        if job is not None and _submitted(folder):
+            asked.setdefault(job.engine, []).append(folder)
+    for name, of_engine in asked.items():
+        ENGINES[name]().poll(of_engine)
 
 
 def _lock(workspace: Workspace) -> FileLock:
@@ -133,11 +186,11 @@ def stop(workspace: Workspace, run_id: str, force: bool = False) -> None:
     record = read_run(workspace, run_id)
     with _lock(workspace):
         view = state(record.folder)
-        if view.status == "queued":
+        if view.status == "queued" and not _submitted(record.folder):
             write_status(record.folder, "stopped", reason="stopped before it began")
-        elif view.status == "running":
+        elif view.status in ACTIVE:
             (record.folder / "stop").touch()
-            ENGINES["local"]().cancel(record.folder, force)
+            ENGINES[read_turn(record.folder).placement.engine]().cancel(record.folder, force)
         else:
             raise Refused(f"{run_id} is not running: it is {view.status}")
 

@@ -17,6 +17,7 @@ import psutil
 from fairlab.config import Run, parse
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, sweep, write_json
+from fairlab.store import remote
 from fairlab.workspace import Workspace, now
 
 SPACES = ("teacher", "adaptor", "baseline", "student", "model")
@@ -175,7 +176,8 @@ def state(folder: Path) -> Live:
     """How the run in `folder` stands, from its last word and whether its process lives.
 
     "running" without a living process is "crashed", and so is one that was started and died before it could say
-    "running", or it would be started again for ever. Raises FairLabError when the folder is gone or damaged.
+    "running", or it would be started again for ever. Of a run on other machines its job there says whether it lives
+    (store.remote). Raises FairLabError when the folder is gone or damaged.
     """
     if not (folder / "run.json").exists():
         raise FairLabError(f"there is no run in {folder}; was its folder deleted?")
@@ -183,7 +185,12 @@ def state(folder: Path) -> Live:
     status, reason = str(said.get("status", "queued")), str(said.get("reason", ""))
     if status not in ("queued", "running"):
         return Live(status, reason, progress=1.0 if status == "done" else None)
-    if live_process(folder) is None:
+    job = remote.read_job(folder)
+    if job is not None and job.stand == remote.WAITING:
+        return Live("queued", job.reason)
+    if job is not None and job.stand == remote.ENDED:
+        return Live("crashed", job.reason)
+    if job is None and live_process(folder) is None:
         if status == "running":
             where = _last_stage(folder)
             return Live("crashed", f"its process ended without a word{where}; resume goes on from the last checkpoint")

@@ -11,12 +11,13 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 
 from fairlab import api, terminal
+from fairlab.placement_settings import Placement
 from fairlab.runs import launch, worker
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.jobs import carry_out
 from fairlab.runs.launch import write_study
 from fairlab.runs.plan import Plan
-from fairlab.store.runs import create_run, record_process, write_status
+from fairlab.store.runs import RunRecord, create_run, record_process, write_status
 from fairlab.workspace import Workspace
 
 
@@ -42,9 +43,9 @@ def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
     dispatch = launch.dispatch
     told: list[str] = []
 
-    def submit(_engine: LocalEngine, workspace: Workspace, run_id: str) -> None:
-        record_process(workspace.run(run_id))
-        told.append(run_id)
+    def submit(_engine: LocalEngine, workspace: Workspace, record: RunRecord, _placement: Placement) -> None:
+        record_process(record.folder)
+        told.append(record.run_id)
 
     def dispatch_and_work(workspace: Workspace) -> list[str]:
         started = dispatch(workspace)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from fairlab.placement_settings import Placement
 from fairlab.registry import Registry
+from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
 
 
 class Engine(Protocol):
     """Starts a run's worker somewhere and can ask it to stop."""
 
-    def submit(self, workspace: Workspace, run_id: str) -> None:
-        """Start `fairlab work RUN_ID` for a queued run; returns at once."""
+    def slots(self, workspace: Workspace) -> int:
+        """How many processes of runs it may have at work, or in another queue, at the same time."""
+        ...
+
+    def submit(self, workspace: Workspace, record: RunRecord, placement: Placement) -> None:
+        """Start `fairlab work RUN_ID` for a queued run; returns at once. Raises FairLabError when that is refused."""
         ...
 
     def cancel(self, folder: Path, force: bool) -> None:
         """Hurry a run that has its stop file: a signal to save and end, or with `force` to end now."""
         ...
 
+    def poll(self, folders: Sequence[Path]) -> None:
+        """Note in store.remote how these runs of this engine stand; nothing to do for processes of this machine."""
+        ...
+
 
 ENGINES: Registry[type[Engine]] = Registry("engine", "fairlab.runs.engines")
+"""Facts of a registration: sentence, what the engine is in words."""

@@ -6,24 +6,29 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
+from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
-from fairlab.store.runs import live_process, record_process
+from fairlab.store.runs import RunRecord, live_process, record_process
 from fairlab.workspace import Workspace
 
 
-@ENGINES.register("local")
+@ENGINES.register("local", sentence="on this machine, as processes that outlive the app")
 class LocalEngine:
     """`python -m fairlab work RUN_ID` in a new session, output to the run's log.txt."""
 
-    def submit(self, workspace: Workspace, run_id: str) -> None:
-        folder = workspace.run(run_id)
+    def slots(self, workspace: Workspace) -> int:
+        return workspace.slots
+
+    def submit(self, workspace: Workspace, record: RunRecord, placement: Placement) -> None:
+        folder = record.folder
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "work", run_id]
+        command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
         with open(folder / "log.txt", "ab") as log:
             process = subprocess.Popen(
                 command,
@@ -49,3 +54,6 @@ class LocalEngine:
                 process.kill()
         except (psutil.NoSuchProcess, ProcessLookupError):
             pass  # it ended by itself meanwhile
+
+    def poll(self, folders: Sequence[Path]) -> None:
+        """Nothing: store.runs sees a process of this machine by itself."""

@@ -1,0 +1,44 @@
+"""A run's place in the queue: its turn, whether it is held, and where it is to work. runs/<run>/queue.json.
+
+Beside the record, not in it: what a run is stays the same wherever and whenever it works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from fairlab.config import parse
+from fairlab.errors import Damaged
+from fairlab.files import read_json, write_json
+from fairlab.placement_settings import Placement
+
+FILE = "queue.json"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """position: the lower starts first, equal ones as they were created; held: it is not started; placement: where."""
+
+    position: float = 0.0
+    held: bool = False
+    placement: Placement = field(default_factory=Placement)
+
+
+def read_turn(folder: Path) -> Turn:
+    """A run's place in the queue; the default for a run that was never given one. Raises Damaged."""
+    path = folder / FILE
+    if not path.exists():
+        return Turn()
+    raw = read_json(path)
+    try:
+        return Turn(float(raw["position"]), bool(raw["held"]), parse(Placement, raw["placement"], str(path)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(
+            f"{path} is no place in the queue: {error}; delete the file, then the run waits as any other"
+        ) from error
+
+
+def write_turn(folder: Path, turn: Turn) -> None:
+    """Replace a run's place in the queue."""
+    write_json(folder / FILE, {**asdict(turn), "placement": turn.placement.model_dump(mode="json")})
