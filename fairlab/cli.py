@@ -19,6 +19,7 @@ from fairlab.workspace import Workspace, default_home, open_workspace
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
+    os.umask(0o077)  # faces, templates and scores are their owner's alone, also where FairLab's folder is not
     try:
         if options.home:
             os.environ["FAIRLAB_HOME"] = options.home

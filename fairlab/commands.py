@@ -132,9 +132,11 @@ def do_runs(workspace: Workspace, options: argparse.Namespace) -> int | None:
 
 
 def do_work(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.worker import work
+    from fairlab.runs.worker import leave, work
 
-    return work(workspace, options.run)
+    code = work(workspace, options.run)
+    leave(code)
+    return code
 
 
 def _watch_one(workspace: Workspace, run_id: str) -> int:

@@ -72,8 +72,9 @@ class Workspace:
         return _settings(self).get(name, default)
 
     def set(self, name: str, value: Any) -> None:
-        """Keep a setting in workspace.json."""
-        write_json(self.settings_file, {**_settings(self), name: value})
+        """Keep a setting in workspace.json; whoever keeps another at the same moment loses nothing."""
+        with FileLock(self.home / "settings.lock", timeout=30):
+            write_json(self.settings_file, {**_settings(self), name: value})
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:

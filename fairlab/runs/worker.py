@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import os
 import signal
 import sys
 import threading
@@ -14,10 +16,11 @@ from types import FrameType
 from filelock import FileLock, Timeout
 
 from fairlab.errors import FairLabError, Stopped
-from fairlab.files import sweep
+from fairlab.files import is_disk_full, sweep
 from fairlab.runs import jobs
 from fairlab.runs.launch import attempt_of, dispatch
 from fairlab.store.runs import (
+    HEARTBEAT,
     RunRecord,
     forget_process,
     read_run,
@@ -79,7 +82,7 @@ class Pulse:
         try:
             write_heartbeat(self.folder, **self.reading())
         except FairLabError as error:  # a full disk is met, and told, by the job itself
-            print(f"[fairlab] no heartbeat: {error}", flush=True)
+            _say(f"no heartbeat: {error}")
 
     def __enter__(self) -> Pulse:
         self.write()
@@ -125,7 +128,7 @@ def work(workspace: Workspace, run_id: str) -> int:
         try:
             dispatch(workspace)
         except FairLabError as error:
-            print(f"[fairlab] could not start the next run: {error}", flush=True)
+            _say(f"could not start the next run: {error}")
 
 
 def _locked(workspace: Workspace, record: RunRecord) -> int:
@@ -137,45 +140,71 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
     stop = StopSwitch(folder)
     stop.install()
     attempt = attempt_of(folder)
-    record_process(folder)
-    write_status(folder, "running", reason="", attempt=attempt, started_at=now())
-    print(f"[fairlab] {now()} {record.run_id}: attempt {attempt}, {record.title}", flush=True)
-    for part in (folder, folder / "checkpoints"):
-        if part.is_dir():
-            sweep(part)
+    for part in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        sweep(part)
     started = time.process_time()
     before = float(read_status(folder).get("train_s") or 0.0)
+    pulse = Pulse(folder)
     try:
-        with Pulse(folder) as pulse:
+        record_process(folder)
+        write_status(folder, "running", reason="", attempt=attempt, started_at=now())
+        print(f"[fairlab] {now()} {record.run_id}: attempt {attempt}, {record.title}", flush=True)
+        with pulse:
             facts = jobs.carry_out(workspace, record, attempt, pulse, stop)
     except Stopped:
         return _end(folder, "stopped", "stopped by the user", started, before, {})
-    except FairLabError as error:
-        return _end(folder, "failed", str(error), started, before, {})
-    except MemoryError:
-        return _end(
-            folder, "failed", "out of memory: lower training.batch_size or run fewer at once", started, before, {}
-        )
     except Exception as error:
-        traceback.print_exc()
-        return _end(
-            folder,
-            "failed",
-            f"unexpected {type(error).__name__}: {error} (the log has the details)",
-            started,
-            before,
-            {},
-        )
+        status, reason = _trouble(error, pulse.stage)
+        return _end(folder, status, reason, started, before, {})
     return _end(folder, "done", "", started, before, facts)
+
+
+def _trouble(error: Exception, stage: str) -> tuple[str, str]:
+    """How a run ends that met this error: (status, reason), a sentence with what to change."""
+    if is_disk_full(error):
+        words = str(error).removeprefix("the disk is full: ")
+        return "stopped", f"paused: disk full: {words}"
+    if isinstance(error, FairLabError):
+        return "failed", str(error)
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+    if _is_memory(error):
+        return "failed", (
+            f"out of memory while {stage}: resume it with fewer runs at a time (Settings), or clone it with a lower "
+            "training.batch_size; training.accumulate keeps the size of the step"
+        )
+    return "failed", f"unexpected {type(error).__name__}: {error} (the log has the details)"
+
+
+def _is_memory(error: Exception) -> bool:
+    """Python's own, torch's on a GPU, and torch's on the processor, which only its text tells from other errors."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
 
 
 def _end(folder: Path, status: str, reason: str, started: float, before: float, facts: dict[str, object]) -> int:
     spent = before + time.process_time() - started
     try:
+        if status == "stopped":
+            (folder / HEARTBEAT).unlink(missing_ok=True)  # nobody needs it any more, and a full disk its room
         write_status(folder, status, reason=reason, finished_at=now(), train_s=spent, **facts)
         (folder / "stop").unlink(missing_ok=True)
-    except FairLabError as error:
-        print(f"[fairlab] could not record the end ({status}: {reason}): {error}", file=sys.stderr, flush=True)
+    except (FairLabError, OSError) as error:
+        _say(f"could not record the end ({status}: {reason}): {error}")
         return 1
-    print(f"[fairlab] {now()} {status}{': ' + reason if reason else ''} ({spent:.1f} CPU s)", flush=True)
+    _say(f"{now()} {status}{': ' + reason if reason else ''} ({spent:.1f} CPU s)")
     return 0 if status in ("done", "stopped") else 1
+
+
+def leave(code: int) -> None:
+    """End this process with `code` if a thread still waits for a disk that does not answer; Python would wait for it."""
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+
+
+def _say(text: str) -> None:
+    """Into the log, if the disk has room for it."""
+    with contextlib.suppress(OSError):
+        print(f"[fairlab] {text}", flush=True)

@@ -16,7 +16,16 @@ from typing import Any, Protocol
 import pandas as pd
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import MANIFEST, explain, place_folder, read_manifest, verify_manifest, write_atomic, write_manifest
+from fairlab.files import (
+    MANIFEST,
+    explain,
+    make_folder,
+    place_folder,
+    read_manifest,
+    verify_manifest,
+    write_atomic,
+    write_manifest,
+)
 from fairlab.workspace import checked_name
 
 TABLES = ("metrics", "curves", "scores")
@@ -83,7 +92,7 @@ def write_protocol(
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        make_folder(temporary)
         for name in (*TABLES, PAIRS, *sorted(set(tables) - {*TABLES, PAIRS})):
             tables[name].to_parquet(temporary / f"{checked_name(name, 'table')}.parquet", index=False)
         write_manifest(temporary, sorted(path.name for path in temporary.glob("*.parquet")), **facts)

@@ -26,6 +26,8 @@ from fairlab.training.targets import Targets
 
 LOG_EVERY = 10
 """Steps whose mean is one reading."""
+CHANGED = "changed_between_attempts"
+"""In a checkpoint's manifest: which facts differed at a resume, now or ever before."""
 NAMED = 64
 """Images of a bad batch that the message names."""
 
@@ -106,7 +108,7 @@ def train(
     at, saved, notes = checkpoint.load_latest(folder, method.learner, method.head, solvers, more)
     for note in notes:
         hooks.note(note)
-    _check_same_setting(saved, facts, hooks)
+    facts = _check_same_setting(saved, facts, hooks)
     started, started_cpu, work_before, cpu_before = time.monotonic(), time.process_time(), at.work_s, at.cpu_s
     steps_here = 0
 
@@ -257,14 +259,19 @@ def _check_finite(values: Mapping[str, float], step: int, epoch: int, images: np
         )
 
 
-def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hooks: Hooks) -> None:
-    """Refuse other data; say so when machine, versions or threads differ, because then bits may too."""
+def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hooks: Hooks) -> dict[str, Any]:
+    """Refuse other data; say so when machine, versions or threads differ, because then bits may too.
+
+    Returns what the next checkpoints are to say: a run that was once resumed elsewhere stays so.
+    """
     if not saved:
-        return
+        return dict(facts)
     if saved.get("data") != facts.get("data"):
         raise FairLabError(
             "the data set is not the one this run started with (its fingerprint differs); start a new run on the new data"
         )
-    differing = [name for name in facts if name != "data" and saved.get(name) != facts[name]]
+    now = [name for name in facts if name != "data" and saved.get(name) != facts[name]]
+    differing = [*saved.get(CHANGED, ()), *(name for name in now if name not in saved.get(CHANGED, ()))]
     if differing:
         hooks.note(f"not bitwise: resumed with another {', '.join(differing)}")
+    return {**facts, CHANGED: differing} if differing else dict(facts)

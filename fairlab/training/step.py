@@ -50,6 +50,7 @@ def update(
         for solver in solvers.values():
             scaler.unscale_(solver)
     norm = float(torch.nn.utils.clip_grad_norm_(method.learner.parameters(), settings.clip_norm))
+    norm = norm if _finite_beside(method) else math.nan
     values |= {"grad_norm": norm}
     if scaler is not None and finite:
         overflow = not math.isfinite(norm)
@@ -62,6 +63,14 @@ def update(
         for solver in solvers.values():
             solver.step()
     return values | apart
+
+
+def _finite_beside(method: Method) -> bool:
+    """Are the gradients of what is not clipped, the classifier and what else learns, finite too?"""
+    clipped = {id(weight) for weight in method.learner.parameters()}
+    others = [weight.grad for weight in method.parameters() if weight.grad is not None and id(weight) not in clipped]
+    values = [gradient._values() if gradient.is_sparse else gradient for gradient in others]
+    return not values or bool(torch.isfinite(torch.nn.utils.get_total_norm(values)))
 
 
 def gradients(terms: Mapping[str, Tensor], embeddings: Sequence[Tensor]) -> dict[str, float]:
