@@ -17,6 +17,7 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sweep
 from fairlab.runs import jobs
 from fairlab.runs.launch import attempt_of, dispatch
+from fairlab.runs.room import peak_memory_mb
 from fairlab.store.runs import (
     RunRecord,
     forget_process,
@@ -172,7 +173,8 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
 def _end(folder: Path, status: str, reason: str, started: float, before: float, facts: dict[str, object]) -> int:
     spent = before + time.process_time() - started
     try:
-        write_status(folder, status, reason=reason, finished_at=now(), train_s=spent, **facts)
+        peak = round(peak_memory_mb(), 1)
+        write_status(folder, status, reason=reason, finished_at=now(), train_s=spent, peak_rss_mb=peak, **facts)
         (folder / "stop").unlink(missing_ok=True)
     except FairLabError as error:
         print(f"[fairlab] could not record the end ({status}: {reason}): {error}", file=sys.stderr, flush=True)
