@@ -16,6 +16,8 @@ from fairlab.config import parse
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.placement_settings import Placement
+from fairlab.registry import declared_facts
+from fairlab.runs.choices import check
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.plan import Plan
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY, look, submitted
@@ -44,7 +46,7 @@ def start(workspace: Workspace, plan: Plan, placement: Placement | None = None) 
     """
     queued: list[str] = []
     turn = Turn(placement=placement or default_placement(workspace))
-    ENGINES[turn.placement.engine]
+    check_engine(turn.placement)
     with lock(workspace):
         write_study(workspace, plan)
         for planned in plan.runs:
@@ -103,9 +105,14 @@ def default_placement(workspace: Workspace) -> Placement:
     return parse(Placement, workspace.setting("placement", {}), str(workspace.settings_file))
 
 
+def check_engine(placement: Placement) -> None:
+    """Raise FairLabError, naming those that there are, for an engine that there is not."""
+    check("engine", [placement.engine], declared_facts("ENGINES", "runs/engines"))
+
+
 def set_default_placement(workspace: Workspace, placement: Placement) -> None:
     """Change where runs work that are queued from now on. Raises FairLabError for an engine that there is not."""
-    ENGINES[placement.engine]
+    check_engine(placement)
     workspace.set("placement", placement.model_dump(mode="json"))
 
 

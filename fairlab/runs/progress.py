@@ -20,7 +20,7 @@ from fairlab.runs.compare import read_study
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.estimate import estimate
 from fairlab.runs.grid import expand
-from fairlab.runs.turns import ENDED_BADLY, Queue
+from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Queue
 from fairlab.store.queue import Turn
 from fairlab.store.runs import read_status
 from fairlab.words import duration
@@ -117,7 +117,9 @@ def study_progress(
     share = (counts.get("done", 0) + float(running)) / max(len(runs), 1)
     if not counts.get("running", 0) + counts.get("queued", 0):
         return Progress(counts, share, None if set(counts) - {"done"} else 0.0, "")
-    left, source = _left(workspace, everything, set(runs["run_id"]), queue, study_id)
+    active = runs.loc[runs["status"].isin(ACTIVE), "study"]
+    basis = runs if run_ids is not None else runs[runs["study"].isin(active)]  # thousands of older runs say nothing
+    left, source = _left(workspace, everything, basis, queue, study_id)
     return Progress(counts, share, left, source)
 
 
@@ -144,8 +146,9 @@ def _blocked_behind(queue: Queue, runs: pd.DataFrame, counts: dict[str, int]) ->
 
 
 def _left(
-    workspace: Workspace, runs: pd.DataFrame, own: set[str], queue: Queue, study_id: str
+    workspace: Workspace, runs: pd.DataFrame, basis: pd.DataFrame, queue: Queue, study_id: str
 ) -> tuple[float | None, str]:
+    own = set(basis["run_id"])
     mine = runs["run_id"].isin(own)
     tasks, used = _begun(workspace, runs[mine], queue, unknown_s=None)
     others, _ = _begun(workspace, runs[~mine], queue, unknown_s=0.0)
