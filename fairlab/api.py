@@ -19,6 +19,7 @@ from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.score_tables import write_bfw, write_bob
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
+from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs.adding import changed_since
 from fairlab.runs.by_protocol import protocols_record
@@ -26,12 +27,27 @@ from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.cross import check_lengths, cross_record
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.grid import expand
-from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
+from fairlab.runs.launch import delete, dispatch, resume, set_default_placement, start, start_one, stop
 from fairlab.runs.model_rows import common_pairs, read_scores
 from fairlab.runs.models import list_models
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, single, slug
+from fairlab.runs.progress import Progress, study_progress
+from fairlab.runs.progress import sentence as progress_sentence
+from fairlab.runs.queueing import (
+    clone,
+    earlier,
+    first,
+    hold,
+    later,
+    look_at,
+    queue_table,
+    release,
+    resume_study,
+    stop_study,
+)
 from fairlab.runs.tables import models_in, table_kind
+from fairlab.runs.turns import goes_on
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
@@ -41,6 +57,7 @@ from fairlab.workspace import Workspace, open_workspace
 __all__ = [
     "ModelFile",
     "Overlap",
+    "Placement",
     "Plan",
     "Protocols",
     "Recipe",
@@ -51,16 +68,21 @@ __all__ = [
     "add_model",
     "check_disk",
     "check_overlap",
+    "clone",
     "compare",
     "delete",
     "disk_bytes",
     "dispatch",
+    "earlier",
     "embed",
     "estimate",
     "evaluate",
     "export_scores",
+    "first",
+    "hold",
     "inspect_data",
     "inspect_model",
+    "later",
     "list_models",
     "list_runs",
     "make_data",
@@ -68,14 +90,20 @@ __all__ = [
     "open_dataset",
     "open_workspace",
     "plan",
+    "progress",
     "project",
+    "queue_table",
     "read_run",
     "read_study",
+    "release",
     "resume",
+    "resume_study",
     "sentence",
+    "set_default_placement",
     "start",
     "state",
     "stop",
+    "stop_study",
     "studies",
     "verdict",
     "wait",
@@ -85,6 +113,14 @@ __all__ = [
 def plan(workspace: Workspace, preset: str, dials: Mapping[str, Any] | None = None) -> Plan:
     """The runs of a preset, with dotted settings changed, e.g. {"student.training.epochs": 5}."""
     return expand(changed(load_preset(preset), dials or {}), preset, workspace)
+
+
+def progress(workspace: Workspace, study_id: str = "") -> tuple[Progress, str]:
+    """How far a study is, or everything: counts, share and time left, and the same as a sentence."""
+    runs = list_runs(workspace)
+    names = list(read_study(workspace, study_id).run_ids) if study_id else None
+    found = study_progress(workspace, runs, look_at(workspace, runs), names, study_id)
+    return found, progress_sentence(found)
 
 
 def project(
@@ -316,9 +352,7 @@ def wait(
         views = {name: state(workspace.run(name)) for name in names}
         if all(view.status == "done" for view in views.values()):
             return True
-        going = [view for view in views.values() if view.status == "running"]
-        ready = [view for view in views.values() if view.status == "queued" and not view.reason]
-        if not going and not ready:
+        if not any(goes_on(workspace.run(name), view) for name, view in views.items()):
             return False
         time.sleep(every_s)
 

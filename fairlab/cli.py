@@ -11,8 +11,10 @@ from typing import Any
 from fairlab import __version__, commands, fairness_commands
 from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
+from fairlab.placement_settings import Placement
 from fairlab.presets import preset_names
 from fairlab.registry import declared_facts
+from fairlab.run_commands import ACTIONS
 from fairlab.workspace import Workspace, default_home, open_workspace
 
 
@@ -71,21 +73,33 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--json", action="store_true", help="print JSON")
     _set_option(data)
 
-    launch = _command(groups, "launch", "start a study from a preset", commands.do_launch, epilog=_settings_help(Study))
+    launch = _command(
+        groups,
+        "launch",
+        "start a study from a preset",
+        commands.do_launch,
+        epilog=_settings_help(Study) + "\n\n" + _settings_help(Placement, option="--on"),
+    )
     launch.add_argument("preset", nargs="?", help=f"one of: {', '.join(preset_names())}")
     launch.add_argument("--clone", metavar="STUDY", help="start from the settings of an earlier study instead")
     launch.add_argument("--dry-run", action="store_true", help="show the plan, its time and disk, and start nothing")
     _study_options(launch)
 
-    runs = _command(groups, "runs", "list runs, or stop, resume, delete one", commands.do_runs)
-    runs.add_argument(
-        "action", nargs="?", choices=["list", "show", "log", "stop", "resume", "delete", "wait"], default="list"
+    runs = _command(
+        groups,
+        "runs",
+        "list runs, see and order the queue, stop, resume, clone, delete",
+        commands.do_runs,
+        epilog="actions:\n" + "\n".join(f"  {name:8} {text}" for name, text in ACTIONS.items()),
     )
+    runs.add_argument("action", nargs="?", choices=list(ACTIONS), metavar="ACTION", default="list", help="see below")
     runs.add_argument("run", nargs="*", help="run ids")
+    runs.add_argument("--study", metavar="STUDY", help="stop, resume: all runs of a study")
     runs.add_argument(
         "--force", action="store_true", help="stop: end the process now; delete: even if others build on it"
     )
     runs.add_argument("--json", action="store_true", help="print JSON")
+    _set_option(runs, "clone: change a setting, e.g. training.epochs=5")
 
     work = _command(groups, "work", "carry out a queued run in this process (what an engine starts)", commands.do_work)
     work.add_argument("run", help="run id")
@@ -206,16 +220,33 @@ def _command(groups: Any, name: str, help_: str, do: Do, epilog: str | None = No
 def _study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="repeat the study with these seeds")
     parser.add_argument("--no-wait", action="store_true", help="return at once; the runs go on by themselves")
+    _placement_options(parser)
     _set_option(parser)
 
 
-def _set_option(parser: argparse.ArgumentParser) -> None:
+def _placement_options(parser: argparse.ArgumentParser) -> None:
+    known = declared_facts("ENGINES", "runs/engines")
+    sentences = "; ".join(f"{name}: {facts.get('sentence', '')}" for name, facts in known.items())
+    parser.add_argument("--engine", help=f"what carries the runs out ({sentences})")
+    parser.add_argument("--devices", type=int, help="processes that share the work of one run, one GPU each")
+    parser.add_argument(
+        "--on",
+        metavar="SETTING=VALUE",
+        action="append",
+        default=[],
+        help="change where the runs work, e.g. slurm.partition=gpu; the default is on the Settings page",
+    )
+
+
+def _set_option(
+    parser: argparse.ArgumentParser, help_: str = "change a setting, e.g. student.training.epochs=5"
+) -> None:
     parser.add_argument(
         "--set",
         metavar="SETTING=VALUE",
         action="append",
         default=[],
-        help="change a setting, e.g. student.training.epochs=5",
+        help=help_,
     )
 
 
@@ -225,9 +256,9 @@ def _protocols_help() -> str:
     return "protocols:\n" + "\n".join(f"  {name}\n      {facts['sentence']}" for name, facts in known.items())
 
 
-def _settings_help(kind: type[Settings], prefix: str = "") -> str:
+def _settings_help(kind: type[Settings], prefix: str = "", option: str = "--set") -> str:
     """All settings of `kind` with their sentences, as the forms show them."""
-    return "settings for --set:\n" + "\n".join(_setting_lines(kind, prefix))
+    return f"settings for {option}:\n" + "\n".join(_setting_lines(kind, prefix))
 
 
 def _setting_lines(kind: type[Settings], prefix: str, skip: Sequence[str] = ()) -> list[str]:

@@ -19,6 +19,7 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import is_disk_full, sweep
 from fairlab.runs import jobs
 from fairlab.runs.launch import attempt_of, dispatch
+from fairlab.runs.room import peak_memory_mb
 from fairlab.store.runs import (
     HEARTBEAT,
     RunRecord,
@@ -187,7 +188,8 @@ def _end(folder: Path, status: str, reason: str, started: float, before: float, 
     try:
         if status == "stopped":
             (folder / HEARTBEAT).unlink(missing_ok=True)  # nobody needs it any more, and a full disk its room
-        write_status(folder, status, reason=reason, finished_at=now(), train_s=spent, **facts)
+        peak = round(peak_memory_mb(), 1)
+        write_status(folder, status, reason=reason, finished_at=now(), train_s=spent, peak_rss_mb=peak, **facts)
         (folder / "stop").unlink(missing_ok=True)
     except (FairLabError, OSError) as error:
         _say(f"could not record the end ({status}: {reason}): {error}")

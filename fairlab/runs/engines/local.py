@@ -6,14 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
+from fairlab.errors import Damaged
+from fairlab.gpus import environment as gpu_environment
+from fairlab.gpus import machine_gpus, pick
 from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
-from fairlab.store.runs import RunRecord, live_process, record_process
+from fairlab.store.queue import Turn, read_turn, write_turn
+from fairlab.store.runs import PROCESS_FILE, RunRecord, live_process, record_process
 from fairlab.workspace import Workspace
 
 
@@ -27,7 +32,8 @@ class LocalEngine:
     def submit(self, workspace: Workspace, record: RunRecord, placement: Placement) -> None:
         folder = record.folder
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+        mine = _gpus(workspace, folder, placement.devices)
+        environment = {**os.environ, **threads, **mine, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
         with open(folder / "log.txt", "ab") as log:
             process = subprocess.Popen(
@@ -57,3 +63,21 @@ class LocalEngine:
 
     def poll(self, folders: Sequence[Path]) -> None:
         """Nothing: store.runs sees a process of this machine by itself."""
+
+
+def _gpus(workspace: Workspace, folder: Path, count: int) -> Mapping[str, str]:
+    """Give a run `count` GPUs that the fewest others use, by the notes of those that live; returns its variables."""
+    known = machine_gpus()
+    if not known:
+        return {}
+    others = [path.parent for path in workspace.runs_folder.glob(f"*/{PROCESS_FILE}") if live_process(path.parent)]
+    own = pick(known, [gpu for other in others for gpu in _turn(other).gpus], count)
+    write_turn(folder, replace(_turn(folder), gpus=own))
+    return gpu_environment(known, own)
+
+
+def _turn(folder: Path) -> Turn:
+    try:
+        return read_turn(folder)
+    except Damaged:
+        return Turn()
