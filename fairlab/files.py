@@ -191,6 +191,15 @@ def write_manifest(folder: Path, names: Iterable[str], **facts: Any) -> None:
     write_json(folder / MANIFEST, {**content, "check": digest(content)})
 
 
+def amend_manifest(folder: Path, into: Path, changed: Iterable[str], **facts: Any) -> None:
+    """The manifest of `folder` as it is once the files `changed` are replaced by those in `into`; written there."""
+    manifest = read_manifest(folder)
+    for name in changed:
+        manifest["files"][name] = {"bytes": (into / name).stat().st_size, "sha256": sha256(into / name)}
+    content = json.loads(json.dumps({**manifest, **facts}))
+    write_json(into / MANIFEST, {**content, "check": digest(content)})
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """A folder's manifest without looking at its files. Raises FairLabError (missing) or Damaged."""
     path = folder / MANIFEST

@@ -228,7 +228,7 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
     """
     record = read_run(workspace, run_id)
     with lock(workspace):
-        using = _borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []
+        using = borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []
         if using and not force:
             raise Refused(
                 f"data set {using[0]} borrows its images from {record.dataset}"
@@ -239,7 +239,7 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
             shutil.rmtree(workspace.dataset(record.dataset), ignore_errors=True)
 
 
-def _borrowers(workspace: Workspace, dataset_id: str) -> list[str]:
+def borrowers(workspace: Workspace, dataset_id: str) -> list[str]:
     """Data sets that are made, by recipe, of this one's images."""
     found = []
     for path in workspace.datasets_folder.glob("*/dataset.json"):

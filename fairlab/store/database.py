@@ -123,6 +123,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             _to_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted leaves no bytes behind
         version = _version(connection)
         if version > len(MIGRATIONS):
             raise Refused(
@@ -265,6 +266,26 @@ def rebuild(workspace: Workspace) -> None:
     """Make the catalogue again from the run folders, in one transaction: others see the old one until then."""
     _told.clear()
     _use(workspace, lambda connection: _fill(connection, workspace, anew=True))
+
+
+def purge(workspace: Workspace) -> None:
+    """Leave nothing in the catalogue's files that its tables do not hold: for after somebody's data were deleted.
+
+    Copies of damaged catalogues go too. Raises FairLabError while another process reads it for longer than WAIT_S.
+    """
+    for path in workspace.home.glob(f"{workspace.catalogue_file.name}.damaged*"):
+        path.unlink(missing_ok=True)
+
+    def work(connection: sqlite3.Connection) -> None:
+        _fill(connection, workspace, anew=True)
+        until = time.monotonic() + WAIT_S
+        connection.execute("VACUUM")  # what was deleted before secure_delete was on
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > until:
+                raise FairLabError(f"the catalogue {workspace.catalogue_file} is busy; try again in a moment")
+            time.sleep(0.05)
+
+    _use(workspace, work)
 
 
 def list_runs(workspace: Workspace) -> pd.DataFrame:
