@@ -34,7 +34,7 @@ def show_queue(workspace: Workspace, as_json: bool) -> None:
         view.add_column(name, overflow="fold", justify="right" if name == "turn" else "left")
     for row in table.itertuples():
         where = row.engine if row.devices == 1 else f"{row.engine}, {row.devices:.0f} processes"
-        works = "works" if row.status == "running" else row.waits_for
+        works = "works" if row.status == "running" else row.waits_for.removeprefix("waits for ")
         view.add_row(str(row.place or ""), row.run_id, row.title, works, where if isinstance(where, str) else "")
     console.print(view)
     slots = workspace.slots

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -170,14 +171,18 @@ def _state(folder: Path) -> Live:
 
 
 def poll(folders: Sequence[Path]) -> None:
-    """Ask the other queues how those of these runs stand that are there."""
-    asked: dict[str, list[Path]] = {}
+    """Ask the other queues how those of these runs stand that are there. One that cannot be asked hinders no other."""
+    asked: dict[str, dict[Path, remote.Job]] = {}
     for folder in folders:
         job = remote.read_job(folder)
         if job is not None and job.stand != remote.ENDED and _state(folder).status in ACTIVE:
-            asked.setdefault(job.engine, []).append(folder)
-    for name, of_engine in asked.items():
-        ENGINES[name]().poll(of_engine)
+            asked.setdefault(job.engine, {})[folder] = job
+    for name, jobs in asked.items():
+        try:
+            ENGINES[name]().poll(list(jobs))
+        except FairLabError as error:
+            for folder, job in jobs.items():
+                remote.write_job(folder, replace(job, reason=f"its queue cannot be asked: {error}"))
 
 
 def lock(workspace: Workspace) -> FileLock:

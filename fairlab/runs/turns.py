@@ -122,7 +122,7 @@ def _decide(workspace: Workspace, queue: Queue, statuses: Mapping[str, str]) -> 
             kind, words = "slot", behind[engine]
         if not kind and taken[engine] and taken[engine] + devices > slots[engine]:
             more = "a free slot" if devices == 1 else f"{devices} free slots"
-            kind, words = "slot", f"waits for {more}: {taken[engine]} of {slots[engine]} are taken"
+            kind, words = "slot", f"waits for {more} ({taken[engine]} of {slots[engine]} taken)"
             behind[engine] = words
         if not kind and (words := room.lacks_disk(item.record)):
             kind = "disk"

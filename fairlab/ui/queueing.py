@@ -105,7 +105,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
             ],
             "Run": table["title"],
             "Seed": table["seed"],
-            "Waits for": table["waits_for"],
+            "Waits for": table["waits_for"].str.removeprefix("waits for "),
             "Study": table["study"],
             "Where": [
                 name if count == 1 else f"{name}, {count:.0f} processes"
