@@ -19,6 +19,7 @@ from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.plan import Plan
 from fairlab.store import remote
+from fairlab.store.database import statuses
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import (
     PROCESS_FILE,
@@ -123,9 +124,11 @@ def dispatch(workspace: Workspace) -> list[str]:
     started: list[str] = []
     try:
         with _lock(workspace):
-            folders = [path.parent for path in workspace.runs_folder.glob("*/run.json")]
-            poll(folders)
-            live = {folder.name: state(folder) for folder in folders}
+            stand = statuses(workspace)
+            active = [workspace.run(name) for name, status in stand.items() if status in ACTIVE]
+            poll(active)
+            live = {folder.name: state(folder) for folder in active}
+            stand |= {name: view.status for name, view in live.items()}
             turns = {name: read_turn(workspace.run(name)) for name, view in live.items() if view.status in ACTIVE}
             at_work = [
                 name for name, view in live.items() if view.status == "running" or _submitted(workspace.run(name))
@@ -138,7 +141,7 @@ def dispatch(workspace: Workspace) -> list[str]:
             for record in sorted(
                 waiting, key=lambda record: (turns[record.run_id].position, record.created_at, record.run_id)
             ):
-                parents = {name: live[name].status if name in live else "missing" for name in record.parents}
+                parents = {name: stand.get(name, "missing") for name in record.parents}
                 bad = [name for name, status in parents.items() if status in (*ENDED_BADLY, "missing")]
                 if bad:
                     reason = f"waits for {bad[0]}, which is {parents[bad[0]]}: resume it first"
