@@ -4,6 +4,7 @@ import streamlit as st
 
 from fairlab.runs.compare import read_study, studies
 from fairlab.store.database import list_runs
+from fairlab.ui.finding import find
 from fairlab.ui.live import ACTIVE, run_panel, runs_table
 from fairlab.ui.page import empty, start
 from fairlab.ui.pickers import choose
@@ -25,9 +26,14 @@ shown = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
 if shown.empty:
     st.info("The runs of this study have been deleted.", icon=":material/info:")
     st.stop()
+everything, shown = shown, find(shown)
+if shown.empty:
+    st.info("No run matches; take away a word or a filter.", icon=":material/search_off:")
+    st.stop()
+run_ids = run_ids if len(shown) == len(everything) else shown["run_id"].tolist()
 runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run", "" if study == "all" else study)
 if study != "all":
-    study_buttons(lab, study, shown)
+    study_buttons(lab, study, everything)
 queue_panel(lab, runs, "queue")
 titles = {row.run_id: f"{row.title} · {row.run_id}" for row in shown.itertuples()}
 worth = [*shown.index[shown["status"] == "running"], *shown.index[shown["role"] == "student"], shown.index[0]]

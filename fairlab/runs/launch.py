@@ -23,6 +23,7 @@ from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.plan import Plan
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY, look, submitted
 from fairlab.store import remote
+from fairlab.store.database import statuses
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import (
     PROCESS_FILE,
@@ -141,11 +142,13 @@ def dispatch(workspace: Workspace) -> list[str]:
 
 
 def _dispatch(workspace: Workspace) -> list[str]:
-    folders = [path.parent for path in workspace.runs_folder.glob("*/run.json")]
-    poll(folders)
-    live = {folder.name: _state(folder) for folder in folders}
+    stand = statuses(workspace)
+    active = [workspace.run(name) for name, status in stand.items() if status in ACTIVE]
+    poll(active)
+    live = {folder.name: _state(folder) for folder in active}
+    stand |= {name: view.status for name, view in live.items()}
     started = []
-    for item in look(workspace, {name: view.status for name, view in live.items()}).waiting:
+    for item in look(workspace, stand).waiting:
         folder, run_id = item.record.folder, item.record.run_id
         if item.kind:
             if live[run_id].reason != item.noted:

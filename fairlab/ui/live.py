@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
 from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
 from fairlab.runs import launch
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY
-from fairlab.store.database import list_runs
-from fairlab.store.events import read_events
-from fairlab.store.runs import CHOICE, RunRecord, children, read_run, read_status, state
+from fairlab.store.database import children, list_runs
+from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
 from fairlab.ui import cached
 from fairlab.ui.page import chart, plain
 from fairlab.ui.queueing import act, clone_panel, progress_line
@@ -26,6 +28,7 @@ COLOURS = {
     "crashed": "red",
 }
 LOG_LINES = 200
+LOG_BYTES = 100_000
 
 
 def table_of(runs: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +129,7 @@ def run_panel(lab: Workspace, run_id: str) -> None:
 
 
 def _curves(lab: Workspace, record: RunRecord) -> None:
-    events = read_events(record.folder)
+    events = cached.curves(record.folder)
     if events.empty:
         if record.config.training is not None:
             st.caption("Curves appear with the first readings.")
@@ -140,7 +143,8 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
             chart(pull_figure(events), f"pull:{record.run_id}", "how hard each loss term pulls, against identity")
     with right:
         st.markdown("**Accuracy on held-out people**")
-        groups = cached.dataset(lab, record.dataset).groups
+        here = record.dataset in cached.datasets(lab)  # it may have been deleted since
+        groups = cached.dataset(lab, record.dataset).groups if here else record.config.data.groups
         chart(validation_figure(events, groups), f"val:{record.run_id}", "accuracy on held-out people")
     last = events[events["name"].isin(["lr", "images_per_s", "grad_norm"])].groupby("name")["value"].last()
     words = {"lr": "learning rate {:g}", "grad_norm": "gradient norm {:.2f}", "images_per_s": "{:.0f} images/s"}
@@ -150,11 +154,20 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
     st.caption(plain(" · ".join([f"step {int(events['step'].max()):,}", *said])))
 
 
+def tail(path: Path, lines: int) -> list[str]:
+    """The last lines of a file that may be long, at most LOG_BYTES of it."""
+    if not path.exists():
+        return []
+    with open(path, "rb") as handle:
+        handle.seek(max(0, handle.seek(0, os.SEEK_END) - LOG_BYTES))
+        return handle.read().decode("utf-8", errors="replace").splitlines()[-lines:]
+
+
 def _log(record: RunRecord) -> None:
     with st.expander("Log", icon=":material/article:"):
         path = record.folder / "log.txt"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-        st.code("\n".join(lines[-LOG_LINES:]) or "nothing yet", language=None, height=260)
+        lines = tail(path, LOG_LINES)
+        st.code("\n".join(lines) or "nothing yet", language=None, height=260)
 
 
 def _settings(lab: Workspace, record: RunRecord) -> None:

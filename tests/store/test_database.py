@@ -57,7 +57,7 @@ def test_a_newer_catalogue_is_refused_with_both_numbers(lab: Workspace) -> None:
     database.sync(lab)
     with sqlite3.connect(lab.catalogue_file) as connection:
         connection.execute("PRAGMA user_version=99")
-    with pytest.raises(Refused, match="has version 99, this FairLab reads up to 2"):
+    with pytest.raises(Refused, match="has version 99, this FairLab reads up to 3"):
         database.sync(lab)
 
 
