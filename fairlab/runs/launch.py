@@ -16,7 +16,7 @@ from fairlab.config import parse
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.placement_settings import Placement
-from fairlab.runs.engines.base import ENGINES
+from fairlab.runs.engines.base import ENGINES, Later
 from fairlab.runs.plan import Plan
 from fairlab.store import remote
 from fairlab.store.queue import Turn, read_turn, write_turn
@@ -118,9 +118,11 @@ def _queue(folder: Path, turn: Turn | None = None) -> None:
 def dispatch(workspace: Workspace) -> list[str]:
     """Start queued runs whose parents are done, each by its engine, up to its slots. Returns the ids started.
 
-    A queued run with a parent that ended badly stays queued and says which; resuming the parent is enough.
+    A queued run with a parent that ended badly stays queued and says which; resuming the parent is enough. A queue that
+    knows what waits for what gets runs together with their parents. A run that its engine refuses fails, alone.
     """
     started: list[str] = []
+    away: set[str] = set()
     try:
         with _lock(workspace):
             folders = [path.parent for path in workspace.runs_folder.glob("*/run.json")]
@@ -146,11 +148,26 @@ def dispatch(workspace: Workspace) -> list[str]:
                         write_status(record.folder, "queued", reason=reason)
                     continue
                 placement = turns[record.run_id].placement
+                if placement.engine in away:
+                    continue
                 engine = ENGINES[placement.engine]()
                 used = taken.get(placement.engine, 0)
                 room = used == 0 or used + placement.devices <= engine.slots(workspace)
-                if room and all(status == "done" for status in parents.values()):
-                    engine.submit(workspace, record, placement)
+                if room and all(
+                    status == "done" or (engine.chains and _in_same_queue(workspace.run(name), placement))
+                    for name, status in parents.items()
+                ):
+                    try:
+                        engine.submit(workspace, record, placement)
+                    except Later as error:
+                        away.add(placement.engine)
+                        if live[record.run_id].reason != str(error):
+                            write_status(record.folder, "queued", reason=str(error))
+                        continue
+                    except FairLabError as error:  # it is this run's own; the others go on
+                        write_status(record.folder, "failed", reason=str(error))
+                        live[record.run_id] = state(record.folder)
+                        continue
                     started.append(record.run_id)
                     taken[placement.engine] = used + placement.devices
     except Timeout as error:
@@ -164,6 +181,17 @@ def _submitted(folder: Path) -> bool:
     """Does a run wait or work in another machine's queue?"""
     job = remote.read_job(folder)
     return job is not None and job.stand != remote.ENDED and read_status(folder).get("status") in ACTIVE
+
+
+def _in_same_queue(folder: Path, placement: Placement) -> bool:
+    """Does a run wait or work where `placement` would put another, so that that queue knows both?"""
+    job = remote.read_job(folder)
+    return (
+        _submitted(folder)
+        and job is not None
+        and job.engine == placement.engine
+        and read_turn(folder).placement.slurm.commands == placement.slurm.commands
+    )
 
 
 def poll(folders: Sequence[Path]) -> None:
@@ -212,6 +240,8 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
     """
     record = read_run(workspace, run_id)
     with _lock(workspace):
+        if _submitted(record.folder):
+            raise Refused(f"{run_id} is in another machine's queue; stop it before you delete it")
         using = _borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []
         if using and not force:
             raise Refused(

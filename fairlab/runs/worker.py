@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sweep
-from fairlab.runs import jobs
+from fairlab.runs import jobs, on_cluster
 from fairlab.runs.launch import attempt_of, dispatch
 from fairlab.store.runs import (
     RunRecord,
@@ -95,23 +95,26 @@ class StopSwitch:
     """True once somebody asked to stop: by the run's stop file, SIGTERM or Ctrl-C."""
 
     def __init__(self, folder: Path) -> None:
-        self.file, self.asked = folder / "stop", False
+        self.file, self.asked, self.signal = folder / "stop", False, 0
 
     def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, *(on_cluster.SIGNALS if on_cluster.here() else ())):
             signal.signal(number, self._ask)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self.asked, self.signal = True, self.signal or number
 
     def __call__(self) -> bool:
         return self.asked or self.file.exists()
 
 
 def work(workspace: Workspace, run_id: str) -> int:
-    """Carry out a run in this process. Returns an exit code: 0 done or stopped, 1 failed, 75 already running."""
+    """Carry out a run in this process. Returns an exit code: 0 done or stopped, 1 failed, 75 already running.
+
+    On a cluster a run that was not finished ends with on_cluster.LEFT, or runs that wait for it there would begin.
+    """
     record = read_run(workspace, run_id)
-    lock = FileLock(record.folder / "lock", timeout=0)
+    lock = FileLock(record.folder / "lock", timeout=on_cluster.patience_s())
     try:
         lock.acquire()
     except Timeout:
@@ -122,10 +125,15 @@ def work(workspace: Workspace, run_id: str) -> int:
     finally:
         lock.release()
         forget_process(record.folder)
-        try:
-            dispatch(workspace)
-        except FairLabError as error:
-            print(f"[fairlab] could not start the next run: {error}", flush=True)
+        if not on_cluster.here():
+            _start_next(workspace)
+
+
+def _start_next(workspace: Workspace) -> None:
+    try:
+        dispatch(workspace)
+    except FairLabError as error:
+        print(f"[fairlab] could not start the next run: {error}", flush=True)
 
 
 def _locked(workspace: Workspace, record: RunRecord) -> int:
@@ -137,6 +145,9 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
     stop = StopSwitch(folder)
     stop.install()
     attempt = attempt_of(folder)
+    refusal = on_cluster.refusal(workspace, record)
+    if refusal:
+        return _end(folder, "failed", refusal, time.process_time(), 0.0, {})
     record_process(folder)
     write_status(folder, "running", reason="", attempt=attempt, started_at=now())
     print(f"[fairlab] {now()} {record.run_id}: attempt {attempt}, {record.title}", flush=True)
@@ -145,11 +156,16 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
             sweep(part)
     started = time.process_time()
     before = float(read_status(folder).get("train_s") or 0.0)
+    saved = on_cluster.saved(folder)
     try:
         with Pulse(folder) as pulse:
             facts = jobs.carry_out(workspace, record, attempt, pulse, stop)
     except Stopped:
-        return _end(folder, "stopped", "stopped by the user", started, before, {})
+        status, reason = on_cluster.why_left(folder, stop.signal, saved)
+        code = _end(folder, status, reason, started, before, {})
+        if status == "queued":
+            on_cluster.requeue(folder)
+        return on_cluster.LEFT if on_cluster.here() else code
     except FairLabError as error:
         return _end(folder, "failed", str(error), started, before, {})
     except MemoryError:
