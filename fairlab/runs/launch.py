@@ -7,7 +7,7 @@ it ends, by the app while it looks, and by the command line. Nothing is lost whe
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from fairlab.files import read_json, write_json
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
 from fairlab.runs.choices import check
-from fairlab.runs.engines.base import ENGINES
+from fairlab.runs.engines.base import ENGINES, Later
 from fairlab.runs.plan import Plan
-from fairlab.runs.turns import ACTIVE, ENDED_BADLY, look, submitted
+from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Waiting, look, submitted
 from fairlab.store import remote
 from fairlab.store.database import statuses
 from fairlab.store.queue import Turn, read_turn, write_turn
@@ -147,21 +147,41 @@ def _dispatch(workspace: Workspace) -> list[str]:
     poll(active)
     live = {folder.name: _state(folder) for folder in active}
     stand |= {name: view.status for name, view in live.items()}
+    started: list[str] = []
+    away: set[str] = set()
+    while True:
+        now_started = _start_those(workspace, look(workspace, stand).waiting, live, stand, away)
+        started += now_started
+        if not now_started:
+            return started  # a queue that took a run may now take those that build on it
+
+
+def _start_those(
+    workspace: Workspace, waiting: list[Waiting], live: Mapping[str, Live], stand: dict[str, str], away: set[str]
+) -> list[str]:
+    """Start those of the waiting runs that wait for nothing; returns their ids. away: engines not to be asked again."""
     started = []
-    for item in look(workspace, stand).waiting:
-        folder, run_id = item.record.folder, item.record.run_id
-        if item.kind:
-            if live[run_id].reason != item.noted:
-                write_status(folder, "queued", reason=item.noted)
+    for item in waiting:
+        folder, run_id, placement = item.record.folder, item.record.run_id, item.turn.placement
+        if item.kind or placement.engine in away:
+            noted = live[run_id].reason if placement.engine in away else item.noted
+            if live[run_id].reason != noted:
+                write_status(folder, "queued", reason=noted)
             continue
         if item.words:
             with open(folder / "log.txt", "a", encoding="utf-8") as log:
                 log.write(f"[fairlab] {now()} {item.words}\n")
         try:
-            ENGINES[item.turn.placement.engine]().submit(workspace, item.record, item.turn.placement)
+            ENGINES[placement.engine]().submit(workspace, item.record, placement)
             started.append(run_id)
+            stand[run_id] = _state(folder).status
+        except Later as error:
+            away.add(placement.engine)
+            if live[run_id].reason != str(error):
+                write_status(folder, "queued", reason=str(error))
         except FairLabError as error:  # refused there: said on the run, and no reason for the others to wait
             write_status(folder, "failed", reason=str(error))
+            stand[run_id] = "failed"
     return started
 
 
@@ -236,6 +256,8 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
     """
     record = read_run(workspace, run_id)
     with lock(workspace):
+        if submitted(workspace, run_id):
+            raise Refused(f"{run_id} is in another machine's queue; stop it before you delete it")
         using = borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []
         if using and not force:
             raise Refused(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairlab.errors import FairLabError
+from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.room import ROOM, Room
 from fairlab.store import remote
@@ -110,7 +111,7 @@ def _decide(workspace: Workspace, queue: Queue, statuses: Mapping[str, str]) -> 
     room = Room(workspace, [name for name, turn in queue.at_work.items() if turn.placement.engine == LOCAL])
     for index, item in enumerate(queue.waiting):
         engine, devices = item.turn.placement.engine, item.turn.placement.devices
-        kind, words = _parents(item.record, statuses)
+        kind, words = _parents(workspace, item, statuses)
         if item.turn.held and kind != "bad parent":
             kind, words = "held", HELD
         if not kind and engine not in slots:
@@ -138,8 +139,8 @@ def _decide(workspace: Workspace, queue: Queue, statuses: Mapping[str, str]) -> 
         queue.waiting[index] = Waiting(item.record, item.turn, kind, words)
 
 
-def _parents(record: RunRecord, statuses: Mapping[str, str]) -> tuple[str, str]:
-    parents = {name: statuses.get(name, "missing") for name in record.parents}
+def _parents(workspace: Workspace, item: Waiting, statuses: Mapping[str, str]) -> tuple[str, str]:
+    parents = {name: statuses.get(name, "missing") for name in item.record.parents}
     bad = [name for name, status in parents.items() if status not in ("done", *ACTIVE)]
     if bad:
         gone = parents[bad[0]] == "missing"
@@ -148,7 +149,15 @@ def _parents(record: RunRecord, statuses: Mapping[str, str]) -> tuple[str, str]:
         )
         return "bad parent", f"waits for {bad[0]}, {todo}"
     missing = [name for name, status in parents.items() if status != "done"]
-    if missing:
+    if missing and not all(_known_there(workspace, name, item.turn.placement) for name in missing):
         others = f" and {len(missing) - 1} more" if missing[1:] else ""
         return "parents", f"waits for {missing[0]}{others}"
     return "", ""
+
+
+def _known_there(workspace: Workspace, run_id: str, placement: Placement) -> bool:
+    """Does a run wait or work where `placement` would put another, in a queue that holds that back until it is done?"""
+    job = submitted(workspace, run_id)
+    if job is None or job.engine != placement.engine or not ENGINES[placement.engine].chains:
+        return False
+    return _turn(workspace, run_id).placement.slurm.commands == placement.slurm.commands

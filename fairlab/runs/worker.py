@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import is_disk_full, sweep
-from fairlab.runs import jobs
+from fairlab.runs import jobs, on_cluster
 from fairlab.runs.launch import attempt_of, dispatch
 from fairlab.runs.room import peak_memory_mb
 from fairlab.store.runs import (
@@ -99,23 +99,26 @@ class StopSwitch:
     """True once somebody asked to stop: by the run's stop file, SIGTERM or Ctrl-C."""
 
     def __init__(self, folder: Path) -> None:
-        self.file, self.asked = folder / "stop", False
+        self.file, self.asked, self.signal = folder / "stop", False, 0
 
     def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, *(on_cluster.SIGNALS if on_cluster.here() else ())):
             signal.signal(number, self._ask)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self.asked, self.signal = True, self.signal or number
 
     def __call__(self) -> bool:
         return self.asked or self.file.exists()
 
 
 def work(workspace: Workspace, run_id: str) -> int:
-    """Carry out a run in this process. Returns an exit code: 0 done or stopped, 1 failed, 75 already running."""
+    """Carry out a run in this process. Returns an exit code: 0 done or stopped, 1 failed, 75 already running.
+
+    On a cluster a run that was not finished ends with on_cluster.LEFT, or runs that wait for it there would begin.
+    """
     record = read_run(workspace, run_id)
-    lock = FileLock(record.folder / "lock", timeout=0)
+    lock = FileLock(record.folder / "lock", timeout=on_cluster.patience_s())
     try:
         lock.acquire()
     except Timeout:
@@ -126,10 +129,15 @@ def work(workspace: Workspace, run_id: str) -> int:
     finally:
         lock.release()
         forget_process(record.folder)
-        try:
-            dispatch(workspace)
-        except FairLabError as error:
-            _say(f"could not start the next run: {error}")
+        if not on_cluster.here():
+            _start_next(workspace)
+
+
+def _start_next(workspace: Workspace) -> None:
+    try:
+        dispatch(workspace)
+    except FairLabError as error:
+        _say(f"could not start the next run: {error}")
 
 
 def _locked(workspace: Workspace, record: RunRecord) -> int:
@@ -141,10 +149,14 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
     stop = StopSwitch(folder)
     stop.install()
     attempt = attempt_of(folder)
+    refusal = on_cluster.refusal(workspace, record)
+    if refusal:
+        return _end(folder, "failed", refusal, time.process_time(), 0.0, {})
     for part in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         sweep(part)
     started = time.process_time()
     before = float(read_status(folder).get("train_s") or 0.0)
+    saved = on_cluster.saved(folder)
     pulse = Pulse(folder)
     try:
         record_process(folder)
@@ -153,10 +165,15 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
         with pulse:
             facts = jobs.carry_out(workspace, record, attempt, pulse, stop)
     except Stopped:
-        return _end(folder, "stopped", "stopped by the user", started, before, {})
+        status, reason = on_cluster.why_left(folder, stop.signal, saved)
+        code = _end(folder, status, reason, started, before, {})
+        if status == "queued":
+            on_cluster.requeue(folder)
+        return on_cluster.LEFT if on_cluster.here() else code
     except Exception as error:
         status, reason = _trouble(error, pulse.stage)
-        return _end(folder, status, reason, started, before, {})
+        code = _end(folder, status, reason, started, before, {})
+        return on_cluster.LEFT if on_cluster.here() and status == "stopped" else code
     return _end(folder, "done", "", started, before, facts)
 
 

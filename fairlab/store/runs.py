@@ -218,7 +218,7 @@ def state(folder: Path) -> Live:
     beat = _heartbeat(folder) if status == "running" else {}
     return Live(
         "running",
-        reason,
+        reason or (job.reason if job is not None else ""),
         str(beat.get("stage", "starting")),
         beat.get("progress"),
         beat.get("eta_s"),

@@ -26,6 +26,8 @@ from fairlab.workspace import Workspace
 class LocalEngine:
     """`python -m fairlab work RUN_ID` in a new session, output to the run's log.txt."""
 
+    chains = False
+
     def slots(self, workspace: Workspace) -> int:
         return workspace.slots
 
