@@ -13,12 +13,12 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import behind, explain, make_folder, place_folder, verify_manifest, write_manifest
@@ -42,6 +42,13 @@ class Progress:
 Tensors = dict[str, Tensor]
 
 
+class Stateful(Protocol):
+    """A module, an optimiser, or what stands for one whose tensors lie in several processes."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Any, /) -> Any: ...
+
+
 @dataclass
 class More:
     """What only some trainings have to remember.
@@ -59,24 +66,27 @@ class More:
 def save(
     folder: Path,
     learner: nn.Module,
-    head: nn.Module | None,
-    solvers: Mapping[str, optim.Optimizer],
+    head: Stateful | None,
+    solvers: Mapping[str, Stateful],
     at: Progress,
     facts: Mapping[str, Any],
     more: More | None = None,
+    writes: bool = True,
 ) -> Path:
     """Write the checkpoint of step `at.step` below `folder` and return its path.
+
+    Of several processes that train together all call this, and one `writes`.
 
     `facts` (config hash, data fingerprint, versions, threads, device) go into the manifest. Raises FairLabError
     when the disk is full or not writable; older checkpoints stay as they are.
     """
     final = folder / f"step-{at.step:08d}"
-    if _is_whole(final):  # the same step again, after a stop; and it may be the only one
-        return final
-    temporary = folder / f"{final.name}.tmp.{os.getpid()}"
     state: dict[str, Any] = {"solvers": {name: solver.state_dict() for name, solver in solvers.items()}}
     state["at"] = vars(at)
     tensors = {"learner": learner.state_dict(), **({} if head is None else {"head": head.state_dict()})}
+    if not writes or _is_whole(final):  # the same step again, after a stop; and it may be the only one
+        return final
+    temporary = folder / f"{final.name}.tmp.{os.getpid()}"
     if more is not None:
         tensors |= {**more.parts(), **{f"best_{name}": kept for name, kept in more.best.items()}}
         if more.scaler is not None:
@@ -127,8 +137,8 @@ def whole(folder: Path) -> list[Path]:
 def load_latest(
     folder: Path,
     learner: nn.Module,
-    head: nn.Module | None,
-    solvers: Mapping[str, optim.Optimizer],
+    head: Stateful | None,
+    solvers: Mapping[str, Stateful],
     more: More | None = None,
 ) -> tuple[Progress, dict[str, Any], list[str]]:
     """Fill the modules from the newest undamaged checkpoint; without one they stay as they are.
