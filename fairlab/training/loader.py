@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -63,7 +63,7 @@ def step_seed(seed: int, step: int) -> int:
     return int(stream(seed, _STEP, step).integers(0, 2**63 - 1))
 
 
-def ahead(make: Callable[[int], T], numbers: range, depth: int) -> Iterator[T]:
+def ahead(make: Callable[[int], T], numbers: Iterable[int], depth: int) -> Iterator[T]:
     """make(number) for all `numbers` in order, up to `depth` of them made beforehand, two at a time.
 
     For images that must be decoded: the network works while the next batches are read, and while the last images of a
