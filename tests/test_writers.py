@@ -61,6 +61,7 @@ def _calls(name: str, home: Path) -> list[tuple[str, str]]:
         found = list(calls)
         told.write_text(json.dumps(found))
 
+    WRITERS[name].write(home.with_name("warm"), 0)  # what is imported on first use writes nothing later
     assert _child(record) == 0
     return [(what, path) for what, path in json.loads(told.read_text())]
 
@@ -104,7 +105,7 @@ def test_power_loss_finds_whole_files(home: Path, name: str, there: str) -> None
             assert ("flush", str(Path(path).parent)) in calls[at:], f"the folder {path} was not flushed"
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", ["json", "checkpoint", "weights", "embeddings", "results", "dataset"])
 def test_a_writer_stopped_before_any_of_its_calls_leaves_the_old_or_the_new(home: Path, name: str) -> None:
     """Killed before file operation 0, 1, ... to the last: never a mixture, never an unreadable one."""
     writer = WRITERS[name]
