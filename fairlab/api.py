@@ -21,16 +21,23 @@ from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
 from fairlab.presets import load_preset
 from fairlab.runs.adding import changed_since
+from fairlab.runs.archive import Choice, archive
+from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.by_protocol import protocols_record
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.cross import check_lengths, cross_record
+from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
+from fairlab.runs.disk import usage
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
+from fairlab.runs.forget import forget, forget_all, survey
 from fairlab.runs.grid import expand
 from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
 from fairlab.runs.model_rows import common_pairs, read_scores
 from fairlab.runs.models import list_models
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, single, slug
+from fairlab.runs.prune import prunable, prune
+from fairlab.runs.retention import forget_expired, keep, limits
 from fairlab.runs.tables import models_in, table_kind
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
@@ -39,6 +46,7 @@ from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
+    "Choice",
     "ModelFile",
     "Overlap",
     "Plan",
@@ -49,18 +57,27 @@ __all__ = [
     "Workspace",
     "add_data",
     "add_model",
+    "archive",
+    "bring_in",
     "check_disk",
     "check_overlap",
     "compare",
     "delete",
+    "delete_dataset",
+    "delete_study",
     "disk_bytes",
     "dispatch",
     "embed",
     "estimate",
     "evaluate",
     "export_scores",
+    "forget",
+    "forget_all",
+    "forget_expired",
     "inspect_data",
     "inspect_model",
+    "keep",
+    "limits",
     "list_models",
     "list_runs",
     "make_data",
@@ -69,6 +86,9 @@ __all__ = [
     "open_workspace",
     "plan",
     "project",
+    "prunable",
+    "prune",
+    "read_listing",
     "read_run",
     "read_study",
     "resume",
@@ -77,8 +97,11 @@ __all__ = [
     "state",
     "stop",
     "studies",
+    "survey",
+    "usage",
     "verdict",
     "wait",
+    "what_goes",
 ]
 
 

@@ -115,6 +115,10 @@ def do_runs(workspace: Workspace, options: argparse.Namespace) -> int | None:
     if options.action == "list":
         terminal.show_runs(workspace, options.json)
         return 0
+    if options.action == "delete" and (options.study or options.dry_run):
+        return _delete_or_say(workspace, options)
+    if options.study or options.dry_run:
+        raise FairLabError("--study and --dry-run belong to `fairlab runs delete`")
     if not options.run:
         raise FairLabError(f"`fairlab runs {options.action}` needs a run id; `fairlab runs` lists them")
     if options.action == "wait":
@@ -128,6 +132,24 @@ def do_runs(workspace: Workspace, options: argparse.Namespace) -> int | None:
             launch.delete(workspace, run_id, options.force)
         else:
             terminal.show_run(workspace, run_id, options.action == "log")
+    return 0
+
+
+def _delete_or_say(workspace: Workspace, options: argparse.Namespace) -> int:
+    """A whole study goes, or what would go with runs or a study is said."""
+    from fairlab import api
+    from fairlab.runs.deletion_words import goes
+
+    if bool(options.study) == bool(options.run):
+        raise FairLabError("name runs to delete, or a study with --study")
+    if options.study and not options.dry_run:
+        found = [api.delete_study(workspace, options.study, options.force)]
+    elif options.study:
+        found = [api.what_goes(workspace, study=options.study)]
+    else:
+        found = [api.what_goes(workspace, run=run_id) for run_id in options.run]
+    for item in found:
+        print("\n".join(goes(item)))
     return 0
 
 
