@@ -22,10 +22,15 @@ from fairlab.files import sha256
 from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs.adding import changed_since
+from fairlab.runs.archive import Choice, archive
+from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.by_protocol import protocols_record
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.cross import check_lengths, cross_record
+from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
+from fairlab.runs.disk import usage
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
+from fairlab.runs.forget import forget, forget_all, survey
 from fairlab.runs.grid import expand
 from fairlab.runs.launch import delete, dispatch, resume, set_default_placement, start, start_one, stop
 from fairlab.runs.model_rows import common_pairs, read_scores
@@ -34,6 +39,7 @@ from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, single, slug
 from fairlab.runs.progress import Progress, study_progress
 from fairlab.runs.progress import sentence as progress_sentence
+from fairlab.runs.prune import prunable, prune
 from fairlab.runs.queueing import (
     clone,
     earlier,
@@ -46,6 +52,7 @@ from fairlab.runs.queueing import (
     resume_study,
     stop_study,
 )
+from fairlab.runs.retention import forget_expired, keep, limits
 from fairlab.runs.tables import models_in, table_kind
 from fairlab.runs.turns import goes_on
 from fairlab.runs.verdicts import Verdict, sentence, verdict
@@ -55,6 +62,7 @@ from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
+    "Choice",
     "ModelFile",
     "Overlap",
     "Placement",
@@ -66,11 +74,15 @@ __all__ = [
     "Workspace",
     "add_data",
     "add_model",
+    "archive",
+    "bring_in",
     "check_disk",
     "check_overlap",
     "clone",
     "compare",
     "delete",
+    "delete_dataset",
+    "delete_study",
     "disk_bytes",
     "dispatch",
     "earlier",
@@ -79,10 +91,15 @@ __all__ = [
     "evaluate",
     "export_scores",
     "first",
+    "forget",
+    "forget_all",
+    "forget_expired",
     "hold",
     "inspect_data",
     "inspect_model",
+    "keep",
     "later",
+    "limits",
     "list_models",
     "list_runs",
     "make_data",
@@ -92,7 +109,10 @@ __all__ = [
     "plan",
     "progress",
     "project",
+    "prunable",
+    "prune",
     "queue_table",
+    "read_listing",
     "read_run",
     "read_study",
     "release",
@@ -105,8 +125,11 @@ __all__ = [
     "stop",
     "stop_study",
     "studies",
+    "survey",
+    "usage",
     "verdict",
     "wait",
+    "what_goes",
 ]
 
 

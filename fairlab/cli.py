@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fairlab import __version__, commands, fairness_commands
+from fairlab import __version__, commands, fairness_commands, housekeeping_commands
 from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
 from fairlab.placement_settings import Placement
@@ -57,16 +57,26 @@ def _parser() -> argparse.ArgumentParser:
     data = _command(
         groups,
         "data",
-        "list the data sets, show one, add your own, make one of others, or check two for overlap",
+        "list the data sets, show one, add your own, make one of others, check two for overlap, delete one, limit its age",
         commands.do_data,
         epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}",
     )
-    data.add_argument("dataset", nargs="?", help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST")
-    data.add_argument("path", nargs="?", help="add: file or folder with your data; make: name; overlap: training set")
+    data.add_argument(
+        "dataset",
+        nargs="?",
+        help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, delete NAME, keep NAME",
+    )
+    data.add_argument(
+        "path", nargs="?", help="add: file or folder with your data; make, delete, keep: name; overlap: training set"
+    )
     data.add_argument("test", nargs="?", help="overlap: test set")
     data.add_argument("--model", default="", help="overlap: run whose embeddings of both show the nearest faces")
     data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
-    data.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
+    data.add_argument(
+        "--dry-run", action="store_true", help="add: report what was understood; delete: what goes; no more"
+    )
+    data.add_argument("--force", action="store_true", help="delete: even if runs or data sets need it")
+    data.add_argument("--days", type=int, help="keep: age limit (see `fairlab forget --expired`); 0 lifts it")
     data.add_argument(
         "--pictures", metavar="FOLDER", help="with add --dry-run: write faces, mean faces and alignment there"
     )
@@ -94,7 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     runs.add_argument("action", nargs="?", choices=list(ACTIONS), metavar="ACTION", default="list", help="see below")
     runs.add_argument("run", nargs="*", help="run ids")
-    runs.add_argument("--study", metavar="STUDY", help="stop, resume: all runs of a study")
+    runs.add_argument(
+        "--study", metavar="STUDY", default="", help="stop, resume, delete: a whole study; what is in others too stays"
+    )
+    runs.add_argument("--dry-run", action="store_true", help="delete: say what would go and what needs it")
     runs.add_argument(
         "--force", action="store_true", help="stop: end the process now; delete: even if others build on it"
     )
@@ -189,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=["table", "csv", "latex", "markdown"], default="table", help="how to print it"
     )
     compare.add_argument("--json", action="store_true", help="print JSON")
+
+    housekeeping_commands.options_of(_command, groups)
 
     doctor = _command(groups, "doctor", "versions, devices, workspace health", commands.do_doctor)
     doctor.add_argument("--rebuild", action="store_true", help="make the catalogue again from the run folders")

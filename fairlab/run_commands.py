@@ -18,7 +18,7 @@ ACTIONS: Mapping[str, str] = {
     "log": "its log",
     "stop": "save and end; a run that waits is cancelled (--study: all of a study)",
     "resume": "go on after a stop, a failure or a crash (--study: all of a study that ended badly)",
-    "delete": "the run and its files",
+    "delete": "the run and its files (--study: a whole study; --dry-run: only say what would go and what needs it)",
     "wait": "until these runs have ended",
     "first": "start these runs before all others, with what they build on",
     "earlier": "one place earlier",
@@ -35,8 +35,10 @@ def do_runs(workspace: Workspace, options: argparse.Namespace, dials: Mapping[st
     from fairlab.runs import launch, queueing
 
     action = options.action
-    if options.study and action not in ("stop", "resume"):
-        raise FairLabError("--study belongs to `fairlab runs stop` and `fairlab runs resume`")
+    if options.study and action not in ("stop", "resume", "delete"):
+        raise FairLabError("--study belongs to `fairlab runs stop`, `fairlab runs resume` and `fairlab runs delete`")
+    if options.dry_run and action != "delete":
+        raise FairLabError("--dry-run belongs to `fairlab runs delete`")
     if dials and action != "clone":
         raise FairLabError("--set belongs to `fairlab runs clone RUN`")
     if action == "list":
@@ -44,6 +46,8 @@ def do_runs(workspace: Workspace, options: argparse.Namespace, dials: Mapping[st
     elif action == "queue":
         launch.dispatch(workspace)
         terminal_queue.show_queue(workspace, options.json)
+    elif action == "delete" and (options.study or options.dry_run):
+        _delete_or_say(workspace, options)
     elif options.study:
         if options.run:
             raise FairLabError(f"give run ids or --study, not both: `fairlab runs {action} --study {options.study}`")
@@ -80,6 +84,23 @@ def _one(workspace: Workspace, action: str, run_id: str, force: bool) -> None:
         launch.delete(workspace, run_id, force)
     else:
         terminal.show_run(workspace, run_id, action == "log")
+
+
+def _delete_or_say(workspace: Workspace, options: argparse.Namespace) -> None:
+    """A whole study goes, or what would go with runs or a study is said."""
+    from fairlab import api
+    from fairlab.runs.deletion_words import goes
+
+    if bool(options.study) == bool(options.run):
+        raise FairLabError("name runs to delete, or a study with --study")
+    if options.study and not options.dry_run:
+        found = [api.delete_study(workspace, options.study, options.force)]
+    elif options.study:
+        found = [api.what_goes(workspace, study=options.study)]
+    else:
+        found = [api.what_goes(workspace, run=run_id) for run_id in options.run]
+    for item in found:
+        print("\n".join(goes(item)))
 
 
 def _count(what: str, run_ids: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from fairlab.ui.selection import encode
 from fairlab.workspace import Workspace, open_workspace
 
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
-LOOKING = [name for name in PAGES if name not in ("home", "launch", "models", "settings")]
+LOOKING = [name for name in PAGES if name not in ("home", "launch", "models", "settings", "storage")]
 MAIN = app_root() / "fairlab" / "ui" / "main.py"
 
 

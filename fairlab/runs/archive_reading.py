@@ -155,10 +155,10 @@ def _check_names(listing: dict[str, Any]) -> None:
 
 
 def _of_run(rest: list[str]) -> bool:
-    if len(rest) == 1:
-        return rest[0] in SINGLE
+    if len(rest) < 2:
+        return rest[:1] != [] and rest[0] in SINGLE
     allowed = SUFFIXES if rest[0] == "checkpoints" else tuple(name for name in SUFFIXES if name != ".pt")
-    return 1 < len(rest) <= 6 and rest[0] in (*FOLDERS, "embeddings", "checkpoints") and rest[-1].endswith(allowed)
+    return len(rest) <= 6 and rest[0] in (*FOLDERS, "embeddings", "checkpoints") and rest[-1].endswith(allowed)
 
 
 def _same(workspace: Workspace, run_id: str, files: list[dict[str, Any]]) -> bool:

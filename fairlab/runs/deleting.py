@@ -28,6 +28,13 @@ class Goes:
     kept: dict[str, str] = field(default_factory=dict)
 
 
+def what_goes(workspace: Workspace, *, run: str = "", dataset: str = "", study: str = "") -> Goes:
+    """What goes with one of the three; nothing is touched. Raises FairLabError when it is not there."""
+    if run:
+        return of_run(workspace, run)
+    return of_dataset(workspace, dataset) if dataset else of_study(workspace, study)
+
+
 def of_run(workspace: Workspace, run_id: str) -> Goes:
     """What goes with a run: its folder, and the data set that it made. Raises FairLabError when there is none."""
     folder = workspace.run(run_id)

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from fairlab.data.reading import has_images
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import amend_manifest, explain, read_json, sweep, verify_manifest, write_json
 from fairlab.runs import forget_files
+from fairlab.runs.archive_reading import read_listing
 from fairlab.runs.forget_names import Name, mentioned, write_without
 from fairlab.runs.forget_scope import (
     Loss,
@@ -57,7 +58,7 @@ class Asked:
     """
 
     dataset: str
-    identity: str
+    people: tuple[str, ...]
     heads: bool = False
     files: bool = False
     marker: str = ""
@@ -86,16 +87,16 @@ class Scope:
     def __init__(self, workspace: Workspace, asked: Asked) -> None:
         self.workspace, self.asked = workspace, asked
         self.records, self.faults = readable_runs(workspace)
-        again = bool(_MARKER.fullmatch(asked.identity))
+        again = asked.people[0] if _is_marker(asked.people) else ""
         if asked.all:
             self.lost = everybody(workspace, asked.dataset)
         else:
-            self.lost = {} if again else losses(workspace, asked.dataset, asked.identity)
-        names = {name for loss in self.lost.values() for name in loss.names} | {asked.identity}
+            self.lost = {} if again else losses(workspace, asked.dataset, asked.people)
+        names = {name for loss in self.lost.values() for name in loss.names} | set(asked.people)
         self.name = Name(sorted(names), asked.marker)
-        self.templates = templates(self.records, self.lost, asked.identity if again else "")
+        self.templates = templates(self.records, self.lost, again)
         if again and not self.templates:
-            raise FairLabError(f"no classifier of the workspace has a row called {asked.identity}")
+            raise FairLabError(f"no classifier of the workspace has a row called {again}")
         self.found = self._look(names)
 
     def _look(self, names: set[str]) -> Found:
@@ -159,7 +160,21 @@ class Scope:
                 continue
             if sides & set(self.lost):
                 going.append(verdict)
+        going += self._archives()
         return sorted(path.relative_to(self.workspace.home).as_posix() for path in going if path.exists())
+
+    def _archives(self) -> list[Path]:
+        """Archives of these runs that lie inside the workspace."""
+        reached = {record.run_id for record in self.records if works_on(record, self.lost)}
+        reached |= {template.record.run_id for template in self.templates}
+        found = []
+        for path in self.workspace.home.rglob("*.tar"):
+            try:
+                if reached & set(read_listing(path)["runs"]):
+                    found.append(path)
+            except FairLabError:
+                continue  # no archive of ours
+        return found
 
 
 def _vectors(record: RunRecord, loss: Loss, view: str) -> int:
@@ -182,14 +197,16 @@ def _sources(loss: Loss) -> list[str]:
     return [str(Path(origin["path"]) / place) for place in places]
 
 
-def survey(workspace: Workspace, dataset_id: str, identity: str, heads: bool = False, files: bool = False) -> Found:
+def survey(
+    workspace: Workspace, dataset_id: str, people: str | Sequence[str], heads: bool = False, files: bool = False
+) -> Found:
     """Everything that forget() would reach; nothing is changed. Raises FairLabError when there is nobody of that name."""
-    return Scope(workspace, Asked(dataset_id, identity, heads, files, _marker())).found
+    return Scope(workspace, Asked(dataset_id, _tuple(people), heads, files, _marker())).found
 
 
 def survey_all(workspace: Workspace, dataset_id: str, heads: bool = False) -> Found:
     """The same of forget_all()."""
-    return Scope(workspace, Asked(dataset_id, "", heads, False, _marker(), True)).found
+    return Scope(workspace, Asked(dataset_id, (), heads, False, _marker(), True)).found
 
 
 def unfinished(workspace: Workspace) -> bool:
@@ -200,19 +217,20 @@ def unfinished(workspace: Workspace) -> bool:
 def forget(
     workspace: Workspace,
     dataset_id: str,
-    identity: str,
+    people: str | Sequence[str],
     heads: bool = False,
     files: bool = False,
     progress: Progress = lambda _done, _total: None,
 ) -> Found:
-    """Delete a person from a data set and from everything in the workspace that was made with their images.
+    """Delete one or more people from a data set and from everything in the workspace that was made with their images.
 
-    identity: the name in the data set, or the marker of an earlier deletion whose rows in classifiers are now to be zeroed
+    people: names in the data set, or the marker of an earlier deletion whose rows in classifiers are now to be zeroed
     too (heads). Image files of the user's own are touched only with `files`. A deletion that was cut short is finished
     first. Returns what was reached. Raises Refused while a run works on the data, FairLabError as survey().
     """
-    marker = identity if _MARKER.fullmatch(identity) else _marker()
-    return _forget(workspace, Asked(dataset_id, identity, heads, files, marker), progress)
+    names = _tuple(people)
+    marker = names[0] if _is_marker(names) else _marker()
+    return _forget(workspace, Asked(dataset_id, names, heads, files, marker), progress)
 
 
 def forget_all(
@@ -222,14 +240,14 @@ def forget_all(
 
     Numbers stay: they are of groups. Source files elsewhere are not touched. As forget() otherwise.
     """
-    return _forget(workspace, Asked(dataset_id, "", heads, False, _marker(), True), progress)
+    return _forget(workspace, Asked(dataset_id, (), heads, False, _marker(), True), progress)
 
 
 def _forget(workspace: Workspace, asked: Asked, progress: Progress) -> Found:
     with _alone(workspace):
         sweep(workspace.home)
         before = _finish(workspace, progress)
-        if before is not None and (before.dataset, before.identity) == (asked.dataset, asked.identity):
+        if before is not None and (before.dataset, before.people) == (asked.dataset, asked.people):
             return Found(notes=["finished a deletion that had been cut short"])
         found = Scope(workspace, asked).found  # nobody of that name: nothing is written
         write_json(workspace.home / FOLDER / PLAN, asdict(asked))
@@ -241,6 +259,17 @@ def finish(workspace: Workspace) -> bool:
     """Complete a deletion that was cut short; False when there is none."""
     with _alone(workspace):
         return _finish(workspace, lambda _done, _total: None) is not None
+
+
+def _tuple(people: str | Sequence[str]) -> tuple[str, ...]:
+    names = (people,) if isinstance(people, str) else tuple(dict.fromkeys(people))
+    if not names:
+        raise FairLabError("name at least one person to delete")
+    return names
+
+
+def _is_marker(names: Sequence[str]) -> bool:
+    return len(names) == 1 and bool(_MARKER.fullmatch(names[0]))
 
 
 def _marker() -> str:
@@ -261,8 +290,9 @@ def _finish(workspace: Workspace, progress: Progress) -> Asked | None:
     if not (folder / PLAN).exists():
         return None
     try:
-        asked = Asked(**read_json(folder / PLAN))
-    except TypeError as error:
+        raw = read_json(folder / PLAN)
+        asked = Asked(**{**raw, "people": tuple(raw["people"])})
+    except (KeyError, TypeError) as error:
         raise Damaged(f"{folder / PLAN} is not a plan of this FairLab: {error}") from error
     try:
         with no_starts(workspace):

@@ -25,7 +25,7 @@ from fairlab.store.runs import RunRecord
 
 CHUNK = 65_536
 CHEAP = 100_000
-"""Pairs of a list whose numbers are computed anew at once (about 4 s); those of a longer one are only marked."""
+"""Pairs of a list whose numbers are computed anew at once (RFW's 24,000: 2 s of a processor); of a longer one they are marked."""
 NAMES_IMAGES = ("image_id", "image_a", "image_b", "test_image", "train_image")
 
 

@@ -63,22 +63,24 @@ def everybody(workspace: Workspace, dataset_id: str) -> dict[str, Loss]:
     return {dataset_id: _loss(data, np.arange(len(data.images)))}
 
 
-def losses(workspace: Workspace, dataset_id: str, identity: str) -> dict[str, Loss]:
-    """What this data set, and those that borrow images from it, lose with a person; lenders come before borrowers.
+def losses(workspace: Workspace, dataset_id: str, people: Sequence[str]) -> dict[str, Loss]:
+    """What this data set, and those that borrow images from it, lose with these people; lenders come before borrowers.
 
     Raises FairLabError when nobody of that name is there, Refused where the images belong to another data set.
     """
     data = open_dataset(workspace.dataset(dataset_id))
     lenders = data.parents()
-    rows = np.flatnonzero((data.images["identity"].astype(str) == identity).to_numpy())
-    if not len(rows):
-        raise FairLabError(f"data set {dataset_id} has nobody called {identity!r}")
+    identity = data.images["identity"].astype(str)
+    strangers = sorted(set(people) - set(identity))
+    if strangers:
+        raise FairLabError(f"data set {dataset_id} has nobody called {strangers[0]!r}")
+    rows = np.flatnonzero(identity.isin(list(people)).to_numpy())
     if lenders:
         parent, row = data.borrowed()
         lender = lenders[int(parent[rows[0]])]
         name = lender.images["identity"].iloc[int(row[rows[0]])]
         raise Refused(
-            f"data set {dataset_id} borrows the images of {identity!r} from {lender.dataset_id}: forget {str(name)!r} there, then "
+            f"data set {dataset_id} borrows the images of {identity.iloc[rows[0]]!r} from {lender.dataset_id}: forget {str(name)!r} there, then "
             f"{dataset_id} loses them too"
         )
     found = {dataset_id: _loss(data, rows)}

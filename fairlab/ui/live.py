@@ -10,8 +10,10 @@ import streamlit as st
 
 from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
 from fairlab.runs import launch
+from fairlab.runs.deleting import what_goes
+from fairlab.runs.deletion_words import goes
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY
-from fairlab.store.database import children, list_runs
+from fairlab.store.database import list_runs
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
 from fairlab.ui import cached
 from fairlab.ui.page import chart, plain
@@ -195,11 +197,9 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
         if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
             act(lambda: launch.resume(lab, run_id), "Queued again.")
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
-            using = children(lab, run_id)
-            if using:
-                st.warning(
-                    f"{len(using)} runs build on this one; they keep their results but could not be made again without it."
-                )
+            for line in goes(what_goes(lab, run=run_id)):
+                st.caption(plain(line))
+            st.caption("What needs it keeps its results, and could not be made again without it.")
             sure = st.checkbox("Yes, delete this run and its files", key=f"sure:{run_id}")
             if st.button("Delete for good", type="primary", disabled=not sure, key="delete"):
                 act(lambda: launch.delete(lab, run_id, force=True), "Deleted.")
