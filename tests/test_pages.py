@@ -17,9 +17,11 @@ from fairlab.files import app_root
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared
 from fairlab.runs.compare import read_study, studies
+from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.launch import default_placement
 from fairlab.store.database import list_runs
 from fairlab.store.projections import list_projections
+from fairlab.store.queue import read_turn
 from fairlab.store.runs import state
 from fairlab.ui.selection import encode
 from fairlab.workspace import Workspace, open_workspace, set_slots
@@ -300,6 +302,10 @@ def test_where_runs_work_is_chosen_for_one_launch_or_for_all(monkeypatch: pytest
     field.set_value(2).run()
     fine(app)
     assert app.code[0].value == "fairlab launch tiny --devices 2"
+    monkeypatch.setattr(LocalEngine, "submit", lambda *_: None)
+    app.button(key="start").click().run()
+    assert not app.exception
+    assert {read_turn(path.parent).placement.devices for path in lab.runs_folder.glob("*/queue.json")} == {2}
     app = opened(monkeypatch, lab, "settings")
     assert app.selectbox(key="default where:engine").options == list(declared("ENGINES", "runs/engines"))
     app.number_input(key="default where:devices").set_value(3).run()
