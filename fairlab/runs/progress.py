@@ -5,11 +5,11 @@ Nothing is guessed: where no run of a kind has been measured, and no probe eithe
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from statistics import mean
 from typing import Any
 
@@ -20,57 +20,12 @@ from fairlab.runs.compare import read_study
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.estimate import estimate
 from fairlab.runs.grid import expand
+from fairlab.runs.schedule import Task, ends
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Queue
 from fairlab.store.queue import Turn
 from fairlab.store.runs import read_status
 from fairlab.words import duration
 from fairlab.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Task:
-    """A run that works or will: seconds it still needs on `devices` slots of its engine, after its parents."""
-
-    run_id: str
-    seconds: float
-    parents: tuple[str, ...] = ()
-    engine: str = "local"
-    devices: int = 1
-    begun: bool = False
-
-
-def ends(tasks: Sequence[Task], slots: Mapping[str, int]) -> dict[str, float]:
-    """Seconds from now at which each task ends, given in starting order; nobody overtakes the next one of its engine.
-
-    A task of a parent that is neither here nor has ended is the caller's to leave out.
-    """
-    ended: dict[str, float] = {}
-    free = dict(slots)
-    working: list[tuple[float, str, str, int]] = []
-    waiting = list(tasks)
-    now = 0.0
-    names = {task.run_id for task in tasks}
-    while waiting or working:
-        full: set[str] = set()
-        for task in list(waiting):
-            idle = free[task.engine] == slots[task.engine]  # one that needs more than there is works alone
-            fits = task.begun or (task.engine not in full and (idle or task.devices <= free[task.engine]))
-            if not task.begun and any(name in names and ended.get(name, now + 1) > now for name in task.parents):
-                continue
-            if not fits:
-                full.add(task.engine)
-                continue
-            free[task.engine] -= task.devices
-            heapq.heappush(working, (now + task.seconds, task.run_id, task.engine, task.devices))
-            waiting.remove(task)
-        if not working:
-            return ended  # what is left waits for something that never ends
-        now = working[0][0]
-        while working and working[0][0] <= now:
-            _, run_id, engine, devices = heapq.heappop(working)
-            ended[run_id] = now
-            free[engine] += devices
-    return ended
 
 
 @dataclass(frozen=True)
@@ -149,56 +104,79 @@ def _left(
     workspace: Workspace, runs: pd.DataFrame, basis: pd.DataFrame, queue: Queue, study_id: str
 ) -> tuple[float | None, str]:
     own = set(basis["run_id"])
-    mine = runs["run_id"].isin(own)
-    tasks, used = _begun(workspace, runs[mine], queue, unknown_s=None)
-    others, _ = _begun(workspace, runs[~mine], queue, unknown_s=0.0)
-    took, known = measured(workspace, runs[mine]), runs[mine].set_index("run_id")
-    probe: dict[str, float] | None = None
-    without = stuck(queue)
-    for item in queue.waiting:
-        record, placement = item.record, item.turn.placement
-        if record.run_id not in own or record.run_id in without:
-            continue
-        usual = _usual(took, known.loc[record.run_id])
-        if usual is None:
-            probe = probed(workspace, study_id) if probe is None else probe
-            usual = probe.get(record.run_id)
-        used.add("done" if probe is None or record.run_id not in probe else "probe")
-        tasks.append((Task(record.run_id, usual or 0.0, record.parents, placement.engine, placement.devices), usual))
-    if any(seconds is None for _, seconds in tasks):
-        return None, ""
-    line = [task for task, _ in [*others, *tasks]]
-    slots = {name: ENGINES[name]().slots(workspace) for name in {task.engine for task in line}}
-    ended = ends(line, slots)
-    return max((ended[name] for name in own if name in ended), default=0.0), _source(
-        used, int((runs[mine]["status"] == "done").sum())
-    )
+    others = runs[(runs["status"] == "running") & ~runs["run_id"].isin(own)]
+    theirs = Rates(workspace, runs[runs["study"].isin(others["study"])])
+    line = [_task(name, theirs.left(row) or 0.0, queue.at_work.get(name)) for name, row in _by_id(others)]
+    rates, known, without = Rates(workspace, basis, study_id), dict(_by_id(basis)), stuck(queue)
+    mine: list[tuple[str, pd.Series, Turn | None, tuple[str, ...]]] = [
+        (name, row, queue.at_work.get(name), ()) for name, row in known.items() if row["status"] == "running"
+    ]
+    mine += [
+        (item.record.run_id, known[item.record.run_id], item.turn, item.record.parents)
+        for item in queue.waiting
+        if item.record.run_id in own and item.record.run_id not in without
+    ]
+    for name, row, turn, parents in mine:
+        seconds = rates.left(row)
+        if seconds is None:
+            return None, ""
+        line.append(_task(name, seconds, turn, parents, begun=row["status"] == "running"))
+    ended = ends(line, {task.engine: _slots(workspace, task.engine) for task in line})
+    left = max((ended[name] for name in own if name in ended), default=0.0)
+    return left, _source(rates.used, int((basis["status"] == "done").sum()))
 
 
-def _begun(
-    workspace: Workspace, runs: pd.DataFrame, queue: Queue, unknown_s: float | None
-) -> tuple[list[tuple[Task, float | None]], set[str]]:
-    """Those of these runs that work, with the seconds they still need, and what told them.
+def _by_id(runs: pd.DataFrame) -> list[tuple[str, pd.Series]]:
+    return [(str(row["run_id"]), row) for _, row in runs.iterrows()]
 
-    By their own pace; before they have one, by what such runs took; else `unknown_s`.
-    """
-    tasks: list[tuple[Task, float | None]] = []
-    used: set[str] = set()
-    working = runs[runs["status"] == "running"]
-    took = measured(workspace, runs[runs["study"].isin(working["study"])])
-    for _, row in working.iterrows():
-        part = 0.0 if pd.isna(row["progress"]) else min(max(float(row["progress"]), 0.0), 1.0)
-        usual, seconds = _usual(took, row), unknown_s
-        if usual is not None:
-            seconds = usual * (1 - part)
-            used.add("done")
-        elif not pd.isna(row["eta_s"]):
-            seconds = float(row["eta_s"])
-            used.add("running")
-        turn = queue.at_work.get(row["run_id"], Turn())
-        task = Task(row["run_id"], seconds or 0.0, (), turn.placement.engine, turn.placement.devices, begun=True)
-        tasks.append((task, seconds))
-    return tasks, used
+
+def _task(name: str, seconds: float, turn: Turn | None, parents: tuple[str, ...] = (), begun: bool = True) -> Task:
+    where = (turn or Turn()).placement
+    return Task(name, seconds, parents, where.engine, where.devices, begun)
+
+
+def _slots(workspace: Workspace, engine: str) -> int:
+    try:
+        return ENGINES[engine]().slots(workspace)
+    except FairLabError:
+        return 1  # it is not installed here: nobody here can tell
+
+
+class Rates:
+    """What runs of a kind take: as the finished ones took, else at the pace of those that work, else by the probe."""
+
+    def __init__(self, workspace: Workspace, runs: pd.DataFrame, study_id: str = "") -> None:
+        self.workspace, self.study_id = workspace, study_id
+        self.took = measured(workspace, runs)
+        self.paces: dict[tuple[str, ...], list[float]] = {}
+        self.probe: dict[str, float] | None = None
+        self.used: set[str] = set()
+        for _, row in _by_id(runs[(runs["status"] == "running") & runs["eta_s"].notna()]):
+            for kind in _kinds(row):
+                self.paces.setdefault(kind, []).append(float(row["eta_s"]) / max(1 - _part(row), 0.01))
+
+    def left(self, row: pd.Series) -> float | None:
+        """Seconds that a run, a row of list_runs, still needs; None where nobody knows."""
+        whole = self._whole(row)
+        return None if whole is None else whole * (1 - _part(row))
+
+    def _whole(self, row: pd.Series) -> float | None:
+        for name, known in (("done", self.took), ("running", {kind: mean(all_) for kind, all_ in self.paces.items()})):
+            for kind in _kinds(row):
+                if kind in known:
+                    self.used.add(name)
+                    return known[kind]
+        if self.probe is None:
+            self.probe = probed(self.workspace, self.study_id)
+        if row["run_id"] in self.probe:
+            self.used.add("probe")
+        return self.probe.get(row["run_id"])
+
+
+def _part(row: pd.Series) -> float:
+    """Share of a run that is done."""
+    working = row["status"] == "running" and not pd.isna(row["progress"])
+    return min(max(float(row["progress"]), 0.0), 1.0) if working else 0.0
 
 
 def _source(used: set[str], done: int) -> str:
@@ -231,10 +209,6 @@ def _kinds(row: pd.Series) -> list[tuple[str, ...]]:
     return [(row["role"], row["method"], json.dumps(shape, sort_keys=True)), (row["role"], row["method"])]
 
 
-def _usual(took: Mapping[tuple[str, ...], float], row: pd.Series) -> float | None:
-    return next((took[kind] for kind in _kinds(row) if kind in took), None)
-
-
 def _wall_s(said: Mapping[str, Any]) -> float | None:
     """How long a run took by the clock; of one that was resumed its processor time, which counts all attempts."""
     if said.get("attempt") == 1 and "started_at" in said and "finished_at" in said:
@@ -245,8 +219,15 @@ def _wall_s(said: Mapping[str, Any]) -> float | None:
 
 def probed(workspace: Workspace, study_id: str) -> dict[str, float]:
     """Seconds of each run of a study by the launch page's probe of this machine; {} where there was none."""
-    if not study_id:
+    folder = workspace.home / "probes"
+    if not study_id or not folder.is_dir():
         return {}
+    return _probed(workspace, study_id, folder.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _probed(workspace: Workspace, study_id: str, _version: int) -> dict[str, float]:
+    """Unfolding a study takes a moment and a page asks every two seconds: kept until there is another probe."""
     try:
         study = read_study(workspace, study_id)
         cost = estimate(workspace, expand(study.config, study.preset, workspace))

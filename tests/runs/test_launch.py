@@ -19,8 +19,16 @@ from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan
-from fairlab.store.runs import create_run, live_process, read_run, read_status, record_process, state, write_status
-from fairlab.workspace import Workspace, open_workspace
+from fairlab.store.runs import (
+    create_run,
+    live_process,
+    read_run,
+    read_status,
+    record_process,
+    state,
+    write_status,
+)
+from fairlab.workspace import Workspace, open_workspace, set_slots
 from tests.conftest import fairlab, wait_done
 from tests.forks import fork_worker
 
@@ -208,6 +216,7 @@ def test_a_diverging_run_fails_with_a_sentence_and_what_needs_it_waits(copy: Wor
 
 
 def test_at_most_two_run_at_a_time(lab: Workspace) -> None:
+    set_slots(lab, 2)
     plan = expand(study(**{"demo.groups": ("a", "b", "c", "d"), "teacher.training.epochs": 3000}), "tiny", lab)
     launch.start(lab, plan)
     teachers = [run.record for run in plan.runs if run.record.role == "teacher"]

@@ -6,10 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fairlab.files import digest, write_json
+from fairlab.presets import load_preset
 from fairlab.runs import queueing
-from fairlab.runs.progress import Task, ends, sentence, study_progress
+from fairlab.runs.estimate import _kind, _probe_file
+from fairlab.runs.grid import expand
+from fairlab.runs.launch import write_study
+from fairlab.runs.progress import sentence, study_progress
+from fairlab.runs.schedule import Task, ends
 from fairlab.store.database import list_runs
-from fairlab.store.runs import RunRecord
+from fairlab.store.runs import RunRecord, create_run, write_status
 from fairlab.workspace import Workspace, set_slots
 from tests.runs.waiting import STUDY, entered
 
@@ -90,8 +96,29 @@ def test_what_was_never_measured_is_not_known(lab: Workspace) -> None:
     set_slots(lab, 1)
     entered(lab, "A", status="running", beat={"progress": 0.25, "eta_s": 40.0})
     assert told(lab) == "0 of 1 done, about 40 s left (from the pace of those that work)"
-    entered(lab, "B", role="adaptor")
-    assert told(lab) == "0 of 2 done, time left not known yet"
+    entered(lab, "B")  # of the same kind: 40 s are three quarters, so it takes 53 s
+    assert told(lab) == "0 of 2 done, about 1 min 33 s left (from the pace of those that work)"
+    entered(lab, "C", role="adaptor")
+    assert told(lab) == "0 of 3 done, time left not known yet"
+
+
+def test_before_anything_worked_the_probe_tells(lab: Workspace) -> None:
+    """The launch page's measurement of a real study's steps: each run of it is known, the sum is the schedule's."""
+    set_slots(lab, 1)
+    plan = expand(load_preset("tiny"), "tiny", lab)
+    kinds = {
+        digest(_kind(run, 32), 16): {"step_s": 2.0, "embed_s": 0.0, "flops": 0.0} for run in plan.runs if run.steps
+    }
+    write_json(_probe_file(lab, plan), {"start_s": 1.0, "render_s": 0.5, "timed": True, "kinds": kinds})
+    write_study(lab, plan)
+    for run in plan.runs:
+        create_run(lab, run.record)
+        write_status(run.record.folder, "queued", reason="")
+    steps, images = sum(run.steps for run in plan.runs), 2 * (12 * 6 + 6 * 5 + 10 * 5 + 2 * 6)
+    runs = list_runs(lab)
+    found = study_progress(lab, runs, queueing.look_at(lab, runs), runs["run_id"].tolist(), plan.study_id)
+    assert found.left_s == pytest.approx(len(plan.runs) * 1.0 + images * 0.5 + steps * 2.0)
+    assert "(from a short probe of this machine)" in sentence(found)
 
 
 def test_a_larger_network_is_another_kind_while_it_is_known(lab: Workspace) -> None:

@@ -13,9 +13,11 @@ import pytest
 from fairlab import gpus
 from fairlab.errors import FairLabError, Refused
 from fairlab.placement_settings import Placement
+from fairlab.presets import load_preset
 from fairlab.runs import launch, queueing
 from fairlab.runs.compare import read_study
 from fairlab.runs.engines.local import LocalEngine
+from fairlab.runs.grid import expand
 from fairlab.store import remote
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import (
@@ -217,7 +219,7 @@ def test_a_study_is_stopped_and_tried_again_as_a_whole(busy: Workspace, told: li
 
 
 def test_a_clone_is_the_same_run_with_other_settings(busy: Workspace) -> None:
-    """Same parents and study, an id of its own; the study lists it, also after it was launched again."""
+    """Same parents and study, an id of its own; the study lists it."""
     source = read_run(busy, run_id(busy, "D"))
     name, new = queueing.clone(busy, source.run_id, {"training.epochs": 5})
     made = read_run(busy, name)
@@ -230,6 +232,16 @@ def test_a_clone_is_the_same_run_with_other_settings(busy: Workspace) -> None:
     assert read_study(busy, STUDY).run_ids[-1] == name
     seeded, _ = queueing.clone(busy, source.run_id, {"seed": 3})
     assert (read_run(busy, seeded).title, read_run(busy, seeded).seed) == ("D", 3)  # a further seed of the same model
+
+
+def test_a_study_that_is_launched_again_keeps_its_clones(lab: Workspace, told: list[str]) -> None:
+    plan = expand(load_preset("tiny"), "tiny", lab)
+    launch.start(lab, plan)
+    student = next(run.record.run_id for run in plan.runs if run.record.role == "student")
+    name, _ = queueing.clone(lab, student, {"training.epochs": 5})
+    launch.start(lab, plan)
+    assert read_study(lab, plan.study_id).run_ids == (*(run.record.run_id for run in plan.runs), name)
+    assert told == ["Demo faces"]
 
 
 def test_a_clone_with_the_same_settings_is_the_run_itself(busy: Workspace) -> None:
