@@ -333,9 +333,9 @@ def _slowly(home: str, path: str) -> None:
 
 
 def test_killed_imports_leave_whole_runs_or_none(other: Workspace, packed: Path, tiny: Workspace) -> None:
-    """Ten kills at random times; the last import completes the study and leaves nothing else behind."""
+    """Six kills at random times; the last import completes the study and leaves nothing else behind."""
     rng = random.Random(2)
-    for _ in range(10):
+    for _ in range(6):
         child = fork(_slowly, str(other.home), str(packed))
         child.join(rng.uniform(0.02, 0.5))
         child.kill()

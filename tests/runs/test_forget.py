@@ -21,7 +21,7 @@ from fairlab.data.recipes import build_recipe
 from fairlab.doctor import examine
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json
-from fairlab.runs import assess
+from fairlab.runs import assess, forget_files
 from fairlab.runs.archive import archive
 from fairlab.runs.forget import finish, forget, survey, unfinished
 from fairlab.store import database
@@ -40,7 +40,9 @@ PEOPLE = [
 
 
 @pytest.fixture
-def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
+def copy(tiny: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Numbers are only marked, where a test is not about them: to make them anew is most of the time."""
+    monkeypatch.setattr(forget_files, "CHEAP", 0)
     return open_workspace(shutil.copytree(tiny.home, tmp_path / "copy"))
 
 
@@ -86,7 +88,10 @@ def hits(lab: Workspace, wanted: dict[str, bytes]) -> list[str]:
     files = [path for path in sorted(lab.home.rglob("*")) if path.is_file()]
     tables = [pd.read_parquet(path).to_csv().encode() for path in files if path.suffix == ".parquet"]
     everything = b"\0\0".join([*(path.read_bytes() for path in files), *tables])
-    return [name for name, content in wanted.items() if content in everything]
+    starts = np.ndarray((len(everything) - 7,), "<u8", everything, strides=(1,))  # of every eight bytes
+    first = {name: int.from_bytes(content[:8], "little") for name, content in wanted.items()}
+    near = set(starts[np.isin(starts, np.array(list(first.values()), "<u8"))].tolist())
+    return [name for name, content in wanted.items() if first[name] in near and content in everything]
 
 
 @pytest.fixture
@@ -153,11 +158,14 @@ def test_what_stays_is_what_it_was(copy: Workspace, tiny: Workspace) -> None:
         assert len(scores) < len(earlier)
 
 
-def test_numbers_are_of_the_pairs_that_stay(copy: Workspace) -> None:
+def test_numbers_are_of_the_pairs_that_stay(monkeypatch: pytest.MonkeyPatch, copy: Workspace) -> None:
     """They come out again from the new embeddings, to the bit, and say that images were deleted."""
+    monkeypatch.setattr(forget_files, "CHEAP", 1000)
+    for record in spaces(copy)[2:]:
+        shutil.rmtree(record.folder / "results")
     forget(copy, data_of(copy).dataset_id, "Group A test 001")
     data = data_of(copy)
-    for record in spaces(copy):
+    for record in spaces(copy)[:2]:
         assert assess.recompute(record, data) == []
         facts = results_facts(record.folder, data.dataset_id)
         assert facts["data"] == data.fingerprint
@@ -181,9 +189,8 @@ def test_a_list_that_loses_nobody_keeps_its_numbers(copy: Workspace, tiny: Works
             pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
 
 
-def test_a_long_list_is_marked_instead(monkeypatch: pytest.MonkeyPatch, copy: Workspace) -> None:
+def test_a_long_list_is_marked_instead(copy: Workspace) -> None:
     """Its scores go all the same, and its numbers say that they are older."""
-    monkeypatch.setattr("fairlab.runs.forget_files.CHEAP", 10)
     found = forget(copy, data_of(copy).dataset_id, "Group A test 001")
     assert {item["how"] for item in found.numbers} == {"marked"}
     record, data = spaces(copy)[0], data_of(copy)
@@ -283,18 +290,19 @@ def test_data_made_of_the_images_lose_them_too(copy: Workspace) -> None:
 
 
 def _forget(home: str, dataset: str, person: str) -> None:
+    forget_files.CHEAP = 0
     forget(Workspace(Path(home)), dataset, person, heads=True)
 
 
 def test_killed_at_any_moment_and_run_again_it_is_finished(copy: Workspace, tmp_path: Path) -> None:
-    """After each of twelve kills the data can be opened; in the end no byte is left and every file fits its hash."""
-    people = [f"Group {g} test {n:03d}" for g in "AB" for n in range(6, 8)]
+    """After each of six kills the data can be opened; in the end no byte is left and every file fits its hash."""
+    people = ["Group A test 006", "Group B test 007"]
     wanted, dataset = traces(copy, people), data_of(copy).dataset_id
     rng, cut = np.random.default_rng(0), 0
     for person in people:
         for _ in range(3):
             child = fork(_forget, str(copy.home), dataset, person)
-            child.join(float(rng.uniform(0.1, 4.0)))
+            child.join(float(rng.uniform(0.1, 2.5)))
             child.kill()
             child.join()
             cut += unfinished(copy)
@@ -308,7 +316,7 @@ def test_killed_at_any_moment_and_run_again_it_is_finished(copy: Workspace, tmp_
     assert examine(copy, verify=True)["problems"] == []
 
 
-@pytest.mark.parametrize("step", range(0, 60, 7))
+@pytest.mark.parametrize("step", [0, 5, 50])
 def test_cut_short_while_files_are_put_in_place(monkeypatch: pytest.MonkeyPatch, copy: Workspace, step: int) -> None:
     """A kill after the n-th file: the same command again ends with the same bytes as without the kill."""
     data = data_of(copy)
@@ -325,7 +333,6 @@ def test_cut_short_while_files_are_put_in_place(monkeypatch: pytest.MonkeyPatch,
         real(source, target)
 
     monkeypatch.setattr("fairlab.runs.forget.os.replace", replace_)
-    monkeypatch.setattr("fairlab.runs.forget_files.CHEAP", 0)
     with pytest.raises(Killed):
         forget(copy, data.dataset_id, "Group A test 001", heads=True)
     monkeypatch.setattr("fairlab.runs.forget.os.replace", real)
