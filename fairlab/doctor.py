@@ -13,6 +13,7 @@ from typing import Any
 from fairlab import __version__
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, verify_manifest
+from fairlab.mounts import file_system
 from fairlab.store import database
 from fairlab.store.index import faiss_status
 from fairlab.store.runs import state
@@ -77,7 +78,7 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         "disk_free_gb": round(usage.free / 1e9, 1),
         "slots": workspace.slots,
         "runs": counts,
-        "catalogue": database.health(workspace),
+        "catalogue": f"{database.health(workspace)}, {_place(workspace)}",
         "problems": problems,
     }
 
@@ -91,6 +92,16 @@ def _damaged(folders: Sequence[Path]) -> list[str]:
         except FairLabError as error:
             found.append(str(error))
     return found
+
+
+def _place(workspace: Workspace) -> str:
+    """Where the catalogue lies, and why there."""
+    folder = workspace.catalogue_file.parent
+    if folder == workspace.home:
+        return "in the workspace"
+    asked = os.environ.get("FAIRLAB_CATALOGUE")
+    why = "FAIRLAB_CATALOGUE says so" if asked else f"the workspace is on {file_system(workspace.home)}, shared storage"
+    return f"in {folder}: {why}"
 
 
 def _version(name: str) -> str:
