@@ -13,6 +13,7 @@ from typing import Any
 from fairlab import __version__
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, verify_manifest
+from fairlab.mounts import file_system
 from fairlab.runs.engines import slurm_commands
 from fairlab.runs.launch import default_placement
 from fairlab.store import database
@@ -84,7 +85,7 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         "slots": workspace.slots,
         "slurm": slurm,
         "runs": counts,
-        "catalogue": database.health(workspace),
+        "catalogue": f"{database.health(workspace)}, {_place(workspace)}",
         "problems": problems,
     }
 
@@ -98,6 +99,16 @@ def _damaged(folders: Sequence[Path]) -> list[str]:
         except FairLabError as error:
             found.append(str(error))
     return found
+
+
+def _place(workspace: Workspace) -> str:
+    """Where the catalogue lies, and why there."""
+    folder = workspace.catalogue_file.parent
+    if folder == workspace.home:
+        return "in the workspace"
+    asked = os.environ.get("FAIRLAB_CATALOGUE")
+    why = "FAIRLAB_CATALOGUE says so" if asked else f"the workspace is on {file_system(workspace.home)}, shared storage"
+    return f"in {folder}: {why}"
 
 
 def _version(name: str) -> str:

@@ -15,6 +15,7 @@ from filelock import FileLock
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import MANIFEST, explain, read_json, write_json
 from fairlab.gpus import machine_gpus
+from fairlab.mounts import catalogue_folder
 
 VERSION = 2
 """Of the folder's layout. A workspace of a newer version is refused, an older one is brought here by MIGRATIONS."""
@@ -34,7 +35,8 @@ class Workspace:
 
     @property
     def catalogue_file(self) -> Path:
-        return self.home / "catalogue.sqlite"
+        """In the workspace, or on this machine when the workspace is on storage that machines share; see mounts."""
+        return catalogue_folder(self.home) / "catalogue.sqlite"
 
     @property
     def runs_folder(self) -> Path:

@@ -63,7 +63,7 @@ def _last_words(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE runs ADD COLUMN seen TEXT DEFAULT ''")
     connection.execute("ALTER TABLE runs ADD COLUMN said TEXT DEFAULT ''")
     connection.execute("CREATE TABLE edition (token TEXT)")
-    connection.execute("INSERT INTO edition VALUES ('')")
+    connection.execute("INSERT INTO edition VALUES (hex(randomblob(8)))")
 
 
 MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_first_schema, _numbers_by_dataset, _last_words]
@@ -74,8 +74,12 @@ T = TypeVar("T")
 RUN_COLUMNS = "run_id, study, title, role, method, preset, created_at, parents, config, code_version, seed, dataset"
 STANDING = ["status", "reason", "stage", "progress", "eta_s", "rate", "unit", "finished_at", "train_s", "bitwise"]
 METRIC_COLUMNS = ", ".join(f'"{name}"' for name in METRICS)
-DAMAGED = ("malformed", "not a database", "no such table", "no such column", "already exists", "decode", "values for")
-"""Parts of SQLite's messages for a file that is not, or no longer, our catalogue."""
+DAMAGED = (
+    "malformed", "not a database", "no such table", "no such column", "already exists", "decode", "values for",
+    "disk I/O error",
+)  # fmt: skip
+"""Parts of SQLite's messages for a file that is not, or no longer, our catalogue; the last when somebody sets it aside
+while we open it, and then the second look finds the new one."""
 
 
 def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -84,6 +88,10 @@ def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
     Raises FairLabError when the file cannot be used: busy for WAIT_S, disk full, no permission.
     """
     path = workspace.catalogue_file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FairLabError(explain(error, path)) from error
     try:
         try:
             return _connected(path, work)
@@ -109,7 +117,7 @@ def _connected(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
 def _set_aside(workspace: Workspace, reason: str) -> None:
     """Keep a damaged catalogue under another name and make it again; of several processes only one does."""
     path = workspace.catalogue_file
-    with FileLock(workspace.home / "catalogue.lock", timeout=WAIT_S):
+    with FileLock(path.with_name("catalogue.lock"), timeout=WAIT_S):
         try:
             if _connected(path, _sound):
                 return  # another process was quicker
