@@ -111,8 +111,10 @@ class Cluster:
             hidden = 'mount -t tmpfs none "$1" && exec slurmd -N "$2"'
             self._run("unshare", "-m", "--propagation", "private", "sh", "-c", hidden, "sh", str(without), node)
 
-    def kill_controller(self) -> None:
-        self._kill("slurmctld.pid")
+    def stop_controller(self) -> None:
+        """It saves what it knows of the jobs; killed, it would forget the last seconds."""
+        self._kill("slurmctld.pid", signal.SIGTERM)
+        until(lambda: not (self.folder / "slurmctld.pid").exists())
 
     def kill_node(self, node: str) -> None:
         """As if its power were cut: the node's daemon, its steps and all that they run."""
@@ -131,12 +133,12 @@ class Cluster:
                     found += [process, *(up for up in process.parents() if up.name().startswith("slurmstepd"))]
         return found
 
-    def _kill(self, pid_file: str) -> None:
+    def _kill(self, pid_file: str, number: int = signal.SIGKILL) -> None:
         with suppress(FileNotFoundError, ProcessLookupError, ValueError):
-            os.kill(int((self.folder / pid_file).read_text()), signal.SIGKILL)
+            os.kill(int((self.folder / pid_file).read_text()), number)
 
     def stop(self) -> None:
-        self.kill_controller()
+        self._kill("slurmctld.pid")
         for node in NODES:
             self.kill_node(node)
         self._kill("munge.pid")

@@ -17,7 +17,7 @@ from fairlab.files import write_bytes
 from fairlab.placement_settings import Placement
 from fairlab.runs.engines import slurm_words as words
 from fairlab.runs.engines.base import ENGINES, Later
-from fairlab.runs.engines.slurm_commands import call, partitions
+from fairlab.runs.engines.slurm_commands import call, partitions, require
 from fairlab.runs.engines.slurm_script import FILE, job_script
 from fairlab.store.queue import read_turn
 from fairlab.store.remote import ENDED, RUNNING, WAITING, Job, forget_job, read_job, write_job
@@ -60,32 +60,29 @@ class SlurmEngine:
         folder, slurm = record.folder, placement.slurm
         script = folder / FILE
         text = job_script(workspace, record, placement)
+        if "\\" in str(folder):
+            raise FairLabError(
+                f"Slurm writes no log below a folder with a \\ in its name: {folder}; move the workspace"
+            )
         for option in slurm.options:
             if not option.startswith("-") or not option.isprintable():
                 raise FairLabError(f"slurm.options: {option[:60]!r} is no option of sbatch: write --name=value")
+        require(slurm.commands, "sbatch")
         handing_over = folder / "handing-over"  # left by an app that died between sbatch and its note
-        known = _forgotten(slurm.commands, record.run_id, script) if handing_over.exists() else None
-        if known is None:
-            write_bytes(script, text.encode())
-            handing_over.touch()
-            parents = [
-                job.job
-                for name in record.parents
-                if read_status(workspace.run(name)).get("status") != "done"
-                and (job := read_job(workspace.run(name))) is not None
-            ]
-            after = [f"--dependency=afterok:{':'.join(parents)}"] if parents else []
-            try:
-                told = call(
-                    slurm.commands, "sbatch", "--parsable", f"--chdir={folder}", *after, *slurm.options, str(script)
-                )
-            except Later as error:
-                raise Later(f"Slurm takes no job now ({error}); it is offered again") from error
-            except FairLabError as error:
-                raise FairLabError(_refusal(placement, str(error))) from error
-            known = told.strip().partition(";")[0]  # sbatch adds the cluster's name where there are several
-            if not known.isdigit():
-                raise FairLabError(f"sbatch was to print the job's number, and printed {told[:80]!r}")
+        try:
+            known = _forgotten(slurm.commands, record.run_id, script) if handing_over.exists() else None
+            if known is None:
+                write_bytes(script, text.encode())
+                handing_over.touch()
+                places = (f"--chdir={folder}", f"--output={_log_path(folder)}", *_after(workspace, record))
+                known = call(slurm.commands, "sbatch", "--parsable", *places, *slurm.options, str(script))
+        except Later as error:
+            raise Later(f"Slurm takes no job now ({error}); it is offered again") from error
+        except FairLabError as error:
+            raise FairLabError(_refusal(placement, str(error))) from error
+        known = known.strip().partition(";")[0]  # sbatch adds the cluster's name where there are several
+        if not known.isdigit():
+            raise FairLabError(f"sbatch was to print the job's number, and printed {known[:80]!r}")
         write_job(folder, Job("slurm", known, WAITING, words.waiting(known, "", "", "")))
         handing_over.unlink(missing_ok=True)
 
@@ -129,6 +126,18 @@ class SlurmEngine:
             for folder, job in jobs.items():
                 row = rows.get(job.job)
                 _follow(commands, folder, job, row if row is not None and row.name == folder.name else None)
+
+
+def _log_path(folder: Path) -> str:
+    """The log's path as sbatch takes it, which fills in what follows a %."""
+    return str(folder / "log.txt").replace("%", "%%")
+
+
+def _after(workspace: Workspace, record: RunRecord) -> list[str]:
+    """sbatch's words for: only once these parents' jobs have ended well. A run that stopped or failed has not."""
+    parents = [workspace.run(name) for name in record.parents]
+    jobs = [read_job(folder) for folder in parents if read_status(folder).get("status") != "done"]
+    return [f"--dependency=afterok:{':'.join(job.job for job in jobs if job is not None)}"] if any(jobs) else []
 
 
 def _ask(commands: Sequence[str], jobs: Sequence[str]) -> dict[str, Row]:

@@ -23,17 +23,23 @@ LATER = re.compile(
 """Refusals that pass: the controller is away, or the user has as many jobs as allowed, or a parent's job just ended."""
 
 
-def call(commands: Sequence[str], *words: str) -> str:
-    """What one of Slurm's commands prints. commands: words before it, e.g. ("ssh", "login1").
-
-    Raises FairLabError with Slurm's own words; Later where the same may succeed in a while.
-    """
-    program = commands[0] if commands else words[0]
+def require(commands: Sequence[str], name: str) -> str:
+    """The program that is started to run one of Slurm's commands. Raises FairLabError when it is not here."""
+    program = commands[0] if commands else name
     if shutil.which(program) is None:
         raise FairLabError(
             f"there is no {program} on this machine: start FairLab on a login node of the cluster, or name the way to "
             "one as slurm.commands, e.g. ssh login1"
         )
+    return program
+
+
+def call(commands: Sequence[str], *words: str) -> str:
+    """What one of Slurm's commands prints. commands: words before it, e.g. ("ssh", "login1").
+
+    Raises FairLabError with Slurm's own words; Later where the same may succeed in a while.
+    """
+    program = require(commands, words[0])
     through_shell = bool(commands) and Path(commands[0]).name == "ssh"  # ssh joins its words for a shell over there
     try:
         told = subprocess.run(
@@ -57,7 +63,7 @@ def call(commands: Sequence[str], *words: str) -> str:
 
 def cleaned(words: str) -> str:
     """What Slurm said, without the program's name before each line, each sentence once."""
-    lines = [re.sub(r"^\w+: (error: |fatal: )?", "", line).strip() for line in words.splitlines()]
+    lines = [re.sub(r"^\w+(: error: |: fatal: | error: |: )", "", line).strip() for line in words.splitlines()]
     return "; ".join(dict.fromkeys(line.removeprefix("Batch job submission failed: ") for line in lines if line))[:500]
 
 
@@ -71,7 +77,7 @@ def examine(commands: Sequence[str]) -> str:
     if shutil.which(commands[0] if commands else "sbatch") is None:
         return "no sbatch on this machine"
     try:
-        version = call(commands, "sbatch", "--version").removeprefix("slurm").strip()
+        version = call(commands, "sbatch", "--version").split()[-1]  # Debian's says slurm-wlm
         return f"{version}, partitions {', '.join(partitions(commands)) or 'none'}"
     except FairLabError as error:
         return f"does not answer: {error}"

@@ -21,17 +21,16 @@ GPU_ROLES = ("teacher", "student", "embedding")
 ANNOUNCED_S = 120
 """So long before its time limit a run is told, to save and to go to the end of the queue."""
 NO_FOLDER, NO_PYTHON = 66, 69
-"""Exit codes of a process that found no run folder, or no Python, on its node (EX_NOINPUT, EX_UNAVAILABLE)."""
+"""Exit codes of a job one of whose nodes sees no run folder, or has no Python (EX_NOINPUT, EX_UNAVAILABLE)."""
 _PLAIN = re.compile(r"[\w.,:+@%/=*-]+", re.ASCII)
 
-# A signal that comes before Python is ready must not end it: a stop also has its file, and a time limit comes anyway.
-_TASK = f"""\
-trap "" INT USR1
+# A step of its own, on every node: where one process ends the others, srun's code need not be that one's.
+_CHECK = f"""\
 [ -d "$1" ] || {{ echo "[fairlab] node $(hostname) does not see the folder $1" >&2; exit {NO_FOLDER}; }}
 command -v "$2" >/dev/null || {{ echo "[fairlab] node $(hostname) has no program $2" >&2; exit {NO_PYTHON}; }}
-shift
-exec "$@"
 """
+# A signal that comes before Python is ready must not end it: a stop also has its file, and a time limit comes anyway.
+_TASK = 'trap "" INT USR1\nexec "$@"\n'
 _RANKED = 'export RANK="$SLURM_PROCID" WORLD_SIZE="$SLURM_NTASKS" LOCAL_RANK="$SLURM_LOCALID"\n'
 # The address by which Slurm itself reaches the first node: its name alone need not resolve.
 _MEET = """\
@@ -46,16 +45,19 @@ def job_script(workspace: Workspace, record: RunRecord, placement: Placement) ->
     """Text of job.sbatch for a run. Raises FairLabError for a placement that no cluster could carry out."""
     several = placement.devices > 1
     python = placement.slurm.python or sys.executable
-    command = [str(record.folder), python, "-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
-    steps = ["srun", "--kill-on-bad-exit=1", f"--cpus-per-task={placement.slurm.cpus}", "bash", "-c"]
+    command = [python, "-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
+    step = ["srun", f"--cpus-per-task={placement.slurm.cpus}"]
+    check = [*step, "bash", "-c", _CHECK, "fairlab", str(record.folder), python]
+    work = [*step, "--kill-on-bad-exit=1", "bash", "-c", (_RANKED if several else "") + _TASK, "fairlab", *command]
     return "\n".join(
         [
             "#!/bin/bash",
             *(f"#SBATCH {option}" for option in _options(record, placement)),
             f"export FAIRLAB_ENGINE=slurm FAIRLAB_VERSION={shlex.quote(__version__)} {_THREADS}",
             "unset RANK WORLD_SIZE LOCAL_RANK MASTER_ADDR MASTER_PORT",
+            f"{shlex.join(check)} || exit $?",
             *([_MEET] if several else []),
-            shlex.join([*steps, (_RANKED if several else "") + _TASK, "fairlab", *command]),
+            shlex.join(work),
             "",
         ]
     )
@@ -74,7 +76,6 @@ def _options(record: RunRecord, placement: Placement) -> list[str]:
         f"--ntasks={placement.devices}",
         f"--ntasks-per-node={on_node}",
         f"--cpus-per-task={slurm.cpus}",
-        "--output=log.txt",
         "--open-mode=append",
         "--requeue",
         f"--signal=USR1@{ANNOUNCED_S}",

@@ -25,6 +25,7 @@ _PENDING = {
     "PartitionDown": "its partition takes no jobs now",
     "PartitionInactive": "its partition takes no jobs now",
     "ReqNodeNotAvail": "a node that it needs is down or reserved",
+    "launch failed requeued held": "Slurm could not start it on its node; stop it and resume it, or `scontrol release` it",
     "NodeDown": "a node that it needs is down",
     "QOSMaxGRESPerUser": "you have as many GPUs as you may",
 }
