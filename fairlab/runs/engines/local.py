@@ -13,13 +13,19 @@ import psutil
 
 from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
-from fairlab.store.runs import RunRecord, live_process, record_process
+from fairlab.store.runs import SPACES, RunRecord, live_process, record_process
 from fairlab.workspace import Workspace
+
+TORCHRUN = "torch.distributed.run"
 
 
 @ENGINES.register("local", sentence="on this machine, as processes that outlive the app")
 class LocalEngine:
-    """`python -m fairlab work RUN_ID` in a new session, output to the run's log.txt."""
+    """`python -m fairlab work RUN_ID` in a new session, output to the run's log.txt.
+
+    As several processes by torchrun. It gives each a session of its own, so that they outlive it when it is killed; the
+    run is its first process, and stands as that one does (process.json).
+    """
 
     def slots(self, workspace: Workspace) -> int:
         return workspace.slots
@@ -28,10 +34,14 @@ class LocalEngine:
         folder = record.folder
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
+        command = ["-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
+        if placement.devices > 1 and record.role in (*SPACES, "embedding", "evaluation"):
+            scratch = folder / f"torchrun.tmp.{os.getpid()}"
+            options = ["--standalone", f"--nproc-per-node={placement.devices}", f"--log-dir={scratch}"]
+            command = ["-m", TORCHRUN, *options, *command]
         with open(folder / "log.txt", "ab") as log:
             process = subprocess.Popen(
-                command,
+                [sys.executable, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -46,14 +56,35 @@ class LocalEngine:
         if process is None:
             return
         try:
-            if not force:
+            if force:
+                for one in _family(process):
+                    _end_now(one)
+            elif not _starts_others(process):  # they have not begun, and will see the stop file
                 process.terminate()
-            elif hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)  # the worker leads its own group: its helpers end too
-            else:
-                process.kill()
-        except (psutil.NoSuchProcess, ProcessLookupError):
+        except psutil.NoSuchProcess:
             pass  # it ended by itself meanwhile
 
     def poll(self, folders: Sequence[Path]) -> None:
         """Nothing: store.runs sees a process of this machine by itself."""
+
+
+def _starts_others(process: psutil.Process) -> bool:
+    """Is this torchrun?"""
+    return TORCHRUN in process.cmdline()
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    """All processes of a run, from its first one or from torchrun: who starts others first."""
+    parent = process.parent()
+    starter = process if _starts_others(process) else parent if parent and _starts_others(parent) else None
+    return [process] if starter is None else [starter, *starter.children()]
+
+
+def _end_now(process: psutil.Process) -> None:
+    try:
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)  # a worker leads its own group: its helpers end too
+        else:
+            process.kill()
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        pass  # it ended by itself meanwhile
