@@ -1,10 +1,14 @@
-"""The process of one run: takes its lock, says that it lives, does the job of its role, and says how it ended."""
+"""The process of one run: takes its lock, says that it lives, does the job of its role, and says how it ended.
+
+Where several processes share a run, that is the first of them; the others compute along and write nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -31,11 +35,14 @@ from fairlab.store.runs import (
     write_heartbeat,
     write_status,
 )
+from fairlab.training.world import from_environment, leave_environment
 from fairlab.workspace import Workspace, now
 
 ALREADY = 75
 """Exit code when another process has the run (EX_TEMPFAIL)."""
 BEAT_S = 2.0
+GRACE_S = 10.0
+"""A process that shares a run may take so long to end after the run has."""
 
 
 class Pulse:
@@ -118,6 +125,8 @@ def work(workspace: Workspace, run_id: str) -> int:
     On a cluster a run that was not finished ends with on_cluster.LEFT, or runs that wait for it there would begin.
     """
     record = read_run(workspace, run_id)
+    if not from_environment().leads:
+        return follow(workspace, record)
     lock = FileLock(record.folder / "lock", timeout=on_cluster.patience_s())
     try:
         lock.acquire()
@@ -129,6 +138,9 @@ def work(workspace: Workspace, run_id: str) -> int:
     finally:
         lock.release()
         forget_process(record.folder)
+        leave_environment()  # the runs that are started now have worlds of their own
+        for left in record.folder.glob("torchrun.tmp.*"):  # empty folders for logs, which torchrun leaves behind
+            shutil.rmtree(left, ignore_errors=True)
         if not on_cluster.here():
             _start_next(workspace)
 
@@ -138,6 +150,48 @@ def _start_next(workspace: Workspace) -> None:
         dispatch(workspace)
     except FairLabError as error:
         _say(f"could not start the next run: {error}")
+
+
+class Unfelt:
+    """The pulse of a process that is not the run's first."""
+
+    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
+    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+
+
+def follow(workspace: Workspace, record: RunRecord) -> int:
+    """Compute along in a process that is not the run's first. Returns an exit code: 0 done or stopped, 1 failed."""
+    faulthandler.enable()
+    stop = StopSwitch(record.folder)
+    stop.install()
+    if state(record.folder).status == "done":
+        return 0
+    threading.Thread(target=_end_with, args=(record.folder, read_status(record.folder)), daemon=True).start()
+    rank = from_environment().rank
+    try:
+        jobs.carry_out(workspace, record, attempt_of(record.folder), Unfelt(), stop)
+    except Stopped:
+        return 0
+    except FairLabError as error:
+        print(f"[fairlab] process {rank}: {error}", flush=True)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end_with(folder: Path, before: dict[str, object]) -> None:
+    """End this process soon after the run's first one has said how the run ended, whatever it waits for."""
+    while True:
+        time.sleep(BEAT_S)
+        try:
+            said = read_status(folder)
+        except FairLabError:
+            continue  # a shared folder may be away for a moment
+        if said != before and said.get("status") in ("done", "failed", "stopped"):
+            time.sleep(GRACE_S)
+            os._exit(1)
 
 
 def _locked(workspace: Workspace, record: RunRecord) -> int:

@@ -23,6 +23,9 @@ killed while the others look for it leaves them waiting for ever."""
 PATIENCE = timedelta(days=7)
 """So long they wait while the first one does what it does alone: validating, writing. When it dies they know at once."""
 
+OF_A_WORLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Variables of the environment by which torchrun, or whoever starts the processes, says who is who."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -164,5 +167,12 @@ def _of_another(error: RuntimeError) -> bool:
 
 def from_environment() -> World:
     """The world that the variables of torchrun describe; ALONE without them."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    names = OF_A_WORLD[:3]
     return World(*(int(os.environ[name]) for name in names)) if all(name in os.environ for name in names) else ALONE
+
+
+def leave_environment() -> None:
+    """Take what describes this world out of the environment, before this process starts others that are not of it."""
+    for name in list(os.environ):
+        if name in OF_A_WORLD or name.startswith(("TORCHELASTIC_", "GROUP_", "ROLE_")):
+            del os.environ[name]
