@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from fairlab.config import parse
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
@@ -21,6 +19,7 @@ from fairlab.registry import declared_facts
 from fairlab.runs.choices import check
 from fairlab.runs.engines.base import ENGINES, Later
 from fairlab.runs.plan import Plan
+from fairlab.runs.quiet import no_starts
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Waiting, look, submitted
 from fairlab.store import remote
 from fairlab.store.database import statuses
@@ -49,7 +48,7 @@ def start(workspace: Workspace, plan: Plan, placement: Placement | None = None) 
     queued: list[str] = []
     turn = Turn(placement=placement or default_placement(workspace))
     check_engine(turn.placement)
-    with lock(workspace):
+    with no_starts(workspace):
         write_study(workspace, plan)
         for planned in plan.runs:
             record = planned.record
@@ -71,7 +70,7 @@ def start_one(workspace: Workspace, record: RunRecord, anew: bool = False) -> st
 
     anew: do it again although it is done, because what it looks at, or what it wrote elsewhere, may have changed since.
     """
-    with lock(workspace):
+    with no_starts(workspace):
         known = (record.folder / "run.json").exists()
         if known and anew and state(record.folder).status not in ("running", "queued"):
             delete_run(workspace, record.run_id, force=True)
@@ -132,13 +131,8 @@ def dispatch(workspace: Workspace) -> list[str]:
 
     A run that cannot start without somebody's help stays queued and says why; resuming a parent is enough.
     """
-    try:
-        with lock(workspace):
-            return _dispatch(workspace)
-    except Timeout as error:
-        raise FairLabError(
-            f"another FairLab is busy starting runs in {workspace.home}; try again in a moment"
-        ) from error
+    with no_starts(workspace):
+        return _dispatch(workspace)
 
 
 def _dispatch(workspace: Workspace) -> list[str]:
@@ -208,11 +202,6 @@ def poll(folders: Sequence[Path]) -> None:
                 remote.write_job(folder, replace(job, reason=f"its queue cannot be asked: {error}"))
 
 
-def lock(workspace: Workspace) -> FileLock:
-    """Held while runs are started or their places in the queue are changed."""
-    return FileLock(workspace.home / "dispatch.lock", timeout=30)
-
-
 def stop(workspace: Workspace, run_id: str, force: bool = False) -> None:
     """Ask a run to save and stop; with `force`, end its process now (its last checkpoint stays)."""
     if not stop_all(workspace, [run_id], force):
@@ -222,7 +211,7 @@ def stop(workspace: Workspace, run_id: str, force: bool = False) -> None:
 def stop_all(workspace: Workspace, run_ids: Sequence[str], force: bool = False) -> list[str]:
     """Stop those of these runs that wait or work; returns their ids. None takes the slot of another meanwhile."""
     records = [read_run(workspace, run_id) for run_id in run_ids]
-    with lock(workspace):
+    with no_starts(workspace):
         active = [record for record in records if state(record.folder).status in ACTIVE]
         for record in active:
             if state(record.folder).status == "queued" and not submitted(workspace, record.run_id):
@@ -242,7 +231,7 @@ def resume(workspace: Workspace, run_id: str) -> None:
 def resume_all(workspace: Workspace, run_ids: Sequence[str]) -> list[str]:
     """Queue those of these runs again that stopped, failed or crashed; returns their ids."""
     records = [read_run(workspace, run_id) for run_id in run_ids]
-    with lock(workspace):
+    with no_starts(workspace):
         ended = [record for record in records if state(record.folder).status in ENDED_BADLY]
         for record in ended:
             enqueue(record.folder)
@@ -255,7 +244,7 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
     `force`.
     """
     record = read_run(workspace, run_id)
-    with lock(workspace):
+    with no_starts(workspace):
         if submitted(workspace, run_id):
             raise Refused(f"{run_id} is in another machine's queue; stop it before you delete it")
         using = borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []

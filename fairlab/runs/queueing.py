@@ -18,6 +18,7 @@ from fairlab.placement_settings import Placement
 from fairlab.runs import launch
 from fairlab.runs.compare import read_study
 from fairlab.runs.plan import run_name, single
+from fairlab.runs.quiet import no_starts
 from fairlab.runs.turns import ENDED_BADLY, HELD, Queue, Waiting, look, submitted
 from fairlab.store.database import list_runs
 from fairlab.store.queue import Turn, read_turn, write_turn
@@ -114,7 +115,7 @@ def _with_parents(order: Sequence[Waiting], run_ids: Sequence[str]) -> set[str]:
 
 
 def _reorder(workspace: Workspace, run_ids: Sequence[str], move: Callable[[list[Waiting]], list[Waiting]]) -> None:
-    with launch.lock(workspace):
+    with no_starts(workspace):
         order = look_at(workspace).waiting
         _check_waiting(workspace, run_ids, order)
         behind: Waiting | None = None
@@ -151,7 +152,7 @@ def release(workspace: Workspace, run_ids: Sequence[str]) -> None:
 
 
 def _set_held(workspace: Workspace, run_ids: Sequence[str], held: bool) -> None:
-    with launch.lock(workspace):
+    with no_starts(workspace):
         order = look_at(workspace).waiting
         _check_waiting(workspace, run_ids, order)
         for item in order:
@@ -200,7 +201,7 @@ def clone(
         return same[0], False
     record = single(workspace, title, config, source.parents, source.preset, source.study)
     placement = placement or read_turn(source.folder).placement
-    with launch.lock(workspace):
+    with no_starts(workspace):
         if (record.folder / "run.json").exists():  # the other tab was quicker
             return record.run_id, False
         create_run(workspace, record)

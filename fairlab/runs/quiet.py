@@ -1,4 +1,4 @@
-"""A while in which no run is started: for work that changes what runs build on."""
+"""A while in which nobody else starts a run or changes the queue: for launch, and for what changes what runs build on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAIT_S = 30
 
 @contextmanager
 def no_starts(workspace: Workspace) -> Iterator[None]:
-    """Holds what dispatch() takes before it starts a run. Raises FairLabError when somebody else has it for long."""
+    """Of all processes on this workspace one is inside. Raises FairLabError when somebody else has it for long."""
     lock = FileLock(workspace.home / "dispatch.lock", timeout=WAIT_S)
     try:
         lock.acquire()
