@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from fairlab.data.base import open_dataset
 from fairlab.files import app_root
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared
@@ -370,3 +371,24 @@ for name in {PAGES!r}:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_a_person_is_deleted_on_the_storage_page(
+    monkeypatch: pytest.MonkeyPatch, finished: Workspace, tmp_path: Path
+) -> None:
+    """First everything that it reaches is listed, then a tick, then it is done."""
+    monkeypatch.setattr("fairlab.runs.forget_files.CHEAP", 0)
+    lab = open_workspace(shutil.copytree(finished.home, tmp_path / "copy"))
+    app = opened(monkeypatch, lab, "storage")
+    app.text_input(key="person").set_value("Nobody").run()
+    assert "has nobody called 'Nobody'" in app.error[0].value.replace("\\", "")
+    app.text_input(key="person").set_value("Group A test 001").run()
+    fine(app)
+    assert any("5 images, 18 pairs" in code.value for code in app.code)
+    key = "forget:Group A test 001"
+    assert app.button(key=key).disabled
+    app.checkbox(key=f"sure {key}").check().run()
+    app.button(key=key).click().run()
+    assert not app.exception
+    images = open_dataset(next(lab.datasets_folder.iterdir())).images
+    assert "Group A test 001" not in set(images["identity"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fairlab.runs.deleting import Goes
-from fairlab.runs.forget import Found
+from fairlab.runs.forget_survey import Found
 from fairlab.words import room, some
 
 

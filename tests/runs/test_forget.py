@@ -358,7 +358,7 @@ def test_nothing_changes_when_it_cannot_be_done(monkeypatch: pytest.MonkeyPatch,
         forget(copy, data.dataset_id, ["Group A test 001", "Zoe"])
     record = spaces(copy)[0]
     with monkeypatch.context() as mine:
-        mine.setattr("fairlab.runs.forget.shutil.disk_usage", lambda _path: SimpleNamespace(free=10))
+        mine.setattr("fairlab.runs.forget_staging.shutil.disk_usage", lambda _path: SimpleNamespace(free=10))
         with pytest.raises(Refused, match="free some space"):
             forget(copy, data.dataset_id, "Group A test 001")
     weights = record.folder / "weights" / "learner.safetensors"
