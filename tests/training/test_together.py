@@ -63,7 +63,7 @@ Told = dict[str, Any]
 def make(case: Mapping[str, Any]) -> Method:
     more = {name: value for name, value in case.items() if name in ("adaptor", "distillation")}
     loss = Loss(**{"scale": 8.0, "margin_rad": 0.2, "sigma_rad": 0.05, "ema_weight": 0.2, **case.get("loss", {})})
-    backbone = Backbone(name="tiny", embedding_dim=DIMS, widths=(4, 8), dropout=0.2)
+    backbone = Backbone(name="tiny", embedding_dim=DIMS, widths=(6,), dropout=0.2)
     return built(case["method"], CLASSES, (DIMS,) * case.get("teachers", 1), loss=loss, backbone=backbone, **more)
 
 
