@@ -28,6 +28,7 @@ FORK.set_forkserver_preload(  # torch.optim asks for the last
         "fairlab.runs.worker",
         "fairlab.runs.assess",
         "torch._dynamo",
+        "tests.store.test_index",
     ]
 )
 

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -161,7 +161,10 @@ def _connect(path: Path) -> sqlite3.Connection:
             )
         if version < len(MIGRATIONS):
             connection.execute("BEGIN IMMEDIATE")  # one migrates, the others wait here and then find it done
-            for number in range(_version(connection), len(MIGRATIONS)):
+            version = _version(connection)
+            if 0 < version < len(MIGRATIONS):
+                _keep(path, version)
+            for number in range(version, len(MIGRATIONS)):
                 MIGRATIONS[number](connection)
             connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
             connection.execute("COMMIT")
@@ -169,6 +172,12 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _keep(path: Path, version: int) -> None:
+    """A copy of the catalogue as it was before its schema changes, for whoever goes back to an older FairLab."""
+    with closing(sqlite3.connect(path)) as now, closing(sqlite3.connect(f"{path}.version{version}")) as kept:
+        now.backup(kept)
 
 
 def _to_wal(connection: sqlite3.Connection) -> None:
