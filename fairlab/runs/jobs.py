@@ -20,6 +20,7 @@ from fairlab.runs import adding, assess, by_protocol, cross, importing, maps, ov
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord
+from fairlab.training.world import ALONE, World
 from fairlab.workspace import Workspace
 
 Stop = Callable[[], bool]
@@ -146,25 +147,30 @@ def _judge(workspace: Workspace, record: RunRecord, dataset: Dataset) -> Dataset
 
 
 def _look_elsewhere(
-    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop
+    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop, world: World = ALONE
 ) -> dict[str, Any]:
-    """Embed a data set with the parents, whatever they were trained on, and for an evaluation judge them on its pairs."""
+    """Embed a data set with the parents, whatever they were trained on, and for an evaluation judge them on its pairs.
+
+    world: the processes that call this together; embedding and all comparisons are shared, the leader does the rest.
+    """
     if record.method == by_protocol.METHOD:
-        return by_protocol.judge(workspace, record, dataset, pulse, stop)
+        return by_protocol.judge(workspace, record, dataset, pulse, stop, world)
     judging = record.role == "evaluation"
     if judging and dataset.pairs.empty:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to judge a model on; embed it and look instead")
     if record.method == cross.METHOD:
-        return cross.verify(workspace, record, dataset, pulse, stop)
+        return cross.verify(workspace, record, dataset, pulse, stop, world)
     models = spaces.model_parents(workspace, record)
     share = 1 / max(len(models), 1)
     facts: dict[str, Any] = {"images": len(dataset.images)}
     for number, model in enumerate(models):
         if model.method in tables.METHODS:  # no network: nothing but what it once said
+            if not world.leads:
+                continue
             facts |= tables.again(model, dataset, record.config.evaluation if judging else None)
             continue
-        spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, share * number, share * 0.9)
-        if judging:
+        spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, share * number, share * 0.9, world)
+        if judging and world.leads:
             pulse.begin("evaluating", share * (number + 0.9), share * 0.1, "runs")
             facts |= assess.evaluate_run(model, dataset, record.config.evaluation)
     return facts

@@ -17,6 +17,7 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sweep
 from fairlab.runs import jobs
 from fairlab.runs.launch import attempt_of, dispatch
+from fairlab.runs.loggers.base import followed
 from fairlab.store.runs import (
     RunRecord,
     forget_process,
@@ -146,7 +147,7 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
     started = time.process_time()
     before = float(read_status(folder).get("train_s") or 0.0)
     try:
-        with Pulse(folder) as pulse:
+        with Pulse(folder) as pulse, followed(workspace, record, attempt):
             facts = jobs.carry_out(workspace, record, attempt, pulse, stop)
     except Stopped:
         return _end(folder, "stopped", "stopped by the user", started, before, {})
