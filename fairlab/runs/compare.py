@@ -27,7 +27,7 @@ from fairlab.runs.model_rows import (
     numbers,
 )
 from fairlab.runs.published import published_beside, words
-from fairlab.store.database import list_runs
+from fairlab.store.database import list_runs, statuses
 from fairlab.store.results import judged_on, manifests
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
@@ -193,14 +193,10 @@ def find_baseline(models: Sequence[Model], asked: str | None, dataset_id: str = 
 
 def studies(workspace: Workspace) -> pd.DataFrame:
     """All studies, newest first: study_id, title, preset, created_at, runs, done."""
-    rows = []
+    rows, stand = [], statuses(workspace)
     for path in workspace.studies_folder.glob("*/study.json"):
         raw = json.loads(path.read_text(encoding="utf-8"))
-        done = sum(
-            state(workspace.run(name)).status == "done"
-            for name in raw["run_ids"]
-            if (workspace.run(name) / "run.json").exists()
-        )
+        done = sum(stand.get(name) == "done" for name in raw["run_ids"])
         rows.append(
             {name: raw[name] for name in ("study_id", "title", "preset", "created_at")}
             | {"runs": len(raw["run_ids"]), "done": done}

@@ -20,7 +20,7 @@ from fairlab.runs import adding, assess, by_protocol, cross, importing, maps, ov
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord
-from fairlab.training.world import ALONE, World
+from fairlab.training.world import ALONE, World, from_environment
 from fairlab.workspace import Workspace
 
 Stop = Callable[[], bool]
@@ -34,9 +34,15 @@ class Pulse(Protocol):
 
 
 def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Pulse, stop: Stop) -> dict[str, Any]:
-    """Do the whole job of a run; returns facts for its status. Raises Stopped or FairLabError."""
+    """Do the whole job of a run; returns facts for its status. Raises Stopped or FairLabError.
+
+    In a process that is not the run's first: its part of what is shared, and no facts.
+    """
     if stop():  # asked while this process was starting; what comes next may take seconds to load
         raise Stopped
+    world, elsewhere = from_environment(), record.role in ("embedding", "evaluation")
+    if not world.leads and record.config.training is None and not elsewhere:
+        return {}  # nothing here is shared
     if record.role == "dataset":
         return _make_data(workspace, record, pulse, stop)
     if record.role == "model":
@@ -44,9 +50,17 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
     dataset = open_dataset(workspace.dataset(record.dataset))
     if record.role == "projection":
         return maps.draw(workspace, record, dataset, pulse, stop)
-    if record.role in ("embedding", "evaluation"):
-        return _look_elsewhere(workspace, record, dataset, pulse, stop)
+    if elsewhere:
+        with world.joined(_best_device() if world.size > 1 else "cpu"):
+            return _look_elsewhere(workspace, record, dataset, pulse, stop, world)
     return _make_space(workspace, record, dataset, attempt, pulse, stop)
+
+
+def _best_device() -> str:
+    from fairlab.config import Training
+    from fairlab.training.loop import pick_device
+
+    return pick_device(Training()).type
 
 
 def _bring_in(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
@@ -102,21 +116,31 @@ def _make_space(
     from fairlab.training.loop import pick_device
 
     config = record.config
+    world, kind = ALONE, "cpu"
     if config.training is not None:
         torch.set_num_threads(config.training.threads)
-    rows = training_rows(dataset.images, config.data, config.seed)
-    labels, names = identity_labels(dataset.images.iloc[rows])
-    online = config.distillation is not None and config.distillation.online
-    done = 0.0 if online else spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2)
-    lessons = Lessons(workspace, record, dataset, rows, labels, names)
-    parents, dims = lessons.parents, lessons.dims
-    more = {} if lessons.inherited is None else {"inherited": lessons.inherited}
-    torch.manual_seed(config.seed)
-    method = METHODS[record.method](config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims, **more)
-    facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
+        world, kind = from_environment(), pick_device(config.training).type
+    with world.joined(kind):
+        rows = training_rows(dataset.images, config.data, config.seed)
+        labels, names = identity_labels(dataset.images.iloc[rows])
+        online = config.distillation is not None and config.distillation.online
+        done = 0.0
+        if world.leads and not online:
+            done = spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2)
+        world.wait()
+        lessons = Lessons(workspace, record, dataset, rows, labels, names)
+        parents, dims = lessons.parents, lessons.dims
+        more = {} if lessons.inherited is None else {"inherited": lessons.inherited}
+        torch.manual_seed(config.seed)
+        build = METHODS[record.method]
+        method = build(config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims, **more)
+        facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
+        if config.training is not None:
+            pulse.begin("training", done, 0.9 - done)
+            facts |= _train(workspace, record, dataset, lessons, method, rows, labels, attempt, pulse, stop, world)
+    if not world.leads:
+        return {}
     if config.training is not None:
-        pulse.begin("training", done, 0.9 - done)
-        facts |= _train(workspace, record, dataset, lessons, method, rows, labels, attempt, pulse, stop)
         save_model(
             record.folder / "weights",
             method.learner,
@@ -198,6 +222,7 @@ def _train(
     attempt: int,
     pulse: Pulse,
     stop: Stop,
+    world: World,
 ) -> dict[str, Any]:
     import torch
 
@@ -220,6 +245,7 @@ def _train(
         "threads": training.threads,
         "machine": platform.machine() + " " + platform.processor(),
         "device": training.device,
+        "devices": world.size,
     }
     bitwise = True
 
@@ -236,6 +262,11 @@ def _train(
         return _inputs(watched, parents, method, images, dataset.image_px)
 
     validate = assess.Validation(watched, inputs, config.data, config.seed)
+    checkpoints, check = record.folder / "checkpoints", validate if validate.possible else None
+    if not world.leads:
+        silent = Hooks(stop, lambda *_: None, lambda *_: None, lambda _: None, check)
+        train(method, samples, training, config.seed, checkpoints, silent, facts, world)
+        return {}
     with EventWriter(record.folder, attempt) as events:
 
         def reading(step: int, epoch: int, work_s: float, values: Mapping[str, float]) -> None:
@@ -246,8 +277,8 @@ def _train(
                     flush=True,
                 )
 
-        hooks = Hooks(stop, reading, pulse.advance, note, validate if validate.possible else None)
-        at = train(method, samples, training, config.seed, record.folder / "checkpoints", hooks, facts)
+        hooks = Hooks(stop, reading, pulse.advance, note, check)
+        at = train(method, samples, training, config.seed, checkpoints, hooks, facts, world)
     told: dict[str, Any] = {"bitwise": bitwise}
     if config.data.held_out is not None:
         told["held_out_identities"] = len(held_out_identities(dataset.images, config.data, config.seed))

@@ -10,12 +10,17 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
+from pyarrow.parquet import ParquetFile
 
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import MANIFEST, explain, read_manifest, sha256
@@ -26,6 +31,12 @@ from fairlab.workspace import Workspace
 
 log = logging.getLogger(__name__)
 WAIT_S = 30.0
+AT_ONCE = 500
+"""Runs entered in one transaction, so that others wait for seconds at most when thousands are new."""
+TICK_S = 2.0
+"""No file system's clock ticks more coarsely."""
+SILENT_S = 60.0
+"""The same for a run at work: its folder changes every few seconds, which is not worth a line in the catalogue."""
 
 
 def _first_schema(connection: sqlite3.Connection) -> None:
@@ -47,15 +58,28 @@ def _numbers_by_dataset(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE metrics ADD COLUMN dataset TEXT")
 
 
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_first_schema, _numbers_by_dataset]
+def _last_words(connection: sqlite3.Connection) -> None:
+    """How runs at rest stand is kept too, with the mark of the folder that vouches for it."""
+    connection.execute("ALTER TABLE runs ADD COLUMN seen TEXT DEFAULT ''")
+    connection.execute("ALTER TABLE runs ADD COLUMN said TEXT DEFAULT ''")
+    connection.execute("CREATE TABLE edition (token TEXT)")
+    connection.execute("INSERT INTO edition VALUES (hex(randomblob(8)))")
+
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_first_schema, _numbers_by_dataset, _last_words]
 """Step n brings the catalogue from version n to n + 1; released steps are never changed."""
 
 
 T = TypeVar("T")
 RUN_COLUMNS = "run_id, study, title, role, method, preset, created_at, parents, config, code_version, seed, dataset"
+STANDING = ["status", "reason", "stage", "progress", "eta_s", "rate", "unit", "finished_at", "train_s", "bitwise"]
 METRIC_COLUMNS = ", ".join(f'"{name}"' for name in METRICS)
-DAMAGED = ("malformed", "not a database", "no such table", "no such column", "already exists", "decode", "values for")
-"""Parts of SQLite's messages for a file that is not, or no longer, our catalogue."""
+DAMAGED = (
+    "malformed", "not a database", "no such table", "no such column", "already exists", "decode", "values for",
+    "disk I/O error",
+)  # fmt: skip
+"""Parts of SQLite's messages for a file that is not, or no longer, our catalogue; the last when somebody sets it aside
+while we open it, and then the second look finds the new one."""
 
 
 def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -64,6 +88,10 @@ def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
     Raises FairLabError when the file cannot be used: busy for WAIT_S, disk full, no permission.
     """
     path = workspace.catalogue_file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FairLabError(explain(error, path)) from error
     try:
         try:
             return _connected(path, work)
@@ -89,7 +117,7 @@ def _connected(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
 def _set_aside(workspace: Workspace, reason: str) -> None:
     """Keep a damaged catalogue under another name and make it again; of several processes only one does."""
     path = workspace.catalogue_file
-    with FileLock(workspace.home / "catalogue.lock", timeout=WAIT_S):
+    with FileLock(path.with_name("catalogue.lock"), timeout=WAIT_S):
         try:
             if _connected(path, _sound):
                 return  # another process was quicker
@@ -112,8 +140,10 @@ def _set_aside(workspace: Workspace, reason: str) -> None:
 
 
 def _sound(connection: sqlite3.Connection) -> bool:
-    connection.execute(f"SELECT {RUN_COLUMNS}, stamp FROM runs").fetchall()  # noqa: S608 - constants
+    connection.execute(f"SELECT {RUN_COLUMNS}, stamp, seen, said FROM runs").fetchall()  # noqa: S608 - constants
     connection.execute("SELECT genuine_pairs, dataset FROM metrics").fetchall()
+    if connection.execute("SELECT token FROM edition").fetchone() is None:
+        return False
     return str(connection.execute("PRAGMA integrity_check").fetchone()[0]) == "ok"
 
 
@@ -123,6 +153,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             _to_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted leaves no bytes behind
         version = _version(connection)
         if version > len(MIGRATIONS):
             raise Refused(
@@ -169,37 +200,146 @@ def _stamp(folder: Path) -> str:
     return "|".join(marks)
 
 
+def _marks(workspace: Workspace) -> dict[str, str]:
+    """Of every run folder a mark that changes with anything its row shows: three looks, however much lies below.
+
+    Every file there is replaced whole, which changes the folder itself; writers of numbers further down touch it
+    (store.results). The record and the last word are looked at too, in case somebody edits them where they lie.
+    """
+    home, marks = str(workspace.runs_folder), {}
+    for name in os.listdir(home):
+        folder = f"{home}/{name}"
+        try:
+            own, record = os.stat(folder), os.stat(f"{folder}/run.json")
+        except OSError:
+            continue  # no run, or deleted at this moment
+        try:
+            said = os.stat(f"{folder}/status.json")
+            word = f"{said.st_ino}.{said.st_mtime_ns}.{said.st_ctime_ns}.{said.st_size}"
+        except OSError:
+            word = ""
+        marks[name] = (
+            f"{own.st_ino}.{own.st_mtime_ns}.{own.st_ctime_ns}|{record.st_mtime_ns}.{record.st_ctime_ns}|{word}"
+        )
+    return marks
+
+
+def _settled(folder: Path, seconds: float) -> bool:
+    """True when the last change is so long ago that a further one could not bear the same time."""
+    paths = [path for path in (folder, folder / "run.json", folder / "status.json") if path.exists()]
+    times = [at for path in paths for at in (path.stat().st_mtime, path.stat().st_ctime)]
+    return all(abs(time.time() - at) > seconds for at in times)
+
+
 def sync(workspace: Workspace) -> None:
     """Bring the catalogue up to date with the run folders: new and changed runs in, vanished ones out."""
     _use(workspace, lambda connection: _fill(connection, workspace))
 
 
 def _fill(connection: sqlite3.Connection, workspace: Workspace, anew: bool = False) -> None:
-    """Enter what differs from the folders, in one transaction; with `anew` everything."""
-    if not anew and not any(_differences(connection, workspace)):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    if anew:
-        connection.execute("DELETE FROM runs")
-        connection.execute("DELETE FROM metrics")
-    changed, gone = _differences(connection, workspace)  # looked at again: now nobody else writes
-    for name in gone:
-        _forget(connection, name)
-    for name, stamp in changed.items():
-        _enter(connection, workspace, name, stamp)
-    connection.execute("COMMIT")
+    """Enter what differs from the folders, some runs at a time; with `anew` everything, in one transaction."""
+    while anew or _differs(connection, workspace):
+        connection.execute("BEGIN IMMEDIATE")
+        if anew:
+            connection.execute("DELETE FROM runs")
+            connection.execute("DELETE FROM metrics")
+        marks, known = _marks(workspace), {} if anew else _picture(connection, workspace).known
+        for name in known.keys() - marks.keys():
+            _forget(connection, name)
+        entries = list(islice(_news(workspace, marks, known), None if anew else AT_ONCE))  # now nobody else writes
+        for entry in entries:
+            _enter(connection, workspace, entry, known.get(entry.run_id))
+        connection.execute("UPDATE edition SET token = hex(randomblob(8))")
+        connection.execute("COMMIT")
+        if anew or len(entries) < AT_ONCE:
+            return
 
 
-def _differences(connection: sqlite3.Connection, workspace: Workspace) -> tuple[dict[str, str], set[str]]:
-    """New and changed runs with their stamps, and the ids of runs whose folder is gone."""
-    known = dict(connection.execute("SELECT run_id, stamp FROM runs").fetchall())
-    present = {path.parent.name: _stamp(path.parent) for path in workspace.runs_folder.glob("*/run.json")}
-    changed = {name: stamp for name, stamp in present.items() if known.get(name) != stamp and _told.get(name) != stamp}
-    return changed, set(known) - set(present)
+def _differs(connection: sqlite3.Connection, workspace: Workspace) -> bool:
+    marks, known = _marks(workspace), _picture(connection, workspace).known
+    return bool(known.keys() - marks.keys()) or any(True for _ in _news(workspace, marks, known))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What the catalogue knows of a run's files. stamp: of record and numbers; said: its row's changing part as JSON.
+
+    seen: the folder's mark as long as it vouches for the others, or "": look again.
+    """
+
+    run_id: str
+    stamp: str
+    seen: str
+    said: str
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """The catalogue's runs in memory, oldest first, as of an edition of it: every writer gives it another token."""
+
+    token: str
+    known: dict[str, _Entry]
+    table: pd.DataFrame
+    standing: list[dict[str, Any]]
+
+
+_pictures: dict[Path, _Picture] = {}
+
+
+def _picture(connection: sqlite3.Connection, workspace: Workspace) -> _Picture:
+    """What the catalogue holds now, read anew only when somebody has written to it."""
+    found, path = connection.execute("SELECT token FROM edition").fetchone(), workspace.catalogue_file
+    if found is None:
+        raise sqlite3.DatabaseError("malformed: the catalogue has no edition")
+    before = _pictures.get(path)
+    if before is not None and before.token == found[0]:
+        return before
+    order = f"SELECT {RUN_COLUMNS}, stamp, seen, said FROM runs ORDER BY created_at, run_id"  # noqa: S608 - constants
+    rows = connection.execute(order).fetchall()
+    known = {row[0]: _Entry(row[0], *row[-3:]) for row in rows}
+    table = pd.DataFrame([row[:-3] for row in rows], columns=RUN_COLUMNS.split(", "))
+    standing = json.loads(f"[{','.join(row[-1] or '{}' for row in rows)}]")
+    _pictures[path] = _Picture(found[0], known, table, standing)
+    return _pictures[path]
+
+
+def _news(workspace: Workspace, marks: dict[str, str], known: dict[str, _Entry]) -> Iterator[_Entry]:
+    """Entries of the runs that are new or have changed, given their marks."""
+    for name, mark in marks.items():
+        before = known.get(name)
+        if before is not None and before.seen == mark:
+            continue
+        folder = workspace.runs_folder / name
+        stamp = _stamp(folder)
+        if _told.get(name) == stamp:
+            continue
+        said = _said(folder)
+        entry = _Entry(name, stamp, mark if _settled(folder, TICK_S if said else SILENT_S) else "", said)
+        if entry != before:
+            yield entry
 
 
 _told: dict[str, str] = {}
 """Runs that cannot be read, with their stamps: said once in the log, tried again when their files change."""
+
+
+def _said(folder: Path) -> str:
+    """The changing part of a run's row as JSON, or "" while it runs: then its process is asked each time.
+
+    Whoever is not running can only begin to by a change in the folder: a process that has died comes to life no more.
+    """
+    try:
+        standing = _standing(folder)
+    except FairLabError:
+        return ""
+    return "" if standing["status"] == "running" else json.dumps(standing)
+
+
+def _standing(folder: Path) -> dict[str, object]:
+    """How a run stands: the changing part of its row."""
+    view, said = state(folder), read_status(folder)
+    facts = {name: getattr(view, name) for name in ("status", "reason", "stage", "progress", "eta_s", "rate", "unit")}
+    return {**facts, **{name: said.get(name) for name in ("finished_at", "train_s", "bitwise")}}
 
 
 def _forget(connection: sqlite3.Connection, run_id: str) -> None:
@@ -207,16 +347,20 @@ def _forget(connection: sqlite3.Connection, run_id: str) -> None:
     connection.execute("DELETE FROM metrics WHERE run_id = ?", (run_id,))
 
 
-def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, stamp: str) -> None:
-    _forget(connection, run_id)
+def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: _Entry, before: _Entry | None) -> None:
+    if before is not None and before.stamp == entry.stamp:
+        connection.execute(
+            "UPDATE runs SET seen = ?, said = ? WHERE run_id = ?", (entry.seen, entry.said, entry.run_id)
+        )
+        return
+    _forget(connection, entry.run_id)
     try:
-        record = read_run(workspace, run_id)
+        record = read_run(workspace, entry.run_id)
     except FairLabError as error:
-        log.warning("run %s is left out of the catalogue: %s", run_id, error)
-        _told[run_id] = stamp
+        log.warning("run %s is left out of the catalogue: %s", entry.run_id, error)
+        _told[entry.run_id] = entry.stamp
         return
     values = {
-        "run_id": run_id,
         "study": record.study,
         "title": record.title,
         "role": record.role,
@@ -228,7 +372,7 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, st
         "code_version": record.code_version,
         "seed": record.seed,
         "dataset": record.dataset,
-        "stamp": stamp,
+        **asdict(entry),
     }
     marks = ", ".join(f":{name}" for name in values)
     connection.execute(f"INSERT INTO runs ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - constants
@@ -238,14 +382,13 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, run_id: str, st
         for table in map(_numbers, (results_folder(record.folder, dataset), *folders)):
             if table is None:
                 continue
-            rows = table.assign(dataset=dataset).astype(object).where(table.notna().assign(dataset=True), None)
             connection.executemany(
-                "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.itertuples(index=False, name=None)
+                "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ((*row, dataset) for row in table)
             )
 
 
-def _numbers(results: Path) -> pd.DataFrame | None:
-    """One data set's metrics.parquet, None when there are none or they are not what the results' manifest recorded.
+def _numbers(results: Path) -> list[tuple[object, ...]] | None:
+    """One data set's rows of tables.METRICS, None when there are none or they are not what the manifest recorded.
 
     While an evaluation replaces them they may not fit; its new manifest, written last, brings us back here.
     """
@@ -255,7 +398,11 @@ def _numbers(results: Path) -> pd.DataFrame | None:
     try:
         if read_manifest(results)["files"][path.name]["sha256"] != sha256(path):
             raise Damaged(f"{path} is not what its manifest recorded")
-        return pd.read_parquet(path)[list(METRICS)]
+        with ParquetFile(
+            path
+        ) as file:  # without a data frame on the way: thousands of runs are read when it is made anew
+            table = file.read(columns=list(METRICS))
+        return list(zip(*(table[name].to_pylist() for name in METRICS), strict=True))
     except (FairLabError, OSError, ValueError, KeyError) as error:
         log.warning("the numbers of run %s cannot be read: %s", results.parent.name, error)
         return None
@@ -267,44 +414,77 @@ def rebuild(workspace: Workspace) -> None:
     _use(workspace, lambda connection: _fill(connection, workspace, anew=True))
 
 
+def purge(workspace: Workspace) -> None:
+    """Leave nothing in the catalogue's files that its tables do not hold: for after somebody's data were deleted.
+
+    Copies of damaged catalogues go too. Raises FairLabError while another process reads it for longer than WAIT_S.
+    """
+    for path in workspace.home.glob(f"{workspace.catalogue_file.name}.damaged*"):
+        path.unlink(missing_ok=True)
+
+    def work(connection: sqlite3.Connection) -> None:
+        _fill(connection, workspace, anew=True)
+        until = time.monotonic() + WAIT_S
+        connection.execute("VACUUM")  # what was deleted before secure_delete was on
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > until:
+                raise FairLabError(f"the catalogue {workspace.catalogue_file} is busy; try again in a moment")
+            time.sleep(0.05)
+
+    _use(workspace, work)
+
+
 def list_runs(workspace: Workspace) -> pd.DataFrame:
     """All runs, oldest first: tables.RUNS, with stage, progress (0..1), eta_s, rate and unit of those that work."""
-    order = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at, run_id"  # noqa: S608 - constants
-
-    def work(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
-        _fill(connection, workspace)
-        return connection.execute(order).fetchall()
-
-    table = pd.DataFrame(_use(workspace, work), columns=RUN_COLUMNS.split(", "))
-    live: list[dict[str, object]] = []
-    for run_id in table["run_id"]:
-        folder = workspace.run(run_id)
-        try:
-            view, said = state(folder), read_status(folder)
-        except FairLabError:
-            live.append({"status": "gone"})
-            continue
-        live.append(
-            {
-                "status": view.status,
-                "reason": view.reason,
-                "stage": view.stage,
-                "progress": view.progress,
-                "eta_s": view.eta_s,
-                "rate": view.rate,
-                "unit": view.unit,
-                "finished_at": said.get("finished_at"),
-                "train_s": said.get("train_s"),
-                "bitwise": said.get("bitwise"),
-            }
-        )
-    names = ["status", "reason", "stage", "progress", "eta_s", "rate", "unit", "finished_at", "train_s", "bitwise"]
-    extra = pd.DataFrame(live, columns=names, index=table.index)
+    picture, standing = _now(workspace)
+    table = picture.table.assign(**{name: [facts.get(name) for facts in standing] for name in STANDING})
     for name in ("progress", "eta_s", "rate", "train_s"):
-        extra[name] = pd.to_numeric(extra[name], errors="coerce")
-    joined = table.join(extra)
-    joined = joined[joined["status"] != "gone"].reset_index(drop=True)
-    return joined[[*RUNS, *(name for name in joined if name not in RUNS)]]
+        table[name] = pd.to_numeric(table[name], errors="coerce")
+    kept = np.array([bool(facts) for facts in standing], dtype=bool)
+    return table.loc[kept, [*RUNS, *(name for name in table if name not in RUNS)]].reset_index(drop=True)
+
+
+def _now(workspace: Workspace) -> tuple[_Picture, list[dict[str, Any]]]:
+    """All runs and how each stands: those at work are asked now, {} for those that cannot say."""
+
+    def work(connection: sqlite3.Connection) -> _Picture:
+        _fill(connection, workspace)
+        return _picture(connection, workspace)
+
+    picture = _use(workspace, work)
+    standing = list(picture.standing)
+    for number, entry in enumerate(picture.known.values()):
+        if not entry.said:
+            try:
+                standing[number] = _standing(workspace.run(entry.run_id))
+            except FairLabError:
+                standing[number] = {}  # deleted at this moment, or damaged: `fairlab doctor` names it
+    return picture, standing
+
+
+def statuses(workspace: Workspace) -> dict[str, str]:
+    """How every run stands in a word, see store.runs.Live; those that cannot say are left out.
+
+    Without a catalogue (its disk is full, others keep it busy) every folder is asked: what waits must go on.
+    """
+    try:
+        picture, standing = _now(workspace)
+    except FairLabError as error:
+        log.warning("every run folder is asked how it stands: %s", error)
+        return dict(_asked(workspace))
+    return {name: str(facts["status"]) for name, facts in zip(picture.known, standing, strict=True) if facts}
+
+
+def _asked(workspace: Workspace) -> Iterator[tuple[str, str]]:
+    for name in _marks(workspace):
+        with suppress(FairLabError):
+            yield name, state(workspace.run(name)).status
+
+
+def children(workspace: Workspace, run_id: str) -> list[str]:
+    """Ids of the runs that build on this one, sorted."""
+    table = _now(workspace)[0].table
+    return sorted(name for name, of in zip(table["run_id"], table["parents"], strict=True) if run_id in json.loads(of))
 
 
 def metrics(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> pd.DataFrame:

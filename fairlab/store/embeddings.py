@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import MANIFEST, explain, place_folder, read_manifest, verify_manifest, write_manifest
+from fairlab.files import MANIFEST, explain, make_folder, place_folder, read_manifest, verify_manifest, write_manifest
 from fairlab.workspace import checked_name
 
 FILES = ("vectors.npy", "norms.npy", "ids.npy")
@@ -81,7 +81,7 @@ class EmbeddingWriter:
     def __enter__(self) -> EmbeddingWriter:
         shutil.rmtree(self.temporary, ignore_errors=True)
         try:
-            self.temporary.mkdir(parents=True)
+            make_folder(self.temporary)
         except OSError as error:
             raise FairLabError(explain(error, self.folder)) from error
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -69,9 +70,10 @@ def _whole(line: Any) -> bool:
     )
 
 
-def read_new(folder: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+def read_new(folder: Path, offset: int = 0, most: int = -1) -> tuple[list[dict[str, Any]], int]:
     """Whole lines from byte `offset` on, and the offset to go on from. Lines that are no readings are skipped.
 
+    most: bytes read at once, if there is a whole line among them; -1: to the end.
     A file that has become shorter than `offset` is another one (the run was deleted and made again): from its start.
     """
     path = folder / FILE
@@ -80,7 +82,9 @@ def read_new(folder: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     with open(path, "rb") as handle:
         offset = offset if offset <= handle.seek(0, os.SEEK_END) else 0
         handle.seek(offset)
-        content = handle.read()
+        content = handle.read(most)
+        if most > 0 and b"\n" not in content:
+            content += handle.readline()
     end = content.rfind(b"\n") + 1
     lines = []
     for raw in content[:end].split(b"\n"):
@@ -91,6 +95,63 @@ def read_new(folder: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         if _whole(line):
             lines.append(line)
     return lines, offset + end
+
+
+class Curves:
+    """A run's readings as they grow, thinned for drawing: only what is new is read, and memory does not grow with it.
+
+    Of each name at most twice MOST readings stay: steps are cut into equal cells, one reading in each, the last one
+    written (also of a step that was done twice). Up to MOST readings none is lost. Safe for several threads.
+    """
+
+    MOST = 2000
+    BLOCK = 8 << 20
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._offset, self._file = 0, (0, 0)
+        self._width: dict[str, int] = {}
+        self._cells: dict[str, dict[int, tuple[Any, ...]]] = {}
+        self._table = pd.DataFrame(columns=list(EVENTS))
+
+    def table(self) -> pd.DataFrame:
+        """The readings until now, as tables.EVENTS, by name and step."""
+        with self._lock:
+            path = self.folder / FILE
+            found = path.stat() if path.exists() else None
+            file = (found.st_dev, found.st_ino) if found else (0, 0)
+            if file != self._file or (found and found.st_size < self._offset):
+                self._forget()  # the run was deleted and made again
+                self._file = file
+            if found and self._read():
+                rows = [cells[at] for _, cells in sorted(self._cells.items()) for at in sorted(cells)]
+                self._table = pd.DataFrame(rows, columns=list(EVENTS))
+            return self._table
+
+    def _read(self) -> bool:
+        """Take in what was appended; was there anything?"""
+        before = self._offset
+        while True:
+            lines, after = read_new(self.folder, self._offset, self.BLOCK)
+            for line in lines:
+                self._add(line)
+            if after == self._offset:
+                return after != before
+            self._offset = after
+
+    def _add(self, line: dict[str, Any]) -> None:
+        step, epoch, time_s = line["step"], line["epoch"], line["time_s"]
+        for name, value in line["values"].items():
+            cells = self._cells.setdefault(name, {})
+            width = self._width.setdefault(name, 1)
+            cells[step // width] = (self.folder.name, step, epoch, name, value, time_s)
+            while len(cells) > 2 * self.MOST:
+                width = self._width[name] = 2 * width
+                cells = self._cells[name] = {at // 2: reading for at, reading in sorted(cells.items())}
 
 
 def read_events(folder: Path) -> pd.DataFrame:

@@ -6,6 +6,7 @@ data set's own pair lists. Below it, protocols/<protocol>/ holds the same and pa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -16,7 +17,16 @@ from typing import Any, Protocol
 import pandas as pd
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import MANIFEST, explain, place_folder, read_manifest, verify_manifest, write_atomic, write_manifest
+from fairlab.files import (
+    MANIFEST,
+    explain,
+    make_folder,
+    place_folder,
+    read_manifest,
+    verify_manifest,
+    write_atomic,
+    write_manifest,
+)
 from fairlab.workspace import checked_name
 
 TABLES = ("metrics", "curves", "scores")
@@ -67,12 +77,19 @@ def manifests(run_folder: Path) -> list[Path]:
     return sorted(path for path in found if ".tmp." not in str(path.relative_to(run_folder)))
 
 
+def _changed(run_folder: Path) -> None:
+    """Whoever looks at a run's folder alone (the catalogue does) sees that its numbers have changed."""
+    with contextlib.suppress(FileNotFoundError):  # the run was deleted meanwhile
+        os.utime(run_folder)
+
+
 def write_results(run_folder: Path, dataset_id: str, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
     """Replace a run's numbers on a data set. The manifest comes last: what does not fit it is not believed."""
     folder = results_folder(run_folder, dataset_id)
     for name in TABLES:
         write_atomic(folder / f"{name}.parquet", partial(tables[name].to_parquet, index=False))
     write_manifest(folder, [f"{name}.parquet" for name in TABLES], **facts)
+    _changed(run_folder)
 
 
 def write_protocol(
@@ -83,11 +100,12 @@ def write_protocol(
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        make_folder(temporary)
         for name in (*TABLES, PAIRS, *sorted(set(tables) - {*TABLES, PAIRS})):
             tables[name].to_parquet(temporary / f"{checked_name(name, 'table')}.parquet", index=False)
         write_manifest(temporary, sorted(path.name for path in temporary.glob("*.parquet")), **facts)
         place_folder(temporary, folder)
+        _changed(run_folder)
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
     finally:

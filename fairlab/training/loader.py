@@ -74,17 +74,16 @@ def ahead(make: Callable[[int], T], numbers: Iterable[int], depth: int) -> Itera
         yield from map(make, numbers)
         return
     waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(2) as pool:
-        try:
-            for number in numbers:
-                waiting.append(pool.submit(make, number))
-                if len(waiting) > depth:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(2)
+    try:
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > depth:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:  # the run was stopped in the middle
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # stopped in the middle, or a disk that does not answer: nobody waits for what is not needed any more
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Inputs(Protocol):

@@ -10,6 +10,7 @@ import streamlit as st
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.runs import compare
 from fairlab.store.embeddings import Embeddings, open_embeddings
+from fairlab.store.events import Curves
 from fairlab.store.index import Index, open_index
 from fairlab.store.projections import StoredMap, list_projections
 from fairlab.store.results import manifests, read_results, results_folder
@@ -58,6 +59,16 @@ def stamp_of_results(lab: Workspace, run_id: str, dataset_id: str) -> int:
     """Changes when a run's numbers on a data set do."""
     folder = lab.run(run_id)
     return sum(map(_stamp, [results_folder(folder, dataset_id) / "manifest.json", *manifests(folder)]))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _curves(folder: str) -> Curves:
+    return Curves(Path(folder))
+
+
+def curves(folder: Path) -> pd.DataFrame:
+    """A run's readings, thinned for drawing (tables.EVENTS); each look reads only what is new."""
+    return _curves(str(folder)).table()
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from fairlab.errors import FairLabError
 from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
 from fairlab.runs import launch
+from fairlab.runs.deleting import what_goes
+from fairlab.runs.deletion_words import goes
+from fairlab.runs.turns import ACTIVE, ENDED_BADLY
 from fairlab.store.database import list_runs
-from fairlab.store.events import read_events
-from fairlab.store.runs import CHOICE, RunRecord, children, read_run, read_status, state
+from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
 from fairlab.ui import cached
-from fairlab.ui.page import chart, plain, show_error
+from fairlab.ui.page import chart, plain
+from fairlab.ui.queueing import act, clone_panel, progress_line
 from fairlab.words import duration
 from fairlab.workspace import Workspace
 
@@ -26,9 +29,8 @@ COLOURS = {
     "failed": "red",
     "crashed": "red",
 }
-ACTIVE = ("running", "queued")
-ENDED_BADLY = launch.ENDED_BADLY
 LOG_LINES = 200
+LOG_BYTES = 100_000
 
 
 def table_of(runs: pd.DataFrame) -> pd.DataFrame:
@@ -56,12 +58,15 @@ def table_of(runs: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=idle)
 
 
-def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str) -> None:
-    """The table, renewed every two seconds while something works; a click on a row chooses the run under `key`."""
+def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, study_id: str = "") -> None:
+    """How far they are, and the table, renewed every two seconds while something works; a click on a row chooses the run
+    under `key`.
+    """
 
     @st.fragment(run_every=2 if live else None)
     def table() -> None:
         runs = list_runs(lab)
+        progress_line(lab, runs, run_ids, study_id)
         runs = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
         ids = runs["run_id"].tolist()
 
@@ -98,6 +103,8 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str) 
 def run_panel(lab: Workspace, run_id: str) -> None:
     """One run: what it does now, its curves, log and settings, and the buttons that change it."""
     record = read_run(lab, run_id)
+    if said := st.session_state.pop("said", ""):
+        st.toast(said)
     first = state(record.folder).status
     live = first in ACTIVE
     _buttons(lab, record, first)
@@ -120,10 +127,11 @@ def run_panel(lab: Workspace, run_id: str) -> None:
     now()
     _log(record)
     _settings(lab, record)
+    clone_panel(lab, record)
 
 
 def _curves(lab: Workspace, record: RunRecord) -> None:
-    events = read_events(record.folder)
+    events = cached.curves(record.folder)
     if events.empty:
         if record.config.training is not None:
             st.caption("Curves appear with the first readings.")
@@ -137,7 +145,8 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
             chart(pull_figure(events), f"pull:{record.run_id}", "how hard each loss term pulls, against identity")
     with right:
         st.markdown("**Accuracy on held-out people**")
-        groups = cached.dataset(lab, record.dataset).groups
+        here = record.dataset in cached.datasets(lab)  # it may have been deleted since
+        groups = cached.dataset(lab, record.dataset).groups if here else record.config.data.groups
         chart(validation_figure(events, groups), f"val:{record.run_id}", "accuracy on held-out people")
     last = events[events["name"].isin(["lr", "images_per_s", "grad_norm"])].groupby("name")["value"].last()
     words = {"lr": "learning rate {:g}", "grad_norm": "gradient norm {:.2f}", "images_per_s": "{:.0f} images/s"}
@@ -147,11 +156,20 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
     st.caption(plain(" · ".join([f"step {int(events['step'].max()):,}", *said])))
 
 
+def tail(path: Path, lines: int) -> list[str]:
+    """The last lines of a file that may be long, at most LOG_BYTES of it."""
+    if not path.exists():
+        return []
+    with open(path, "rb") as handle:
+        handle.seek(max(0, handle.seek(0, os.SEEK_END) - LOG_BYTES))
+        return handle.read().decode("utf-8", errors="replace").splitlines()[-lines:]
+
+
 def _log(record: RunRecord) -> None:
     with st.expander("Log", icon=":material/article:"):
         path = record.folder / "log.txt"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-        st.code("\n".join(lines[-LOG_LINES:]) or "nothing yet", language=None, height=260)
+        lines = tail(path, LOG_LINES)
+        st.code("\n".join(lines) or "nothing yet", language=None, height=260)
 
 
 def _settings(lab: Workspace, record: RunRecord) -> None:
@@ -175,25 +193,13 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
             key="stop",
             help="It saves its state first; resume goes on exactly there.",
         ):
-            _do(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
+            act(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
         if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
-            _do(lambda: launch.resume(lab, run_id), "Queued again.")
+            act(lambda: launch.resume(lab, run_id), "Queued again.")
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
-            using = children(lab, run_id)
-            if using:
-                st.warning(
-                    f"{len(using)} runs build on this one; they keep their results but could not be made again without it."
-                )
+            for line in goes(what_goes(lab, run=run_id)):
+                st.caption(plain(line))
+            st.caption("What needs it keeps its results, and could not be made again without it.")
             sure = st.checkbox("Yes, delete this run and its files", key=f"sure:{run_id}")
             if st.button("Delete for good", type="primary", disabled=not sure, key="delete"):
-                _do(lambda: launch.delete(lab, run_id, force=True), "Deleted.")
-
-
-def _do(action: Callable[[], None], said: str) -> None:
-    try:
-        action()
-    except FairLabError as error:
-        show_error(error)
-        return
-    st.toast(said)
-    st.rerun()
+                act(lambda: launch.delete(lab, run_id, force=True), "Deleted.")

@@ -13,7 +13,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.runs.exports import as_csv
 from fairlab.runs.launch import dispatch
-from fairlab.store.database import list_runs
+from fairlab.store.database import statuses
 from fairlab.workspace import Workspace, open_workspace
 
 PICTURE = "picture format"
@@ -48,13 +48,12 @@ def frame() -> None:
     with st.sidebar:
         try:
             lab = workspace()
-            active = list_runs(lab)
+            busy = not {"running", "queued"}.isdisjoint(statuses(lab).values())
         except FairLabError as error:
             show_error(error)
             st.stop()
         st.caption(f"Workspace: {plain(lab.home)}")
-        busy = int(active["status"].isin(["running", "queued"]).sum()) if len(active) else 0
-        _running(busy > 0)
+        _running(busy)
         st.session_state[PICTURE] = st.session_state.get(PICTURE, "SVG")
         st.segmented_control("Charts are saved as", ["SVG", "PNG"], key=PICTURE, required=True)
 
@@ -65,9 +64,8 @@ def _running(live: bool) -> None:
     @st.fragment(run_every=3 if live else None)
     def chip() -> None:
         lab = workspace()
-        table = list_runs(lab)
-        running = int((table["status"] == "running").sum()) if len(table) else 0
-        waiting = int((table["status"] == "queued").sum()) if len(table) else 0
+        stand = list(statuses(lab).values())
+        running, waiting = stand.count("running"), stand.count("queued")
         if waiting:
             dispatch(lab)
         if running or waiting:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
+import psutil
 import pytest
 
+import fairlab.mounts
+from fairlab.doctor import examine
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import write_manifest
 from fairlab.store import database
-from fairlab.store.runs import create_run, write_status
+from fairlab.store.results import TABLES, write_protocol, write_results
+from fairlab.store.runs import create_run, read_status, record_process, write_status
 from fairlab.tables import METRICS
 from fairlab.workspace import Workspace, open_workspace
 from tests.store.test_runs import record
@@ -57,7 +65,7 @@ def test_a_newer_catalogue_is_refused_with_both_numbers(lab: Workspace) -> None:
     database.sync(lab)
     with sqlite3.connect(lab.catalogue_file) as connection:
         connection.execute("PRAGMA user_version=99")
-    with pytest.raises(Refused, match="has version 99, this FairLab reads up to 2"):
+    with pytest.raises(Refused, match="has version 99, this FairLab reads up to 3"):
         database.sync(lab)
 
 
@@ -206,3 +214,181 @@ def test_eight_processes_at_once_see_no_lock(lab: Workspace) -> None:
     write_status(lab.run("a-run"), "queued", reason="")
     assert _together(_many, lab) == []
     assert database.list_runs(lab)["run_id"].tolist() == ["a-run"]
+
+
+def _listed(lab: Workspace) -> dict[str, str]:
+    runs = database.list_runs(lab)
+    return dict(zip(runs["run_id"], runs["status"], strict=True))
+
+
+def _aged(folder: Path) -> None:
+    """As if nothing had happened there for an hour: now the catalogue believes its mark."""
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (time.time() - 3600,) * 2)
+
+
+@pytest.fixture
+def believed(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Three ended runs that the catalogue knows and whose folders it need not read again."""
+    monkeypatch.setattr(database, "TICK_S", 0.2)
+    for name in ("one", "two", "three"):
+        create_run(lab, record(lab, name))
+        write_status(lab.run(name), "done", reason="", train_s=5.0)
+        _aged(lab.run(name))
+    time.sleep(0.25)
+    assert _listed(lab) == dict.fromkeys(("one", "two", "three"), "done")
+    return lab
+
+
+def _reads(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Runs whose last word is read from now on."""
+    asked: list[str] = []
+
+    def read(folder: Path) -> dict[str, object]:
+        asked.append(folder.name)
+        return read_status(folder)
+
+    monkeypatch.setattr(database, "read_status", read)
+    return asked
+
+
+def test_ended_runs_are_not_read_again_and_a_change_is_seen_at_once(
+    believed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = _reads(believed, monkeypatch)
+    assert _listed(believed)["two"] == "done"
+    assert asked == []
+    write_status(believed.run("two"), "failed", reason="why")
+    runs = database.list_runs(believed).set_index("run_id")
+    assert (runs.loc["two", "status"], runs.loc["two", "reason"], runs.loc["one", "train_s"]) == ("failed", "why", 5.0)
+    assert set(asked) == {"two"}
+    assert database.statuses(believed) == {"one": "done", "two": "failed", "three": "done"}
+
+
+def test_two_changes_within_one_tick_of_the_clock_are_both_seen(lab: Workspace) -> None:
+    """The second leaves every time as it was, as on a disk whose clock ticks once in two seconds."""
+    create_run(lab, record(lab))
+    folder = lab.run("a-run")
+    for status in ("stopped", "failed", "stopped", "done"):
+        before = [(path, path.stat()) for path in (folder, folder / "run.json")]
+        write_status(folder, status, reason="")
+        for path, found in before:
+            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+        assert _listed(lab) == {"a-run": status}
+
+
+def test_a_hand_edit_in_place_is_seen(believed: Workspace) -> None:
+    path = believed.run("one") / "status.json"
+    path.write_bytes(path.read_bytes().replace(b"done", b"lost"))
+    assert _listed(believed)["one"] == "lost"
+
+
+def test_a_changed_result_is_seen(believed: Workspace) -> None:
+    row = ("one", "test", "all", "mean_accuracy", "", 0.9, 0.8, 0.95, 10, 10)
+    for value in (0.9, 0.7):
+        table = pd.DataFrame([(*row[:5], value, *row[6:])], columns=list(METRICS))
+        write_results(believed.run("one"), "faces", dict.fromkeys(TABLES, table))
+        assert database.metrics(believed, ["one"], "faces")["value"].tolist() == [value]
+    further = dict.fromkeys((*TABLES, "pairs"), table)
+    write_protocol(believed.run("one"), "faces", "all_pairs", further)
+    assert len(database.metrics(believed, ["one"], "faces")) == 2
+
+
+def test_a_restored_copy_is_seen_although_its_times_are_old(believed: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(believed.run("one"), tmp_path / "backup")  # keeps times
+    write_status(believed.run("one"), "failed", reason="")
+    assert _listed(believed)["one"] == "failed"
+    shutil.rmtree(believed.run("one"))
+    assert set(_listed(believed)) == {"two", "three"}
+    shutil.copytree(tmp_path / "backup", believed.run("one"))
+    assert _listed(believed)["one"] == "done"
+
+
+def test_a_run_that_works_is_asked_each_time(lab: Workspace) -> None:
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "running", reason="")
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    record_process(lab.run("a-run"), worker.pid)
+    assert [_listed(lab)["a-run"] for _ in range(2)] == ["running"] * 2
+    worker.kill()
+    worker.wait()
+    assert [_listed(lab)["a-run"] for _ in range(2)] == ["crashed"] * 2
+    write_status(lab.run("a-run"), "queued", reason="")
+    (lab.run("a-run") / "process.json").unlink()
+    assert _listed(lab) == {"a-run": "queued"}
+
+
+def _said_by_another(home: Path, status: str) -> None:
+    lab = open_workspace(home)
+    database.list_runs(lab)
+    write_status(lab.run("two"), status, reason="")
+    database.list_runs(lab)
+
+
+def test_what_another_process_changes_and_enters_is_seen(believed: Workspace) -> None:
+    for status in ("failed", "stopped", "done"):
+        other = multiprocessing.get_context("fork").Process(target=_said_by_another, args=(believed.home, status))
+        other.start()
+        other.join()
+        assert other.exitcode == 0
+        assert _listed(believed)["two"] == status
+
+
+def test_without_a_catalogue_every_folder_is_asked(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "stopped", reason="")
+
+    def full(*_: object) -> None:
+        raise FairLabError("database or disk is full")
+
+    monkeypatch.setattr(database, "_use", full)
+    assert database.statuses(lab) == {"a-run": "stopped"}
+
+
+def test_a_catalogue_of_version_2_goes_on_with_its_numbers(lab: Workspace) -> None:
+    """As 0.1 made it: the columns that the third step adds are filled from the folders."""
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "done", reason="")
+    database.sync(lab)
+    with sqlite3.connect(lab.catalogue_file) as connection:
+        connection.execute("ALTER TABLE runs DROP COLUMN seen")
+        connection.execute("ALTER TABLE runs DROP COLUMN said")
+        connection.execute("DROP TABLE edition")
+        connection.execute("INSERT INTO metrics (run_id, dataset, metric, value) VALUES ('a-run', 'faces', 'ser', 2)")
+        connection.execute("PRAGMA user_version=2")
+    assert _listed(lab) == {"a-run": "done"}
+    assert database.metrics(lab, ["a-run"], "faces")["value"].tolist() == [2.0]
+
+
+def test_on_shared_storage_the_catalogue_lies_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = open_workspace(tmp_path / "home")
+    mounts = [("/", "ext4"), (str(tmp_path), "nfs4"), (str(tmp_path / "hom"), "ext4")]  # the last only begins like it
+    parts = [SimpleNamespace(mountpoint=point, fstype=kind) for point, kind in mounts]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: parts)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("FAIRLAB_CATALOGUE", raising=False)
+    fairlab.mounts._mounted.cache_clear()
+    create_run(lab, record(lab))
+    assert list(_listed(lab)) == ["a-run"]
+    assert lab.catalogue_file.parent.parent == tmp_path / "cache" / "fairlab"
+    assert lab.catalogue_file.exists()
+    assert not list(lab.home.glob("catalogue*"))
+    assert f"in {lab.catalogue_file.parent}: the workspace is on nfs4" in examine(lab, devices=False)["catalogue"]
+    fairlab.mounts._mounted.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shared"),
+    [("nfs", True), ("fuse.sshfs", True), ("lustre", True), ("ext4", False), ("tmpfs", False), ("fuse.gvfsd", False)],
+)
+def test_which_file_systems_machines_share(kind: str, shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fairlab.mounts, "file_system", lambda _: kind)
+    assert fairlab.mounts.shared_by_machines(Path("/somewhere")) is shared
+
+
+def test_a_folder_for_catalogues_can_be_named(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAIRLAB_CATALOGUE", str(tmp_path / "lists"))
+    create_run(lab, record(lab))
+    assert list(_listed(lab)) == ["a-run"]
+    assert len(list((tmp_path / "lists").glob("*/catalogue.sqlite"))) == 1
+    assert open_workspace(tmp_path / "second").catalogue_file.parent != lab.catalogue_file.parent

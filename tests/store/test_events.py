@@ -8,9 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from fairlab.store.events import EventWriter, read_events, read_new
+import pandas as pd
+import pytest
+
+from fairlab.store.events import Curves, EventWriter, read_events, read_new
 
 
 def test_a_step_done_again_replaces_the_first(tmp_path: Path) -> None:
@@ -104,3 +108,59 @@ def test_what_a_killed_writer_acknowledged_is_there(tmp_path: Path) -> None:
     child.wait()
     assert said
     assert set(said) <= set(read_events(tmp_path)["step"])
+
+
+def _random_run(folder: Path, steps: int, names: Sequence[str]) -> None:
+    """Two attempts; the second does some steps again."""
+    with EventWriter(folder, 1) as events:
+        for step in range(1, steps + 1):
+            events.write(step, step // 10, float(step), dict.fromkeys(names, step / 7))
+    with EventWriter(folder, 2) as events:
+        for step in range(steps - 30, steps - 10):
+            events.write(step, step // 10, float(step), {names[0]: -1.0})
+
+
+def test_few_readings_are_drawn_as_they_are_read(tmp_path: Path) -> None:
+    _random_run(tmp_path, 300, ("loss", "lr"))
+    pd.testing.assert_frame_equal(Curves(tmp_path).table(), read_events(tmp_path))
+
+
+def test_curves_read_only_what_is_new_and_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Curves, "MOST", 50)
+    monkeypatch.setattr(Curves, "BLOCK", 1000)
+    curves = Curves(tmp_path)
+    assert curves.table().empty
+    whole = []
+    with EventWriter(tmp_path, 1) as events:
+        for step in range(1, 5001):
+            events.write(step * 10, 0, 1.0, {"loss": float(step)})
+            if step % 500 == 0:
+                whole.append(curves.table())
+    last = whole[-1]
+    assert 50 <= len(last) <= 100
+    assert last["step"].iloc[-1] == 50_000
+    assert (last["value"] == last["step"] / 10).all()  # readings that were taken, no means of them
+    gaps = last["step"].diff().dropna()
+    assert gaps.max() <= 2 * gaps.median()
+    monkeypatch.setattr(Curves, "_add", None)  # nothing is read when nothing was written
+    assert curves.table() is last
+
+
+def test_curves_of_a_run_that_was_made_again_begin_anew(tmp_path: Path) -> None:
+    _random_run(tmp_path, 100, ("loss",))
+    curves = Curves(tmp_path)
+    assert len(curves.table()) == 100
+    (tmp_path / "events.jsonl").unlink()
+    assert curves.table().empty
+    with EventWriter(tmp_path, 1) as events:
+        events.write(1, 0, 1.0, {"loss": 5.0})
+    assert curves.table()["value"].tolist() == [5.0]
+
+
+def test_a_line_longer_than_what_is_read_at_once_is_whole(tmp_path: Path) -> None:
+    with EventWriter(tmp_path, 1) as events:
+        events.write(1, 0, 1.0, {"x" * 300: 1.0})
+        events.write(2, 0, 1.0, {"loss": 1.0})
+    lines, end = read_new(tmp_path, 0, 100)
+    assert [line["step"] for line in lines] == [1]
+    assert [line["step"] for line in read_new(tmp_path, end, 100)[0]] == [2]

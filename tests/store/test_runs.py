@@ -93,11 +93,13 @@ def test_a_number_given_to_another_process_is_not_believed(lab: Workspace) -> No
     record_process(folder)
     assert state(folder).status == "running"
     for changes in (
-        {"create_time": psutil.Process().create_time() - 60},
+        {"ticks": 1},
+        {"ticks": None, "create_time": psutil.Process().create_time() - 60},
         {"boot_id": "another start of the machine"},
         {"pid": 2**22 + 1},
         {"pid": None},
-        {"create_time": "x"},
+        {"ticks": "x"},
+        {"ticks": None, "create_time": "x"},
     ):
         record_process(folder)
         noted(folder, **changes)
