@@ -131,7 +131,7 @@ def judge(
         if agreed(world, stopped):  # also: all have read what the leader removes now
             raise Stopped
         discard_counts(model.folder, dataset.dataset_id, name, world.leads)
-    for note in notes:
+    for note in notes if world.leads else ():
         print(f"[fairlab] {note}", flush=True)
     return {"judged_by": list(settings.names), "reused": reused, "notes": notes}
 

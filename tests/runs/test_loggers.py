@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -123,6 +124,21 @@ def test_a_server_that_is_not_there_neither_stops_nor_slows_a_run(
     assert time.monotonic() - started < worked + 2
     time.sleep(0.1)
     assert capsys.readouterr().out.count("mlflow is not told of this run") <= 1
+
+
+def test_a_server_that_never_answers_is_not_waited_for(
+    lab: Workspace, teacher: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow.tracking")
+    monkeypatch.setattr(base, "LOOK_S", 0.01)
+    monkeypatch.setattr(base, "END_S", 1.0)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        set_loggers(lab, Loggers(mlflow=True, mlflow_uri=f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        started = time.monotonic()
+        told(lab, teacher)
+        assert time.monotonic() - started < 4
 
 
 def test_mlflow_has_the_settings_readings_and_numbers_of_a_run(
