@@ -11,6 +11,7 @@ from typing import Any
 from fairlab import __version__, commands, fairness_commands, housekeeping_commands
 from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
+from fairlab.logger_settings import Loggers
 from fairlab.placement_settings import Placement
 from fairlab.presets import preset_names
 from fairlab.registry import declared_facts
@@ -113,6 +114,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     runs.add_argument("--json", action="store_true", help="print JSON")
     _set_option(runs, "clone: change a setting, e.g. training.epochs=5")
+
+    watch = _command(
+        groups,
+        "watch",
+        "see what works and waits, renewed every second; also starts what waits when its turn comes",
+        commands.do_watch,
+        epilog="Without names: whatever is queued or running, until Ctrl-C, which leaves the runs alone. With names: until "
+        "all of them have ended.\nInto a file or another program: a line for each change.",
+    )
+    watch.add_argument("name", nargs="*", help="studies or run ids (default: all that are active)")
+    watch.add_argument("--once", action="store_true", help="show how it stands and return; nothing is started")
+    watch.add_argument("--json", action="store_true", help="a JSON object a line: a run that is new or has changed")
+
+    loggers = _command(
+        groups,
+        "loggers",
+        "where readings also go, for runs that start from now on: TensorBoard files, an MLflow server",
+        commands.do_loggers,
+        epilog=_settings_help(Loggers),
+    )
+    _set_option(loggers)
 
     work = _command(groups, "work", "carry out a queued run in this process (what an engine starts)", commands.do_work)
     work.add_argument("run", help="run id")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -118,6 +119,27 @@ def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def do_runs(workspace: Workspace, options: argparse.Namespace) -> int:
     return run_commands.do_runs(workspace, options, dials(options))
+
+
+def do_watch(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab.terminal_watch import overview
+
+    with contextlib.suppress(KeyboardInterrupt):  # the way to leave
+        overview(workspace, options.name, options.once, options.json)
+    return 0
+
+
+def do_loggers(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab.logger_settings import Loggers
+    from fairlab.runs.loggers.base import set_loggers, settings_of
+
+    settings = settings_of(workspace)
+    if options.set:
+        settings = parse(Loggers, {**settings.model_dump(), **dials(options)}, "--set")
+        set_loggers(workspace, settings)
+    for name, value in settings.model_dump(mode="json").items():
+        print(f"{name} = {value if isinstance(value, str) else json.dumps(value)}")
+    return 0
 
 
 def do_work(workspace: Workspace, options: argparse.Namespace) -> int:

@@ -61,9 +61,9 @@ def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) ->
             dispatch(workspace)
             views = {run_id: state(workspace.run(run_id)) for run_id in run_ids}
             if live_terminal:
-                screen.update(_progress_table(titles, views))
+                screen.update(_with_sum(titles, views))
             else:
-                _print_changes(titles, views, last)
+                print_changes(titles, views, last)
             if all(view.status == "done" for view in views.values()):
                 return True
             if not any(goes_on(workspace.run(run_id), view) for run_id, view in views.items()):
@@ -86,7 +86,8 @@ class _Silent:
     def update(self, _table: object) -> None: ...
 
 
-def _print_changes(titles: dict[str, str], views: dict[str, RunView], last: dict[str, str]) -> None:
+def print_changes(titles: Mapping[str, str], views: Mapping[str, RunView], last: dict[str, str]) -> None:
+    """A line for each run whose status is not what `last` says; it is changed."""
     for run_id, view in views.items():
         shown = f"{view.status:8} {titles[run_id]}  {view.reason}".rstrip()
         told = shown if view.reason.startswith(ROOM) else view.status  # what it lacks is worth a line too
@@ -96,22 +97,30 @@ def _print_changes(titles: dict[str, str], views: dict[str, RunView], last: dict
                 console.print(shown)
 
 
-def _progress_table(titles: dict[str, str], views: dict[str, RunView]) -> Group:
+def progress_table(titles: Mapping[str, str], views: Mapping[str, RunView]) -> Table:
+    """How runs stand: status, progress of the run, what they do, how fast, and time left of that."""
     table = Table(box=None, pad_edge=False)
-    for name in ("run", "status", "progress", "", "stage", "left"):
+    for name in ("run", "status", "progress", "", "stage", "speed", "left"):
         table.add_column(name)
     for run_id, view in views.items():
         share = 1.0 if view.status == "done" else view.progress or 0.0
+        running = view.status == "running"
         table.add_row(
             titles[run_id],
             _status(view.status),
             ProgressBar(1.0, share, width=24),
             f"{share:4.0%}",
-            view.reason or (view.stage or "" if view.status == "running" else ""),
-            duration(view.eta_s) if view.status == "running" else "",
+            view.reason or (view.stage or "" if running else ""),
+            f"{view.rate:,.0f} {view.unit}/s" if running and view.rate else "",
+            duration(view.eta_s) if running else "",
         )
+    return table
+
+
+def _with_sum(titles: Mapping[str, str], views: Mapping[str, RunView]) -> Group:
     done = sum(view.status == "done" for view in views.values())
-    return Group(table, Text(f"{done} of {len(views)} done · Ctrl-C leaves them running", style="dim"))
+    said = Text(f"{done} of {len(views)} done · Ctrl-C leaves them running", style="dim")
+    return Group(progress_table(titles, views), said)
 
 
 def show_plan(workspace: Workspace, plan: Plan) -> None:

@@ -15,6 +15,7 @@ from fairlab.evaluation.report import CURVE
 from fairlab.files import digest
 from fairlab.registry import declared_facts
 from fairlab.runs import assess, spaces, tables
+from fairlab.runs.embedding import agreed
 from fairlab.runs.plan import single
 from fairlab.runs.protocols.base import FINAL, PROTOCOLS, Asked, Outcome, Pulse
 from fairlab.runs.provenance import of_vectors, pairs_hash
@@ -104,7 +105,7 @@ def judge(
         key = _key(workspace, name, model, dataset, evaluation, settings)
         known = kept_facts(model.folder, dataset.dataset_id, name) if world.leads else None
         kept = known is not None and known.get("key") == digest(key)
-        if world.any(kept):
+        if agreed(world, kept):
             reused.append(name)
             if known is not None:
                 notes += [
@@ -127,10 +128,10 @@ def judge(
                     _write(model, dataset, name, found, key)
         except Stopped:
             stopped = True
-        if world.any(stopped):  # also: all have read what the leader removes now
+        if agreed(world, stopped):  # also: all have read what the leader removes now
             raise Stopped
         discard_counts(model.folder, dataset.dataset_id, name, world.leads)
-    for note in notes:
+    for note in notes if world.leads else ():
         print(f"[fairlab] {note}", flush=True)
     return {"judged_by": list(settings.names), "reused": reused, "notes": notes}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation.shares import Counts, merged
 from fairlab.files import read_json, write_json
+from fairlab.runs.embedding import agreed
 from fairlab.store.count_parts import CountParts
 from fairlab.training.world import World
 
@@ -67,7 +68,7 @@ class CountedTogether:
         in_files = self.world.size > 1 or self._before > 0 or self._saved > 0
         if in_files and len(units) > self._saved and not stopped:
             self._save(units, counts)
-        if self.world.any(stopped):
+        if agreed(self.world, stopped):
             raise Stopped
         return merged(self._everything()) if in_files else counts()
 

@@ -20,6 +20,7 @@ from fairlab.store.database import list_runs
 from fairlab.store.embeddings import embedded_sets, open_embeddings
 from fairlab.store.results import judged_on
 from fairlab.store.runs import RunRecord, read_run
+from fairlab.training.world import ALONE, World
 from fairlab.workspace import Workspace
 
 METHOD = "cross_model"
@@ -67,16 +68,23 @@ def check_lengths(gallery: RunRecord, probe: RunRecord) -> None:
         )
 
 
-def verify(workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop) -> dict[str, Any]:
-    """Embed the data set with both models where that is still to be done, and judge the pairs between them."""
+def verify(
+    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop, world: World = ALONE
+) -> dict[str, Any]:
+    """Embed the data set with both models where that is still to be done, and judge the pairs between them.
+
+    world: the processes that call this together; the leader judges, the others return nothing.
+    """
     gallery, probe = (read_run(workspace, name) for name in record.parents)
     for number, model in enumerate((gallery, probe)):
         if model.method not in tables.METHODS:
-            spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, 0.45 * number, 0.45)
+            spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, 0.45 * number, 0.45, world)
         elif not spaces.embedded(model, dataset):
             raise FairLabError(
                 f"{model.title} came as {model.method}, without its network: it has no embeddings of {dataset.dataset_id}"
             )
+    if not world.leads:
+        return {}
     check_lengths(gallery, probe)
     pulse.begin("evaluating", 0.9, 0.1, "runs")
     (enrolled, enrolled_ids, rule), (asked, asked_ids, other) = (

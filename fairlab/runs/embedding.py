@@ -23,6 +23,12 @@ class Pulse(Protocol):
     def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
 
 
+def agreed(world: World, flag: bool) -> bool:
+    """True in all processes when it is in one; they wait for each other first, however long one of them takes."""
+    world.wait()
+    return world.any(flag)
+
+
 def embedded(space: RunRecord, dataset: Dataset, view: str = "plain") -> bool:
     """Has the space embeddings of these very images? Not of an earlier data set of the same name."""
     if not has_embeddings(space.folder, dataset.dataset_id, view):
@@ -53,7 +59,7 @@ def embed_view(
     )
     if world.leads:
         sweep(parts.target.parent)
-    if not world.any(world.leads and not embedded(space, dataset, view)):
+    if not agreed(world, world.leads and not embedded(space, dataset, view)):
         if world.leads:
             parts.discard()  # killed after all was put together
         return
@@ -61,7 +67,7 @@ def embed_view(
         finished = _at_once(space, dataset, view, learner, inputs, device, facts, pulse, stop) if world.leads else True
     else:
         finished = _in_parts(parts, view == "flip", learner, inputs, device, pulse, stop, world)
-    if world.any(not finished):
+    if agreed(world, not finished):
         raise Stopped
     if world.leads and parts.count > 1:
         parts.merge(dict(facts))

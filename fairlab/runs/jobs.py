@@ -40,7 +40,8 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
     """
     if stop():  # asked while this process was starting; what comes next may take seconds to load
         raise Stopped
-    if not from_environment().leads and record.config.training is None:
+    world, elsewhere = from_environment(), record.role in ("embedding", "evaluation")
+    if not world.leads and record.config.training is None and not elsewhere:
         return {}  # nothing here is shared
     if record.role == "dataset":
         return _make_data(workspace, record, pulse, stop)
@@ -49,9 +50,17 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
     dataset = open_dataset(workspace.dataset(record.dataset))
     if record.role == "projection":
         return maps.draw(workspace, record, dataset, pulse, stop)
-    if record.role in ("embedding", "evaluation"):
-        return _look_elsewhere(workspace, record, dataset, pulse, stop)
+    if elsewhere:
+        with world.joined(_best_device() if world.size > 1 else "cpu"):
+            return _look_elsewhere(workspace, record, dataset, pulse, stop, world)
     return _make_space(workspace, record, dataset, attempt, pulse, stop)
+
+
+def _best_device() -> str:
+    from fairlab.config import Training
+    from fairlab.training.loop import pick_device
+
+    return pick_device(Training()).type
 
 
 def _bring_in(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
@@ -162,25 +171,30 @@ def _judge(workspace: Workspace, record: RunRecord, dataset: Dataset) -> Dataset
 
 
 def _look_elsewhere(
-    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop
+    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop, world: World = ALONE
 ) -> dict[str, Any]:
-    """Embed a data set with the parents, whatever they were trained on, and for an evaluation judge them on its pairs."""
+    """Embed a data set with the parents, whatever they were trained on, and for an evaluation judge them on its pairs.
+
+    world: the processes that call this together; embedding and all comparisons are shared, the leader does the rest.
+    """
     if record.method == by_protocol.METHOD:
-        return by_protocol.judge(workspace, record, dataset, pulse, stop)
+        return by_protocol.judge(workspace, record, dataset, pulse, stop, world)
     judging = record.role == "evaluation"
     if judging and dataset.pairs.empty:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to judge a model on; embed it and look instead")
     if record.method == cross.METHOD:
-        return cross.verify(workspace, record, dataset, pulse, stop)
+        return cross.verify(workspace, record, dataset, pulse, stop, world)
     models = spaces.model_parents(workspace, record)
     share = 1 / max(len(models), 1)
     facts: dict[str, Any] = {"images": len(dataset.images)}
     for number, model in enumerate(models):
         if model.method in tables.METHODS:  # no network: nothing but what it once said
+            if not world.leads:
+                continue
             facts |= tables.again(model, dataset, record.config.evaluation if judging else None)
             continue
-        spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, share * number, share * 0.9)
-        if judging:
+        spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, share * number, share * 0.9, world)
+        if judging and world.leads:
             pulse.begin("evaluating", share * (number + 0.9), share * 0.1, "runs")
             facts |= assess.evaluate_run(model, dataset, record.config.evaluation)
     return facts

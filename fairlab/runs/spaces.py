@@ -13,7 +13,7 @@ from fairlab.config import Run
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.runs import choices, tables
-from fairlab.runs.embedding import embed_view, embedded
+from fairlab.runs.embedding import agreed, embed_view, embedded
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.runs import SPACES, RunRecord, read_run
@@ -130,7 +130,7 @@ def embed_elsewhere(
     Raises FairLabError for a run that is no model.
     """
     check_model(space)
-    if not world.any(world.leads and not all(embedded(space, dataset, view) for view in VIEWS)):
+    if not agreed(world, world.leads and not all(embedded(space, dataset, view) for view in VIEWS)):
         return  # as the leader sees it: a shared folder may show others something else for a while
     parents = model_parents(workspace, space)
     learner, facts = network(space, dataset, parents)
@@ -172,7 +172,7 @@ def embed_parents(
     missing = [
         parent
         for parent in parents
-        if world.any(world.leads and not all(embedded(parent, dataset, view) for view in VIEWS))
+        if agreed(world, world.leads and not all(embedded(parent, dataset, view) for view in VIEWS))
     ]
     part = share / max(len(missing), 1)
     for number, parent in enumerate(missing):
@@ -207,7 +207,7 @@ def _alone(space: RunRecord, stop: Stop, world: World) -> Iterator[None]:
             lock.acquire()
         except Timeout:
             stopped = stop()
-    if world.any(stopped):
+    if agreed(world, stopped):
         raise Stopped
     try:
         yield

@@ -23,6 +23,7 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import is_disk_full, sweep
 from fairlab.runs import jobs, on_cluster
 from fairlab.runs.launch import attempt_of, dispatch
+from fairlab.runs.loggers.base import followed
 from fairlab.runs.room import peak_memory_mb
 from fairlab.store.runs import (
     HEARTBEAT,
@@ -216,7 +217,7 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
         record_process(folder)
         write_status(folder, "running", reason="", attempt=attempt, started_at=now())
         print(f"[fairlab] {now()} {record.run_id}: attempt {attempt}, {record.title}", flush=True)
-        with pulse:
+        with pulse, followed(workspace, record, attempt):
             facts = jobs.carry_out(workspace, record, attempt, pulse, stop)
     except Stopped:
         status, reason = on_cluster.why_left(folder, stop.signal, saved)

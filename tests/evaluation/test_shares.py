@@ -134,7 +134,7 @@ def test_the_units_hold_every_comparison_once(unit: int, monkeypatch: pytest.Mon
 def test_weighing_is_exact_beyond_single_precision() -> None:
     """Sums above 2^24, where single precision skips odd numbers, against whole numbers throughout."""
     random = np.random.default_rng(0)
-    table = random.integers(0, 4000, (700, 40)).astype(np.int32)
+    table = random.integers(0, 40_000, (700, 40)).astype(np.int32)
     rows, columns = (random.integers(0, 9, (count, 25)).astype(np.uint8) for count in table.shape)
     exact = np.einsum("ab,ad,bd->d", table.astype(np.int64), rows.astype(np.int64), columns.astype(np.int64))
     assert weighed(table, rows, columns).tolist() == exact.tolist()
@@ -150,6 +150,7 @@ def test_what_cannot_be_added_exactly_is_refused() -> None:
             merged([whole, other])
     with pytest.raises(ValueError, match="no counts"):
         merged([])
+    assert merged([whole, {"genuine": np.arange(3)}, whole])["genuine"].tolist() == [2, 3, 4]
     assert whole["genuine"].tolist() == [1, 1, 1]
 
 

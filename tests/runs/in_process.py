@@ -10,7 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from fairlab import api, terminal
+from fairlab import api, terminal, terminal_watch
 from fairlab.placement_settings import Placement
 from fairlab.runs import launch, worker
 from fairlab.runs.engines.local import LocalEngine
@@ -56,7 +56,7 @@ def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
         return started
 
     monkeypatch.setattr(LocalEngine, "submit", submit)
-    for module in (launch, terminal, api):
+    for module in (launch, terminal, terminal_watch, api):
         monkeypatch.setattr(module, "dispatch", dispatch_and_work)
     monkeypatch.setattr(worker.StopSwitch, "install", lambda _switch: None)  # signals are the test's own
     monkeypatch.setattr(worker.faulthandler, "enable", lambda: None)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import distributed, nn
+from torch import nn
 
 from fairlab.config import Data, Run
 from fairlab.data.base import Dataset
@@ -27,9 +27,9 @@ from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.store.runs import RunRecord, create_run, read_run
 from fairlab.training import extract
 from fairlab.training.loader import CPU, EmbeddingInputs
-from fairlab.training.world import ALONE, World
+from fairlab.training.world import ALONE, from_environment
 from fairlab.workspace import open_workspace
-from tests.forks import fork
+from tests.forks import fork, worlds_of
 from tests.runs.in_process import Silent
 
 ROWS, DIM, PART = 256 * 21 + 100, 24, 512
@@ -62,21 +62,17 @@ def model(home: Path) -> RunRecord:
 def embed(
     home: Path,
     wait_s: float = 0.0,
-    rank: int = 0,
-    size: int = 1,
+    environment: dict[str, str] | None = None,
     stop: Callable[[], bool] = lambda: False,
     part: int = PART,
 ) -> None:
-    """All of both views, as a job does it; with several processes this one's share."""
-    world = ALONE
-    if size > 1:
-        meeting = f"file://{home}/meeting"
-        distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size)
-        world = World(rank, size, rank)
+    """All of both views, as a job does it; in an environment of several processes this one's share."""
+    os.environ.update(environment or {})
+    world = from_environment() if environment else ALONE
     torch.manual_seed(0)
     space, data = model(home), Dataset(home, {"dataset_id": "d", "fingerprint": "f", "image_px": 0})
-    inputs = Slow(home / f"told-{rank}", wait_s)
-    with pytest.MonkeyPatch.context() as mine:
+    inputs = Slow(home / f"told-{world.rank}", wait_s)
+    with pytest.MonkeyPatch.context() as mine, world.joined("cpu"):
         mine.setattr(extract, "PART", part)
         spaces.embed(space, data, nn.Linear(DIM, 16), inputs, CPU, Silent(), stop, world=world)
 
@@ -126,14 +122,13 @@ def test_killed_again_and_again_it_goes_on_and_ends_with_the_same_bytes(whole: d
 
 def test_two_processes_one_and_two_again_make_the_same_bytes(whole: dict[str, str], tmp_path: Path) -> None:
     """Both killed half way, then one alone that is stopped, then two to the end: any number goes on where another was."""
-    children = [fork(embed, tmp_path, 0.03, rank, 2) for rank in range(2)]
+    children = [fork(embed, tmp_path, 0.03, environment) for environment in worlds_of(2)]
     parts = EmbeddingParts(model(tmp_path).folder, "d", "plain", np.arange(ROWS), PART, {})
     until = time.monotonic() + 60
     while parts.rows_there() < 4 * PART and time.monotonic() < until:
         time.sleep(0.01)
     for child in children:
         kill(child)
-    (tmp_path / "meeting").unlink()
     there = parts.rows_there()
     assert 4 * PART <= there < ROWS
     assert all((tmp_path / f"told-{rank}").stat().st_size >= 4 for rank in range(2)), "both worked"
@@ -146,7 +141,7 @@ def test_two_processes_one_and_two_again_make_the_same_bytes(whole: dict[str, st
     assert parts.rows_there() == there + PART
     assert not list(parts.folder.parent.glob("plain*.tmp.*"))
 
-    children = [fork(embed, tmp_path, 0.0, rank, 2) for rank in range(2)]
+    children = [fork(embed, tmp_path, 0.0, environment) for environment in worlds_of(2)]
     for child in children:
         child.join(60)
         assert child.exitcode == 0

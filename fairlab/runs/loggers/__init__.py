@@ -1,0 +1,1 @@
+"""Where readings of a run also go, if somebody asks for it: one file per kind."""
