@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock, Timeout
 
 from fairlab import gpus
 from fairlab.errors import FairLabError, Refused
@@ -218,6 +219,24 @@ def test_a_study_is_stopped_and_tried_again_as_a_whole(busy: Workspace, told: li
     assert state(busy.run(run_id(busy, "Old"))).status == "done"
     with pytest.raises(FairLabError, match="there is no study 'nothing'"):
         queueing.stop_study(busy, "nothing")
+
+
+def test_while_a_study_is_stopped_nothing_is_started(busy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a run of it would take the slot of one just stopped."""
+    tried: list[bool] = []
+    submitted = launch.submitted
+
+    def meanwhile(workspace: Workspace, name: str) -> remote.Job | None:
+        try:
+            FileLock(workspace.home / "dispatch.lock", timeout=0).acquire()
+            tried.append(True)
+        except Timeout:
+            tried.append(False)
+        return submitted(workspace, name)
+
+    monkeypatch.setattr(launch, "submitted", meanwhile)
+    queueing.stop_study(busy, STUDY)
+    assert tried == [False] * 4
 
 
 def test_a_clone_is_the_same_run_with_other_settings(busy: Workspace) -> None:
