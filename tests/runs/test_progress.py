@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fairlab import api
 from fairlab.files import digest, write_json
 from fairlab.presets import load_preset
 from fairlab.runs import queueing
@@ -81,6 +82,7 @@ def test_the_time_left_comes_from_what_such_runs_took(lab: Workspace) -> None:
     assert told(lab) == "2 of 6 done, about 5 min 00 s left (from the 2 done)"
     runs = list_runs(lab)
     assert study_progress(lab, runs, queueing.look_at(lab, runs)).share == pytest.approx(2.5 / 6)
+    assert api.progress(lab, STUDY)[1] == api.progress(lab)[1] == told(lab)
 
 
 def test_of_a_resumed_run_the_processor_time_counts(lab: Workspace) -> None:

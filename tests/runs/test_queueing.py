@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock, Timeout
 
 from fairlab import gpus
 from fairlab.errors import FairLabError, Refused
@@ -18,6 +20,7 @@ from fairlab.runs import launch, queueing
 from fairlab.runs.compare import read_study
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.grid import expand
+from fairlab.runs.turns import Queue
 from fairlab.store import remote
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import (
@@ -218,6 +221,24 @@ def test_a_study_is_stopped_and_tried_again_as_a_whole(busy: Workspace, told: li
         queueing.stop_study(busy, "nothing")
 
 
+def test_while_a_study_is_stopped_nothing_is_started(busy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a run of it would take the slot of one just stopped."""
+    tried: list[bool] = []
+    submitted = launch.submitted
+
+    def meanwhile(workspace: Workspace, name: str) -> remote.Job | None:
+        try:
+            FileLock(workspace.home / "dispatch.lock", timeout=0).acquire()
+            tried.append(True)
+        except Timeout:
+            tried.append(False)
+        return submitted(workspace, name)
+
+    monkeypatch.setattr(launch, "submitted", meanwhile)
+    queueing.stop_study(busy, STUDY)
+    assert tried == [False] * 4
+
+
 def test_a_clone_is_the_same_run_with_other_settings(busy: Workspace) -> None:
     """Same parents and study, an id of its own; the study lists it."""
     source = read_run(busy, run_id(busy, "D"))
@@ -269,8 +290,15 @@ def test_what_cannot_be_cloned_is_said(busy: Workspace) -> None:
             queueing.clone(busy, run_id(busy, "A"), {dial: "x"})
 
 
-def test_ten_clones_at_once_are_one_run(busy: Workspace) -> None:
-    """A double click, two tabs, two apps."""
+def test_ten_clones_at_once_are_one_run(busy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A double click, two tabs, two apps: all have seen that there is none yet before the first makes it."""
+    together, single = threading.Barrier(10), queueing.single
+
+    def slow(*arguments: object) -> RunRecord:
+        together.wait(timeout=30)
+        return single(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(queueing, "single", slow)
     with ThreadPoolExecutor(10) as several:
         found = list(several.map(lambda _: queueing.clone(busy, run_id(busy, "A"), {"training.epochs": 7}), range(10)))
     assert len({name for name, _ in found}) == 1
@@ -278,20 +306,22 @@ def test_ten_clones_at_once_are_one_run(busy: Workspace) -> None:
     assert list(read_study(busy, STUDY).run_ids).count(found[0][0]) == 1
 
 
-def test_moves_of_two_at_once_lose_no_run(busy: Workspace) -> None:
-    """Ten people move and hold: afterwards every run has one place, and those held are held."""
-    for title in "EFGH":
-        entered(busy, title)
+def test_moving_and_holding_at_once_loses_neither(busy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One tab moves a run while another holds it; both write its place, each after it has looked for a while."""
+    look_at = queueing.look_at
 
-    def change(number: int) -> None:
-        name = ids(busy, "ABCDEFGH"[number % 8])
-        (queueing.first, queueing.later, queueing.hold, queueing.earlier)[number % 4](busy, name)
+    def slow(workspace: Workspace) -> Queue:
+        found = look_at(workspace)
+        time.sleep(0.1)
+        return found
 
-    with ThreadPoolExecutor(10) as several:
-        list(several.map(change, range(40)))
-    assert sorted(order(busy)) == list("ABCDEFGH")
-    held = {title for title in "ABCDEFGH" if read_turn(busy.run(run_id(busy, title))).held}
-    assert held == set("CG")
+    monkeypatch.setattr(queueing, "look_at", slow)
+    for title in "DCB":  # each in turn to the top
+        name = ids(busy, title)
+        with ThreadPoolExecutor(2) as several:
+            list(several.map(lambda change, name=name: change(busy, name), (queueing.first, queueing.hold)))  # type: ignore[misc]
+    assert order(busy) == list("BCAD")
+    assert [read_turn(busy.run(name)).held for name in ids(busy, "ABCD")] == [False, True, True, True]
 
 
 def test_fifty_launches_start_no_more_than_there_are_slots(lab: Workspace, told: list[str]) -> None:
