@@ -119,7 +119,8 @@ class Cluster:
     def kill_node(self, node: str) -> None:
         """As if its power were cut: the node's daemon, its steps and all that they run."""
         self._kill(f"slurmd-{node}.pid")
-        for process in self.processes(node):
+        daemons_first = sorted(self.processes(node), key=lambda process: not _is_daemon(process))  # they tell no more
+        for process in daemons_first:
             with suppress(psutil.Error):
                 process.kill()
 
@@ -130,7 +131,7 @@ class Cluster:
             with suppress(psutil.Error):
                 variables = process.environ()
                 if variables.get("SLURMD_NODENAME") == node and variables.get("SLURM_CONF") == str(self.conf):
-                    found += [process, *(up for up in process.parents() if up.name().startswith("slurmstepd"))]
+                    found += [process, *(up for up in process.parents() if _is_daemon(up))]
         return found
 
     def _kill(self, pid_file: str, number: int = signal.SIGKILL) -> None:
@@ -158,6 +159,12 @@ class Cluster:
         told = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=60)
         assert told.returncode == 0, (words, told.stderr)
         return told
+
+
+def _is_daemon(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.name().startswith("slurmstepd")
+    return False
 
 
 def until(true: Callable[[], object], seconds: float = 60) -> None:

@@ -52,7 +52,7 @@ def test_two_processes_on_two_nodes_know_their_numbers_and_meet(
         "        try: socket.create_connection(at).sendall(b'rank 1'); break\n"
         "        except OSError: time.sleep(0.1)\n"
     )
-    python = stand_in(tmp_path, f'{sys.executable} {tmp_path}/meet.py && {{ [ "$RANK" = 1 ] || {DONE}; }}')
+    python = stand_in(tmp_path, f'{sys.executable} {tmp_path}/meet.py && {{ [ "$RANK" = 1 ] || {{ {DONE}; }}; }}')
     both = quick(lab, "both", on_slurm(nodes=2, python=python).model_copy(update={"devices": 2}))
     alone = quick(lab, "alone", on_slurm(python=stand_in(lab.home, f'echo "rank:${{RANK-none}}"; {DONE}')))
     seen(lab, both.folder, "done")
@@ -208,8 +208,11 @@ def test_no_run_is_handed_over_twice(lab: Workspace, cluster: Cluster, tmp_path:
 
 def test_slurm_that_does_not_answer_changes_nothing(lab: Workspace, cluster: Cluster, tmp_path: Path) -> None:
     """A run goes on, one that waits to be handed over waits; both say why, and go on when it answers."""
-    at_work = quick(lab, "at-work", on_slurm(python=stand_in(lab.home, "until [ -e go ]; do sleep 0.1; done; " + DONE)))
+    at_work = quick(
+        lab, "at-work", on_slurm(python=stand_in(lab.home, "touch begun; until [ -e go ]; do sleep 0.1; done; " + DONE))
+    )
     seen(lab, at_work.folder, "running")
+    until((at_work.folder / "begun").exists)
     waits = quick(lab, "waits", on_slurm(python=stand_in(tmp_path, DONE)))
     cluster.stop_controller()
     try:
