@@ -18,7 +18,7 @@ from fairlab.config import Data, Evaluation, ModelFile, Overlap, Projection, Pro
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.score_tables import write_bfw, write_bob
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import sha256
+from fairlab.files import ordinary, sha256
 from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs.adding import changed_since
@@ -234,7 +234,7 @@ def add_model(workspace: Workspace, source: ModelFile, name: str = "") -> list[s
     One, but of a table of scores a model for each of its columns; embeddings and scores may bring their own data set,
     which is then made first.
     """
-    path = Path(source.path).expanduser().absolute()
+    path = ordinary(Path(source.path).expanduser().absolute())
     title, kind = name or path.stem, table_kind(path)
     if not kind:
         return [start_one(workspace, single(workspace, title, _model_run("import", source), ()))]
@@ -278,7 +278,9 @@ def export_scores(
 
 
 def _model_run(method: str, source: ModelFile, dataset_id: str = "") -> Run:
-    path, head = (str(Path(text).expanduser().absolute()) if text else "" for text in (source.path, source.head))
+    path, head = (
+        str(ordinary(Path(text).expanduser().absolute())) if text else "" for text in (source.path, source.head)
+    )
     content = sha256(Path(path)) if Path(path).is_file() else ""
     model = source.model_copy(update={"path": path, "head": head, "sha256": content})
     return Run(role="model", method=method, data=Data(dataset=dataset_id), model=model)

@@ -234,7 +234,7 @@ def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab.runs.exports import caption, exported
 
     known = studies(workspace)
-    if options.study is None and known.empty:
+    if not options.study and known.empty:
         raise FairLabError("there is no study yet; start one with `fairlab demo`")
     study = options.study or known.iloc[0]["study_id"]
     if options.json or options.format != "table":

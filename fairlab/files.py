@@ -143,6 +143,21 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def ordinary(path: Path) -> Path:
+    """`path`, unless it leads to something that is no data: a pipe, a device, the system's view of its processes.
+
+    Those may never end, wait for ever, or tell secrets in an error. Raises FairLabError; nothing need be there.
+    """
+    try:
+        real = path.resolve()
+        odd = real.exists() and not (real.is_file() or real.is_dir())
+    except (OSError, ValueError, RuntimeError) as error:  # names too long, NUL, links in a circle
+        raise FairLabError(f"{str(path)[:200]!r} is not a path that can be read") from error
+    if odd or any(place.is_relative_to(root) for place in (path, real) for root in ("/proc", "/sys", "/dev")):
+        raise FairLabError(f"{path} is a pipe, a device or the system's own; name an ordinary file or folder")
+    return path
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` by `content`, atomically."""
     write_atomic(path, lambda temporary: _dump(temporary, content))

@@ -45,11 +45,14 @@ class Links:
     """Links to folders that are read at another place."""
     nameless: list[str] = field(default_factory=list)
     """Names that are no UTF-8 text, which no table could hold."""
+    odd: list[str] = field(default_factory=list)
+    """Pipes, devices and other things that are no files: reading one may never end."""
 
     def problems(self) -> list[Problem]:
         """What was left out."""
         found = problem("links to folders that are read at another place, left out", self.again)
-        return found + problem("names that are no UTF-8 text, left out", self.nameless)
+        found += problem("names that are no UTF-8 text, left out", self.nameless)
+        return found + problem("pipes, devices and the like, left out", self.odd)
 
     def notes(self) -> list[str]:
         """What was followed out of the root."""
@@ -103,6 +106,9 @@ def folders_below(root: Path, pace: Pace, links: Links, strict: bool = True) -> 
                     links.nameless.append((below + name).encode("utf-8", "backslashreplace").decode())
                     continue
                 folder, link = _kind(entry)
+                if not folder and not _is_file(entry):
+                    links.odd.append(below + name)
+                    continue
                 if not folder:
                     files.append(name)
                     pace.done += 1
@@ -142,6 +148,14 @@ def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
         return entry.is_dir(), entry.is_symlink()
     except OSError:  # a link that leads to itself
         return False, True
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Also a link that leads nowhere: whoever reads it will say so."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:
+        return True
 
 
 def _is_below(real: str, root: str) -> bool:

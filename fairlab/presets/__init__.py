@@ -23,11 +23,15 @@ def preset_names() -> list[str]:
 
 def load_preset(name: str) -> Study:
     """A preset by name. Raises FairLabError for an unknown name or a bad file."""
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(item.stem for item in FOLDER.glob("*.toml")))
-        raise FairLabError(f"there is no preset {name!r}; choose one of: {known}")
-    return load_study(path)
+    known = _known()
+    if name not in known:
+        raise FairLabError(f"there is no preset {name!r}; choose one of: {', '.join(known)}")
+    return load_study(FOLDER / f"{name}.toml")
+
+
+def _known() -> list[str]:
+    """Names, not paths: one that is not among them may be anything, e.g. too long for a file."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def load_study(path: Path) -> Study:
@@ -43,7 +47,7 @@ def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     name = values.pop("extends", None)
     if name is None:
         return values
-    if name in above or not (FOLDER / f"{name}.toml").is_file():
+    if name in above or name not in _known():
         raise FairLabError(f"{path.name} extends {name!r}, which is no preset or extends this one")
     return _merged(_values(FOLDER / f"{name}.toml", (*above, name)), values)
 

@@ -20,7 +20,7 @@ from fairlab.data.previews import alignment_strips, group_pictures, png
 from fairlab.data.reading import Listing, detect_kind, has_images, reader
 from fairlab.data.report import aligned, report
 from fairlab.errors import FairLabError, Stopped
-from fairlab.files import digest, explain, read_json, reserve, write_atomic, write_bytes, write_json
+from fairlab.files import digest, explain, ordinary, read_json, reserve, write_atomic, write_bytes, write_json
 from fairlab.store.runs import RunRecord
 from fairlab.tables import PAIRS
 from fairlab.workspace import Workspace
@@ -102,6 +102,8 @@ def _found(source: Source) -> tuple[Path, str, str]:
     path = Path(source.path).expanduser().absolute()
     if not source.path:
         raise FairLabError("name the file or folder to add")
+    for name in filter(None, (source.path, source.groups_table, source.pair_list)):
+        ordinary(Path(name).expanduser().absolute())
     if source.kind:
         if not path.exists():
             raise FairLabError(f"there is nothing at {path}; check the path")

@@ -12,7 +12,7 @@ import psutil
 
 from fairlab.config import ModelFile
 from fairlab.errors import FairLabError
-from fairlab.files import write_json
+from fairlab.files import ordinary, write_json
 from fairlab.runs import tables
 from fairlab.store.runs import RunRecord
 
@@ -86,7 +86,8 @@ def _source(record: RunRecord) -> ModelFile:
 
 
 def _path(source: ModelFile) -> Path:
-    path = Path(source.path).expanduser().absolute()
+    path = ordinary(Path(source.path).expanduser().absolute())
+    ordinary(Path(source.head).expanduser().absolute())
     if not source.path or not path.is_file():
         raise FairLabError(f"there is no file {path}; name the file of a model" if source.path else "name the file")
     return path

@@ -108,7 +108,39 @@ def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop
 def _make_space(
     workspace: Workspace, record: RunRecord, dataset: Dataset, attempt: int, pulse: Pulse, stop: Stop
 ) -> dict[str, Any]:
-    """Train what is to be trained, then embed every image, index and evaluate."""
+    """Train what is to be trained, then embed every image, index and evaluate.
+
+    Several processes share training and embedding; the rest is the first one's.
+    """
+    from fairlab.training.loop import pick_device
+
+    training, world, kind = record.config.training, ALONE, "cpu"
+    if training is not None:
+        world, kind = from_environment(), pick_device(training).type
+    judge = _judge(workspace, record, dataset)
+    with world.joined(kind):
+        facts = _train_and_embed(workspace, record, dataset, judge, attempt, pulse, stop, world)
+    if not world.leads:
+        return {}
+    pulse.begin("evaluating", 0.99, 0.01)
+    if len(judge.pairs):
+        facts |= assess.evaluate_run(record, judge)
+    else:  # a training set alone is a normal thing to have
+        facts["not_evaluated"] = f"data set {judge.dataset_id} has no pairs"
+        print(f"[fairlab] not evaluated: data set {judge.dataset_id} has no pairs", flush=True)
+    return facts
+
+
+def _train_and_embed(
+    workspace: Workspace,
+    record: RunRecord,
+    dataset: Dataset,
+    judge: Dataset,
+    attempt: int,
+    pulse: Pulse,
+    stop: Stop,
+    world: World,
+) -> dict[str, Any]:
     import torch
 
     from fairlab.methods.base import METHODS
@@ -116,51 +148,33 @@ def _make_space(
     from fairlab.training.loop import pick_device
 
     config = record.config
-    world, kind = ALONE, "cpu"
     if config.training is not None:
         torch.set_num_threads(config.training.threads)
-        world, kind = from_environment(), pick_device(config.training).type
-    with world.joined(kind):
-        rows = training_rows(dataset.images, config.data, config.seed)
-        labels, names = identity_labels(dataset.images.iloc[rows])
-        online = config.distillation is not None and config.distillation.online
-        done = 0.0
-        if world.leads and not online:
-            done = spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2)
-        world.wait()
-        lessons = Lessons(workspace, record, dataset, rows, labels, names)
-        parents, dims = lessons.parents, lessons.dims
-        more = {} if lessons.inherited is None else {"inherited": lessons.inherited}
-        torch.manual_seed(config.seed)
-        build = METHODS[record.method]
-        method = build(config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims, **more)
-        facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
-        if config.training is not None:
-            pulse.begin("training", done, 0.9 - done)
-            facts |= _train(workspace, record, dataset, lessons, method, rows, labels, attempt, pulse, stop, world)
-    if not world.leads:
-        return {}
+    rows = training_rows(dataset.images, config.data, config.seed)
+    labels, names = identity_labels(dataset.images.iloc[rows])
+    online = config.distillation is not None and config.distillation.online
+    done = 0.0 if online else spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2, world)
+    lessons = Lessons(workspace, record, dataset, rows, labels, names)
+    parents, dims = lessons.parents, lessons.dims
+    more = {} if lessons.inherited is None else {"inherited": lessons.inherited}
+    torch.manual_seed(config.seed)
+    build = METHODS[record.method]
+    method = build(config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims, **more)
+    facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
     if config.training is not None:
-        save_model(
-            record.folder / "weights",
-            method.learner,
-            method.head,
-            {**spaces.rebuild_facts(config, dataset, dims, method.embedding_dim), "identities": names},
-        )
+        pulse.begin("training", done, 0.9 - done)
+        facts |= _train(workspace, record, dataset, lessons, method, rows, labels, attempt, pulse, stop, world)
+        if world.leads:
+            about = {**spaces.rebuild_facts(config, dataset, dims, method.embedding_dim), "identities": names}
+            save_model(record.folder / "weights", method.learner, method.head, about)
+        world.wait()
     device = pick_device(config.training) if config.training else torch.device("cpu")
     everything = _inputs(dataset, parents, method, np.arange(len(dataset.images)))
     method.to(device)
-    spaces.embed(record, dataset, method.learner, everything, device, pulse, stop)
-    judge = _judge(workspace, record, dataset)
+    spaces.embed(record, dataset, method.learner, everything, device, pulse, stop, world=world)
     if judge is not dataset:
         facts["judged_on"] = judge.dataset_id
-        spaces.embed_elsewhere(workspace, record, judge, pulse, stop, 0.97, 0.02)
-    pulse.begin("evaluating", 0.99, 0.01)
-    if len(judge.pairs):
-        facts |= assess.evaluate_run(record, judge)
-    else:  # a training set alone is a normal thing to have
-        facts["not_evaluated"] = f"data set {judge.dataset_id} has no pairs"
-        print(f"[fairlab] not evaluated: data set {judge.dataset_id} has no pairs", flush=True)
+        spaces.embed_elsewhere(workspace, record, judge, pulse, stop, 0.97, 0.02, world)
     return facts
 
 
