@@ -118,7 +118,7 @@ class Scope:
         results = record.folder / "results" / name
         if results.is_dir():
             for protocol in ["", *sorted(path.name for path in (results / "protocols").glob("*") if path.is_dir())]:
-                if ".tmp." not in protocol:
+                if ".tmp." not in protocol and not protocol.endswith(".parts"):
                     how = forget_files.how_judged(record, loss, protocol)
                     found.numbers.append({"run": record.run_id, "dataset": name, "protocol": protocol, "how": how})
         maps = forget_files.maps_of(record, name)
@@ -126,11 +126,15 @@ class Scope:
             found.maps.append({"run": record.run_id, "dataset": name, "maps": len(maps)})
 
     def _caches(self) -> list[str]:
-        """Pictures, hashes and reports made of these images, which can be made again: paths below the workspace."""
+        """What was made of these images and can be made again, finished or half: pictures, hashes, reports, parts of jobs that
+        were cut short. Paths below the workspace.
+        """
         going: list[Path] = []
         paths = {str(loss.data.info.get("images_from", {}).get("path", "")) for loss in self.lost.values()} - {""}
         for record in self.records:
             config, here = record.config, record.folder
+            for name in self.lost:
+                going += [*here.glob(f"embeddings/{name}/*.parts"), *here.glob(f"results/{name}/protocols/*.parts")]
             if config.overlap is not None and {config.overlap.train, config.overlap.test} & set(self.lost):
                 going += [here / "seen", here / "matches.parquet"]
             if config.source is not None and (record.dataset in self.lost or str(Path(config.source.path)) in paths):

@@ -109,6 +109,10 @@ def test_no_byte_of_twenty_people_is_left(copy: Workspace, opened: sqlite3.Conne
     for place, text in (("note.txt", f"seen: {PEOPLE[0]}."), ("scores.csv", f"a,b\n{PEOPLE[1]},1\nOther,2\n")):
         (copy.home / place).write_text(text)
     (copy.run("demo") / "x").mkdir(parents=True)
+    space, name = spaces(copy)[0].folder, data_of(copy).dataset_id
+    half = space / "embeddings" / name / "plain.parts" / "00000"  # of an extraction that was cut short
+    shutil.copytree(space / "embeddings" / name / "plain", half)
+    (space / "results" / name / "protocols" / "all_pairs.parts").mkdir(parents=True)
     opened.execute("CREATE TABLE IF NOT EXISTS spare (x TEXT)")
     opened.execute("INSERT INTO spare VALUES (?)", (PEOPLE[2],))
     opened.commit()
@@ -129,6 +133,7 @@ def test_no_byte_of_twenty_people_is_left(copy: Workspace, opened: sqlite3.Conne
     assert hits(copy, wanted) == []
     assert (copy.home / "scores.csv").read_text() == "a,b\nOther,2\n"
     assert not (copy.home / "kept.tar").exists()
+    assert list(copy.home.rglob("*.parts")) == []
     problems = [text for text in examine(copy, verify=True)["problems"] if "no run.json" not in text]
     assert problems == []
 
