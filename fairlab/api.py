@@ -19,19 +19,42 @@ from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.score_tables import write_bfw, write_bob
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import sha256
+from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs.adding import changed_since
+from fairlab.runs.archive import Choice, archive
+from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.by_protocol import protocols_record
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.cross import check_lengths, cross_record
+from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
+from fairlab.runs.disk import usage
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
+from fairlab.runs.forget import forget, forget_all, survey
 from fairlab.runs.grid import expand
-from fairlab.runs.launch import delete, dispatch, resume, start, start_one, stop
+from fairlab.runs.launch import delete, dispatch, resume, set_default_placement, start, start_one, stop
 from fairlab.runs.model_rows import common_pairs, read_scores
 from fairlab.runs.models import list_models
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, single, slug
+from fairlab.runs.progress import Progress, study_progress
+from fairlab.runs.progress import sentence as progress_sentence
+from fairlab.runs.prune import prunable, prune
+from fairlab.runs.queueing import (
+    clone,
+    earlier,
+    first,
+    hold,
+    later,
+    look_at,
+    queue_table,
+    release,
+    resume_study,
+    stop_study,
+)
+from fairlab.runs.retention import forget_expired, keep, limits
 from fairlab.runs.tables import models_in, table_kind
+from fairlab.runs.turns import goes_on
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
@@ -39,8 +62,10 @@ from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
+    "Choice",
     "ModelFile",
     "Overlap",
+    "Placement",
     "Plan",
     "Protocols",
     "Recipe",
@@ -49,18 +74,32 @@ __all__ = [
     "Workspace",
     "add_data",
     "add_model",
+    "archive",
+    "bring_in",
     "check_disk",
     "check_overlap",
+    "clone",
     "compare",
     "delete",
+    "delete_dataset",
+    "delete_study",
     "disk_bytes",
     "dispatch",
+    "earlier",
     "embed",
     "estimate",
     "evaluate",
     "export_scores",
+    "first",
+    "forget",
+    "forget_all",
+    "forget_expired",
+    "hold",
     "inspect_data",
     "inspect_model",
+    "keep",
+    "later",
+    "limits",
     "list_models",
     "list_runs",
     "make_data",
@@ -68,23 +107,43 @@ __all__ = [
     "open_dataset",
     "open_workspace",
     "plan",
+    "progress",
     "project",
+    "prunable",
+    "prune",
+    "queue_table",
+    "read_listing",
     "read_run",
     "read_study",
+    "release",
     "resume",
+    "resume_study",
     "sentence",
+    "set_default_placement",
     "start",
     "state",
     "stop",
+    "stop_study",
     "studies",
+    "survey",
+    "usage",
     "verdict",
     "wait",
+    "what_goes",
 ]
 
 
 def plan(workspace: Workspace, preset: str, dials: Mapping[str, Any] | None = None) -> Plan:
     """The runs of a preset, with dotted settings changed, e.g. {"student.training.epochs": 5}."""
     return expand(changed(load_preset(preset), dials or {}), preset, workspace)
+
+
+def progress(workspace: Workspace, study_id: str = "") -> tuple[Progress, str]:
+    """How far a study is, or everything: counts, share and time left, and the same as a sentence."""
+    runs = list_runs(workspace)
+    names = list(read_study(workspace, study_id).run_ids) if study_id else None
+    found = study_progress(workspace, runs, look_at(workspace, runs), names, study_id)
+    return found, progress_sentence(found)
 
 
 def project(
@@ -316,9 +375,7 @@ def wait(
         views = {name: state(workspace.run(name)) for name in names}
         if all(view.status == "done" for view in views.values()):
             return True
-        going = [view for view in views.values() if view.status == "running"]
-        ready = [view for view in views.values() if view.status == "queued" and not view.reason]
-        if not going and not ready:
+        if not any(goes_on(workspace.run(name), view) for name, view in views.items()):
             return False
         time.sleep(every_s)
 

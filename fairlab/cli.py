@@ -8,17 +8,20 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fairlab import __version__, commands, fairness_commands
+from fairlab import __version__, commands, fairness_commands, housekeeping_commands
 from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
+from fairlab.placement_settings import Placement
 from fairlab.presets import preset_names
 from fairlab.registry import declared_facts
+from fairlab.run_commands import ACTIONS
 from fairlab.workspace import Workspace, default_home, open_workspace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
+    os.umask(0o077)  # faces, templates and scores are their owner's alone, also where FairLab's folder is not
     try:
         if options.home:
             os.environ["FAIRLAB_HOME"] = options.home
@@ -54,37 +57,62 @@ def _parser() -> argparse.ArgumentParser:
     data = _command(
         groups,
         "data",
-        "list the data sets, show one, add your own, make one of others, or check two for overlap",
+        "list the data sets, show one, add your own, make one of others, check two for overlap, delete one, limit its age",
         commands.do_data,
         epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}",
     )
-    data.add_argument("dataset", nargs="?", help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST")
-    data.add_argument("path", nargs="?", help="add: file or folder with your data; make: name; overlap: training set")
+    data.add_argument(
+        "dataset",
+        nargs="?",
+        help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, delete NAME, keep NAME",
+    )
+    data.add_argument(
+        "path", nargs="?", help="add: file or folder with your data; make, delete, keep: name; overlap: training set"
+    )
     data.add_argument("test", nargs="?", help="overlap: test set")
     data.add_argument("--model", default="", help="overlap: run whose embeddings of both show the nearest faces")
     data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
-    data.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
+    data.add_argument(
+        "--dry-run", action="store_true", help="add: report what was understood; delete: what goes; no more"
+    )
+    data.add_argument("--force", action="store_true", help="delete: even if runs or data sets need it")
+    data.add_argument("--days", type=int, help="keep: age limit (see `fairlab forget --expired`); 0 lifts it")
     data.add_argument(
         "--pictures", metavar="FOLDER", help="with add --dry-run: write faces, mean faces and alignment there"
     )
     data.add_argument("--json", action="store_true", help="print JSON")
     _set_option(data)
 
-    launch = _command(groups, "launch", "start a study from a preset", commands.do_launch, epilog=_settings_help(Study))
+    launch = _command(
+        groups,
+        "launch",
+        "start a study from a preset",
+        commands.do_launch,
+        epilog=_settings_help(Study) + "\n\n" + _settings_help(Placement, option="--on"),
+    )
     launch.add_argument("preset", nargs="?", help=f"one of: {', '.join(preset_names())}")
     launch.add_argument("--clone", metavar="STUDY", help="start from the settings of an earlier study instead")
     launch.add_argument("--dry-run", action="store_true", help="show the plan, its time and disk, and start nothing")
     _study_options(launch)
 
-    runs = _command(groups, "runs", "list runs, or stop, resume, delete one", commands.do_runs)
-    runs.add_argument(
-        "action", nargs="?", choices=["list", "show", "log", "stop", "resume", "delete", "wait"], default="list"
+    runs = _command(
+        groups,
+        "runs",
+        "list runs, see and order the queue, stop, resume, clone, delete",
+        commands.do_runs,
+        epilog="actions:\n" + "\n".join(f"  {name:8} {text}" for name, text in ACTIONS.items()),
     )
+    runs.add_argument("action", nargs="?", choices=list(ACTIONS), metavar="ACTION", default="list", help="see below")
     runs.add_argument("run", nargs="*", help="run ids")
+    runs.add_argument(
+        "--study", metavar="STUDY", default="", help="stop, resume, delete: a whole study; what is in others too stays"
+    )
+    runs.add_argument("--dry-run", action="store_true", help="delete: say what would go and what needs it")
     runs.add_argument(
         "--force", action="store_true", help="stop: end the process now; delete: even if others build on it"
     )
     runs.add_argument("--json", action="store_true", help="print JSON")
+    _set_option(runs, "clone: change a setting, e.g. training.epochs=5")
 
     work = _command(groups, "work", "carry out a queued run in this process (what an engine starts)", commands.do_work)
     work.add_argument("run", help="run id")
@@ -175,6 +203,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--json", action="store_true", help="print JSON")
 
+    housekeeping_commands.options_of(_command, groups)
+
     doctor = _command(groups, "doctor", "versions, devices, workspace health", commands.do_doctor)
     doctor.add_argument("--rebuild", action="store_true", help="make the catalogue again from the run folders")
     doctor.add_argument("--verify", action="store_true", help="check every finished run's files against their hashes")
@@ -205,16 +235,33 @@ def _command(groups: Any, name: str, help_: str, do: Do, epilog: str | None = No
 def _study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="repeat the study with these seeds")
     parser.add_argument("--no-wait", action="store_true", help="return at once; the runs go on by themselves")
+    _placement_options(parser)
     _set_option(parser)
 
 
-def _set_option(parser: argparse.ArgumentParser) -> None:
+def _placement_options(parser: argparse.ArgumentParser) -> None:
+    known = declared_facts("ENGINES", "runs/engines")
+    sentences = "; ".join(f"{name}: {facts.get('sentence', '')}" for name, facts in known.items())
+    parser.add_argument("--engine", help=f"what carries the runs out ({sentences})")
+    parser.add_argument("--devices", type=int, help="processes that share the work of one run, one GPU each")
+    parser.add_argument(
+        "--on",
+        metavar="SETTING=VALUE",
+        action="append",
+        default=[],
+        help="change where the runs work, e.g. slurm.partition=gpu; the default is on the Settings page",
+    )
+
+
+def _set_option(
+    parser: argparse.ArgumentParser, help_: str = "change a setting, e.g. student.training.epochs=5"
+) -> None:
     parser.add_argument(
         "--set",
         metavar="SETTING=VALUE",
         action="append",
         default=[],
-        help="change a setting, e.g. student.training.epochs=5",
+        help=help_,
     )
 
 
@@ -224,9 +271,9 @@ def _protocols_help() -> str:
     return "protocols:\n" + "\n".join(f"  {name}\n      {facts['sentence']}" for name, facts in known.items())
 
 
-def _settings_help(kind: type[Settings], prefix: str = "") -> str:
+def _settings_help(kind: type[Settings], prefix: str = "", option: str = "--set") -> str:
     """All settings of `kind` with their sentences, as the forms show them."""
-    return "settings for --set:\n" + "\n".join(_setting_lines(kind, prefix))
+    return f"settings for {option}:\n" + "\n".join(_setting_lines(kind, prefix))
 
 
 def _setting_lines(kind: type[Settings], prefix: str, skip: Sequence[str] = ()) -> list[str]:

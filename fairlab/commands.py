@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fairlab import run_commands
 from fairlab.config import Evaluation, ModelFile, Projection, Protocols, Source, Study, parse
 from fairlab.errors import FairLabError
 from fairlab.files import read_json
@@ -18,17 +20,22 @@ from fairlab.workspace import Workspace
 
 def dials(options: argparse.Namespace) -> dict[str, Any]:
     """The --set and --seeds of a call as dotted settings; values are JSON where they parse as such."""
+    found = _settings(options.set, "--set", "student.training.epochs=5")
+    if getattr(options, "seeds", None):
+        found["seeds"] = options.seeds
+    return found
+
+
+def _settings(given: Sequence[str], option: str, example: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for item in options.set:
+    for item in given:
         name, equals, text = item.partition("=")
         if not equals or not name:
-            raise FairLabError(f"--set {item}: write SETTING=VALUE, e.g. student.training.epochs=5")
+            raise FairLabError(f"{option} {item}: write SETTING=VALUE, e.g. {example}")
         try:
             found[name] = json.loads(text)
         except ValueError:
             found[name] = text
-    if getattr(options, "seeds", None):
-        found["seeds"] = options.seeds
     return found
 
 
@@ -53,13 +60,14 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
     from fairlab.runs.grid import expand
 
     plan = expand(changed(study or load_preset(preset), dials(options)), preset, workspace)
+    placement = run_commands.placement_of(workspace, options, _settings(options.on, "--on", "slurm.partition=gpu"))
     if getattr(options, "dry_run", False):
         if estimate.estimate(workspace, plan) is None:
             estimate.measure(workspace, plan, terminal.say)
         terminal.show_plan(workspace, plan)
         return 0
     estimate.check_disk(workspace, plan)
-    queued = launch.start(workspace, plan)
+    queued = launch.start(workspace, plan, placement)
     print(
         f"study {plan.study_id}: {len(plan.runs)} runs, {len(queued)} queued, {len(plan.runs) - len(plan.new)} done before"
     )
@@ -108,33 +116,16 @@ def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
     return code
 
 
-def do_runs(workspace: Workspace, options: argparse.Namespace) -> int | None:
-    from fairlab import terminal
-    from fairlab.runs import launch
-
-    if options.action == "list":
-        terminal.show_runs(workspace, options.json)
-        return 0
-    if not options.run:
-        raise FairLabError(f"`fairlab runs {options.action}` needs a run id; `fairlab runs` lists them")
-    if options.action == "wait":
-        return 0 if terminal.watch(workspace, options.run) else 1
-    for run_id in options.run:
-        if options.action == "stop":
-            launch.stop(workspace, run_id, options.force)
-        elif options.action == "resume":
-            launch.resume(workspace, run_id)
-        elif options.action == "delete":
-            launch.delete(workspace, run_id, options.force)
-        else:
-            terminal.show_run(workspace, run_id, options.action == "log")
-    return 0
+def do_runs(workspace: Workspace, options: argparse.Namespace) -> int:
+    return run_commands.do_runs(workspace, options, dials(options))
 
 
 def do_work(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.worker import work
+    from fairlab.runs.worker import leave, work
 
-    return work(workspace, options.run)
+    code = work(workspace, options.run)
+    leave(code)
+    return code
 
 
 def _watch_one(workspace: Workspace, run_id: str) -> int:

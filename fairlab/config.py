@@ -243,17 +243,18 @@ def _settings_of(owner: type[Settings], name: str) -> type[Settings] | None:
     return None
 
 
-def changed(study: Study, dials: Mapping[str, Any]) -> Study:
-    """`study` with dotted settings changed, e.g. {"student.training.epochs": 5}. Raises FairLabError."""
-    values = study.model_dump()
+def changed(settings: S, dials: Mapping[str, Any]) -> S:
+    """`settings` with dotted ones changed, e.g. of a study {"student.training.epochs": 5}. Raises FairLabError."""
+    values = settings.model_dump()
     for dotted, value in dials.items():
         table = values
         *parents, last = dotted.split(".")
         for parent in parents:
             if not isinstance(table.get(parent), dict):
-                raise FairLabError(f"there is no group of settings {dotted.rpartition('.')[0]!r} in a study")
+                kind = type(settings).__name__.lower()
+                raise FairLabError(f"there is no group of settings {dotted.rpartition('.')[0]!r} in a {kind}")
             table = table[parent]
         if last not in table:
             raise FairLabError(f"there is no setting {dotted!r}; known here: {', '.join(table)}")
         table[last] = value
-    return parse(Study, values, "these settings do not go together")
+    return parse(type(settings), values, "these settings do not go together")

@@ -1,15 +1,17 @@
-"""`fairlab data make` and `fairlab data overlap`: data made of other data, and whether two sets share anything."""
+"""`fairlab data make`, `overlap`, `delete` and `keep`: data made of other data, shared people, and how long data stay."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from fairlab import api, terminal
 from fairlab.config import Overlap, Recipe, parse
 from fairlab.errors import FairLabError
+from fairlab.runs.deletion_words import goes
 from fairlab.workspace import Workspace
 
 
@@ -38,6 +40,31 @@ def overlap(workspace: Workspace, options: argparse.Namespace, values: Mapping[s
     return 0
 
 
+def delete(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+    """Delete a data set and the run that made it; with --dry-run say what would go and what needs it."""
+    if not options.path or options.test:
+        raise FairLabError("name the data set to delete: `fairlab data delete NAME`")
+    if options.dry_run:
+        found = api.what_goes(workspace, dataset=options.path)
+    else:
+        found = api.delete_dataset(workspace, options.path, options.force)
+    print(json.dumps(asdict(found), indent=1) if options.json else "\n".join(goes(found)))
+    return 0
+
+
+def keep(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+    """Limit how long a data set is kept."""
+    if not options.path or options.test or options.days is None:
+        raise FairLabError(
+            "name the data set and for how long: `fairlab data keep NAME --days 180` (0 lifts the limit)"
+        )
+    api.keep(workspace, options.path, options.days or None)
+    until = next((limit.until for limit in api.limits(workspace) if limit.dataset == options.path), None)
+    said = f"until {until:%Y-%m-%d}; then `fairlab forget --expired` deletes it" if until else "without a limit"
+    print(f"{options.path} is kept {said}")
+    return 0
+
+
 def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
     """Wait for a job, with progress unless stdout is for JSON; False when it did not come to its end."""
     if not quiet:
@@ -49,4 +76,4 @@ def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
     return False
 
 
-ACTIONS = {"make": make, "overlap": overlap}
+ACTIONS = {"make": make, "overlap": overlap, "delete": delete, "keep": keep}

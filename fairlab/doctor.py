@@ -14,6 +14,8 @@ from fairlab import __version__
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, verify_manifest
 from fairlab.mounts import file_system
+from fairlab.runs.engines import slurm_commands
+from fairlab.runs.launch import default_placement
 from fairlab.store import database
 from fairlab.store.index import faiss_status
 from fairlab.store.runs import state
@@ -62,6 +64,10 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         counts[view.status] = counts.get(view.status, 0) + 1
         if view.status in ("crashed", "failed"):
             problems.append(f"run {folder.name} {view.status}: {view.reason or 'its process ended without a word'}")
+    placement = default_placement(workspace)
+    slurm = slurm_commands.examine(placement.slurm.commands)
+    if placement.engine == "slurm" and not slurm[:1].isdigit():
+        problems.append(f"runs are to work on a Slurm cluster: {slurm}")
     if verify:
         problems += _damaged([*folders, *workspace.datasets_folder.iterdir()])
     half = [path.name for path in workspace.runs_folder.iterdir() if path.is_dir() and not (path / "run.json").exists()]
@@ -77,6 +83,7 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         "workspace": str(workspace.home),
         "disk_free_gb": round(usage.free / 1e9, 1),
         "slots": workspace.slots,
+        "slurm": slurm,
         "runs": counts,
         "catalogue": f"{database.health(workspace)}, {_place(workspace)}",
         "problems": problems,

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from typing import Any
 from fairlab.errors import Damaged, FairLabError
 
 MANIFEST = "manifest.json"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _ROOT = Path(__file__).resolve().parent
 
 
@@ -43,6 +45,24 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, so that they survive power loss too. Raises OSError."""
+    missing = [part for part in (folder, *folder.parents) if not part.exists()]
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for part in reversed(missing):
+        _flush_folder(part.parent)
+
+
+def reserve(path: Path) -> None:
+    """Give a file that is only declared (mapped to memory) its place on the disk. Raises OSError where there is none.
+
+    Writing to a mapped file on a full disk would end the process with a signal instead.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "rb+") as handle:
+            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
+
+
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place: temp, fsync, replace, fsync(folder).
 
@@ -51,7 +71,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """
     temporary = path.with_name(f"{path.name}.tmp.{threading.get_ident()}.{os.getpid()}")  # threads share a pid
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write(temporary)
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
@@ -85,14 +105,36 @@ def place_folder(temporary: Path, folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def explain(error: OSError, path: Path) -> str:
-    """One sentence for an error of the file system."""
-    if error.errno == errno.ENOSPC:
-        free = shutil.disk_usage(_existing(path)).free
-        return f"the disk is full: could not write {path} ({free / 1e6:.0f} MB free); free some space and resume"
+def explain(error: OSError, path: Path, needed: int = 0) -> str:
+    """One sentence for an error of the file system; needed: bytes that were to be written, where known."""
+    if error.errno in NO_ROOM:
+        room = f"{shutil.disk_usage(_existing(path)).free / 1e6:.1f} MB free"
+        wanted = f", about {needed / 1e6:.1f} MB needed" if needed else ""
+        return f"the disk is full: could not write {path} ({room}{wanted}); free some space and resume"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission to write {path}; choose another workspace with --home or FAIRLAB_HOME"
     return f"could not write {path}: {error.strerror or error}"
+
+
+def behind(error: Exception) -> OSError:
+    """The system's error behind one of a library, which has it as its cause or only in its text ("os error 28")."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    code = int(number[1]) if number else errno.EIO
+    return OSError(code, os.strerror(code) if number else str(error))
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Did a full disk, or a used-up quota, cause this error?"""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _existing(path: Path) -> Path:
@@ -147,6 +189,15 @@ def write_manifest(folder: Path, names: Iterable[str], **facts: Any) -> None:
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in names}
     content = json.loads(json.dumps({"files": files, **facts}))  # what a reader will get: lists, text keys
     write_json(folder / MANIFEST, {**content, "check": digest(content)})
+
+
+def amend_manifest(folder: Path, into: Path, changed: Iterable[str], **facts: Any) -> None:
+    """The manifest of `folder` as it is once the files `changed` are replaced by those in `into`; written there."""
+    manifest = read_manifest(folder)
+    for name in changed:
+        manifest["files"][name] = {"bytes": (into / name).stat().st_size, "sha256": sha256(into / name)}
+    content = json.loads(json.dumps({**manifest, **facts}))
+    write_json(into / MANIFEST, {**content, "check": digest(content)})
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from rich.text import Text
 from fairlab.errors import FairLabError
 from fairlab.runs.launch import dispatch
 from fairlab.runs.plan import Plan
+from fairlab.runs.room import ROOM
+from fairlab.runs.turns import HELD, goes_on
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
 from fairlab.tables import METRICS
@@ -64,14 +66,11 @@ def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) ->
                 _print_changes(titles, views, last)
             if all(view.status == "done" for view in views.values()):
                 return True
-            going = any(
-                view.status == "running" or (view.status == "queued" and not view.reason) for view in views.values()
-            )
-            if not going:
+            if not any(goes_on(workspace.run(run_id), view) for run_id, view in views.items()):
                 break
             time.sleep(every_s)
     for run_id, view in views.items():
-        if view.status not in ("done", "queued"):
+        if view.status not in ("done", "queued") or view.reason == HELD:
             say(f"{titles[run_id]} ({run_id}) {view.status}: {view.reason or 'see `fairlab runs log ' + run_id + '`'}")
     return False
 
@@ -89,10 +88,12 @@ class _Silent:
 
 def _print_changes(titles: dict[str, str], views: dict[str, RunView], last: dict[str, str]) -> None:
     for run_id, view in views.items():
-        if last.get(run_id) != view.status:
-            last[run_id] = view.status
-            if view.status != "queued":
-                console.print(f"{view.status:8} {titles[run_id]}  {view.reason}".rstrip())
+        shown = f"{view.status:8} {titles[run_id]}  {view.reason}".rstrip()
+        told = shown if view.reason.startswith(ROOM) else view.status  # what it lacks is worth a line too
+        if last.get(run_id) != told:
+            last[run_id] = told
+            if view.status != "queued" or told == shown:
+                console.print(shown)
 
 
 def _progress_table(titles: dict[str, str], views: dict[str, RunView]) -> Group:

@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import MANIFEST, explain, read_json, write_json
+from fairlab.gpus import machine_gpus
 from fairlab.mounts import catalogue_folder
 
 VERSION = 2
@@ -63,8 +64,10 @@ class Workspace:
 
     @property
     def slots(self) -> int:
-        """How many runs may work at the same time on this machine (2 unless workspace.json says otherwise)."""
-        slots = self.setting("slots", 2)
+        """How many runs may work at the same time on this machine: as workspace.json says, else one for each GPU, else 2."""
+        slots = self.setting("slots", None)
+        if slots is None:
+            return len(machine_gpus()) or 2
         if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
             raise FairLabError(f"{self.settings_file}: slots must be a whole number from 1 on, not {slots!r}")
         return slots
@@ -74,8 +77,9 @@ class Workspace:
         return _settings(self).get(name, default)
 
     def set(self, name: str, value: Any) -> None:
-        """Keep a setting in workspace.json."""
-        write_json(self.settings_file, {**_settings(self), name: value})
+        """Keep a setting in workspace.json; whoever keeps another at the same moment loses nothing."""
+        with FileLock(self.home / "settings.lock", timeout=30):
+            write_json(self.settings_file, {**_settings(self), name: value})
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
@@ -123,7 +127,7 @@ def open_workspace(home: Path | str | None = None) -> Workspace:
     if not os.access(folder, os.W_OK):
         raise FairLabError(f"no permission to write {folder}; choose another workspace with --home or FAIRLAB_HOME")
     if not workspace.settings_file.exists():
-        write_json(workspace.settings_file, {"version": VERSION, "created_at": now(), "slots": 2})
+        write_json(workspace.settings_file, {"version": VERSION, "created_at": now()})
     return workspace
 
 

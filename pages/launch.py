@@ -8,6 +8,7 @@ from fairlab.ui.forms import study_form
 from fairlab.ui.launching import command, offers, plain_facts, planned, show_plan, start_plan
 from fairlab.ui.page import plain, start
 from fairlab.ui.pickers import choose
+from fairlab.ui.placing import choose_placement
 
 lab = start("Launch", "Plan a study, see what it costs, and start it. Finished runs with the same settings are reused.")
 titles = {name: load_preset(name).title for name in preset_names()}
@@ -36,6 +37,7 @@ st.caption(plain_facts(base))
 about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name")
 with st.expander("Dials", icon=":material/tune:"):
     dials = study_form(base, f"{name}:{clone}", about, offers(lab))
+placement, where = choose_placement(lab)
 plan = planned(lab, base, name, dials)
 if plan is not None:
     show_plan(lab, plan)
@@ -43,7 +45,8 @@ if plan is not None:
         st.success(
             "Every run of this study is done already. Change a dial, or look at its results.", icon=":material/check:"
         )
-    if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not plan.new, key="start"):
-        start_plan(lab, plan)
+    hindered = not plan.new or placement is None
+    if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=hindered, key="start"):
+        start_plan(lab, plan, placement)
     st.caption("The same in a terminal:")
-    st.code(command(plan, name, dials, clone or None), language="bash")
+    st.code(command(plan, name, dials, clone or None, where), language="bash")

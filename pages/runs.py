@@ -1,4 +1,4 @@
-"""Runs: what works and how far it is; curves, log, stop, resume, delete."""
+"""Runs: what works, what waits and how far it is; curves, log; order, hold, stop, resume, clone, delete."""
 
 import streamlit as st
 
@@ -8,6 +8,7 @@ from fairlab.ui.finding import find
 from fairlab.ui.live import ACTIVE, run_panel, runs_table
 from fairlab.ui.page import empty, start
 from fairlab.ui.pickers import choose
+from fairlab.ui.queueing import queue_panel, study_buttons
 
 lab = start("Runs", "Every run is a process of its own: closing the browser or the app stops nothing.")
 runs = list_runs(lab)
@@ -25,12 +26,15 @@ shown = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
 if shown.empty:
     st.info("The runs of this study have been deleted.", icon=":material/info:")
     st.stop()
-many, shown = len(shown), find(shown)
+everything, shown = shown, find(shown)
 if shown.empty:
     st.info("No run matches; take away a word or a filter.", icon=":material/search_off:")
     st.stop()
-run_ids = run_ids if len(shown) == many else shown["run_id"].tolist()
-runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run")
+run_ids = run_ids if len(shown) == len(everything) else shown["run_id"].tolist()
+runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run", "" if study == "all" else study)
+if study != "all":
+    study_buttons(lab, study, everything)
+queue_panel(lab, runs, "queue")
 titles = {row.run_id: f"{row.title} · {row.run_id}" for row in shown.itertuples()}
 worth = [*shown.index[shown["status"] == "running"], *shown.index[shown["role"] == "student"], shown.index[0]]
 st.subheader("One run", anchor=False)

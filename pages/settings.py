@@ -5,6 +5,7 @@ import streamlit as st
 
 from fairlab.doctor import examine
 from fairlab.ui.page import plain, start
+from fairlab.ui.placing import default_placement_form
 from fairlab.workspace import set_slots
 
 lab = start("Settings", "The workspace, this machine, and whether all is well. In a terminal: fairlab doctor")
@@ -18,12 +19,15 @@ slots = right.number_input(
     64,
     lab.slots,
     key="slots",
-    help="Each run uses one processor thread unless its settings say otherwise.",
+    help="One for each GPU, or 2, unless you say otherwise. Each run uses one processor thread unless its settings do.",
 )
 if slots != lab.slots:
     set_slots(lab, int(slots))
     st.toast("Saved.")
 st.caption("Another workspace: set FAIRLAB_HOME, or start with fairlab --home FOLDER app.")
+
+st.subheader("Where runs work", anchor=False)
+default_placement_form(lab)
 
 st.subheader("Health", anchor=False)
 with st.container(horizontal=True):

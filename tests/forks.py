@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
@@ -27,6 +28,7 @@ FORK.set_forkserver_preload(  # torch.optim asks for the last
         "fairlab.runs.worker",
         "fairlab.runs.assess",
         "torch._dynamo",
+        "tests.store.test_index",
     ]
 )
 
@@ -41,14 +43,24 @@ def fork(target: Callable[..., None], *arguments: Any) -> ForkServerProcess:
     return child
 
 
-def fork_worker(lab: Workspace, run_id: str) -> ForkServerProcess:
+def fork_worker(lab: Workspace, run_id: str, environment: Mapping[str, str] | None = None) -> ForkServerProcess:
     """`fairlab work RUN_ID` in a process and session of its own, its words thrown away."""
-    return fork(_work, str(lab.home), run_id)
+    return fork(_work, str(lab.home), run_id, dict(environment or {}))
 
 
-def _work(home: str, run_id: str) -> None:
+def worlds_of(size: int) -> list[dict[str, str]]:
+    """The environments of processes that share a run, as srun or torchrun would make them."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    same = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [{**same, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size)]
+
+
+def _work(home: str, run_id: str, environment: dict[str, str]) -> None:
     from fairlab.cli import main
 
+    os.environ.update(environment)
     os.setsid()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):

@@ -13,7 +13,7 @@ from typing import Any
 from fairlab.workspace import default_home
 from tests.server import app_server, chromium
 
-PAGES = ("", "data", "models", "launch", "runs", "spaces", "verification", "fairness", "compare", "settings")
+PAGES = ("", "data", "models", "launch", "runs", "spaces", "verification", "fairness", "compare", "storage", "settings")
 THEMES = ("light", "dark")
 WIDTH, HEIGHT = 1440, 900
 BUSY = """() => !document.querySelector('[data-testid=stMain] h1')

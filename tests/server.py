@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.install_browser import find
+from tests.install import find
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = [
@@ -83,7 +83,7 @@ def chromium() -> Iterator[Browser]:
     """A headless Chromium. Raises RuntimeError, saying how to get one, when there is none."""
     path = find()
     if path is None:
-        raise RuntimeError("no Chromium on this machine: run `python -m tests.install_browser`")
+        raise RuntimeError("no Chromium on this machine: run `python -m tests.install`")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
         yield browser

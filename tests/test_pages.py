@@ -7,20 +7,29 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from fairlab.data.base import open_dataset
 from fairlab.files import app_root
+from fairlab.placement_settings import Placement
+from fairlab.registry import declared
 from fairlab.runs.compare import read_study, studies
+from fairlab.runs.engines.local import LocalEngine
+from fairlab.runs.launch import default_placement
 from fairlab.store.database import list_runs
 from fairlab.store.projections import list_projections
+from fairlab.store.queue import read_turn
+from fairlab.store.runs import state
 from fairlab.ui.selection import encode
-from fairlab.workspace import Workspace, open_workspace
+from fairlab.workspace import Workspace, open_workspace, set_slots
+from tests.runs.waiting import STUDY, entered, order
 
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
-LOOKING = [name for name in PAGES if name not in ("home", "launch", "models", "settings")]
+LOOKING = [name for name in PAGES if name not in ("home", "launch", "models", "settings", "storage")]
 MAIN = app_root() / "fairlab" / "ui" / "main.py"
 
 
@@ -217,6 +226,113 @@ def test_the_same_study_again_is_all_reused(monkeypatch: pytest.MonkeyPatch, fin
     assert any("done already" in item.value for item in app.success)
 
 
+@pytest.fixture
+def queued(lab: Workspace) -> Workspace:
+    """One slot, taken; runs A, B and C wait, and another failed."""
+    set_slots(lab, 1)
+    entered(lab, "Works", status="running", beat={"progress": 0.5, "stage": "training", "eta_s": 100.0})
+    for title in "ABC":
+        entered(lab, title)
+    entered(lab, "Bad", status="failed")
+    return lab
+
+
+def test_the_queue_is_shown_and_changed(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:
+    """Chosen by name, moved, held and released; a sentence says how far the study is."""
+    app = opened(monkeypatch, queued, "runs", study=STUDY)
+    fine(app)
+    assert "Queue: 3 waiting" in [item.label for item in app.expander]
+    said = app.get("progress")[0].proto.text  # half of a run in 100 s, so 200 s for each of the three
+    assert (
+        said.replace("\\", "")
+        == "0 of 5 done, 1 ended badly, about 11 min 40 s left (from the pace of those that work)"
+    )
+    assert app.button(key="queue hold").disabled
+    app.multiselect(key="queue chosen").set_value([waiting_id(queued, "C")]).run()
+    app.button(key="queue first").click().run()
+    fine(app)
+    assert order(queued) == list("CAB")
+    app.button(key="queue hold").click().run()
+    fine(app)
+    assert state(queued.run(waiting_id(queued, "C"))).reason.startswith("held")
+    app.button(key="queue hold").click().run()  # again: nothing more happens
+    fine(app)
+    app.button(key="queue release").click().run()
+    assert state(queued.run(waiting_id(queued, "C"))).reason == ""
+    app.button(key="queue cancel").click().run()
+    fine(app)
+    assert state(queued.run(waiting_id(queued, "C"))).status == "stopped"
+    assert order(queued) == list("AB")
+
+
+def test_a_study_is_resumed_and_stopped_from_its_page(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:
+    app = opened(monkeypatch, queued, "runs", study=STUDY)
+    assert app.button(key="resume study").label == "Resume all that ended badly (1)"
+    app.button(key="resume study").click().run()
+    fine(app)
+    assert order(queued) == ["A", "B", "C", "Bad"]
+    app.button(key="stop study").click().run()
+    assert not app.exception
+    assert order(queued) == []
+    app.run()
+    assert "stop study" not in [button.key for button in app.button]
+
+
+def test_a_run_is_cloned_from_its_page_once(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:
+    """A form of its settings; two tabs that press are one run, shown afterwards."""
+    source = waiting_id(queued, "A")
+    tabs = [opened(monkeypatch, queued, "runs", study=STUDY, run=source) for _ in range(2)]
+    for app in tabs:
+        app.toggle(key=f"clone {source}").set_value(True).run()
+        fine(app)
+        assert app.button(key="clone").disabled
+        app.number_input(key=f"clone:{source}:training.epochs").set_value(7).run()
+        assert app.code[-1].value == f"fairlab runs clone {source} --set training.epochs=7"
+    for app in tabs:
+        app.button(key="clone").click().run()
+        fine(app)
+    assert order(queued) == ["A", "B", "C", "A, epochs 7"]
+    assert tabs[1].selectbox(key="run").value == waiting_id(queued, "A, epochs 7")
+
+
+def test_where_runs_work_is_chosen_for_one_launch_or_for_all(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
+    """The settings' own sentences; the same words for the terminal; the default is kept at once."""
+    app = opened(monkeypatch, lab, "launch", preset="tiny")
+    field = app.number_input(key="where:devices")
+    assert field.help == Placement.model_fields["devices"].description
+    field.set_value(2).run()
+    fine(app)
+    assert app.code[0].value == "fairlab launch tiny --devices 2"
+    monkeypatch.setattr(LocalEngine, "submit", lambda *_: None)
+    app.button(key="start").click().run()
+    assert not app.exception
+    assert {read_turn(path.parent).placement.devices for path in lab.runs_folder.glob("*/queue.json")} == {2}
+    app = opened(monkeypatch, lab, "settings")
+    assert app.selectbox(key="default where:engine").options == list(declared("ENGINES", "runs/engines"))
+    app.number_input(key="default where:devices").set_value(3).run()
+    fine(app)
+    assert default_placement(lab).devices == 3
+
+
+def test_fifty_waiting_runs_do_not_slow_the_page(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:
+    """Under 2 s, sidebar, table and queue together."""
+    for number in range(50):
+        entered(queued, f"Number {number}")
+    app = opened(monkeypatch, queued, "runs")
+    spent = []
+    for _ in range(3):
+        begun = time.monotonic()
+        fine(app.run())
+        spent.append(time.monotonic() - begun)
+    print(f"the Runs page with 53 waiting runs: {min(spent):.2f} s")
+    assert min(spent) < 2
+
+
+def waiting_id(lab: Workspace, title: str) -> str:
+    table = list_runs(lab)
+    return str(table.loc[table["title"] == title, "run_id"].iloc[0])
+
+
 def test_a_deleted_run_folder_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, finished: Workspace, tmp_path: Path
 ) -> None:
@@ -255,3 +371,24 @@ for name in {PAGES!r}:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_a_person_is_deleted_on_the_storage_page(
+    monkeypatch: pytest.MonkeyPatch, finished: Workspace, tmp_path: Path
+) -> None:
+    """First everything that it reaches is listed, then a tick, then it is done."""
+    monkeypatch.setattr("fairlab.runs.forget_files.CHEAP", 0)
+    lab = open_workspace(shutil.copytree(finished.home, tmp_path / "copy"))
+    app = opened(monkeypatch, lab, "storage")
+    app.text_input(key="person").set_value("Nobody").run()
+    assert "has nobody called 'Nobody'" in app.error[0].value.replace("\\", "")
+    app.text_input(key="person").set_value("Group A test 001").run()
+    fine(app)
+    assert any("5 images, 18 pairs" in code.value for code in app.code)
+    key = "forget:Group A test 001"
+    assert app.button(key=key).disabled
+    app.checkbox(key=f"sure {key}").check().run()
+    app.button(key=key).click().run()
+    assert not app.exception
+    images = open_dataset(next(lab.datasets_folder.iterdir())).images
+    assert "Group A test 001" not in set(images["identity"])

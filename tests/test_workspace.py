@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import stat
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.store.results import judged_on
-from fairlab.workspace import default_home, open_workspace, set_slots
+from fairlab.workspace import Workspace, default_home, open_workspace, set_slots
 
 
 def test_a_new_one_is_made_and_belongs_to_its_user_alone(tmp_path: Path) -> None:
@@ -90,6 +91,39 @@ def test_many_may_make_it_at_once(tmp_path: Path) -> None:
     for child in children:
         child.join()
     assert failures.empty()
+
+
+def _set_many(home: Path, failures: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    lab = open_workspace(home)
+    for number in range(25):
+        try:
+            lab.set(f"{os.getpid()}-{number}", number)
+        except Exception as error:
+            failures.put(repr(error))
+
+
+def test_settings_kept_at_the_same_moment_are_all_kept(tmp_path: Path) -> None:
+    """8 processes, 25 settings each: 200 of 200."""
+    lab, context = open_workspace(tmp_path / "home"), multiprocessing.get_context("fork")
+    failures = context.Queue()
+    children = [context.Process(target=_set_many, args=(lab.home, failures)) for _ in range(8)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert failures.empty()
+    assert len([name for name in read_json(lab.settings_file) if "-" in name]) == 200
+
+
+def test_everything_in_a_used_workspace_is_its_owners_alone(tiny: Workspace) -> None:
+    """After a whole study by the real command and its workers: files 0600, folders 0700, logs and locks too."""
+    seen = 0
+    for path in [tiny.home, *tiny.home.rglob("*")]:
+        if path.name != "finished":  # the fixture's own mark
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+            seen += 1
+    print(f"{seen} files and folders")
+    assert seen > 100
 
 
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

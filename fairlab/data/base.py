@@ -21,6 +21,8 @@ from fairlab.files import (
     MANIFEST,
     digest,
     explain,
+    make_folder,
+    place_folder,
     read_json,
     sha256,
     verify_manifest,
@@ -264,7 +266,7 @@ def write_dataset(
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
+        make_folder(temporary)
         further = [name for name in map(str, images) if name.startswith("attribute.")]
         images[[*IMAGES, *further]].to_parquet(temporary / IMAGES_FILE, index=False)
         pairs[list(PAIRS)].to_parquet(temporary / PAIRS_FILE, index=False)
@@ -326,9 +328,7 @@ def write_dataset(
             info["templates"] = True
         write_json(temporary / INFO, info)
         write_manifest(temporary, names)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        place_folder(temporary, folder)
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
     finally:

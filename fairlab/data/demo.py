@@ -22,7 +22,7 @@ from fairlab.data.raster import Kernels, kernels
 from fairlab.data.scene import Canvas, draw_shot, spoil, take
 from fairlab.data.texture import Atlas, Skin, make_atlas, paint
 from fairlab.errors import FairLabError
-from fairlab.files import explain
+from fairlab.files import explain, reserve
 
 SPLITS = ("train", "validation", "test", "synthetic")
 THREADS = 2
@@ -123,6 +123,7 @@ def build_demo(
             dtype=np.uint8,
             shape=(len(images), demo.image_px, demo.image_px, 3),
         )
+        reserve(temporary / PIXELS_FILE)
         everybody = [person for split in SPLITS for person in people[split]]
         if not _render(studio, demo, everybody, pixels, progress, stop, threads):
             return Dataset(folder, {})

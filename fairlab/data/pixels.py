@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,8 @@ from fairlab.errors import Damaged, FairLabError
 
 THREADS = min(8, os.cpu_count() or 1)
 """Decoders work without holding Python's lock, so threads are enough."""
+PATIENCE_S = 12.0
+"""Without a single image for twice this long, whoever waits for images gives up."""
 AT_A_TIME = 16
 """Images a thread takes at a time; measured: from 8 to 128 makes no difference."""
 
@@ -85,19 +87,42 @@ class EncodedPixels:
         wanted = np.arange(len(self))[rows]
         result = np.empty((len(wanted), self.px, self.px, 3), np.uint8)
 
+        at_work: dict[int, int] = {}
+
         def fill(start: int) -> None:
             for place, row in enumerate(wanted[start : start + AT_A_TIME].tolist(), start):
-                room = result[place]
+                at_work[start], room = row, result[place]
                 image = self.one(row, room)
                 if image is not room:
                     room[...] = image
+            at_work.pop(start)
 
-        if len(wanted) <= AT_A_TIME:
-            fill(0)
-        else:
-            for _ in self._threads().map(fill, range(0, len(wanted), AT_A_TIME)):
-                pass
+        if len(wanted):
+            self._wait([self._threads().submit(fill, start) for start in range(0, len(wanted), AT_A_TIME)], at_work)
         return result
+
+    def _wait(self, waiting: list[Future[None]], at_work: dict[int, int]) -> None:
+        """Until all images are there; at_work: which row each thread is at.
+
+        A disk that has gone away may leave a thread without an answer for ever.
+        """
+        unfinished, before = set(waiting), {-1: -1}
+        try:
+            while unfinished:
+                finished, unfinished = wait(unfinished, PATIENCE_S, FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                now = dict(at_work)
+                if not finished and now == before:
+                    stuck = f" ({self.name(min(now.values()))})" if now else ""
+                    raise FairLabError(
+                        f"no image could be read for {PATIENCE_S:.0f} s{stuck}: is the disk of the data set still there? "
+                        "Resume when it answers"
+                    )
+                before = now
+        finally:
+            for future in unfinished:
+                future.cancel()
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork

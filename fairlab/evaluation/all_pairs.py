@@ -6,18 +6,21 @@ Genuine: two images of one person. Impostors are kept apart by the groups of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from fairlab.errors import FairLabError, Stopped
+from fairlab.errors import FairLabError
+from fairlab.evaluation import shares
 from fairlab.evaluation.pair_blocks import ArrayEngine, Block, Engine, grid
 
 MakeEngine = Callable[[np.ndarray, np.ndarray, int], Engine]
 """Of vectors (N, D), the order of their rows (M,) and the number of groups."""
+Corners = tuple[int, int, int, int, tuple[int, int]]
+"""Of a block: top, bottom, left, right, groups."""
 UNIT_WITHIN = 1e-3
 CHECKED = 4096
 """Rows looked at together."""
@@ -69,19 +72,47 @@ class Arranged:
 
     def blocks(self, rows: int, columns: int) -> Iterator[Block]:
         """All comparisons once, in blocks that lie within one group or two; columns before rows, so they can be kept."""
+        return (self._block(*corners) for corners in self._corners(rows, columns))
+
+    def units(self, rows: int, columns: int, chosen: Sequence[int]) -> Iterator[tuple[int, Iterator[Block]]]:
+        """The chosen units (rising numbers) with their blocks; a block belongs to the unit in which its first comparison lies."""
+        wanted, before = set(chosen), 0
+        within: dict[int, list[Corners]] = {}
+        waiting = iter(chosen)
+        current = next(waiting, None)
+        for corners in self._corners(rows, columns):
+            unit = before // shares.UNIT
+            before += _pairs(corners)
+            while current is not None and current < unit:
+                yield current, (self._block(*each) for each in within.pop(current, []))
+                current = next(waiting, None)
+            if unit in wanted:
+                within.setdefault(unit, []).append(corners)
+        while current is not None:
+            yield current, (self._block(*each) for each in within.pop(current, []))
+            current = next(waiting, None)
+
+    def _corners(self, rows: int, columns: int) -> Iterator[Corners]:
         for second in range(len(self.groups)):
             for left in range(self.edges[second], self.edges[second + 1], columns):
                 right = min(left + columns, int(self.edges[second + 1]))
                 for first in range(second + 1):
                     for top in range(self.edges[first], min(self.edges[first + 1], right - 1), rows):
                         bottom = min(top + rows, int(self.edges[first + 1]), right - 1)
-                        yield self._block(top, bottom, max(left, top), right, (first, second))
+                        yield top, bottom, max(left, top), right, (first, second)
 
     def _block(self, top: int, bottom: int, left: int, right: int, groups: tuple[int, int]) -> Block:
         own = np.arange(top, bottom)
         starts = np.clip(own + 1 - left, 0, right - left)
         strangers = np.clip(self.ends[top:bottom] - left, starts, right - left)
         return Block(top, bottom, left, right, groups, starts, strangers)
+
+
+def _pairs(corners: Corners) -> int:
+    """Comparisons of a block, as Block.pairs; its columns never begin before its rows."""
+    top, bottom, left, right, _ = corners
+    below = max(bottom - left, 0)  # rows that are among the columns
+    return int((right - left) * (bottom - top) - below * (below + 1) // 2)
 
 
 def arrange(groups: np.ndarray, people: np.ndarray, exclude_mixed: bool = False) -> Arranged:
@@ -183,27 +214,37 @@ def _rates(errors: np.ndarray, total: np.ndarray) -> np.ndarray:
     return rates
 
 
+@dataclass(frozen=True)
+class _Scores:
+    """The first pass: all scores by threshold."""
+
+    engine: Engine
+
+    def add(self, block: Block) -> None:
+        self.engine.count(block)
+
+    def counts(self) -> shares.Counts:
+        return dict(zip(("genuine", "impostors"), self.engine.histograms(), strict=True))
+
+
 def count_all(
     vectors: np.ndarray,
     arranged: Arranged,
     engine: Engine | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     stop: Callable[[], bool] = lambda: False,
+    sharing: shares.Sharing = shares.ALONE,
 ) -> AllPairs:
     """Compare all arranged rows of the unit vectors (N, D); progress(pairs done, all pairs) and stop() at every block.
+
+    sharing: the processes that call this together; each counts its share and returns the whole.
 
     Raises FairLabError for a vector that is not of length 1, Stopped when asked to.
     """
     check_units(vectors, arranged.order)
     engine = engine or ArrayEngine(vectors, arranged.order, len(arranged.groups))
-    done = 0
-    for block in arranged.blocks(engine.rows, engine.columns):
-        if stop():
-            raise Stopped
-        engine.count(block)
-        done += block.pairs
-        progress(done, arranged.pairs)
-    found = AllPairs(arranged.groups, grid().astype(np.float64), *engine.histograms())
+    counts = shares.tallied("scores", "", arranged, engine, _Scores(engine), sharing, progress, stop)
+    found = AllPairs(arranged.groups, grid().astype(np.float64), counts["genuine"], counts["impostors"])
     if found.total != arranged.pairs:
         raise AssertionError(f"{found.total} comparisons were counted, there are {arranged.pairs}")
     return found

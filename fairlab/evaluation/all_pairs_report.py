@@ -17,6 +17,7 @@ from fairlab.evaluation.intervals import FEW_IDENTITIES, effective_pairs, rate_i
 from fairlab.evaluation.operating import over_groups
 from fairlab.evaluation.pair_intervals import Redrawn, redraw
 from fairlab.evaluation.report import CURVE, CURVE_POINTS
+from fairlab.evaluation.shares import ALONE, Sharing
 from fairlab.evaluation.verification import EXPECTED_ERRORS, measurable
 from fairlab.tables import ALL_GROUPS, METRICS
 
@@ -57,12 +58,14 @@ def evaluate_all(
     make_engine: MakeEngine,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     stop: Callable[[], bool] = lambda: False,
+    sharing: Sharing = ALONE,
 ) -> AllResults:
     """Compare all arranged rows of the unit vectors (N, D) twice: to find the thresholds, and for intervals there.
 
     At each operating point "fmr=x" (threshold set on the impostors within all groups together, on the grid): per group
     fmr, fnmr, tar, tar_own_threshold, and fmr_across (its people against those of all other groups); for all groups
-    threshold, fmr, fnmr, fmr_across and the fairness metrics of rates. Raises FairLabError, and Stopped when asked to.
+    threshold, fmr, fnmr, fmr_across and the fairness metrics of rates. sharing: the processes that call this together; all
+    return the same. Raises FairLabError, and Stopped when asked to.
     """
     found = count_all(
         vectors,
@@ -70,6 +73,7 @@ def evaluate_all(
         make_engine(vectors, arranged.order, len(arranged.groups)),
         lambda done, total: progress(done, 2 * total),
         stop,
+        sharing,
     )
     writer = _Writer(run_id, protocol, arranged, found, settings)
     redrawn = redraw(
@@ -82,6 +86,7 @@ def evaluate_all(
         make_engine(vectors, arranged.order, len(arranged.groups)),
         lambda done, total: progress(total + done, 2 * total),
         stop,
+        sharing,
     )
     return writer.results(redrawn)
 

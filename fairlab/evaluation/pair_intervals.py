@@ -6,18 +6,22 @@ block by block, so their table (as large as people squared) is never there.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from fairlab.errors import Stopped
+from fairlab.evaluation import shares
 from fairlab.evaluation.all_pairs import Arranged
-from fairlab.evaluation.pair_blocks import ArrayEngine, Engine
+from fairlab.evaluation.pair_blocks import ArrayEngine, Block, Engine
 
 DENSE_FROM = 1 / 16
 """Share of non-empty cells from which a matrix product over all of them is quicker than going through them."""
+
+WHOLE_UP_TO = 1 << 24
+"""Single precision holds every whole number up to here."""
 
 
 @dataclass(frozen=True)
@@ -60,37 +64,50 @@ def redraw(
     engine: Engine | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     stop: Callable[[], bool] = lambda: False,
+    sharing: shares.Sharing = shares.ALONE,
 ) -> Redrawn:
     """Errors of all comparisons at `thresholds` (K,) and of genuine ones at each group's own_thresholds (G, L).
 
     A genuine pair weighs as often as its person is drawn, an impostor pair as the product of its two people's (vertex
-    bootstrap; Fogliato et al., IJCV 2024, arXiv 2306.01198). Raises Stopped when asked to.
+    bootstrap; Fogliato et al., IJCV 2024, arXiv 2306.01198). sharing: as in count_all. Raises Stopped when asked to.
     """
     engine = engine or ArrayEngine(vectors, arranged.order, len(arranged.groups))
-    groups, people = len(arranged.groups), arranged.person_of
-    ascending = np.argsort(thresholds, kind="stable")
-    strict = np.asarray(thresholds, dtype=np.float32)[ascending]
-    own = np.asarray(own_thresholds, dtype=np.float32)
-    times = draw_people(arranged, draws, seed)
-    false_matches = np.zeros((groups, groups, len(strict)), np.int64)
-    weighed = np.zeros((groups, groups, len(strict), draws))
-    missed = np.zeros((len(arranged.people), own.shape[1]), np.int64)
-    done = 0
-    for block in arranged.blocks(engine.rows, engine.columns):
-        if stop():
-            raise Stopped
+    tally = _Errors(arranged, engine, thresholds, own_thresholds, draw_people(arranged, draws, seed))
+    asked = (tally.strict, tally.ascending, tally.own, tally.times)
+    about = hashlib.sha256(b"".join(np.ascontiguousarray(values).tobytes() for values in asked)).hexdigest()
+    found = shares.tallied("errors", about, arranged, engine, tally, sharing, progress, stop)
+    return _rates(arranged, tally.times, found["false_matches"], found["weighed"], found["missed"])
+
+
+class _Errors:
+    """The second pass: errors at thresholds that are known, counted and weighed by how often people are drawn."""
+
+    def __init__(
+        self, arranged: Arranged, engine: Engine, thresholds: np.ndarray, own_thresholds: np.ndarray, times: np.ndarray
+    ) -> None:
+        groups = len(arranged.groups)
+        self.people, self.engine, self.times = arranged.person_of, engine, times
+        self.ascending = np.argsort(thresholds, kind="stable")
+        self.strict = np.asarray(thresholds, dtype=np.float32)[self.ascending]
+        self.own = np.asarray(own_thresholds, dtype=np.float32)
+        self._false_matches = np.zeros((groups, groups, len(self.strict)), np.int64)
+        self._weighed = np.zeros((groups, groups, len(self.strict), times.shape[1]), np.int64)
+        self._missed = np.zeros((len(arranged.people), self.own.shape[1]), np.int64)
+
+    def add(self, block: Block) -> None:
+        people, times = self.people, self.times
         rows, columns = (_begins(people[a:b]) for a, b in ((block.top, block.bottom), (block.left, block.right)))
-        cells, genuine_rows, scores = engine.errors(block, rows, columns, strict)
+        cells, genuine_rows, scores = self.engine.errors(block, rows, columns, self.strict)
         for number, table in enumerate(cells):
-            false_matches[block.groups][ascending[number]] += table.sum()
-            weighed[block.groups][ascending[number]] += _weighed(
+            self._false_matches[block.groups][self.ascending[number]] += table.sum()
+            self._weighed[block.groups][self.ascending[number]] += weighed(
                 table, times[people[block.top + rows]], times[people[block.left + columns]]
             )
-        wrong = scores[:, None] < own[block.groups[0]]
-        np.add.at(missed, people[block.top + genuine_rows], wrong)
-        done += block.pairs
-        progress(done, arranged.pairs)
-    return _rates(arranged, times, false_matches, weighed, missed)
+        wrong = scores[:, None] < self.own[block.groups[0]]
+        np.add.at(self._missed, people[block.top + genuine_rows], wrong)
+
+    def counts(self) -> shares.Counts:
+        return {"false_matches": self._false_matches, "weighed": self._weighed, "missed": self._missed}
 
 
 def _begins(people: np.ndarray) -> np.ndarray:
@@ -98,15 +115,22 @@ def _begins(people: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.diff(people, prepend=-1))
 
 
-def _weighed(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(draws,) sum of the table (A, B) with each cell weighed by rows (A, draws) times columns (B, draws)."""
+def weighed(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(draws,) int64: the sum of the table (A, B) of counts, each cell weighed by rows (A, draws) times columns (B, draws).
+
+    Exact: every number on the way is whole and below what its type can hold.
+    """
     some = np.nonzero(table)
     if len(some[0]) < DENSE_FROM * table.size:
         values = table[some].astype(np.float64)
         both = rows[some[0]].astype(np.float64) * columns[some[1]]
-        return values @ both
-    over_rows = table.T.astype(np.float32) @ rows.astype(np.float32)
-    return np.einsum("bd,bd->d", over_rows, columns, dtype=np.float64)
+        total: np.ndarray = values @ both
+    else:
+        most = int(table.sum(dtype=np.int64)) * int(rows.max(initial=0))
+        kind = np.float32 if most < WHOLE_UP_TO else np.float64  # half the time
+        over_rows = table.T.astype(kind) @ rows.astype(kind)
+        total = np.einsum("bd,bd->d", over_rows, columns, dtype=np.float64)
+    return total.astype(np.int64)
 
 
 def _rates(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fairlab.config import Loss
+from fairlab.losses.columns import Columns, Ranks, SharedColumns, share
 from fairlab.losses.partial import sample_classes
 from fairlab.registry import Registry
 
@@ -28,41 +29,105 @@ class MarginHead(nn.Module):
     forward(embeddings, identities) -> logits (B, C) = scale * cosine, the target's with its margin. In evaluation
     mode, or without identities, no margin. What a loss remembers between steps is a buffer, so that it is part of
     every checkpoint.
+
+    ranks: where several processes train, those that share the centres, see share_out(); then `weight` holds some of
+    them, and all processes call loss() with the same embeddings and identities.
     """
+
+    ranks: Ranks | None = None
 
     def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
         super().__init__()
+        self.classes = classes
         self.scale, self.margin = settings.scale, settings.margin_rad
         self.sample_rate = given(settings.sample_rate, 1.0)
         self.weight = nn.Parameter(torch.empty(classes, embedding_dim).normal_(0.0, 0.01))
 
     def forward(self, embeddings: Tensor, identities: Tensor | None = None) -> Tensor:
-        return self.logits(embeddings, self.weight, identities)
+        return self.logits(embeddings, self.weight, None if identities is None else Columns(identities))
 
     def loss(self, embeddings: Tensor, identities: Tensor) -> Tensor:
         """Cross-entropy of the logits, mean over the batch, plus the loss's penalty; in evaluation the first alone.
 
         With a sample_rate below 1 only the centres of some classes take part, drawn anew in every step.
         """
-        centres: Tensor = self.weight
+        chosen = None
         if self.training and self.sample_rate < 1:
-            chosen, identities = sample_classes(identities, len(centres), self.sample_rate)
-            centres = functional.embedding(chosen, centres, sparse=True)  # no gradient of the size of all centres
-        loss = functional.cross_entropy(self.logits(embeddings, centres, identities), identities)
+            chosen, identities = sample_classes(identities, self.classes, self.sample_rate)
+        centres, columns = self.taking_part(identities, chosen)
+        loss = columns.entropy(self.logits(embeddings, centres, columns))
         return loss + self.penalty(embeddings) if self.training else loss
 
-    def logits(self, embeddings: Tensor, centres: Tensor, identities: Tensor | None) -> Tensor:
-        """The logits over these centres (S, D), of which `identities` are row numbers: (B, S)."""
+    def taking_part(self, identities: Tensor, chosen: Tensor | None = None) -> tuple[Tensor, Columns]:
+        """The centres (S, D) that are here, and where the logits of the identities (B,) over them are.
+
+        chosen: of these classes (S,) alone, in which the identities are positions.
+        """
+        if self.ranks is None:
+            columns = Columns(identities)
+        else:
+            mine = share(self.classes, self.ranks)
+            if chosen is None:
+                here, identities = (identities >= mine.start) & (identities < mine.stop), identities - mine.start
+            else:
+                kept = (chosen >= mine.start) & (chosen < mine.stop)
+                here, identities = kept[identities], (kept.cumsum(0) - 1)[identities]
+                chosen = chosen[kept] - mine.start
+            columns = SharedColumns(identities, here, self.ranks)
+        if chosen is None:
+            return self.weight, columns
+        return functional.embedding(chosen, self.weight, sparse=True), columns  # no gradient of the size of all centres
+
+    def share_out(self, ranks: Ranks) -> None:
+        """Keep this process's share of the centres; from now on all processes together are the classifier.
+
+        Each of them computes the same loss L, and gradients go back through what they exchange, so that a centre gets
+        that of size * L: hence the division, after which it is dL / dw as in one process.
+        """
+        mine, grows = share(self.classes, ranks), self.weight.requires_grad
+        self.ranks, self.weight = ranks, nn.Parameter(self.weight.detach()[mine].clone(), requires_grad=grows)
+        if grows:
+            self.weight.register_hook(lambda gradient: gradient / ranks.size)
+
+    def make_whole(self, centres: Tensor) -> None:
+        """Take all centres (C, D) back into this process."""
+        grows = self.weight.requires_grad
+        self.ranks, self.weight = None, nn.Parameter(centres.to(self.weight), requires_grad=grows)
+
+    @torch.no_grad()
+    def centres_of(self, identities: Tensor) -> Tensor:
+        """The centres (B, D) of these identities, wherever they are; without a gradient."""
+        if self.ranks is None:
+            return self.weight[identities]
+        rows, here = self._rows(identities)
+        found = self.weight.new_zeros(len(identities), self.weight.shape[1])
+        found[here] = self.weight[rows]
+        return self.ranks.sum(found)
+
+    @torch.no_grad()
+    def put_centres(self, identities: Tensor, centres: Tensor) -> None:
+        """Replace the centres of these identities (U,), each named once, by `centres` (U, D)."""
+        rows, here = self._rows(identities)
+        self.weight.index_copy_(0, rows, centres[here])
+
+    def _rows(self, identities: Tensor) -> tuple[Tensor, Tensor]:
+        """Row numbers in `weight` of those identities whose centre is here, and which those are, (B,) bool."""
+        mine = slice(0, self.classes) if self.ranks is None else share(self.classes, self.ranks)
+        here = (identities >= mine.start) & (identities < mine.stop)
+        return identities[here] - mine.start, here
+
+    def logits(self, embeddings: Tensor, centres: Tensor, columns: Columns | None) -> Tensor:
+        """The logits over these centres (S, D), with a margin where `columns` say whose: (B, S)."""
         embeddings = embeddings.to(centres.dtype)
         # Lengths divide the (B, C) cosines: a normalised copy of the (C, D) centres costs 1.5x the time at 28,000.
         lengths = torch.linalg.vector_norm(centres, dim=1).clamp_min(SMALLEST)
         cosines = functional.normalize(embeddings) @ centres.t() / lengths
-        if identities is None or not self.training:
+        if columns is None or not self.training:
             return self.scale * cosines
-        target = cosines.gather(1, identities[:, None]).squeeze(1)
+        target = columns.pick(cosines)
         # Only the target's cosine changes: acos over all (B, C) would cost as much again.
         changed = self.target(target, torch.linalg.vector_norm(embeddings, dim=1))
-        return self.scale * self.others(cosines, target).scatter(1, identities[:, None], changed[:, None])
+        return self.scale * columns.put(self.others(cosines, target), changed)
 
     def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         """From the target's cosine (B,) to its cosine with margin (B,); length (B,) is that of the embeddings."""

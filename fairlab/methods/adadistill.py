@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairlab.config import Run
+from fairlab.losses.base import MarginHead
 from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, unit_targets
 
 LEAST = 1e-6
@@ -36,28 +37,26 @@ class AdaDistill(Method):
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.learner, self.embedding_dim = build_learner(settings, image_px, teacher_dims)
-        self.head = build_head(settings, self.embedding_dim, classes)
+        self.head: MarginHead = build_head(settings, self.embedding_dim, classes)
         self.head.weight.requires_grad_(False)
         self.last_counts = bool(settings.distillation and settings.distillation.compat)
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
         if self.training:
-            targets = unit_targets(batch)
-            centres = self.get_parameter("head.weight")
-            people, moved = moved_centres(
-                centres, embeddings.detach().to(centres.dtype), targets, batch.identities, self.last_counts
-            )
-            with torch.no_grad():
-                centres.index_copy_(0, people, moved)
+            old = self.head.centres_of(batch.identities)
+            students, targets = embeddings.detach().to(old.dtype), unit_targets(batch)
+            self.head.put_centres(*moved_centres(old, students, targets, batch.identities, self.last_counts))
         return super().identity(embeddings, batch)
 
 
 @torch.no_grad()
 def moved_centres(
-    centres: Tensor, students: Tensor, targets: Tensor, identities: Tensor, last_counts: bool = False
+    old: Tensor, students: Tensor, targets: Tensor, identities: Tensor, last_counts: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """(identities of the batch (U,), their new centres (U, D)) from centres (C, D), embeddings (B, D), unit targets (B, D)."""
-    old = centres[identities]
+    """(identities of the batch (U,), their new centres (U, D)) from the images' centres, embeddings and unit targets.
+
+    old, students, targets: (B, D) each; identities: (B,).
+    """
     share = kept_share(students, old, targets)[:, None]
     wanted = share * old + (1 - share) * targets
     people, place = identities.unique(return_inverse=True)

@@ -37,6 +37,18 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """Where several processes train: how each, with its share of a step's images, sees the whole step's.
+
+    network: as Method.passed, with gradients of the network that are averaged over the processes; gather: from a row
+    for each image here to those of all processes in order, in each; the gradient of a row is the sum of theirs.
+    """
+
+    network: Callable[[Tensor], tuple[Tensor, ...]]
+    gather: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
 class Inherited:
     """A parent's classifier: its class centres (C, D), row c for the run's identity c, and the scale of its logits."""
 
@@ -51,6 +63,9 @@ class Method(nn.Module):
     they enter it (weighted); a term that the method does not have is zero. needs_targets: it learns from its parent's
     embeddings; needs_head: from its parent's classifier, and so is built with `inherited`. What a method remembers
     between steps is a buffer of learner or head, so that it is part of every checkpoint.
+
+    Where several processes train, passed() sees the images of this one and terms() those of the whole step, alike in
+    every process; whole_head: it needs all class centres at once, which are shared out otherwise.
     """
 
     inputs: ClassVar[Literal["images", "embeddings"]] = "images"
@@ -60,12 +75,28 @@ class Method(nn.Module):
     needs_group: bool = False
     """Do its inputs, embeddings, end with the number of the teacher of the image's own group?"""
 
+    whole_head: ClassVar[bool] = False
+    shared: Shared | None = None
+
     learner: nn.Module
     head: MarginHead | None
     embedding_dim: int
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        embeddings = self.learner(batch.inputs)
+        if self.shared is None:
+            return self.terms(self.passed(batch.inputs), batch)
+        gather = self.shared.gather
+        made = tuple(gather(part) for part in self.shared.network(batch.inputs))
+        targets, lengths = (None if part is None else gather(part) for part in (batch.targets, batch.lengths))
+        return self.terms(made, Batch(batch.inputs, gather(batch.identities), targets, lengths))
+
+    def passed(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the network makes of the images, a row for each: first its embeddings (B, D)."""
+        return (self.learner(inputs),)
+
+    def terms(self, made: tuple[Tensor, ...], batch: Batch) -> dict[str, Tensor]:
+        """The loss and its terms, from what passed() made."""
+        embeddings = made[0]
         identity, distillation = self.identity(embeddings, batch), self.distillation(embeddings, batch)
         return {"loss": identity + distillation, "identity": identity, "distillation": distillation}
 

@@ -33,9 +33,13 @@ class CommonSpace(Method):
         self.embedding_dim = settings.adaptor.embedding_dim
         self.head = build_head(settings, self.embedding_dim, classes)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def passed(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        return self.learner.observed(inputs) if isinstance(self.learner, HasTerms) else super().passed(inputs)
+
+    def terms(self, made: tuple[Tensor, ...], batch: Batch) -> dict[str, Tensor]:
         if not isinstance(self.learner, HasTerms):
-            return super().forward(batch)
-        embeddings, further = self.learner.with_terms(batch.inputs)
+            return super().terms(made, batch)
+        embeddings, observed = made
+        further = self.learner.terms(observed)
         terms = {"identity": self.identity(embeddings, batch), "distillation": embeddings.new_zeros(()), **further}
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}

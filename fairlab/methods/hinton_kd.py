@@ -19,10 +19,12 @@ class LogitStudent(Student):
     """Its teacher's logits cost no forward pass: scale x cosines of the stored target to the teacher's class centres.
 
     The student's are those of its own classifier, without a margin. What is compared is log p of both at the
-    temperature.
+    temperature. Over all classes at once (Grouped-KD sorts them), so where several processes train, each keeps the
+    whole classifier.
     """
 
     needs_head = True
+    whole_head = True
     teacher_centres: Tensor
 
     def __init__(self, settings: Run, *, classes: int, inherited: Inherited | None = None, **facts: Any) -> None:

@@ -32,13 +32,12 @@ class MarginDistillation(Heir):
     needs_targets = True
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        centres = self.head.weight
-        cosine, column = cosines(embeddings, centres), batch.identities[:, None]
+        centres, columns = self.head.taking_part(batch.identities)
+        cosine = cosines(embeddings, centres)
         if self.training:
-            angle = margins(unit_targets(batch), centres[batch.identities])
-            changed = add_angle(cosine.gather(1, column).squeeze(1), angle)
-            cosine = cosine.scatter(1, column, changed[:, None])
-        return functional.cross_entropy(self.head.scale * cosine, batch.identities)
+            angle = margins(unit_targets(batch), self.head.centres_of(batch.identities))
+            cosine = columns.put(cosine, add_angle(columns.pick(cosine), angle))
+        return columns.entropy(self.head.scale * cosine)
 
 
 @torch.no_grad()

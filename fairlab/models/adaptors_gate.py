@@ -64,16 +64,20 @@ class Gate(nn.Module):
         hard = (hard / hard.sum(dim=1, keepdim=True)).detach()
         return (hard + (soft - soft.detach()) if self.training else hard), log_soft
 
-    def with_terms(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(B, sum of dims) -> (B, D), and the term that keeps all teachers in use."""
+    def observed(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, sum of dims) -> (B, D), and the logarithms of the soft weights (B, n)."""
         weights, log_soft = self.weights(inputs)
         blocks = inputs.split(self.dims, dim=1)
         mapped = torch.stack([one(block) for one, block in zip(self.maps, blocks, strict=True)], dim=1)
-        return (weights[:, :, None] * mapped).sum(dim=1), {"balance": balance(log_soft)}
+        return (weights[:, :, None] * mapped).sum(dim=1), log_soft
+
+    def terms(self, observed: Tensor) -> dict[str, Tensor]:
+        """The term that keeps all teachers in use."""
+        return {"balance": balance(observed)}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, sum of dims) -> (B, D)."""
-        return self.with_terms(inputs)[0]
+        return self.observed(inputs)[0]
 
 
 @ADAPTORS.register(

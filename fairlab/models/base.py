@@ -25,6 +25,13 @@ Facts of a registration: title, source, and needs_group=True where the inputs ha
 class HasTerms(Protocol):
     """An adaptor that brings terms of the loss along."""
 
-    def with_terms(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Raw embeddings (B, D), and the terms (), weighted, by the name under which they are logged."""
+    def observed(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw embeddings (B, D), and a row for each image of what the terms are made of, (B, n)."""
+        ...
+
+    def terms(self, observed: Tensor) -> dict[str, Tensor]:
+        """The terms (), weighted, by the name under which they are logged; of all images of a step at once.
+
+        Without weights of their own: where several processes train, `observed` comes from all of them.
+        """
         ...

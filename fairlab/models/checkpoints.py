@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from fairlab.config import Adaptor, Backbone, parse
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import explain, read_json, verify_manifest, write_json, write_manifest
+from fairlab.files import (
+    behind,
+    explain,
+    make_folder,
+    place_folder,
+    read_json,
+    verify_manifest,
+    write_json,
+    write_manifest,
+)
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.projected import Projected
 
@@ -57,16 +66,16 @@ def _save(folder: Path, write: Callable[[Path], list[str]], facts: Mapping[str, 
     temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
+        make_folder(temporary)
         names = write(temporary)
         write_json(temporary / FACTS, dict(facts))
         write_manifest(temporary, [*names, FACTS])
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    except (OSError, SafetensorError) as error:
-        reason = explain(error, folder) if isinstance(error, OSError) else f"could not write {folder}: {error}"
-        raise FairLabError(reason) from error
+        place_folder(temporary, folder)
+    except OSError as error:
+        raise FairLabError(explain(error, folder)) from error
+    except SafetensorError as error:
+        cause = behind(error)
+        raise FairLabError(explain(cause, folder)) from cause
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

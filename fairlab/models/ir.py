@@ -128,23 +128,35 @@ def _builder(depth: int, se: bool = False, evolve: bool = False) -> Callable[[Ba
     return build
 
 
-BACKBONES.register("ir_18", title="IR-18", source=SOURCE)(_builder(18))
-BACKBONES.register("ir_34", title="IR-34", source=SOURCE)(_builder(34))
-BACKBONES.register("ir_50", title="IR-50", source=SOURCE)(_builder(50))
-BACKBONES.register("ir_101", title="IR-101", source=SOURCE)(_builder(101))
-BACKBONES.register("ir_152", title="IR-152", source=SOURCE)(_builder(152))
-BACKBONES.register("ir_200", title="IR-200", source=SOURCE)(_builder(200))
-BACKBONES.register("ir_se_18", title="IR-SE-18", source=SOURCE)(_builder(18, se=True))
-BACKBONES.register("ir_se_34", title="IR-SE-34", source=SOURCE)(_builder(34, se=True))
-BACKBONES.register("ir_se_50", title="IR-SE-50", source=SOURCE)(_builder(50, se=True))
-BACKBONES.register("ir_se_101", title="IR-SE-101", source=SOURCE)(_builder(101, se=True))
-BACKBONES.register("ir_se_152", title="IR-SE-152", source=SOURCE)(_builder(152, se=True))
-BACKBONES.register("ir_se_200", title="IR-SE-200", source=SOURCE)(_builder(200, se=True))
+BACKBONES.register("ir_18", parameters=24_034_974, title="IR-18", source=SOURCE)(_builder(18))
+BACKBONES.register("ir_34", parameters=34_159_862, title="IR-34", source=SOURCE)(_builder(34))
+BACKBONES.register("ir_50", parameters=43_623_694, title="IR-50", source=SOURCE)(_builder(50))
+BACKBONES.register("ir_101", parameters=65_220_569, title="IR-101", source=SOURCE)(_builder(101))
+BACKBONES.register("ir_152", parameters=109_885_263, title="IR-152", source=SOURCE)(_builder(152))
+BACKBONES.register("ir_200", parameters=114_427_791, title="IR-200", source=SOURCE)(_builder(200))
+BACKBONES.register("ir_se_18", parameters=24_122_014, title="IR-SE-18", source=SOURCE)(_builder(18, se=True))
+BACKBONES.register("ir_se_34", parameters=34_317_046, title="IR-SE-34", source=SOURCE)(_builder(34, se=True))
+BACKBONES.register("ir_se_50", parameters=43_846_414, title="IR-SE-50", source=SOURCE)(_builder(50, se=True))
+BACKBONES.register("ir_se_101", parameters=65_592_793, title="IR-SE-101", source=SOURCE)(_builder(101, se=True))
+BACKBONES.register("ir_se_152", parameters=116_463_439, title="IR-SE-152", source=SOURCE)(_builder(152, se=True))
+BACKBONES.register("ir_se_200", parameters=121_530_255, title="IR-SE-200", source=SOURCE)(_builder(200, se=True))
 
 _OLD = {"source": EVOLVE_SOURCE}
-BACKBONES.register("evolve_ir_50", title="IR-50 of face.evoLVe", **_OLD)(_builder(50, evolve=True))
-BACKBONES.register("evolve_ir_101", title="IR-101 of face.evoLVe", **_OLD)(_builder(101, evolve=True))
-BACKBONES.register("evolve_ir_152", title="IR-152 of face.evoLVe", **_OLD)(_builder(152, evolve=True))
-BACKBONES.register("evolve_ir_se_50", title="IR-SE-50 of face.evoLVe", **_OLD)(_builder(50, se=True, evolve=True))
-BACKBONES.register("evolve_ir_se_101", title="IR-SE-101 of face.evoLVe", **_OLD)(_builder(101, se=True, evolve=True))
-BACKBONES.register("evolve_ir_se_152", title="IR-SE-152 of face.evoLVe", **_OLD)(_builder(152, se=True, evolve=True))
+BACKBONES.register("evolve_ir_50", parameters=43_601_398, title="IR-50 of face.evoLVe", **_OLD)(
+    _builder(50, evolve=True)
+)
+BACKBONES.register("evolve_ir_101", parameters=65_177_256, title="IR-101 of face.evoLVe", **_OLD)(
+    _builder(101, evolve=True)
+)
+BACKBONES.register("evolve_ir_152", parameters=70_788_650, title="IR-152 of face.evoLVe", **_OLD)(
+    _builder(152, evolve=True)
+)
+BACKBONES.register("evolve_ir_se_50", parameters=43_824_118, title="IR-SE-50 of face.evoLVe", **_OLD)(
+    _builder(50, se=True, evolve=True)
+)
+BACKBONES.register("evolve_ir_se_101", parameters=65_549_480, title="IR-SE-101 of face.evoLVe", **_OLD)(
+    _builder(101, se=True, evolve=True)
+)
+BACKBONES.register("evolve_ir_se_152", parameters=71_199_786, title="IR-SE-152 of face.evoLVe", **_OLD)(
+    _builder(152, se=True, evolve=True)
+)

@@ -77,46 +77,50 @@ class IResNet(nn.Module):
         return embedding
 
 
-@BACKBONES.register("iresnet18", title="iResNet-18", source=SOURCE)
+@BACKBONES.register("iresnet18", parameters=24_040_351, title="iResNet-18", source=SOURCE)
 def build_iresnet18(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[18], settings, image_px)
 
 
-@BACKBONES.register("iresnet34", title="iResNet-34", source=SOURCE)
+@BACKBONES.register("iresnet34", parameters=34_165_239, title="iResNet-34", source=SOURCE)
 def build_iresnet34(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[34], settings, image_px)
 
 
-@BACKBONES.register("iresnet50", title="iResNet-50", source=SOURCE + ", which sets dropout 0.4 here", dropout=0.4)
+@BACKBONES.register(
+    "iresnet50", parameters=43_629_071, title="iResNet-50", source=SOURCE + ", which sets dropout 0.4 here", dropout=0.4
+)
 def build_iresnet50(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[50], settings, image_px)
 
 
-@BACKBONES.register("iresnet100", title="iResNet-100", source=SOURCE)
+@BACKBONES.register("iresnet100", parameters=65_225_946, title="iResNet-100", source=SOURCE)
 def build_iresnet100(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[100], settings, image_px)
 
 
-@BACKBONES.register("iresnet200", title="iResNet-200", source="iResNet-200 as in arcface_torch of insightface")
+@BACKBONES.register(
+    "iresnet200", parameters=118_970_285, title="iResNet-200", source="iResNet-200 as in arcface_torch of insightface"
+)
 def build_iresnet200(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[200], settings, image_px)
 
 
-@BACKBONES.register("iresnet18_se", title="iResNet-18 with SE", source=SE_SOURCE)
+@BACKBONES.register("iresnet18_se", parameters=24_127_391, title="iResNet-18 with SE", source=SE_SOURCE)
 def build_iresnet18_se(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[18], settings, image_px, se=True)
 
 
-@BACKBONES.register("iresnet34_se", title="iResNet-34 with SE", source=SE_SOURCE)
+@BACKBONES.register("iresnet34_se", parameters=34_322_423, title="iResNet-34 with SE", source=SE_SOURCE)
 def build_iresnet34_se(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[34], settings, image_px, se=True)
 
 
-@BACKBONES.register("iresnet50_se", title="iResNet-50 with SE", source=SE_SOURCE)
+@BACKBONES.register("iresnet50_se", parameters=43_851_791, title="iResNet-50 with SE", source=SE_SOURCE)
 def build_iresnet50_se(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[50], settings, image_px, se=True)
 
 
-@BACKBONES.register("iresnet100_se", title="iResNet-100 with SE", source=SE_SOURCE)
+@BACKBONES.register("iresnet100_se", parameters=65_598_170, title="iResNet-100 with SE", source=SE_SOURCE)
 def build_iresnet100_se(settings: Backbone, image_px: int) -> nn.Module:
     return IResNet(LAYERS[100], settings, image_px, se=True)

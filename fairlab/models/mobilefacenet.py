@@ -207,14 +207,20 @@ class InsightMobileFaceNet(nn.Module):
 
 
 @BACKBONES.register(
-    "mobilefacenet", title="MobileFaceNet", source="arXiv 1804.07573, as in the code of AdaDistill (arXiv 2407.01332)"
+    "mobilefacenet",
+    parameters=1_219_890,
+    title="MobileFaceNet",
+    source="arXiv 1804.07573, as in the code of AdaDistill (arXiv 2407.01332)",
 )
 def build_mobilefacenet(settings: Backbone, image_px: int) -> nn.Module:
     return MobileFaceNet(settings, image_px)
 
 
 @BACKBONES.register(
-    "mbf", title="MobileFaceNet of insightface", source="arXiv 1804.07573, as `mbf` of arcface_torch (insightface)"
+    "mbf",
+    parameters=2_083_378,
+    title="MobileFaceNet of insightface",
+    source="arXiv 1804.07573, as `mbf` of arcface_torch (insightface)",
 )
 def build_mbf(settings: Backbone, image_px: int) -> nn.Module:
     return InsightMobileFaceNet(settings, image_px)

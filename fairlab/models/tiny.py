@@ -59,6 +59,8 @@ class Tiny(nn.Module):
         return embedding
 
 
-@BACKBONES.register("tiny", title="Tiny residual network", source="FairLab; for the demo's small images")
+@BACKBONES.register(
+    "tiny", parameters=2_691_845, title="Tiny residual network", source="FairLab; for the demo's small images"
+)
 def build_tiny(settings: Backbone, image_px: int) -> nn.Module:
     return Tiny(settings, image_px)

@@ -20,7 +20,7 @@ from fairlab.data.previews import alignment_strips, group_pictures, png
 from fairlab.data.reading import Listing, detect_kind, has_images, reader
 from fairlab.data.report import aligned, report
 from fairlab.errors import FairLabError, Stopped
-from fairlab.files import digest, explain, read_json, write_atomic, write_bytes, write_json
+from fairlab.files import digest, explain, read_json, reserve, write_atomic, write_bytes, write_json
 from fairlab.store.runs import RunRecord
 from fairlab.tables import PAIRS
 from fairlab.workspace import Workspace
@@ -279,8 +279,9 @@ def _decode_all(folder: Path, view: EncodedPixels, pulse: Pulse, stop: Callable[
     pulse.begin("decoding images", 0.9, 0.1)
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.with_name(f"{folder.name}.pixels.npy")
-    target = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=view.shape)
     try:
+        target = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=view.shape)
+        reserve(path)
         for start in range(0, len(view), 512):
             if stop():
                 raise Stopped

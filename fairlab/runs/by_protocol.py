@@ -10,17 +10,19 @@ import pandas as pd
 from fairlab import __version__
 from fairlab.config import Data, Evaluation, Protocols, Run
 from fairlab.data.base import Dataset
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation.report import CURVE
 from fairlab.files import digest
 from fairlab.registry import declared_facts
 from fairlab.runs import assess, spaces, tables
 from fairlab.runs.plan import single
-from fairlab.runs.protocols.base import FINAL, PROTOCOLS, Asked, Pulse
+from fairlab.runs.protocols.base import FINAL, PROTOCOLS, Asked, Outcome, Pulse
 from fairlab.runs.provenance import of_vectors, pairs_hash
+from fairlab.store.count_parts import discard_counts
 from fairlab.store.results import judged_on, kept_facts, results_facts, write_protocol, write_results
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.tables import METRICS, SCORES
+from fairlab.training.world import ALONE, World
 from fairlab.workspace import Workspace
 
 METHOD = "protocols"
@@ -72,57 +74,80 @@ def check_embeddings(model: RunRecord, dataset: Dataset) -> None:
 
 
 def judge(
-    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Callable[[], bool]
+    workspace: Workspace,
+    record: RunRecord,
+    dataset: Dataset,
+    pulse: Pulse,
+    stop: Callable[[], bool],
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Judge the first parent by every protocol of the run, one after the other; returns facts for its status.
 
     What was made from the same embeddings, data, settings and code is kept. Each protocol's numbers are written when
-    they are there, so a stopped run goes on with the next.
+    they are there, so a stopped run goes on with the next. world: the processes that call this together; the leader writes.
     """
     model, settings = read_run(workspace, record.parents[0]), record.config.protocols
     evaluation = record.config.evaluation or Evaluation()
     assert settings is not None
     if model.method not in tables.METHODS:
-        spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, 0.0, 0.3)
+        spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, 0.0, 0.3, world)
     for miner in (read_run(workspace, name) for name in record.parents[1:]):
         if miner.method not in tables.METHODS:
-            spaces.embed_elsewhere(workspace, miner, dataset, pulse, stop, 0.3, 0.2)
+            spaces.embed_elsewhere(workspace, miner, dataset, pulse, stop, 0.3, 0.2, world)
     check_embeddings(model, dataset)
-    _own_lists(model, dataset, evaluation)
+    if world.leads:
+        _own_lists(model, dataset, evaluation)
     share = 0.5 / len(settings.names)
     notes: list[str] = []
     reused = []
     for number, name in enumerate(settings.names):
         key = _key(workspace, name, model, dataset, evaluation, settings)
-        known = kept_facts(model.folder, dataset.dataset_id, name)
-        if known is not None and known.get("key") == digest(key):
+        known = kept_facts(model.folder, dataset.dataset_id, name) if world.leads else None
+        kept = known is not None and known.get("key") == digest(key)
+        if world.any(kept):
             reused.append(name)
-            notes += [f"{name}: same embeddings, data, settings and code as before, not computed anew", *known["notes"]]
+            if known is not None:
+                notes += [
+                    f"{name}: same embeddings, data, settings and code as before, not computed anew",
+                    *known["notes"],
+                ]
+            discard_counts(model.folder, dataset.dataset_id, name, world.leads)
             continue
         base = 0.5 + share * number
         pulse.begin(f"judging by {name}", base, share, "runs")
-        found = PROTOCOLS[name](Asked(workspace, model, dataset, evaluation, settings, pulse, stop, base, share))
-        notes += found.notes
-        write_protocol(
-            model.folder,
-            dataset.dataset_id,
-            name,
-            {
-                "metrics": found.metrics,
-                "curves": found.curves,
-                "scores": found.scores,
-                "pairs": found.pairs,
-                **found.tables,
-            },
-            **key,
-            key=digest(key),
-            pairs=pairs_hash(found.pairs),
-            notes=found.notes,
-            facts=found.facts,
-        )
+        stopped = False
+        try:
+            if world.leads or PROTOCOLS.facts(name).get("shared"):
+                asked = Asked(
+                    workspace, model, dataset, evaluation, settings, pulse, stop, base, share, world, digest(key)
+                )
+                found = PROTOCOLS[name](asked)
+                notes += found.notes
+                if world.leads:
+                    _write(model, dataset, name, found, key)
+        except Stopped:
+            stopped = True
+        if world.any(stopped):  # also: all have read what the leader removes now
+            raise Stopped
+        discard_counts(model.folder, dataset.dataset_id, name, world.leads)
     for note in notes:
         print(f"[fairlab] {note}", flush=True)
     return {"judged_by": list(settings.names), "reused": reused, "notes": notes}
+
+
+def _write(model: RunRecord, dataset: Dataset, name: str, found: Outcome, key: dict[str, Any]) -> None:
+    own = {"metrics": found.metrics, "curves": found.curves, "scores": found.scores, "pairs": found.pairs}
+    write_protocol(
+        model.folder,
+        dataset.dataset_id,
+        name,
+        {**own, **found.tables},
+        **key,
+        key=digest(key),
+        pairs=pairs_hash(found.pairs),
+        notes=found.notes,
+        facts=found.facts,
+    )
 
 
 def _own_lists(model: RunRecord, dataset: Dataset, evaluation: Evaluation) -> None:

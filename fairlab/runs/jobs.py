@@ -20,6 +20,7 @@ from fairlab.runs import adding, assess, by_protocol, cross, importing, maps, ov
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord
+from fairlab.training.world import ALONE, World, from_environment
 from fairlab.workspace import Workspace
 
 Stop = Callable[[], bool]
@@ -33,9 +34,14 @@ class Pulse(Protocol):
 
 
 def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Pulse, stop: Stop) -> dict[str, Any]:
-    """Do the whole job of a run; returns facts for its status. Raises Stopped or FairLabError."""
+    """Do the whole job of a run; returns facts for its status. Raises Stopped or FairLabError.
+
+    In a process that is not the run's first: its part of what is shared, and no facts.
+    """
     if stop():  # asked while this process was starting; what comes next may take seconds to load
         raise Stopped
+    if not from_environment().leads and record.config.training is None:
+        return {}  # nothing here is shared
     if record.role == "dataset":
         return _make_data(workspace, record, pulse, stop)
     if record.role == "model":
@@ -101,21 +107,31 @@ def _make_space(
     from fairlab.training.loop import pick_device
 
     config = record.config
+    world, kind = ALONE, "cpu"
     if config.training is not None:
         torch.set_num_threads(config.training.threads)
-    rows = training_rows(dataset.images, config.data, config.seed)
-    labels, names = identity_labels(dataset.images.iloc[rows])
-    online = config.distillation is not None and config.distillation.online
-    done = 0.0 if online else spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2)
-    lessons = Lessons(workspace, record, dataset, rows, labels, names)
-    parents, dims = lessons.parents, lessons.dims
-    more = {} if lessons.inherited is None else {"inherited": lessons.inherited}
-    torch.manual_seed(config.seed)
-    method = METHODS[record.method](config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims, **more)
-    facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
+        world, kind = from_environment(), pick_device(config.training).type
+    with world.joined(kind):
+        rows = training_rows(dataset.images, config.data, config.seed)
+        labels, names = identity_labels(dataset.images.iloc[rows])
+        online = config.distillation is not None and config.distillation.online
+        done = 0.0
+        if world.leads and not online:
+            done = spaces.embed_parents(workspace, record, dataset, pulse, stop, 0.2)
+        world.wait()
+        lessons = Lessons(workspace, record, dataset, rows, labels, names)
+        parents, dims = lessons.parents, lessons.dims
+        more = {} if lessons.inherited is None else {"inherited": lessons.inherited}
+        torch.manual_seed(config.seed)
+        build = METHODS[record.method]
+        method = build(config, classes=len(names), image_px=dataset.image_px, teacher_dims=dims, **more)
+        facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}
+        if config.training is not None:
+            pulse.begin("training", done, 0.9 - done)
+            facts |= _train(workspace, record, dataset, lessons, method, rows, labels, attempt, pulse, stop, world)
+    if not world.leads:
+        return {}
     if config.training is not None:
-        pulse.begin("training", done, 0.9 - done)
-        facts |= _train(workspace, record, dataset, lessons, method, rows, labels, attempt, pulse, stop)
         save_model(
             record.folder / "weights",
             method.learner,
@@ -192,6 +208,7 @@ def _train(
     attempt: int,
     pulse: Pulse,
     stop: Stop,
+    world: World,
 ) -> dict[str, Any]:
     import torch
 
@@ -214,6 +231,7 @@ def _train(
         "threads": training.threads,
         "machine": platform.machine() + " " + platform.processor(),
         "device": training.device,
+        "devices": world.size,
     }
     bitwise = True
 
@@ -230,6 +248,11 @@ def _train(
         return _inputs(watched, parents, method, images, dataset.image_px)
 
     validate = assess.Validation(watched, inputs, config.data, config.seed)
+    checkpoints, check = record.folder / "checkpoints", validate if validate.possible else None
+    if not world.leads:
+        silent = Hooks(stop, lambda *_: None, lambda *_: None, lambda _: None, check)
+        train(method, samples, training, config.seed, checkpoints, silent, facts, world)
+        return {}
     with EventWriter(record.folder, attempt) as events:
 
         def reading(step: int, epoch: int, work_s: float, values: Mapping[str, float]) -> None:
@@ -240,8 +263,8 @@ def _train(
                     flush=True,
                 )
 
-        hooks = Hooks(stop, reading, pulse.advance, note, validate if validate.possible else None)
-        at = train(method, samples, training, config.seed, record.folder / "checkpoints", hooks, facts)
+        hooks = Hooks(stop, reading, pulse.advance, note, check)
+        at = train(method, samples, training, config.seed, checkpoints, hooks, facts, world)
     told: dict[str, Any] = {"bitwise": bitwise}
     if config.data.held_out is not None:
         told["held_out_identities"] = len(held_out_identities(dataset.images, config.data, config.seed))

@@ -7,22 +7,26 @@ it ends, by the app while it looks, and by the command line. Nothing is lost whe
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from fairlab.config import parse
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.placement_settings import Placement
-from fairlab.runs.engines.base import ENGINES
+from fairlab.registry import declared_facts
+from fairlab.runs.choices import check
+from fairlab.runs.engines.base import ENGINES, Later
 from fairlab.runs.plan import Plan
+from fairlab.runs.quiet import no_starts
+from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Waiting, look, submitted
 from fairlab.store import remote
 from fairlab.store.database import statuses
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import (
     PROCESS_FILE,
+    Live,
     RunRecord,
     create_run,
     delete_run,
@@ -33,19 +37,18 @@ from fairlab.store.runs import (
 )
 from fairlab.workspace import Workspace, now
 
-ENDED_BADLY = ("failed", "stopped", "crashed")
-ACTIVE = ("queued", "running")
-
 
 def start(workspace: Workspace, plan: Plan, placement: Placement | None = None) -> list[str]:
     """Queue what is not done of `plan` and start what fits. Returns the ids that were queued by this call.
 
-    placement: where they work; default: as the workspace says. Calling it twice starts nothing twice: the same settings are the same runs. Runs of the plan that had stopped,
-    failed or crashed are resumed. Raises FairLabError when the disk is too full or not writable.
+    placement: where they work; default: as the workspace says. Calling it twice starts nothing twice: the same settings
+    are the same runs. Runs of the plan that had stopped, failed or crashed are resumed. Raises FairLabError for an
+    engine that there is not, and when the disk is too full or not writable.
     """
     queued: list[str] = []
     turn = Turn(placement=placement or default_placement(workspace))
-    with _lock(workspace):
+    check_engine(turn.placement)
+    with no_starts(workspace):
         write_study(workspace, plan)
         for planned in plan.runs:
             record = planned.record
@@ -56,7 +59,7 @@ def start(workspace: Workspace, plan: Plan, placement: Placement | None = None) 
             if status in ("done", "running", "queued"):
                 continue
             create_run(workspace, record)
-            _queue(record.folder, turn)
+            enqueue(record.folder, turn)
             queued.append(record.run_id)
     dispatch(workspace)
     return queued
@@ -67,14 +70,14 @@ def start_one(workspace: Workspace, record: RunRecord, anew: bool = False) -> st
 
     anew: do it again although it is done, because what it looks at, or what it wrote elsewhere, may have changed since.
     """
-    with _lock(workspace):
+    with no_starts(workspace):
         known = (record.folder / "run.json").exists()
         if known and anew and state(record.folder).status not in ("running", "queued"):
             delete_run(workspace, record.run_id, force=True)
             known = False
         if not known or state(record.folder).status in ENDED_BADLY:
             create_run(workspace, record)
-            _queue(record.folder, Turn(placement=default_placement(workspace)))
+            enqueue(record.folder, Turn(placement=default_placement(workspace)))
     dispatch(workspace)
     return record.run_id
 
@@ -82,16 +85,18 @@ def start_one(workspace: Workspace, record: RunRecord, anew: bool = False) -> st
 def write_study(workspace: Workspace, plan: Plan) -> None:
     """Keep a plan as a study of the workspace: its settings and the names of its runs."""
     path = workspace.study(plan.study_id) / "study.json"
-    created = read_json(path)["created_at"] if path.exists() else now()
+    before = read_json(path) if path.exists() else {}
+    clones = before.get("clones", [])
     write_json(
         path,
         {
             "study_id": plan.study_id,
             "preset": plan.preset,
             "title": plan.study.title,
-            "created_at": created,
+            "created_at": before.get("created_at") or now(),
             "config": plan.study.model_dump(mode="json"),
-            "run_ids": [run.record.run_id for run in plan.runs],
+            "run_ids": [*(run.record.run_id for run in plan.runs), *clones],
+            "clones": clones,
         },
     )
 
@@ -101,13 +106,18 @@ def default_placement(workspace: Workspace) -> Placement:
     return parse(Placement, workspace.setting("placement", {}), str(workspace.settings_file))
 
 
+def check_engine(placement: Placement) -> None:
+    """Raise FairLabError, naming those that there are, for an engine that there is not."""
+    check("engine", [placement.engine], declared_facts("ENGINES", "runs/engines"))
+
+
 def set_default_placement(workspace: Workspace, placement: Placement) -> None:
     """Change where runs work that are queued from now on. Raises FairLabError for an engine that there is not."""
-    ENGINES[placement.engine]
+    check_engine(placement)
     workspace.set("placement", placement.model_dump(mode="json"))
 
 
-def _queue(folder: Path, turn: Turn | None = None) -> None:
+def enqueue(folder: Path, turn: Turn | None = None) -> None:
     """Let a run wait for its turn; without `turn` as before."""
     for left in ("stop", PROCESS_FILE, remote.FILE):
         (folder / left).unlink(missing_ok=True)
@@ -117,96 +127,116 @@ def _queue(folder: Path, turn: Turn | None = None) -> None:
 
 
 def dispatch(workspace: Workspace) -> list[str]:
-    """Start queued runs whose parents are done, each by its engine, up to its slots. Returns the ids started.
+    """Start queued runs whose turn it is (runs.turns), each by its engine. Returns the ids started.
 
-    A queued run with a parent that ended badly stays queued and says which; resuming the parent is enough.
+    A run that cannot start without somebody's help stays queued and says why; resuming a parent is enough.
     """
+    with no_starts(workspace):
+        return _dispatch(workspace)
+
+
+def _dispatch(workspace: Workspace) -> list[str]:
+    stand = statuses(workspace)
+    active = [workspace.run(name) for name, status in stand.items() if status in ACTIVE]
+    poll(active)
+    live = {folder.name: _state(folder) for folder in active}
+    stand |= {name: view.status for name, view in live.items()}
     started: list[str] = []
-    try:
-        with _lock(workspace):
-            stand = statuses(workspace)
-            active = [workspace.run(name) for name, status in stand.items() if status in ACTIVE]
-            poll(active)
-            live = {folder.name: state(folder) for folder in active}
-            stand |= {name: view.status for name, view in live.items()}
-            turns = {name: read_turn(workspace.run(name)) for name, view in live.items() if view.status in ACTIVE}
-            at_work = [
-                name for name, view in live.items() if view.status == "running" or _submitted(workspace.run(name))
-            ]
-            taken: dict[str, int] = {}
-            for name in set(at_work) & set(turns):
-                placement = turns[name].placement
-                taken[placement.engine] = taken.get(placement.engine, 0) + placement.devices
-            waiting = [read_run(workspace, name) for name in turns if name not in at_work]
-            for record in sorted(
-                waiting, key=lambda record: (turns[record.run_id].position, record.created_at, record.run_id)
-            ):
-                parents = {name: stand.get(name, "missing") for name in record.parents}
-                bad = [name for name, status in parents.items() if status in (*ENDED_BADLY, "missing")]
-                if bad:
-                    reason = f"waits for {bad[0]}, which is {parents[bad[0]]}: resume it first"
-                    if live[record.run_id].reason != reason:
-                        write_status(record.folder, "queued", reason=reason)
-                    continue
-                placement = turns[record.run_id].placement
-                engine = ENGINES[placement.engine]()
-                used = taken.get(placement.engine, 0)
-                room = used == 0 or used + placement.devices <= engine.slots(workspace)
-                if room and all(status == "done" for status in parents.values()):
-                    engine.submit(workspace, record, placement)
-                    started.append(record.run_id)
-                    taken[placement.engine] = used + placement.devices
-    except Timeout as error:
-        raise FairLabError(
-            f"another FairLab is busy starting runs in {workspace.home}; try again in a moment"
-        ) from error
+    away: set[str] = set()
+    while True:
+        now_started = _start_those(workspace, look(workspace, stand).waiting, live, stand, away)
+        started += now_started
+        if not now_started:
+            return started  # a queue that took a run may now take those that build on it
+
+
+def _start_those(
+    workspace: Workspace, waiting: list[Waiting], live: Mapping[str, Live], stand: dict[str, str], away: set[str]
+) -> list[str]:
+    """Start those of the waiting runs that wait for nothing; returns their ids. away: engines not to be asked again."""
+    started = []
+    for item in waiting:
+        folder, run_id, placement = item.record.folder, item.record.run_id, item.turn.placement
+        if item.kind or placement.engine in away:
+            noted = live[run_id].reason if placement.engine in away else item.noted
+            if live[run_id].reason != noted:
+                write_status(folder, "queued", reason=noted)
+            continue
+        if item.words:
+            with open(folder / "log.txt", "a", encoding="utf-8") as log:
+                log.write(f"[fairlab] {now()} {item.words}\n")
+        try:
+            ENGINES[placement.engine]().submit(workspace, item.record, placement)
+            started.append(run_id)
+            stand[run_id] = _state(folder).status
+        except Later as error:
+            away.add(placement.engine)
+            if live[run_id].reason != str(error):
+                write_status(folder, "queued", reason=str(error))
+        except FairLabError as error:  # refused there: said on the run, and no reason for the others to wait
+            write_status(folder, "failed", reason=str(error))
+            stand[run_id] = "failed"
     return started
 
 
-def _submitted(folder: Path) -> bool:
-    """Does a run wait or work in another machine's queue?"""
-    job = remote.read_job(folder)
-    return job is not None and job.stand != remote.ENDED and read_status(folder).get("status") in ACTIVE
+def _state(folder: Path) -> Live:
+    """A run's state; one that cannot be read keeps none but its own dependants from starting."""
+    try:
+        return state(folder)
+    except FairLabError as error:
+        return Live("damaged", str(error))
 
 
 def poll(folders: Sequence[Path]) -> None:
-    """Ask the other queues how those of these runs stand that are there."""
-    asked: dict[str, list[Path]] = {}
+    """Ask the other queues how those of these runs stand that are there. One that cannot be asked hinders no other."""
+    asked: dict[str, dict[Path, remote.Job]] = {}
     for folder in folders:
         job = remote.read_job(folder)
-        if job is not None and _submitted(folder):
-            asked.setdefault(job.engine, []).append(folder)
-    for name, of_engine in asked.items():
-        ENGINES[name]().poll(of_engine)
-
-
-def _lock(workspace: Workspace) -> FileLock:
-    return FileLock(workspace.home / "dispatch.lock", timeout=30)
+        if job is not None and job.stand != remote.ENDED and _state(folder).status in ACTIVE:
+            asked.setdefault(job.engine, {})[folder] = job
+    for name, jobs in asked.items():
+        try:
+            ENGINES[name]().poll(list(jobs))
+        except FairLabError as error:
+            for folder, job in jobs.items():
+                remote.write_job(folder, replace(job, reason=f"its queue cannot be asked: {error}"))
 
 
 def stop(workspace: Workspace, run_id: str, force: bool = False) -> None:
     """Ask a run to save and stop; with `force`, end its process now (its last checkpoint stays)."""
-    record = read_run(workspace, run_id)
-    with _lock(workspace):
-        view = state(record.folder)
-        if view.status == "queued" and not _submitted(record.folder):
-            write_status(record.folder, "stopped", reason="stopped before it began")
-        elif view.status in ACTIVE:
-            (record.folder / "stop").touch()
-            ENGINES[read_turn(record.folder).placement.engine]().cancel(record.folder, force)
-        else:
-            raise Refused(f"{run_id} is not running: it is {view.status}")
+    if not stop_all(workspace, [run_id], force):
+        raise Refused(f"{run_id} is not running: it is {state(workspace.run(run_id)).status}")
+
+
+def stop_all(workspace: Workspace, run_ids: Sequence[str], force: bool = False) -> list[str]:
+    """Stop those of these runs that wait or work; returns their ids. None takes the slot of another meanwhile."""
+    records = [read_run(workspace, run_id) for run_id in run_ids]
+    with no_starts(workspace):
+        active = [record for record in records if state(record.folder).status in ACTIVE]
+        for record in active:
+            if state(record.folder).status == "queued" and not submitted(workspace, record.run_id):
+                write_status(record.folder, "stopped", reason="stopped before it began")
+            else:
+                (record.folder / "stop").touch()
+                ENGINES[read_turn(record.folder).placement.engine]().cancel(record.folder, force)
+    return [record.run_id for record in active]
 
 
 def resume(workspace: Workspace, run_id: str) -> None:
     """Queue a run again that stopped, failed or crashed; it goes on from its last checkpoint."""
-    record = read_run(workspace, run_id)
-    with _lock(workspace):
-        view = state(record.folder)
-        if view.status not in ENDED_BADLY:
-            raise Refused(f"{run_id} cannot be resumed: it is {view.status}")
-        _queue(record.folder)
+    if not resume_all(workspace, [run_id]):
+        raise Refused(f"{run_id} cannot be resumed: it is {state(workspace.run(run_id)).status}")
+
+
+def resume_all(workspace: Workspace, run_ids: Sequence[str]) -> list[str]:
+    """Queue those of these runs again that stopped, failed or crashed; returns their ids."""
+    records = [read_run(workspace, run_id) for run_id in run_ids]
+    with no_starts(workspace):
+        ended = [record for record in records if state(record.folder).status in ENDED_BADLY]
+        for record in ended:
+            enqueue(record.folder)
     dispatch(workspace)
+    return [record.run_id for record in ended]
 
 
 def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
@@ -214,8 +244,10 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
     `force`.
     """
     record = read_run(workspace, run_id)
-    with _lock(workspace):
-        using = _borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []
+    with no_starts(workspace):
+        if submitted(workspace, run_id):
+            raise Refused(f"{run_id} is in another machine's queue; stop it before you delete it")
+        using = borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []
         if using and not force:
             raise Refused(
                 f"data set {using[0]} borrows its images from {record.dataset}"
@@ -226,7 +258,7 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
             shutil.rmtree(workspace.dataset(record.dataset), ignore_errors=True)
 
 
-def _borrowers(workspace: Workspace, dataset_id: str) -> list[str]:
+def borrowers(workspace: Workspace, dataset_id: str) -> list[str]:
     """Data sets that are made, by recipe, of this one's images."""
     found = []
     for path in workspace.datasets_folder.glob("*/dataset.json"):

@@ -13,9 +13,11 @@ from fairlab.config import Run
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.runs import choices, tables
-from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
+from fairlab.runs.embedding import embed_view, embedded
+from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.runs import SPACES, RunRecord, read_run
+from fairlab.training.world import ALONE, World
 from fairlab.workspace import Workspace
 
 VIEWS = ("plain", "flip")
@@ -88,13 +90,13 @@ def embed(
     base: float = 0.9,
     share: float = 0.07,
     flip: str = "sum",
+    world: World = ALONE,
 ) -> None:
     """Store a space's embeddings of all images, as they are and mirrored, and index them; a whole view is kept.
 
-    flip: how the two views are to be judged, see Preprocessing; kept beside the vectors.
+    flip: how the two views are to be judged, see Preprocessing; kept beside the vectors. world: the processes that call
+    this together and share the work; all return when everything is there. What was cut short goes on where it was.
     """
-    from fairlab.training.extract import extract
-
     about = getattr(inputs, "preprocessing", None)  # what looks at others' embeddings has none
     facts = {
         "run_id": space.run_id,
@@ -106,20 +108,11 @@ def embed(
     }
     for number, view in enumerate(VIEWS):
         pulse.begin("embedding", base + 0.45 * share * number, 0.45 * share)
-        if embedded(space, dataset, view):
-            continue
-        with EmbeddingWriter(space.folder, dataset.dataset_id, view, inputs.rows, facts) as sink:
-            if not extract(learner, inputs, view == "flip", device, sink, pulse.advance, stop):
-                raise Stopped
-    pulse.begin("indexing", base + 0.9 * share, 0.1 * share)
-    build_index(open_embeddings(space.folder, dataset.dataset_id, "plain"))
-
-
-def embedded(space: RunRecord, dataset: Dataset, view: str = "plain") -> bool:
-    """Has the space embeddings of these very images? Not of an earlier data set of the same name."""
-    if not has_embeddings(space.folder, dataset.dataset_id, view):
-        return False
-    return open_embeddings(space.folder, dataset.dataset_id, view).facts.get("fingerprint") == dataset.fingerprint
+        embed_view(space, dataset, view, learner, inputs, device, facts, pulse, stop, world)
+    if world.leads:
+        pulse.begin("indexing", base + 0.9 * share, 0.1 * share)
+        build_index(open_embeddings(space.folder, dataset.dataset_id, "plain"))
+    world.wait()
 
 
 def embed_elsewhere(
@@ -130,14 +123,15 @@ def embed_elsewhere(
     stop: Stop,
     base: float = 0.0,
     share: float = 1.0,
+    world: World = ALONE,
 ) -> None:
-    """Embed a data set with a model that was not trained on it; what it builds on comes first.
+    """Embed a data set with a model that was not trained on it; what it builds on comes first. world: as in embed.
 
     Raises FairLabError for a run that is no model.
     """
     check_model(space)
-    if all(embedded(space, dataset, view) for view in VIEWS):
-        return
+    if not world.any(world.leads and not all(embedded(space, dataset, view) for view in VIEWS)):
+        return  # as the leader sees it: a shared folder may show others something else for a while
     parents = model_parents(workspace, space)
     learner, facts = network(space, dataset, parents)
     everything = np.arange(len(dataset.images))
@@ -150,16 +144,22 @@ def embed_elsewhere(
     else:
         part = share / (len(parents) + 1)
         for number, parent in enumerate(parents):
-            embed_elsewhere(workspace, parent, dataset, pulse, stop, base + part * number, part)
+            embed_elsewhere(workspace, parent, dataset, pulse, stop, base + part * number, part, world)
         base, share = base + part * len(parents), part
         inputs, flip = inputs_from_parents(parents, dataset, everything, needs_group(space.config)), "sum"
     device = _device(space)
-    with _alone(space, stop):
-        embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip)
+    with _alone(space, stop, world):
+        embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip, world)
 
 
 def embed_parents(
-    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop, share: float
+    workspace: Workspace,
+    record: RunRecord,
+    dataset: Dataset,
+    pulse: Pulse,
+    stop: Stop,
+    share: float,
+    world: World = ALONE,
 ) -> float:
     """See to it that all models that a run builds on have embeddings of its data set; the share of the progress it took.
 
@@ -169,10 +169,14 @@ def embed_parents(
     parents = model_parents(workspace, record)
     for parent in parents:
         check_model(parent)
-    missing = [parent for parent in parents if not all(embedded(parent, dataset, view) for view in VIEWS)]
+    missing = [
+        parent
+        for parent in parents
+        if world.any(world.leads and not all(embedded(parent, dataset, view) for view in VIEWS))
+    ]
     part = share / max(len(missing), 1)
     for number, parent in enumerate(missing):
-        embed_elsewhere(workspace, parent, dataset, pulse, stop, part * number, part)
+        embed_elsewhere(workspace, parent, dataset, pulse, stop, part * number, part, world)
     return share if missing else 0.0
 
 
@@ -194,16 +198,17 @@ def check_model(space: RunRecord) -> None:
 
 
 @contextmanager
-def _alone(space: RunRecord, stop: Stop) -> Iterator[None]:
+def _alone(space: RunRecord, stop: Stop, world: World) -> Iterator[None]:
     """Two runs that build on one model must not both write its embeddings; the second finds them made."""
     lock = FileLock(space.folder / "embedding.lock", timeout=1)
-    while True:
+    stopped = False
+    while world.leads and not lock.is_locked and not stopped:
         try:
             lock.acquire()
-            break
         except Timeout:
-            if stop():
-                raise Stopped from None
+            stopped = stop()
+    if world.any(stopped):
+        raise Stopped
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ runs/<run>/embeddings/<data set>/<view>/ {vectors.npy, norms.npy, ids.npy, manif
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import MANIFEST, explain, place_folder, read_manifest, verify_manifest, write_manifest
+from fairlab.files import MANIFEST, explain, make_folder, place_folder, read_manifest, verify_manifest, write_manifest
 from fairlab.workspace import checked_name
 
 FILES = ("vectors.npy", "norms.npy", "ids.npy")
@@ -80,7 +81,7 @@ class EmbeddingWriter:
     def __enter__(self) -> EmbeddingWriter:
         shutil.rmtree(self.temporary, ignore_errors=True)
         try:
-            self.temporary.mkdir(parents=True)
+            make_folder(self.temporary)
         except OSError as error:
             raise FairLabError(explain(error, self.folder)) from error
         return self
@@ -94,15 +95,12 @@ class EmbeddingWriter:
         after = self.done + len(vectors)
         if after > len(self.ids) or len(vectors) != len(norms) or (self._dim and vectors.shape[1] != self._dim):
             raise ValueError(f"{vectors.shape} vectors and {len(norms)} norms do not fit {len(self.ids)} ids")
-        bad = ~(np.isfinite(vectors).all(axis=1) & np.isfinite(norms))
-        if bad.any():
-            raise FairLabError(f"the embedding of image {self.ids[self.done : after][bad][0]} is not a finite vector")
+        check_finite(vectors, norms, self.ids[self.done : after])
         try:
             if self._file is None:
                 self._dim = vectors.shape[1]
                 self._file = open(self.temporary / "vectors.npy", "wb")  # noqa: SIM115 - closed in __exit__
-                header = {"descr": "<f4", "fortran_order": False, "shape": (len(self.ids), self._dim)}
-                np.lib.format.write_array_header_1_0(self._file, header)
+                self._file.write(array_header((len(self.ids), self._dim)))
             self._file.write(np.ascontiguousarray(vectors, dtype="<f4").tobytes())
         except OSError as error:
             raise FairLabError(explain(error, self.folder)) from error
@@ -128,6 +126,20 @@ class EmbeddingWriter:
         np.save(self.temporary / "ids.npy", self.ids)
         write_manifest(self.temporary, FILES, **self.facts, rows=len(self.ids), dim=self._dim)
         place_folder(self.temporary, self.folder)
+
+
+def array_header(shape: tuple[int, ...]) -> bytes:
+    """What stands before the values in a .npy file of float32."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def check_finite(vectors: np.ndarray, norms: np.ndarray, ids: np.ndarray) -> None:
+    """Raise FairLabError naming the first of the images (B,) whose vector or norm is not finite."""
+    bad = ~(np.isfinite(vectors).all(axis=1) & np.isfinite(norms))
+    if bad.any():
+        raise FairLabError(f"the embedding of image {ids[bad][0]} is not a finite vector")
 
 
 def open_embeddings(run_folder: Path, dataset_id: str, view: str = "plain", verify: bool = False) -> Embeddings:

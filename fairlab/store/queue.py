@@ -18,11 +18,14 @@ FILE = "queue.json"
 
 @dataclass(frozen=True)
 class Turn:
-    """position: the lower starts first, equal ones as they were created; held: it is not started; placement: where."""
+    """position: the lower starts first, equal ones as they were created; held: it is not started; placement: where;
+    gpus: those of this machine that its process was given.
+    """
 
     position: float = 0.0
     held: bool = False
     placement: Placement = field(default_factory=Placement)
+    gpus: tuple[str, ...] = ()
 
 
 def read_turn(folder: Path) -> Turn:
@@ -32,8 +35,9 @@ def read_turn(folder: Path) -> Turn:
         return Turn()
     raw = read_json(path)
     try:
-        return Turn(float(raw["position"]), bool(raw["held"]), parse(Placement, raw["placement"], str(path)))
-    except (KeyError, TypeError, ValueError) as error:
+        gpus = tuple(str(gpu) for gpu in raw.get("gpus", ()))
+        return Turn(float(raw["position"]), bool(raw["held"]), parse(Placement, raw["placement"], str(path)), gpus)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Damaged(
             f"{path} is no place in the queue: {error}; delete the file, then the run waits as any other"
         ) from error

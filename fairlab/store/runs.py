@@ -22,7 +22,7 @@ from fairlab.workspace import Workspace, now
 
 SPACES = ("teacher", "adaptor", "baseline", "student", "model")
 """Roles whose runs are models: they have embeddings and results."""
-PROCESS_FILE = "process.json"
+PROCESS_FILE, HEARTBEAT = "process.json", "heartbeat.json"
 CLOCK_SLACK_S = 1.0
 """Two readings of a process's start time may differ by this."""
 CHOICE = ("held_out_identities", "chosen_pass", "chosen_on", "chosen_among", "chosen_accuracy")
@@ -126,7 +126,7 @@ def write_status(folder: Path, status: str, reason: str, **facts: Any) -> None:
 def write_heartbeat(folder: Path, **facts: Any) -> None:
     """Say that the run lives and what it does: time, stage, progress, eta_s, rate, unit, done, total."""
     if folder.is_dir():
-        write_json(folder / "heartbeat.json", facts)
+        write_json(folder / HEARTBEAT, facts)
 
 
 @cache
@@ -143,7 +143,26 @@ def record_process(folder: Path, pid: int | None = None) -> None:
         started = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         return  # it ended before it could be noted; its status says how
-    write_json(folder / PROCESS_FILE, {"pid": pid, "create_time": started, "boot_id": boot_id()})
+    noted = {"pid": pid, "create_time": started, "ticks": _ticks(pid), "boot_id": boot_id()}
+    write_json(folder / PROCESS_FILE, noted)
+
+
+def _ticks(pid: int) -> int | None:
+    """When a process began, in ticks since the machine's start; None where the system does not say.
+
+    Its time of day, which psutil tells, moves with every change of the clock: a living run would be taken for dead.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _same_start(process: psutil.Process, noted: dict[str, Any]) -> bool:
+    ticks = _ticks(process.pid)
+    if ticks is not None and noted.get("ticks") is not None:
+        return bool(ticks == noted["ticks"])
+    return bool(abs(process.create_time() - float(noted["create_time"])) <= CLOCK_SLACK_S)
 
 
 def forget_process(folder: Path) -> None:
@@ -166,8 +185,7 @@ def live_process(folder: Path) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(int(noted["pid"]))
-        same = abs(process.create_time() - float(noted["create_time"])) <= CLOCK_SLACK_S
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if _same_start(process, noted) and process.status() != psutil.STATUS_ZOMBIE else None
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return None
 
@@ -200,7 +218,7 @@ def state(folder: Path) -> Live:
     beat = _heartbeat(folder) if status == "running" else {}
     return Live(
         "running",
-        reason,
+        reason or (job.reason if job is not None else ""),
         str(beat.get("stage", "starting")),
         beat.get("progress"),
         beat.get("eta_s"),
@@ -212,7 +230,7 @@ def state(folder: Path) -> Live:
 
 def _heartbeat(folder: Path) -> dict[str, Any]:
     try:
-        found = read_json(folder / "heartbeat.json")
+        found = read_json(folder / HEARTBEAT)
     except FairLabError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,15 +13,15 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import explain, verify_manifest, write_manifest
+from fairlab.files import behind, explain, make_folder, place_folder, verify_manifest, write_manifest
 
 KEPT = 2
 
@@ -42,6 +42,13 @@ class Progress:
 Tensors = dict[str, Tensor]
 
 
+class Stateful(Protocol):
+    """A module, an optimiser, or what stands for one whose tensors lie in several processes."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Any, /) -> Any: ...
+
+
 @dataclass
 class More:
     """What only some trainings have to remember.
@@ -59,51 +66,65 @@ class More:
 def save(
     folder: Path,
     learner: nn.Module,
-    head: nn.Module | None,
-    solvers: Mapping[str, optim.Optimizer],
+    head: Stateful | None,
+    solvers: Mapping[str, Stateful],
     at: Progress,
     facts: Mapping[str, Any],
     more: More | None = None,
+    writes: bool = True,
 ) -> Path:
     """Write the checkpoint of step `at.step` below `folder` and return its path.
+
+    Of several processes that train together all call this, and one `writes`.
 
     `facts` (config hash, data fingerprint, versions, threads, device) go into the manifest. Raises FairLabError
     when the disk is full or not writable; older checkpoints stay as they are.
     """
     final = folder / f"step-{at.step:08d}"
+    state: dict[str, Any] = {"solvers": {name: solver.state_dict() for name, solver in solvers.items()}}
+    state["at"] = vars(at)
+    tensors = {"learner": learner.state_dict(), **({} if head is None else {"head": head.state_dict()})}
+    if not writes or _is_whole(final):  # the same step again, after a stop; and it may be the only one
+        return final
     temporary = folder / f"{final.name}.tmp.{os.getpid()}"
+    if more is not None:
+        tensors |= {**more.parts(), **{f"best_{name}": kept for name, kept in more.best.items()}}
+        if more.scaler is not None:
+            state["scaler"] = more.scaler.state_dict()
+    names = ["trainer.pt"]
     try:
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        names = ["trainer.pt"]
-        state = {"solvers": {name: solver.state_dict() for name, solver in solvers.items()}, "at": vars(at)}
-        tensors = {"learner": learner.state_dict(), **({} if head is None else {"head": head.state_dict()})}
-        if more is not None:
-            tensors |= {**more.parts(), **{f"best_{name}": kept for name, kept in more.best.items()}}
-            if more.scaler is not None:
-                state["scaler"] = more.scaler.state_dict()
+        make_folder(temporary)
         for name, content in tensors.items():
             save_file(plain(content), temporary / f"{name}.safetensors")
             names.append(f"{name}.safetensors")
         with open(temporary / "trainer.pt", "wb") as handle:
             torch.save(state, handle)
-        for name in names:
-            with open(temporary / name, "rb+") as handle:
-                os.fsync(handle.fileno())
         write_manifest(temporary, names, step=at.step, **facts)
-        if final.exists():  # the same step again, after a stop: the new one is as good
-            shutil.rmtree(final)
-        os.replace(temporary, final)
-    except OSError as error:
-        raise FairLabError(explain(error, final)) from error
-    except (RuntimeError, SafetensorError) as error:  # their writers hide a full disk behind texts of their own
-        free = shutil.disk_usage(folder).free
-        raise FairLabError(f"could not write {final} ({free / 1e6:.0f} MB free on the disk): {error}") from error
+        place_folder(temporary, final)
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:  # the writers hide a full disk behind texts of their own
+        cause = behind(error)
+        raise FairLabError(explain(cause, final, _size(tensors, state))) from cause
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in whole(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return bool(verify_manifest(folder))
+    except FairLabError:
+        return False
+
+
+def _size(*parts: Any) -> int:
+    """About how many bytes these take on the disk: what is no tensor is small."""
+    inner = [value for part in parts if isinstance(part, Mapping) for value in part.values()]
+    return sum(part.nbytes for part in parts if isinstance(part, Tensor)) + (_size(*inner) if inner else 0)
 
 
 def whole(folder: Path) -> list[Path]:
@@ -116,8 +137,8 @@ def whole(folder: Path) -> list[Path]:
 def load_latest(
     folder: Path,
     learner: nn.Module,
-    head: nn.Module | None,
-    solvers: Mapping[str, optim.Optimizer],
+    head: Stateful | None,
+    solvers: Mapping[str, Stateful],
     more: More | None = None,
 ) -> tuple[Progress, dict[str, Any], list[str]]:
     """Fill the modules from the newest undamaged checkpoint; without one they stay as they are.

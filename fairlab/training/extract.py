@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,14 @@ from fairlab.training.loader import Inputs, ahead
 
 CHUNK = 256
 """Images in one forward pass: larger brings nothing on a CPU."""
+PART = 64 * CHUNK
+"""Images whose embeddings are kept together while more are made: seconds on a GPU, minutes on a CPU. Whole chunks, so that
+the same images go through the network together, and the bits are the same, whoever makes which part."""
+
+
+def computed_by(device: torch.device) -> dict[str, str]:
+    """What may change the last bits of an embedding beside weights and images."""
+    return {"torch": str(torch.__version__), "device": device.type}
 
 
 class Sink(Protocol):
@@ -23,11 +31,11 @@ class Sink(Protocol):
 
 
 def embed(
-    learner: nn.Module, inputs: Inputs, mirrored: bool, device: torch.device
+    learner: nn.Module, inputs: Inputs, mirrored: bool, device: torch.device, starts: Sequence[int] | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Embeddings of all inputs in order, chunk by chunk: unit vectors (B, D) float32 and their raw norms (B,).
 
-    Evaluation mode, no gradient. A zero embedding stays zero with norm 0. Never more than a few chunks of images are in
+    starts: only of the chunks that begin there, in this order. Evaluation mode, no gradient. A zero embedding stays zero with norm 0. Never more than a few chunks of images are in
     memory; those that must be decoded are while the network works.
     """
     learner.eval()
@@ -37,7 +45,7 @@ def embed(
         return inputs.batch(positions, np.full(len(positions), mirrored), device)
 
     with torch.inference_mode():
-        for batch in ahead(make, range(0, len(inputs), CHUNK), inputs.depth):
+        for batch in ahead(make, range(0, len(inputs), CHUNK) if starts is None else starts, inputs.depth):
             raw = learner(batch).float()
             norms = raw.norm(dim=1)
             yield (raw / norms.clamp_min(1e-12)[:, None]).cpu().numpy(), norms.cpu().numpy()
@@ -60,4 +68,35 @@ def extract(
         sink.add(vectors, norms)
         done += len(vectors)
         progress(done, len(inputs), done / max(time.monotonic() - started, 1e-9))
+    return True
+
+
+def extract_parts(
+    learner: nn.Module,
+    inputs: Inputs,
+    mirrored: bool,
+    device: torch.device,
+    numbers: Sequence[int],
+    save: Callable[[int, np.ndarray, np.ndarray], None],
+    progress: Callable[[int], None],
+    stop: Callable[[], bool],
+) -> bool:
+    """Embed the parts of PART inputs with these numbers and save(number, vectors, norms) each; False when stopped before.
+
+    progress(inputs done in this call). Never more than a part is in memory.
+    """
+    spans = {number: range(number * PART, min((number + 1) * PART, len(inputs)), CHUNK) for number in numbers}
+    starts = [start for span in spans.values() for start in span]
+    pieces: list[tuple[np.ndarray, np.ndarray]] = []
+    done = 0
+    for start, piece in zip(starts, embed(learner, inputs, mirrored, device, starts), strict=True):
+        if stop():
+            return False
+        pieces.append(piece)
+        done += len(piece[0])
+        if start == spans[start // PART][-1]:
+            vectors, norms = (np.concatenate(values) for values in zip(*pieces, strict=True))
+            save(start // PART, vectors, norms)
+            pieces = []
+        progress(done)
     return True

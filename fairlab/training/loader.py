@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -63,7 +63,7 @@ def step_seed(seed: int, step: int) -> int:
     return int(stream(seed, _STEP, step).integers(0, 2**63 - 1))
 
 
-def ahead(make: Callable[[int], T], numbers: range, depth: int) -> Iterator[T]:
+def ahead(make: Callable[[int], T], numbers: Iterable[int], depth: int) -> Iterator[T]:
     """make(number) for all `numbers` in order, up to `depth` of them made beforehand, two at a time.
 
     For images that must be decoded: the network works while the next batches are read, and while the last images of a
@@ -74,17 +74,16 @@ def ahead(make: Callable[[int], T], numbers: range, depth: int) -> Iterator[T]:
         yield from map(make, numbers)
         return
     waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(2) as pool:
-        try:
-            for number in numbers:
-                waiting.append(pool.submit(make, number))
-                if len(waiting) > depth:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(2)
+    try:
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > depth:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:  # the run was stopped in the middle
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # stopped in the middle, or a disk that does not answer: nobody waits for what is not needed any more
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Inputs(Protocol):

@@ -23,9 +23,13 @@ from fairlab.training.optim import build, learning_rate, optimisers
 from fairlab.training.precision import check_precision, scaler, training_forward
 from fairlab.training.step import update
 from fairlab.training.targets import Targets
+from fairlab.training.together import Together, check_shares
+from fairlab.training.world import ALONE, World
 
 LOG_EVERY = 10
 """Steps whose mean is one reading."""
+CHANGED = "changed_between_attempts"
+"""In a checkpoint's manifest: which facts differed at a resume, now or ever before."""
 NAMED = 64
 """Images of a bad batch that the message names."""
 
@@ -83,49 +87,59 @@ def train(
     folder: Path,
     hooks: Hooks,
     facts: Mapping[str, Any],
+    world: World = ALONE,
 ) -> checkpoint.Progress:
     """Train `method` from the newest checkpoint in `folder` (or from its start) to the end.
 
     Saves after every pass and on stop. Bitwise the same whatever the interruptions, on the same machine, versions
     and thread count: order, mirroring, augmentation and torch's draws are functions of (seed, epoch or step). At the
     end the learner has the weights that the settings choose: the last or the best pass's (then the classifier too), as
-    they are or their running mean. Raises Stopped, NotFinite, or FairLabError (too few images, settings that cannot
+    they are or their running mean.
+
+    world: the joined processes that train together, all with the same arguments but for the hooks, of which only the
+    first one's write and validate; it alone has the classifier at the end. Then the run is the same up to rounding.
+    Raises Stopped, NotFinite, or FairLabError (too few images, settings that cannot
     work here, no room on the disk).
     """
     device = pick_device(settings)
     _check_possible(method, samples, settings, hooks, device)
+    check_shares(settings, world)
     steps_per_epoch = len(samples.inputs) // settings.step_images
     total = steps_per_epoch * settings.epochs
     method.to(device)
     if method.inputs == "images":
         method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU
+    together = Together(method, world)
     solvers = _solvers(method, settings)
-    average = None if settings.ema_decay is None else Average(method.learner, settings.ema_decay)
+    kept = together.solvers(solvers)
+    average = Average(method.learner, settings.ema_decay) if settings.ema_decay is not None and world.leads else None
     judged = method.learner if average is None else average.network
     more = checkpoint.More(lambda: _remembered(method, average), scaler=scaler(settings))
-    at, saved, notes = checkpoint.load_latest(folder, method.learner, method.head, solvers, more)
+    at, saved, notes = checkpoint.load_latest(folder, method.learner, together.head, kept, more)
+    together.check_same_start(at.step)
     for note in notes:
         hooks.note(note)
-    _check_same_setting(saved, facts, hooks)
+    facts = _check_same_setting(saved, facts, hooks)
     started, started_cpu, work_before, cpu_before = time.monotonic(), time.process_time(), at.work_s, at.cpu_s
     steps_here = 0
 
     def save() -> None:
         at.cpu_s = cpu_before + time.process_time() - started_cpu
-        checkpoint.save(folder, method.learner, method.head, solvers, at, facts, more)
+        checkpoint.save(folder, method.learner, together.head, kept, at, facts, more, writes=world.leads)
+        world.wait()
 
     method.train()
-    with training_forward(method.learner, settings, device):
+    with training_forward(method.learner, settings, device), together.training():
         while at.step < total:
             epoch, offset = divmod(at.step, steps_per_epoch)
-            for number, (chosen, batches) in _batches(samples, settings, seed, epoch, offset, device):
-                if hooks.stop():
+            for number, (chosen, batches) in _batches(samples, settings, seed, epoch, offset, device, together):
+                if world.any(hooks.stop()):
                     save()
                     raise Stopped
                 rate = learning_rate(settings, epoch, at.step, total)
                 torch.manual_seed(step_seed(seed, at.step))
                 read = at.window_steps + 1 == LOG_EVERY or number == steps_per_epoch - 1
-                values = update(method, batches, solvers, rate, settings, more.scaler, compare=read)
+                values = update(method, batches, solvers, rate, settings, more.scaler, read, together)
                 _check_finite(values, at.step, epoch, samples.inputs.rows[chosen])
                 at.step += 1
                 if average is not None:
@@ -145,28 +159,43 @@ def train(
             if hooks.validate is not None:
                 method.eval()
                 with torch.inference_mode():
-                    readings = hooks.validate(judged)
+                    readings = hooks.validate(judged) if world.leads else {}
                 method.train()
+                world.wait()
                 at.work_s = work_before + time.monotonic() - started
                 hooks.reading(at.step, epoch, at.work_s, readings)
                 if settings.keep == "best":
-                    _keep_if_best(at, more, readings["validation_accuracy"], epoch, judged, method.head)
+                    accuracy = readings.get("validation_accuracy", -1.0)
+                    if world.any(world.leads and (at.best_epoch is None or accuracy > at.best_accuracy)):
+                        at.best_epoch, at.best_accuracy = epoch, accuracy
+                        best = _copied(judged, together.head)
+                        more.best = best if world.leads else {}
             save()
     at.cpu_s = max(at.cpu_s, cpu_before)
-    if more.best:
+    if more.best and world.leads:
         method.learner.load_state_dict(more.best["learner"])
-        if method.head is not None:
-            method.head.load_state_dict(more.best["head"])
     elif average is not None:
         method.learner.load_state_dict(average.network.state_dict())
+    together.finish()
+    if more.best and world.leads and method.head is not None:
+        method.head.load_state_dict(more.best["head"])
     method.eval()
     return at
 
 
 def _batches(
-    samples: Samples, settings: Training, seed: int, epoch: int, offset: int, device: torch.device
+    samples: Samples,
+    settings: Training,
+    seed: int,
+    epoch: int,
+    offset: int,
+    device: torch.device,
+    together: Together,
 ) -> Iterator[tuple[int, tuple[np.ndarray, list[Batch]]]]:
-    """The steps of pass `epoch` from `offset` on: (number, (positions, one batch for each part of the step))."""
+    """The steps of pass `epoch` from `offset` on: (number, (positions, one batch for each part of the step)).
+
+    Positions are those of the step; a batch has the images that are this process's to pass.
+    """
     count = len(samples.inputs)
     classes = {"identities": samples.identities, "groups": samples.groups}.get(settings.balance or "")
     sequence = order(seed, epoch, count, classes)
@@ -178,7 +207,7 @@ def _batches(
 
     def make(number: int) -> tuple[np.ndarray, list[Batch]]:
         chosen = sequence[number * settings.step_images : (number + 1) * settings.step_images]
-        parts = np.split(chosen, settings.accumulate or 1)
+        parts = [together.mine(part) for part in np.split(chosen, settings.accumulate or 1)]
         return chosen, [samples.batch(part, mirrored[part], device) for part in parts]
 
     numbers = range(offset, count // settings.step_images)
@@ -210,17 +239,11 @@ def _remembered(method: Method, average: Average | None) -> dict[str, dict[str, 
     }
 
 
-def _keep_if_best(
-    at: checkpoint.Progress, more: checkpoint.More, accuracy: float, epoch: int, judged: nn.Module, head: Any
-) -> None:
-    """Remember these weights when no earlier pass was as accurate on the validation people."""
-    if at.best_epoch is not None and accuracy <= at.best_accuracy:
-        return
-    at.best_epoch, at.best_accuracy = epoch, accuracy
-    parts = {"learner": judged, **({} if head is None else {"head": head})}
-    more.best = {
-        name: {key: tensor.clone() for key, tensor in checkpoint.plain(part.state_dict()).items()}
-        for name, part in parts.items()
+def _copied(judged: nn.Module, head: checkpoint.Stateful | None) -> dict[str, checkpoint.Tensors]:
+    """These weights, to be remembered: network and classifier."""
+    parts = {"learner": judged.state_dict(), **({} if head is None else {"head": head.state_dict()})}
+    return {
+        name: {key: tensor.clone() for key, tensor in checkpoint.plain(part).items()} for name, part in parts.items()
     }
 
 
@@ -257,14 +280,20 @@ def _check_finite(values: Mapping[str, float], step: int, epoch: int, images: np
         )
 
 
-def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hooks: Hooks) -> None:
-    """Refuse other data; say so when machine, versions or threads differ, because then bits may too."""
+def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hooks: Hooks) -> dict[str, Any]:
+    """Refuse other data; say so when machine, versions or threads differ, because then bits may too.
+
+    Returns what the next checkpoints are to say: a run that was once resumed elsewhere stays so.
+    """
     if not saved:
-        return
+        return dict(facts)
     if saved.get("data") != facts.get("data"):
         raise FairLabError(
             "the data set is not the one this run started with (its fingerprint differs); start a new run on the new data"
         )
-    differing = [name for name in facts if name != "data" and saved.get(name) != facts[name]]
+    was, here = {"devices": 1, **saved}, {"devices": 1, **facts}
+    now = [name for name in here if name != "data" and was.get(name) != here[name]]
+    differing = [*saved.get(CHANGED, ()), *(name for name in now if name not in saved.get(CHANGED, ()))]
     if differing:
         hooks.note(f"not bitwise: resumed with another {', '.join(differing)}")
+    return {**facts, CHANGED: differing} if differing else dict(facts)

@@ -10,6 +10,7 @@ from torch import Tensor, optim
 
 from fairlab.config import Training
 from fairlab.methods.base import Batch, Method
+from fairlab.training.together import Together
 
 
 def update(
@@ -20,11 +21,13 @@ def update(
     settings: Training,
     scaler: torch.amp.GradScaler | None = None,
     compare: bool = False,
+    together: Together | None = None,
 ) -> dict[str, float]:
     """One step from the mean of the `batches`' losses; returns the loss terms and the gradient's norm before clipping.
 
     compare: also the readings of `gradients`, of the last batch. With a NaN or infinite term the weights stay as they
     are. So they do where only an fp16 gradient overflows: then the scale is lowered, "skipped" is 1 and the norm 0.
+    together: the processes that make this step, each with its share of the batches' images.
     """
     for solver in solvers.values():
         for group in solver.param_groups:
@@ -38,7 +41,7 @@ def update(
             watch = method.learner.register_forward_hook(lambda _module, _inputs, out: embeddings.append(out))
             terms = method(batch)
             watch.remove()
-            apart = gradients(terms, embeddings)
+            apart = gradients(terms, embeddings, together)
         else:
             terms = method(batch)
         loss = terms["loss"] if len(batches) == 1 else terms["loss"] / len(batches)
@@ -46,10 +49,14 @@ def update(
         for name, value in terms.items():
             values[name] = values.get(name, 0.0) + float(value.detach()) / len(batches)
     finite = all(map(math.isfinite, values.values()))
+    if together is not None:
+        together.even_out(scaler is not None)
     if scaler is not None:
         for solver in solvers.values():
             scaler.unscale_(solver)
     norm = float(torch.nn.utils.clip_grad_norm_(method.learner.parameters(), settings.clip_norm))
+    infinite = not _finite_beside(method)  # each process sees its own share of the classifier
+    norm = math.nan if (together.world.any(infinite) if together is not None else infinite) else norm
     values |= {"grad_norm": norm}
     if scaler is not None and finite:
         overflow = not math.isfinite(norm)
@@ -64,7 +71,17 @@ def update(
     return values | apart
 
 
-def gradients(terms: Mapping[str, Tensor], embeddings: Sequence[Tensor]) -> dict[str, float]:
+def _finite_beside(method: Method) -> bool:
+    """Are the gradients of what is not clipped, the classifier and what else learns, finite too?"""
+    clipped = {id(weight) for weight in method.learner.parameters()}
+    others = [weight.grad for weight in method.parameters() if weight.grad is not None and id(weight) not in clipped]
+    values = [gradient._values() if gradient.is_sparse else gradient for gradient in others]
+    return not values or bool(torch.isfinite(torch.nn.utils.get_total_norm(values)))
+
+
+def gradients(
+    terms: Mapping[str, Tensor], embeddings: Sequence[Tensor], together: Together | None = None
+) -> dict[str, float]:
     """How hard each loss term that is not zero pulls: "gradient/<term>", the length of its gradient, () each.
 
     With respect to the batch's embeddings (B, D) as they leave the network: all terms act on the weights through them,
@@ -79,6 +96,10 @@ def gradients(terms: Mapping[str, Tensor], embeddings: Sequence[Tensor]) -> dict
         return {}
     lengths = {}
     for name, term in pulling.items():
-        parts = torch.autograd.grad(term, watched, retain_graph=True, allow_unused=True)
-        lengths[f"gradient/{name}"] = math.sqrt(sum(float(part.square().sum()) for part in parts if part is not None))
+        found = torch.autograd.grad(term, watched, retain_graph=True, allow_unused=True)
+        parts = [part for part in found if part is not None]
+        if together is not None and together.world.size > 1:
+            lengths[f"gradient/{name}"] = together.length(parts)
+        else:
+            lengths[f"gradient/{name}"] = math.sqrt(sum(float(part.square().sum()) for part in parts))
     return lengths

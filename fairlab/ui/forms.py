@@ -26,6 +26,7 @@ CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
     "students": choices.student_methods,
     "relatives": choices.student_methods,
     "kind": lambda: declared("READERS", "data"),
+    "engine": lambda: declared("ENGINES", "runs/engines"),
 }
 """Fields, by the end of their name, whose values are what is registered somewhere."""
 TITLES = {"demo": "Generated faces"}
@@ -63,7 +64,7 @@ def settings_form(
     changes = _fields(value, key, prefix, skip, offers or {})
     for name in type(value).model_fields:
         inner = getattr(value, name)
-        if isinstance(inner, Settings):
+        if isinstance(inner, Settings) and f"{prefix}{name}" not in skip:
             st.markdown(f"**{words(name)}**", help=inspect.getdoc(type(inner)))
             changes |= settings_form(inner, key, f"{prefix}{name}.", skip, offers)
     return changes

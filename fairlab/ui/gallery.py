@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 
 import streamlit as st
 
+from fairlab.files import MANIFEST
+from fairlab.ui.page import workspace
+
 _CSS = """
 .grid { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 12px 10px; padding: 4px; }
 .set { display: flex; gap: 4px; padding: 5px 5px 2px; border-radius: 9px;
@@ -38,7 +41,7 @@ export default function (component) {
     const picture = document.createElement("img");
     picture.loading = "lazy";
     picture.alt = face.title + " " + face.text;
-    if (data.pictures) picture.src = "/api/thumb/" + encodeURIComponent(data.dataset) + "/" + face.image_id + "?px=" + data.px * 2;
+    if (data.pictures) picture.src = "/api/thumb/" + encodeURIComponent(data.dataset) + "/" + face.image_id + "?px=" + data.px * 2 + "&v=" + data.version;
     if (data.pictures) item.appendChild(picture);
     for (const [tag, kind, text] of [["b", "", face.title], ["span", "", face.text], ["span", "mark", face.mark]]) {
       if (!text) continue;
@@ -82,6 +85,12 @@ class Face:
     state: str = ""
 
 
+def version_of(dataset_id: str) -> str:
+    """Changes when the data set's files do."""
+    path = workspace().dataset(dataset_id) / MANIFEST
+    return str(path.stat().st_mtime_ns) if path.exists() else ""
+
+
 def faces(
     dataset_id: str, shown: Sequence[Face], key: str, px: int = 84, together: int = 1, pictures: bool = True
 ) -> int | None:
@@ -91,6 +100,7 @@ def faces(
     """
     data = {
         "dataset": dataset_id,
+        "version": version_of(dataset_id),  # a browser keeps pictures: after a deletion a number is another face
         "pictures": pictures,
         "px": px,
         "together": together,

@@ -12,6 +12,7 @@ import streamlit as st
 from fairlab.config import Study, changed
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
+from fairlab.placement_settings import Placement
 from fairlab.plots.plan import plan_figure
 from fairlab.presets import load_preset
 from fairlab.runs import launch
@@ -22,15 +23,16 @@ from fairlab.runs.plan import Plan
 from fairlab.store.runs import read_run
 from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
+from fairlab.ui.placing import options
 from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
 
-def start_plan(lab: Workspace, plan: Plan) -> None:
+def start_plan(lab: Workspace, plan: Plan, placement: Placement | None = None) -> None:
     """Queue and start a plan, then show its runs. The same plan twice is one launch: its runs' ids are its content."""
     try:
         check_disk(lab, plan)
-        launch.start(lab, plan)
+        launch.start(lab, plan, placement)
     except FairLabError as error:
         show_error(error)
         return
@@ -144,7 +146,9 @@ def offers(lab: Workspace) -> dict[str, list[str]]:
     return {"dataset": datasets, "grid.synthetic": datasets, "grid.given": list_models(lab)["run_id"].tolist()}
 
 
-def command(plan: Plan, preset: str, dials: Mapping[str, Any], clone: str | None) -> str:
+def command(
+    plan: Plan, preset: str, dials: Mapping[str, Any], clone: str | None, where: Mapping[str, Any] | None = None
+) -> str:
     """The same launch as a terminal command."""
     import json
     import shlex
@@ -152,7 +156,7 @@ def command(plan: Plan, preset: str, dials: Mapping[str, Any], clone: str | None
     words = ["fairlab", "launch", *(["--clone", clone] if clone else [preset])]
     for name, value in dials.items():
         words += ["--set", f"{name}={json.dumps(value) if not isinstance(value, str) else value}"]
-    return " ".join(shlex.quote(word) for word in words)
+    return " ".join(shlex.quote(word) for word in [*words, *options(where or {})])
 
 
 def plain_facts(study: Study) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from fairlab.errors import FairLabError
 from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
 from fairlab.runs import launch
-from fairlab.store.database import children, list_runs
+from fairlab.runs.deleting import what_goes
+from fairlab.runs.deletion_words import goes
+from fairlab.runs.turns import ACTIVE, ENDED_BADLY
+from fairlab.store.database import list_runs
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
 from fairlab.ui import cached
-from fairlab.ui.page import chart, plain, show_error
+from fairlab.ui.page import chart, plain
+from fairlab.ui.queueing import act, clone_panel, progress_line
 from fairlab.words import duration
 from fairlab.workspace import Workspace
 
@@ -27,8 +29,6 @@ COLOURS = {
     "failed": "red",
     "crashed": "red",
 }
-ACTIVE = ("running", "queued")
-ENDED_BADLY = launch.ENDED_BADLY
 LOG_LINES = 200
 LOG_BYTES = 100_000
 
@@ -58,12 +58,15 @@ def table_of(runs: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=idle)
 
 
-def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str) -> None:
-    """The table, renewed every two seconds while something works; a click on a row chooses the run under `key`."""
+def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, study_id: str = "") -> None:
+    """How far they are, and the table, renewed every two seconds while something works; a click on a row chooses the run
+    under `key`.
+    """
 
     @st.fragment(run_every=2 if live else None)
     def table() -> None:
         runs = list_runs(lab)
+        progress_line(lab, runs, run_ids, study_id)
         runs = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
         ids = runs["run_id"].tolist()
 
@@ -100,6 +103,8 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str) 
 def run_panel(lab: Workspace, run_id: str) -> None:
     """One run: what it does now, its curves, log and settings, and the buttons that change it."""
     record = read_run(lab, run_id)
+    if said := st.session_state.pop("said", ""):
+        st.toast(said)
     first = state(record.folder).status
     live = first in ACTIVE
     _buttons(lab, record, first)
@@ -122,6 +127,7 @@ def run_panel(lab: Workspace, run_id: str) -> None:
     now()
     _log(record)
     _settings(lab, record)
+    clone_panel(lab, record)
 
 
 def _curves(lab: Workspace, record: RunRecord) -> None:
@@ -187,25 +193,13 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
             key="stop",
             help="It saves its state first; resume goes on exactly there.",
         ):
-            _do(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
+            act(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
         if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
-            _do(lambda: launch.resume(lab, run_id), "Queued again.")
+            act(lambda: launch.resume(lab, run_id), "Queued again.")
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
-            using = children(lab, run_id)
-            if using:
-                st.warning(
-                    f"{len(using)} runs build on this one; they keep their results but could not be made again without it."
-                )
+            for line in goes(what_goes(lab, run=run_id)):
+                st.caption(plain(line))
+            st.caption("What needs it keeps its results, and could not be made again without it.")
             sure = st.checkbox("Yes, delete this run and its files", key=f"sure:{run_id}")
             if st.button("Delete for good", type="primary", disabled=not sure, key="delete"):
-                _do(lambda: launch.delete(lab, run_id, force=True), "Deleted.")
-
-
-def _do(action: Callable[[], None], said: str) -> None:
-    try:
-        action()
-    except FairLabError as error:
-        show_error(error)
-        return
-    st.toast(said)
-    st.rerun()
+                act(lambda: launch.delete(lab, run_id, force=True), "Deleted.")

@@ -38,7 +38,10 @@ chosen = st.navigation(
             _page("fairness", "Fairness", "balance", "Differences between groups, and chance"),
             _page("compare", "Compare", "table_rows", "A study as a table"),
         ],
-        " ": [_page("settings", "Settings", "settings", "Workspace, versions, devices")],
+        " ": [
+            _page("storage", "Storage", "hard_drive", "Disk, archives, deletion"),
+            _page("settings", "Settings", "settings", "Workspace, versions, devices"),
+        ],
     }
 )
 frame()

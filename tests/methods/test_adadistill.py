@@ -43,9 +43,9 @@ def test_a_settled_centre_stays_and_a_strange_one_is_replaced() -> None:
     """a = 1 leaves W; a -> 0 puts t there (identity D1); nobody else's centre moves (D2)."""
     centres = CENTRES.clone()
     centres[IDENTITIES] = UNITS
-    _, kept = moved_centres(centres, UNITS, UNITS, IDENTITIES)
+    _, kept = moved_centres(centres[IDENTITIES], UNITS, UNITS, IDENTITIES)
     torch.testing.assert_close(kept, UNITS[IDENTITIES.argsort()])
-    people, replaced = moved_centres(CENTRES, -UNITS, UNITS, IDENTITIES)
+    people, replaced = moved_centres(CENTRES[IDENTITIES], -UNITS, UNITS, IDENTITIES)
     torch.testing.assert_close(replaced, UNITS[IDENTITIES.argsort()], atol=1e-5, rtol=0)
     assert people.tolist() == [0, 1, 3, 4]
     method = golden_method(8)
@@ -57,14 +57,14 @@ def test_a_settled_centre_stays_and_a_strange_one_is_replaced() -> None:
 def test_several_images_of_one_identity_are_averaged() -> None:
     """Each from the centre before the step; the order does not matter. compat: the last one counts (identity D3)."""
     y = torch.tensor([2, 2, 0, 2])
-    people, found = moved_centres(CENTRES, EMBEDDINGS, UNITS, y)
+    people, found = moved_centres(CENTRES[y], EMBEDDINGS, UNITS, y)
     share = kept_share(EMBEDDINGS, CENTRES[y], UNITS)[:, None]
     each = share * CENTRES[y] + (1 - share) * UNITS
     assert people.tolist() == [0, 2]
     torch.testing.assert_close(found, torch.stack([each[2], each[[0, 1, 3]].mean(0)]))
     other = torch.tensor([3, 1, 2, 0])
-    torch.testing.assert_close(moved_centres(CENTRES, EMBEDDINGS[other], UNITS[other], y[other])[1], found)
-    torch.testing.assert_close(moved_centres(CENTRES, EMBEDDINGS, UNITS, y, last_counts=True)[1], each[[2, 3]])
+    torch.testing.assert_close(moved_centres(CENTRES[y[other]], EMBEDDINGS[other], UNITS[other], y[other])[1], found)
+    torch.testing.assert_close(moved_centres(CENTRES[y], EMBEDDINGS, UNITS, y, last_counts=True)[1], each[[2, 3]])
 
 
 def test_centres_have_no_gradient_and_are_saved() -> None:

@@ -48,7 +48,8 @@ def test_with_one_teacher_the_weight_is_exactly_one(training: bool) -> None:
     gate, (x,) = a_gate((5,)).train(training), teachers((5,))
     weights, _ = gate.weights(x)
     assert torch.equal(weights, torch.ones(40, 1, dtype=torch.float64))
-    embeddings, terms = gate.with_terms(x)
+    embeddings, observed = gate.observed(x)
+    terms = gate.terms(observed)
     assert torch.equal(embeddings, gate.maps[0](x))
     assert float(terms["balance"].detach()) == 0
 
@@ -103,7 +104,7 @@ def test_balance_is_zero_for_a_uniform_gate() -> None:
     assert float(balance(sure)) == pytest.approx(0, abs=1e-12)
     gate, x = a_gate(), torch.cat(teachers(), 1)
     steer(gate, [0.0] * 4)
-    assert float(gate.with_terms(x)[1]["balance"].detach()) == pytest.approx(0, abs=1e-15)
+    assert float(gate.terms(gate.observed(x)[1])["balance"].detach()) == pytest.approx(0, abs=1e-15)
 
 
 def test_balance_is_the_divergence_from_uniform() -> None:

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from fairlab.config import Study, changed
@@ -20,8 +19,16 @@ from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan
-from fairlab.store.runs import boot_id, create_run, live_process, read_run, read_status, state, write_status
-from fairlab.workspace import Workspace, open_workspace
+from fairlab.store.runs import (
+    create_run,
+    live_process,
+    read_run,
+    read_status,
+    record_process,
+    state,
+    write_status,
+)
+from fairlab.workspace import Workspace, open_workspace, set_slots
 from tests.conftest import fairlab, wait_done
 from tests.forks import fork_worker
 
@@ -209,6 +216,7 @@ def test_a_diverging_run_fails_with_a_sentence_and_what_needs_it_waits(copy: Wor
 
 
 def test_at_most_two_run_at_a_time(lab: Workspace) -> None:
+    set_slots(lab, 2)
     plan = expand(study(**{"demo.groups": ("a", "b", "c", "d"), "teacher.training.epochs": 3000}), "tiny", lab)
     launch.start(lab, plan)
     teachers = [run.record for run in plan.runs if run.record.role == "teacher"]
@@ -276,10 +284,9 @@ def test_a_reused_process_number_is_not_believed(copy: Workspace) -> None:
     run_id = next(path.name for path in copy.runs_folder.iterdir() if path.name.startswith("student"))
     folder = copy.run(run_id)
     write_status(folder, "running", reason="")
-    me = psutil.Process()
-    noted = {"pid": me.pid, "create_time": me.create_time(), "boot_id": boot_id()}
-    write_json(folder / "process.json", noted)
+    record_process(folder)
+    noted = read_json(folder / "process.json")
     assert state(folder).status == "running"
-    for wrong in ({"create_time": me.create_time() - 60}, {"boot_id": "another"}, {"pid": 2**22 - 1}):
+    for wrong in ({"ticks": 1}, {"boot_id": "another"}, {"pid": 2**22 - 1}):
         write_json(folder / "process.json", {**noted, **wrong})
         assert state(folder).status == "crashed"

@@ -1,4 +1,7 @@
-"""The promise of the README: kill -9 at any time, resume, and no value differs in any bit."""
+"""The promise of the README: kill -9 at any time, resume, and no value differs in any bit.
+
+20 kills of every stage here; the long version, for a night: `FAIRLAB_KILLS=200 python -m pytest tests/runs/test_resume.py -s`.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,18 @@ from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.grid import expand
 from fairlab.store.events import read_events
-from fairlab.store.runs import state, write_status
+from fairlab.store.runs import create_run, state, write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.forks import fork_worker
 
 KILLS = int(os.environ.get("FAIRLAB_KILLS", "20"))
-"""In all, over the three stages; FAIRLAB_KILLS=200 for the long version."""
+"""Of every stage."""
 STAGES = {
     "teacher": "Teacher Group A",
     "adaptor": "Common space (SL, specialised)",
     "student": "Student EAF-KD (SL, specialised)",
+    "inherited classifier": "Student ProxylessKD",
 }
 SAME = (
     "weights/learner.safetensors",
@@ -49,23 +53,23 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         "plain_student": False,
         "concatenation": False,
         "grid.maps": "none",
+        "grid.relatives": ("proxyless_kd",),
     }
     plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
-    launch.start(lab, plan)
-    wait_done(lab, [run.record.run_id for run in plan.runs])
+    for run in plan.runs:
+        create_run(lab, run.record)
+        write_status(run.record.folder, "queued", reason="")
+        fork_worker(lab, run.record.run_id).join()
+        assert state(run.record.folder).status == "done"
     return lab
 
 
-def _fresh_copy(whole: Workspace, run_id: str, home: Path) -> Workspace:
-    """The same workspace with one run as if it had never begun."""
-    shutil.copytree(whole.home, home)
-    lab = open_workspace(home)
-    folder = lab.run(run_id)
+def _begin_anew(folder: Path) -> None:
+    """A run as if it had never begun."""
     for path in folder.iterdir():
         if path.name != "run.json":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_status(folder, "queued", reason="")
-    return lab
 
 
 def _readings(folder: Path) -> dict[tuple[int, str], str]:
@@ -87,7 +91,7 @@ def _kill_once(lab: Workspace, run_id: str, dice: random.Random) -> bool:
         if not process.is_alive() or (events.exists() and events.stat().st_size > size):
             break
         time.sleep(0.01)
-    time.sleep(dice.random() * 0.5)
+    time.sleep(dice.random() * 0.3)
     killed = process.is_alive()
     if killed:
         assert process.pid is not None
@@ -97,30 +101,84 @@ def _kill_once(lab: Workspace, run_id: str, dice: random.Random) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(900 + 20 * KILLS)
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_killed_runs_end_as_if_nothing_had_happened(whole: Workspace, stage: str, tmp_path: Path) -> None:
-    """Bitwise the same readings, weights, scores and numbers, however often it was killed."""
+    """Bitwise the same readings, weights, scores and numbers, however often it was killed; where it ended too soon to be
+    killed so often, the same run again from its start.
+    """
     run_id = next(
         path.name
         for path in whole.runs_folder.iterdir()
         if f'"title": "{STAGES[stage]}"' in (path / "run.json").read_text()
     )
-    lab = _fresh_copy(whole, run_id, tmp_path / "killed")
-    dice = random.Random(stage)
-    kills, wanted = 0, KILLS // 3 + (stage == "teacher") * (KILLS % 3)
-    while kills < wanted and state(lab.run(run_id)).status != "done":
-        if _kill_once(lab, run_id, dice):
-            kills += 1
-            assert state(lab.run(run_id)).status in ("crashed", "queued")
-    if state(lab.run(run_id)).status == "crashed":
+    shutil.copytree(whole.home, tmp_path / "killed")
+    lab, dice = open_workspace(tmp_path / "killed"), random.Random(stage)
+    folder, kills, rounds, differing = lab.run(run_id), 0, 0, 0
+    before = _readings(whole.run(run_id))
+    while kills < KILLS:
+        _begin_anew(folder)
+        rounds += 1
+        while kills < KILLS and state(folder).status != "done":
+            if _kill_once(lab, run_id, dice):
+                kills += 1
+                assert state(folder).status in ("crashed", "queued")
+        if state(folder).status == "crashed":
+            launch.resume(lab, run_id)
+        wait_done(lab, [run_id])
+        after = _readings(folder)
+        differing += sum(before.get(key) != after.get(key) for key in before.keys() | after.keys())
+        for name in SAME:
+            ((one,), (two,)) = (list(home.run(run_id).glob(name)) for home in (whole, lab))
+            assert sha256(one) == sha256(two), name
+    print(f"{stage}: {kills} kills in {rounds} runs, {len(before)} readings each, {differing} differ")
+    assert differing == 0
+
+
+def _stop_once(lab: Workspace, run_id: str, number: int, dice: random.Random) -> float:
+    """Start the run and ask it to stop some time after its first sign of life; the seconds until it had ended."""
+    events = lab.run(run_id) / "events.jsonl"
+    size = events.stat().st_size if events.exists() else 0
+    process = fork_worker(lab, run_id)
+    for _ in range(3000):
+        if not process.is_alive() or (events.exists() and events.stat().st_size > size):
+            break
+        time.sleep(0.01)
+    time.sleep(dice.random() * 0.05)
+    asked = time.monotonic()
+    if process.is_alive():
+        assert process.pid is not None
+        if number % 3 == 2:
+            (lab.run(run_id) / "stop").touch()
+        else:
+            os.kill(process.pid, (signal.SIGTERM, signal.SIGINT)[number % 3])
+    process.join()
+    return time.monotonic() - asked
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_stopped_runs_end_as_if_nothing_had_happened(whole: Workspace, tmp_path: Path) -> None:
+    """20 of 20 by the stop file, SIGTERM and Ctrl-C in turn: resumable each time, the same bits at the end.
+
+    Promised is an end within a step and 2 s on a machine with nothing else to do; 10 s here, where other tests work.
+    """
+    run_id = next(path.name for path in whole.runs_folder.iterdir() if path.name.startswith("student-eaf"))
+    shutil.copytree(whole.home, tmp_path / "stopped")
+    lab, dice = open_workspace(tmp_path / "stopped"), random.Random(2)
+    folder, times = lab.run(run_id), []
+    while len(times) < 20:
+        _begin_anew(folder)
+        while len(times) < 20 and state(folder).status != "done":
+            if state(folder).status == "stopped":
+                write_status(folder, "queued", reason="")
+            took = _stop_once(lab, run_id, len(times), dice)
+            if state(folder).status == "stopped":
+                times.append(took)
+    print(f"ended {sorted(times)[10]:.2f} s after being asked (median), {max(times):.2f} s at most")
+    assert max(times) < 10
+    if state(folder).status == "stopped":
         launch.resume(lab, run_id)
     wait_done(lab, [run_id])
-    before, after = _readings(whole.run(run_id)), _readings(lab.run(run_id))
-    differing = sum(before.get(key) != after.get(key) for key in before.keys() | after.keys())
-    print(f"{stage}: {kills} kills, {len(before)} readings, {differing} differ")
-    assert kills >= min(wanted, 3), "the run ended too fast to be killed"
-    assert differing == 0
-    for name in SAME:
-        ((one,), (two,)) = (list(home.run(run_id).glob(name)) for home in (whole, lab))
-        assert sha256(one) == sha256(two), name
+    assert _readings(folder) == _readings(whole.run(run_id))
+    assert sha256(folder / "weights/learner.safetensors") == sha256(whole.run(run_id) / "weights/learner.safetensors")

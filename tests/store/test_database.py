@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -22,7 +24,7 @@ import fairlab.mounts
 from fairlab.doctor import examine
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import write_manifest
-from fairlab.store import database
+from fairlab.store import database, marks
 from fairlab.store.results import TABLES, write_protocol, write_results
 from fairlab.store.runs import create_run, read_status, record_process, write_status
 from fairlab.tables import METRICS
@@ -185,10 +187,147 @@ def test_a_killed_writer_leaves_a_sound_catalogue(lab: Workspace) -> None:
     assert not lab.catalogue_file.with_name("catalogue.sqlite.damaged").exists()
 
 
-def _together(target: Callable[..., None], lab: Workspace) -> list[str]:
+def _add_for_ever(home: Path, said: Any) -> None:
+    lab, number = open_workspace(home), 0
+    while True:
+        name = f"{os.getpid()}-{number}"
+        create_run(lab, record(lab, name))
+        database.sync(lab)
+        said.send(name)
+        number += 1
+
+
+def test_what_a_killed_writer_acknowledged_is_in_the_catalogue(lab: Workspace) -> None:
+    """100 kills: each run that it said to be entered is there, whole, without looking at the folders again."""
+    database.sync(lab)
+    acknowledged: set[str] = set()
+    context = multiprocessing.get_context("fork")
+    for _ in range(100):
+        shutil.rmtree(lab.runs_folder)  # quick lists; the catalogue forgets them at its next look
+        lab.runs_folder.mkdir()
+        acknowledged.clear()
+        listen, said = context.Pipe(duplex=False)
+        child = context.Process(target=_add_for_ever, args=(lab.home, said), daemon=True)
+        child.start()
+        said.close()
+        time.sleep(0.01 + random.random() * 0.03)
+        child.kill()
+        child.join()
+        with contextlib.suppress(EOFError):
+            while True:
+                acknowledged.add(listen.recv())
+        with contextlib.closing(sqlite3.connect(lab.catalogue_file)) as connection:
+            rows = {
+                name for (name,) in connection.execute("SELECT run_id FROM runs WHERE title = 'Title' AND stamp != ''")
+            }
+            assert acknowledged <= rows
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert not lab.catalogue_file.with_name("catalogue.sqlite.damaged").exists()
+
+
+RELEASED = {
+    1: (
+        "CREATE TABLE runs (run_id TEXT PRIMARY KEY, study TEXT, title TEXT, role TEXT, method TEXT, preset TEXT, "
+        "created_at TEXT, parents TEXT, config TEXT, code_version TEXT, seed INTEGER, dataset TEXT, stamp TEXT);"
+        'CREATE TABLE metrics (run_id TEXT, protocol TEXT, "group" TEXT, metric TEXT, operating_point TEXT, value REAL, '
+        "low REAL, high REAL, genuine_pairs INTEGER, impostor_pairs INTEGER);"
+        "CREATE INDEX metrics_of_run ON metrics (run_id);"
+        "INSERT INTO runs VALUES ('gone', 's', 'Old', 'teacher', 'm', 'p', '2026-01-01', '[]', '{}', '0', 0, 'd', 'x');"
+        "INSERT INTO metrics VALUES ('gone', 'test', 'all', 'mean_accuracy', '', 0.5, 0.4, 0.6, 1, 1);"
+    ),
+}
+RELEASED[2] = (
+    RELEASED[1].replace("impostor_pairs INTEGER", "impostor_pairs INTEGER, dataset TEXT").replace("1, 1)", "1, 1, 'd')")
+)
+"""The schema of every released version, as it was written then, with one run that is no more."""
+
+
+def _of_version(lab: Workspace, version: int) -> None:
+    """Make the catalogue one of an older version."""
+    for path in lab.home.glob("catalogue.sqlite*"):
+        path.unlink()
+    with contextlib.closing(sqlite3.connect(lab.catalogue_file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript(RELEASED[version] + f"PRAGMA user_version={version};")
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_catalogue_of_every_released_version_opens_and_a_copy_is_kept(lab: Workspace, version: int) -> None:
+    """The runs of the folders are listed, the vanished one is not; the older file stays beside it as it was."""
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "queued", reason="")
+    _of_version(lab, version)
+    assert database.list_runs(lab)["run_id"].tolist() == ["a-run"]
+    assert f"version {len(database.MIGRATIONS)}" in database.health(lab)
+    kept = lab.catalogue_file.with_name(f"catalogue.sqlite.version{version}")
+    assert kept.exists() == (version < len(database.MIGRATIONS))
+    if kept.exists():
+        with contextlib.closing(sqlite3.connect(kept)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (version,)
+            assert connection.execute("SELECT run_id, stamp FROM runs").fetchall() == [("gone", "x")]
+
+
+def _migrate_and_tell(home: Path, failures: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    """Open the catalogue; every migration that this process carries out is a line in a file."""
+
+    def told(number: int, step: Callable[[sqlite3.Connection], None]) -> Callable[[sqlite3.Connection], None]:
+        def carry_out(connection: sqlite3.Connection) -> None:
+            with open(home / "migrations", "a") as file:
+                file.write(f"{number}\n")
+            time.sleep(0.02)
+            step(connection)
+
+        return carry_out
+
+    database.MIGRATIONS[:] = [told(number, step) for number, step in enumerate(database.MIGRATIONS)]
+    try:
+        assert database.list_runs(open_workspace(home))["run_id"].tolist() == ["a-run"]
+    except Exception as error:
+        failures.put(repr(error))
+
+
+def test_four_who_open_an_old_catalogue_at_once_migrate_it_once(lab: Workspace) -> None:
+    """5 rounds; every step exactly once."""
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "queued", reason="")
+    for _ in range(5):
+        _of_version(lab, 1)
+        (lab.home / "migrations").unlink(missing_ok=True)
+        assert _together(_migrate_and_tell, lab, 4) == []
+        steps = (lab.home / "migrations").read_text().split()
+        assert steps == [str(number) for number in range(1, len(database.MIGRATIONS))]
+
+
+def _migrate(home: Path) -> None:
+    database.sync(open_workspace(home))
+
+
+def test_a_kill_during_the_migration_costs_nothing(lab: Workspace) -> None:
+    """50 kills: afterwards the old one is migrated, or the new one is there; never a damaged one, and a sound copy."""
+    create_run(lab, record(lab))
+    write_status(lab.run("a-run"), "queued", reason="")
+    for _ in range(50):
+        _of_version(lab, 1)
+        child = multiprocessing.get_context("fork").Process(target=_migrate, args=(lab.home,), daemon=True)
+        child.start()
+        time.sleep(random.random() * 0.02)
+        child.kill()
+        child.join()
+        with contextlib.closing(sqlite3.connect(lab.catalogue_file)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert connection.execute("PRAGMA user_version").fetchone()[0] in (1, len(database.MIGRATIONS))
+        assert database.list_runs(lab)["run_id"].tolist() == ["a-run"]
+        with contextlib.closing(
+            sqlite3.connect(lab.catalogue_file.with_name("catalogue.sqlite.version1"))
+        ) as connection:
+            assert connection.execute("SELECT run_id FROM runs").fetchall() == [("gone",)]
+    assert not lab.catalogue_file.with_name("catalogue.sqlite.damaged").exists()
+
+
+def _together(target: Callable[..., None], lab: Workspace, count: int = 8) -> list[str]:
     context = multiprocessing.get_context("fork")
     failures = context.Queue()
-    children = [context.Process(target=target, args=(lab.home, failures)) for _ in range(8)]
+    children = [context.Process(target=target, args=(lab.home, failures)) for _ in range(count)]
     for child in children:
         child.start()
     for child in children:
@@ -198,21 +337,23 @@ def _together(target: Callable[..., None], lab: Workspace) -> list[str]:
 
 def _many(home: Path, failures: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
     lab = open_workspace(home)
-    for number in range(40):
+    for number in range(200):
         try:
             (lab.run("a-run") / "run.json").touch()
             database.sync(lab)
-            if number % 10 == 0:
+            if number % 50 == 0:
                 database.list_runs(lab)
         except Exception as error:
             failures.put(repr(error))
 
 
 def test_eight_processes_at_once_see_no_lock(lab: Workspace) -> None:
-    """Opened, migrated, written and read by all at once."""
+    """200 times each, 1,600 in all: opened, migrated, written and read by all at once."""
     create_run(lab, record(lab))
     write_status(lab.run("a-run"), "queued", reason="")
+    began = time.monotonic()
     assert _together(_many, lab) == []
+    print(f"1,600 in {time.monotonic() - began:.1f} s")
     assert database.list_runs(lab)["run_id"].tolist() == ["a-run"]
 
 
@@ -230,7 +371,7 @@ def _aged(folder: Path) -> None:
 @pytest.fixture
 def believed(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """Three ended runs that the catalogue knows and whose folders it need not read again."""
-    monkeypatch.setattr(database, "TICK_S", 0.2)
+    monkeypatch.setattr(marks, "TICK_S", 0.2)
     for name in ("one", "two", "three"):
         create_run(lab, record(lab, name))
         write_status(lab.run(name), "done", reason="", train_s=5.0)
@@ -248,7 +389,7 @@ def _reads(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(folder.name)
         return read_status(folder)
 
-    monkeypatch.setattr(database, "read_status", read)
+    monkeypatch.setattr(marks, "read_status", read)
     return asked
 
 
@@ -308,7 +449,7 @@ def test_a_restored_copy_is_seen_although_its_times_are_old(believed: Workspace,
 
 def test_a_run_that_works_is_asked_each_time(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TICK_S", "SILENT_S"):
-        monkeypatch.setattr(database, name, 0.2)
+        monkeypatch.setattr(marks, name, 0.2)
     create_run(lab, record(lab))
     write_status(lab.run("a-run"), "running", reason="")
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

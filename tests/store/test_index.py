@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from fairlab.errors import FairLabError
 from fairlab.store import index as module
 from fairlab.store.embeddings import Embeddings, EmbeddingWriter, open_embeddings
 from fairlab.store.index import build_index, knn, neighbours, open_index
+from tests.forks import FORK, fork
 
 
 def unit(count: int, dim: int, seed: int = 0) -> np.ndarray:
@@ -120,6 +124,40 @@ def test_an_odd_index_file_is_made_again(tmp_path: Path) -> None:
         (other.folder / name).write_bytes((embeddings.folder / name).read_bytes())
     _, ids = open_index(other).search(np.asarray(other.vectors[:5]), 1)
     assert ids[:, 0].tolist() == [100, 101, 102, 103, 104]
+
+
+def _embed_for_ever(folder: Path, begun: Any) -> None:
+    number = 0
+    while True:
+        number += 1
+        embeddings = stored(folder, unit(1000, 16, number), first_id=number)
+        begun.value = number
+        build_index(embeddings)
+
+
+@pytest.mark.slow
+def test_a_kill_between_store_and_index_leaves_no_stale_hit(tmp_path: Path) -> None:
+    """100 kills while 1,000 embeddings are replaced and indexed again and again: search is brute force over the store."""
+    pytest.importorskip("faiss")
+    searched = 0
+    for _ in range(100):
+        begun = FORK.Value("i", 0)
+        child = fork(_embed_for_ever, tmp_path, begun)
+        while not begun.value and child.is_alive():
+            time.sleep(0.001)
+        time.sleep(random.random() * 0.03)
+        child.kill()
+        child.join()
+        try:
+            found = open_embeddings(tmp_path, "d")
+        except FairLabError:
+            continue  # killed between taking the old ones away and placing the new: they are made again
+        queries = np.asarray(found.vectors[:20])
+        _, ids = open_index(found).search(queries, 5)
+        assert np.array_equal(ids, found.ids[brute(np.asarray(found.vectors), queries, 5)])
+        searched += 1
+    print(f"{searched} of 100 searched, all exact")
+    assert searched > 60
 
 
 def test_many_rows_get_an_inverted_file_with_its_measured_recall(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -93,11 +99,13 @@ def test_a_number_given_to_another_process_is_not_believed(lab: Workspace) -> No
     record_process(folder)
     assert state(folder).status == "running"
     for changes in (
-        {"create_time": psutil.Process().create_time() - 60},
+        {"ticks": 1},
+        {"ticks": None, "create_time": psutil.Process().create_time() - 60},
         {"boot_id": "another start of the machine"},
         {"pid": 2**22 + 1},
         {"pid": None},
-        {"create_time": "x"},
+        {"ticks": "x"},
+        {"ticks": None, "create_time": "x"},
     ):
         record_process(folder)
         noted(folder, **changes)
@@ -105,6 +113,61 @@ def test_a_number_given_to_another_process_is_not_believed(lab: Workspace) -> No
     for content in (b"{", b"[]", b"\xff", b"null"):
         (folder / "process.json").write_bytes(content)
         assert state(folder).status == "crashed", content
+
+
+def _live(folder: Path, ready: Any) -> None:
+    record_process(folder)
+    write_status(folder, "running", reason="")
+    ready.set()
+    time.sleep(60)
+
+
+def test_how_a_run_stands_is_right_within_ten_seconds(lab: Workspace) -> None:
+    """20 of 20: its starter killed (it lives on), itself killed, its number given to another, the machine restarted."""
+    context = multiprocessing.get_context("fork")
+    slowest = 0.0
+    for number in range(20):
+        create_run(lab, record(lab, f"run-{number}"))
+        folder, ready, fate = lab.run(f"run-{number}"), context.Event(), number % 4
+        children: Any = context.Queue()
+
+        def start(folder: Path = folder, ready: Any = ready, children: Any = children) -> None:
+            child = os.fork()
+            if child == 0:
+                os.setsid()
+                _live(folder, ready)
+            children.put(child)
+            time.sleep(60)
+
+        starter = context.Process(target=start, daemon=True)
+        starter.start()
+        child = children.get(timeout=20)
+        assert ready.wait(20)
+        assert state(folder).status == "running"
+        began = time.monotonic()
+        if fate == 0:
+            starter.kill()
+            starter.join()
+        elif fate == 1:
+            os.kill(child, signal.SIGKILL)
+        elif fate == 2:
+            noted(folder, pid=os.getpid())
+        else:
+            noted(folder, boot_id="another start of the machine")
+        wanted = "running" if fate == 0 else "crashed"
+        while state(folder).status != wanted:
+            assert time.monotonic() - began < 10
+            time.sleep(0.01)
+        slowest = max(slowest, time.monotonic() - began)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        if fate == 0:
+            while state(folder).status != "crashed":
+                time.sleep(0.01)
+        delete_run(lab, folder.name)
+        starter.kill()
+        starter.join()
+    print(f"right after at most {slowest:.2f} s")
 
 
 def test_a_run_that_crashed_can_be_deleted(lab: Workspace) -> None:

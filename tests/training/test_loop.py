@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from fairlab.config import Backbone, Data, Distillation, Loss, Run, Training
+from fairlab.config import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
+from fairlab.data import pixels
 from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import METHODS, Method
 from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint
-from fairlab.training.loader import ImageInputs
+from fairlab.training.loader import EmbeddingInputs, ImageInputs
 from fairlab.training.loop import Hooks, NotFinite, Samples, train
 from fairlab.training.targets import StoredTargets
 
@@ -157,6 +165,170 @@ def test_a_diverging_rate_leaves_no_nan_in_a_checkpoint(tmp_path: Path) -> None:
 
     for folder in checkpoint.whole(tmp_path):
         assert all(tensor.isfinite().all() for tensor in load_file(folder / "learner.safetensors").values())
+
+
+class Odd:
+    """Something that goes wrong in step `at` (from 0), in one of the places where it may."""
+
+    def __init__(self, where: str, at: int) -> None:
+        self.where, self.at, self.step = where, at, -1
+
+    def into(self, trained: Method, data: Samples) -> None:
+        forward, batch = trained.forward, data.inputs.batch
+
+        def begin(*arguments: Any) -> Any:
+            terms = forward(*arguments)
+            self.step += 1
+            return {name: value * self.factor("loss") for name, value in terms.items()}
+
+        trained.forward = begin  # type: ignore[method-assign]
+        data.inputs.batch = lambda *arguments: batch(*arguments) * self.factor("input", 1)  # type: ignore[method-assign]
+        assert trained.head is not None
+        for place, part in (("gradient", trained.learner), ("classifier's gradient", trained.head)):
+            next(part.parameters()).register_hook(lambda given, place=place: given * self.factor(place))
+
+    def factor(self, where: str, ahead: int = 0) -> float:
+        """NaN or infinite in its step, 1 in all others."""
+        if where != self.where or self.step + ahead != self.at:
+            return 1.0
+        return float("nan") if self.at % 2 else float("inf")
+
+
+def test_what_is_not_finite_stops_the_run_in_its_very_step(tmp_path: Path) -> None:
+    """20 of 20: NaN and infinity in loss, input and gradients at random steps; no checkpoint has any of it."""
+    from safetensors.torch import load_file
+
+    random = np.random.default_rng(5)
+    places = ["loss", "input", "gradient", "classifier's gradient"]
+    for number in range(20):
+        folder, at = tmp_path / str(number), int(random.integers(0, 15))
+        trained, data = method(), samples()
+        Odd(places[number % 4], at).into(trained, data)
+        with pytest.raises(
+            NotFinite, match=rf"became NaN or infinite at step {at + 1} \(epoch {at // 5 + 1}, images \d"
+        ):
+            train(trained, data, SETTINGS, 7, folder, Log().hooks(lambda: False), FACTS)
+        kept = checkpoint.whole(folder)
+        assert [path.name for path in kept] == [f"step-{5 * n:08d}" for n in range(1, at // 5 + 1)][-2:]
+        for path in kept:
+            for file in path.glob("*.safetensors"):
+                assert all(tensor.isfinite().all() for tensor in load_file(file).values())
+
+
+def test_a_folder_that_may_not_be_written_any_more_ends_the_run_within_a_pass(tmp_path: Path) -> None:
+    """10 of 10 random steps: permission lost, said loudly at the next save; never a step that only seems saved."""
+    import tempfile
+
+    root = os.geteuid() == 0
+    random = np.random.default_rng(6)
+    for _ in range(10):
+        at = int(random.integers(0, 15))
+        place = Path(tempfile.mkdtemp())  # where another user may go: root may write whatever the mode says
+        try:
+            place.chmod(0o777)
+            if root:
+                os.seteuid(65534)
+            folder = place / "checkpoints"
+            folder.mkdir()
+            log, steps = Log(), iter(range(100))
+
+            def stop(at: int = at, folder: Path = folder, steps: Iterator[int] = steps) -> bool:
+                if next(steps) == at:
+                    folder.chmod(0o555)
+                return False
+
+            with pytest.raises(FairLabError, match=r"no permission to write .*step-"):
+                train(method(), samples(), SETTINGS, 7, folder, log.hooks(stop), FACTS)
+            assert max(log.readings, default=0) <= (at // 5 + 1) * 5
+            assert [path.name for path in checkpoint.whole(folder)] == [
+                f"step-{5 * n:08d}" for n in range(1, at // 5 + 1)
+            ]
+        finally:
+            if root:
+                os.seteuid(0)
+            (place / "checkpoints").chmod(0o755)
+            shutil.rmtree(place)
+
+
+class Reading:
+    """Reads images from memory; the `at`-th time the disk fails, or does not answer any more."""
+
+    def __init__(self, at: int, hangs: bool) -> None:
+        stream = io.BytesIO()
+        Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(stream, "PNG")
+        self.image, self.at, self.hangs, self.answer = stream.getvalue(), at, hangs, threading.Event()
+        self.count = iter(range(1_000_000))
+
+    def __call__(self, row: int) -> bytes:
+        if next(self.count) == self.at:
+            if not self.hangs:
+                raise OSError(5, "Input/output error")
+            self.answer.wait()
+        return self.image
+
+
+def test_a_reader_that_fails_or_hangs_ends_the_run_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10 of 10 at random images, in no more than twice the patience (24 s) and half a second."""
+    monkeypatch.setattr(pixels, "PATIENCE_S", 0.3)
+    random, slowest = np.random.default_rng(8), 0.0
+    for number in range(10):
+        read = Reading(int(random.integers(0, 100)), hangs=number % 2 == 0)
+        data = replace(
+            samples(),
+            inputs=ImageInputs(pixels.EncodedPixels(read, lambda row: f"faces/{row}.png", 43, 16), np.arange(43)),
+        )
+        began = time.monotonic()
+        said = (
+            r"no image could be read for 0 s \(faces/\d+\.png\): is the disk"
+            if read.hangs
+            else r"faces/\d+\.png cannot be read: Input"
+        )
+        with pytest.raises(FairLabError, match=said):
+            train(method(), data, SETTINGS, 7, tmp_path / str(number), Log().hooks(lambda: False), FACTS)
+        slowest = max(slowest, time.monotonic() - began)
+        read.answer.set()
+    print(f"ended after at most {slowest:.1f} s")
+    assert slowest < 10
+
+
+def test_a_run_once_resumed_elsewhere_stays_marked(tmp_path: Path) -> None:
+    """3 of 3: torch, threads, device; and every later attempt says so too, whatever it runs on."""
+    for name in ("torch", "threads", "device"):
+        here = {**FACTS, "device": "cpu"}
+        there = {**here, name: "another"}
+        said = []
+        for epochs, facts in enumerate((here, there, there, here), 1):
+            log, settings = Log(), Training(epochs=epochs, batch_size=8)
+            train(method(), samples(), settings, 0, tmp_path / name, log.hooks(lambda: False), facts)
+            said.append(log.notes)
+        assert said == [[], *[[f"not bitwise: resumed with another {name}"]] * 3]
+
+
+@pytest.mark.slow
+def test_ten_long_runs_in_one_process_leave_nothing_behind(tmp_path: Path) -> None:
+    """10 runs: memory grows by less than 50 MB, no open file, thread or child more. FAIRLAB_SOAK=2000 for long ones."""
+    import psutil
+
+    me = psutil.Process()
+    random = np.random.default_rng(0)
+    steps = int(os.environ.get("FAIRLAB_SOAK", "200"))
+    vectors = random.normal(size=(2 * steps, 8)).astype(np.float32)
+    data = Samples(EmbeddingInputs([vectors], [], np.arange(2 * steps)), random.integers(0, CLASSES, 2 * steps))
+    config = Run(
+        role="adaptor", method="common_space", data=Data(dataset="x"), adaptor=Adaptor(name="sl", embedding_dim=8),
+        loss=Loss(scale=8.0, margin_rad=0.2),
+    )  # fmt: skip
+    settings, seen = Training(epochs=4, batch_size=8, base_lr=0.1, drop_epochs=(), flip=False), []
+    for number in range(10):
+        trained = METHODS["common_space"](config, classes=CLASSES, image_px=0, teacher_dims=(8,))
+        at = train(trained, data, settings, 7, tmp_path / str(number), Log().hooks(lambda: False), FACTS)
+        assert at.step == steps
+        seen.append((me.memory_info().rss / 1e6, me.num_fds(), threading.active_count(), len(me.children())))
+    print(f"memory {seen[0][0]:.0f} MB after the first run, {seen[-1][0]:.0f} MB after the tenth; files {seen[-1][1]}")
+    assert seen[-1][0] - seen[0][0] < 50
+    assert len({counts[1:] for counts in seen}) == 1
 
 
 def test_too_few_images_for_a_batch_is_said(tmp_path: Path) -> None:

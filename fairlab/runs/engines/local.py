@@ -6,20 +6,33 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
+from fairlab.errors import Damaged
+from fairlab.gpus import environment as gpu_environment
+from fairlab.gpus import machine_gpus, pick
 from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
-from fairlab.store.runs import RunRecord, live_process, record_process
+from fairlab.store.queue import Turn, read_turn, write_turn
+from fairlab.store.runs import PROCESS_FILE, SPACES, RunRecord, live_process, record_process
 from fairlab.workspace import Workspace
+
+TORCHRUN = "torch.distributed.run"
 
 
 @ENGINES.register("local", sentence="on this machine, as processes that outlive the app")
 class LocalEngine:
-    """`python -m fairlab work RUN_ID` in a new session, output to the run's log.txt."""
+    """`python -m fairlab work RUN_ID` in a new session, output to the run's log.txt.
+
+    As several processes by torchrun. It gives each a session of its own, so that they outlive it when it is killed; the
+    run is its first process, and stands as that one does (process.json).
+    """
+
+    chains = False
 
     def slots(self, workspace: Workspace) -> int:
         return workspace.slots
@@ -27,11 +40,16 @@ class LocalEngine:
     def submit(self, workspace: Workspace, record: RunRecord, placement: Placement) -> None:
         folder = record.folder
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
+        mine = _gpus(workspace, folder, placement.devices)
+        environment = {**os.environ, **threads, **mine, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+        command = ["-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
+        if placement.devices > 1 and record.role in (*SPACES, "embedding", "evaluation"):
+            scratch = folder / f"torchrun.tmp.{os.getpid()}"
+            options = ["--standalone", f"--nproc-per-node={placement.devices}", f"--log-dir={scratch}"]
+            command = ["-m", TORCHRUN, *options, *command]
         with open(folder / "log.txt", "ab") as log:
             process = subprocess.Popen(
-                command,
+                [sys.executable, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -46,14 +64,53 @@ class LocalEngine:
         if process is None:
             return
         try:
-            if not force:
+            if force:
+                for one in _family(process):
+                    _end_now(one)
+            elif not _starts_others(process):  # they have not begun, and will see the stop file
                 process.terminate()
-            elif hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)  # the worker leads its own group: its helpers end too
-            else:
-                process.kill()
-        except (psutil.NoSuchProcess, ProcessLookupError):
+        except psutil.NoSuchProcess:
             pass  # it ended by itself meanwhile
 
     def poll(self, folders: Sequence[Path]) -> None:
         """Nothing: store.runs sees a process of this machine by itself."""
+
+
+def _gpus(workspace: Workspace, folder: Path, count: int) -> Mapping[str, str]:
+    """Give a run `count` GPUs that the fewest others use, by the notes of those that live; returns its variables."""
+    known = machine_gpus()
+    if not known:
+        return {}
+    others = [path.parent for path in workspace.runs_folder.glob(f"*/{PROCESS_FILE}") if live_process(path.parent)]
+    own = pick(known, [gpu for other in others for gpu in _turn(other).gpus], count)
+    write_turn(folder, replace(_turn(folder), gpus=own))
+    return gpu_environment(known, own)
+
+
+def _turn(folder: Path) -> Turn:
+    try:
+        return read_turn(folder)
+    except Damaged:
+        return Turn()
+
+
+def _starts_others(process: psutil.Process) -> bool:
+    """Is this torchrun?"""
+    return TORCHRUN in process.cmdline()
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    """All processes of a run, from its first one or from torchrun: who starts others first."""
+    parent = process.parent()
+    starter = process if _starts_others(process) else parent if parent and _starts_others(parent) else None
+    return [process] if starter is None else [starter, *starter.children()]
+
+
+def _end_now(process: psutil.Process) -> None:
+    try:
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)  # a worker leads its own group: its helpers end too
+        else:
+            process.kill()
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        pass  # it ended by itself meanwhile

@@ -8,7 +8,9 @@ import pandas as pd
 from fairlab.errors import FairLabError
 from fairlab.evaluation.all_pairs import arrange
 from fairlab.evaluation.all_pairs_report import evaluate_all
+from fairlab.runs.counting import CountedTogether
 from fairlab.runs.protocols.base import PROTOCOLS, Asked, Outcome, embedded_images, told, without
+from fairlab.store.count_parts import counts_folder
 from fairlab.tables import PAIRS, SCORES
 
 
@@ -21,6 +23,7 @@ from fairlab.tables import PAIRS, SCORES
     needs_pairs=False,
     scored=False,
     settings=("exclude_mixed",),
+    shared=True,
     version=1,
 )
 def all_pairs(asked: Asked) -> Outcome:
@@ -43,6 +46,9 @@ def all_pairs(asked: Asked) -> Outcome:
         best_engine,
         told(asked),
         asked.stop,
+        CountedTogether(
+            counts_folder(asked.model.folder, asked.dataset.dataset_id, "all_pairs"), asked.key, asked.world
+        ),
     )
     notes = [*found.notes, *without(missing, len(known))]
     facts = {

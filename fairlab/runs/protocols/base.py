@@ -1,7 +1,7 @@
 """What a protocol gets and gives. Adding one: a file here with a function registered in PROTOCOLS.
 
 Facts at registration: title (on the pages), sentence (what it is, for --help and pages), source, needs_pairs (does the
-data set need a pair list of its own?), scored (False: its comparisons are counted, not kept one by one), settings (names of the settings that it looks at), version (raised when its
+data set need a pair list of its own?), scored (False: its comparisons are counted, not kept one by one), settings (names of the settings that it looks at), shared (True: several processes can share the work), version (raised when its
 numbers change, so that stored ones are made anew).
 Registered here are lists of pairs made from the data, all comparisons, and identification (1:N), with tables of its own.
 """
@@ -22,6 +22,7 @@ from fairlab.errors import FairLabError
 from fairlab.registry import Registry
 from fairlab.runs.assess import judged_vectors
 from fairlab.store.runs import RunRecord
+from fairlab.training.world import ALONE, World
 from fairlab.workspace import Workspace
 
 FINAL = "test"
@@ -35,7 +36,10 @@ class Pulse(Protocol):
 
 @dataclass(frozen=True)
 class Asked:
-    """A model that has embedded the data set, how its numbers are to be made, and `share` of the job's progress after `base`."""
+    """A model that has embedded the data set, how its numbers are to be made, and `share` of the job's progress after `base`.
+
+    world: the processes that call a protocol together, if it is registered as shared; all others the leader calls alone.
+    """
 
     workspace: Workspace
     model: RunRecord
@@ -46,6 +50,9 @@ class Asked:
     stop: Callable[[], bool]
     base: float = 0.0
     share: float = 1.0
+    world: World = ALONE
+    key: str = ""
+    """Hash of all that decides the protocol's numbers: what a killed run has kept is of the same key, or not taken."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +96,12 @@ def without(missing: int, images: int) -> list[str]:
 
 def told(asked: Asked) -> Callable[[int, int], None]:
     """Where a protocol says how many of its comparisons are done."""
-    started = time.monotonic()
+    started, before = time.monotonic(), -1
 
     def progress(done: int, total: int) -> None:
-        asked.pulse.advance(done, total, done / max(time.monotonic() - started, 1e-9))
+        nonlocal before
+        before = done if before < 0 else before  # a killed run's count is nobody's speed
+        asked.pulse.advance(done, total, (done - before) / max(time.monotonic() - started, 1e-9))
 
     return progress
 

@@ -1,7 +1,8 @@
-"""`python -m tests.install_browser`: make sure there is a Chromium for the browser tests, as root or not.
+"""`python -m tests.install`: what the tests need besides Python. A Chromium, as root or not; a Slurm where that may be.
 
-In this order: one that is there; Debian's package as root or through sudo; the same package unpacked into
-.browser/ for a user who may not install (with the libraries it needs, from the same archive).
+Chromium, in this order: one that is there; Debian's package as root or through sudo; the same package unpacked into
+.browser/ for a user who may not install (with the libraries it needs, from the same archive). Slurm (3 MB) only as
+Debian's packages, as root or through sudo: its daemons want root, so tests/runs/test_slurm.py is skipped elsewhere.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.slurm_cluster import missing
+
 ROOT = Path(__file__).resolve().parent.parent
 OWN = ROOT / ".browser"
+SLURM = ("slurmctld", "slurmd", "slurm-client", "munge")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -37,9 +41,18 @@ def apt(*arguments: str, sudo: bool = False) -> None:
     )
 
 
-def install_system(sudo: bool) -> None:
+def may_install() -> bool:
+    """As root, or through a sudo that asks nothing?"""
+    if shutil.which("apt-get") is None:
+        return False
+    sudo = shutil.which("sudo") is not None
+    return os.geteuid() == 0 or (sudo and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0)
+
+
+def install_system(*packages: str) -> None:
+    sudo = os.geteuid() != 0
     apt("update", "-qq", sudo=sudo)
-    apt("install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core", sudo=sudo)
+    apt("install", "-y", "-qq", "--no-install-recommends", *packages, sudo=sudo)
 
 
 def install_own() -> None:
@@ -73,6 +86,18 @@ def install_own() -> None:
     start.chmod(0o755)
 
 
+def slurm() -> str:
+    """Slurm's packages, installed now where that is possible; in words, as the tests do without where it is not."""
+    why = missing()
+    if why and may_install():
+        try:
+            install_system(*SLURM)
+        except (OSError, subprocess.CalledProcessError) as error:
+            return f"none, tests/runs/test_slurm.py is skipped: {error}"
+        why = missing()
+    return f"none, tests/runs/test_slurm.py is skipped: {why}" if why else "there"
+
+
 def main() -> int:
     found = find()
     if found is None and shutil.which("apt-get") is None:
@@ -82,15 +107,12 @@ def main() -> int:
         )
         return 1
     if found is None:
-        sudo = (
-            shutil.which("sudo") is not None
-            and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0
-        )
-        if os.geteuid() == 0 or sudo:
-            install_system(sudo=os.geteuid() != 0)
+        if may_install():
+            install_system("chromium", "fonts-dejavu-core")
         else:
             install_own()
         found = find()
+    print(f"Slurm for the tests: {slurm()}")
     print(f"browser for the tests: {found}")
     return 0 if found else 1
 

@@ -1,0 +1,132 @@
+"""A data set without some of its images: the same tables and pixels with those rows gone and the others numbered anew."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairlab.data.base import (
+    BORROWED_FILES,
+    IMAGES_FILE,
+    INFO,
+    LANDMARKS_FILE,
+    PAIRS_FILE,
+    PIXELS_FILE,
+    SIZES_FILE,
+    TEMPLATES_FILE,
+    Dataset,
+)
+from fairlab.errors import FairLabError
+from fairlab.files import digest, read_manifest, write_json, write_manifest
+
+CHUNK = 4096
+"""Rows of pixels copied at a time."""
+
+
+def numbered(rows: np.ndarray, count: int) -> np.ndarray:
+    """(count,) the new number of every image once `rows` are gone; -1 for those."""
+    stays = np.ones(count, bool)
+    stays[rows] = False
+    return np.where(stays, np.cumsum(stays) - 1, -1)
+
+
+def renumbered(table: pd.DataFrame, number: np.ndarray, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table without the rows that name an image which goes, the others naming images by their new numbers."""
+    stays = np.ones(len(table), bool)
+    for name in columns:
+        stays &= number[table[name].to_numpy(np.int64)] >= 0
+    table = table[stays].reset_index(drop=True)
+    return table.assign(**{name: number[table[name].to_numpy(np.int64)] for name in columns})
+
+
+def borrowing(data: Dataset, lender: str, rows: np.ndarray) -> np.ndarray:
+    """Rows of `data` whose images are those `rows` of the data set `lender`, whose images it borrows."""
+    names = [entry["dataset"] for entry in data.info["images_from"]["parents"]]
+    parent, row = data.borrowed()
+    return np.flatnonzero((parent == names.index(lender)) & np.isin(row, rows))
+
+
+def write_without(
+    data: Dataset,
+    rows: np.ndarray,
+    folder: Path,
+    lenders: Mapping[str, np.ndarray],
+    fingerprints: Mapping[str, str],
+    note: str,
+) -> str:
+    """Write `data` without the images `rows` into the new `folder`; returns its fingerprint.
+
+    lenders: of each data set that it borrows from and that has lost images too, numbered(); fingerprints: their new ones.
+    A data set that loses nothing itself keeps its fingerprint. Raises FairLabError when nobody would be left.
+    """
+    images = data.images
+    if len(rows) == len(images):
+        raise FairLabError(f"data set {data.dataset_id} has no other person; delete it: `fairlab data delete`")
+    number = numbered(rows, len(images))
+    stays = np.flatnonzero(number >= 0)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    left = images.iloc[stays].reset_index(drop=True)
+    left["image_id"] = np.arange(len(left))
+    if (folder_pixels := data.folder / PIXELS_FILE).exists():
+        _copy_pixels(folder_pixels, folder / PIXELS_FILE, stays)
+        left["location"] = left["image_id"] if images["location"].equals(images["image_id"]) else left["location"]
+    left.to_parquet(folder / IMAGES_FILE, index=False)
+    renumbered(data.pairs, number, ("image_a", "image_b")).to_parquet(folder / PAIRS_FILE, index=False)
+    if data.templates is not None:
+        _templates(data.templates, number).to_parquet(folder / TEMPLATES_FILE, index=False)
+    for name in (LANDMARKS_FILE, SIZES_FILE):
+        if (data.folder / name).exists():
+            np.save(folder / name, np.load(data.folder / name, allow_pickle=False)[stays])
+    info = dict(data.info)
+    if (data.folder / BORROWED_FILES[0]).exists():
+        info["images_from"] = _borrow_anew(data, stays, folder, lenders, fingerprints)
+    if len(rows):
+        info["fingerprint"] = digest([data.fingerprint, "without", np.sort(rows).tolist()])
+        info["seen"] = digest([info.get("seen", data.fingerprint), "without", np.sort(rows).tolist()])
+        here = set(left["group"])
+        info["groups"] = [group for group in data.groups if group in here]
+        info["notes"] = f"{data.info.get('notes', '')} {note}".strip()
+    write_json(folder / INFO, info)
+    write_manifest(folder, read_manifest(data.folder)["files"])
+    return str(info["fingerprint"])
+
+
+def _copy_pixels(source: Path, target: Path, stays: np.ndarray) -> None:
+    pixels = np.load(source, mmap_mode="r", allow_pickle=False)
+    with open(target, "wb") as handle:
+        header = {"descr": pixels.dtype.str, "fortran_order": False, "shape": (len(stays), *pixels.shape[1:])}
+        np.lib.format.write_array_header_1_0(handle, header)
+        for start in range(0, len(stays), CHUNK):
+            handle.write(np.ascontiguousarray(pixels[stays[start : start + CHUNK]]).tobytes())
+
+
+def _templates(templates: pd.DataFrame, number: np.ndarray) -> pd.DataFrame:
+    """A template is named by its first image; where that goes but others stay (two people in one), all of it goes."""
+    return renumbered(templates, number, ("template", "image_id"))
+
+
+def _borrow_anew(
+    data: Dataset,
+    stays: np.ndarray,
+    folder: Path,
+    lenders: Mapping[str, np.ndarray],
+    fingerprints: Mapping[str, str],
+) -> dict[str, Any]:
+    parent, row = (part[stays] for part in data.borrowed())
+    origin = dict(data.info["images_from"])
+    origin["parents"] = [dict(entry) for entry in origin["parents"]]
+    for place, entry in enumerate(origin["parents"]):
+        name = entry["dataset"]
+        if name in lenders:
+            of = parent == place
+            row[of] = lenders[name][row[of]]
+            entry["fingerprint"] = fingerprints[name]
+    for name, numbers in zip(BORROWED_FILES, (parent, row), strict=True):
+        np.save(folder / name, numbers.astype(np.int64))
+    return origin

@@ -1,0 +1,232 @@
+"""A run, or a study with its runs, as one file: a plain tar that lists its own content and hashes first.
+
+Every tar program opens it; FairLab itself takes only what it would have written (archive_reading).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from fairlab import __version__
+from fairlab.errors import FairLabError, Refused, Stopped
+from fairlab.files import MANIFEST, digest, read_json, read_manifest, write_atomic
+from fairlab.runs.launch import ACTIVE
+from fairlab.store.embeddings import FILES
+from fairlab.store.runs import read_run, state
+from fairlab.workspace import Workspace, now
+
+VERSION = 1
+LISTING = "archive.json"
+END = bytes(1024)
+"""Two empty blocks end a tar."""
+BLOCK, CHUNK = 512, 1 << 20
+SINGLE = ("run.json", "status.json", "report.json", "events.jsonl")
+FOLDERS = ("weights", "results", "projections")
+SUFFIXES = (".json", ".jsonl", ".parquet", ".npy", ".safetensors", ".onnx", ".pt")
+"""Of all that an archive may hold: no images, and nothing that could run."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What goes into an archive besides the record, readings, weights, numbers and maps.
+
+    embeddings: of all data sets; checkpoints: to go on training elsewhere; backbone_only: the networks alone, without
+    classifiers (each row of which is somebody's template), the names of who was learned, embeddings, numbers and maps.
+    """
+
+    embeddings: bool = True
+    checkpoints: bool = False
+    backbone_only: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of an archive: its name there, and the file it comes from or its content."""
+
+    name: str
+    source: Path | bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
+
+
+def archive(
+    workspace: Workspace,
+    name: str,
+    out: Path,
+    choice: Choice | None = None,
+    progress: Progress = lambda _done, _total: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Write the run or study `name` to the file `out`; returns the archive's listing.
+
+    progress(done, total) counts bytes. Whatever happens, `out` is the whole archive or what was there before. Raises
+    FairLabError for neither, Refused while one of the runs works or waits, Damaged for a file that is not as its manifest
+    says, Stopped.
+    """
+    choice = choice or Choice()
+    study = (workspace.study(name) / "study.json").exists()
+    runs = _runs_of(workspace, name) if study else [name]
+    parents: list[str] = []
+    entries: list[Entry] = []
+    for run_id in runs:
+        record = read_run(workspace, run_id)
+        if state(record.folder).status in ACTIVE:
+            raise Refused(f"{run_id} is {state(record.folder).status}: stop it, or wait until it has ended")
+        parents += record.parents
+        entries += [Entry(f"runs/{run_id}/{entry.name}", entry.source) for entry in _of_run(record.folder, choice)]
+    if study:
+        entries.append(Entry(f"studies/{name}/study.json", workspace.study(name) / "study.json"))
+    total = 2 * sum(entry.size for entry in entries)
+    counted = _Counter(total, progress, stop)
+    facts = {
+        "format": "fairlab archive",
+        "version": VERSION,
+        "fairlab": __version__,
+        "created_at": now(),
+        "study": name if study else "",
+        "runs": runs,
+        "parents": sorted(set(parents) - set(runs)),
+        "choice": vars(choice),
+        "files": [{"name": e.name, "bytes": e.size, "sha256": _hash(e, counted)} for e in entries],
+    }
+    listing = json.loads(json.dumps({**facts, "check": digest(facts)}))
+    write_atomic(out, partial(_write, listing=listing, entries=entries, counted=counted))
+    return dict(listing)
+
+
+def _runs_of(workspace: Workspace, study_id: str) -> list[str]:
+    """A study's runs that are there, each after those it builds on."""
+    there = [
+        str(name)
+        for name in read_json(workspace.study(study_id) / "study.json")["run_ids"]
+        if (workspace.run(str(name)) / "run.json").exists()
+    ]
+    if not there:
+        raise FairLabError(f"study {study_id} has no runs any more")
+    parents = {name: set(read_run(workspace, name).parents) & set(there) for name in there}
+    ordered: list[str] = []
+    while len(ordered) < len(there):
+        ready = [name for name in there if name not in ordered and parents[name] <= set(ordered)]
+        ordered += ready or [name for name in there if name not in ordered]
+    return ordered
+
+
+def _of_run(folder: Path, choice: Choice) -> Iterator[Entry]:
+    """The files of a run that go along, named below it, in an order that is always the same."""
+    if choice.backbone_only:
+        yield Entry("run.json", folder / "run.json")
+        yield Entry("status.json", folder / "status.json")
+        yield from _backbone(folder / "weights")
+        return
+    for name in SINGLE:
+        if (folder / name).exists():
+            yield Entry(name, folder / name)
+    folders = [*FOLDERS, *(["checkpoints"] if choice.checkpoints else [])]
+    for path in (path for name in folders for path in sorted((folder / name).rglob("*"))):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and path.suffix in SUFFIXES and ".tmp." not in name:
+            yield Entry(name, path)
+    if choice.embeddings:
+        for manifest in sorted((folder / "embeddings").glob(f"*/*/{MANIFEST}")):
+            if ".tmp." not in str(manifest.relative_to(folder)):
+                for name in (*FILES, MANIFEST):  # the index is made again
+                    path = manifest.with_name(name)
+                    yield Entry(path.relative_to(folder).as_posix(), path)
+
+
+def _backbone(weights: Path) -> Iterator[Entry]:
+    """A network without its classifier and the names of those it was trained on; the manifest as if it had had none."""
+    if not (weights / MANIFEST).exists():
+        return
+    facts = read_json(weights / "model.json")
+    facts.pop("identities", None)
+    model = (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode()
+    manifest = read_manifest(weights)
+    manifest["files"].pop("head.safetensors", None)
+    manifest["files"]["model.json"] = {"bytes": len(model), "sha256": hashlib.sha256(model).hexdigest()}
+    for name in sorted(set(manifest["files"]) - {"model.json"}):
+        yield Entry(f"weights/{name}", weights / name)
+    yield Entry("weights/model.json", model)
+    checked = {**manifest, "check": digest(manifest)}
+    yield Entry(f"weights/{MANIFEST}", (json.dumps(checked, indent=1, sort_keys=True) + "\n").encode())
+
+
+class _Counter:
+    """Tells how many bytes are done, and hears of a stop."""
+
+    def __init__(self, total: int, progress: Progress, stop: Callable[[], bool]) -> None:
+        self.done, self.total, self.progress, self.stop = 0, total, progress, stop
+
+    def add(self, count: int) -> None:
+        if self.stop():
+            raise Stopped
+        self.done += count
+        self.progress(self.done, self.total)
+
+
+def pieces(source: Path | bytes) -> Iterator[bytes]:
+    """The content in pieces of at most CHUNK bytes."""
+    if isinstance(source, bytes):
+        yield source
+        return
+    with open(source, "rb") as handle:
+        while piece := handle.read(CHUNK):
+            yield piece
+
+
+def _hash(entry: Entry, counted: _Counter) -> str:
+    found = hashlib.sha256()
+    for piece in pieces(entry.source):
+        found.update(piece)
+        counted.add(len(piece))
+    return found.hexdigest()
+
+
+def header(name: str, size: int) -> bytes:
+    """The one header that a file of this name and size has: no owner, no time, no rights beyond reading and writing."""
+    about = tarfile.TarInfo(name)
+    about.size, about.mode = size, 0o600
+    return about.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict")
+
+
+def padding(size: int) -> bytes:
+    return bytes(-size % BLOCK)
+
+
+def canonical(listing: dict[str, Any]) -> bytes:
+    """The bytes of a listing."""
+    return (json.dumps(listing, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _write(path: Path, listing: dict[str, Any], entries: list[Entry], counted: _Counter) -> None:
+    content = canonical(listing)
+    with open(path, "wb") as handle:
+        os.chmod(path, 0o600)
+        handle.write(header(LISTING, len(content)) + content + padding(len(content)))
+        for entry, listed in zip(entries, listing["files"], strict=True):
+            handle.write(header(entry.name, listed["bytes"]))
+            _copy(entry, listed, handle, counted)
+            handle.write(padding(listed["bytes"]))
+        handle.write(END)
+
+
+def _copy(entry: Entry, listed: dict[str, Any], handle: IO[bytes], counted: _Counter) -> None:
+    found, size = hashlib.sha256(), 0
+    for piece in pieces(entry.source):
+        handle.write(piece)
+        found.update(piece)
+        size += len(piece)
+        counted.add(len(piece))
+    if size != listed["bytes"] or found.hexdigest() != listed["sha256"]:
+        raise FairLabError(f"{entry.name} changed while it was archived; try again")

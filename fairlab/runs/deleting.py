@@ -1,0 +1,155 @@
+"""What goes with a run, a data set or a study when it is deleted, and what depends on it: said first, then done."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+
+from fairlab.errors import FairLabError, Refused
+from fairlab.files import read_json
+from fairlab.runs import launch
+from fairlab.runs.disk import bytes_below
+from fairlab.runs.quiet import no_starts
+from fairlab.store.runs import children, state
+from fairlab.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Goes:
+    """runs, datasets, studies: what is deleted; bytes: the room it makes; needed_by: runs and data sets that build on it
+    and stay, with how; kept: runs of the study that stay, with why.
+    """
+
+    runs: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
+    bytes: int = 0
+    needed_by: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+
+
+def what_goes(workspace: Workspace, *, run: str = "", dataset: str = "", study: str = "") -> Goes:
+    """What goes with one of the three; nothing is touched. Raises FairLabError when it is not there."""
+    if run:
+        return of_run(workspace, run)
+    return of_dataset(workspace, dataset) if dataset else of_study(workspace, study)
+
+
+def of_run(workspace: Workspace, run_id: str) -> Goes:
+    """What goes with a run: its folder, and the data set that it made. Raises FairLabError when there is none."""
+    folder = workspace.run(run_id)
+    if not folder.is_dir():
+        raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; `fairlab runs` lists them")
+    needed = dict.fromkeys(children(workspace, run_id), "builds on the run")
+    raw = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+    made = str(raw.get("dataset") or "") if raw.get("role") == "dataset" else ""
+    if not made or not workspace.dataset(made).is_dir():
+        return Goes((run_id,), bytes=bytes_below(folder), needed_by=needed)
+    needed |= _users(workspace, made, {run_id})
+    size = bytes_below(folder) + bytes_below(workspace.dataset(made))
+    return Goes((run_id,), (made,), bytes=size, needed_by=needed)
+
+
+def of_dataset(workspace: Workspace, dataset_id: str) -> Goes:
+    """What goes with a data set: it and the run that made it, where there is one. Source files elsewhere are never touched."""
+    folder = workspace.dataset(dataset_id)
+    if not folder.is_dir():
+        raise FairLabError(f"there is no data set {dataset_id!r} in {workspace.home}; `fairlab data` lists them")
+    makers = _makers(workspace, dataset_id)
+    needed = _users(workspace, dataset_id, set(makers))
+    for maker in makers:
+        needed |= dict.fromkeys(children(workspace, maker), "builds on the run that made it")
+    size = bytes_below(folder) + sum(bytes_below(workspace.run(maker)) for maker in makers)
+    return Goes(tuple(makers), (dataset_id,), bytes=size, needed_by=needed)
+
+
+def of_study(workspace: Workspace, study_id: str) -> Goes:
+    """What goes with a study: its runs, but those that are in another study too, or that runs outside it build on."""
+    path = workspace.study(study_id) / "study.json"
+    if not path.exists():
+        raise FairLabError(f"there is no study {study_id!r} in {workspace.home}")
+    own = [str(name) for name in read_json(path)["run_ids"] if workspace.run(str(name)).is_dir()]
+    kept: dict[str, str] = {}
+    for other in workspace.studies_folder.glob("*/study.json"):
+        if other.parent.name != study_id:
+            kept |= {
+                name: f"is in study {other.parent.name} too" for name in read_json(other)["run_ids"] if name in own
+            }
+    kept |= {name: f"is {state(workspace.run(name)).status}" for name in own if _active(workspace, name)}
+    while True:  # what a run that stays builds on stays too
+        more = {}
+        for name in own:
+            outside = [child for child in children(workspace, name) if child not in own or child in kept]
+            if outside and name not in kept:
+                more[name] = f"{outside[0]} builds on it"
+        if not more:
+            break
+        kept |= more
+    going = tuple(name for name in own if name not in kept)
+    found = [of_run(workspace, name) for name in going]
+    datasets = tuple(name for goes in found for name in goes.datasets)
+    needed = {name: how for goes in found for name, how in goes.needed_by.items() if name not in own}
+    size = sum(goes.bytes for goes in found) + bytes_below(path.parent)
+    return Goes(going, datasets, (study_id,), size, needed, kept)
+
+
+def delete_dataset(workspace: Workspace, dataset_id: str, force: bool = False) -> Goes:
+    """Delete a data set and the run that made it. Refused while others use it unless `force`, while its run works always."""
+    goes = of_dataset(workspace, dataset_id)
+    _refuse_users(goes, f"data set {dataset_id}", force)
+    for maker in goes.runs:
+        launch.delete(workspace, maker, force=True)
+    with no_starts(workspace):
+        shutil.rmtree(workspace.dataset(dataset_id), ignore_errors=True)
+    return goes
+
+
+def delete_study(workspace: Workspace, study_id: str, force: bool = False) -> Goes:
+    """Delete a study with the runs that are only its. Refused while others use the data sets that go, unless `force`."""
+    goes = of_study(workspace, study_id)
+    _refuse_users(goes, f"study {study_id}", force)
+    left = list(goes.runs)
+    while left:  # children first, so that a kill never leaves a run without what it builds on
+        last = next((name for name in left if not set(children(workspace, name)) & set(left)), left[-1])
+        launch.delete(workspace, last, force=True)
+        left.remove(last)
+    shutil.rmtree(workspace.study(study_id), ignore_errors=True)
+    return goes
+
+
+def _refuse_users(goes: Goes, what: str, force: bool) -> None:
+    if goes.needed_by and not force:
+        first, how = next(iter(goes.needed_by.items()))
+        more = f" and {len(goes.needed_by) - 1} more need it" if len(goes.needed_by) > 1 else ""
+        raise Refused(
+            f"{what} is needed: {first} {how}{more}; look with --dry-run, then delete them first, or force it"
+        )
+
+
+def _makers(workspace: Workspace, dataset_id: str) -> list[str]:
+    return [name for name, raw in _records(workspace) if raw.get("role") == "dataset" and raw["dataset"] == dataset_id]
+
+
+def _users(workspace: Workspace, dataset_id: str, makers: set[str]) -> dict[str, str]:
+    """Runs and data sets, beside those that made it, that need this data set to be looked at or made again."""
+    found = dict.fromkeys(launch.borrowers(workspace, dataset_id), "borrows its images from it")
+    for name, raw in _records(workspace):
+        if name not in makers and raw.get("dataset") == dataset_id and raw.get("role") != "dataset":
+            found[name] = f"was made with it ({raw.get('role')})"
+    return found
+
+
+def _records(workspace: Workspace) -> list[tuple[str, dict[str, object]]]:
+    found = []
+    for path in sorted(workspace.runs_folder.glob("*/run.json")):
+        try:
+            raw = read_json(path)
+        except FairLabError:
+            continue  # one damaged run must not keep all others from being deleted
+        if isinstance(raw, dict) and "dataset" in raw:
+            found.append((path.parent.name, raw))
+    return found
+
+
+def _active(workspace: Workspace, run_id: str) -> bool:
+    return (workspace.run(run_id) / "run.json").exists() and state(workspace.run(run_id)).status in launch.ACTIVE

@@ -1,0 +1,162 @@
+"""One view of a data set embedded by a model: in parts where it is large, by one process or by several together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from fairlab import __version__
+from fairlab.data.base import Dataset
+from fairlab.errors import Stopped
+from fairlab.files import MANIFEST, read_json, read_manifest, sweep, write_json
+from fairlab.store.embedding_parts import EmbeddingParts
+from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
+from fairlab.store.runs import RunRecord
+from fairlab.training.world import World
+
+LOOK_S = 2.0
+"""How often the leading process looks what the others have done."""
+
+
+class Pulse(Protocol):
+    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+
+
+def embedded(space: RunRecord, dataset: Dataset, view: str = "plain") -> bool:
+    """Has the space embeddings of these very images? Not of an earlier data set of the same name."""
+    if not has_embeddings(space.folder, dataset.dataset_id, view):
+        return False
+    return open_embeddings(space.folder, dataset.dataset_id, view).facts.get("fingerprint") == dataset.fingerprint
+
+
+def embed_view(
+    space: RunRecord,
+    dataset: Dataset,
+    view: str,
+    learner: Any,
+    inputs: Any,
+    device: Any,
+    facts: Mapping[str, Any],
+    pulse: Pulse,
+    stop: Callable[[], bool],
+    world: World,
+) -> None:
+    """Store one view ("plain" or "flip") with these facts unless it is there. All processes of `world` call it together.
+
+    A view of one part is made by the leader alone and written at once. Raises Stopped in all when one was asked to.
+    """
+    from fairlab.training.extract import PART
+
+    parts = EmbeddingParts(
+        space.folder, dataset.dataset_id, view, inputs.rows, PART, _key(space, dataset, device, facts)
+    )
+    if world.leads:
+        sweep(parts.target.parent)
+    if not world.any(world.leads and not embedded(space, dataset, view)):
+        if world.leads:
+            parts.discard()  # killed after all was put together
+        return
+    if parts.count == 1:
+        finished = _at_once(space, dataset, view, learner, inputs, device, facts, pulse, stop) if world.leads else True
+    else:
+        finished = _in_parts(parts, view == "flip", learner, inputs, device, pulse, stop, world)
+    if world.any(not finished):
+        raise Stopped
+    if world.leads and parts.count > 1:
+        parts.merge(dict(facts))
+    elif world.leads:
+        parts.discard()  # of data that were larger
+    world.wait()
+
+
+def _at_once(
+    space: RunRecord,
+    dataset: Dataset,
+    view: str,
+    learner: Any,
+    inputs: Any,
+    device: Any,
+    facts: Mapping[str, Any],
+    pulse: Pulse,
+    stop: Callable[[], bool],
+) -> bool:
+    from fairlab.training.extract import extract
+
+    try:
+        with EmbeddingWriter(space.folder, dataset.dataset_id, view, inputs.rows, dict(facts)) as sink:
+            if not extract(learner, inputs, view == "flip", device, sink, pulse.advance, stop):
+                raise Stopped
+    except Stopped:
+        return False
+    return True
+
+
+def _in_parts(
+    parts: EmbeddingParts,
+    mirrored: bool,
+    learner: Any,
+    inputs: Any,
+    device: Any,
+    pulse: Pulse,
+    stop: Callable[[], bool],
+    world: World,
+) -> bool:
+    """Make this process's share of the missing parts; False when stopped before."""
+    from fairlab.training.extract import extract_parts
+
+    todo = parts.folder / "todo.json"
+    if world.leads:  # one process decides what is whole, so that no part is made twice or not at all
+        write_json(todo, parts.prepare())
+    world.wait()
+    missing = read_json(todo)
+    started, before, looked, others = time.monotonic(), len(inputs) - _rows(parts, missing), 0.0, 0
+    own = missing[world.rank :: world.size]
+    mine = _Own(parts)
+
+    def progress(done: int) -> None:
+        nonlocal looked, others
+        now = time.monotonic()
+        if world.size > 1 and now - looked > LOOK_S:
+            looked, others = now, parts.rows_there() - before - mine.rows
+        made = max(others, 0) + done
+        pulse.advance(min(before + made, len(inputs)), len(inputs), made / max(now - started, 1e-9))
+
+    return extract_parts(learner, inputs, mirrored, device, own, mine.save, progress if world.leads else _silent, stop)
+
+
+class _Own:
+    """Saves parts and counts their rows."""
+
+    def __init__(self, parts: EmbeddingParts) -> None:
+        self.parts, self.rows = parts, 0
+
+    def save(self, number: int, vectors: Any, norms: Any) -> None:
+        self.parts.save(number, vectors, norms)
+        self.rows += len(vectors)
+
+
+def _silent(_done: int) -> None: ...
+
+
+def _rows(parts: EmbeddingParts, numbers: list[int]) -> int:
+    return sum(rows.stop - rows.start for rows in map(parts.rows, numbers))
+
+
+def _key(space: RunRecord, dataset: Dataset, device: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides the vectors: images, weights or what the network looks at instead, and what computes them."""
+    from fairlab.training.extract import computed_by
+
+    weights = space.folder / "weights"
+    return {
+        "facts": dict(facts),
+        "weights": read_manifest(weights)["files"] if (weights / MANIFEST).exists() else {},
+        "parents": [_hashes(space.folder.with_name(name), dataset.dataset_id) for name in space.parents if name],
+        "fairlab": __version__,
+        **computed_by(device),
+    }
+
+
+def _hashes(folder: Any, dataset_id: str) -> list[str]:
+    views = [view for view in ("plain", "flip") if has_embeddings(folder, dataset_id, view)]
+    return [open_embeddings(folder, dataset_id, view).hash for view in views]

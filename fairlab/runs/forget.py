@@ -1,0 +1,171 @@
+"""Deleting a person: from data set, pairs, embeddings, indexes, maps, numbers, reports, and where asked from classifiers.
+
+First everything that changes is written anew beside the workspace's files, in forgetting/; then, when all of it is there,
+it is put in place file by file. A plan lies in forgetting/ from before the first byte until after the last, so whoever calls
+again finishes what was cut short, wherever that was.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.files import explain, read_json, sweep, write_json
+from fairlab.runs.forget_staging import prepare
+from fairlab.runs.forget_survey import Asked, Found, Scope, is_marker
+from fairlab.runs.quiet import no_starts
+from fairlab.store import database
+from fairlab.workspace import Workspace
+
+FOLDER, PLAN, READY, NEW = "forgetting", "plan.json", "ready.json", "new"
+Progress = Callable[[int, int], None]
+
+
+def survey(
+    workspace: Workspace, dataset_id: str, people: str | Sequence[str], heads: bool = False, files: bool = False
+) -> Found:
+    """Everything that forget() would reach; nothing is changed. Raises FairLabError when there is nobody of that name."""
+    return Scope(workspace, Asked(dataset_id, _tuple(people), heads, files, _marker())).found
+
+
+def survey_all(workspace: Workspace, dataset_id: str, heads: bool = False) -> Found:
+    """The same of forget_all()."""
+    return Scope(workspace, Asked(dataset_id, (), heads, False, _marker(), True)).found
+
+
+def unfinished(workspace: Workspace) -> bool:
+    """Was a deletion cut short? Calling forget() or finish() again completes it."""
+    return (workspace.home / FOLDER / PLAN).exists()
+
+
+def forget(
+    workspace: Workspace,
+    dataset_id: str,
+    people: str | Sequence[str],
+    heads: bool = False,
+    files: bool = False,
+    progress: Progress = lambda _done, _total: None,
+) -> Found:
+    """Delete one or more people from a data set and from everything in the workspace that was made with their images.
+
+    people: names in the data set, or the marker of an earlier deletion whose rows in classifiers are now to be zeroed
+    too (heads). Image files of the user's own are touched only with `files`. A deletion that was cut short is finished
+    first. Returns what was reached. Raises Refused while a run works on the data, FairLabError as survey().
+    """
+    names = _tuple(people)
+    marker = names[0] if is_marker(names) else _marker()
+    return _forget(workspace, Asked(dataset_id, names, heads, files, marker), progress)
+
+
+def forget_all(
+    workspace: Workspace, dataset_id: str, heads: bool = False, progress: Progress = lambda _done, _total: None
+) -> Found:
+    """Delete a data set with all embeddings, indexes and maps of it, and the names of its people from classifiers.
+
+    Numbers stay: they are of groups. Source files elsewhere are not touched. As forget() otherwise.
+    """
+    return _forget(workspace, Asked(dataset_id, (), heads, False, _marker(), True), progress)
+
+
+def _forget(workspace: Workspace, asked: Asked, progress: Progress) -> Found:
+    with _alone(workspace):
+        sweep(workspace.home)
+        before = _finish(workspace, progress)
+        if before is not None and (before.dataset, before.people) == (asked.dataset, asked.people):
+            return Found(notes=["finished a deletion that had been cut short"])
+        found = Scope(workspace, asked).found  # nobody of that name: nothing is written
+        write_json(workspace.home / FOLDER / PLAN, asdict(asked))
+        _finish(workspace, progress)
+        return found
+
+
+def finish(workspace: Workspace) -> bool:
+    """Complete a deletion that was cut short; False when there is none."""
+    with _alone(workspace):
+        return _finish(workspace, lambda _done, _total: None) is not None
+
+
+def _tuple(people: str | Sequence[str]) -> tuple[str, ...]:
+    names = (people,) if isinstance(people, str) else tuple(dict.fromkeys(people))
+    if not names:
+        raise FairLabError("name at least one person to delete")
+    return names
+
+
+def _marker() -> str:
+    return f"deleted-{secrets.token_hex(6)}"
+
+
+def _alone(workspace: Workspace) -> Any:
+    lock = FileLock(workspace.home / "forget.lock", timeout=0)
+    try:
+        return lock.acquire()
+    except Timeout as error:
+        raise Refused(f"somebody is being deleted from {workspace.home} already; wait until that has ended") from error
+
+
+def _finish(workspace: Workspace, progress: Progress) -> Asked | None:
+    """Carry out what the plan says, from wherever an earlier attempt came to; returns whom it was about."""
+    folder = workspace.home / FOLDER
+    if not (folder / PLAN).exists():
+        return None
+    try:
+        raw = read_json(folder / PLAN)
+        asked = Asked(**{**raw, "people": tuple(raw["people"])})
+    except (KeyError, TypeError) as error:
+        raise Damaged(f"{folder / PLAN} is not a plan of this FairLab: {error}") from error
+    try:
+        with no_starts(workspace):
+            if not (folder / READY).exists():
+                shutil.rmtree(folder / NEW, ignore_errors=True)
+                try:
+                    going = prepare(workspace, asked, Workspace(folder / NEW), progress)
+                    new = [path.relative_to(folder / NEW) for path in (folder / NEW).rglob("*") if path.is_file()]
+                    ready = {"new": sorted(path.as_posix() for path in new), "deleted": [str(path) for path in going]}
+                    write_json(folder / READY, ready)
+                except Exception:
+                    shutil.rmtree(folder, ignore_errors=True)  # nothing was changed yet, and nothing will be
+                    raise
+            _put_in_place(workspace, read_json(folder / READY), folder / NEW)
+            _sweep_all(workspace)
+        database.purge(workspace)
+        grave = workspace.home / f"{FOLDER}.tmp.{os.getpid()}"
+        os.replace(folder, grave)  # plan and list go at once, or a later attempt would take one without the other
+        shutil.rmtree(grave)
+    except OSError as error:
+        raise FairLabError(explain(error, folder)) from error
+    return asked
+
+
+def _put_in_place(workspace: Workspace, ready: Mapping[str, Any], new: Path) -> None:
+    """Move what is still to be moved, delete what is still there: each may have been done by an earlier attempt."""
+    for name in ready["new"]:
+        if (new / name).exists():
+            target = workspace.home / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(new / name, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(new / name, target)
+    for text in ready["deleted"]:
+        path = Path(text)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _sweep_all(workspace: Workspace) -> None:
+    """Half-written files of jobs that died, anywhere: they may hold what was deleted."""
+    for path in [*workspace.home.rglob("*.tmp.*")]:
+        pid = path.name.rpartition(".")[2]
+        if pid.isdigit() and path.exists() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

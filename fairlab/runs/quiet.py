@@ -1,0 +1,27 @@
+"""A while in which nobody else starts a run or changes the queue: for launch, and for what changes what runs build on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from fairlab.errors import FairLabError
+from fairlab.workspace import Workspace
+
+WAIT_S = 30
+
+
+@contextmanager
+def no_starts(workspace: Workspace) -> Iterator[None]:
+    """Of all processes on this workspace one is inside. Raises FairLabError when somebody else has it for long."""
+    lock = FileLock(workspace.home / "dispatch.lock", timeout=WAIT_S)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise FairLabError(f"another FairLab is busy in {workspace.home}; try again in a moment") from error
+    try:
+        yield
+    finally:
+        lock.release()

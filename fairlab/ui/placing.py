@@ -1,0 +1,65 @@
+"""Where runs work: engine, processes, and what a cluster needs, as fields made from the settings themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from fairlab.config import changed
+from fairlab.errors import FairLabError
+from fairlab.placement_settings import Placement
+from fairlab.registry import declared_facts
+from fairlab.runs import launch
+from fairlab.ui.forms import settings_form
+from fairlab.ui.page import plain, show_error
+from fairlab.workspace import Workspace
+
+
+def placement_form(old: Placement, key: str) -> tuple[Placement | None, dict[str, Any]]:
+    """The fields of a placement; returns it (None after saying why it cannot be) and what differs from `old`.
+
+    What belongs to one engine is asked for only where that engine is chosen.
+    """
+    engines = declared_facts("ENGINES", "runs/engines")
+    parts = [name for name in type(old).model_fields if name in engines or name == "slurm"]
+    dials = settings_form(old, key, skip=parts)
+    chosen = str(dials.get("engine", old.engine))
+    if chosen in parts:
+        dials |= settings_form(getattr(old, chosen), key, f"{chosen}.")
+    st.caption(plain(f"{chosen}: {engines.get(chosen, {}).get('sentence', 'not known to this installation')}"))
+    try:
+        placement = changed(old, dials)
+        launch.check_engine(placement)
+    except FairLabError as error:
+        show_error(error)
+        return None, dials
+    return placement, dials
+
+
+def choose_placement(lab: Workspace) -> tuple[Placement | None, dict[str, Any]]:
+    """For one launch: the workspace's default, and fields to change it."""
+    old = launch.default_placement(lab)
+    devices = f", {old.devices} processes for each run" if old.devices > 1 else ""
+    with st.expander(f"Where it runs: {plain(old.engine)}{devices}", icon=":material/dns:"):
+        return placement_form(old, "where")
+
+
+def default_placement_form(lab: Workspace) -> None:
+    """The workspace's default, kept as soon as it is changed."""
+    placement, dials = placement_form(launch.default_placement(lab), "default where")
+    if placement is not None and dials:
+        launch.set_default_placement(lab, placement)
+        st.toast("Saved.")
+
+
+def options(dials: Mapping[str, Any]) -> list[str]:
+    """The same as words of the command line."""
+    import json
+
+    words: list[str] = []
+    for name, value in dials.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += [f"--{name}", text] if name in ("engine", "devices") else ["--on", f"{name}={text}"]
+    return words

@@ -1,0 +1,205 @@
+"""The storage page's parts: what lies on the disk, room made, archives, and deletion that lists first what it reaches."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from fairlab.errors import FairLabError
+from fairlab.plots.storage import storage_figure
+from fairlab.runs.archive import Choice, archive
+from fairlab.runs.archive_reading import bring_in
+from fairlab.runs.compare import studies
+from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
+from fairlab.runs.deletion_words import goes, reached
+from fairlab.runs.disk import BY, summed, usage
+from fairlab.runs.forget import finish, forget, survey, unfinished
+from fairlab.runs.prune import prunable, prune
+from fairlab.runs.retention import keep, limits
+from fairlab.store.database import list_runs
+from fairlab.ui import cached
+from fairlab.ui.page import chart, facts, plain, show_error
+from fairlab.ui.pickers import choose
+from fairlab.words import room
+from fairlab.workspace import Workspace
+
+
+def overview(lab: Workspace) -> None:
+    """How much there is of what, as cards, a chart and a table."""
+    table = usage(lab)
+    total, free = int(table["bytes"].sum()), shutil.disk_usage(lab.home).free
+    of = table.groupby("kind")["bytes"].sum()
+    facts(
+        ("In the workspace", room(total), f"{int(table['files'].sum()):,} files", "Everything below its folder."),
+        ("Free on the disk", room(free), "", "Of the disk that the workspace is on."),
+        ("Checkpoints", room(int(of.get("checkpoints", 0))), "", "Needed to resume; of a run that is done, no more."),
+        ("Embeddings", room(int(of.get("embeddings", 0))), "", "With the maps and searches that stand on them."),
+    )
+    by = choose("Add up by", list(BY), "by", {"run": "run and data set"})
+    column = {"run": "name", "study": "study", "kind": "kind"}[by]
+    found = summed(table, by)
+    named = table.assign(name=table["name"].where(table["name"] != "", "(the workspace itself)"))
+    if by == "study":
+        named = named.assign(study=named["study"].where(named["study"] != "", "(of no study)"))
+    if len(table):
+        chart(storage_figure(named, column), f"storage:{by}", f"bytes by {by} and kind", table)
+    st.dataframe(found.assign(bytes=found["bytes"].map(room)), hide_index=True, height=min(38 + 35 * len(found), 420))
+
+
+def room_to_make(lab: Workspace) -> None:
+    """Checkpoints that may go: listed, then deleted."""
+    left, right = st.columns(2)
+    with left:
+        study = choose("Of study", ["", *studies(lab)["study_id"]], "of", {"": "all studies"})
+    count = right.number_input(
+        "Keep of each run", 0, 10, 1, key="kept", help="The newest; 0: of done runs the weights stay."
+    )
+    found = prunable(lab, int(count), study)
+    size = room(int(found["bytes"].sum()))
+    if found.empty:
+        st.caption("No checkpoint could go: nothing of runs that wait or work, nor the last of one that could go on.")
+        return
+    st.dataframe(found.assign(bytes=found["bytes"].map(room)), hide_index=True, height=min(38 + 35 * len(found), 250))
+    _sure(
+        f"Delete these {len(found)} checkpoints, {size}",
+        "prune",
+        lambda: prune(lab, int(count), study),
+        f"{size} are free.",
+    )
+
+
+def take_away(lab: Workspace) -> None:
+    """A run or study as one file, and bringing one in."""
+    names = _names(lab)
+    left, right = st.columns(2)
+    with left:
+        if not names:
+            st.caption("There is nothing to take away yet.")
+        else:
+            _write(lab, names)
+    with right:
+        source = st.text_input("Archive to bring in", key="source", placeholder="a file that FairLab has written")
+        if st.button("Bring it in", icon=":material/unarchive:", key="bring", disabled=not source):
+            _with_progress(lambda tell: bring_in(lab, Path(source).expanduser(), tell), "It is here.")
+
+
+def _write(lab: Workspace, names: dict[str, str]) -> None:
+    name = choose("Run or study", list(names), "take", names)
+    out = st.text_input("Into file", str(lab.home.parent / f"{name}.tar"), key=f"out:{name}")
+    options = ("embeddings", "checkpoints", "networks alone")
+    taken = st.pills(
+        "Besides settings, weights and numbers", options, selection_mode="multi", default=options[0], key="with"
+    )
+    st.caption("Images are never taken along. Networks alone: no classifiers, whose rows are templates of people.")
+    if st.button("Write it", icon=":material/archive:", key="archive", type="primary"):
+        alone = options[2] in taken
+        choice = Choice(options[0] in taken and not alone, options[1] in taken, alone)
+        _with_progress(lambda tell: archive(lab, name, Path(out).expanduser(), choice, tell), f"Written to {out}.")
+
+
+def delete_whole(lab: Workspace) -> None:
+    """A data set or a study: what goes and what needs it, then it goes."""
+    options = {f"study {name}": ("study", name) for name in studies(lab)["study_id"]}
+    options |= {f"data set {name}": ("dataset", name) for name in cached.datasets(lab)}
+    kind, name = options[choose("Delete", list(options), "delete", {})]
+    found = what_goes(lab, **{kind: name})
+    st.code("\n".join(goes(found)), language=None)
+    work = delete_study if kind == "study" else delete_dataset
+    _sure(f"Delete {name} for good", f"whole:{name}", lambda: work(lab, name, force=True), "Deleted.")
+
+
+def delete_person(lab: Workspace) -> None:
+    """Somebody's images and all that was made with them: everything is listed first."""
+    if unfinished(lab):
+        st.warning("A deletion was cut short.", icon=":material/warning:")
+        if st.button("Finish it", type="primary", key="finish"):
+            _do(lambda: finish(lab), "Finished.")
+        return
+    left, right = st.columns([1, 2])
+    with left:
+        dataset = choose("From data set", cached.datasets(lab), "from", {})
+    person = right.text_input("Name of the person in it", key="person")
+    heads = st.toggle(
+        "Zero their rows in classifiers and checkpoints too", True, key="heads", help="Each is a template."
+    )
+    if not person:
+        return
+    with st.spinner("Looking for everything that was made with these images ..."):
+        try:
+            found = survey(lab, dataset, person, heads)
+        except FairLabError as error:
+            show_error(error)
+            return
+    st.code("\n".join(reached(found)), language=None)
+    st.caption("Not reached: archives and scores that were written elsewhere, and copies of this workspace.")
+    _sure(
+        f"Delete {plain(person)} from all of it",
+        f"forget:{person}",
+        lambda: forget(lab, dataset, person, heads),
+        "Deleted.",
+    )
+
+
+def age_limit(lab: Workspace) -> None:
+    """How long each data set may be kept."""
+    known = {limit.dataset: limit for limit in limits(lab)}
+    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    with left:
+        dataset = choose("Data set", cached.datasets(lab), "limited", {})
+    before = known[dataset].days if dataset in known else 0
+    days = right.number_input(
+        "Days it may be kept, from when it was added (0: no limit)", 0, 36500, before, key=f"days:{dataset}"
+    )
+    if int(days) != before:
+        keep(lab, dataset, int(days) or None)
+        st.rerun()
+    shown = [(limit.dataset, limit.days, f"{limit.until:%Y-%m-%d}", limit.over) for limit in known.values()]
+    if shown:
+        st.dataframe(pd.DataFrame(shown, columns=["data set", "days", "until", "over"]), hide_index=True)
+    st.caption(
+        "Nothing goes by itself: `fairlab forget --expired` deletes what is over its limit, `--dry-run` lists it."
+    )
+
+
+def _names(lab: Workspace) -> dict[str, str]:
+    known = studies(lab)
+    found = {row.study_id: f"study {row.title} · {row.study_id}" for row in known.itertuples()}
+    return found | {row.run_id: f"{row.title} · {row.run_id}" for row in list_runs(lab).itertuples()}
+
+
+def _sure(label: str, key: str, action: Callable[[], object], said: str) -> None:
+    """A button behind a tick."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        sure = st.checkbox("Yes, I have read what goes", key=f"sure {key}")
+        if st.button(label, type="primary", icon=":material/delete:", disabled=not sure, key=key):
+            _do(action, said)
+
+
+def _do(action: Callable[[], object], said: str) -> None:
+    try:
+        action()
+    except FairLabError as error:
+        show_error(error)
+        return
+    st.toast(said)
+    st.rerun()
+
+
+def _with_progress(action: Callable[[Callable[[int, int], None]], object], said: str) -> None:
+    bar = st.progress(0.0)
+
+    def tell(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), f"{room(done)} of {room(total)}")
+
+    try:
+        action(tell)
+    except FairLabError as error:
+        show_error(error)
+        return
+    finally:
+        bar.empty()
+    st.success(plain(said), icon=":material/check:")

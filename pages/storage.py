@@ -1,0 +1,20 @@
+"""Storage: what lies on the disk, archives, and deletion that says first what it reaches."""
+
+import streamlit as st
+
+from fairlab.ui import cached, storing
+from fairlab.ui.page import start
+
+lab = start("Storage", "What lies on the disk, how to make room, take work away, and delete: first listed, then done.")
+storing.overview(lab)
+st.subheader("Make room", anchor=False)
+storing.room_to_make(lab)
+st.subheader("Take away and bring in", anchor=False)
+storing.take_away(lab)
+if cached.datasets(lab):
+    st.subheader("Delete a data set or a study", anchor=False)
+    storing.delete_whole(lab)
+    st.subheader("Delete a person", anchor=False)
+    storing.delete_person(lab)
+    st.subheader("Age limits", anchor=False)
+    storing.age_limit(lab)

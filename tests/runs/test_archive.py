@@ -1,0 +1,349 @@
+"""Archives: everything comes back, nothing else does, and no byte may be another."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shutil
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+from fairlab.errors import Damaged, FairLabError, Refused, Stopped
+from fairlab.files import digest, verify_manifest
+from fairlab.runs import archive_reading
+from fairlab.runs.archive import END, LISTING, Choice, archive, canonical, header, padding
+from fairlab.runs.archive_reading import bring_in, read_listing
+from fairlab.runs.compare import read_study, studies
+from fairlab.store.runs import read_run, record_process, state, write_status
+from fairlab.workspace import Workspace, open_workspace
+from tests.forks import fork
+
+LEFT_OUT = {"queue.json", "process.json", "heartbeat.json", "lock", "log.txt", "index.faiss", "index.json"}
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Workspace:
+    return open_workspace(tmp_path / "other")
+
+
+@pytest.fixture(scope="module")
+def packed(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny study as one file."""
+    out = tmp_path_factory.mktemp("archive") / "tiny.tar"
+    archive(tiny, studies(tiny)["study_id"].iloc[0], out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def small(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run, without embeddings."""
+    out = tmp_path_factory.mktemp("archive") / "small.tar"
+    archive(tiny, _teacher(tiny), out, Choice(embeddings=False))
+    return out
+
+
+def _teacher(lab: Workspace) -> str:
+    return next(path.parent.name for path in sorted(lab.runs_folder.glob("teacher-*/run.json")))
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_study_comes_back_file_by_file(tiny: Workspace, other: Workspace, packed: Path) -> None:
+    """Every file of every run but locks, logs, checkpoints and the index, bit for bit; and the study."""
+    study = studies(tiny)["study_id"].iloc[0]
+    told = bring_in(other, packed)
+    assert sorted(told["runs"]) == sorted(read_study(tiny, study).run_ids)
+    assert told["missing"] == []
+    assert len(told["notes"]) == 1
+    assert "is not here: its faces" in told["notes"][0]
+    expected = {
+        name: content
+        for name, content in _files(tiny.runs_folder).items()
+        if Path(name).name not in LEFT_OUT and "/checkpoints/" not in name
+    }
+    assert _files(other.runs_folder) == expected
+    assert read_study(other, study) == read_study(tiny, study)
+    assert {state(other.run(name)).status for name in told["runs"]} == {"done"}
+
+
+def test_any_tar_program_reads_it(packed: Path, small: Path) -> None:
+    with tarfile.open(packed) as tar:
+        names = tar.getnames()
+        listing = json.load(tar.extractfile(LISTING))  # type: ignore[arg-type]
+    assert names == [LISTING, *(file["name"] for file in listing["files"])]
+    assert not [name for name in read_listing(small)["files"] if "embeddings/" in name["name"]]
+
+
+def test_the_same_again_is_said_and_nothing_done(other: Workspace, small: Path) -> None:
+    run_id = bring_in(other, small)["runs"][0]
+    before = {path: path.stat().st_mtime_ns for path in other.run(run_id).rglob("*")}
+    assert bring_in(other, small) | {"notes": []} == {
+        "study": "",
+        "runs": [],
+        "same": [run_id],
+        "missing": read_listing(small)["parents"],
+        "notes": [],
+    }
+    assert before == {path: path.stat().st_mtime_ns for path in other.run(run_id).rglob("*")}
+
+
+def test_a_run_that_is_here_otherwise_stays_as_it_is(other: Workspace, packed: Path) -> None:
+    """And nothing of the archive comes in."""
+    listing = read_listing(packed)
+    first = listing["runs"][-1]
+    other.run(first).mkdir()
+    (other.run(first) / "run.json").write_text("mine")
+    with pytest.raises(Refused, match="in this workspace already, with another"):
+        bring_in(other, packed)
+    assert _files(other.runs_folder) == {f"{first}/run.json": b"mine"}
+
+
+def test_what_is_not_here_is_named_and_the_run_comes_in(other: Workspace, small: Path) -> None:
+    """Looking at a run needs none of what it was built on."""
+    told = bring_in(other, small)
+    assert told["missing"] == list(read_run(other, told["runs"][0]).parents) != []
+
+
+def test_networks_alone_hold_no_templates_and_no_names(tiny: Workspace, other: Workspace, tmp_path: Path) -> None:
+    """No classifier, no identity's name, no embeddings, numbers or maps; what is left is whole by its manifest."""
+    run_id, out = _teacher(tiny), tmp_path / "backbone.tar"
+    known = json.loads((tiny.run(run_id) / "weights" / "model.json").read_bytes())["identities"]
+    archive(tiny, run_id, out, Choice(backbone_only=True, checkpoints=True))
+    content = out.read_bytes()
+    assert known
+    assert not any(name.encode() in content for name in known)
+    bring_in(other, out)
+    assert sorted(path.name for path in other.run(run_id).rglob("*") if path.is_file()) == [
+        "learner.safetensors", "manifest.json", "model.json", "run.json", "status.json",
+    ]  # fmt: skip
+    verify_manifest(other.run(run_id) / "weights")
+    for lab in (tiny, other):
+        with safe_open(lab.run(run_id) / "weights" / "learner.safetensors", "np") as tensors:
+            assert len(tensors.keys()) > 5
+    facts = json.loads((other.run(run_id) / "weights" / "model.json").read_bytes())
+    assert facts["kind"] == "backbone"
+
+
+def test_checkpoints_go_along_when_asked(tiny: Workspace, other: Workspace, tmp_path: Path) -> None:
+    run_id, out = _teacher(tiny), tmp_path / "with.tar"
+    archive(tiny, run_id, out, Choice(embeddings=False, checkpoints=True))
+    bring_in(other, out)
+    assert _files(other.run(run_id) / "checkpoints") == _files(tiny.run(run_id) / "checkpoints") != {}
+
+
+def test_two_hundred_flipped_bits_are_all_found(other: Workspace, small: Path, tmp_path: Path) -> None:
+    """Anywhere: headers, listing, contents, padding, end. Nothing comes in, and one sentence names the file."""
+    content, rng = small.read_bytes(), random.Random(0)
+    ends = [0, 156, 257, 345, 511, 512, len(content) - 1, len(content) - 600, len(content) - 1024]
+    listed = read_listing(small)
+    at = len(header(LISTING, len(canonical(listed)))) + len(canonical(listed)) + len(padding(len(canonical(listed))))
+    ends += [at, at + 100, at + 124, at + 148, at + 156, at + 300, at + 500]  # fields of the second header
+    places = ends + rng.sample(range(len(content)), 200 - len(ends))
+    found = 0
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << rng.randrange(8)
+        (tmp_path / "flipped.tar").write_bytes(flipped)
+        with pytest.raises(FairLabError, match=r"flipped.tar"):
+            bring_in(other, tmp_path / "flipped.tar")
+        found += 1
+    assert found == 200
+    assert _files(other.runs_folder) == {}
+    assert not list(other.home.glob("*.tmp.*"))
+
+
+def test_fifty_cuts_are_all_found_before_anything_is_unpacked(other: Workspace, small: Path, tmp_path: Path) -> None:
+    content, rng = small.read_bytes(), random.Random(1)
+    for length in [0, 1, 511, 512, len(content) - 1, len(content) - 1024, *rng.sample(range(len(content)), 44)]:
+        (tmp_path / "cut.tar").write_bytes(content[:length])
+        with pytest.raises(Damaged, match=r"cut.tar"):
+            bring_in(other, tmp_path / "cut.tar")
+    (tmp_path / "long.tar").write_bytes(content + b"\0")
+    with pytest.raises(Damaged, match="its listing makes"):
+        bring_in(other, tmp_path / "long.tar")
+    assert _files(other.home / "runs") == {}
+
+
+def _signed(listing: dict[str, Any]) -> dict[str, Any]:
+    facts = {name: value for name, value in listing.items() if name != "check"}
+    return {**facts, "check": digest(facts)}
+
+
+def _packed(listing: dict[str, Any], contents: list[bytes]) -> bytes:
+    """A tar as FairLab writes it, of any listing."""
+    text = canonical(_signed(listing))
+    out = header(LISTING, len(text)) + text + padding(len(text))
+    for file, content in zip(listing["files"], contents, strict=True):
+        out += header(file["name"], file["bytes"]) + content + padding(len(content))
+    return out + END
+
+
+def _contents(path: Path) -> tuple[dict[str, Any], list[bytes]]:
+    listing = read_listing(path)
+    with tarfile.open(path) as tar:
+        return listing, [tar.extractfile(file["name"]).read() for file in listing["files"]]  # type: ignore[union-attr]
+
+
+TRICKS = (
+    "../../outside.json",
+    "/etc/outside.json",
+    "runs/{run}/../../../outside.json",
+    "runs/{run}/weights/..",
+    "runs/{run}/weights/../../x.json",
+    "runs\\{run}\\x.json",
+    "C:/outside.json",
+    "runs/other-run/status.json",
+    "runs/{run}/weights/.hidden.json",
+    "runs/{run}/weights/evil.py",
+    "runs/{run}/weights/trainer.pt",
+    "runs/{run}/weights/\u0000.json",
+    "runs/{run}/process.json",
+    "runs/{run}/STATUS.json",
+    "workspace.json",
+    "studies/{run}/study.json",
+    "runs/{run}/weights//x.json",
+    "~/x.json",
+)
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_a_file_that_would_lie_elsewhere_is_refused(other: Workspace, small: Path, tmp_path: Path, trick: str) -> None:
+    """The listing is whole and signed, and nothing is written, here or elsewhere."""
+    listing, contents = _contents(small)
+    name = trick.format(run=listing["runs"][0])
+    file = {"name": name, "bytes": 2, "sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}
+    try:
+        packed = _packed({**listing, "files": [*listing["files"], file]}, [*contents, b"{}"])
+    except ValueError:  # tar cannot even say it
+        packed = _packed(listing, contents)[: -len(END)] + b"x" * 512 + END
+    (tmp_path / "trick.tar").write_bytes(packed)
+    before = sorted(path for path in tmp_path.rglob("*") if "trick" not in path.name)
+    with pytest.raises(FairLabError):
+        bring_in(other, tmp_path / "trick.tar")
+    assert sorted(path for path in tmp_path.rglob("*") if "trick" not in path.name) == before
+
+
+def _link(kind: bytes) -> Callable[[tarfile.TarInfo], None]:
+    def change(about: tarfile.TarInfo) -> None:
+        about.type, about.linkname = kind, "../../../../etc/passwd"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _link(kind)
+        for kind in (
+            tarfile.SYMTYPE,
+            tarfile.LNKTYPE,
+            tarfile.CHRTYPE,
+            tarfile.BLKTYPE,
+            tarfile.FIFOTYPE,
+            tarfile.DIRTYPE,
+        )
+    ],
+)
+def test_links_devices_and_pipes_are_not_what_the_listing_says(
+    other: Workspace, small: Path, tmp_path: Path, change: Callable[[tarfile.TarInfo], None]
+) -> None:
+    """Under the name of a file that is listed."""
+    listing, contents = _contents(small)
+    packed = _packed(listing, contents)
+    about = tarfile.TarInfo(listing["files"][0]["name"])
+    about.size, about.mode = len(contents[0]), 0o600
+    change(about)
+    honest = header(listing["files"][0]["name"], len(contents[0]))
+    (tmp_path / "link.tar").write_bytes(packed.replace(honest, about.tobuf(tarfile.GNU_FORMAT)[: len(honest)], 1))
+    with pytest.raises(Damaged, match="not the header of"):
+        bring_in(other, tmp_path / "link.tar")
+    assert _files(other.runs_folder) == {}
+
+
+def test_a_second_file_of_one_name_is_refused(other: Workspace, small: Path, tmp_path: Path) -> None:
+    listing, contents = _contents(small)
+    twice = _packed({**listing, "files": [*listing["files"], listing["files"][0]]}, [*contents, contents[0]])
+    (tmp_path / "twice.tar").write_bytes(twice)
+    with pytest.raises(Damaged, match="two files of one name"):
+        bring_in(other, tmp_path / "twice.tar")
+
+
+def test_sizes_that_the_file_does_not_have_or_the_disk_cannot_hold(
+    monkeypatch: pytest.MonkeyPatch, other: Workspace, small: Path, tmp_path: Path
+) -> None:
+    """A declared size is believed only where the file is that long, and before anything is written."""
+    listing, contents = _contents(small)
+    bomb = [{**file, "bytes": 10**15} for file in listing["files"]]
+    (tmp_path / "bomb.tar").write_bytes(_packed({**listing, "files": bomb}, contents))
+    started = time.monotonic()
+    with pytest.raises(Damaged, match="its listing makes"):
+        bring_in(other, tmp_path / "bomb.tar")
+    assert time.monotonic() - started < 1
+    monkeypatch.setattr(
+        archive_reading.shutil, "disk_usage", lambda _path: os.terminal_size((0, 0)) and type("U", (), {"free": 10})()
+    )
+    with pytest.raises(Refused, match="GB free"):
+        bring_in(other, small)
+
+
+def test_other_files_and_newer_archives_are_told_apart(other: Workspace, small: Path, tmp_path: Path) -> None:
+    listing, contents = _contents(small)
+    (tmp_path / "newer.tar").write_bytes(_packed({**listing, "version": 2}, contents))
+    with pytest.raises(Refused, match="version 2, this FairLab reads up to 1"):
+        bring_in(other, tmp_path / "newer.tar")
+    with tarfile.open(tmp_path / "plain.tar", "w") as tar:
+        about = tarfile.TarInfo("hello.txt")
+        about.size = 5
+        tar.addfile(about, io.BytesIO(b"hello"))
+    os.mkfifo(tmp_path / "pipe.tar")
+    for name, said in (("plain.tar", "not an archive of FairLab"), ("pipe.tar", "no file"), ("gone.tar", "no file")):
+        with pytest.raises(FairLabError, match=said):
+            bring_in(other, tmp_path / name)
+
+
+def test_a_run_that_works_is_not_archived_and_a_stop_leaves_the_old_file(tiny: Workspace, tmp_path: Path) -> None:
+    copy = open_workspace(shutil.copytree(tiny.home, tmp_path / "copy"))
+    run_id, out = _teacher(copy), tmp_path / "run.tar"
+    out.write_text("old")
+    with pytest.raises(Stopped):
+        archive(copy, run_id, out, stop=lambda: True)
+    write_status(copy.run(run_id), "running", reason="")
+    record_process(copy.run(run_id))
+    with pytest.raises(Refused, match="is running"):
+        archive(copy, run_id, out)
+    assert out.read_text() == "old"
+    assert [path.name for path in tmp_path.glob("run.tar*")] == ["run.tar"]
+
+
+def _slowly(home: str, path: str) -> None:
+    def tell(_done: int, _total: int) -> None:
+        time.sleep(0.002)
+
+    bring_in(Workspace(Path(home)), Path(path), tell)
+
+
+def test_killed_imports_leave_whole_runs_or_none(other: Workspace, packed: Path, tiny: Workspace) -> None:
+    """Six kills at random times; the last import completes the study and leaves nothing else behind."""
+    rng = random.Random(2)
+    for _ in range(6):
+        child = fork(_slowly, str(other.home), str(packed))
+        child.join(rng.uniform(0.02, 0.5))
+        child.kill()
+        child.join()
+        for folder in other.runs_folder.iterdir():
+            assert read_run(other, folder.name)
+            for manifest in folder.rglob("manifest.json"):
+                verify_manifest(manifest.parent)
+    told = bring_in(other, packed)
+    assert sorted(told["runs"] + told["same"]) == sorted(path.name for path in tiny.runs_folder.iterdir())
+    assert not [path for path in other.home.rglob("*") if ".tmp." in path.name]
