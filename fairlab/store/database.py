@@ -10,8 +10,8 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from pyarrow.parquet import ParquetFile
 
-from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import MANIFEST, explain, read_manifest, sha256
-from fairlab.store.results import judged_by, judged_on, manifests, protocol_folder, results_folder
-from fairlab.store.runs import read_run, read_status, state
+from fairlab.errors import FairLabError, Refused
+from fairlab.files import explain
+from fairlab.store.marks import STANDING, Entry, asked, marks_of, news, standing_of, told
+from fairlab.store.results import judged_by, judged_on, metric_rows, protocol_folder, results_folder
+from fairlab.store.runs import read_run
 from fairlab.tables import METRICS, RUNS
 from fairlab.workspace import Workspace
 
@@ -33,10 +33,6 @@ log = logging.getLogger(__name__)
 WAIT_S = 30.0
 AT_ONCE = 500
 """Runs entered in one transaction, so that others wait for seconds at most when thousands are new."""
-TICK_S = 2.0
-"""No file system's clock ticks more coarsely."""
-SILENT_S = 60.0
-"""The same for a run at work: its folder changes every few seconds, which is not worth a line in the catalogue."""
 
 
 def _first_schema(connection: sqlite3.Connection) -> None:
@@ -72,7 +68,6 @@ MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_first_schema, _number
 
 T = TypeVar("T")
 RUN_COLUMNS = "run_id, study, title, role, method, preset, created_at, parents, config, code_version, seed, dataset"
-STANDING = ["status", "reason", "stage", "progress", "eta_s", "rate", "unit", "finished_at", "train_s", "bitwise"]
 METRIC_COLUMNS = ", ".join(f'"{name}"' for name in METRICS)
 DAMAGED = (
     "malformed", "not a database", "no such table", "no such column", "already exists", "decode", "values for",
@@ -197,49 +192,6 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _stamp(folder: Path) -> str:
-    """Changes whenever a run's record or results change."""
-    marks = []
-    for path in (folder / "run.json", *manifests(folder)):
-        try:
-            found = path.stat()
-            marks.append(f"{found.st_mtime_ns}.{found.st_size}")
-        except OSError:
-            marks.append("")  # not there yet, or deleted at this moment
-    return "|".join(marks)
-
-
-def _marks(workspace: Workspace) -> dict[str, str]:
-    """Of every run folder a mark that changes with anything its row shows: three looks, however much lies below.
-
-    Every file there is replaced whole, which changes the folder itself; writers of numbers further down touch it
-    (store.results). The record and the last word are looked at too, in case somebody edits them where they lie.
-    """
-    home, marks = str(workspace.runs_folder), {}
-    for name in os.listdir(home):
-        folder = f"{home}/{name}"
-        try:
-            own, record = os.stat(folder), os.stat(f"{folder}/run.json")
-        except OSError:
-            continue  # no run, or deleted at this moment
-        try:
-            said = os.stat(f"{folder}/status.json")
-            word = f"{said.st_ino}.{said.st_mtime_ns}.{said.st_ctime_ns}.{said.st_size}"
-        except OSError:
-            word = ""
-        marks[name] = (
-            f"{own.st_ino}.{own.st_mtime_ns}.{own.st_ctime_ns}|{record.st_mtime_ns}.{record.st_ctime_ns}|{word}"
-        )
-    return marks
-
-
-def _settled(folder: Path, seconds: float) -> bool:
-    """True when the last change is so long ago that a further one could not bear the same time."""
-    paths = [path for path in (folder, folder / "run.json", folder / "status.json") if path.exists()]
-    times = [at for path in paths for at in (path.stat().st_mtime, path.stat().st_ctime)]
-    return all(abs(time.time() - at) > seconds for at in times)
-
-
 def sync(workspace: Workspace) -> None:
     """Bring the catalogue up to date with the run folders: new and changed runs in, vanished ones out."""
     _use(workspace, lambda connection: _fill(connection, workspace))
@@ -252,10 +204,10 @@ def _fill(connection: sqlite3.Connection, workspace: Workspace, anew: bool = Fal
         if anew:
             connection.execute("DELETE FROM runs")
             connection.execute("DELETE FROM metrics")
-        marks, known = _marks(workspace), {} if anew else _picture(connection, workspace).known
+        marks, known = marks_of(workspace), {} if anew else _picture(connection, workspace).known
         for name in known.keys() - marks.keys():
             _forget(connection, name)
-        entries = list(islice(_news(workspace, marks, known), None if anew else AT_ONCE))  # now nobody else writes
+        entries = list(islice(news(workspace, marks, known), None if anew else AT_ONCE))  # now nobody else writes
         for entry in entries:
             _enter(connection, workspace, entry, known.get(entry.run_id))
         connection.execute("UPDATE edition SET token = hex(randomblob(8))")
@@ -265,21 +217,8 @@ def _fill(connection: sqlite3.Connection, workspace: Workspace, anew: bool = Fal
 
 
 def _differs(connection: sqlite3.Connection, workspace: Workspace) -> bool:
-    marks, known = _marks(workspace), _picture(connection, workspace).known
-    return bool(known.keys() - marks.keys()) or any(True for _ in _news(workspace, marks, known))
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """What the catalogue knows of a run's files. stamp: of record and numbers; said: its row's changing part as JSON.
-
-    seen: the folder's mark as long as it vouches for the others, or "": look again.
-    """
-
-    run_id: str
-    stamp: str
-    seen: str
-    said: str
+    marks, known = marks_of(workspace), _picture(connection, workspace).known
+    return bool(known.keys() - marks.keys()) or any(True for _ in news(workspace, marks, known))
 
 
 @dataclass(frozen=True)
@@ -287,7 +226,7 @@ class _Picture:
     """The catalogue's runs in memory, oldest first, as of an edition of it: every writer gives it another token."""
 
     token: str
-    known: dict[str, _Entry]
+    known: dict[str, Entry]
     table: pd.DataFrame
     standing: list[dict[str, Any]]
 
@@ -305,50 +244,11 @@ def _picture(connection: sqlite3.Connection, workspace: Workspace) -> _Picture:
         return before
     order = f"SELECT {RUN_COLUMNS}, stamp, seen, said FROM runs ORDER BY created_at, run_id"  # noqa: S608 - constants
     rows = connection.execute(order).fetchall()
-    known = {row[0]: _Entry(row[0], *row[-3:]) for row in rows}
+    known = {row[0]: Entry(row[0], *row[-3:]) for row in rows}
     table = pd.DataFrame([row[:-3] for row in rows], columns=RUN_COLUMNS.split(", "))
     standing = json.loads(f"[{','.join(row[-1] or '{}' for row in rows)}]")
     _pictures[path] = _Picture(found[0], known, table, standing)
     return _pictures[path]
-
-
-def _news(workspace: Workspace, marks: dict[str, str], known: dict[str, _Entry]) -> Iterator[_Entry]:
-    """Entries of the runs that are new or have changed, given their marks."""
-    for name, mark in marks.items():
-        before = known.get(name)
-        if before is not None and before.seen == mark:
-            continue
-        folder = workspace.runs_folder / name
-        stamp = _stamp(folder)
-        if _told.get(name) == stamp:
-            continue
-        said = _said(folder)
-        entry = _Entry(name, stamp, mark if _settled(folder, TICK_S if said else SILENT_S) else "", said)
-        if entry != before:
-            yield entry
-
-
-_told: dict[str, str] = {}
-"""Runs that cannot be read, with their stamps: said once in the log, tried again when their files change."""
-
-
-def _said(folder: Path) -> str:
-    """The changing part of a run's row as JSON, or "" while it runs: then its process is asked each time.
-
-    Whoever is not running can only begin to by a change in the folder: a process that has died comes to life no more.
-    """
-    try:
-        standing = _standing(folder)
-    except FairLabError:
-        return ""
-    return "" if standing["status"] == "running" else json.dumps(standing)
-
-
-def _standing(folder: Path) -> dict[str, object]:
-    """How a run stands: the changing part of its row."""
-    view, said = state(folder), read_status(folder)
-    facts = {name: getattr(view, name) for name in ("status", "reason", "stage", "progress", "eta_s", "rate", "unit")}
-    return {**facts, **{name: said.get(name) for name in ("finished_at", "train_s", "bitwise")}}
 
 
 def _forget(connection: sqlite3.Connection, run_id: str) -> None:
@@ -356,7 +256,7 @@ def _forget(connection: sqlite3.Connection, run_id: str) -> None:
     connection.execute("DELETE FROM metrics WHERE run_id = ?", (run_id,))
 
 
-def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: _Entry, before: _Entry | None) -> None:
+def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: Entry, before: Entry | None) -> None:
     if before is not None and before.stamp == entry.stamp:
         connection.execute(
             "UPDATE runs SET seen = ?, said = ? WHERE run_id = ?", (entry.seen, entry.said, entry.run_id)
@@ -367,7 +267,7 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: _Entry, 
         record = read_run(workspace, entry.run_id)
     except FairLabError as error:
         log.warning("run %s is left out of the catalogue: %s", entry.run_id, error)
-        _told[entry.run_id] = entry.stamp
+        told[entry.run_id] = entry.stamp
         return
     values = {
         "study": record.study,
@@ -388,7 +288,7 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: _Entry, 
     for dataset in judged_on(record.folder):
         further = judged_by(record.folder, dataset)
         folders = [protocol_folder(record.folder, dataset, protocol) for protocol in further]
-        for table in map(_numbers, (results_folder(record.folder, dataset), *folders)):
+        for table in map(metric_rows, (results_folder(record.folder, dataset), *folders)):
             if table is None:
                 continue
             connection.executemany(
@@ -396,30 +296,9 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: _Entry, 
             )
 
 
-def _numbers(results: Path) -> list[tuple[object, ...]] | None:
-    """One data set's rows of tables.METRICS, None when there are none or they are not what the manifest recorded.
-
-    While an evaluation replaces them they may not fit; its new manifest, written last, brings us back here.
-    """
-    if not (results / MANIFEST).exists():
-        return None
-    path = results / "metrics.parquet"
-    try:
-        if read_manifest(results)["files"][path.name]["sha256"] != sha256(path):
-            raise Damaged(f"{path} is not what its manifest recorded")
-        with ParquetFile(
-            path
-        ) as file:  # without a data frame on the way: thousands of runs are read when it is made anew
-            table = file.read(columns=list(METRICS))
-        return list(zip(*(table[name].to_pylist() for name in METRICS), strict=True))
-    except (FairLabError, OSError, ValueError, KeyError) as error:
-        log.warning("the numbers of run %s cannot be read: %s", results.parent.name, error)
-        return None
-
-
 def rebuild(workspace: Workspace) -> None:
     """Make the catalogue again from the run folders, in one transaction: others see the old one until then."""
-    _told.clear()
+    told.clear()
     _use(workspace, lambda connection: _fill(connection, workspace, anew=True))
 
 
@@ -465,7 +344,7 @@ def _now(workspace: Workspace) -> tuple[_Picture, list[dict[str, Any]]]:
     for number, entry in enumerate(picture.known.values()):
         if not entry.said:
             try:
-                standing[number] = _standing(workspace.run(entry.run_id))
+                standing[number] = standing_of(workspace.run(entry.run_id))
             except FairLabError:
                 standing[number] = {}  # deleted at this moment, or damaged: `fairlab doctor` names it
     return picture, standing
@@ -480,14 +359,8 @@ def statuses(workspace: Workspace) -> dict[str, str]:
         picture, standing = _now(workspace)
     except FairLabError as error:
         log.warning("every run folder is asked how it stands: %s", error)
-        return dict(_asked(workspace))
+        return dict(asked(workspace))
     return {name: str(facts["status"]) for name, facts in zip(picture.known, standing, strict=True) if facts}
-
-
-def _asked(workspace: Workspace) -> Iterator[tuple[str, str]]:
-    for name in _marks(workspace):
-        with suppress(FairLabError):
-            yield name, state(workspace.run(name)).status
 
 
 def children(workspace: Workspace, run_id: str) -> list[str]:

@@ -7,6 +7,7 @@ data set's own pair lists. Below it, protocols/<protocol>/ holds the same and pa
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
+from pyarrow.parquet import ParquetFile
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
@@ -23,12 +25,15 @@ from fairlab.files import (
     make_folder,
     place_folder,
     read_manifest,
+    sha256,
     verify_manifest,
     write_atomic,
     write_manifest,
 )
+from fairlab.tables import METRICS
 from fairlab.workspace import checked_name
 
+log = logging.getLogger(__name__)
 TABLES = ("metrics", "curves", "scores")
 PAIRS = "pairs"
 
@@ -110,6 +115,27 @@ def write_protocol(
         raise FairLabError(explain(error, folder)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def metric_rows(results: Path) -> list[tuple[object, ...]] | None:
+    """One data set's rows of tables.METRICS, None when there are none or they are not what the manifest recorded.
+
+    While an evaluation replaces them they may not fit; its new manifest, written last, brings us back here.
+    """
+    if not (results / MANIFEST).exists():
+        return None
+    path = results / "metrics.parquet"
+    try:
+        if read_manifest(results)["files"][path.name]["sha256"] != sha256(path):
+            raise Damaged(f"{path} is not what its manifest recorded")
+        with ParquetFile(
+            path
+        ) as file:  # without a data frame on the way: thousands of runs are read when it is made anew
+            table = file.read(columns=list(METRICS))
+        return list(zip(*(table[name].to_pylist() for name in METRICS), strict=True))
+    except (FairLabError, OSError, ValueError, KeyError) as error:
+        log.warning("the numbers of run %s cannot be read: %s", results.parent.name, error)
+        return None
 
 
 def read_results(run_folder: Path, dataset_id: str, name: str) -> pd.DataFrame:

@@ -24,7 +24,7 @@ import fairlab.mounts
 from fairlab.doctor import examine
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import write_manifest
-from fairlab.store import database
+from fairlab.store import database, marks
 from fairlab.store.results import TABLES, write_protocol, write_results
 from fairlab.store.runs import create_run, read_status, record_process, write_status
 from fairlab.tables import METRICS
@@ -371,7 +371,7 @@ def _aged(folder: Path) -> None:
 @pytest.fixture
 def believed(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """Three ended runs that the catalogue knows and whose folders it need not read again."""
-    monkeypatch.setattr(database, "TICK_S", 0.2)
+    monkeypatch.setattr(marks, "TICK_S", 0.2)
     for name in ("one", "two", "three"):
         create_run(lab, record(lab, name))
         write_status(lab.run(name), "done", reason="", train_s=5.0)
@@ -389,7 +389,7 @@ def _reads(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(folder.name)
         return read_status(folder)
 
-    monkeypatch.setattr(database, "read_status", read)
+    monkeypatch.setattr(marks, "read_status", read)
     return asked
 
 
@@ -430,6 +430,8 @@ def test_a_changed_result_is_seen(believed: Workspace) -> None:
         table = pd.DataFrame([(*row[:5], value, *row[6:])], columns=list(METRICS))
         write_results(believed.run("one"), "faces", dict.fromkeys(TABLES, table))
         assert database.metrics(believed, ["one"], "faces")["value"].tolist() == [value]
+        time.sleep(0.25)  # until the catalogue believes the folder's mark again
+        database.sync(believed)
     further = dict.fromkeys((*TABLES, "pairs"), table)
     write_protocol(believed.run("one"), "faces", "all_pairs", further)
     assert len(database.metrics(believed, ["one"], "faces")) == 2
@@ -445,11 +447,14 @@ def test_a_restored_copy_is_seen_although_its_times_are_old(believed: Workspace,
     assert _listed(believed)["one"] == "done"
 
 
-def test_a_run_that_works_is_asked_each_time(lab: Workspace) -> None:
+def test_a_run_that_works_is_asked_each_time(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TICK_S", "SILENT_S"):
+        monkeypatch.setattr(marks, name, 0.2)
     create_run(lab, record(lab))
     write_status(lab.run("a-run"), "running", reason="")
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     record_process(lab.run("a-run"), worker.pid)
+    time.sleep(0.25)
     assert [_listed(lab)["a-run"] for _ in range(2)] == ["running"] * 2
     worker.kill()
     worker.wait()
