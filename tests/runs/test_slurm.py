@@ -119,6 +119,12 @@ def test_stopped_from_the_app_it_saves_and_goes_on_later(copy: Workspace, cluste
     launch.stop(copy, folder.name)
     assert seen(copy, folder, "stopped", seconds=60) == "stopped by the user"
     print(f"stopped after {time.monotonic() - asked:.2f} s")
+    job = read_job(folder)
+    assert job is not None
+    until(lambda: job.job not in jobs(cluster))
+    assert f"ExitCode={on_cluster.LEFT}:0" in cluster.ask("scontrol", "-o", "show", "job", job.job), (
+        "children would begin"
+    )
     before = reached(folder)
     launch.resume(copy, folder.name)
     until(lambda: reached(folder) > before)
@@ -158,7 +164,7 @@ def test_a_killed_node_loses_nothing_and_its_clock_does_not_matter(
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     cluster.ask("scontrol", "update", "nodename=n1", "state=drain", "reason=test")
-    folder = long_student(copy, epochs=400)
+    folder = long_student(copy, epochs=60)
     until(trains(folder))
     cluster.ask("scontrol", "update", "nodename=n1", "state=resume")
     seen(copy, folder, "running")
@@ -177,7 +183,7 @@ def test_a_killed_node_loses_nothing_and_its_clock_does_not_matter(
         print(f"requeued after {queued:.1f} s, trains again after {time.monotonic() - killed:.1f} s")
         at = int(before.removeprefix("step-"))
         assert at < min(steps(folder, 2)) <= at + 10  # a reading is over ten steps at most
-        seen(copy, folder, "done")
+        seen(copy, folder, "done", seconds=180)
     finally:
         cluster.start_node("n2")
         cluster.until_up("n2")
