@@ -142,6 +142,10 @@ class Cluster:
         self._kill("slurmctld.pid")
         for node in NODES:
             self.kill_node(node)
+        for process in psutil.process_iter():  # a step's daemon outlives what it ran
+            with suppress(psutil.Error):
+                if process.environ().get("SLURM_CONF") == str(self.conf) and _is_daemon(process):
+                    process.kill()
         self._kill("munge.pid")
 
     def until_up(self, *nodes: str) -> None:

@@ -33,7 +33,7 @@ FORMAT = "%i|%j|%T|%N|%r"
 
 _lock = threading.Lock()
 _next_question: dict[tuple[str, ...], float] = {}
-_ended_since: dict[Path, float] = {}
+_ended_since: dict[tuple[Path, str], float] = {}
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _follow(commands: Sequence[str], folder: Path, job: Job, row: Row | None) ->
     final = status not in ("queued", "running")
     if row is not None and row.reason == words.NEVER:  # a parent ended badly: back to our own queue, which says so
         if words.stand(row.state) == WAITING:
-            call(commands, "scancel", job.job)
+            _try(commands, "scancel", job.job)
         forget_job(folder)
         return
     stand = ENDED if row is None else words.stand(row.state)
@@ -171,7 +171,7 @@ def _follow(commands: Sequence[str], folder: Path, job: Job, row: Row | None) ->
         _note(folder, job, RUNNING, "", row.node)
     elif final:
         _note(folder, job, ENDED, "")
-    elif row is not None and row.state == "COMPLETED" and _lags(folder):
+    elif row is not None and row.state == "COMPLETED" and _lags(folder, job.job):
         _note(folder, job, RUNNING, "its job has ended; its last word is on the way over the shared folder")
     else:
         _end(commands, folder, job, row, stopping)
@@ -197,8 +197,8 @@ def _note(folder: Path, job: Job, stand: str, reason: str, node: str = "") -> No
         write_job(folder, after)
 
 
-def _lags(folder: Path) -> bool:
-    return time.monotonic() - _ended_since.setdefault(folder, time.monotonic()) < LAG_S
+def _lags(folder: Path, job: str) -> bool:
+    return time.monotonic() - _ended_since.setdefault((folder, job), time.monotonic()) < LAG_S
 
 
 def _try(commands: Sequence[str], *arguments: str) -> str:
