@@ -38,7 +38,7 @@ FIRST, LATER = 2e-6, 2e-3
 """How far a reading of the first step, and of the ten steps and the weights, may be from one process's, as a share of it.
 
 Rounding alone: the later steps add up what the first ones differ by, and where a margin or an activation has a bend,
-more. Measured: see the README.
+more. Measured: 5e-7 and 9e-6, RKD 2e-4.
 """
 RANDOM = ("adaface", "curricularface", "elastic_arcface_plus")
 """Losses that remember, or draw after the classes are drawn; the others' shares of classes are among the HEADS."""
