@@ -18,7 +18,9 @@ class Training(Settings):
 
     epochs: int = Field(52, ge=1, description="Passes over the images.")
     batch_size: int = Field(
-        128, ge=2, description="Images in a step; the last, incomplete batch of a pass is left out."
+        128,
+        ge=2,
+        description="Images in a step, shared equally where several processes train; the last, incomplete batch of a pass is left out.",
     )
     base_lr: float = Field(
         0.1,

@@ -23,8 +23,8 @@ from fairlab.training.optim import build, learning_rate, optimisers
 from fairlab.training.precision import check_precision, scaler, training_forward
 from fairlab.training.step import update
 from fairlab.training.targets import Targets
-from fairlab.training.together import Together, check_shares
-from fairlab.training.world import ALONE, World
+from fairlab.training.together import Together
+from fairlab.training.world import ALONE, World, check_shares
 
 LOG_EVERY = 10
 """Steps whose mean is one reading."""
@@ -103,7 +103,10 @@ def train(
     """
     device = pick_device(settings)
     _check_possible(method, samples, settings, hooks, device)
-    check_shares(settings, world)
+    check_shares(settings.batch_size, world.size)
+    if settings.compile and world.size > 1:
+        settings = settings.model_copy(update={"compile": None})  # it cannot look through what processes exchange
+        hooks.note("training.compile is left out: several processes share this run")
     steps_per_epoch = len(samples.inputs) // settings.step_images
     total = steps_per_epoch * settings.epochs
     method.to(device)

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn.parallel import DistributedDataParallel
 
-from fairlab.config import Training
 from fairlab.errors import FairLabError
 from fairlab.losses.base import MarginHead
 from fairlab.losses.columns import share
@@ -122,15 +121,6 @@ class Together:
             whole = self.head.state_dict()["weight"]
             if self.world.leads:
                 self.method.head.make_whole(whole)
-
-
-def check_shares(settings: Training, world: World) -> None:
-    """Raise FairLabError for a batch that cannot be shared equally."""
-    if settings.batch_size % world.size:
-        raise FairLabError(
-            f"training.batch_size {settings.batch_size} cannot be shared equally by {world.size} processes; take a multiple "
-            f"of {world.size}, or as many processes as divide it"
-        )
 
 
 class _Passed(nn.Module):

@@ -171,6 +171,15 @@ def from_environment() -> World:
     return World(*(int(os.environ[name]) for name in names)) if all(name in os.environ for name in names) else ALONE
 
 
+def check_shares(batch_size: int, size: int) -> None:
+    """Raise FairLabError for a batch that `size` processes cannot share equally."""
+    if batch_size % size:
+        raise FairLabError(
+            f"training.batch_size {batch_size} cannot be shared equally by {size} processes; take a multiple of {size}, or "
+            "as many processes as divide it"
+        )
+
+
 def leave_environment() -> None:
     """Take what describes this world out of the environment, before this process starts others that are not of it."""
     for name in list(os.environ):
