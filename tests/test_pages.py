@@ -16,6 +16,7 @@ from fairlab.files import app_root
 from fairlab.runs.compare import read_study, studies
 from fairlab.store.database import list_runs
 from fairlab.store.projections import list_projections
+from fairlab.store.runs import RunRecord
 from fairlab.ui.selection import encode
 from fairlab.workspace import Workspace, open_workspace
 
@@ -255,3 +256,24 @@ for name in {PAGES!r}:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_a_double_click_in_two_tabs_is_one_launch(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
+    """Two sessions, three times, each with the button pressed: every run is started once."""
+    from fairlab.runs.engines.local import LocalEngine
+    from fairlab.store.runs import record_process
+    from fairlab.ui import launching
+
+    started: list[str] = []
+
+    def submit(_engine: LocalEngine, _lab: Workspace, record: RunRecord, _placement: object) -> None:
+        started.append(record.run_id)
+        record_process(record.folder)
+
+    monkeypatch.setattr(LocalEngine, "submit", submit)
+    monkeypatch.setattr(launching, "request_probe", lambda *_: None)
+    for _ in range(3):
+        for app in [opened(monkeypatch, lab, "launch", preset="tiny") for _ in range(2)]:
+            app.button(key="start").click().run()
+    assert len(started) == len(set(started)) > 0
+    assert len(list(lab.studies_folder.iterdir())) == 1
