@@ -195,7 +195,7 @@ def test_sixty_names_through_every_input_work_or_are_refused(
 
 COMMANDS = (
     ["launch"], ["launch", "--clone"], ["launch", "tiny", "--dry-run", "--set"], ["data"], ["runs", "show"], ["runs", "stop"],
-    ["evaluate"], ["embed", "x"], ["compare"], ["project"], ["models", "add", "--dry-run"], ["data", "add"],
+    ["evaluate"], ["embed", "x"], ["compare"], ["project"], ["models", "add", "--dry-run"], ["data", "add", "--dry-run"],
 )  # fmt: skip
 
 

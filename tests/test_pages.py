@@ -23,7 +23,7 @@ from fairlab.runs.launch import default_placement
 from fairlab.store.database import list_runs
 from fairlab.store.projections import list_projections
 from fairlab.store.queue import read_turn
-from fairlab.store.runs import state
+from fairlab.store.runs import RunRecord, state
 from fairlab.ui.selection import encode
 from fairlab.workspace import Workspace, open_workspace, set_slots
 from tests.runs.waiting import STUDY, entered, order
@@ -392,3 +392,24 @@ def test_a_person_is_deleted_on_the_storage_page(
     assert not app.exception
     images = open_dataset(next(lab.datasets_folder.iterdir())).images
     assert "Group A test 001" not in set(images["identity"])
+
+
+def test_a_double_click_in_two_tabs_is_one_launch(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
+    """Two sessions, three times, each with the button pressed: every run is started once."""
+    from fairlab.runs.engines.local import LocalEngine
+    from fairlab.store.runs import record_process
+    from fairlab.ui import launching
+
+    started: list[str] = []
+
+    def submit(_engine: LocalEngine, _lab: Workspace, record: RunRecord, _placement: object) -> None:
+        started.append(record.run_id)
+        record_process(record.folder)
+
+    monkeypatch.setattr(LocalEngine, "submit", submit)
+    monkeypatch.setattr(launching, "request_probe", lambda *_: None)
+    for _ in range(3):
+        for app in [opened(monkeypatch, lab, "launch", preset="tiny") for _ in range(2)]:
+            app.button(key="start").click().run()
+    assert len(started) == len(set(started)) > 0
+    assert len(list(lab.studies_folder.iterdir())) == 1

@@ -100,6 +100,7 @@ def test_power_loss_finds_whole_files(home: Path, name: str, there: str) -> None
         if Path(final).is_dir():
             assert temporary in flushed
         assert ("flush", str(Path(final).parent)) in calls[at:], f"the name {final} was not flushed"
+    assert all(".tmp." in path for what, path in calls if what == "write")
     for at, (what, path) in enumerate(calls):
         if what == "make" and Path(path).exists() and ".tmp." not in path:
             assert ("flush", str(Path(path).parent)) in calls[at:], f"the folder {path} was not flushed"

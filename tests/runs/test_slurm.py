@@ -198,7 +198,6 @@ def test_a_run_over_its_time_limit_is_ended_and_says_which(endless: RunRecord) -
     assert "its time limit in Slurm (00:01:00) was reached" in seen(lab, endless.folder, "crashed", seconds=150)
 
 
-@pytest.mark.skip(reason="until a run's processes share its training")
 def test_one_run_trains_on_two_nodes(copy: Workspace) -> None:
     """Two processes, one on each node, that meet over the address that Slurm knows the first by."""
     dials = {"arms": (), "students": (), "grid.maps": "none", "student.training.epochs": 5}

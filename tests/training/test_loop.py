@@ -219,6 +219,7 @@ def test_a_folder_that_may_not_be_written_any_more_ends_the_run_within_a_pass(tm
     """10 of 10 random steps: permission lost, said loudly at the next save; never a step that only seems saved."""
     import tempfile
 
+    train(method(), samples(), SETTINGS, 7, tmp_path, Log().hooks(lambda: False), FACTS)  # what is imported is there
     root = os.geteuid() == 0
     random = np.random.default_rng(6)
     for _ in range(10):

@@ -110,6 +110,21 @@ def test_this_machine_is_answered(host: str) -> None:
     assert __version__.encode() in body
 
 
+def test_what_the_app_writes_is_its_users_alone() -> None:
+    """The launcher itself sees to it, before anything is written."""
+    import os
+    import runpy
+
+    from fairlab.files import app_root
+
+    before = os.umask(0o022)
+    try:
+        runpy.run_path(str(app_root() / "app.py"))
+        assert os.umask(0o022) == 0o077
+    finally:
+        os.umask(before)
+
+
 def test_the_shipped_configuration_is_safe() -> None:
     """Loopback only, no statistics, XSRF protection, no error details in the browser."""
     import tomllib
