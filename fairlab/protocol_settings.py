@@ -25,6 +25,12 @@ class Protocols(Settings):
     exclude_mixed: bool = Field(
         False, description="Leave out people whose images are in two groups when all images are compared."
     )
+    people: int | None = Field(
+        None,
+        ge=2,
+        description="Compare only so many people of each group, drawn by seed, with all their images: comparisons grow with "
+        "the square of the images, and intervals over people say what the draw costs. Empty: everybody.",
+    )
     enrolled: int = Field(1, ge=1, description="Images of each person in the gallery of an identification.")
     unknown_share: float = Field(
         0.3,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -148,6 +149,27 @@ def arrange(groups: np.ndarray, people: np.ndarray, exclude_mixed: bool = False)
         tuple(str(names[code]) for code in present),
         who[first],
         {str(who[person]): int(images[person]) for person in mixed},
+    )
+
+
+def some_people(arranged: Arranged, people: int, seed: int) -> Arranged:
+    """Only `people` people of each group, drawn by chance, with all their images; groups with fewer keep all of theirs.
+
+    For sets whose comparisons would take weeks. A draw of whole people, and not of comparisons: then intervals over people
+    say what it costs, as they say it of the people whom the data set itself is a draw of.
+    """
+    draws = np.random.Generator(np.random.PCG64(seed))
+    chosen = np.zeros(len(arranged.people), bool)
+    for first, end in pairwise(arranged.first_person):
+        chosen[first + draws.permutation(end - first)[:people]] = True
+    kept = chosen[arranged.person_of]
+    codes = np.cumsum(chosen) - 1
+    return replace(
+        arranged,
+        order=arranged.order[kept],
+        group_of=arranged.group_of[kept],
+        person_of=codes[arranged.person_of[kept]],
+        people=arranged.people[chosen],
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from fairlab.config import Evaluation
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation import pair_blocks
-from fairlab.evaluation.all_pairs import Arranged, arrange, count_all
+from fairlab.evaluation.all_pairs import Arranged, arrange, count_all, some_people
+from fairlab.evaluation.all_pairs_report import evaluate_all
 from fairlab.evaluation.pair_blocks import STEPS, ArrayEngine, Engine, bins, grid
 from fairlab.evaluation.pair_intervals import draw_people, redraw
 from fairlab.evaluation.verification import threshold_at_fmr
@@ -258,3 +262,43 @@ def test_intervals_over_people_hold_the_truth() -> None:
         held += [over_impostors[0] <= fmr <= over_impostors[1], over_genuine[0] <= fnmr <= over_genuine[1]]
     assert (held / 150 >= [0.88, 0.88]).all(), (held / 150, fmr, fnmr)
     assert 0.005 < fmr < 0.1
+
+
+def test_some_people_of_each_group_are_drawn_with_all_their_images() -> None:
+    """Nobody twice, nobody in part, everybody equally often; a small group keeps all."""
+    group = np.repeat(["a", "b"], [60, 9])
+    people = np.array([f"{g}{number // 3}" for g, number in zip(group, range(69), strict=True)])
+    whole = arrange(group, people)
+    drawn: Counter[str] = Counter()
+    for seed in range(400):
+        some = some_people(whole, 5, seed)
+        assert [str(name) for name in some.people[some.person_of]] == list(people[some.order])
+        assert np.bincount(some.group_of).tolist() == [15, 9]
+        assert np.bincount(some.person_of).tolist() == [3] * 8
+        assert some.pairs == 24 * 23 // 2
+        drawn.update(some.people[:5].tolist())
+    assert len(drawn) == 20
+    assert max(abs(count - 100) for count in drawn.values()) < 45  # 5 of 20 in 400 draws: 100, standard deviation 8.7
+    same = some_people(whole, 20, 0)
+    assert np.array_equal(same.order, whole.order)
+
+
+def test_intervals_of_drawn_people_cover_what_all_people_show() -> None:
+    """The error that is stated: of 60 draws of 80 of 600 people, at most a tenth miss the rates of all 600."""
+    chance = np.random.default_rng(0)
+    centres = chance.normal(size=(600, 8))
+    vectors = (centres[np.repeat(np.arange(600), 3)] + 0.5 * chance.normal(size=(1800, 8))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    whole = arrange(np.repeat("all of them", 1800), np.repeat(np.arange(600).astype(str), 3))
+    settings = Evaluation(bootstrap=200, fmr_targets=(0.01,))
+
+    def rates(arranged: Arranged) -> pd.DataFrame:
+        found = evaluate_all("run", "all_pairs", vectors, arranged, settings, ArrayEngine).metrics
+        return found[found["group"] == "all of them"].set_index("metric")
+
+    truth = rates(whole).loc["tar", "value"]
+    rows = [rates(some_people(whole, 80, seed)).loc["tar"] for seed in range(60)]
+    covered = sum(row["low"] <= truth <= row["high"] for row in rows)
+    print(f"{covered} of 60 intervals hold the rate of all")
+    assert covered >= 54
+    assert np.std([row["value"] for row in rows]) > 0.005
