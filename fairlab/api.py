@@ -51,6 +51,7 @@ from fairlab.runs.queueing import (
     release,
     resume_study,
     stop_study,
+    where,
 )
 from fairlab.runs.retention import forget_expired, keep, limits
 from fairlab.runs.tables import models_in, table_kind
@@ -130,6 +131,7 @@ __all__ = [
     "verdict",
     "wait",
     "what_goes",
+    "where",
 ]
 
 
@@ -170,14 +172,16 @@ def evaluate(
     settings: Evaluation | None = None,
     gallery: str = "",
     protocols: Protocols | Sequence[str] = (),
+    placement: Placement | None = None,
 ) -> str:
     """Start the job that judges a model on a data set's pairs, embedding it first if need be; returns the job's run id.
 
     Any model, trained here or imported; the default data set is the one that it was trained on. With a gallery, another
     model's run id, that model embeds the first image of each pair and this one the second (cross-model verification);
     the numbers are then the job's own. With protocols, names or settings, the model is judged by these instead (and on the
-    pairs if it was not yet); what is known already is not computed anew. Raises FairLabError for a run that is no model,
-    a data set without pairs, an unknown protocol, and a gallery whose embeddings have another length.
+    pairs if it was not yet); what is known already is not computed anew. placement: where, default: as the workspace says. Raises
+    FairLabError for a run that is no model, a data set without pairs, an unknown protocol, and a gallery whose embeddings have
+    another length.
     """
     record, dataset = _model_and_data(workspace, run_id, dataset_id)
     if protocols:
@@ -187,7 +191,7 @@ def evaluate(
             )
         chosen = protocols if isinstance(protocols, Protocols) else Protocols(names=tuple(protocols))
         evaluation = settings or record.config.evaluation or Evaluation()
-        return start_one(workspace, protocols_record(workspace, record, dataset, evaluation, chosen), anew=True)
+        return start_one(workspace, protocols_record(workspace, record, dataset, evaluation, chosen), True, placement)
     if dataset.pairs.empty:
         raise FairLabError(
             f"data set {dataset.dataset_id} has no pairs to judge a model on; `fairlab embed` it and look"
@@ -196,18 +200,23 @@ def evaluate(
     if gallery:
         enrolled, _ = _model_and_data(workspace, gallery, dataset.dataset_id)
         check_lengths(enrolled, record)
-        return start_one(workspace, cross_record(workspace, enrolled, record, dataset.dataset_id, judging), anew=True)
+        return start_one(
+            workspace, cross_record(workspace, enrolled, record, dataset.dataset_id, judging), True, placement
+        )
     config = Run(role="evaluation", method="pairs", data=Data(dataset=dataset.dataset_id), evaluation=judging)
     title = f"{record.title} on {dataset.dataset_id}"
-    return start_one(workspace, single(workspace, title, config, (run_id,)), anew=True)
+    return start_one(workspace, single(workspace, title, config, (run_id,)), True, placement)
 
 
-def embed(workspace: Workspace, run_id: str, dataset_id: str) -> str:
-    """Start the job that embeds a data set with a model, trained here or imported; returns the job's run id."""
+def embed(workspace: Workspace, run_id: str, dataset_id: str, placement: Placement | None = None) -> str:
+    """Start the job that embeds a data set with a model, trained here or imported; returns the job's run id.
+
+    placement: where, default: as the workspace says.
+    """
     record, dataset = _model_and_data(workspace, run_id, dataset_id)
     config = Run(role="embedding", method="embed", data=Data(dataset=dataset.dataset_id))
     title = f"Embeddings of {dataset.dataset_id} by {record.title}"
-    return start_one(workspace, single(workspace, title, config, (run_id,)), anew=True)
+    return start_one(workspace, single(workspace, title, config, (run_id,)), True, placement)
 
 
 def _model_and_data(workspace: Workspace, run_id: str, dataset_id: str) -> tuple[RunRecord, Dataset]:

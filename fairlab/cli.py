@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "--force", action="store_true", help="stop: end the process now; delete: even if others build on it"
     )
     runs.add_argument("--json", action="store_true", help="print JSON")
+    _placement_options(runs, "where, resume, clone: ")
     _set_option(runs, "clone: change a setting, e.g. training.epochs=5")
 
     watch = _command(
@@ -163,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     embed = _command(groups, "embed", "embed a data set with a model, trained here or added", commands.do_embed)
     embed.add_argument("run", help="run id of a model; `fairlab models` lists them")
     embed.add_argument("dataset", help="name of a data set")
+    _placement_options(embed)
 
     evaluate = _command(
         groups,
@@ -190,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="judge by this protocol instead of the data set's own pairs; may be given several times",
     )
+    _placement_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     _set_option(evaluate)
 
@@ -261,17 +264,17 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
     _set_option(parser)
 
 
-def _placement_options(parser: argparse.ArgumentParser) -> None:
+def _placement_options(parser: argparse.ArgumentParser, verbs: str = "") -> None:
     known = declared_facts("ENGINES", "runs/engines")
     sentences = "; ".join(f"{name}: {facts.get('sentence', '')}" for name, facts in known.items())
-    parser.add_argument("--engine", help=f"what carries the runs out ({sentences})")
-    parser.add_argument("--devices", type=int, help="processes that share the work of one run, one GPU each")
+    parser.add_argument("--engine", help=f"{verbs}what carries the runs out ({sentences})")
+    parser.add_argument("--devices", type=int, help=f"{verbs}processes that share one run, one GPU each")
     parser.add_argument(
         "--on",
         metavar="SETTING=VALUE",
         action="append",
         default=[],
-        help="change where the runs work, e.g. slurm.partition=gpu; the default is on the Settings page",
+        help=f"{verbs}change where runs work, e.g. slurm.partition=gpu; the default is on the Settings page",
     )
 
 

@@ -27,6 +27,13 @@ def dials(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def where(options: argparse.Namespace) -> dict[str, Any]:
+    """The --engine, --devices and --on of a call as dotted settings of a placement."""
+    asked = {"engine": options.engine, "devices": options.devices}
+    given = _settings(options.on, "--on", "slurm.partition=gpu")
+    return {**given, **{name: value for name, value in asked.items() if value is not None}}
+
+
 def _settings(given: Sequence[str], option: str, example: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for item in given:
@@ -61,7 +68,7 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
     from fairlab.runs.grid import expand
 
     plan = expand(changed(study or load_preset(preset), dials(options)), preset, workspace)
-    placement = run_commands.placement_of(workspace, options, _settings(options.on, "--on", "slurm.partition=gpu"))
+    placement = run_commands.placement_of(workspace, where(options))
     if getattr(options, "dry_run", False):
         if estimate.estimate(workspace, plan) is None:
             estimate.measure(workspace, plan, terminal.say)
@@ -118,7 +125,7 @@ def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_runs(workspace: Workspace, options: argparse.Namespace) -> int:
-    return run_commands.do_runs(workspace, options, dials(options))
+    return run_commands.do_runs(workspace, options, dials(options), where(options))
 
 
 def do_watch(workspace: Workspace, options: argparse.Namespace) -> int:
@@ -159,7 +166,8 @@ def _watch_one(workspace: Workspace, run_id: str) -> int:
 def do_embed(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab import api
 
-    return _watch_one(workspace, api.embed(workspace, options.run, options.dataset))
+    placement = run_commands.placement_of(workspace, where(options))
+    return _watch_one(workspace, api.embed(workspace, options.run, options.dataset, placement))
 
 
 def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
@@ -209,7 +217,8 @@ def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
         raise FairLabError("settings of protocols belong to a protocol: give --protocol NAME too")
     settings = parse(Evaluation, own, "--set") if own else None
     protocols = parse(Protocols, {**more, "names": options.protocol}, "--set") if options.protocol else ()
-    job = api.evaluate(workspace, options.run, options.dataset, settings, options.gallery, protocols)
+    placement = run_commands.placement_of(workspace, where(options))
+    job = api.evaluate(workspace, options.run, options.dataset, settings, options.gallery, protocols, placement)
     with terminal.results_only(options.json):
         code = _watch_one(workspace, job)
     if code == 0:

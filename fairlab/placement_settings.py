@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from fairlab.settings import Settings
 
 
 class Slurm(Settings):
     """What a job asks of a Slurm cluster; what is empty is left to the cluster."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # a time limit of 60 minutes, an account 4711
 
     partition: str = Field("", description="Partition; empty: the cluster's default.")
     time_limit: str = Field(

@@ -25,12 +25,15 @@ ACTIONS: Mapping[str, str] = {
     "later": "one place later",
     "hold": "keep a waiting run from starting",
     "release": "let a held run start",
+    "where": "change where waiting or ended runs are to work: --devices 2, --engine slurm (resume takes these too)",
     "clone": "the same run with other settings: --set training.epochs=5",
 }
 
 
-def do_runs(workspace: Workspace, options: argparse.Namespace, dials: Mapping[str, Any]) -> int:
-    """Carry out one of ACTIONS; dials: what --set changes."""
+def do_runs(
+    workspace: Workspace, options: argparse.Namespace, dials: Mapping[str, Any], where: Mapping[str, Any]
+) -> int:
+    """Carry out one of ACTIONS; dials: what --set changes; where: what --engine, --devices and --on change."""
     from fairlab import terminal, terminal_queue
     from fairlab.runs import launch, queueing
 
@@ -41,6 +44,8 @@ def do_runs(workspace: Workspace, options: argparse.Namespace, dials: Mapping[st
         raise FairLabError("--dry-run belongs to `fairlab runs delete`")
     if dials and action != "clone":
         raise FairLabError("--set belongs to `fairlab runs clone RUN`")
+    if where and action not in ("where", "resume", "clone"):
+        raise FairLabError("--engine, --devices and --on belong to `fairlab runs where`, `resume` and `clone`")
     if action == "list":
         terminal.show_runs(workspace, options.json)
     elif action == "queue":
@@ -54,15 +59,22 @@ def do_runs(workspace: Workspace, options: argparse.Namespace, dials: Mapping[st
         if action == "stop":
             _count("asked to stop", queueing.stop_study(workspace, options.study, options.force))
         else:
-            _count("queued again", queueing.resume_study(workspace, options.study))
+            _count("queued again", queueing.resume_study(workspace, options.study, where))
     elif not options.run:
         raise FairLabError(f"`fairlab runs {action}` needs a run id; `fairlab runs` lists them")
     elif action == "wait":
         return 0 if terminal.watch(workspace, options.run) else 1
     elif action == "clone":
         for run_id in options.run:
-            name, new = queueing.clone(workspace, run_id, dials)
+            name, new = queueing.clone(workspace, run_id, dials, where)
             print(f"{name} is queued" if new else f"the same settings are the same run: {name}, nothing was started")
+    elif action == "where":
+        queueing.where(workspace, options.run, where)
+    elif action == "resume":
+        if where:
+            queueing.where(workspace, options.run, where)
+        for run_id in options.run:
+            launch.resume(workspace, run_id)
     elif action in ("first", "earlier", "later", "hold", "release"):
         several: Callable[[Workspace, Sequence[str]], None] = getattr(queueing, action)
         several(workspace, options.run)
@@ -78,8 +90,6 @@ def _one(workspace: Workspace, action: str, run_id: str, force: bool) -> None:
 
     if action == "stop":
         launch.stop(workspace, run_id, force)
-    elif action == "resume":
-        launch.resume(workspace, run_id)
     elif action == "delete":
         launch.delete(workspace, run_id, force)
     else:
@@ -107,15 +117,13 @@ def _count(what: str, run_ids: Sequence[str]) -> None:
     print(f"{len(run_ids)} run{'' if len(run_ids) == 1 else 's'} {what}")
 
 
-def placement_of(workspace: Workspace, options: argparse.Namespace, given: Mapping[str, Any]) -> Placement:
-    """Where a study is to work: the workspace's default, changed by --on (given), --engine and --devices.
+def placement_of(workspace: Workspace, where: Mapping[str, Any]) -> Placement:
+    """Where new work is to be done: the workspace's default with dotted settings changed.
 
     Raises FairLabError for an engine or a setting that there is not.
     """
     from fairlab.runs.launch import check_engine, default_placement
 
-    asked = {"engine": options.engine, "devices": options.devices}
-    wanted = {**given, **{name: value for name, value in asked.items() if value is not None}}
-    placement = changed(default_placement(workspace), wanted)
+    placement = changed(default_placement(workspace), where)
     check_engine(placement)
     return placement

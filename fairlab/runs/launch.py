@@ -65,11 +65,14 @@ def start(workspace: Workspace, plan: Plan, placement: Placement | None = None) 
     return queued
 
 
-def start_one(workspace: Workspace, record: RunRecord, anew: bool = False) -> str:
+def start_one(workspace: Workspace, record: RunRecord, anew: bool = False, placement: Placement | None = None) -> str:
     """Queue one run outside any study, unless it is done, queued or running; returns its id.
 
     anew: do it again although it is done, because what it looks at, or what it wrote elsewhere, may have changed since.
+    placement: where; default: as the workspace says, but a look at files, which somebody waits for, on this machine.
     """
+    if placement is None:
+        placement = default_placement(workspace) if record.role in ("embedding", "evaluation") else Placement()
     with no_starts(workspace):
         known = (record.folder / "run.json").exists()
         if known and anew and state(record.folder).status not in ("running", "queued"):
@@ -77,7 +80,7 @@ def start_one(workspace: Workspace, record: RunRecord, anew: bool = False) -> st
             known = False
         if not known or state(record.folder).status in ENDED_BADLY:
             create_run(workspace, record)
-            enqueue(record.folder, Turn(placement=default_placement(workspace)))
+            enqueue(record.folder, Turn(placement=placement))
     dispatch(workspace)
     return record.run_id
 

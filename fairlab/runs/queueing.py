@@ -1,4 +1,4 @@
-"""What a person does to waiting runs: move, hold, release, clone them; stop or retry a whole study.
+"""What a person does to waiting runs: move, hold, release, clone, send them elsewhere; stop or retry a whole study.
 
 Places in the queue change under the lock of launch.dispatch, so two tabs or two apps never mix them up.
 """
@@ -14,7 +14,6 @@ import pandas as pd
 from fairlab.config import changed
 from fairlab.errors import Refused
 from fairlab.files import read_json, write_json
-from fairlab.placement_settings import Placement
 from fairlab.runs import launch
 from fairlab.runs.compare import read_study
 from fairlab.runs.plan import run_name, single
@@ -162,14 +161,40 @@ def _set_held(workspace: Workspace, run_ids: Sequence[str], held: bool) -> None:
     launch.dispatch(workspace)
 
 
+def where(workspace: Workspace, run_ids: Sequence[str], dials: Mapping[str, Any]) -> None:
+    """Change where runs are to work that wait, or have ended and can be resumed: dotted settings of their Placement.
+
+    What a run is does not change: trained so far by two processes, it goes on as one. Raises Refused for a run that works,
+    is done, or is in another machine's queue; FairLabError for an engine or setting that there is not.
+    """
+    with no_starts(workspace):
+        changes = []
+        for run_id in run_ids:
+            folder = read_run(workspace, run_id).folder
+            status = state(folder).status
+            if status not in ("queued", *ENDED_BADLY) or submitted(workspace, run_id):
+                there = "in another machine's queue" if status == "queued" else status
+                raise Refused(f"{run_id} is {there}: stop it first, then say where it is to go on")
+            turn = read_turn(folder)
+            placement = changed(turn.placement, dials)
+            launch.check_engine(placement)
+            changes.append((folder, replace(turn, placement=placement, gpus=())))
+        for folder, turn in changes:
+            write_turn(folder, turn)
+    launch.dispatch(workspace)
+
+
 def stop_study(workspace: Workspace, study_id: str, force: bool = False) -> list[str]:
     """Stop all runs of a study that wait or work; returns their ids. Runs that it shares with other studies too."""
     return launch.stop_all(workspace, runs_of(workspace, study_id), force)
 
 
-def resume_study(workspace: Workspace, study_id: str) -> list[str]:
-    """Queue all runs of a study again that stopped, failed or crashed; returns their ids."""
-    return launch.resume_all(workspace, runs_of(workspace, study_id))
+def resume_study(workspace: Workspace, study_id: str, dials: Mapping[str, Any] | None = None) -> list[str]:
+    """Queue all runs of a study again that stopped, failed or crashed; returns their ids. dials: and where, as in where()."""
+    names = runs_of(workspace, study_id)
+    if dials:
+        where(workspace, [name for name in names if state(workspace.run(name)).status in ENDED_BADLY], dials)
+    return launch.resume_all(workspace, names)
 
 
 def runs_of(workspace: Workspace, study_id: str) -> list[str]:
@@ -178,11 +203,11 @@ def runs_of(workspace: Workspace, study_id: str) -> list[str]:
 
 
 def clone(
-    workspace: Workspace, run_id: str, dials: Mapping[str, Any], placement: Placement | None = None
+    workspace: Workspace, run_id: str, dials: Mapping[str, Any], where: Mapping[str, Any] | None = None
 ) -> tuple[str, bool]:
     """Queue a run like `run_id` with dotted settings changed, e.g. {"training.epochs": 5}: same parents, same study.
 
-    Returns its id, and whether it is new: the same settings are the same run, and nothing is started. Raises
+    where: dotted settings of its Placement that differ. Returns its id, and whether it is new: the same settings are the same run, and nothing is started. Raises
     FairLabError for a setting that there is not, Refused for a run that has a name of its own (data, a model's file).
     """
     source = read_run(workspace, run_id)
@@ -200,7 +225,8 @@ def clone(
     if same:  # whatever it is called there
         return same[0], False
     record = single(workspace, title, config, source.parents, source.preset, source.study)
-    placement = placement or read_turn(source.folder).placement
+    placement = changed(read_turn(source.folder).placement, where or {})
+    launch.check_engine(placement)
     with no_starts(workspace):
         if (record.folder / "run.json").exists():  # the other tab was quicker
             return record.run_id, False

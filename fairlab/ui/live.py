@@ -17,6 +17,7 @@ from fairlab.store.database import list_runs
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
 from fairlab.ui import cached
 from fairlab.ui.page import chart, plain
+from fairlab.ui.placing import where_panel
 from fairlab.ui.queueing import act, clone_panel, progress_line
 from fairlab.words import duration
 from fairlab.workspace import Workspace
@@ -196,6 +197,7 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
             act(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
         if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
             act(lambda: launch.resume(lab, run_id), "Queued again.")
+        where_panel(lab, record, status)
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
             for line in goes(what_goes(lab, run=run_id)):
                 st.caption(plain(line))

@@ -11,9 +11,13 @@ from fairlab.config import changed
 from fairlab.errors import FairLabError
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
-from fairlab.runs import launch
+from fairlab.runs import launch, queueing
+from fairlab.runs.turns import ENDED_BADLY
+from fairlab.store.queue import read_turn
+from fairlab.store.runs import RunRecord
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import plain, show_error
+from fairlab.ui.queueing import act
 from fairlab.workspace import Workspace
 
 
@@ -44,6 +48,16 @@ def choose_placement(lab: Workspace) -> tuple[Placement | None, dict[str, Any]]:
     devices = f", {old.devices} processes for each run" if old.devices > 1 else ""
     with st.expander(f"Where it runs: {plain(old.engine)}{devices}", icon=":material/dns:"):
         return placement_form(old, "where")
+
+
+def where_panel(lab: Workspace, record: RunRecord, status: str) -> None:
+    """Where one run is to work, to be changed while it waits or after it has ended badly."""
+    if status not in ("queued", *ENDED_BADLY):
+        return
+    with st.popover("Where", icon=":material/dns:"):
+        _, dials = placement_form(read_turn(record.folder).placement, f"where:{record.run_id}")
+        if st.button("Keep", disabled=not dials, key="where"):
+            act(lambda: queueing.where(lab, [record.run_id], dials), "Kept: that is where it works next.")
 
 
 def default_placement_form(lab: Workspace) -> None:

@@ -459,3 +459,28 @@ def test_a_launch_takes_its_placement_along(lab: Workspace, told: list[str]) -> 
     with pytest.raises(FairLabError, match="there is no 'moon'"):
         launch.set_default_placement(lab, Placement(engine="moon"))
     assert read_status(next(lab.runs_folder.glob("demo-faces*")))["status"] == "running"
+
+
+def test_where_a_run_works_is_changed_while_it_waits_or_before_it_goes_on(busy: Workspace, told: list[str]) -> None:
+    """What it is stays the same; a run that works, or is done, stays where it is."""
+    waiting, works = ids(busy, "A")[0], run_id(busy, "Works")
+    assert command(busy.home, "runs", "where", waiting, "--devices", "3", "--on", "slurm.time_limit=60").returncode == 0
+    placement = read_turn(busy.run(waiting)).placement
+    assert (placement.engine, placement.devices, placement.slurm.time_limit) == ("local", 3, "60")
+    bad = entered(busy, "Bad", status="failed", devices=2)
+    assert command(busy.home, "runs", "resume", bad.run_id, "--devices", "1").returncode == 0
+    assert (state(bad.folder).status, read_turn(bad.folder).placement.devices) == ("queued", 1)
+    cloned, _ = queueing.clone(busy, waiting, {"training.epochs": 9}, {"devices": 2})
+    assert read_turn(busy.run(cloned)).placement == placement.model_copy(update={"devices": 2})
+    for name, where, said in (
+        (works, {"devices": 2}, "is running: stop it first"),
+        (entered(busy, "Old", status="done").run_id, {"devices": 2}, "is done"),
+        (waiting, {"engine": "moon"}, "moon"),
+        (waiting, {"devices": 0}, "devices"),
+    ):
+        with pytest.raises(FairLabError, match=said):
+            queueing.where(busy, [name], where)
+    assert read_turn(busy.run(waiting)).placement == placement
+    refused = command(busy.home, "runs", "stop", waiting, "--devices", "2")
+    assert (refused.returncode, "belong to `fairlab runs where`" in refused.stderr) == (2, True)
+    assert told == []
