@@ -4,15 +4,15 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.doctor import examine
+from fairlab.ui.loggers import loggers_form
 from fairlab.ui.page import plain, start
 from fairlab.ui.placing import default_placement_form
 from fairlab.workspace import set_slots
 
 lab = start("Settings", "The workspace, this machine, and whether all is well. In a terminal: fairlab doctor")
 left, right = st.columns([3, 1])
-with left:
-    st.markdown("**Workspace**")
-    st.code(str(lab.home), language=None)
+left.markdown("**Workspace**")
+left.code(str(lab.home), language=None)
 slots = right.number_input(
     "Runs at a time",
     1,
@@ -28,6 +28,7 @@ st.caption("Another workspace: set FAIRLAB_HOME, or start with fairlab --home FO
 
 st.subheader("Where runs work", anchor=False)
 default_placement_form(lab)
+loggers_form(lab)
 
 st.subheader("Health", anchor=False)
 with st.container(horizontal=True):

@@ -15,11 +15,13 @@ from streamlit.testing.v1 import AppTest
 
 from fairlab.data.base import open_dataset
 from fairlab.files import app_root
+from fairlab.logger_settings import Loggers
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared
 from fairlab.runs.compare import read_study, studies
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.launch import default_placement
+from fairlab.runs.loggers.base import settings_of
 from fairlab.store.database import list_runs
 from fairlab.store.projections import list_projections
 from fairlab.store.queue import read_turn
@@ -312,6 +314,21 @@ def test_where_runs_work_is_chosen_for_one_launch_or_for_all(monkeypatch: pytest
     app.number_input(key="default where:devices").set_value(3).run()
     fine(app)
     assert default_placement(lab).devices == 3
+    app.checkbox(key="loggers:tensorboard").check().run()
+    fine(app)
+    assert settings_of(lab) == Loggers(tensorboard=True)
+
+
+def test_a_waiting_run_is_sent_elsewhere_on_its_panel(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:
+    waiting = next(
+        path.parent.name for path in queued.runs_folder.glob("*/run.json") if order(queued)[0] in path.read_text()
+    )
+    app = opened(monkeypatch, queued, "runs", run=waiting)
+    assert app.button(key="where").disabled
+    app.number_input(key=f"where:{waiting}:devices").set_value(4).run()
+    app.button(key="where").click().run()
+    fine(app)
+    assert read_turn(queued.run(waiting)).placement.devices == 4
 
 
 def test_fifty_waiting_runs_do_not_slow_the_page(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:

@@ -147,7 +147,8 @@ def _dispatch(workspace: Workspace) -> list[str]:
     started: list[str] = []
     away: set[str] = set()
     while True:
-        now_started = _start_those(workspace, look(workspace, stand).waiting, live, stand, away)
+        waiting = [item for item in look(workspace, stand).waiting if item.record.run_id not in started]
+        now_started = _start_those(workspace, waiting, live, stand, away)
         started += now_started
         if not now_started:
             return started  # a queue that took a run may now take those that build on it

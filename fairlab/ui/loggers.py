@@ -1,0 +1,28 @@
+"""Where readings also go, as fields made from the settings themselves."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fairlab.config import changed
+from fairlab.errors import FairLabError
+from fairlab.runs.loggers.base import set_loggers, settings_of
+from fairlab.ui.forms import settings_form
+from fairlab.ui.page import show_error
+from fairlab.workspace import Workspace
+
+
+def loggers_form(lab: Workspace) -> None:
+    """The workspace's loggers, kept as soon as they are changed; runs that start from then on tell them."""
+    with st.expander("Other places that readings go to", icon=":material/share:"):
+        old = settings_of(lab)
+        dials = settings_form(old, "loggers")
+        st.caption("For runs that start from now on; nothing leaves this machine unless a server is named here.")
+        if not dials:
+            return
+        try:
+            set_loggers(lab, changed(old, dials))
+        except FairLabError as error:
+            show_error(error)
+            return
+        st.toast("Saved.")
