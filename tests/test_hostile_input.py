@@ -205,8 +205,8 @@ def test_sixty_names_at_the_command_line_are_one_sentence(
     """No traceback, and a line of its own, whatever the name holds."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b")  # where "." and ".." hold nothing
-    for words in COMMANDS:
-        for name in NAMES:
+    for number, name in enumerate(NAMES):
+        for words in COMMANDS[number % 3 :: 3]:
             with _in_time():
                 result = command(lab.home, *words, name)
             said = result.stdout + result.stderr
