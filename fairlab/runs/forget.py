@@ -164,8 +164,14 @@ def _put_in_place(workspace: Workspace, ready: Mapping[str, Any], new: Path) -> 
 
 
 def _sweep_all(workspace: Workspace) -> None:
-    """Half-written files of jobs that died, anywhere: they may hold what was deleted."""
+    """Half-written files of jobs that died, anywhere: they may hold what was deleted.
+
+    Not of runs that work: on another machine their processes have numbers that mean nothing here.
+    """
+    working = {name for name, status in database.statuses(workspace).items() if status == "running"}
     for path in [*workspace.home.rglob("*.tmp.*")]:
         pid = path.name.rpartition(".")[2]
+        if working & set(path.relative_to(workspace.home).parts):
+            continue
         if pid.isdigit() and path.exists() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,7 @@ class LocalEngine:
                 cwd=folder,
             )
         record_process(folder, process.pid)
+        threading.Thread(target=process.wait, daemon=True).start()  # or an app would collect the dead
 
     def cancel(self, folder: Path, force: bool) -> None:
         process = live_process(folder)
