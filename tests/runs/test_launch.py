@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fairlab.config import Study, changed
@@ -252,7 +253,10 @@ def test_a_deleted_data_set_is_made_again(copy: Workspace) -> None:
     shutil.rmtree(copy.dataset(name))
     again = launch.start(copy, plan)
     assert again == [plan.runs[0].record.run_id]
+    started = [child for child in psutil.Process().children() if again[0] in child.cmdline()]
     wait_done(copy, again)
+    until(lambda: not any(child.is_running() for child in started), 20)  # also none that is dead and not collected
+    assert len(started) == 1
     assert read_json(copy.dataset(name) / "dataset.json")["fingerprint"] == before
 
 
