@@ -28,9 +28,10 @@ class Protocols(Settings):
     people: int | None = Field(
         None,
         ge=2,
-        description="Compare only so many people of each group, drawn by seed, with all their images: comparisons grow with "
+        description="Compare only so many people of each group, drawn by chance, with all their images: comparisons grow with "
         "the square of the images, and intervals over people say what the draw costs. Empty: everybody.",
     )
+    people_seed: int | None = Field(None, ge=0, description="Seed of that draw; empty: 0.")
     enrolled: int = Field(1, ge=1, description="Images of each person in the gallery of an identification.")
     unknown_share: float = Field(
         0.3,

@@ -120,6 +120,9 @@ def unstarted(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             assert not options.get("shell")
             started.append(arguments)
 
+        def wait(self) -> int:
+            return 0
+
     monkeypatch.setattr(local.subprocess, "Popen", Process)
     return started
 

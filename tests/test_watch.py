@@ -99,6 +99,7 @@ def test_ctrl_c_ends_the_table_and_not_the_run(lab: Workspace) -> None:
         watcher = subprocess.Popen(
             [sys.executable, "-m", "fairlab", "--home", str(lab.home), "watch"],
             stdin=end, stdout=end, stderr=end, env=environment, cwd=ROOT, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may be a shell's background job
         )  # fmt: skip
         os.close(end)
         seen = b""

@@ -294,6 +294,13 @@ BESIDE = {
     "fairlab/workspace.py": "moves folders of an older workspace",
     "fairlab/runs/engines/local.py": "the log that a worker appends to",
     "fairlab/data/demo.py": "pixels in a temporary folder, which write_dataset puts in place",
+    "fairlab/runs/launch.py": "a line at the end of a run's log",
+    "fairlab/runs/retention.py": "a line at the end of a log without content",
+    "fairlab/runs/loggers/tensorboard.py": "an event file for another program, only ever appended to",
+    "fairlab/runs/prune.py": "moves a checkpoint away to delete it",
+    "fairlab/runs/forget.py": "puts in place what its journal lists, and goes on there after a kill",
+    "fairlab/data/forgetting.py": "files for that journal",
+    "fairlab/training/forgetting.py": "files for that journal",
     "fairlab/runs/exports.py": "text for a download, no file",
     "fairlab/fairness_commands.py": "text for the terminal",
 }

@@ -277,12 +277,14 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: Entry, b
         "preset": record.preset,
         "created_at": record.created_at,
         "parents": json.dumps(record.parents),
-        "config": record.config.model_dump_json(exclude_none=True),
+        "config": json.dumps(record.config.model_dump(mode="json", exclude_none=True)),
         "code_version": record.code_version,
         "seed": record.seed,
         "dataset": record.dataset,
         **asdict(entry),
     }
+    # Half a character, as a person may paste it, is no text for SQLite.
+    values |= {name: str(values[name]).encode("utf-8", "replace").decode() for name in ("study", "title", "preset")}
     marks = ", ".join(f":{name}" for name in values)
     connection.execute(f"INSERT INTO runs ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - constants
     for dataset in judged_on(record.folder):

@@ -34,7 +34,7 @@ def made(home: Path) -> tuple[Workspace, Dataset, RunRecord]:
     lab = open_workspace(home)
     if not lab.dataset("faces").exists():
         made_model(lab, made_data(lab))
-    records = [read_run(lab, path.name) for path in lab.runs_folder.iterdir()]
+    records = [read_run(lab, path.parent.name) for path in lab.runs_folder.glob("*/run.json")]
     (model,) = [record for record in records if record.role == "model"]
     return lab, open_dataset(lab.dataset("faces")), model
 

@@ -60,6 +60,8 @@ def finished(cluster: Cluster, endless: RunRecord, tmp_path_factory: pytest.Temp
         launch.start(lab, plan, on_slurm())
         handed_over = [job for run in plan.runs if (job := read_job(run.record.folder)) is not None]
         assert len(handed_over) == len(plan.runs), "a run was not handed over at once"
+        for path in lab.home.glob("catalogue.sqlite*"):  # this machine's list; no worker may make another
+            path.unlink()
         until(lambda: not set(jobs(cluster)) & {job.job for job in handed_over}, 300)
         return lab
 

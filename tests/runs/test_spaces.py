@@ -27,6 +27,7 @@ from fairlab.store.events import read_events
 from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run
 from fairlab.tables import IMAGES
+from fairlab.training.world import ALONE
 from fairlab.workspace import Workspace, open_workspace
 from tests.fixtures import onnx_models
 
@@ -273,7 +274,7 @@ def test_two_runs_do_not_write_one_models_embeddings_at_once(tmp_path: Path) -> 
     empty = open_workspace(tmp_path / "home")
     record = single(empty, "Shared", Run(role="model", method="import", data=Data(), model=ModelFile(path="/x")), ())
     create_run(empty, record)
-    with FileLock(record.folder / "embedding.lock"), pytest.raises(Stopped), spaces._alone(record, lambda: True):
+    with FileLock(record.folder / "embedding.lock"), pytest.raises(Stopped), spaces._alone(record, lambda: True, ALONE):
         raise AssertionError("it did not wait")
-    with spaces._alone(record, lambda: True):  # free: nobody is asked
+    with spaces._alone(record, lambda: True, ALONE):  # free: nobody is asked
         pass

@@ -22,7 +22,7 @@ from fairlab.tables import PAIRS, SCORES
     source="full cross design; FMR within and across groups as in NISTIR 8280; counts exact on a grid of 20,001 thresholds",
     needs_pairs=False,
     scored=False,
-    settings=("exclude_mixed", "people", "seed"),
+    settings=("exclude_mixed", "people", "people_seed"),
     shared=True,
     version=1,
 )
@@ -35,9 +35,9 @@ def all_pairs(asked: Asked) -> Outcome:
         arranged = arrange(known["group"].to_numpy(), known["identity"].to_numpy(), asked.settings.exclude_mixed)
     except FairLabError as error:
         raise FairLabError(f"data set {asked.dataset.dataset_id}: {error}") from error
-    everybody, wanted = arranged, asked.settings.people
+    everybody, wanted, seed = arranged, asked.settings.people, asked.settings.people_seed or 0
     if wanted is not None:
-        arranged = some_people(everybody, wanted, asked.settings.seed)
+        arranged = some_people(everybody, wanted, seed)
     rows = np.searchsorted(ids, known["image_id"].to_numpy())
     asked.pulse.begin("comparing everybody", asked.base, asked.share, "comparisons")
     found = evaluate_all(
@@ -56,7 +56,7 @@ def all_pairs(asked: Asked) -> Outcome:
     notes = [*found.notes, *without(missing, len(known))]
     if len(arranged.people) < len(everybody.people):
         notes.append(
-            f"{len(arranged.people)} of {len(everybody.people)} people were drawn (seed {asked.settings.seed}) and compared; "
+            f"{len(arranged.people)} of {len(everybody.people)} people were drawn (seed {seed}) and compared; "
             "the intervals say what that costs"
         )
     facts = {
