@@ -55,6 +55,7 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         database.rebuild(workspace)
     folders = sorted(path.parent for path in workspace.runs_folder.glob("*/run.json"))
     counts: dict[str, int] = {}
+    bad: dict[str, list[str]] = {}
     for folder in folders:
         try:
             view = state(folder)
@@ -63,7 +64,9 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
             continue
         counts[view.status] = counts.get(view.status, 0) + 1
         if view.status in ("crashed", "failed"):
-            problems.append(f"run {folder.name} {view.status}: {view.reason or 'its process ended without a word'}")
+            why = f"{view.status}: {view.reason or 'its process ended without a word'}"
+            bad.setdefault(why, []).append(folder.name)
+    problems += [f"run{'s' if len(names) > 1 else ''} {', '.join(names)} {why}" for why, names in bad.items()]
     placement = default_placement(workspace)
     slurm = slurm_commands.examine(placement.slurm.commands)
     if placement.engine == "slurm" and not slurm[:1].isdigit():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import pandas as pd
 from rich.table import Table
 
 from fairlab.runs.compare import read_study
@@ -23,12 +26,8 @@ def show_queue(workspace: Workspace, as_json: bool) -> None:
     if table.empty:
         console.print("nothing works and nothing waits; `fairlab launch` starts a study")
         return
-    queue = look_at(workspace, runs)
-    for study in dict.fromkeys(runs.loc[runs["status"].isin(ACTIVE), "study"]):
-        if study and (workspace.study(study) / "study.json").exists():
-            names = list(read_study(workspace, study).run_ids)
-            said = sentence(study_progress(workspace, runs, queue, names, study))
-            console.print(f"{study}: {said}", markup=False)
+    for line in study_lines(workspace, runs, runs.loc[runs["status"].isin(ACTIVE), "study"]):
+        console.print(line, markup=False)
     view = Table(box=None, pad_edge=False)
     for name in ("turn", "run", "title", "waits for", "where"):
         view.add_column(name, overflow="fold", justify="right" if name == "turn" else "left")
@@ -39,3 +38,13 @@ def show_queue(workspace: Workspace, as_json: bool) -> None:
     console.print(view)
     slots = workspace.slots
     console.print(f"{slots} run{'s' if slots > 1 else ''} at a time on this machine (Settings)", style="dim")
+
+
+def study_lines(workspace: Workspace, runs: pd.DataFrame, studies: Iterable[str]) -> list[str]:
+    """How far each of these studies is, e.g. "tiny-x: 7 of 8 done, about 2 min left (from the 7 done)"; runs: list_runs."""
+    queue, lines = look_at(workspace, runs), []
+    for study in dict.fromkeys(studies):
+        if study and (workspace.study(study) / "study.json").exists():
+            names = list(read_study(workspace, study).run_ids)
+            lines.append(f"{study}: {sentence(study_progress(workspace, runs, queue, names, study))}")
+    return lines

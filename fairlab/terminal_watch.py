@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pandas as pd
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -20,7 +20,7 @@ from fairlab.store.database import list_runs
 from fairlab.store.runs import Live as RunView
 from fairlab.store.runs import read_run
 from fairlab.terminal import console, print_changes, progress_table
-from fairlab.words import duration
+from fairlab.terminal_queue import study_lines
 from fairlab.workspace import Workspace, now
 
 FACTS = ("run_id", "title", "study", "role", "status", "reason", "stage", "progress", "rate", "unit", "eta_s")
@@ -43,15 +43,16 @@ def overview(
         while True:
             if not once:
                 dispatch(workspace)
-            runs = list_runs(workspace)
-            seen |= set(runs.loc[runs["status"].isin(ACTIVE), "run_id"])  # what ends while one looks stays to be seen
-            runs = runs[runs["run_id"].isin(chosen or seen)]
+            everything = list_runs(workspace)
+            active = everything["status"].isin(ACTIVE)
+            seen |= set(everything.loc[active, "run_id"])  # what ends while one looks stays to be seen
+            runs = everything[everything["run_id"].isin(chosen or seen)]
             if as_json:
                 _print_json(runs, last)
             elif screen is not None:
-                screen.update(_screen(runs))
+                screen.update(_screen(workspace, everything, runs, leave=True))
             elif table:
-                console.print(_screen(runs))
+                console.print(_screen(workspace, everything, runs, leave=False))
             else:
                 print_changes(_titles(runs), _views(runs), last)
             waits = (runs["status"] == "running") | ((runs["status"] == "queued") & (runs["reason"] == ""))
@@ -84,22 +85,14 @@ def _views(runs: pd.DataFrame) -> dict[str, RunView]:
     return {run_id: RunView(**row) for run_id, row in zip(runs["run_id"], rows, strict=True)}
 
 
-def _screen(runs: pd.DataFrame) -> Group:
-    """What is active, and a line for each study."""
-    if runs.empty:
-        return Group(Text("nothing is queued or running", style="dim"))
+def _screen(workspace: Workspace, everything: pd.DataFrame, runs: pd.DataFrame, leave: bool) -> Group:
+    """What is active, and a line for each study; leave: say how one leaves."""
     going = runs[runs["status"] != "done"]
-    lines = [Text(study_line(str(study), of)) for study, of in runs[runs["study"] != ""].groupby("study", sort=False)]
-    return Group(progress_table(_titles(going), _views(going)), *lines, Text("Ctrl-C leaves them running", style="dim"))
-
-
-def study_line(study: str, runs: pd.DataFrame) -> str:
-    """How a study's shown runs stand: how many of each status, how much of all, and the longest time left of a stage."""
-    counts = runs["status"].value_counts()
-    share = runs["progress"].where(runs["status"] != "done", 1.0).fillna(0.0).mean()
-    said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    left = duration(runs.loc[runs["status"] == "running", "eta_s"].max())
-    return f"{study}: {said}; {share:.0%} of it{f', {left} left of the longest stage' if left else ''}"
+    shown: list[RenderableType] = [progress_table(_titles(going), _views(going))] if len(going) else []
+    shown += [Text(line) for line in study_lines(workspace, everything, runs["study"])]
+    if not shown:
+        return Group(Text("nothing is queued or running", style="dim"))
+    return Group(*shown, *([Text("Ctrl-C leaves them running", style="dim")] if leave else []))
 
 
 def _print_json(runs: pd.DataFrame, last: dict[str, Any]) -> None:

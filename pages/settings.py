@@ -50,9 +50,8 @@ for problem in findings["problems"]:
     st.warning(plain(problem), icon=":material/warning:")
 if not findings["problems"]:
     st.success("No problems found.", icon=":material/check:")
-facts = {
-    name: findings[name] for name in ("fairlab", "python", "system", "processors", "faiss", "disk_free_gb", "catalogue")
-}
+shown_facts = ("fairlab", "python", "system", "processors", "faiss", "disk_free_gb", "catalogue", "slurm")
+facts = {name: findings[name] for name in shown_facts}
 versions = {name: version or "not installed" for name, version in findings["packages"].items()}
 for column, title, shown in zip(st.columns(2), ("Machine", "Package"), (facts, versions), strict=True):
     table = pd.DataFrame({title: [plain(name) for name in shown], "Found": [plain(value) for value in shown.values()]})

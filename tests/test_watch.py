@@ -60,7 +60,8 @@ def test_it_says_how_everything_active_stands(lab: Workspace) -> None:
     assert row.split("%")[0].endswith(" 25")
     assert row.split("%")[1].split() == ["training", "512", "images/s", "1", "min", "20", "s"]
     assert "Ended" not in shown.stdout
-    assert "grid: 1 running, 1 queued; 12% of it, 1 min 20 s left" in shown.stdout
+    assert "grid: 1 of 3 done, about " in shown.stdout
+    assert "Ctrl-C" not in shown.stdout, "it has ended already"
     lines = [json.loads(line) for line in command(lab.home, "watch", "--once", "--json").stdout.splitlines()]
     assert {line["run_id"]: line["status"] for line in lines} == {
         going.run_id: "running",
@@ -72,7 +73,7 @@ def test_it_says_how_everything_active_stands(lab: Workspace) -> None:
         "grid", "training", 0.25, 512.0, "images", 80.0,
     ]  # fmt: skip
     whole = command(lab.home, "watch", "grid", "--once").stdout
-    assert "1 running, 1 queued, 1 done; 42% of it" in whole
+    assert "grid: 1 of 3 done, about " in whole
     assert "Alone" not in whole
     assert state(waiting.folder).status == "queued"
     unknown = command(lab.home, "watch", "nobody")

@@ -118,6 +118,20 @@ def test_no_slurm_on_this_machine_is_said(lab: Workspace, tmp_path: Path, monkey
     assert any("no sbatch" in problem for problem in doctor.examine(lab, devices=False)["problems"])
 
 
+def test_slurm_without_a_cluster_is_said(lab: Workspace, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real commands, as a machine has them that got the packages and no slurm.conf; two runs, one problem."""
+    monkeypatch.delenv("SLURM_CONF")
+    if Path("/etc/slurm/slurm.conf").exists():
+        pytest.skip("this machine belongs to a cluster")
+    runs = [quick(lab, name, on_slurm(partition="main")) for name in ("one", "two")]
+    assert launch.dispatch(lab) == []
+    for run in runs:
+        said = state(run.folder).reason
+        assert said.startswith("sbatch on this machine belongs to no cluster: it finds no slurm.conf"), said
+    problems = doctor.examine(lab, devices=False)["problems"]
+    assert [problem.split(" failed:")[0] for problem in problems] == ["runs one, two"]
+
+
 def test_the_doctor_knows_the_cluster(lab: Workspace, cluster: Cluster) -> None:
     version = subprocess.run(["sbatch", "--version"], capture_output=True, text=True).stdout.split()[-1]
     assert doctor.examine(lab, devices=False)["slurm"] == f"{version}, partitions main, spare"

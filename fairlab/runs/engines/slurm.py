@@ -17,7 +17,7 @@ from fairlab.files import write_bytes
 from fairlab.placement_settings import Placement
 from fairlab.runs.engines import slurm_words as words
 from fairlab.runs.engines.base import ENGINES, Later
-from fairlab.runs.engines.slurm_commands import call, partitions, require
+from fairlab.runs.engines.slurm_commands import Rejected, call, partitions, require
 from fairlab.runs.engines.slurm_script import FILE, job_script
 from fairlab.store.queue import read_turn
 from fairlab.store.remote import ENDED, RUNNING, WAITING, Job, forget_job, read_job, write_job
@@ -78,7 +78,7 @@ class SlurmEngine:
                 known = call(slurm.commands, "sbatch", "--parsable", *places, *slurm.options, str(script))
         except Later as error:
             raise Later(f"Slurm takes no job now ({error}); it is offered again") from error
-        except FairLabError as error:
+        except Rejected as error:
             raise FairLabError(_refusal(placement, str(error))) from error
         known = known.strip().partition(";")[0]  # sbatch adds the cluster's name where there are several
         if not known.isdigit():

@@ -21,6 +21,12 @@ LATER = re.compile(
     re.IGNORECASE,
 )
 """Refusals that pass: the controller is away, or the user has as many jobs as allowed, or a parent's job just ended."""
+UNCONFIGURED = re.compile(r"configuration source|fetch_config|process configuration file", re.IGNORECASE)
+"""What Slurm's commands say on a machine that has them and knows no cluster."""
+
+
+class Rejected(FairLabError):
+    """What Slurm itself said when it refused."""
 
 
 def require(commands: Sequence[str], name: str) -> str:
@@ -37,7 +43,8 @@ def require(commands: Sequence[str], name: str) -> str:
 def call(commands: Sequence[str], *words: str) -> str:
     """What one of Slurm's commands prints. commands: words before it, e.g. ("ssh", "login1").
 
-    Raises FairLabError with Slurm's own words; Later where the same may succeed in a while.
+    Raises Rejected with Slurm's own words, Later where the same may succeed in a while, FairLabError where no cluster
+    can be asked.
     """
     program = require(commands, words[0])
     through_shell = bool(commands) and Path(commands[0]).name == "ssh"  # ssh joins its words for a shell over there
@@ -58,7 +65,12 @@ def call(commands: Sequence[str], *words: str) -> str:
     if told.returncode == 0:
         return told.stdout
     said = cleaned(told.stderr or told.stdout) or f"{words[0]} ended with code {told.returncode} and said nothing"
-    raise (Later if LATER.search(said) or (through_shell and told.returncode == 255) else FairLabError)(said)
+    if UNCONFIGURED.search(said):
+        raise FairLabError(
+            f"{program} on this machine belongs to no cluster: it finds no slurm.conf (SLURM_CONF, /etc/slurm); start "
+            "FairLab on a login node, or name the way to one as slurm.commands, e.g. ssh login1"
+        )
+    raise (Later if LATER.search(said) or (through_shell and told.returncode == 255) else Rejected)(said)
 
 
 def cleaned(words: str) -> str:
