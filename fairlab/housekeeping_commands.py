@@ -39,15 +39,17 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
     )
     archive.add_argument("name", help="run or study")
     archive.add_argument("--out", required=True, help="file to write (.tar)")
-    archive.add_argument("--no-embeddings", action="store_true", help="leave out the embeddings")
     archive.add_argument(
-        "--checkpoints", action="store_true", help="take checkpoints along, to go on training elsewhere"
-    )
-    archive.add_argument(
-        "--backbone-only",
+        "--templates",
         action="store_true",
-        help="the networks alone: no classifiers (their rows are templates of people), names, embeddings, numbers, maps",
+        help="take embeddings and classifiers along: templates of people, and the names of who was learned",
     )
+    archive.add_argument(
+        "--checkpoints",
+        action="store_true",
+        help="take checkpoints along, to go on training elsewhere; classifiers are in them",
+    )
+    archive.add_argument("--no-numbers", action="store_true", help="leave out results and maps: the networks alone")
     archive.add_argument("--json", action="store_true", help="print JSON")
 
     bring = add(groups, "import", "bring in an archive that `fairlab archive` has written", do_import)
@@ -104,7 +106,7 @@ def do_prune(workspace: Workspace, options: argparse.Namespace) -> int:
 def do_archive(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab.runs.archive import Choice, archive
 
-    choice = Choice(not options.no_embeddings and not options.backbone_only, options.checkpoints, options.backbone_only)
+    choice = Choice(not options.no_numbers, options.templates, options.checkpoints)
     out = Path(options.out).expanduser().absolute()
     listing = archive(workspace, options.name, out, choice, _progress())
     runs = f"{len(listing['runs'])} run{'s' if len(listing['runs']) > 1 else ''}"

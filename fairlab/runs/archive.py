@@ -29,7 +29,7 @@ END = bytes(1024)
 """Two empty blocks end a tar."""
 BLOCK, CHUNK = 512, 1 << 20
 SINGLE = ("run.json", "status.json", "report.json", "events.jsonl")
-FOLDERS = ("weights", "results", "projections")
+NUMBERS = ("results", "projections")
 SUFFIXES = (".json", ".jsonl", ".parquet", ".npy", ".safetensors", ".onnx", ".pt")
 """Of all that an archive may hold: no images, and nothing that could run."""
 Progress = Callable[[int, int], None]
@@ -37,15 +37,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """What goes into an archive besides the record, readings, weights, numbers and maps.
+    """What goes into an archive besides the run's record, its readings and its network.
 
-    embeddings: of all data sets; checkpoints: to go on training elsewhere; backbone_only: the networks alone, without
-    classifiers (each row of which is somebody's template), the names of who was learned, embeddings, numbers and maps.
+    numbers: results and maps, in which images have names; templates: embeddings, classifiers, whose rows are templates of
+    people, and the names of who was learned; checkpoints: to go on training elsewhere, with the classifiers in them.
+    An archive leaves the house, so people are in it only when somebody asks for them.
     """
 
-    embeddings: bool = True
+    numbers: bool = True
+    templates: bool = False
     checkpoints: bool = False
-    backbone_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,13 @@ class Entry:
     @property
     def size(self) -> int:
         return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
+
+    def hash(self, count: Callable[[int], None] = lambda _bytes: None) -> str:
+        found = hashlib.sha256()
+        for piece in pieces(self.source):
+            found.update(piece)
+            count(len(piece))
+        return found.hexdigest()
 
 
 def archive(
@@ -84,7 +92,7 @@ def archive(
         if state(record.folder).status in ACTIVE:
             raise Refused(f"{run_id} is {state(record.folder).status}: stop it, or wait until it has ended")
         parents += record.parents
-        entries += [Entry(f"runs/{run_id}/{entry.name}", entry.source) for entry in _of_run(record.folder, choice)]
+        entries += [Entry(f"runs/{run_id}/{entry.name}", entry.source) for entry in of_run(record.folder, choice)]
     if study:
         entries.append(Entry(f"studies/{name}/study.json", workspace.study(name) / "study.json"))
     total = 2 * sum(entry.size for entry in entries)
@@ -98,7 +106,7 @@ def archive(
         "runs": runs,
         "parents": sorted(set(parents) - set(runs)),
         "choice": vars(choice),
-        "files": [{"name": e.name, "bytes": e.size, "sha256": _hash(e, counted)} for e in entries],
+        "files": [{"name": e.name, "bytes": e.size, "sha256": e.hash(counted.add)} for e in entries],
     }
     listing = json.loads(json.dumps({**facts, "check": digest(facts)}))
     write_atomic(out, partial(_write, listing=listing, entries=entries, counted=counted))
@@ -122,27 +130,30 @@ def _runs_of(workspace: Workspace, study_id: str) -> list[str]:
     return ordered
 
 
-def _of_run(folder: Path, choice: Choice) -> Iterator[Entry]:
+def of_run(folder: Path, choice: Choice) -> Iterator[Entry]:
     """The files of a run that go along, named below it, in an order that is always the same."""
-    if choice.backbone_only:
-        yield Entry("run.json", folder / "run.json")
-        yield Entry("status.json", folder / "status.json")
-        yield from _backbone(folder / "weights")
-        return
-    for name in SINGLE:
+    for name in SINGLE if choice.numbers else SINGLE[:2]:
         if (folder / name).exists():
             yield Entry(name, folder / name)
-    folders = [*FOLDERS, *(["checkpoints"] if choice.checkpoints else [])]
-    for path in (path for name in folders for path in sorted((folder / name).rglob("*"))):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and path.suffix in SUFFIXES and ".tmp." not in name:
-            yield Entry(name, path)
-    if choice.embeddings:
+    if choice.templates:
+        yield from _below(folder, "weights")
+    else:
+        yield from _backbone(folder / "weights")
+    for name in (*(NUMBERS if choice.numbers else ()), *(["checkpoints"] if choice.checkpoints else [])):
+        yield from _below(folder, name)
+    if choice.templates:
         for manifest in sorted((folder / "embeddings").glob(f"*/*/{MANIFEST}")):
             if ".tmp." not in str(manifest.relative_to(folder)):
                 for name in (*FILES, MANIFEST):  # the index is made again
                     path = manifest.with_name(name)
                     yield Entry(path.relative_to(folder).as_posix(), path)
+
+
+def _below(folder: Path, name: str) -> Iterator[Entry]:
+    for path in sorted((folder / name).rglob("*")):
+        inside = path.relative_to(folder).as_posix()
+        if path.is_file() and path.suffix in SUFFIXES and ".tmp." not in inside:
+            yield Entry(inside, path)
 
 
 def _backbone(weights: Path) -> Iterator[Entry]:
@@ -183,14 +194,6 @@ def pieces(source: Path | bytes) -> Iterator[bytes]:
     with open(source, "rb") as handle:
         while piece := handle.read(CHUNK):
             yield piece
-
-
-def _hash(entry: Entry, counted: _Counter) -> str:
-    found = hashlib.sha256()
-    for piece in pieces(entry.source):
-        found.update(piece)
-        counted.add(len(piece))
-    return found.hexdigest()
 
 
 def header(name: str, size: int) -> bytes:

@@ -12,24 +12,26 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
-from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sha256, sweep, verify_manifest, write_json
+from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sweep, verify_manifest, write_json
 from fairlab.runs.archive import (
     BLOCK,
     CHUNK,
     END,
-    FOLDERS,
     LISTING,
+    NUMBERS,
     SINGLE,
     SUFFIXES,
     VERSION,
+    Choice,
     Progress,
     canonical,
     header,
+    of_run,
     padding,
 )
 from fairlab.runs.quiet import no_starts
@@ -67,7 +69,7 @@ def bring_in(
     with _opened(path) as handle:
         listing = _listing(handle, path)
         files: list[dict[str, Any]] = listing["files"]
-        same = [run_id for run_id in listing["runs"] if _same(workspace, run_id, files)]
+        same = [run_id for run_id in listing["runs"] if _same(workspace, run_id, listing)]
         need, free = sum(file["bytes"] for file in files), shutil.disk_usage(workspace.home).free
         if need > free:
             raise Refused(f"{path.name} holds {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free")
@@ -158,23 +160,28 @@ def _of_run(rest: list[str]) -> bool:
     if len(rest) < 2:
         return rest[:1] != [] and rest[0] in SINGLE
     allowed = SUFFIXES if rest[0] == "checkpoints" else tuple(name for name in SUFFIXES if name != ".pt")
-    return len(rest) <= 6 and rest[0] in (*FOLDERS, "embeddings", "checkpoints") and rest[-1].endswith(allowed)
+    return (
+        len(rest) <= 6 and rest[0] in (*NUMBERS, "weights", "embeddings", "checkpoints") and rest[-1].endswith(allowed)
+    )
 
 
-def _same(workspace: Workspace, run_id: str, files: list[dict[str, Any]]) -> bool:
-    """Is the run here with all these files as they are in the archive? Raises Refused when it is here otherwise."""
-    folder = workspace.run(run_id)
+def _same(workspace: Workspace, run_id: str, listing: dict[str, Any]) -> bool:
+    """Would an archive of the run that is here hold these very files? Raises Refused when it is here otherwise."""
+    folder, start = workspace.run(run_id), f"runs/{run_id}/"
     if not folder.exists():
         return False
-    for file in files:
-        start, _, rest = file["name"].partition(f"runs/{run_id}/")
-        if start == "" and rest:
-            here = folder / rest
-            if not here.is_file() or here.stat().st_size != file["bytes"] or sha256(here) != file["sha256"]:
-                raise Refused(
-                    f"run {run_id} is in this workspace already, with another {rest}; nothing was brought in: delete it "
-                    "first, or import into another workspace with --home"
-                )
+    taken = listing.get("choice")
+    choice = Choice(**{name: isinstance(taken, dict) and taken.get(name) is True for name in vars(Choice())})
+    here = {entry.name: entry for entry in of_run(folder, choice)} if (folder / "run.json").exists() else {}
+    for file in listing["files"]:
+        name = file["name"].removeprefix(start)
+        if name == file["name"]:
+            continue
+        if name not in here or here[name].size != file["bytes"] or here[name].hash() != file["sha256"]:
+            raise Refused(
+                f"run {run_id} is in this workspace already, with another {name}; nothing was brought in: delete it "
+                "first, or import into another workspace with --home"
+            )
     return True
 
 
@@ -224,12 +231,11 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
             from fairlab.models.onnx import inspect_onnx  # loads torch
 
             inspect_onnx(record.folder / "weights" / "model.onnx")
-        for manifest in record.folder.glob(f"embeddings/*/plain/{MANIFEST}"):
-            name, here = manifest.parent.parent.name, ""
+        for name, made_of in _data(record.folder):
             here = fingerprint(workspace, name)
             if not here:
                 notes[name] = f"data set {name} is not here: its faces and pairs cannot be shown"
-            elif here != read_json(manifest).get("fingerprint"):
+            elif here != made_of:
                 notes[name] = (
                     f"the data set {name} here is another (its fingerprint differs): what came does not fit it"
                 )
@@ -238,6 +244,14 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
         if not isinstance(found, dict) or found.get("study_id") != listing["study"]:
             raise Damaged(f"{path} holds a study.json that is not of study {listing['study']}")
     return list(notes.values())
+
+
+def _data(folder: Path) -> Iterator[tuple[str, str]]:
+    """Data sets that a run's numbers and embeddings are of, with their fingerprints."""
+    for manifest in folder.glob(f"results/*/{MANIFEST}"):
+        yield manifest.parent.name, str(read_json(manifest).get("data", ""))
+    for manifest in folder.glob(f"embeddings/*/plain/{MANIFEST}"):
+        yield manifest.parent.parent.name, str(read_json(manifest).get("fingerprint", ""))
 
 
 def _place(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], same: list[str]) -> list[str]:

@@ -271,7 +271,15 @@ def _end(folder: Path, status: str, reason: str, started: float, before: float, 
 
 
 def leave(code: int) -> None:
-    """End this process with `code` if a thread still waits for a disk that does not answer; Python would wait for it."""
+    """Before this process ends with `code`: a signal that is still on its way changes that no more, and where a thread
+    still waits for a disk that does not answer, for which Python would wait, it ends at once.
+    """
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+        *on_cluster.SIGNALS,
+    ):  # Python restores handlers of its own at its end
+        signal.signal(number, signal.SIG_IGN)
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
         with contextlib.suppress(OSError):
             sys.stdout.flush()

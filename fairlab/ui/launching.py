@@ -89,7 +89,7 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
         st.caption(f":material/info: {plain(note)}")
     reused = len(plan.runs) - len(plan.new)
     waiting = cost is None and bool(plan.new)
-    unknown = "measuring ..." if waiting else "not known" if plan.new else "none"
+    unknown = "timing" if waiting else "not known" if plan.new else "none"
     facts(
         (
             "Runs to do",

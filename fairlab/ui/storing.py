@@ -56,7 +56,7 @@ def room_to_make(lab: Workspace) -> None:
     with left:
         study = choose("Of study", ["", *studies(lab)["study_id"]], "of", {"": "all studies"})
     count = right.number_input(
-        "Keep of each run", 0, 10, 1, key="kept", help="The newest; 0: of done runs the weights stay."
+        "Checkpoints to keep of each run", 0, 10, 1, key="kept", help="The newest; 0: of done runs the weights stay."
     )
     found = prunable(lab, int(count), study)
     size = room(int(found["bytes"].sum()))
@@ -90,14 +90,11 @@ def take_away(lab: Workspace) -> None:
 def _write(lab: Workspace, names: dict[str, str]) -> None:
     name = choose("Run or study", list(names), "take", names)
     out = st.text_input("Into file", str(lab.home.parent / f"{name}.tar"), key=f"out:{name}")
-    options = ("embeddings", "checkpoints", "networks alone")
-    taken = st.pills(
-        "Besides settings, weights and numbers", options, selection_mode="multi", default=options[0], key="with"
-    )
-    st.caption("Images are never taken along. Networks alone: no classifiers, whose rows are templates of people.")
+    options = ("results and maps", "embeddings and classifiers", "checkpoints")
+    taken = st.pills("Besides settings and networks", options, selection_mode="multi", default=options[0], key="with")
+    st.caption("Embeddings, and the rows of classifiers, are templates of people. Images are never taken along.")
     if st.button("Write it", icon=":material/archive:", key="archive", type="primary"):
-        alone = options[2] in taken
-        choice = Choice(options[0] in taken and not alone, options[1] in taken, alone)
+        choice = Choice(*(option in taken for option in options))
         _with_progress(lambda tell: archive(lab, name, Path(out).expanduser(), choice, tell), f"Written to {out}.")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from safetensors import safe_open
 
@@ -36,22 +37,26 @@ def other(tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="module")
 def packed(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny study as one file."""
+    """The tiny study as one file, with the templates."""
     out = tmp_path_factory.mktemp("archive") / "tiny.tar"
-    archive(tiny, studies(tiny)["study_id"].iloc[0], out)
+    archive(tiny, studies(tiny)["study_id"].iloc[0], out, Choice(templates=True))
     return out
 
 
 @pytest.fixture(scope="module")
 def small(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run, without embeddings."""
+    """One run, as it is archived unless more is asked for."""
     out = tmp_path_factory.mktemp("archive") / "small.tar"
-    archive(tiny, _teacher(tiny), out, Choice(embeddings=False))
+    archive(tiny, _teacher(tiny), out)
     return out
 
 
 def _teacher(lab: Workspace) -> str:
     return next(path.parent.name for path in sorted(lab.runs_folder.glob("teacher-*/run.json")))
+
+
+def _paths(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -114,29 +119,40 @@ def test_what_is_not_here_is_named_and_the_run_comes_in(other: Workspace, small:
     assert told["missing"] == list(read_run(other, told["runs"][0]).parents) != []
 
 
-def test_networks_alone_hold_no_templates_and_no_names(tiny: Workspace, other: Workspace, tmp_path: Path) -> None:
-    """No classifier, no identity's name, no embeddings, numbers or maps; what is left is whole by its manifest."""
-    run_id, out = _teacher(tiny), tmp_path / "backbone.tar"
+@pytest.mark.parametrize("numbers", [True, False])
+def test_unless_asked_for_no_templates_and_no_names_leave(
+    tiny: Workspace, other: Workspace, tmp_path: Path, numbers: bool
+) -> None:
+    """No classifier, none of who was learned, no row of an embedding; what is left is whole by its manifest."""
+    run_id, out = _teacher(tiny), tmp_path / "run.tar"
     known = json.loads((tiny.run(run_id) / "weights" / "model.json").read_bytes())["identities"]
-    archive(tiny, run_id, out, Choice(backbone_only=True, checkpoints=True))
+    archive(tiny, run_id, out, Choice(numbers=numbers))
     content = out.read_bytes()
     assert known
     assert not any(name.encode() in content for name in known)
+    vectors = [np.load(path) for path in tiny.run(run_id).glob("embeddings/*/*/vectors.npy")]
+    with safe_open(tiny.run(run_id) / "weights" / "head.safetensors", "np") as tensors:
+        vectors += [tensors.get_tensor(name) for name in tensors.keys()]  # noqa: SIM118
+    assert len(vectors) > 2
+    assert not any(row.tobytes() in content for table in vectors for row in table if row.nbytes > 8)
     bring_in(other, out)
-    assert sorted(path.name for path in other.run(run_id).rglob("*") if path.is_file()) == [
-        "learner.safetensors", "manifest.json", "model.json", "run.json", "status.json",
-    ]  # fmt: skip
+    files = sorted(path.relative_to(other.run(run_id)).as_posix() for path in _paths(other.run(run_id)))
+    networks = [f"weights/{name}" for name in ("learner.safetensors", "manifest.json", "model.json")]
+    more = [name for name in files if name.startswith(("results/", "projections/")) or name == "events.jsonl"]
+    assert files == sorted([*networks, "run.json", "status.json", *more])
+    assert bool(more) == numbers
     verify_manifest(other.run(run_id) / "weights")
     for lab in (tiny, other):
         with safe_open(lab.run(run_id) / "weights" / "learner.safetensors", "np") as tensors:
             assert len(tensors.keys()) > 5
-    facts = json.loads((other.run(run_id) / "weights" / "model.json").read_bytes())
-    assert facts["kind"] == "backbone"
+    assert json.loads((other.run(run_id) / "weights" / "model.json").read_bytes())["kind"] == "backbone"
+    for lab in (tiny, other):  # the run as a whole is the one that the archive holds a part of
+        assert bring_in(lab, out)["same"] == [run_id]
 
 
 def test_checkpoints_go_along_when_asked(tiny: Workspace, other: Workspace, tmp_path: Path) -> None:
     run_id, out = _teacher(tiny), tmp_path / "with.tar"
-    archive(tiny, run_id, out, Choice(embeddings=False, checkpoints=True))
+    archive(tiny, run_id, out, Choice(checkpoints=True))
     bring_in(other, out)
     assert _files(other.run(run_id) / "checkpoints") == _files(tiny.run(run_id) / "checkpoints") != {}
 

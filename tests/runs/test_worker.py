@@ -7,6 +7,7 @@ import random
 import resource
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -298,6 +299,19 @@ def test_a_process_that_waits_for_a_dead_disk_ends(copy: Workspace, tmp_path: Pa
     assert view.status == "failed"
     assert "no image could be read for 1 s" in view.reason
     assert victim.name in view.reason
+
+
+@pytest.mark.parametrize("late", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_a_signal_after_the_end_changes_nothing(late: str) -> None:
+    """A cluster reads the exit code: by a stop's signal that comes while Python ends, 3 must not become another."""
+    script = (
+        "import atexit, signal, sys\n"
+        "from fairlab.runs.worker import leave\n"
+        f"atexit.register(lambda: (signal.raise_signal(signal.{late}), print('ended as always')))\n"
+        "leave(3); sys.exit(3)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (told.returncode, told.stdout, told.stderr) == (3, "ended as always\n", "")
 
 
 def test_a_changed_or_moved_data_set_is_refused_at_resume(
