@@ -17,16 +17,16 @@ from typing import Any
 from fairlab.config import Data, Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Run, Source, changed
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.score_tables import write_bfw, write_bob
-from fairlab.errors import FairLabError, Refused
+from fairlab.errors import FairLabError
 from fairlab.files import ordinary, sha256
 from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
-from fairlab.runs.adding import changed_since
 from fairlab.runs.archive import Choice, archive
 from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.by_protocol import protocols_record
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.cross import check_lengths, cross_record
+from fairlab.runs.data_starts import add_data, check_overlap, inspect_data, make_data, move_data
 from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
 from fairlab.runs.disk import usage
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
@@ -35,7 +35,6 @@ from fairlab.runs.grid import expand
 from fairlab.runs.launch import delete, dispatch, resume, set_default_placement, start, start_one, stop
 from fairlab.runs.model_rows import common_pairs, read_scores
 from fairlab.runs.models import list_models
-from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import Plan, single, slug
 from fairlab.runs.progress import Progress, study_progress
 from fairlab.runs.progress import sentence as progress_sentence
@@ -58,7 +57,6 @@ from fairlab.runs.tables import models_in, table_kind
 from fairlab.runs.turns import goes_on
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
-from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
@@ -105,6 +103,7 @@ __all__ = [
     "list_runs",
     "make_data",
     "measure",
+    "move_data",
     "open_dataset",
     "open_workspace",
     "plan",
@@ -293,83 +292,6 @@ def _model_run(method: str, source: ModelFile, dataset_id: str = "") -> Run:
     content = sha256(Path(path)) if Path(path).is_file() else ""
     model = source.model_copy(update={"path": path, "head": head, "sha256": content})
     return Run(role="model", method=method, data=Data(dataset=dataset_id), model=model)
-
-
-def inspect_data(workspace: Workspace, source: Source) -> str:
-    """Start the job that looks at somebody's data without adding them; returns its run id (report.json in its folder).
-
-    For the report at once, in this process: fairlab.runs.adding.dry_run.
-    """
-    record = single(workspace, f"A look at {Path(source.path).name}", _source_run("inspect", source, ""), ())
-    return start_one(workspace, record, anew=True)
-
-
-def add_data(workspace: Workspace, source: Source, name: str = "") -> str:
-    """Start the job that registers somebody's data as data set `name` (default: from the path); returns its run id.
-
-    Raises Refused when other data have that name already, or when these files have changed since they were added.
-    """
-    name = slug(name or Path(source.path).expanduser().absolute().stem)
-    record = single(workspace, f"Data {name}", _source_run("add", source, name), ())
-    folder = workspace.dataset(name)
-    if (folder / "dataset.json").exists() and not (record.folder / "run.json").exists():
-        raise Refused(f"there is a data set {name!r} already; give another name")
-    if (folder / "dataset.json").exists() and state(record.folder).status == "done" and (how := changed_since(record)):
-        raise Refused(
-            f"the files in {source.path} have changed since they were added as data set {name!r}: {how}; "
-            f"add them under another name, or delete data set {name!r} first (`fairlab runs delete {record.run_id}`)"
-        )
-    return start_one(workspace, record)
-
-
-def make_data(workspace: Workspace, recipe: Recipe, name: str) -> str:
-    """Start the job that makes data set `name` by a recipe over others, without copying; returns its run id.
-
-    Raises FairLabError when a data set of the recipe is not there, Refused when other data have that name already.
-    """
-    if not name.strip():
-        raise FairLabError("name the data set to make")
-    name = slug(name)
-    for parent in filter(None, (recipe.dataset, recipe.mix)):
-        open_dataset(workspace.dataset(parent))
-    config = Run(role="dataset", method="recipe", seed=recipe.seed, data=Data(dataset=name), recipe=recipe)
-    record = single(workspace, f"Data {name}", config, ())
-    known = (record.folder / "run.json").exists()
-    if (workspace.dataset(name) / "dataset.json").exists():
-        if not known:
-            raise Refused(f"there is a data set {name!r} already; give another name")
-        try:
-            open_dataset(workspace.dataset(name)).parents()
-        except FairLabError:  # its parents have changed since
-            delete(workspace, record.run_id)
-    return start_one(workspace, record)
-
-
-def check_overlap(workspace: Workspace, settings: Overlap) -> str:
-    """Start the job that looks for people and images of a test set in a training set; returns its run id.
-
-    Nothing is done anew while the last check had the same settings and the same data; the outcome: verdict(workspace,
-    train, test). Raises FairLabError when a data set, a part or the model's embeddings are not there.
-    """
-    train, test = (open_dataset(workspace.dataset(name)) for name in (settings.train, settings.test))
-    parts_of(settings, train, test)
-    for name in dict.fromkeys((settings.train, settings.test)) if settings.model else ():
-        if not has_embeddings(read_run(workspace, settings.model).folder, name, "plain"):
-            raise FairLabError(
-                f"{settings.model} has no embeddings of {name}: run `fairlab embed {settings.model} {name}` first"
-            )
-    config = Run(role="dataset", method="overlap", data=Data(), overlap=settings)
-    record = single(workspace, f"Overlap of {settings.train} and {settings.test}", config, ())
-    if (record.folder / "run.json").exists() and state(record.folder).status == "done":
-        found = verdict(workspace, settings.train, settings.test)
-        if found is None or found.stale or found.facts["run_id"] != record.run_id:
-            delete(workspace, record.run_id)
-    return start_one(workspace, record)
-
-
-def _source_run(method: str, source: Source, name: str) -> Run:
-    absolute = source.model_copy(update={"path": str(Path(source.path).expanduser().absolute())})
-    return Run(role="dataset", method=method, data=Data(dataset=name), source=absolute)
 
 
 def wait(

@@ -58,19 +58,27 @@ def _parser() -> argparse.ArgumentParser:
     data = _command(
         groups,
         "data",
-        "list the data sets, show one, add your own, make one of others, check two for overlap, delete one, limit its age",
+        "list the data sets, show one, add your own, make one of others, check two for overlap, say where one is now, "
+        "delete one, limit its age",
         commands.do_data,
         epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}",
     )
     data.add_argument(
         "dataset",
         nargs="?",
-        help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, delete NAME, keep NAME",
+        help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, move NAME PATH, delete NAME, keep NAME",
     )
     data.add_argument(
-        "path", nargs="?", help="add: file or folder with your data; make, delete, keep: name; overlap: training set"
+        "path",
+        nargs="?",
+        help="add: file or folder with your data; make, move, delete, keep: name; overlap: training set",
     )
-    data.add_argument("test", nargs="?", help="overlap: test set")
+    data.add_argument("test", nargs="?", help="overlap: test set; move: where the images are now")
+    data.add_argument(
+        "--changed",
+        action="store_true",
+        help="move: take images that are others as they are now; it is other data then",
+    )
     data.add_argument("--model", default="", help="overlap: run whose embeddings of both show the nearest faces")
     data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
     data.add_argument(
@@ -111,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--dry-run", action="store_true", help="delete: say what would go and what needs it")
     runs.add_argument(
         "--force", action="store_true", help="stop: end the process now; delete: even if others build on it"
+    )
+    runs.add_argument(
+        "--other-data",
+        action="store_true",
+        help="resume: go on although the data set is not the one the run started with; recorded for ever",
     )
     runs.add_argument("--json", action="store_true", help="print JSON")
     _placement_options(runs, "where, resume, clone: ")

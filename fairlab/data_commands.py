@@ -1,4 +1,6 @@
-"""`fairlab data make`, `overlap`, `delete` and `keep`: data made of other data, shared people, and how long data stay."""
+"""`fairlab data make`, `overlap`, `move`, `delete`, `keep`: data made of other data, shared people, where and how long data
+lie.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +42,17 @@ def overlap(workspace: Workspace, options: argparse.Namespace, values: Mapping[s
     return 0
 
 
+def move(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+    """Say where the images of a data set are now."""
+    if not options.path or not options.test:
+        raise FairLabError("name the data set and where its images are now: `fairlab data move NAME PATH`")
+    before = api.open_dataset(workspace.dataset(options.path)).fingerprint
+    found = api.move_data(workspace, options.path, options.test, options.changed, terminal.progress_line())
+    same = "the same data" if found.fingerprint == before else "other data now: its fingerprint has changed"
+    print(f"{options.path} reads its images from {found.info['images_from']['path']}; it is {same}")
+    return 0
+
+
 def delete(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
     """Delete a data set and the run that made it; with --dry-run say what would go and what needs it."""
     if not options.path or options.test:
@@ -76,4 +89,4 @@ def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
     return False
 
 
-ACTIONS = {"make": make, "overlap": overlap, "delete": delete, "keep": keep}
+ACTIONS = {"make": make, "overlap": overlap, "move": move, "delete": delete, "keep": keep}

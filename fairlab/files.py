@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
@@ -87,8 +88,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 def place_folder(temporary: Path, folder: Path) -> None:
     """Put a filled temporary folder in place of `folder`: fsync its files, rename, fsync(parent).
 
-    A folder that is there already is set aside first, so a kill leaves the old, the new or none, never a mixture.
-    Raises OSError, for the caller who knows what was being written.
+    A kill leaves the old or the new one. Where the system cannot swap two folders in one step the old one is set aside
+    first: then a kill may leave none, but never a mixture. Raises OSError, for the caller who knows what was being written.
     """
     for path in temporary.rglob("*"):
         if path.is_file():
@@ -98,11 +99,24 @@ def place_folder(temporary: Path, folder: Path) -> None:
             _flush_folder(path)
     _flush_folder(temporary)
     aside = folder.with_name(f"{folder.name}.old.tmp.{os.getpid()}")
-    if folder.exists():
-        os.replace(folder, aside)
-    os.replace(temporary, folder)
+    if folder.exists() and _swap(temporary, folder):
+        aside = temporary
+    else:
+        if folder.exists():
+            os.replace(folder, aside)
+        os.replace(temporary, folder)
     _flush_folder(folder.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step: renameat2(2) of Linux; False where system or file system (NFS) cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # another system or C library
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of linux/fcntl.h and linux/fs.h
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def explain(error: OSError, path: Path, needed: int = 0) -> str:

@@ -42,6 +42,8 @@ def do_runs(
         raise FairLabError("--study belongs to `fairlab runs stop`, `fairlab runs resume` and `fairlab runs delete`")
     if options.dry_run and action != "delete":
         raise FairLabError("--dry-run belongs to `fairlab runs delete`")
+    if options.other_data and (action != "resume" or options.study):
+        raise FairLabError("--other-data belongs to `fairlab runs resume RUN`")
     if dials and action != "clone":
         raise FairLabError("--set belongs to `fairlab runs clone RUN`")
     if where and action not in ("where", "resume", "clone"):
@@ -74,7 +76,7 @@ def do_runs(
         if where:
             queueing.where(workspace, options.run, where)
         for run_id in options.run:
-            launch.resume(workspace, run_id)
+            launch.resume(workspace, run_id, options.other_data)
     elif action in ("first", "earlier", "later", "hold", "release"):
         several: Callable[[Workspace, Sequence[str]], None] = getattr(queueing, action)
         several(workspace, options.run)

@@ -32,7 +32,8 @@ from fairlab.files import (
 from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
-LANDMARKS_FILE, SIZES_FILE, TEMPLATES_FILE = "landmarks.npy", "bytes.npy", "templates.parquet"
+LANDMARKS_FILE, SIZES_FILE, HASHES_FILE = "landmarks.npy", "bytes.npy", "hashes.npy"
+TEMPLATES_FILE = "templates.parquet"
 BORROWED_FILES = ("parent.npy", "row.npy")
 
 
@@ -114,7 +115,7 @@ class Dataset:
         if not path.exists():
             raise FairLabError(
                 f"the images of data set {self.dataset_id} lie in {path}, which is not there (any more); "
-                "bring it back, or add the data again from where they are now"
+                f"bring it back, or say where they are now: `fairlab data move {self.dataset_id} PATH`"
             )
         locations = Texts(self.images["location"])
         landmarks, sizes = (
@@ -278,6 +279,8 @@ def write_dataset(
             names.append(TEMPLATES_FILE)
         if isinstance(pixels, Elsewhere):
             seen = digest([pixels.hashes.tobytes().hex(), dict(pixels.origin)])
+            np.save(temporary / HASHES_FILE, pixels.hashes)
+            names.append(HASHES_FILE)
             if pixels.sizes is not None:
                 np.save(temporary / SIZES_FILE, pixels.sizes.astype(np.uint32))
                 names.append(SIZES_FILE)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from fairlab.data.base import (
     BORROWED_FILES,
+    HASHES_FILE,
     IMAGES_FILE,
     INFO,
     LANDMARKS_FILE,
@@ -80,7 +81,7 @@ def write_without(
     renumbered(data.pairs, number, ("image_a", "image_b")).to_parquet(folder / PAIRS_FILE, index=False)
     if data.templates is not None:
         _templates(data.templates, number).to_parquet(folder / TEMPLATES_FILE, index=False)
-    for name in (LANDMARKS_FILE, SIZES_FILE):
+    for name in (LANDMARKS_FILE, SIZES_FILE, HASHES_FILE):
         if (data.folder / name).exists():
             np.save(folder / name, np.load(data.folder / name, allow_pickle=False)[stays])
     info = dict(data.info)

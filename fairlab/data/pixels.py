@@ -71,7 +71,7 @@ class EncodedPixels:
         if self.sizes is not None and len(data) != self.sizes[row]:
             raise Damaged(
                 f"{self.name(row)} has changed since the data set was added: it had {self.sizes[row]:,} bytes and has "
-                f"{len(data):,}; put it back, or add the data again under another name"
+                f"{len(data):,}; put it back, or take the data as they are now: `fairlab data move NAME PATH --changed`"
             )
         image = decode(data, self.name(row), room)
         points = self.landmarks[row] if self.landmarks is not None else None

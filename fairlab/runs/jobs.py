@@ -19,7 +19,7 @@ from fairlab.files import digest
 from fairlab.runs import adding, assess, by_protocol, cross, importing, maps, overlap, spaces, tables
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
-from fairlab.store.runs import RunRecord
+from fairlab.store.runs import RunRecord, read_status
 from fairlab.training.world import ALONE, World, from_environment
 from fairlab.workspace import Workspace
 
@@ -240,7 +240,7 @@ def _train(
 ) -> dict[str, Any]:
     import torch
 
-    from fairlab.training.loop import Hooks, Samples, train
+    from fairlab.training.loop import ACCEPTED, Hooks, Samples, train
 
     config, training = record.config, record.config.training
     assert training is not None
@@ -253,6 +253,9 @@ def _train(
     )
     facts = {
         "data": dataset.fingerprint,
+        ACCEPTED: read_status(record.folder).get(ACCEPTED),
+        "images": len(rows),
+        "identities": len(np.unique(labels)),
         "config": digest(config.model_dump(mode="json", exclude_none=True)),  # a setting that is new is None
         "torch": torch.__version__,
         "fairlab": __version__,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairlab.config import parse
+from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.placement_settings import Placement
@@ -226,19 +227,26 @@ def stop_all(workspace: Workspace, run_ids: Sequence[str], force: bool = False) 
     return [record.run_id for record in active]
 
 
-def resume(workspace: Workspace, run_id: str) -> None:
-    """Queue a run again that stopped, failed or crashed; it goes on from its last checkpoint."""
-    if not resume_all(workspace, [run_id]):
+def resume(workspace: Workspace, run_id: str, other_data: bool = False) -> None:
+    """Queue a run again that stopped, failed or crashed; it goes on from its last checkpoint.
+
+    other_data: also where its data set is no longer the one it started with. Its checkpoints and its status say so for
+    ever. Raises Refused for a run that is in no such state.
+    """
+    if not resume_all(workspace, [run_id], other_data):
         raise Refused(f"{run_id} cannot be resumed: it is {state(workspace.run(run_id)).status}")
 
 
-def resume_all(workspace: Workspace, run_ids: Sequence[str]) -> list[str]:
+def resume_all(workspace: Workspace, run_ids: Sequence[str], other_data: bool = False) -> list[str]:
     """Queue those of these runs again that stopped, failed or crashed; returns their ids."""
     records = [read_run(workspace, run_id) for run_id in run_ids]
     with no_starts(workspace):
         ended = [record for record in records if state(record.folder).status in ENDED_BADLY]
         for record in ended:
             enqueue(record.folder)
+            if other_data:
+                data = open_dataset(workspace.dataset(record.dataset))
+                write_status(record.folder, "queued", reason="", accepted_data=data.fingerprint)
     dispatch(workspace)
     return [record.run_id for record in ended]
 

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairlab.files import MANIFEST, read_json
+from fairlab.runs.verdicts import fingerprint
 from fairlab.store.embeddings import open_embeddings
-from fairlab.store.runs import RunRecord
+from fairlab.store.runs import RunRecord, read_status
+from fairlab.workspace import Workspace
 
 
 def of_vectors(record: RunRecord, dataset_id: str) -> dict[str, Any]:
@@ -45,3 +48,13 @@ def of_lists(pairs: dict[str, pd.DataFrame], metrics: pd.DataFrame) -> dict[str,
             "thresholds": dict(zip(of["operating_point"].tolist(), of["value"].tolist(), strict=True)),
         }
     return found
+
+
+def met_other_data(workspace: Workspace, record: RunRecord) -> bool:
+    """Is a run's data set no longer the one that its newest checkpoint was made with, and nobody has accepted that yet?"""
+    here = fingerprint(workspace, record.dataset)
+    saved = sorted((record.folder / "checkpoints").glob(f"step-*/{MANIFEST}"))
+    saved = [path for path in saved if ".tmp." not in path.parent.name]
+    if not here or not saved:
+        return False
+    return read_json(saved[-1]).get("data") != here != read_status(record.folder).get("accepted_data")

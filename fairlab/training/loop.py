@@ -28,6 +28,8 @@ from fairlab.training.world import ALONE, World, check_shares
 
 LOG_EVERY = 10
 """Steps whose mean is one reading."""
+ACCEPTED, SIZES = "accepted_data", ("images", "identities")
+"""Of a run's facts: the fingerprint of other data that its user lets it go on with; what even these must have alike."""
 CHANGED = "changed_between_attempts"
 """In a checkpoint's manifest: which facts differed at a resume, now or ever before."""
 NAMED = 64
@@ -291,11 +293,20 @@ def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hook
     if not saved:
         return dict(facts)
     if saved.get("data") != facts.get("data"):
-        raise FairLabError(
-            "the data set is not the one this run started with (its fingerprint differs); start a new run on the new data"
-        )
+        if facts.get(ACCEPTED) != facts.get("data"):
+            raise FairLabError(
+                "the data set is not the one this run started with (its fingerprint differs); start a new run on the new "
+                "data, or go on with other data, which is recorded: `fairlab runs resume RUN --other-data`"
+            )
+        sizes = [(name, saved[name], facts[name]) for name in SIZES if name in saved and saved[name] != facts[name]]
+        if sizes:
+            name, before, after = sizes[0]
+            raise FairLabError(
+                f"the data set has {after:,} {name} for this run and had {before:,} when it started: with these it cannot "
+                "go on; start a new run"
+            )
     was, here = {"devices": 1, **saved}, {"devices": 1, **facts}
-    now = [name for name in here if name != "data" and was.get(name) != here[name]]
+    now = [name for name in here if name not in (ACCEPTED, *SIZES) and was.get(name) != here[name]]
     differing = [*saved.get(CHANGED, ()), *(name for name in now if name not in saved.get(CHANGED, ()))]
     if differing:
         hooks.note(f"not bitwise: resumed with another {', '.join(differing)}")

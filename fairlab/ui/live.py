@@ -12,6 +12,7 @@ from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_f
 from fairlab.runs import launch
 from fairlab.runs.deleting import what_goes
 from fairlab.runs.deletion_words import goes
+from fairlab.runs.provenance import met_other_data
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY
 from fairlab.store.database import list_runs
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
@@ -176,7 +177,16 @@ def _log(record: RunRecord) -> None:
 def _settings(lab: Workspace, record: RunRecord) -> None:
     with st.expander("Settings and origin", icon=":material/tune:"):
         said = read_status(record.folder)
-        names = ("attempt", "bitwise", "classes", "training_images", *CHOICE, "started_at", "finished_at")
+        names = (
+            "attempt",
+            "bitwise",
+            "accepted_data",
+            "classes",
+            "training_images",
+            *CHOICE,
+            "started_at",
+            "finished_at",
+        )
         about = {"run_id": record.run_id, "parents": list(record.parents), "folder": str(record.folder)}
         left, right = st.columns(2)
         left.json(record.config.model_dump(mode="json", exclude_none=True), expanded=2)
@@ -197,6 +207,14 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
             act(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
         if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
             act(lambda: launch.resume(lab, run_id), "Queued again.")
+        if status in ENDED_BADLY and met_other_data(lab, record):
+            with st.popover("Go on with other data", icon=":material/difference:"):
+                st.markdown(
+                    "The data set is not the one this run started with. It can go on with the data as they are now; that "
+                    "the two were mixed stays written in the run."
+                )
+                if st.button("Go on with the data as they are", type="primary", key="other data"):
+                    act(lambda: launch.resume(lab, run_id, other_data=True), "Queued again.")
         where_panel(lab, record, status)
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
             for line in goes(what_goes(lab, run=run_id)):

@@ -21,14 +21,17 @@ import torch
 from fairlab import workspace
 from fairlab.config import changed
 from fairlab.data import pixels
+from fairlab.errors import FairLabError
 from fairlab.files import read_json, sha256, write_json, write_manifest
 from fairlab.presets import load_preset
 from fairlab.runs import jobs, launch, worker
 from fairlab.runs.grid import expand
+from fairlab.runs.provenance import met_other_data
 from fairlab.store.events import read_events
 from fairlab.store.runs import create_run, read_run, read_status, state, write_status
 from fairlab.training import checkpoint, loop
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import command
 from tests.forks import FORK, fork
 
 WEIGHTS = ("weights/learner.safetensors", "weights/head.safetensors")
@@ -315,9 +318,15 @@ def test_a_signal_after_the_end_changes_nothing(late: str) -> None:
 
 
 def test_a_changed_or_moved_data_set_is_refused_at_resume(
-    copy: Workspace, tmp_path: Path, at_step: Callable[[int, Callable[[], None]], None]
+    copy: Workspace,
+    tmp_path: Path,
+    at_step: Callable[[int, Callable[[], None]], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """2 of 2: one file edited, the whole root renamed; put back, the run ends as if nothing had been."""
+    """2 of 2: one file edited, the whole root renamed; with the same bytes elsewhere the run ends as if nothing had been.
+
+    With others it goes on only when somebody says so, and says for ever that it did.
+    """
     from fairlab import api
     from fairlab.config import Source
     from tests.data.trees import face, grouped
@@ -344,9 +353,33 @@ def test_a_changed_or_moved_data_set_is_refused_at_resume(
     launch.resume(copy, record.run_id)
     assert worker.work(copy, record.run_id) == 1
     assert "which is not there (any more)" in state(record.folder).reason
-    (tmp_path / "elsewhere").rename(tree)
+    before = api.open_dataset(copy.dataset("faces")).fingerprint
+    twin = open_workspace(shutil.copytree(copy.home, tmp_path / "twin"))
+    for lab in (copy, twin):
+        assert api.move_data(lab, "faces", str(tmp_path / "elsewhere")).fingerprint == before
     launch.resume(copy, record.run_id)
     assert worker.work(copy, record.run_id) == 0
+    assert read_status(record.folder)["bitwise"] is True
+
+    face(tmp_path / "elsewhere" / victim.relative_to(tree), 77, 40)
+    with pytest.raises(FairLabError, match=f"{victim.name} is not the image that was added"):
+        api.move_data(twin, "faces", str(tmp_path / "elsewhere"))
+    after = api.move_data(twin, "faces", str(tmp_path / "elsewhere"), changed=True).fingerprint
+    assert after != before
+    folder = twin.run(record.run_id)
+    launch.resume(twin, record.run_id)
+    assert not met_other_data(copy, record)
+    assert met_other_data(twin, read_run(twin, record.run_id))
+    assert worker.work(twin, record.run_id) == 1
+    assert "fairlab runs resume RUN --other-data" in state(folder).reason
+    assert command(twin.home, "runs", "resume", record.run_id, "--other-data").returncode == 0
+    assert not met_other_data(twin, read_run(twin, record.run_id))
+    capsys.readouterr()
+    assert worker.work(twin, record.run_id) == 0
+    assert "not bitwise: resumed with another data" in capsys.readouterr().out
+    assert (read_status(folder)["bitwise"], read_status(folder)["accepted_data"]) == (False, after)
+    last = sorted((folder / "checkpoints").glob("step-*/manifest.json"))[-1]
+    assert read_json(last)["changed_between_attempts"] == ["data"]
 
 
 def _work_slowly(home: str, run_id: str, begin: Any, told: Any) -> None:

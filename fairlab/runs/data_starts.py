@@ -1,0 +1,108 @@
+"""What a person starts with data: a look, adding, making some of others, a check for overlap, and where they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fairlab.config import Data, Overlap, Recipe, Run, Source
+from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.moving import move
+from fairlab.errors import FairLabError, Refused
+from fairlab.runs.adding import changed_since
+from fairlab.runs.launch import delete, start_one
+from fairlab.runs.overlap import parts_of
+from fairlab.runs.plan import single, slug
+from fairlab.runs.verdicts import verdict
+from fairlab.store.embeddings import has_embeddings
+from fairlab.store.runs import read_run, state
+from fairlab.workspace import Workspace
+
+
+def inspect_data(workspace: Workspace, source: Source) -> str:
+    """Start the job that looks at somebody's data without adding them; returns its run id (report.json in its folder).
+
+    For the report at once, in this process: fairlab.runs.adding.dry_run.
+    """
+    record = single(workspace, f"A look at {Path(source.path).name}", _source_run("inspect", source, ""), ())
+    return start_one(workspace, record, anew=True)
+
+
+def add_data(workspace: Workspace, source: Source, name: str = "") -> str:
+    """Start the job that registers somebody's data as data set `name` (default: from the path); returns its run id.
+
+    Raises Refused when other data have that name already, or when these files have changed since they were added.
+    """
+    name = slug(name or Path(source.path).expanduser().absolute().stem)
+    record = single(workspace, f"Data {name}", _source_run("add", source, name), ())
+    folder = workspace.dataset(name)
+    if (folder / "dataset.json").exists() and not (record.folder / "run.json").exists():
+        raise Refused(f"there is a data set {name!r} already; give another name")
+    if (folder / "dataset.json").exists() and state(record.folder).status == "done" and (how := changed_since(record)):
+        raise Refused(
+            f"the files in {source.path} have changed since they were added as data set {name!r}: {how}; "
+            f"add them under another name, or delete data set {name!r} first (`fairlab runs delete {record.run_id}`)"
+        )
+    return start_one(workspace, record)
+
+
+def make_data(workspace: Workspace, recipe: Recipe, name: str) -> str:
+    """Start the job that makes data set `name` by a recipe over others, without copying; returns its run id.
+
+    Raises FairLabError when a data set of the recipe is not there, Refused when other data have that name already.
+    """
+    if not name.strip():
+        raise FairLabError("name the data set to make")
+    name = slug(name)
+    for parent in filter(None, (recipe.dataset, recipe.mix)):
+        open_dataset(workspace.dataset(parent))
+    config = Run(role="dataset", method="recipe", seed=recipe.seed, data=Data(dataset=name), recipe=recipe)
+    record = single(workspace, f"Data {name}", config, ())
+    known = (record.folder / "run.json").exists()
+    if (workspace.dataset(name) / "dataset.json").exists():
+        if not known:
+            raise Refused(f"there is a data set {name!r} already; give another name")
+        try:
+            open_dataset(workspace.dataset(name)).parents()
+        except FairLabError:  # its parents have changed since
+            delete(workspace, record.run_id)
+    return start_one(workspace, record)
+
+
+def move_data(
+    workspace: Workspace,
+    name: str,
+    to: str,
+    changed: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Dataset:
+    """Say where the images of data set `name` are now (fairlab.data.moving.move); returns it as it is then."""
+    move(open_dataset(workspace.dataset(name)), Path(to), changed, progress)
+    return open_dataset(workspace.dataset(name))
+
+
+def check_overlap(workspace: Workspace, settings: Overlap) -> str:
+    """Start the job that looks for people and images of a test set in a training set; returns its run id.
+
+    Nothing is done anew while the last check had the same settings and the same data; the outcome: verdict(workspace,
+    train, test). Raises FairLabError when a data set, a part or the model's embeddings are not there.
+    """
+    train, test = (open_dataset(workspace.dataset(name)) for name in (settings.train, settings.test))
+    parts_of(settings, train, test)
+    for name in dict.fromkeys((settings.train, settings.test)) if settings.model else ():
+        if not has_embeddings(read_run(workspace, settings.model).folder, name, "plain"):
+            raise FairLabError(
+                f"{settings.model} has no embeddings of {name}: run `fairlab embed {settings.model} {name}` first"
+            )
+    config = Run(role="dataset", method="overlap", data=Data(), overlap=settings)
+    record = single(workspace, f"Overlap of {settings.train} and {settings.test}", config, ())
+    if (record.folder / "run.json").exists() and state(record.folder).status == "done":
+        found = verdict(workspace, settings.train, settings.test)
+        if found is None or found.stale or found.facts["run_id"] != record.run_id:
+            delete(workspace, record.run_id)
+    return start_one(workspace, record)
+
+
+def _source_run(method: str, source: Source, name: str) -> Run:
+    absolute = source.model_copy(update={"path": str(Path(source.path).expanduser().absolute())})
+    return Run(role="dataset", method=method, data=Data(dataset=name), source=absolute)

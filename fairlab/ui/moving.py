@@ -1,0 +1,47 @@
+"""On the data page: a data set whose files are not where they were, and saying where they are now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from fairlab.data.base import Dataset
+from fairlab.data.moving import move
+from fairlab.errors import FairLabError
+from fairlab.ui.page import plain, show_error
+
+
+def panel(data: Dataset) -> bool:
+    """Are the images there? If not, say so and ask where they are now."""
+    lies = data.info.get("images_from", {}).get("path")
+    if lies is None or Path(lies).exists():
+        return True
+    st.warning(
+        plain(
+            f"The images of this data set lie in {lies}, which is not there (any more). Bring it back, or say where they are."
+        ),
+        icon=":material/warning:",
+    )
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    to = left.text_input("Where the images are now", key=f"moved to:{data.dataset_id}", placeholder=lies)
+    changed = st.checkbox(
+        "Take images that are others as they are now: it is other data then", key=f"changed:{data.dataset_id}"
+    )
+    if right.button(
+        "Look there", icon=":material/search:", type="primary", disabled=not to, key="move", width="stretch"
+    ):
+        bar = st.progress(0.0)
+
+        def tell(done: int, total: int) -> None:
+            bar.progress(done / total, f"{done:,} of {total:,} images")
+
+        try:
+            move(data, Path(to), changed, tell)
+        except FairLabError as error:
+            show_error(error)
+            return False
+        finally:
+            bar.empty()
+        st.rerun()
+    return False

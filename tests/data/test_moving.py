@@ -1,0 +1,140 @@
+"""Data that lie elsewhere now: the same bytes are the same data, others only when somebody says so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fairlab import api
+from fairlab.config import Source
+from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.moving import move
+from fairlab.errors import Damaged, FairLabError, Refused, Stopped
+from fairlab.files import verify_manifest
+from fairlab.runs.forget import forget
+from fairlab.workspace import Workspace
+from tests.data.trees import face, grouped, rfw
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def added(lab: Workspace, path: Path, **settings: object) -> Dataset:
+    api.add_data(lab, Source(path=str(path), image_px=32, **settings), "faces")
+    return open_dataset(lab.dataset("faces"))
+
+
+def files(data: Dataset) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in data.folder.iterdir()}
+
+
+@pytest.mark.parametrize("tree", [grouped, rfw])
+def test_the_same_files_elsewhere_are_the_same_data(
+    lab: Workspace, tmp_path: Path, tree: Callable[[Path], Path]
+) -> None:
+    """Pixels, tables and fingerprint, with landmarks too; from one place to the next and back."""
+    before = added(lab, tree(tmp_path / "here"))
+    pixels = np.array(before.pixels[:])
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(FairLabError, match="fairlab data move faces PATH"):
+        before.pixels[0]
+    told: list[tuple[int, int]] = []
+    for place, other in (("there", "here"), ("here", "there")):
+        move(open_dataset(before.folder), tmp_path / place, progress=lambda *at: told.append(at))
+        assert told[-1] == (len(before.images), len(before.images))
+        after = open_dataset(before.folder, verify=True)
+        assert after.fingerprint == before.fingerprint
+        assert np.array_equal(after.pixels[:], pixels)
+        assert after.images.equals(before.images)
+        assert not after.info["moved"][-1].get("changed")
+        (tmp_path / place).rename(tmp_path / other)
+
+
+def test_one_other_image_is_named_and_nothing_changes(lab: Workspace, tmp_path: Path) -> None:
+    """Missing; of another size; of the same size with one bit turned; a place that is not there; a stop."""
+    data = added(lab, grouped(tmp_path / "here"))
+    before, victim = files(data), Path("A") / "m.00" / "0.jpg"
+    content = (tmp_path / "here" / victim).read_bytes()
+    for wrong, said in ((None, "cannot be read"), (content + b"x", "is not the image"), (_flipped(content), "is not")):
+        shutil.rmtree(tmp_path / "there", ignore_errors=True)
+        shutil.copytree(tmp_path / "here", tmp_path / "there")
+        (tmp_path / "there" / victim).unlink()
+        if wrong is not None:
+            (tmp_path / "there" / victim).write_bytes(wrong)
+        with pytest.raises(FairLabError, match=f"m.00/0.jpg.*{said}"):
+            move(data, tmp_path / "there")
+    with pytest.raises(FairLabError, match="there is nothing at"):
+        move(data, tmp_path / "nowhere")
+    with pytest.raises(Stopped):
+        move(data, tmp_path / "here", stop=lambda: True)
+    assert files(data) == before
+    assert [path.name for path in data.folder.parent.iterdir()] == ["faces"]
+
+
+def _flipped(content: bytes) -> bytes:
+    return content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
+
+
+def test_changed_images_are_other_data_and_must_be_images(lab: Workspace, tmp_path: Path) -> None:
+    data = added(lab, grouped(tmp_path / "here"))
+    pixels, victim = np.array(data.pixels[:]), tmp_path / "here" / "A" / "m.00" / "0.jpg"
+    face(victim, 4711)
+    move(data, tmp_path / "here", changed=True)
+    after = open_dataset(data.folder, verify=True)
+    assert after.fingerprint != data.fingerprint
+    assert after.info["moved"][-1]["changed"] == 1
+    (row,) = np.flatnonzero((np.array(after.pixels[:]) != pixels).any((1, 2, 3)))
+    assert after.images["location"][row] == "A/m.00/0.jpg"
+    before = files(after)
+    victim.write_bytes(b"no picture")
+    with pytest.raises(Damaged, match=r"0\.jpg"):
+        move(after, tmp_path / "here", changed=True)
+    assert files(after) == before
+
+
+def test_people_who_were_deleted_do_not_come_back(lab: Workspace, tmp_path: Path) -> None:
+    """Their files may lie there or not; the rest is still known image by image."""
+    data = added(lab, grouped(tmp_path / "here"))
+    forget(lab, "faces", "A/m.00" if "A/m.00" in set(data.images["identity"]) else data.images["identity"][0])
+    left = open_dataset(data.folder)
+    assert len(left.images) == len(data.images) - 2
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    move(left, tmp_path / "there")
+    assert open_dataset(data.folder, verify=True).fingerprint == left.fingerprint
+    image = tmp_path / "there" / left.images["location"][0]
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(image)
+    with pytest.raises(FairLabError, match=r"is not the image"):
+        move(open_dataset(data.folder), tmp_path / "there")
+
+
+def test_data_without_files_of_ones_own_do_not_move(lab: Workspace, tmp_path: Path) -> None:
+    data = added(lab, grouped(tmp_path / "here"), copy_pixels=True)
+    with pytest.raises(Refused, match="reads no files of yours"):
+        move(data, tmp_path)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_kill_in_between_is_mended_by_the_same_again(
+    lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """After each of the renames; and what was changed never passes for the old data."""
+    data, replace, count = added(lab, grouped(tmp_path / "here")), os.replace, iter(range(100))
+    face(tmp_path / "here" / "A" / "m.00" / "0.jpg", 4711)
+
+    def dying(source: Path, target: Path) -> None:
+        if Path(target).parent == data.folder and next(count) == after:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as mine:
+        mine.setattr(os, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            move(data, tmp_path / "here", changed=True)
+    move(open_dataset(data.folder), tmp_path / "here", changed=True)
+    verify_manifest(data.folder)
+    assert open_dataset(data.folder).fingerprint != data.fingerprint
