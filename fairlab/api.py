@@ -32,7 +32,16 @@ from fairlab.runs.disk import usage
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.forget import forget, forget_all, survey
 from fairlab.runs.grid import expand
-from fairlab.runs.launch import delete, dispatch, resume, set_default_placement, start, start_one, stop
+from fairlab.runs.launch import (
+    delete,
+    dispatch,
+    dispatch_unless_busy,
+    resume,
+    set_default_placement,
+    start,
+    start_one,
+    stop,
+)
 from fairlab.runs.model_rows import common_pairs, read_scores
 from fairlab.runs.models import list_models
 from fairlab.runs.plan import Plan, single, slug
@@ -54,7 +63,7 @@ from fairlab.runs.queueing import (
 )
 from fairlab.runs.retention import forget_expired, keep, limits
 from fairlab.runs.tables import models_in, table_kind
-from fairlab.runs.turns import goes_on
+from fairlab.runs.turns import any_goes_on
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
@@ -303,12 +312,12 @@ def wait(
     """
     names = [run.record.run_id for run in run_ids.runs] if isinstance(run_ids, Plan) else list(run_ids)
     while True:
-        dispatch(workspace)
+        dispatch_unless_busy(workspace)
         look()
         views = {name: state(workspace.run(name)) for name in names}
         if all(view.status == "done" for view in views.values()):
             return True
-        if not any(goes_on(workspace.run(name), view) for name, view in views.items()):
+        if not any_goes_on(workspace, names):
             return False
         time.sleep(every_s)
 

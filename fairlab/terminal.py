@@ -18,10 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fairlab.errors import FairLabError
-from fairlab.runs.launch import dispatch
+from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.runs.plan import Plan
 from fairlab.runs.room import ROOM
-from fairlab.runs.turns import HELD, goes_on
+from fairlab.runs.turns import HELD, any_goes_on
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
 from fairlab.tables import METRICS
@@ -58,7 +58,7 @@ def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) ->
     last: dict[str, str] = {}
     with Live(console=console, refresh_per_second=4, transient=False) if live_terminal else _Silent() as screen:
         while True:
-            dispatch(workspace)
+            dispatch_unless_busy(workspace)
             views = {run_id: state(workspace.run(run_id)) for run_id in run_ids}
             if live_terminal:
                 screen.update(_with_sum(titles, views))
@@ -66,7 +66,7 @@ def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) ->
                 print_changes(titles, views, last)
             if all(view.status == "done" for view in views.values()):
                 return True
-            if not any(goes_on(workspace.run(run_id), view) for run_id, view in views.items()):
+            if not any_goes_on(workspace, run_ids):
                 break
             time.sleep(every_s)
     for run_id, view in views.items():

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from fairlab.errors import FairLabError
 from fairlab.runs.compare import read_study
-from fairlab.runs.launch import ACTIVE, dispatch
+from fairlab.runs.launch import ACTIVE, dispatch_unless_busy
+from fairlab.runs.turns import any_goes_on
 from fairlab.store.database import list_runs
 from fairlab.store.runs import Live as RunView
 from fairlab.store.runs import read_run
@@ -42,7 +43,7 @@ def overview(
     with Live(console=console, refresh_per_second=4) if table and not once else nullcontext() as screen:
         while True:
             if not once:
-                dispatch(workspace)
+                dispatch_unless_busy(workspace)
             everything = list_runs(workspace)
             active = everything["status"].isin(ACTIVE)
             seen |= set(everything.loc[active, "run_id"])  # what ends while one looks stays to be seen
@@ -55,8 +56,7 @@ def overview(
                 console.print(_screen(workspace, everything, runs, leave=False))
             else:
                 print_changes(_titles(runs), _views(runs), last)
-            waits = (runs["status"] == "running") | ((runs["status"] == "queued") & (runs["reason"] == ""))
-            if once or (chosen and not waits.any()):
+            if once or (chosen and not any_goes_on(workspace, chosen)):
                 return
             time.sleep(every_s)
 

@@ -6,6 +6,7 @@ it ends, by the app while it looks, and by the command line. Nothing is lost whe
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,13 +15,13 @@ from pathlib import Path
 from fairlab.config import parse
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import read_json, write_json
+from fairlab.files import explain, read_json, write_json
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
 from fairlab.runs.choices import check
 from fairlab.runs.engines.base import ENGINES, Later
 from fairlab.runs.plan import Plan
-from fairlab.runs.quiet import no_starts
+from fairlab.runs.quiet import Busy, no_starts
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Waiting, look, submitted
 from fairlab.store import remote
 from fairlab.store.database import statuses
@@ -59,8 +60,7 @@ def start(workspace: Workspace, plan: Plan, placement: Placement | None = None) 
                 status = "lost"  # somebody deleted the data set; it can be made again, bit for bit
             if status in ("done", "running", "queued"):
                 continue
-            create_run(workspace, record)
-            enqueue(record.folder, turn)
+            enter(workspace, record, turn)
             queued.append(record.run_id)
     dispatch(workspace)
     return queued
@@ -80,10 +80,19 @@ def start_one(workspace: Workspace, record: RunRecord, anew: bool = False, place
             delete_run(workspace, record.run_id, force=True)
             known = False
         if not known or state(record.folder).status in ENDED_BADLY:
-            create_run(workspace, record)
-            enqueue(record.folder, Turn(placement=placement))
+            enter(workspace, record, Turn(placement=placement))
     dispatch(workspace)
     return record.run_id
+
+
+def enter(workspace: Workspace, record: RunRecord, turn: Turn) -> None:
+    """Make a run and let it wait for its turn. Where it is to work comes first: a run of which this were not known would
+    work on whatever machine looks next.
+    """
+    if not (record.folder / "run.json").exists():
+        write_turn(record.folder, turn)
+        create_run(workspace, record)
+    enqueue(record.folder, turn)
 
 
 def write_study(workspace: Workspace, plan: Plan) -> None:
@@ -139,6 +148,15 @@ def dispatch(workspace: Workspace) -> list[str]:
         return _dispatch(workspace)
 
 
+def dispatch_unless_busy(workspace: Workspace) -> list[str]:
+    """For who looks again soon: as dispatch, but nothing where somebody else is starting or deleting just now."""
+    try:
+        with no_starts(workspace, patience_s=0):
+            return _dispatch(workspace)
+    except Busy:
+        return []
+
+
 def _dispatch(workspace: Workspace) -> list[str]:
     stand = statuses(workspace)
     active = [workspace.run(name) for name, status in stand.items() if status in ACTIVE]
@@ -167,10 +185,10 @@ def _start_those(
             if live[run_id].reason != noted:
                 write_status(folder, "queued", reason=noted)
             continue
-        if item.words:
-            with open(folder / "log.txt", "a", encoding="utf-8") as log:
-                log.write(f"[fairlab] {now()} {item.words}\n")
         try:
+            if item.words:
+                with open(folder / "log.txt", "a", encoding="utf-8") as log:
+                    log.write(f"[fairlab] {now()} {item.words}\n")
             ENGINES[placement.engine]().submit(workspace, item.record, placement)
             started.append(run_id)
             stand[run_id] = _state(folder).status
@@ -179,9 +197,18 @@ def _start_those(
             if live[run_id].reason != str(error):
                 write_status(folder, "queued", reason=str(error))
         except FairLabError as error:  # refused there: said on the run, and no reason for the others to wait
-            write_status(folder, "failed", reason=str(error))
-            stand[run_id] = "failed"
+            stand[run_id] = _failed(folder, str(error))
+        except (
+            OSError
+        ) as error:  # of the system, not of the run; but tried again and again it would keep all others waiting
+            stand[run_id] = _failed(folder, f"it could not be started: {explain(error, folder / 'log.txt')}")
     return started
+
+
+def _failed(folder: Path, reason: str) -> str:
+    with contextlib.suppress(FairLabError):  # its folder may be what is wrong
+        write_status(folder, "failed", reason=reason)
+    return "failed"
 
 
 def _state(folder: Path) -> Live:
@@ -218,13 +245,31 @@ def stop_all(workspace: Workspace, run_ids: Sequence[str], force: bool = False) 
     records = [read_run(workspace, run_id) for run_id in run_ids]
     with no_starts(workspace):
         active = [record for record in records if state(record.folder).status in ACTIVE]
+        asked: dict[str, list[Path]] = {}
         for record in active:
             if state(record.folder).status == "queued" and not submitted(workspace, record.run_id):
                 write_status(record.folder, "stopped", reason="stopped before it began")
             else:
-                (record.folder / "stop").touch()
-                ENGINES[read_turn(record.folder).placement.engine]().cancel(record.folder, force)
+                (record.folder / "stop").touch()  # for all of them first: each run that sees its own ends by itself
+                asked.setdefault(_engine(record.folder), []).append(record.folder)
+        refused = []
+        for name, folders in asked.items():
+            try:
+                ENGINES[name]().cancel(folders, force)
+            except FairLabError as error:
+                refused.append(str(error))
+    if refused:
+        raise FairLabError("; ".join(refused))
     return [record.run_id for record in active]
+
+
+def _engine(folder: Path) -> str:
+    """Where a run works, by its job's note if its place in the queue is damaged."""
+    job = remote.read_job(folder)
+    try:
+        return read_turn(folder).placement.engine
+    except FairLabError:
+        return job.engine if job is not None else Placement().engine
 
 
 def resume(workspace: Workspace, run_id: str, other_data: bool = False) -> None:

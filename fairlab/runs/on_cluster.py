@@ -1,6 +1,7 @@
 """What a worker does differently on a node of a cluster: checks that it may begin, makes way, starts nothing else.
 
-It writes into its run's folder only. The rest is the app's, or Slurm's, which holds back the runs that wait for this one.
+It writes into run folders only: its own, and that of a model which it embeds or judges with. The rest is the app's, or
+Slurm's, which holds back the runs that wait for this one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ LEFT = 3
 """Exit code of a run that stopped: runs that wait for it in the cluster's queue must not begin."""
 SEEN_S = 60.0
 """On a network file system a node may see what another node wrote this much later."""
+KEPT = ("checkpoints/step-*", "embeddings/*/*.parts/[0-9]*", "embeddings/*/*/manifest.json",
+        "results/*/protocols/*.parts/*.counts", "results/*/manifest.json")  # fmt: skip
 LOCK_S = 180.0
 """So long a file server keeps the lock of a node that died (NFS: a lease of 90 s)."""
 
@@ -56,20 +59,35 @@ def refusal(workspace: Workspace, record: RunRecord) -> str:
     return ""
 
 
-def saved(folder: Path) -> frozenset[str]:
-    """Names of the checkpoints that a run has."""
-    return frozenset(path.name for path in (folder / "checkpoints").glob("step-*"))
+def saved(workspace: Workspace, record: RunRecord) -> frozenset[tuple[str, int]]:
+    """What a run has kept so far, with the time: checkpoints, embeddings and counts and their parts.
+
+    A run that embeds or judges another's model keeps what it makes in the folder of that one.
+    """
+    folders = [record.folder, *(workspace.run(name) for name in record.parents)]
+    found = [
+        path for folder in folders for pattern in KEPT for path in folder.glob(pattern) if ".tmp." not in path.name
+    ]
+    return frozenset((str(path), _time(path)) for path in found)
 
 
-def why_left(folder: Path, got: int, before: frozenset[str]) -> tuple[str, str]:
+def _time(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0  # put together at this moment
+
+
+def why_left(record: RunRecord, got: int, more: bool) -> tuple[str, str]:
     """Status and reason of a run that was asked to leave: by its user, before its time limit, or by Slurm for others.
 
-    got: the signal, 0 for none; before: saved() when the worker began.
+    got: the signal, 0 for none; more: it has kept something since the worker began.
     """
+    folder = record.folder
     if not here() or got in (0, signal.SIGINT) or (folder / "stop").exists():
         return "stopped", "stopped by the user"
     if got in SIGNALS:
-        if saved(folder) <= before:  # the next job would get exactly as far
+        if not more:  # the next job would get exactly as far
             return "failed", "its time limit in Slurm ended it before it could save anything: raise slurm.time_limit"
         return "queued", "its time limit in Slurm was near: it saved and goes on from there"
     return "queued", "Slurm took its node: it saved and goes on from there"

@@ -21,7 +21,7 @@ from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.estimate import estimate
 from fairlab.runs.grid import expand
 from fairlab.runs.schedule import Task, ends
-from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Queue
+from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Queue, stuck
 from fairlab.store.queue import Turn
 from fairlab.store.runs import read_status
 from fairlab.words import duration
@@ -78,20 +78,10 @@ def study_progress(
     return Progress(counts, share, left, source)
 
 
-def stuck(queue: Queue) -> set[str]:
-    """Ids of waiting runs that cannot start before somebody does something, with all that build on them."""
-    found = {item.record.run_id for item in queue.waiting if item.kind in ("held", "bad parent", "engine")}
-    while True:
-        more = {item.record.run_id for item in queue.waiting if set(item.record.parents) & found} - found
-        if not more:
-            return found
-        found |= more
-
-
 def _blocked_behind(queue: Queue, runs: pd.DataFrame, counts: dict[str, int]) -> dict[str, int]:
     """Move the runs behind a stuck one from "queued" to "blocked"."""
     kinds = {item.record.run_id: item.kind for item in queue.waiting}
-    behind = {name for name in stuck(queue) if kinds[name] not in ("held", "bad parent")} & set(runs["run_id"])
+    behind = {name for name in stuck(queue) if kinds.get(name) not in ("held", "bad parent")} & set(runs["run_id"])
     moved = {
         **counts,
         "queued": counts.get("queued", 0) - len(behind),

@@ -14,6 +14,7 @@ from fairlab.files import MANIFEST, explain, verify_manifest
 from fairlab.runs.disk import bytes_below, study_of
 from fairlab.runs.launch import ENDED_BADLY
 from fairlab.runs.quiet import no_starts
+from fairlab.runs.turns import ACTIVE
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace
 
@@ -88,9 +89,10 @@ def checkpoints(run_folder: Path) -> list[Path]:
 
 
 def prune(workspace: Workspace, keep: int = 1, study: str = "", run_ids: Sequence[str] = ()) -> pd.DataFrame:
-    """Delete the checkpoints of prunable(); returns what went. No run is started meanwhile."""
+    """Delete the checkpoints of prunable(); returns what went. What has begun to work meanwhile keeps its own."""
+    going = prunable(workspace, keep, study, run_ids)  # reads them all: too long to keep everybody waiting
     with no_starts(workspace):
-        going = prunable(workspace, keep, study, run_ids)
+        going = going[[state(workspace.run(name)).status not in ACTIVE for name in going["run_id"]]]
         for row in going.itertuples():
             path = workspace.run(row.run_id) / "checkpoints" / row.checkpoint
             grave = path.with_name(f"{path.name}.tmp.{os.getpid()}")

@@ -21,7 +21,7 @@ from fairlab.runs.quiet import no_starts
 from fairlab.runs.turns import ENDED_BADLY, HELD, Queue, Waiting, look, submitted
 from fairlab.store.database import list_runs
 from fairlab.store.queue import Turn, read_turn, write_turn
-from fairlab.store.runs import create_run, read_run, state, write_status
+from fairlab.store.runs import read_run, state, write_status
 from fairlab.workspace import Workspace
 
 QUEUE = ("place", "run_id", "title", "study", "seed", "status", "waits_for", "engine", "devices")
@@ -49,8 +49,9 @@ def queue_table(workspace: Workspace, runs: pd.DataFrame | None = None) -> pd.Da
         words = _with_titles(item, titles)
         row = {"place": number, "run_id": item.record.run_id, "waits_for": words or "starts in a moment"}
         rows.append({**row, "engine": item.turn.placement.engine, "devices": item.turn.placement.devices})
+    unknown = {"place": 0, "engine": "", "devices": 1}
     rows += [
-        {"place": 0, "run_id": name, "waits_for": f"cannot be read: {why}"} for name, why in found.unreadable.items()
+        {**unknown, "run_id": name, "waits_for": f"cannot be read: {why}"} for name, why in found.unreadable.items()
     ]
     table = pd.DataFrame(rows, columns=["place", "run_id", "waits_for", "engine", "devices"])
     return table.join(known[["title", "study", "seed", "status"]], on="run_id")[list(QUEUE)]
@@ -173,6 +174,8 @@ def where(workspace: Workspace, run_ids: Sequence[str], dials: Mapping[str, Any]
             folder = read_run(workspace, run_id).folder
             status = state(folder).status
             if status not in ("queued", *ENDED_BADLY) or submitted(workspace, run_id):
+                if status == "done":
+                    raise Refused(f"{run_id} is done: where it is to work matters no more")
                 there = "in another machine's queue" if status == "queued" else status
                 raise Refused(f"{run_id} is {there}: stop it first, then say where it is to go on")
             turn = read_turn(folder)
@@ -230,8 +233,7 @@ def clone(
     with no_starts(workspace):
         if (record.folder / "run.json").exists():  # the other tab was quicker
             return record.run_id, False
-        create_run(workspace, record)
-        launch.enqueue(record.folder, Turn(placement=placement))
+        launch.enter(workspace, record, Turn(placement=placement))
         _enter(workspace, record.study, record.run_id)
     launch.dispatch(workspace)
     return record.run_id, True

@@ -13,14 +13,18 @@ from fairlab.workspace import Workspace
 WAIT_S = 30
 
 
+class Busy(FairLabError):
+    """Somebody else changes the queue now."""
+
+
 @contextmanager
-def no_starts(workspace: Workspace) -> Iterator[None]:
-    """Of all processes on this workspace one is inside. Raises FairLabError when somebody else has it for long."""
-    lock = FileLock(workspace.home / "dispatch.lock", timeout=WAIT_S)
+def no_starts(workspace: Workspace, patience_s: float = WAIT_S) -> Iterator[None]:
+    """Of all processes on this workspace one is inside. Raises Busy when somebody else has it for longer."""
+    lock = FileLock(workspace.home / "dispatch.lock", timeout=patience_s)
     try:
         lock.acquire()
     except Timeout as error:
-        raise FairLabError(f"another FairLab is busy in {workspace.home}; try again in a moment") from error
+        raise Busy(f"another FairLab is busy in {workspace.home}; try again in a moment") from error
     try:
         yield
     finally:

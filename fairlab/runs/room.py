@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
+from fairlab.runs.processes import family
 from fairlab.store.queue import read_turn
 from fairlab.store.runs import RunRecord, live_process, read_run, read_status
 from fairlab.workspace import Workspace
@@ -58,16 +59,21 @@ def peak_memory_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-@lru_cache(maxsize=20_000)
 def _kind_at(path: Path) -> str:
-    """What decides a run's need, as a hash; a record never changes, so it is read once."""
+    """What decides a run's need, as a hash; "" where there is no record that can be read."""
     try:
-        raw = read_json(path)
-        config = raw["config"]
-        wanted = [raw["role"], raw["method"], raw["dataset"], config.get("backbone"), config.get("adaptor")]
-        return digest([*wanted, (config.get("training") or {}).get("batch_size"), len(raw["parents"])])
+        return _kind(path)
     except (FairLabError, KeyError, TypeError, AttributeError):
-        return ""
+        return ""  # not kept: it may be written in a moment
+
+
+@lru_cache(maxsize=20_000)
+def _kind(path: Path) -> str:
+    """A record never changes, so it is read once."""
+    raw = read_json(path)
+    config = raw["config"]
+    wanted = [raw["role"], raw["method"], raw["dataset"], config.get("backbone"), config.get("adaptor")]
+    return digest([*wanted, (config.get("training") or {}).get("batch_size"), len(raw["parents"])])
 
 
 def _alike(workspace: Workspace, record: RunRecord) -> list[Path]:
@@ -134,25 +140,38 @@ class Room:
         """at_work: ids of the runs that work on this machine now."""
         self.workspace = workspace
         self.at_work = list(at_work)
+        self.disk = free_disk_mb(workspace)
         self._memory: float | None = None
+        self._needs: dict[tuple[str, ...], float] = {}
 
     def lacks_disk(self, record: RunRecord) -> str:
         """Why the disk is too full for a run, in words; "" when it is not."""
-        need = max(CHECKPOINTS * checkpoint_mb(self.workspace, record), LEAST_DISK_MB)
-        free = free_disk_mb(self.workspace)
-        if free >= need:
+        checkpoint = self._need("disk", record, lambda: checkpoint_mb(self.workspace, record))
+        need = max(CHECKPOINTS * checkpoint, LEAST_DISK_MB)
+        if self.disk >= need:
             return ""
-        return f"{ROOM} about {size(need)} of disk, {size(free)} are free on that of {self.workspace.home}"
+        return f"{ROOM} about {size(need)} of disk, {size(self.disk)} are free on that of {self.workspace.home}"
 
     def lacks_memory(self, record: RunRecord, placement: Placement) -> str:
         """Why this machine has too little memory for a run, in words; "" when it has enough."""
-        need, free = memory_mb(self.workspace, record, placement.devices), self._free()
+        need, free = self._memory_of(record, placement.devices), self._free()
         return "" if free >= need else f"{ROOM} about {size(need)} of memory, {size(max(free, 0.0))} are free"
 
     def take(self, record: RunRecord, placement: Placement) -> None:
         """Keep what a run will need that is about to start."""
         self.at_work.append(record.run_id)
-        self._memory = self._free() - memory_mb(self.workspace, record, placement.devices)
+        self._memory = self._free() - self._memory_of(record, placement.devices)
+
+    def _memory_of(self, record: RunRecord, processes: int) -> float:
+        return self._need("memory", record, lambda: memory_mb(self.workspace, record)) * processes
+
+    def _need(self, what: str, record: RunRecord, ask: Callable[[], float]) -> float:
+        """Looked up once for all runs of a study that are alike: there may be thousands of them."""
+        kind = _kind_at(record.folder / "run.json")
+        key = (what, record.study, kind) if record.study and kind else (what, record.run_id)
+        if key not in self._needs:
+            self._needs[key] = ask()
+        return self._needs[key]
 
     def _free(self) -> float:
         if self._memory is None:
@@ -165,8 +184,9 @@ class Room:
         if process is None:
             return 0.0
         try:
-            has = sum(each.memory_info().rss for each in (process, *process.children(recursive=True))) / 1e6
-            need = memory_mb(self.workspace, read_run(self.workspace, run_id), read_turn(folder).placement.devices)
+            several = {each for one in family(process) for each in (one, *one.children(recursive=True))}
+            has = sum(each.memory_info().rss for each in several) / 1e6
+            need = self._memory_of(read_run(self.workspace, run_id), read_turn(folder).placement.devices)
         except (psutil.Error, FairLabError):
             return 0.0  # it ended meanwhile, or cannot be read
         return max(need - has, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,22 +28,31 @@ def ends(tasks: Sequence[Task], slots: Mapping[str, int]) -> dict[str, float]:
     ended: dict[str, float] = {}
     free = dict(slots)
     working: list[tuple[float, str, str, int]] = []
-    waiting = list(tasks)
-    now = 0.0
     names = {task.run_id for task in tasks}
-    while waiting or working:
-        full: set[str] = set()
-        for task in list(waiting):
-            idle = free[task.engine] == slots[task.engine]  # one that needs more than there is works alone
-            fits = task.begun or (task.engine not in full and (idle or task.devices <= free[task.engine]))
-            if not task.begun and any(name in names and ended.get(name, now + 1) > now for name in task.parents):
-                continue
-            if not fits:
-                full.add(task.engine)
-                continue
-            free[task.engine] -= task.devices
-            heapq.heappush(working, (now + task.seconds, task.run_id, task.engine, task.devices))
-            waiting.remove(task)
+    children: dict[str, list[int]] = defaultdict(list)
+    left: dict[int, int] = {}  # parents that have not ended
+    ready: dict[str, list[int]] = {task.engine: [] for task in tasks}  # numbers of tasks, the lowest starts first
+
+    def begin(task: Task, now: float) -> None:
+        free[task.engine] -= task.devices
+        heapq.heappush(working, (now + task.seconds, task.run_id, task.engine, task.devices))
+
+    for number, task in enumerate(tasks):
+        parents = names.intersection(task.parents)
+        if task.begun:
+            begin(task, 0.0)
+        elif parents:
+            left[number] = len(parents)
+            for name in parents:
+                children[name].append(number)
+        else:
+            heapq.heappush(ready[task.engine], number)
+    now = 0.0
+    while True:
+        for engine, line in ready.items():
+            # One that needs more than there is works alone.
+            while line and (free[engine] == slots[engine] or tasks[line[0]].devices <= free[engine]):
+                begin(tasks[heapq.heappop(line)], now)
         if not working:
             return ended  # what is left waits for something that never ends
         now = working[0][0]
@@ -50,4 +60,7 @@ def ends(tasks: Sequence[Task], slots: Mapping[str, int]) -> dict[str, float]:
             _, run_id, engine, devices = heapq.heappop(working)
             ended[run_id] = now
             free[engine] += devices
-    return ended
+            for number in children[run_id]:
+                left[number] -= 1
+                if not left[number]:
+                    heapq.heappush(ready[tasks[number].engine], number)

@@ -6,17 +6,17 @@ Only looks. launch.dispatch() starts what may start; pages and command line show
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fairlab.errors import FairLabError
 from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.room import ROOM, Room
 from fairlab.store import remote
+from fairlab.store.database import statuses
 from fairlab.store.queue import Turn, read_turn
-from fairlab.store.runs import Live, RunRecord, read_run, read_status
+from fairlab.store.runs import RunRecord, read_run, read_status
 from fairlab.workspace import Workspace
 
 ENDED_BADLY = ("failed", "stopped", "crashed")
@@ -57,10 +57,10 @@ class Queue:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def look(workspace: Workspace, statuses: Mapping[str, str]) -> Queue:
-    """The queue of a workspace. statuses: how every run stands, by its id (store.runs.state)."""
+def look(workspace: Workspace, stand: Mapping[str, str]) -> Queue:
+    """The queue of a workspace. stand: how every run stands, by its id (store.runs.state)."""
     queue = Queue()
-    for name, status in statuses.items():
+    for name, status in stand.items():
         if status not in ACTIVE:
             continue
         folder = workspace.run(name)
@@ -75,7 +75,7 @@ def look(workspace: Workspace, statuses: Mapping[str, str]) -> Queue:
         except FairLabError as error:
             queue.unreadable[name] = str(error)
     queue.waiting.sort(key=lambda item: item.place)
-    _decide(workspace, queue, statuses)
+    _decide(workspace, queue, stand)
     return queue
 
 
@@ -87,11 +87,23 @@ def submitted(workspace: Workspace, run_id: str) -> remote.Job | None:
     return job if there else None
 
 
-def goes_on(folder: Path, view: Live) -> bool:
-    """Will this run end by itself? Not one that ended, is held, or waits for a run that ended badly."""
-    if view.status != "queued":
-        return view.status == "running"
-    return not view.reason or view.reason.startswith(ROOM) or remote.read_job(folder) is not None
+def stuck(queue: Queue) -> set[str]:
+    """Ids of waiting runs that cannot start before somebody does something, with all that build on them."""
+    found = {item.record.run_id for item in queue.waiting if item.kind in ("held", "bad parent", "engine")}
+    found |= set(queue.unreadable)
+    while True:
+        more = {item.record.run_id for item in queue.waiting if set(item.record.parents) & found} - found
+        if not more:
+            return found
+        found |= more
+
+
+def any_goes_on(workspace: Workspace, run_ids: Iterable[str]) -> bool:
+    """Will one of these runs still end by itself? None that ended, is held, or waits, however far behind, for such a one."""
+    queue = look(workspace, statuses(workspace))
+    dead = stuck(queue)
+    going = set(queue.at_work) | {item.record.run_id for item in queue.waiting if item.record.run_id not in dead}
+    return not going.isdisjoint(run_ids)
 
 
 def _turn(workspace: Workspace, run_id: str) -> Turn:
@@ -101,7 +113,7 @@ def _turn(workspace: Workspace, run_id: str) -> Turn:
         return Turn()  # it works already: its place no longer matters
 
 
-def _decide(workspace: Workspace, queue: Queue, statuses: Mapping[str, str]) -> None:
+def _decide(workspace: Workspace, queue: Queue, stand: Mapping[str, str]) -> None:
     """Say of every waiting run whether it may start now and, if not, what it waits for."""
     taken: Counter[str] = Counter()
     for turn in queue.at_work.values():
@@ -111,7 +123,7 @@ def _decide(workspace: Workspace, queue: Queue, statuses: Mapping[str, str]) -> 
     room = Room(workspace, [name for name, turn in queue.at_work.items() if turn.placement.engine == LOCAL])
     for index, item in enumerate(queue.waiting):
         engine, devices = item.turn.placement.engine, item.turn.placement.devices
-        kind, words = _parents(workspace, item, statuses)
+        kind, words = _parents(workspace, item, stand)
         if item.turn.held and kind != "bad parent":
             kind, words = "held", HELD
         if not kind and engine not in slots:
@@ -139,8 +151,8 @@ def _decide(workspace: Workspace, queue: Queue, statuses: Mapping[str, str]) -> 
         queue.waiting[index] = Waiting(item.record, item.turn, kind, words)
 
 
-def _parents(workspace: Workspace, item: Waiting, statuses: Mapping[str, str]) -> tuple[str, str]:
-    parents = {name: statuses.get(name, "missing") for name in item.record.parents}
+def _parents(workspace: Workspace, item: Waiting, stand: Mapping[str, str]) -> tuple[str, str]:
+    parents = {name: stand.get(name, "missing") for name in item.record.parents}
     bad = [name for name, status in parents.items() if status not in ("done", *ACTIVE)]
     if bad:
         gone = parents[bad[0]] == "missing"

@@ -204,14 +204,14 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
     stop = StopSwitch(folder)
     stop.install()
     attempt = attempt_of(folder)
+    before = float(read_status(folder).get("train_s") or 0.0)
     refusal = on_cluster.refusal(workspace, record)
     if refusal:
-        return _end(folder, "failed", refusal, time.process_time(), 0.0, {})
+        return _end(folder, "failed", refusal, time.process_time(), before, {})
     for part in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         sweep(part)
     started = time.process_time()
-    before = float(read_status(folder).get("train_s") or 0.0)
-    saved = on_cluster.saved(folder)
+    saved = on_cluster.saved(workspace, record)
     pulse = Pulse(folder)
     try:
         record_process(folder)
@@ -220,7 +220,7 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
         with pulse, followed(workspace, record, attempt):
             facts = jobs.carry_out(workspace, record, attempt, pulse, stop)
     except Stopped:
-        status, reason = on_cluster.why_left(folder, stop.signal, saved)
+        status, reason = on_cluster.why_left(record, stop.signal, bool(on_cluster.saved(workspace, record) - saved))
         code = _end(folder, status, reason, started, before, {})
         if status == "queued":
             on_cluster.requeue(folder)

@@ -6,7 +6,9 @@ run.json (what it is, never changed), status.json (what it last said), process.j
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +25,8 @@ from fairlab.workspace import Workspace, now
 SPACES = ("teacher", "adaptor", "baseline", "student", "model")
 """Roles whose runs are models: they have embeddings and results."""
 PROCESS_FILE, HEARTBEAT = "process.json", "heartbeat.json"
+SEEN_S = 120.0
+"""A sign of life from another machine is believed for so long: a shared folder shows it late, and clocks differ."""
 CLOCK_SLACK_S = 1.0
 """Two readings of a process's start time may differ by this."""
 CHOICE = ("held_out_identities", "chosen_pass", "chosen_on", "chosen_among", "chosen_accuracy")
@@ -143,7 +147,7 @@ def record_process(folder: Path, pid: int | None = None) -> None:
         started = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         return  # it ended before it could be noted; its status says how
-    noted = {"pid": pid, "create_time": started, "ticks": _ticks(pid), "boot_id": boot_id()}
+    noted = {"pid": pid, "create_time": started, "ticks": _ticks(pid), "boot_id": boot_id(), "host": platform.node()}
     write_json(folder / PROCESS_FILE, noted)
 
 
@@ -209,16 +213,36 @@ def state(folder: Path) -> Live:
     if job is not None and job.stand == remote.ENDED:
         return Live("crashed", job.reason)
     if job is None and live_process(folder) is None:
+        if read_status(folder) != said:  # it has said more before it ended
+            return state(folder)
+        if elsewhere := _works_on(folder):
+            return _at_work(folder, f"works on {elsewhere}, as its last sign of life says")
         if status == "running":
             where = _last_stage(folder)
             return Live("crashed", f"its process ended without a word{where}; resume goes on from the last checkpoint")
         if (folder / PROCESS_FILE).exists():
             return Live("crashed", "its process ended before it could begin; its log says why, then resume it")
         return Live("queued", reason)
-    beat = _heartbeat(folder) if status == "running" else {}
+    return _at_work(folder, reason or (job.reason if job is not None else ""), status == "running")
+
+
+def _works_on(folder: Path) -> str:
+    """Another machine, where the run's process lives: its last sign of life is there for us to see and not old; or ""."""
+    try:
+        noted = read_json(folder / PROCESS_FILE) if (folder / PROCESS_FILE).exists() else {}
+        host = str(noted.get("host", "")) if isinstance(noted, dict) else ""
+        if host in ("", platform.node()):
+            return ""
+        return host if abs(time.time() - (folder / HEARTBEAT).stat().st_mtime) < SEEN_S else ""
+    except (FairLabError, OSError):
+        return ""
+
+
+def _at_work(folder: Path, reason: str, says_more: bool = True) -> Live:
+    beat = _heartbeat(folder) if says_more else {}
     return Live(
         "running",
-        reason or (job.reason if job is not None else ""),
+        reason,
         str(beat.get("stage", "starting")),
         beat.get("progress"),
         beat.get("eta_s"),

@@ -12,7 +12,7 @@ import streamlit as st
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.runs.exports import as_csv
-from fairlab.runs.launch import dispatch
+from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.store.database import statuses
 from fairlab.workspace import Workspace, open_workspace
 
@@ -67,7 +67,10 @@ def _running(live: bool) -> None:
         stand = list(statuses(lab).values())
         running, waiting = stand.count("running"), stand.count("queued")
         if waiting:
-            dispatch(lab)
+            try:
+                dispatch_unless_busy(lab)
+            except FairLabError as error:
+                show_error(error)
         if running or waiting:
             st.page_link(
                 app_root() / "pages" / "runs.py",

@@ -56,7 +56,8 @@ def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
         return started
 
     monkeypatch.setattr(LocalEngine, "submit", submit)
-    for module in (launch, terminal, terminal_watch, api):
-        monkeypatch.setattr(module, "dispatch", dispatch_and_work)
+    monkeypatch.setattr(launch, "dispatch", dispatch_and_work)
+    for module in (terminal, terminal_watch, api):
+        monkeypatch.setattr(module, "dispatch_unless_busy", dispatch_and_work)
     monkeypatch.setattr(worker.StopSwitch, "install", lambda _switch: None)  # signals are the test's own
     monkeypatch.setattr(worker.faulthandler, "enable", lambda: None)

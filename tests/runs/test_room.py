@@ -13,7 +13,7 @@ from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
 from fairlab.runs import launch, room
 from fairlab.runs.engines.local import LocalEngine
-from fairlab.runs.turns import goes_on
+from fairlab.runs.turns import any_goes_on
 from fairlab.store.runs import RunRecord, record_process, state, write_status
 from fairlab.workspace import Workspace, set_slots
 from tests.conftest import ROOT
@@ -54,7 +54,7 @@ def test_a_run_waits_for_memory_and_starts_when_there_is_some(
     assert said.status == "queued"
     assert said.reason.startswith("waits: needs about 1.2 GB of memory, 30")
     assert said.reason.endswith(" MB are free")
-    assert goes_on(folder, said)
+    assert any_goes_on(lab, [folder.name])
     assert waits(lab) == {"Next": "memory", "Small": "slot"}  # nobody overtakes it, or it would wait for ever
     free(monkeypatch, memory_mb=3200)
     launch.dispatch(lab)

@@ -98,7 +98,7 @@ def steps(folder: Path, attempt: int) -> list[int]:
 
 
 def reached(folder: Path) -> str:
-    return sorted(on_cluster.saved(folder))[-1]
+    return sorted(path.name for path in (folder / "checkpoints").glob("step-*"))[-1]
 
 
 def test_a_whole_study_is_done_while_no_app_looks(finished: Workspace) -> None:

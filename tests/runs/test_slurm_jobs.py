@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fairlab import __version__, doctor
@@ -16,6 +18,8 @@ from fairlab.placement_settings import Placement
 from fairlab.runs import launch, on_cluster, worker
 from fairlab.runs.engines import slurm, slurm_commands, slurm_words
 from fairlab.runs.engines.slurm_script import job_script
+from fairlab.store.count_parts import CountParts, counts_folder
+from fairlab.store.embedding_parts import EmbeddingParts
 from fairlab.store.queue import read_turn, write_turn
 from fairlab.store.remote import ENDED, RUNNING, WAITING, forget_job, read_job
 from fairlab.store.runs import state
@@ -220,6 +224,32 @@ def test_no_run_is_handed_over_twice(lab: Workspace, cluster: Cluster, tmp_path:
     seen(lab, run.folder, "done")
 
 
+def test_a_damaged_note_of_the_job_hands_nothing_over_twice(lab: Workspace, cluster: Cluster, tmp_path: Path) -> None:
+    run = quick(lab, "run", on_slurm(python=stand_in(tmp_path, f"sleep 1; {DONE}")))
+    assert launch.dispatch(lab) == ["run"]
+    (job,) = jobs(cluster)
+    (run.folder / "job.json").write_text("{")
+    launch.dispatch(lab)
+    assert jobs(cluster) == [job]
+    seen(lab, run.folder, "done")
+
+
+def test_a_stopped_study_stays_stopped(lab: Workspace, cluster: Cluster, tmp_path: Path) -> None:
+    """Parent and child at once: the child must not come back to the queue with the wish to stop still on it."""
+    python = stand_in(tmp_path, "exec sleep 60")
+    parent = quick(lab, "parent", on_slurm(python=python))
+    child = quick(lab, "child", on_slurm(python=python), parent)
+    seen(lab, parent.folder, "running")
+    assert len(jobs(cluster)) == 2
+    launch.stop_all(lab, ["parent", "child"], force=True)
+    for run in (parent, child):
+        assert "stopped by the user" in seen(lab, run.folder, "stopped")
+        assert not (run.folder / "stop").exists()
+    until(lambda: jobs(cluster) == [])
+    launch.dispatch(lab)
+    assert [state(run.folder).status for run in (parent, child)] == ["stopped", "stopped"]
+
+
 def test_slurm_that_does_not_answer_changes_nothing(lab: Workspace, cluster: Cluster, tmp_path: Path) -> None:
     """A run goes on, one that waits to be handed over waits; both say why, and go on when it answers."""
     at_work = quick(
@@ -312,18 +342,39 @@ def test_a_node_does_not_begin_before_the_parents_are_done(lab: Workspace, monke
 
 def test_what_makes_a_run_leave_its_node_decides_what_follows(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person's wish ends it. A time limit without anything saved would repeat itself for ever: that fails."""
-    folder = quick(lab, "run", on_slurm()).folder
+    run = quick(lab, "run", on_slurm())
     usr1, term, interrupt = 10, 15, 2  # signal(7)
-    assert on_cluster.why_left(folder, term, frozenset())[0] == "stopped", "not on a cluster"
+    assert on_cluster.why_left(run, term, False)[0] == "stopped", "not on a cluster"
     monkeypatch.setenv("FAIRLAB_ENGINE", "slurm")
-    assert on_cluster.why_left(folder, interrupt, frozenset())[0] == "stopped"
-    assert on_cluster.why_left(folder, term, frozenset())[0] == "queued"
-    assert on_cluster.why_left(folder, usr1, frozenset())[0] == "failed"
-    (folder / "checkpoints" / "step-0000005").mkdir(parents=True)
-    assert on_cluster.why_left(folder, usr1, frozenset())[0] == "queued"
-    assert on_cluster.why_left(folder, usr1, frozenset({"step-0000005"}))[0] == "failed"
-    (folder / "stop").touch()
-    assert on_cluster.why_left(folder, term, frozenset())[0] == "stopped"
+    assert on_cluster.why_left(run, interrupt, False)[0] == "stopped"
+    assert on_cluster.why_left(run, term, False)[0] == "queued"
+    assert on_cluster.why_left(run, usr1, False)[0] == "failed"
+    assert on_cluster.why_left(run, usr1, True)[0] == "queued"
+    (run.folder / "stop").touch()
+    assert on_cluster.why_left(run, term, False)[0] == "stopped"
+
+
+def test_what_a_job_kept_is_seen_wherever_it_lies(lab: Workspace) -> None:
+    """By the writers themselves: a checkpoint's folder, a part of an embedding of another model, more of a count."""
+    model = quick(lab, "model", on_slurm())
+    run = quick(lab, "embedding", on_slurm(), model, role="embedding")
+    seen_so_far = [on_cluster.saved(lab, run)]
+    (run.folder / "checkpoints" / "step-0000005").mkdir(parents=True)
+    parts = EmbeddingParts(model.folder, "faces", "plain", np.arange(4), 2, {})
+    parts.prepare()
+    counts = CountParts(counts_folder(model.folder, "faces", "all"), "key")
+    for save in (
+        lambda: parts.save(0, np.eye(2, dtype=np.float32), np.ones(2, np.float32)),
+        lambda: counts.save("pass", "", [0], {"sum": np.ones(1)}),
+        lambda: counts.save("pass", "", [0, 1], {"sum": np.ones(1)}),
+        lambda: parts.save(1, np.eye(2, dtype=np.float32), np.ones(2, np.float32)),
+        lambda: parts.merge({}),
+    ):
+        seen_so_far.append(on_cluster.saved(lab, run))
+        save()
+    seen_so_far.append(on_cluster.saved(lab, run))
+    assert len(seen_so_far) == 7
+    assert all(after - before for before, after in pairwise(seen_so_far))
 
 
 @pytest.mark.parametrize(

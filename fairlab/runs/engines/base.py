@@ -32,8 +32,8 @@ class Engine(Protocol):
         Later when it may be taken in a while."""
         ...
 
-    def cancel(self, folder: Path, force: bool) -> None:
-        """Hurry a run that has its stop file: a signal to save and end, or with `force` to end now."""
+    def cancel(self, folders: Sequence[Path], force: bool) -> None:
+        """Hurry runs that have their stop files: a signal to save and end, or with `force` to end now."""
         ...
 
     def poll(self, folders: Sequence[Path]) -> None:

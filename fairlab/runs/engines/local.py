@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,11 +19,10 @@ from fairlab.gpus import environment as gpu_environment
 from fairlab.gpus import machine_gpus, pick
 from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
+from fairlab.runs.processes import TORCHRUN, family
 from fairlab.store.queue import Turn, read_turn, write_turn
-from fairlab.store.runs import PROCESS_FILE, SPACES, RunRecord, live_process, record_process
+from fairlab.store.runs import PROCESS_FILE, SPACES, RunRecord, live_process, read_status, record_process
 from fairlab.workspace import Workspace
-
-TORCHRUN = "torch.distributed.run"
 
 
 @ENGINES.register("local", sentence="on this machine, as processes that outlive the app")
@@ -61,21 +61,23 @@ class LocalEngine:
         record_process(folder, process.pid)
         threading.Thread(target=process.wait, daemon=True).start()  # or an app would collect the dead
 
-    def cancel(self, folder: Path, force: bool) -> None:
-        process = live_process(folder)
-        if process is None:
-            return
-        try:
-            if force:
-                for one in _family(process):
-                    _end_now(one)
-            elif not _starts_others(process):  # they have not begun, and will see the stop file
-                process.terminate()
-        except psutil.NoSuchProcess:
-            pass  # it ended by itself meanwhile
+    def cancel(self, folders: Sequence[Path], force: bool) -> None:
+        for folder in folders:
+            process = live_process(folder)
+            if process is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile
+                    _cancel(folder, process, force)
 
     def poll(self, folders: Sequence[Path]) -> None:
         """Nothing: store.runs sees a process of this machine by itself."""
+
+
+def _cancel(folder: Path, process: psutil.Process, force: bool) -> None:
+    if force:
+        for one in family(process):
+            _end_now(one)
+    elif read_status(folder).get("status") == "running":  # before it says so it minds no signals yet, but the stop file
+        process.terminate()
 
 
 def _gpus(workspace: Workspace, folder: Path, count: int) -> Mapping[str, str]:
@@ -94,18 +96,6 @@ def _turn(folder: Path) -> Turn:
         return read_turn(folder)
     except Damaged:
         return Turn()
-
-
-def _starts_others(process: psutil.Process) -> bool:
-    """Is this torchrun?"""
-    return TORCHRUN in process.cmdline()
-
-
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    """All processes of a run, from its first one or from torchrun: who starts others first."""
-    parent = process.parent()
-    starter = process if _starts_others(process) else parent if parent and _starts_others(parent) else None
-    return [process] if starter is None else [starter, *starter.children()]
 
 
 def _end_now(process: psutil.Process) -> None:

@@ -19,6 +19,7 @@ from fairlab.runs.engines import slurm_words as words
 from fairlab.runs.engines.base import ENGINES, Later
 from fairlab.runs.engines.slurm_commands import Rejected, call, partitions, require
 from fairlab.runs.engines.slurm_script import FILE, job_script
+from fairlab.store import remote
 from fairlab.store.queue import read_turn
 from fairlab.store.remote import ENDED, RUNNING, WAITING, Job, forget_job, read_job, write_job
 from fairlab.store.runs import RunRecord, read_status, write_status
@@ -26,13 +27,18 @@ from fairlab.workspace import Workspace
 
 EVERY_S, AWAY_S = 2.0, 15.0
 """Slurm is asked once in so many seconds for all runs, whoever looks; and so long after it did not answer."""
+PATIENCE = 3
+"""After a silence it is left alone for so many times as long: whoever waits for it keeps all others from the queue."""
 LAG_S = 60.0
 """A job that ended well has said so; on a network file system its last word may be seen this much later."""
 SLOTS = 10_000
 FORMAT = "%i|%j|%T|%N|%r"
+AT_ONCE = 500
+"""Jobs that one command is given."""
 
 _lock = threading.Lock()
 _next_question: dict[tuple[str, ...], float] = {}
+_away: dict[tuple[str, ...], tuple[float, str]] = {}
 _ended_since: dict[tuple[Path, str], float] = {}
 
 
@@ -68,16 +74,22 @@ class SlurmEngine:
             if not option.startswith("-") or not option.isprintable():
                 raise FairLabError(f"slurm.options: {option[:60]!r} is no option of sbatch: write --name=value")
         require(slurm.commands, "sbatch")
+        until, why = _away.get(slurm.commands, (0.0, ""))
+        if (began := time.monotonic()) < until:
+            raise Later(why)
         handing_over = folder / "handing-over"  # left by an app that died between sbatch and its note
         try:
-            known = _forgotten(slurm.commands, record.run_id, script) if handing_over.exists() else None
+            unsure = handing_over.exists() or (folder / remote.FILE).exists()  # a note that cannot be read
+            known = _forgotten(slurm.commands, record.run_id, script) if unsure else None
             if known is None:
                 write_bytes(script, text.encode())
                 handing_over.touch()
                 places = (f"--chdir={folder}", f"--output={_log_path(folder)}", *_after(workspace, record))
                 known = call(slurm.commands, "sbatch", "--parsable", *places, *slurm.options, str(script))
         except Later as error:
-            raise Later(f"Slurm takes no job now ({error}); it is offered again") from error
+            why = f"Slurm takes no job now ({error}); it is offered again"
+            _silent(slurm.commands, began, why)
+            raise Later(why) from error
         except Rejected as error:
             raise FairLabError(_refusal(placement, str(error))) from error
         known = known.strip().partition(";")[0]  # sbatch adds the cluster's name where there are several
@@ -86,39 +98,32 @@ class SlurmEngine:
         write_job(folder, Job("slurm", known, WAITING, words.waiting(known, "", "", "")))
         handing_over.unlink(missing_ok=True)
 
-    def cancel(self, folder: Path, force: bool) -> None:
-        job, commands = read_job(folder), read_turn(folder).placement.slurm.commands
-        if job is None or job.stand == ENDED:
-            return
-        try:
-            if force:
-                _try(commands, "scancel", "--signal=KILL", "--full", job.job)  # at once, not after the site's KillWait
-                call(commands, "scancel", job.job)
-            else:
-                call(commands, "scancel", "--state=PENDING", job.job)
-                # INT, not TERM: this is a person's wish, also where the stop file is seen late. Slurm itself sends TERM.
-                _try(commands, "scancel", "--signal=INT", job.job)
-        except FairLabError as error:
-            raise FairLabError(f"{error}; the run ends by itself as soon as it sees that it is to stop") from error
-        with _lock:
-            _next_question.pop(commands, None)
-        self.poll([folder])
+    def cancel(self, folders: Sequence[Path], force: bool) -> None:
+        refused = []
+        for commands, jobs in _by_commands(folders).items():
+            names = [job.job for job in jobs.values() if job.stand != ENDED]
+            try:
+                for start in range(0, len(names), AT_ONCE):
+                    _cancel(commands, names[start : start + AT_ONCE], force)
+            except FairLabError as error:
+                refused.append(f"{error}; the runs end by themselves as soon as they see that they are to stop")
+            with _lock:
+                _next_question.pop(commands, None)
+        self.poll(folders)
+        if refused:
+            raise FairLabError("; ".join(refused))
 
     def poll(self, folders: Sequence[Path]) -> None:
-        asked: dict[tuple[str, ...], dict[Path, Job]] = {}
-        for folder in folders:
-            job = read_job(folder)
-            if job is not None:
-                asked.setdefault(read_turn(folder).placement.slurm.commands, {})[folder] = job
-        for commands, jobs in asked.items():
+        for commands, jobs in _by_commands(folders).items():
             with _lock:
-                if time.monotonic() < _next_question.get(commands, 0.0):
+                if (began := time.monotonic()) < _next_question.get(commands, 0.0):
                     continue
-                _next_question[commands] = time.monotonic() + EVERY_S
+                _next_question[commands] = began + EVERY_S
             try:
                 rows = _ask(commands, [job.job for job in jobs.values()])
             except FairLabError as error:  # of the runs this says nothing: they stay as they were
-                _next_question[commands] = time.monotonic() + AWAY_S
+                took = _silent(commands, began, f"Slurm does not answer ({error}); it is asked again")
+                _next_question[commands] = time.monotonic() + AWAY_S + PATIENCE * took
                 for folder, job in jobs.items():
                     last = "it waited in the queue" if job.stand == WAITING else "it was running"
                     _note(folder, job, job.stand, f"Slurm does not answer ({error}); when it last did, {last}")
@@ -126,6 +131,38 @@ class SlurmEngine:
             for folder, job in jobs.items():
                 row = rows.get(job.job)
                 _follow(commands, folder, job, row if row is not None and row.name == folder.name else None)
+
+
+def _silent(commands: tuple[str, ...], began: float, why: str) -> float:
+    """Slurm gave no answer: hand nothing over for a while if that took long. Returns how long, in seconds."""
+    took = time.monotonic() - began
+    if took > 1:
+        _away[commands] = (time.monotonic() + PATIENCE * took, why)
+    return took
+
+
+def _by_commands(folders: Sequence[Path]) -> dict[tuple[str, ...], dict[Path, Job]]:
+    """The jobs of these runs by the way to their cluster; one whose place in the queue is damaged says so."""
+    found: dict[tuple[str, ...], dict[Path, Job]] = {}
+    for folder in folders:
+        job = read_job(folder)
+        if job is None:
+            continue
+        try:
+            found.setdefault(read_turn(folder).placement.slurm.commands, {})[folder] = job
+        except FairLabError as error:
+            _note(folder, job, job.stand, f"its cluster cannot be asked: {error}")
+    return found
+
+
+def _cancel(commands: Sequence[str], jobs: Sequence[str], force: bool) -> None:
+    if force:
+        _try(commands, "scancel", "--signal=KILL", "--full", *jobs)  # at once, not after the site's KillWait
+        call(commands, "scancel", *jobs)
+    else:
+        call(commands, "scancel", "--state=PENDING", *jobs)
+        # INT, not TERM: this is a person's wish, also where the stop file is seen late. Slurm itself sends TERM.
+        _try(commands, "scancel", "--signal=INT", *jobs)
 
 
 def _log_path(folder: Path) -> str:
@@ -157,7 +194,9 @@ def _follow(commands: Sequence[str], folder: Path, job: Job, row: Row | None) ->
     said = read_status(folder)
     status, stopping = str(said.get("status", "")), (folder / "stop").exists()
     final = status not in ("queued", "running")
-    if row is not None and row.reason == words.NEVER:  # a parent ended badly: back to our own queue, which says so
+    if (
+        row is not None and row.reason == words.NEVER and not stopping
+    ):  # a parent ended badly: back to our own queue, which says so
         if words.stand(row.state) == WAITING:
             _try(commands, "scancel", job.job)
         forget_job(folder)
