@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from fairlab import api
+from fairlab.config import Source
 from fairlab.data.base import open_dataset
-from fairlab.files import app_root
+from fairlab.files import app_root, write_json, write_manifest
 from fairlab.logger_settings import Loggers
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared
@@ -25,9 +27,10 @@ from fairlab.runs.loggers.base import settings_of
 from fairlab.store.database import list_runs
 from fairlab.store.projections import list_projections
 from fairlab.store.queue import read_turn
-from fairlab.store.runs import RunRecord, state
+from fairlab.store.runs import RunRecord, read_status, state, write_status
 from fairlab.ui.selection import encode
 from fairlab.workspace import Workspace, open_workspace, set_slots
+from tests.data.trees import grouped
 from tests.runs.waiting import STUDY, entered, order
 
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
@@ -388,6 +391,44 @@ for name in {PAGES!r}:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+@pytest.mark.usefixtures("here")
+def test_data_that_lie_elsewhere_are_found_again_on_their_page(
+    monkeypatch: pytest.MonkeyPatch, lab: Workspace, tmp_path: Path
+) -> None:
+    """The page says where they were and asks; a wrong answer is refused in a sentence, the right one shows the faces."""
+    api.add_data(lab, Source(path=str(grouped(tmp_path / "here")), image_px=32), "faces")
+    (tmp_path / "here").rename(tmp_path / "there")
+    app = opened(monkeypatch, lab, "data", set="faces")
+    assert not app.exception
+    assert "is not there (any more)" in app.warning[0].value
+    assert app.button(key="move").disabled
+    app.text_input(key="moved to:faces").set_value(str(tmp_path / "nowhere")).run()
+    app.button(key="move").click().run()
+    assert "there is nothing at" in app.error[0].value
+    app.text_input(key="moved to:faces").set_value(str(tmp_path / "there")).run()
+    app.button(key="move").click().run()
+    fine(app)
+    assert not app.warning
+    assert any(item.value == "Faces" for item in app.subheader)
+
+
+def test_a_run_whose_data_changed_goes_on_only_when_told_to(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:
+    """Offered where the newest checkpoint is of other data; afterwards it is written in the run."""
+    run_id = waiting_id(queued, "A")
+    folder = queued.run(run_id)
+    write_json(queued.dataset("faces") / "dataset.json", {"fingerprint": "new"})
+    write_manifest(queued.dataset("faces"), ["dataset.json"])
+    write_status(folder, "failed", reason="the data set is not the one this run started with")
+    app = opened(monkeypatch, queued, "runs", study=STUDY, run=run_id)
+    assert "other data" not in {button.key for button in app.button}
+    write_json(folder / "checkpoints" / "step-00000005" / "manifest.json", {"data": "old"})
+    app = opened(monkeypatch, queued, "runs", study=STUDY, run=run_id)
+    app.button(key="other data").click().run()
+    assert not app.exception
+    assert read_status(folder)["accepted_data"] == "new"
+    assert state(folder).status in ("queued", "running")
 
 
 def test_a_person_is_deleted_on_the_storage_page(

@@ -47,7 +47,7 @@ def overview(lab: Workspace) -> None:
         named = named.assign(study=named["study"].where(named["study"] != "", "(of no study)"))
     if len(table):
         chart(storage_figure(named, column), f"storage:{by}", f"bytes by {by} and kind", table)
-    st.dataframe(found.assign(bytes=found["bytes"].map(room)), hide_index=True, height=min(38 + 35 * len(found), 420))
+    _listed(found, 420)
 
 
 def room_to_make(lab: Workspace) -> None:
@@ -63,12 +63,24 @@ def room_to_make(lab: Workspace) -> None:
     if found.empty:
         st.caption("No checkpoint could go: nothing of runs that wait or work, nor the last of one that could go on.")
         return
-    st.dataframe(found.assign(bytes=found["bytes"].map(room)), hide_index=True, height=min(38 + 35 * len(found), 250))
+    _listed(found, 250)
     _sure(
         f"Delete these {len(found)} checkpoints, {size}",
         "prune",
         lambda: prune(lab, int(count), study),
         f"{size} are free.",
+    )
+
+
+def _listed(found: pd.DataFrame, height: int) -> None:
+    """A table of what lies on the disk; sorted by size where its column is clicked."""
+    sizes = st.column_config.NumberColumn("Size", format="bytes")
+    names = {name: plain(name.replace("_", " ").capitalize()) for name in found if name != "bytes"}
+    st.dataframe(
+        found,
+        hide_index=True,
+        height=min(38 + 35 * len(found), height),
+        column_config={**names, "bytes": sizes},
     )
 
 
