@@ -90,9 +90,15 @@ def _fields(
     return changes
 
 
+SPELT = {"gb": "GB", "gpu": "GPU", "cpus": "CPUs", "lr": "learning rate", "mlflow": "MLflow", "tensorboard": "TensorBoard",
+         "uri": "address", "fmr": "FMR", "ema": "EMA", "dim": "length", "px": "pixels"}  # fmt: skip
+"""Words of settings that are not spelt as in a sentence."""
+
+
 def words(name: str) -> str:
-    """A field's name for people: "base_lr" is "Base lr"."""
-    return plain(name.replace("_", " ").capitalize())
+    """A field's name for people: "base_lr" is "Base learning rate"."""
+    said = [SPELT.get(word, word) for word in name.split("_")]
+    return plain(" ".join([said[0][:1].upper() + said[0][1:], *said[1:]]))
 
 
 def _limits(field: FieldInfo) -> tuple[float | None, float | None]:

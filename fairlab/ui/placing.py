@@ -46,7 +46,7 @@ def choose_placement(lab: Workspace) -> tuple[Placement | None, dict[str, Any]]:
     """For one launch: the workspace's default, and fields to change it."""
     old = launch.default_placement(lab)
     devices = f", {old.devices} processes for each run" if old.devices > 1 else ""
-    with st.expander(f"Where it runs: {plain(old.engine)}{devices}", icon=":material/dns:"):
+    with st.expander(f"Where it runs: {plain(old.engine)}{devices} unless changed here", icon=":material/dns:"):
         return placement_form(old, "where")
 
 
