@@ -402,7 +402,7 @@ def test_data_that_lie_elsewhere_are_found_again_on_their_page(
     (tmp_path / "here").rename(tmp_path / "there")
     app = opened(monkeypatch, lab, "data", set="faces")
     assert not app.exception
-    assert "is not there (any more)" in app.warning[0].value
+    assert "which is not there" in app.warning[0].value
     assert app.button(key="move").disabled
     app.text_input(key="moved to:faces").set_value(str(tmp_path / "nowhere")).run()
     app.button(key="move").click().run()

@@ -16,7 +16,7 @@ from fairlab.data.decode import decode
 from fairlab.data.pixels import THREADS
 from fairlab.data.reading import Texts, reader
 from fairlab.errors import FairLabError, Refused, Stopped
-from fairlab.files import MANIFEST, amend_manifest, digest, explain, write_json
+from fairlab.files import amend_manifest, digest, explain, place_folder, write_json
 from fairlab.workspace import now
 
 CHUNK = 2000
@@ -50,25 +50,34 @@ def move(
     moved = [*data.info.get("moved", []), {"from": origin["path"], "to": str(to), "at": now()}]
     info = {**data.info, "images_from": {**origin, "path": str(to)}, "moved": moved}
     others = np.flatnonzero(hashes != np.load(data.folder / HASHES_FILE, allow_pickle=False))
-    new = [INFO]
     if len(others):
         moved[-1]["changed"] = len(others)
         change = ["changed", others.tolist(), hashes[others].tolist()]
         info["seen"], info["fingerprint"] = digest([data.info["seen"], *change]), digest([data.fingerprint, *change])
-        new += [SIZES_FILE, HASHES_FILE]
-    temporary = data.folder.with_name(f"{data.dataset_id}.info.tmp.{os.getpid()}")
+    temporary = data.folder.with_name(f"{data.dataset_id}.tmp.{os.getpid()}")
     try:
+        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         write_json(temporary / INFO, info)
         np.save(temporary / SIZES_FILE, sizes.astype(np.uint32))
         np.save(temporary / HASHES_FILE, hashes)
-        amend_manifest(data.folder, temporary, new)
-        for name in (*new, MANIFEST):  # a kill between two leaves a manifest that does not fit: the same again mends it
-            os.replace(temporary / name, data.folder / name)
+        amend_manifest(data.folder, temporary, [INFO, SIZES_FILE, HASHES_FILE])
+        for path in data.folder.iterdir():
+            if not (temporary / path.name).exists():
+                _take_along(path, temporary / path.name)
+        place_folder(temporary, data.folder)
     except OSError as error:
         raise FairLabError(explain(error, data.folder)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_along(path: Path, to: Path) -> None:
+    """The same file under a second name; a copy where the file system has no such thing."""
+    try:
+        os.link(path, to)
+    except OSError:
+        shutil.copytree(path, to) if path.is_dir() else shutil.copy2(path, to)
 
 
 def _read_all(

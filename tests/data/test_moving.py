@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from fairlab.files import verify_manifest
 from fairlab.runs.forget import forget
 from fairlab.workspace import Workspace
 from tests.data.trees import face, grouped, rfw
+from tests.forks import fork
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -42,7 +45,7 @@ def test_the_same_files_elsewhere_are_the_same_data(
     pixels = np.array(before.pixels[:])
     (tmp_path / "here").rename(tmp_path / "there")
     with pytest.raises(FairLabError, match="fairlab data move faces PATH"):
-        before.pixels[0]
+        open_dataset(before.folder).pixels[0]
     told: list[tuple[int, int]] = []
     for place, other in (("there", "here"), ("here", "there")):
         move(open_dataset(before.folder), tmp_path / place, progress=lambda *at: told.append(at))
@@ -118,23 +121,36 @@ def test_data_without_files_of_ones_own_do_not_move(lab: Workspace, tmp_path: Pa
         move(data, tmp_path)
 
 
-@pytest.mark.parametrize("after", [1, 2, 3])
-def test_a_kill_in_between_is_mended_by_the_same_again(
-    lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
-    """After each of the renames; and what was changed never passes for the old data."""
-    data, replace, count = added(lab, grouped(tmp_path / "here")), os.replace, iter(range(100))
-    face(tmp_path / "here" / "A" / "m.00" / "0.jpg", 4711)
+def _move_slowly(folder: str, to: str, begun: str) -> None:
+    Path(begun).touch()
+    real = os.fsync
 
-    def dying(source: Path, target: Path) -> None:
-        if Path(target).parent == data.folder and next(count) == after:
-            raise KeyboardInterrupt
-        replace(source, target)
+    def fsync(handle: int) -> None:
+        time.sleep(0.02)
+        real(handle)
 
-    with monkeypatch.context() as mine:
-        mine.setattr(os, "replace", dying)
-        with pytest.raises(KeyboardInterrupt):
-            move(data, tmp_path / "here", changed=True)
-    move(open_dataset(data.folder), tmp_path / "here", changed=True)
-    verify_manifest(data.folder)
-    assert open_dataset(data.folder).fingerprint != data.fingerprint
+    os.fsync = fsync
+    while True:
+        for number in range(10):
+            face(Path(to) / "A" / "m.00" / "0.jpg", number)
+            move(open_dataset(Path(folder)), Path(to), changed=True)
+
+
+def test_kills_leave_the_old_or_the_new_data(lab: Workspace, tmp_path: Path) -> None:
+    """Ten at random times: whole by its manifest each time, and never new images under an old fingerprint."""
+    data, rng = added(lab, grouped(tmp_path / "here")), random.Random(0)
+    known: dict[str, bytes] = {}
+    for _ in range(10):
+        begun = tmp_path / "begun"
+        begun.unlink(missing_ok=True)
+        child = fork(_move_slowly, str(data.folder), str(tmp_path / "here"), str(begun))
+        while not begun.exists():
+            time.sleep(0.01)
+        child.join(rng.uniform(0.05, 0.6))
+        child.kill()
+        child.join()
+        verify_manifest(data.folder)
+        now = open_dataset(data.folder)
+        hashes = (data.folder / "hashes.npy").read_bytes()
+        assert known.setdefault(now.fingerprint, hashes) == hashes
+    assert len(known) > 3

@@ -29,6 +29,7 @@ def ask_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a limit to how often Slurm is asked; the nodes use this FairLab."""
     monkeypatch.setattr(slurm, "EVERY_S", 0.2)
     monkeypatch.setattr(slurm, "AWAY_S", 0.2)
+    monkeypatch.setattr(slurm, "PATIENCE", 0)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
