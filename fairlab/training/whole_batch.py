@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from fairlab.errors import FairLabError
 from fairlab.training.world import World
 
 
@@ -22,7 +23,7 @@ from fairlab.training.world import World
 def over_whole_batch(network: nn.Module, world: World) -> Iterator[None]:
     """Inside, the layers of `network` work on the whole batch while they train; keys and modules stay as they are.
 
-    Raises NotImplementedError for a kind of dropout that is not known here.
+    Raises FairLabError for a kind of dropout that is not known here.
     """
     changed: list[nn.Module] = [layer for layer in network.modules() if isinstance(layer, _BatchNorm | _DropoutNd)]
     try:
@@ -42,7 +43,10 @@ def _shared(layer: nn.Module, world: World) -> Callable[[Tensor], Tensor]:
     elif type(layer) is nn.Dropout:
         train = lambda inputs: _dropped(layer, inputs, world)  # noqa: E731
     else:
-        raise NotImplementedError(f"{type(layer).__name__} over several processes")
+        raise FairLabError(
+            f"this network has a {type(layer).__name__}, which several processes cannot share with the result of one; train "
+            "it with devices = 1"
+        )
     return lambda inputs: train(inputs) if layer.training else plain(inputs)
 
 

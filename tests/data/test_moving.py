@@ -137,10 +137,10 @@ def _move_slowly(folder: str, to: str, begun: str) -> None:
 
 
 def test_kills_leave_the_old_or_the_new_data(lab: Workspace, tmp_path: Path) -> None:
-    """Ten at random times: whole by its manifest each time, and never new images under an old fingerprint."""
+    """Six at random times: whole by its manifest each time, and never new images under an old fingerprint."""
     data, rng = added(lab, grouped(tmp_path / "here")), random.Random(0)
     known: dict[str, bytes] = {}
-    for _ in range(10):
+    for _ in range(6):
         begun = tmp_path / "begun"
         begun.unlink(missing_ok=True)
         child = fork(_move_slowly, str(data.folder), str(tmp_path / "here"), str(begun))
@@ -153,4 +153,4 @@ def test_kills_leave_the_old_or_the_new_data(lab: Workspace, tmp_path: Path) -> 
         now = open_dataset(data.folder)
         hashes = (data.folder / "hashes.npy").read_bytes()
         assert known.setdefault(now.fingerprint, hashes) == hashes
-    assert len(known) > 3
+    assert len(known) > 2

@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pandas as pd
@@ -81,16 +82,21 @@ def _readings(folder: Path) -> dict[tuple[int, str], str]:
     }
 
 
-def _kill_once(lab: Workspace, run_id: str, dice: random.Random) -> bool:
-    """Start the run, kill it -9 some time after its first sign of life; False when it had ended before."""
-    folder = lab.run(run_id)
-    events = folder / "events.jsonl"
+def _begun(lab: Workspace, run_id: str) -> ForkServerProcess:
+    """The run's process, started, after its first sign of life."""
+    events = lab.run(run_id) / "events.jsonl"
     size = events.stat().st_size if events.exists() else 0
     process = fork_worker(lab, run_id)
     for _ in range(3000):
         if not process.is_alive() or (events.exists() and events.stat().st_size > size):
             break
         time.sleep(0.01)
+    return process
+
+
+def _kill_once(lab: Workspace, run_id: str, dice: random.Random) -> bool:
+    """Start the run, kill it -9 some time after its first sign of life; False when it had ended before."""
+    process = _begun(lab, run_id)
     time.sleep(dice.random() * 0.3)
     killed = process.is_alive()
     if killed:
@@ -137,13 +143,7 @@ def test_killed_runs_end_as_if_nothing_had_happened(whole: Workspace, stage: str
 
 def _stop_once(lab: Workspace, run_id: str, number: int, dice: random.Random) -> float:
     """Start the run and ask it to stop some time after its first sign of life; the seconds until it had ended."""
-    events = lab.run(run_id) / "events.jsonl"
-    size = events.stat().st_size if events.exists() else 0
-    process = fork_worker(lab, run_id)
-    for _ in range(3000):
-        if not process.is_alive() or (events.exists() and events.stat().st_size > size):
-            break
-        time.sleep(0.01)
+    process = _begun(lab, run_id)
     time.sleep(dice.random() * 0.05)
     asked = time.monotonic()
     if process.is_alive():

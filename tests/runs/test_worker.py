@@ -18,8 +18,8 @@ import psutil
 import pytest
 import torch
 
-from fairlab import workspace
-from fairlab.config import changed
+from fairlab import api, workspace
+from fairlab.config import Source, changed
 from fairlab.data import pixels
 from fairlab.errors import FairLabError
 from fairlab.files import read_json, sha256, write_json, write_manifest
@@ -28,10 +28,11 @@ from fairlab.runs import jobs, launch, worker
 from fairlab.runs.grid import expand
 from fairlab.runs.provenance import met_other_data
 from fairlab.store.events import read_events
-from fairlab.store.runs import create_run, read_run, read_status, state, write_status
+from fairlab.store.runs import RunRecord, create_run, read_run, read_status, state, write_status
 from fairlab.training import checkpoint, loop
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
+from tests.data.trees import face, grouped
 from tests.forks import FORK, fork
 
 WEIGHTS = ("weights/learner.safetensors", "weights/head.safetensors")
@@ -276,20 +277,21 @@ def _impatient(home: str, run_id: str) -> None:
     main(["--home", home, "work", run_id])
 
 
+def of_own_faces(lab: Workspace, tmp_path: Path) -> tuple[Path, RunRecord]:
+    """A folder of faces that are read from where they lie, and a queued student that learns from them."""
+    tree = grouped(tmp_path / "faces", people=4, each=6, px=32)
+    assert worker.work(lab, api.add_data(lab, Source(path=str(tree), image_px=32), "faces")) == 0
+    dials: dict[str, object] = {"demo": None, "dataset": "faces", "arms": (), "students": (), "grid.maps": "none"}
+    plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
+    record = next(run.record for run in plan.runs if run.record.role == "student")
+    create_run(lab, record)
+    write_status(record.folder, "queued", reason="")
+    return tree, record
+
+
 def test_a_process_that_waits_for_a_dead_disk_ends(copy: Workspace, tmp_path: Path) -> None:
     """An image that never answers (a pipe that nobody writes to): said, and the process itself is gone soon."""
-    from fairlab import api
-    from fairlab.config import Source
-    from tests.data.trees import grouped
-
-    tree = grouped(tmp_path / "faces", people=4, each=6, px=32)
-    added = api.add_data(copy, Source(path=str(tree), image_px=32), "faces")
-    assert worker.work(copy, added) == 0
-    dials: dict[str, object] = {"demo": None, "dataset": "faces", "arms": (), "students": (), "grid.maps": "none"}
-    plan = expand(changed(load_preset("tiny"), dials), "tiny", copy)
-    record = next(run.record for run in plan.runs if run.record.role == "student")
-    create_run(copy, record)
-    write_status(record.folder, "queued", reason="")
+    tree, record = of_own_faces(copy, tmp_path)
     victim = sorted(tree.rglob("*.jpg"))[5]
     victim.unlink()
     os.mkfifo(victim)
@@ -327,18 +329,7 @@ def test_a_changed_or_moved_data_set_is_refused_at_resume(
 
     With others it goes on only when somebody says so, and says for ever that it did.
     """
-    from fairlab import api
-    from fairlab.config import Source
-    from tests.data.trees import face, grouped
-
-    tree = grouped(tmp_path / "faces", people=4, each=6, px=32)
-    added = api.add_data(copy, Source(path=str(tree), image_px=32), "faces")
-    assert worker.work(copy, added) == 0
-    dials: dict[str, object] = {"demo": None, "dataset": "faces", "arms": (), "students": (), "grid.maps": "none"}
-    plan = expand(changed(load_preset("tiny"), dials), "tiny", copy)
-    record = next(run.record for run in plan.runs if run.record.role == "student")
-    create_run(copy, record)
-    write_status(record.folder, "queued", reason="")
+    tree, record = of_own_faces(copy, tmp_path)
     at_step(9, _no_room)
     worker.work(copy, record.run_id)
     victim = sorted(tree.rglob("*.jpg"))[3]

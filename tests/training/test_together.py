@@ -270,3 +270,12 @@ def test_the_batch_norm_over_processes_is_torchs(momentum: float | None) -> None
             images, *(ours.state_dict()[name] for name in ("running_mean", "running_var", "weight", "bias"))
         ),
     )
+
+
+def test_a_layer_that_cannot_be_shared_is_named() -> None:
+    """Before anything is computed, and nothing of the network is changed."""
+    network = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout2d(0.5))
+    with pytest.raises(FairLabError, match="has a Dropout2d, which several processes cannot share"):  # noqa: SIM117
+        with over_whole_batch(network, World(0, 2, 0)):
+            pass
+    assert "forward" not in vars(network[0])
