@@ -26,7 +26,6 @@ from fairlab.config import DemoData, Study, parse
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest, read_json, write_json
-from fairlab.registry import declared_facts
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan, PlannedRun
 from fairlab.runs.room import CHECKPOINTS, checkpoint_mb, copies
@@ -210,7 +209,7 @@ def _checkpoint_bytes(workspace: Workspace, plan: Plan) -> dict[str, float]:
     keys, classes = _keys(workspace, plan), _classes(plan, workspace)
     path = _probe_file(workspace, plan, keys)
     measured = read_json(path)["kinds"] if path.exists() else {}
-    methods, found = declared_facts("METHODS", "methods"), {}
+    found = {}
     for run in plan.runs:
         record, training = run.record, run.record.config.training
         if record.run_id not in keys or training is None:
@@ -219,8 +218,7 @@ def _checkpoint_bytes(workspace: Workspace, plan: Plan) -> dict[str, float]:
         if numbers is not None:
             found[record.run_id] = float(numbers) * 4 * copies(training)
         else:
-            learns = methods.get(record.method, {}).get("identities", True)
-            found[record.run_id] = checkpoint_mb(workspace, record, _people(run, classes) if learns else 0) * 1e6
+            found[record.run_id] = checkpoint_mb(workspace, record, _people(run, classes)) * 1e6
     return found
 
 
