@@ -253,14 +253,44 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def sweep(folder: Path) -> int:
-    """Remove temporary files and folders that dead processes left in `folder`; return how many."""
+def left_behind(name: str) -> bool:
+    """Is this the name of a temporary file or folder whose process is dead?"""
     import psutil
 
+    pid = name.rpartition(".")[2]
+    return ".tmp." in name and pid.isdigit() and not psutil.pid_exists(int(pid))
+
+
+def sweep(folder: Path) -> int:
+    """Remove temporary files and folders that dead processes left in `folder`; return how many."""
     removed = 0
     for path in folder.glob("*.tmp.*"):
-        pid = path.name.rpartition(".")[2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+        if left_behind(path.name):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
             removed += 1
     return removed
+
+
+def remove_folder(folder: Path, home: Path) -> None:
+    """Delete a folder, which is gone at once for every reader: set aside in `home`, on the same disk, then removed.
+
+    After a kill it is there or not, and the next call removes what is left of it. A folder that is not there is no error.
+    Raises FairLabError, saying which of the two failed.
+    """
+    sweep(home)
+    if not folder.is_dir():
+        return
+    grave = home / f"{folder.name}.tmp.{threading.get_ident()}.{os.getpid()}"
+    try:
+        if grave.exists():
+            shutil.rmtree(grave)
+        os.replace(folder, grave)
+        _flush_folder(folder.parent)
+    except OSError as error:
+        raise FairLabError(explain(error, folder)) from error
+    try:
+        shutil.rmtree(grave)
+    except OSError as error:
+        raise FairLabError(
+            f"{folder.name} is deleted, but its files still take room in {grave}: {error.strerror or error}; remove that folder"
+        ) from error

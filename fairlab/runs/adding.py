@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -280,7 +281,7 @@ def _decode_all(folder: Path, view: EncodedPixels, pulse: Pulse, stop: Callable[
     """All images decoded into one .npy file beside `folder`."""
     pulse.begin("decoding images", 0.9, 0.1)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path = folder.with_name(f"{folder.name}.pixels.npy")
+    path = folder.with_name(f"{folder.name}.pixels.tmp.{os.getpid()}")
     try:
         target = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=view.shape)
         reserve(path)

@@ -10,14 +10,14 @@ import json
 import os
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from fairlab import __version__
-from fairlab.errors import FairLabError, Refused, Stopped
-from fairlab.files import MANIFEST, digest, read_json, read_manifest, write_atomic
+from fairlab.errors import Damaged, FairLabError, Refused, Stopped
+from fairlab.files import MANIFEST, digest, read_json, read_manifest, sha256, write_atomic
 from fairlab.runs.launch import ACTIVE
 from fairlab.store.embeddings import FILES
 from fairlab.store.runs import read_run, state
@@ -51,10 +51,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of an archive: its name there, and the file it comes from or its content."""
+    """A file of an archive: its name there, the file it comes from or its content, and its hash by its folder's manifest
+    ("" where none lists it).
+    """
 
     name: str
     source: Path | bytes
+    promised: str = ""
 
     @property
     def size(self) -> int:
@@ -92,7 +95,7 @@ def archive(
         if state(record.folder).status in ACTIVE:
             raise Refused(f"{run_id} is {state(record.folder).status}: stop it, or wait until it has ended")
         parents += record.parents
-        entries += [Entry(f"runs/{run_id}/{entry.name}", entry.source) for entry in of_run(record.folder, choice)]
+        entries += [replace(entry, name=f"runs/{run_id}/{entry.name}") for entry in of_run(record.folder, choice)]
     if study:
         entries.append(Entry(f"studies/{name}/study.json", workspace.study(name) / "study.json"))
     total = 2 * sum(entry.size for entry in entries)
@@ -106,11 +109,25 @@ def archive(
         "runs": runs,
         "parents": sorted(set(parents) - set(runs)),
         "choice": vars(choice),
-        "files": [{"name": e.name, "bytes": e.size, "sha256": e.hash(counted.add)} for e in entries],
+        "files": [{"name": e.name, "bytes": e.size, "sha256": _checked(e, counted)} for e in entries],
     }
     listing = json.loads(json.dumps({**facts, "check": digest(facts)}))
     write_atomic(out, partial(_write, listing=listing, entries=entries, counted=counted))
     return dict(listing)
+
+
+def _checked(entry: Entry, counted: _Counter) -> str:
+    """The file's hash. Raises Damaged when its manifest says another."""
+    found = entry.hash(counted.add)
+    if entry.promised not in ("", found):
+        raise _damaged(entry.source)
+    return found
+
+
+def _damaged(path: Path | bytes) -> Damaged:
+    return Damaged(
+        f"{path!s} is damaged: its content is not what the manifest beside it recorded; nothing was archived"
+    )
 
 
 def _runs_of(workspace: Workspace, study_id: str) -> list[str]:
@@ -144,22 +161,39 @@ def of_run(folder: Path, choice: Choice) -> Iterator[Entry]:
     if choice.templates:
         for manifest in sorted((folder / "embeddings").glob(f"*/*/{MANIFEST}")):
             if ".tmp." not in str(manifest.relative_to(folder)):
+                promised = _promised(manifest.parent)
                 for name in (*FILES, MANIFEST):  # the index is made again
                     path = manifest.with_name(name)
-                    yield Entry(path.relative_to(folder).as_posix(), path)
+                    yield Entry(path.relative_to(folder).as_posix(), path, promised.get(path, ""))
 
 
 def _below(folder: Path, name: str) -> Iterator[Entry]:
-    for path in sorted((folder / name).rglob("*")):
-        inside = path.relative_to(folder).as_posix()
-        if path.is_file() and path.suffix in SUFFIXES and ".tmp." not in inside:
-            yield Entry(inside, path)
+    there = [path for path in sorted((folder / name).rglob("*")) if ".tmp." not in str(path.relative_to(folder))]
+    promised: dict[Path, str] = {}
+    for path in there:
+        if path.name == MANIFEST:
+            promised |= _promised(path.parent)
+    for path in there:
+        if path.is_file() and path.suffix in SUFFIXES:
+            yield Entry(path.relative_to(folder).as_posix(), path, promised.get(path, ""))
+
+
+def _promised(folder: Path) -> dict[Path, str]:
+    """The hashes of the files that a folder's manifest lists. Raises Damaged for one that is not there."""
+    listed = {folder / name: str(facts["sha256"]) for name, facts in read_manifest(folder)["files"].items()}
+    for path in listed:
+        if not path.is_file():
+            raise Damaged(f"{path} is missing although {folder / MANIFEST} lists it; nothing was archived")
+    return listed
 
 
 def _backbone(weights: Path) -> Iterator[Entry]:
     """A network without its classifier and the names of those it was trained on; the manifest as if it had had none."""
     if not (weights / MANIFEST).exists():
         return
+    promised = _promised(weights)
+    if sha256(weights / "model.json") != promised.get(weights / "model.json"):
+        raise _damaged(weights / "model.json")  # what goes along is another file, with a hash of its own
     facts = read_json(weights / "model.json")
     facts.pop("identities", None)
     model = (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode()
@@ -167,7 +201,7 @@ def _backbone(weights: Path) -> Iterator[Entry]:
     manifest["files"].pop("head.safetensors", None)
     manifest["files"]["model.json"] = {"bytes": len(model), "sha256": hashlib.sha256(model).hexdigest()}
     for name in sorted(set(manifest["files"]) - {"model.json"}):
-        yield Entry(f"weights/{name}", weights / name)
+        yield Entry(f"weights/{name}", weights / name, promised[weights / name])
     yield Entry("weights/model.json", model)
     checked = {**manifest, "check": digest(manifest)}
     yield Entry(f"weights/{MANIFEST}", (json.dumps(checked, indent=1, sort_keys=True) + "\n").encode())

@@ -12,12 +12,13 @@ import os
 import re
 import shutil
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
-from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sweep, verify_manifest, write_json
+from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sha256, sweep, verify_manifest, write_json
 from fairlab.runs.archive import (
     BLOCK,
     CHUNK,
@@ -36,12 +37,15 @@ from fairlab.runs.archive import (
 )
 from fairlab.runs.quiet import no_starts
 from fairlab.runs.verdicts import fingerprint
-from fairlab.store.runs import read_run
+from fairlab.store.runs import read_run, read_status, write_status
 from fairlab.workspace import Workspace, checked_name
 
 MOST_LISTING = 256 << 20
 """Bytes of a listing: a million files."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+ENDED = ("done", "failed", "stopped")
+BROUGHT = "it came with an archive; resume it to go on here"
+"""The reason of a run that had not ended where it was archived. What an archive says must start nothing here."""
 
 
 def read_listing(path: Path) -> dict[str, Any]:
@@ -63,7 +67,8 @@ def bring_in(
 
     runs: those that came in; same: those that were here already with the same content, left alone; missing: what the runs
     build on and is not here: they come in all the same, because looking at them needs none of it, and it is said. Each run
-    appears whole or not at all; nothing is overwritten. Raises Refused for a run that is here with other content.
+    appears whole or not at all; nothing is overwritten. A run that had not ended is stopped here until somebody resumes it.
+    Raises Refused for a run that is here with other content.
     """
     sweep(workspace.home)  # what a killed import left
     with _opened(path) as handle:
@@ -73,7 +78,7 @@ def bring_in(
         need, free = sum(file["bytes"] for file in files), shutil.disk_usage(workspace.home).free
         if need > free:
             raise Refused(f"{path.name} holds {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free")
-        temporary = workspace.home / f"import.tmp.{os.getpid()}"
+        temporary = workspace.home / f"import.tmp.{threading.get_ident()}.{os.getpid()}"  # threads share a pid
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             _unpack(handle, path, files, temporary, progress, stop)
@@ -175,7 +180,7 @@ def _same(workspace: Workspace, run_id: str, listing: dict[str, Any]) -> bool:
     here = {entry.name: entry for entry in of_run(folder, choice)} if (folder / "run.json").exists() else {}
     for file in listing["files"]:
         name = file["name"].removeprefix(start)
-        if name == file["name"]:
+        if name == file["name"] or (name == "status.json" and _brought(folder) == file["sha256"]):
             continue
         if name not in here or here[name].size != file["bytes"] or here[name].hash() != file["sha256"]:
             raise Refused(
@@ -183,6 +188,13 @@ def _same(workspace: Workspace, run_id: str, listing: dict[str, Any]) -> bool:
                 "first, or import into another workspace with --home"
             )
     return True
+
+
+def _brought(folder: Path) -> str:
+    """The hash of the status with which a run came that still stands as _halt left it; "" for any other."""
+    said = read_status(folder)
+    came = (said.get("status"), said.get("reason")) == ("stopped", BROUGHT)
+    return str(said.get("archived_status")) if came else ""
 
 
 def _unpack(
@@ -227,6 +239,7 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
         record = read_run(unpacked, run_id)
         for manifest in sorted(record.folder.rglob(MANIFEST)):
             verify_manifest(manifest.parent)
+        _halt(record.folder)
         if (record.folder / "weights" / "model.onnx").exists():
             from fairlab.models.onnx import inspect_onnx  # loads torch
 
@@ -244,6 +257,13 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
         if not isinstance(found, dict) or found.get("study_id") != listing["study"]:
             raise Damaged(f"{path} holds a study.json that is not of study {listing['study']}")
     return list(notes.values())
+
+
+def _halt(folder: Path) -> None:
+    """Stop an unpacked run that would wait for its turn here, or seem to work: whatever it says but that it has ended."""
+    if read_status(folder).get("status") not in ENDED:
+        path = folder / "status.json"
+        write_status(folder, "stopped", BROUGHT, archived_status=sha256(path) if path.exists() else "")
 
 
 def _data(folder: Path) -> Iterator[tuple[str, str]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import read_json
+from fairlab.files import read_json, remove_folder
 from fairlab.runs import launch
 from fairlab.runs.disk import bytes_below
 from fairlab.runs.quiet import no_starts
-from fairlab.store.runs import children, state
+from fairlab.store.runs import builders, children, state
 from fairlab.workspace import Workspace
 
 
@@ -37,10 +37,14 @@ def what_goes(workspace: Workspace, *, run: str = "", dataset: str = "", study: 
 
 def of_run(workspace: Workspace, run_id: str) -> Goes:
     """What goes with a run: its folder, and the data set that it made. Raises FairLabError when there is none."""
+    return _of_run(workspace, run_id, children(workspace, run_id))
+
+
+def _of_run(workspace: Workspace, run_id: str, built: Sequence[str]) -> Goes:
     folder = workspace.run(run_id)
     if not folder.is_dir():
         raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; `fairlab runs` lists them")
-    needed = dict.fromkeys(children(workspace, run_id), "builds on the run")
+    needed = dict.fromkeys(built, "builds on the run")
     raw = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
     made = str(raw.get("dataset") or "") if raw.get("role") == "dataset" else ""
     if not made or not workspace.dataset(made).is_dir():
@@ -76,17 +80,18 @@ def of_study(workspace: Workspace, study_id: str) -> Goes:
                 name: f"is in study {other.parent.name} too" for name in read_json(other)["run_ids"] if name in own
             }
     kept |= {name: f"is {state(workspace.run(name)).status}" for name in own if _active(workspace, name)}
+    built = builders(workspace)
     while True:  # what a run that stays builds on stays too
         more = {}
         for name in own:
-            outside = [child for child in children(workspace, name) if child not in own or child in kept]
+            outside = [child for child in built.get(name, ()) if child not in own or child in kept]
             if outside and name not in kept:
                 more[name] = f"{outside[0]} builds on it"
         if not more:
             break
         kept |= more
     going = tuple(name for name in own if name not in kept)
-    found = [of_run(workspace, name) for name in going]
+    found = [_of_run(workspace, name, built.get(name, ())) for name in going]
     datasets = tuple(name for goes in found for name in goes.datasets)
     needed = {name: how for goes in found for name, how in goes.needed_by.items() if name not in own}
     size = sum(goes.bytes for goes in found) + bytes_below(path.parent)
@@ -100,7 +105,7 @@ def delete_dataset(workspace: Workspace, dataset_id: str, force: bool = False) -
     for maker in goes.runs:
         launch.delete(workspace, maker, force=True)
     with no_starts(workspace):
-        shutil.rmtree(workspace.dataset(dataset_id), ignore_errors=True)
+        remove_folder(workspace.dataset(dataset_id), workspace.home)
     return goes
 
 
@@ -108,13 +113,20 @@ def delete_study(workspace: Workspace, study_id: str, force: bool = False) -> Go
     """Delete a study with the runs that are only its. Refused while others use the data sets that go, unless `force`."""
     goes = of_study(workspace, study_id)
     _refuse_users(goes, f"study {study_id}", force)
-    left = list(goes.runs)
-    while left:  # children first, so that a kill never leaves a run without what it builds on
-        last = next((name for name in left if not set(children(workspace, name)) & set(left)), left[-1])
-        launch.delete(workspace, last, force=True)
-        left.remove(last)
-    shutil.rmtree(workspace.study(study_id), ignore_errors=True)
+    for name in _children_first(goes.runs, builders(workspace)):  # a kill never leaves a run without what it builds on
+        launch.delete(workspace, name, force=True)
+    remove_folder(workspace.study(study_id), workspace.home)
     return goes
+
+
+def _children_first(names: Sequence[str], built: Mapping[str, Sequence[str]]) -> list[str]:
+    left, ordered = dict.fromkeys(names), []
+    while left:
+        ready = [name for name in left if not any(child in left for child in built.get(name, ()))]
+        for name in ready or list(left)[-1:]:
+            ordered.append(name)
+            del left[name]
+    return ordered
 
 
 def _refuse_users(goes: Goes, what: str, force: bool) -> None:

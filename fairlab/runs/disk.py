@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fairlab.errors import FairLabError
+from fairlab.files import left_behind
 from fairlab.workspace import Workspace
 
 USAGE = ("where", "name", "study", "kind", "bytes", "files")
@@ -29,7 +30,7 @@ OF_RUN = {
 }
 INDEX_FILES = ("index.faiss", "index.json")
 PICTURES = (".png", ".jpg", ".webp")
-LEFT = "left by killed jobs"
+LEFT, BEING_WRITTEN = "left by killed jobs", "being written"
 
 
 def usage(workspace: Workspace) -> pd.DataFrame:
@@ -93,15 +94,16 @@ def _files(folder: str, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
 
 def _place(parts: tuple[str, ...]) -> tuple[str, str, str]:
     """(where, name, kind) of a file by its path below the workspace."""
-    temporary = any(".tmp." in part for part in parts)
+    unfinished = [part for part in parts if ".tmp." in part]
+    temporary = "" if not unfinished else LEFT if any(map(left_behind, unfinished)) else BEING_WRITTEN
     if parts[0] == "runs" and len(parts) > 2:
-        return "run", parts[1], LEFT if temporary else _kind_in_run(parts[2:])
+        return "run", parts[1], temporary or _kind_in_run(parts[2:])
     if parts[0] == "datasets" and len(parts) > 2:
         if temporary:
-            return "data set", parts[1].partition(".tmp.")[0], LEFT
+            return "data set", parts[1].partition(".tmp.")[0], temporary
         return "data set", parts[1], "pixels" if parts[2] == "pixels.npy" else "tables of data sets"
     if temporary:
-        return "workspace", "", LEFT
+        return "workspace", "", temporary
     return "workspace", "", "catalogue" if parts[0].startswith("catalogue.") else "other"
 
 

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ import pandas as pd
 from fairlab.config import DemoData, Study, parse
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
-from fairlab.files import digest, read_json, write_json
+from fairlab.files import MANIFEST, digest, read_json, write_json
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan, PlannedRun
+from fairlab.runs.room import CHECKPOINTS, checkpoint_mb, copies
 from fairlab.store.runs import SPACES, read_run
 from fairlab.workspace import Workspace
 
@@ -34,6 +36,8 @@ STEPS = 6
 """Timed training steps of each kind; the first two of eight are warm-up and not counted."""
 
 
+SMALL = 10_000_000
+"""Bytes of a run beside its network and embeddings: log, readings, index, numbers."""
 SUSTAINED_FLOPS = 20e12
 """Arithmetic in a second that the time of a GPU is given for; what a GPU sustains on one's own network is to be
 measured: the time goes with its inverse."""
@@ -63,15 +67,53 @@ def _images(plan: Plan, workspace: Workspace) -> tuple[int, int]:
     """(images in the data set, their size in pixels)."""
     demo = plan.study.demo
     if demo is None:
-        found = open_dataset(workspace.dataset(plan.study.dataset))
-        return len(found.images), found.image_px
+        return _registered(workspace, plan)[:2]
     held_out = (demo.validation_identities + demo.test_identities) * demo.test_images
     per_group = (demo.train_identities + demo.synthetic_identities) * demo.train_images + held_out
     return per_group * len(demo.groups), demo.image_px
 
 
-def _kind(run: PlannedRun, image_px: int) -> dict[str, Any]:
-    """What decides a run's time per step; runs with the same answer are measured once."""
+def _classes(plan: Plan, workspace: Workspace) -> dict[str, int]:
+    """People to learn from in each group."""
+    demo = plan.study.demo
+    if demo is not None:
+        return dict.fromkeys(demo.groups, demo.train_identities)
+    return _registered(workspace, plan)[2]
+
+
+def _registered(workspace: Workspace, plan: Plan) -> tuple[int, int, dict[str, int]]:
+    folder = workspace.dataset(plan.study.dataset)
+    manifest = folder / MANIFEST
+    return _looked(folder, manifest.stat().st_mtime_ns if manifest.exists() else 0)
+
+
+@lru_cache(maxsize=8)
+def _looked(folder: Path, _written: int) -> tuple[int, int, dict[str, int]]:
+    """(images, their size in pixels, people to learn from in each group) of a data set: of millions of images, seconds."""
+    found = open_dataset(folder)
+    learned = found.images[found.images["split"] == "train"]
+    counts = learned.groupby("group", observed=True)["identity"].nunique()
+    return len(found.images), found.image_px, {str(group): int(count) for group, count in counts.items()}
+
+
+def _people(run: PlannedRun, classes: Mapping[str, int]) -> int:
+    """How many people a run learns to tell apart."""
+    groups = run.record.config.data.groups
+    return sum(classes.get(group, 0) for group in groups) if groups else sum(classes.values())
+
+
+def _keys(workspace: Workspace, plan: Plan) -> dict[str, str]:
+    """What decides the time of a step, as a hash, of each run that trains; runs with the same are measured once."""
+    px, classes = _images(plan, workspace)[1], _classes(plan, workspace)
+    found = {}
+    for run in plan.runs:
+        if run.steps:
+            kind = _kind(run, px, _people(run, classes), _parent_dims(workspace, plan, run))
+            found[run.record.run_id] = digest(kind, 16)
+    return found
+
+
+def _kind(run: PlannedRun, image_px: int, people: int, dims: tuple[int, ...]) -> dict[str, Any]:
     config = run.record.config
     wanted = {"backbone", "adaptor", "loss", "training"}
     shape = config.model_dump(mode="json", include=wanted)
@@ -79,26 +121,25 @@ def _kind(run: PlannedRun, image_px: int) -> dict[str, Any]:
         given, later = shape["training"], ("accumulate", "optimiser")
         shape["training"] = {name: given[name] for name in ("batch_size", "threads", "device")}
         shape["training"] |= {name: given[name] for name in later if given[name] is not None}
-    return {"method": run.record.method, "px": image_px, "parents": len(run.record.parents), **shape}
+    return {"method": run.record.method, "px": image_px, "people": people, "parents": dims, **shape}
 
 
-def _probe_key(plan: Plan, px: int) -> str:
-    kinds = sorted(digest(_kind(run, px), 16) for run in plan.runs if run.steps)
+def _probe_file(workspace: Workspace, plan: Plan, keys: Mapping[str, str] | None = None) -> Path:
+    """Where the measurement of a plan is kept; keys: as _keys() gives them."""
+    kinds = sorted((_keys(workspace, plan) if keys is None else keys).values())
     demo = plan.study.demo
-    return digest([platform.node(), os.cpu_count(), kinds, demo.image_px if demo else 0], 16)
-
-
-def _probe_file(workspace: Workspace, plan: Plan) -> Path:
-    return workspace.home / "probes" / f"{_probe_key(plan, _images(plan, workspace)[1])}.json"
+    key = digest([platform.node(), os.cpu_count(), kinds, demo.image_px if demo else 0], 16)
+    return workspace.home / "probes" / f"{key}.json"
 
 
 def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
     """The estimate for `plan`, or None when this machine has not been measured for it yet."""
-    path = _probe_file(workspace, plan)
+    keys = _keys(workspace, plan)
+    path = _probe_file(workspace, plan, keys)
     if not path.exists():
         return None
     probe = read_json(path)
-    count, px = _images(plan, workspace)
+    count = _images(plan, workspace)[0]
     rows, seconds, flops = [], {}, 0.0
     for run in plan.runs:
         record = run.record
@@ -106,7 +147,7 @@ def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
         if record.method == "render":
             cost += count * probe["render_s"]
         elif run.steps and record.config.training:
-            measured = probe["kinds"][digest(_kind(run, px), 16)]
+            measured = probe["kinds"][keys[record.run_id]]
             cost += run.steps * measured["step_s"] + 2 * count * measured["embed_s"] if probe["timed"] else 0.0
             work = measured["flops"] * (3 * run.steps * record.config.training.step_images + 2 * count)
         if run.status == "done":
@@ -140,8 +181,12 @@ def _wall(plan: Plan, seconds: dict[str, float], slots: int) -> float:
 
 
 def disk_bytes(workspace: Workspace, plan: Plan) -> int:
-    """Bytes that the runs still to be done will write: pixels, weights with two checkpoints, embeddings."""
+    """Bytes that the runs still to be done will write: pixels, embeddings, weights and checkpoints with their classifiers.
+
+    Exact to some megabytes once the plan was measured; before, a network is as large as it is for the papers' images.
+    """
     count, px = _images(plan, workspace)
+    checkpoints = _checkpoint_bytes(workspace, plan)
     total = 0
     for run in plan.new:
         config = run.record.config
@@ -152,8 +197,29 @@ def disk_bytes(workspace: Workspace, plan: Plan) -> int:
         )
         if config.role == "baseline":
             dim = plan.study.teacher.backbone.embedding_dim * len(run.record.parents)
-        total += 2 * count * dim * 4 + (10_000_000 if run.steps else 0)
+        total += 2 * count * dim * 4
+        if run.record.run_id in checkpoints:
+            # Of the weights a checkpoint holds two copies or more, and those that are kept are one.
+            total += SMALL + round((CHECKPOINTS + 0.5) * checkpoints[run.record.run_id])
     return total
+
+
+def _checkpoint_bytes(workspace: Workspace, plan: Plan) -> dict[str, float]:
+    """The size of a checkpoint of each run that trains."""
+    keys, classes = _keys(workspace, plan), _classes(plan, workspace)
+    path = _probe_file(workspace, plan, keys)
+    measured = read_json(path)["kinds"] if path.exists() else {}
+    found = {}
+    for run in plan.runs:
+        record, training = run.record, run.record.config.training
+        if record.run_id not in keys or training is None:
+            continue
+        numbers = measured.get(keys[record.run_id], {}).get("numbers")
+        if numbers is not None:
+            found[record.run_id] = float(numbers) * 4 * copies(training)
+        else:
+            found[record.run_id] = checkpoint_mb(workspace, record, _people(run, classes)) * 1e6
+    return found
 
 
 def check_disk(workspace: Workspace, plan: Plan) -> None:
@@ -190,22 +256,23 @@ def run_request(workspace: Workspace, request: Path) -> None:
 def measure(workspace: Workspace, plan: Plan, say: Callable[[str], None] = lambda _text: None) -> None:
     """Time a few real steps of every kind of run in `plan`, in this process, and keep the result."""
     started = time.process_time()
-    from fairlab.training.probe import can_time, network_flops, time_network
+    from fairlab.training.probe import can_time, network_flops, network_numbers, time_network
 
     start_s = max(time.process_time() - started, 1.0)
     count, px = _images(plan, workspace)
-    demo = plan.study.demo
+    keys, classes, demo = _keys(workspace, plan), _classes(plan, workspace), plan.study.demo
     timed = demo is not None or can_time()
-    classes = _classes(plan, workspace)
     kinds: dict[str, dict[str, float]] = {}
     for run in plan.runs:
-        key = digest(_kind(run, px), 16)
-        if not run.steps or key in kinds:
+        key = keys.get(run.record.run_id)
+        if key is None or key in kinds:
             continue
         say(f"measuring {run.record.title}")
-        dims = _parent_dims(workspace, plan, run)
-        of = classes[run.record.config.data.groups[0]] if run.record.config.data.groups else sum(classes.values())
-        kinds[key] = {"flops": network_flops(run.record.config, of, px, dims)}
+        dims, of = _parent_dims(workspace, plan, run), _people(run, classes)
+        kinds[key] = {
+            "flops": network_flops(run.record.config, of, px, dims),
+            "numbers": network_numbers(run.record.config, of, px, dims),
+        }
         if timed:
             kinds[key] |= time_network(run.record.config, of, px, dims, STEPS)
     result = {
@@ -215,17 +282,7 @@ def measure(workspace: Workspace, plan: Plan, say: Callable[[str], None] = lambd
         "images": count,
         "timed": timed,
     }
-    write_json(_probe_file(workspace, plan), result)
-
-
-def _classes(plan: Plan, workspace: Workspace) -> dict[str, int]:
-    """People to learn from in each group."""
-    demo = plan.study.demo
-    if demo is not None:
-        return dict.fromkeys(demo.groups, demo.train_identities)
-    images = open_dataset(workspace.dataset(plan.study.dataset)).images
-    counts = images[images["split"] == "train"].groupby("group", observed=True)["identity"].nunique()
-    return {str(group): int(count) for group, count in counts.items()}
+    write_json(_probe_file(workspace, plan, keys), result)
 
 
 def _parent_dims(workspace: Workspace, plan: Plan, run: PlannedRun) -> tuple[int, ...]:

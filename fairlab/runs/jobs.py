@@ -15,7 +15,7 @@ from fairlab.data.holding_out import held_out_identities
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
-from fairlab.files import digest
+from fairlab.files import digest, sweep
 from fairlab.runs import adding, assess, by_protocol, cross, importing, maps, overlap, spaces, tables
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
@@ -38,11 +38,12 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
 
     In a process that is not the run's first: its part of what is shared, and no facts.
     """
-    if stop():  # asked while this process was starting; what comes next may take seconds to load
-        raise Stopped
     world, elsewhere = from_environment(), record.role in ("embedding", "evaluation")
-    if not world.leads and record.config.training is None and not elsewhere:
-        return {}  # nothing here is shared
+    shared = elsewhere or record.config.training is not None
+    if not world.leads and not shared:
+        return {}
+    if (world.size == 1 or not shared) and stop():  # asked while this process was starting, and the next takes seconds
+        raise Stopped  # those that share a run agree once they have met, or one would wait for another that has left
     if record.role == "dataset":
         return _make_data(workspace, record, pulse, stop)
     if record.role == "model":
@@ -52,8 +53,15 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
         return maps.draw(workspace, record, dataset, pulse, stop)
     if elsewhere:
         with world.joined(_best_device() if world.size > 1 else "cpu"):
+            _agree(world, stop)
             return _look_elsewhere(workspace, record, dataset, pulse, stop, world)
     return _make_space(workspace, record, dataset, attempt, pulse, stop)
+
+
+def _agree(world: World, stop: Stop) -> None:
+    """Raise Stopped in all processes when one of them was asked to stop."""
+    if world.any(stop()):
+        raise Stopped
 
 
 def _best_device() -> str:
@@ -78,6 +86,7 @@ def _bring_in(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop)
 def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
     if record.method == "inspect":
         return adding.inspect(record, pulse, stop)
+    sweep(workspace.datasets_folder)  # pixels that killed jobs left
     if record.config.overlap is not None:
         return overlap.check(workspace, record, pulse, stop)
     if record.config.recipe is not None:
@@ -119,6 +128,7 @@ def _make_space(
         world, kind = from_environment(), pick_device(training).type
     judge = _judge(workspace, record, dataset)
     with world.joined(kind):
+        _agree(world, stop)
         facts = _train_and_embed(workspace, record, dataset, judge, attempt, pulse, stop, world)
     if not world.leads:
         return {}

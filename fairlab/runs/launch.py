@@ -7,7 +7,6 @@ it ends, by the app while it looks, and by the command line. Nothing is lost whe
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from fairlab.config import parse
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import explain, read_json, write_json
+from fairlab.files import explain, read_json, remove_folder, write_json
 from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
 from fairlab.runs.choices import check
@@ -312,7 +311,7 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
             )
         delete_run(workspace, run_id, force=force)
         if record.role == "dataset" and record.dataset:  # a mere look at data made none
-            shutil.rmtree(workspace.dataset(record.dataset), ignore_errors=True)
+            remove_folder(workspace.dataset(record.dataset), workspace.home)
 
 
 def borrowers(workspace: Workspace, dataset_id: str) -> list[str]:

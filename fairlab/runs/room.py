@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from fairlab.config import Training
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json
 from fairlab.placement_settings import Placement
@@ -95,10 +96,10 @@ def memory_mb(workspace: Workspace, record: RunRecord, processes: int = 1) -> fl
     return max([float(peak) for peak in told if isinstance(peak, int | float)], default=BASE_MB) * processes
 
 
-def checkpoint_mb(workspace: Workspace, record: RunRecord) -> float:
+def checkpoint_mb(workspace: Workspace, record: RunRecord, people: int = 0) -> float:
     """Size of one checkpoint: as such runs have written it, else from the network's parameters, else as its parents'.
 
-    The classifier's rows are known only once such a run has written them.
+    people: the classifier's rows, where they are known before such a run has written them.
     """
     if record.config.training is None:
         return 0.0
@@ -106,14 +107,19 @@ def checkpoint_mb(workspace: Workspace, record: RunRecord) -> float:
         kept = sorted(path for path in folder.glob("checkpoints/step-*") if ".tmp." not in path.name)
         if kept:
             return _size_mb(kept[-1])
-    training, backbone = record.config.training, record.config.backbone
+    backbone, bytes_each = record.config.backbone, 4 * copies(record.config.training)
+    space = backbone or record.config.adaptor
+    head = people * space.embedding_dim if space and record.config.loss else 0
     known = declared_facts("BACKBONES", "models")
     if backbone is not None and "parameters" in known.get(backbone.name, {}):
-        copies = (
-            2 + (training.optimiser == "adamw") + (training.ema_decay is not None)
-        )  # weights, and what is kept of each
-        return float(known[backbone.name]["parameters"]) * 4 * copies / 1e6
-    return max((2 * _size_mb(workspace.run(name) / "weights") for name in record.parents), default=0.0)
+        return float(known[backbone.name]["parameters"] + head) * bytes_each / 1e6
+    parents = max((2 * _size_mb(workspace.run(name) / "weights") for name in record.parents), default=0.0)
+    return parents + head * bytes_each / 1e6
+
+
+def copies(training: Training) -> int:
+    """How many numbers a checkpoint holds for each of the network's: its weights, and what is kept of each."""
+    return 2 + (training.optimiser == "adamw") + (training.ema_decay is not None)
 
 
 def _size_mb(folder: Path) -> float:

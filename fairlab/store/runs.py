@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +17,7 @@ import psutil
 
 from fairlab.config import Run, parse
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import explain, read_json, sweep, write_json
+from fairlab.files import explain, read_json, remove_folder, write_json
 from fairlab.store import remote
 from fairlab.workspace import Workspace, now
 
@@ -265,17 +264,23 @@ def _last_stage(folder: Path) -> str:
     return f" while {stage}" if stage else ""
 
 
-def children(workspace: Workspace, run_id: str) -> list[str]:
-    """Ids of the runs that build on this one."""
-    found = []
-    for path in workspace.runs_folder.glob("*/run.json"):
+def builders(workspace: Workspace) -> dict[str, list[str]]:
+    """Of every run that others build on, the ids of those; one look at all records."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(workspace.runs_folder.glob("*/run.json")):
         try:
             raw = read_json(path)
         except FairLabError:
             continue  # one damaged run must not keep all others from being deleted
-        if isinstance(raw, dict) and run_id in (raw.get("parents") or ()):
-            found.append(path.parent.name)
-    return sorted(found)
+        parents = raw.get("parents") if isinstance(raw, dict) else None
+        for parent in dict.fromkeys(map(str, parents or ())):
+            found.setdefault(parent, []).append(path.parent.name)
+    return found
+
+
+def children(workspace: Workspace, run_id: str) -> list[str]:
+    """Ids of the runs that build on this one. Who asks of many takes builders() once."""
+    return builders(workspace).get(run_id, [])
 
 
 def delete_run(workspace: Workspace, run_id: str, force: bool = False) -> None:
@@ -285,16 +290,9 @@ def delete_run(workspace: Workspace, run_id: str, force: bool = False) -> None:
         raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; was its folder deleted?")
     if (folder / "run.json").exists() and state(folder).status == "running":
         raise Refused(f"{run_id} is running; stop it before you delete it")
-    using = children(workspace, run_id)
-    if using and not force:
+    using = [] if force else children(workspace, run_id)  # a look at all records
+    if using:
         raise Refused(
             f"{len(using)} runs build on {run_id}: {', '.join(using[:4])}{' ...' if len(using) > 4 else ''}; delete them first, or force it"
         )
-    sweep(workspace.home)  # what a killed deletion left
-    grave = workspace.home / f"{folder.name}.tmp.{os.getpid()}"  # outside runs/, where nobody takes it for a run
-    try:
-        shutil.rmtree(grave, ignore_errors=True)
-        os.replace(folder, grave)  # gone at once for every reader, even if removing the files takes long
-        shutil.rmtree(grave, ignore_errors=True)
-    except OSError as error:
-        raise FairLabError(explain(error, folder)) from error
+    remove_folder(folder, workspace.home)  # outside runs/, where nobody takes it for a run

@@ -30,6 +30,12 @@ def network_flops(config: Run, classes: int, image_px: int, teacher_dims: tuple[
         return forward_flops(method.learner, torch.empty(1, *shape))
 
 
+def network_numbers(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> int:
+    """Parameters of the run's network and its classifier."""
+    with torch.device("meta"):
+        return sum(numbers.numel() for numbers in _built(config, classes, image_px, teacher_dims).parameters())
+
+
 def time_network(
     config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...], steps: int
 ) -> dict[str, float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +19,13 @@ from fairlab.data.base import open_dataset
 from fairlab.data.decode import decode
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.runs import adding
+from fairlab.runs.jobs import carry_out
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_run, read_status, state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT, command, fairlab, wait_done
 from tests.data.trees import face, grouped, rfw
+from tests.forks import fork
 
 
 class Quiet:
@@ -64,7 +68,10 @@ def test_an_added_set_is_read_from_where_it_lies(lab: Workspace, tmp_path: Path)
     assert len(pairs) == 80 - len(lost)
     assert data.pixels[np.array([0, 5, 70])].shape == (3, 56, 56, 3)
     shutil.move(str(tree), tmp_path / "elsewhere")
-    with pytest.raises(FairLabError, match=r"which is not there .any more.; bring it back, or add the data again"):
+    with pytest.raises(
+        FairLabError,
+        match=r"which is not there .any more.; bring it back, or say where they are now: .fairlab data move faces PATH",
+    ):
         _ = open_dataset(lab.dataset("rfw")).pixels[0]
 
 
@@ -96,6 +103,38 @@ def test_the_same_data_have_the_same_fingerprint_and_a_changed_image_another(lab
     assert prints[0].equals(prints[1])
     one, two, three = (open_dataset(lab.dataset(name)).info["seen"] for name in ("one", "two", "three"))
     assert one == two != three
+
+
+class Deadly(Quiet):
+    """Ends the process, as by a kill, when the first images are decoded."""
+
+    stage = ""
+
+    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None:
+        self.stage = stage
+
+    def advance(self, done: int, total: int, rate: float = 0.0) -> None:
+        if self.stage == "decoding images":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _add_and_die(home: str, run_id: str) -> None:
+    lab = open_workspace(Path(home))
+    carry_out(lab, read_run(lab, run_id), 1, Deadly(), lambda: False)
+
+
+def test_decoded_faces_do_not_outlive_a_killed_job(lab: Workspace, tmp_path: Path) -> None:
+    """The next job that makes data removes them, whichever it is."""
+    source = Source(path=str(grouped(tmp_path / "set")), copy_pixels=True)
+    record = read_run(lab, _queued(lab, source))
+    child = fork(_add_and_die, str(lab.home), record.run_id)
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    (left,) = lab.datasets_folder.iterdir()
+    assert left.stat().st_size > 1000
+    other = read_run(lab, _queued(lab, Source(path=source.path)))
+    carry_out(lab, other, 1, Quiet(), lambda: False)
+    assert [path.name for path in lab.datasets_folder.iterdir()] == [other.dataset]
 
 
 def test_a_stopped_look_goes_on_where_it_was(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ import os
 import random
 import shutil
 import tarfile
+import threading
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,16 @@ import pytest
 from safetensors import safe_open
 
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
-from fairlab.files import digest, verify_manifest
-from fairlab.runs import archive_reading
+from fairlab.files import digest, verify_manifest, write_manifest
+from fairlab.runs import archive_reading, launch
 from fairlab.runs.archive import END, LISTING, Choice, archive, canonical, header, padding
 from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.compare import read_study, studies
-from fairlab.store.runs import read_run, record_process, state, write_status
+from fairlab.store.embeddings import FILES
+from fairlab.store.runs import RunRecord, read_run, read_status, record_process, state, write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.forks import fork
+from tests.runs.waiting import entered
 
 LEFT_OUT = {"queue.json", "process.json", "heartbeat.json", "lock", "log.txt", "index.faiss", "index.json"}
 
@@ -363,3 +367,105 @@ def test_killed_imports_leave_whole_runs_or_none(other: Workspace, packed: Path,
     told = bring_in(other, packed)
     assert sorted(told["runs"] + told["same"]) == sorted(path.name for path in tiny.runs_folder.iterdir())
     assert not [path for path in other.home.rglob("*") if ".tmp." in path.name]
+
+
+@pytest.mark.parametrize("said", [None, "queued", "running", "paused", []])
+def test_what_a_strangers_archive_says_starts_nothing_here(
+    lab: Workspace, other: Workspace, tmp_path: Path, said: object
+) -> None:
+    """A run that waits, works or never said anything comes in stopped; brought in again it is the same."""
+    record, out = entered(lab, "A", status="stopped"), tmp_path / "stranger.tar"
+    archive(lab, record.run_id, out)
+    listing, contents = _contents(out)
+    files = {file["name"]: (file, content) for file, content in zip(listing["files"], contents, strict=True)}
+    name = f"runs/{record.run_id}/status.json"
+    if said is None:
+        del files[name]
+    else:
+        status = json.dumps({"status": said, "attempt": 3}).encode()
+        files[name] = ({"name": name, "bytes": len(status), "sha256": sha256(status).hexdigest()}, status)
+    listing["files"] = [file for file, _ in files.values()]
+    out.write_bytes(_packed(listing, [content for _, content in files.values()]))
+    assert bring_in(other, out)["runs"] == [record.run_id]
+    live = state(other.run(record.run_id))
+    assert (live.status, live.reason) == ("stopped", "it came with an archive; resume it to go on here")
+    assert launch.dispatch(other) == []
+    assert read_status(other.run(record.run_id)).get("attempt") == (None if said is None else 3)
+    assert bring_in(other, out)["same"] == [record.run_id]
+    write_status(other.run(record.run_id), "failed", reason="here")
+    if said is not None:
+        with pytest.raises(Refused, match=r"with another status\.json"):
+            bring_in(other, out)
+
+
+def test_a_run_that_broke_down_comes_in_stopped(lab: Workspace, other: Workspace, tmp_path: Path) -> None:
+    """Killed before it could say that it works, its last word is "queued"."""
+    record, out = entered(lab, "A"), tmp_path / "crashed.tar"
+    (record.folder / "process.json").write_text("{}")
+    assert state(record.folder).status == "crashed"
+    archive(lab, record.run_id, out)
+    bring_in(other, out)
+    assert state(other.run(record.run_id)).status == "stopped"
+    assert [bring_in(there, out)["same"] for there in (lab, other)] == [[record.run_id]] * 2
+
+
+def _with_files(lab: Workspace) -> RunRecord:
+    """A run that has ended, with files of every kind of folder that has a manifest."""
+    record = entered(lab, "A", status="stopped")
+    for place in ("weights", "results/d", "checkpoints/step-00000001", "embeddings/d/plain"):
+        folder = record.folder / place
+        folder.mkdir(parents=True)
+        names = FILES if place.startswith("embeddings") else ("one.npy", "model.json", "head.safetensors")
+        for name in names:
+            (folder / name).write_bytes(b'{"some": "content", "identities": []}')
+        write_manifest(folder, names)
+    return record
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_a_flipped_bit_is_found_when_archiving(lab: Workspace, tmp_path: Path, everything: bool) -> None:
+    """In every file that goes along and that a manifest lists, and a file that is gone; nothing is written."""
+    record, out, tried = _with_files(lab), tmp_path / "out.tar", 0
+    choice = Choice(templates=everything, checkpoints=everything)
+    archive(lab, record.run_id, out, choice)
+    whole = out.read_bytes()
+    gone = {file["name"].removeprefix(f"runs/{record.run_id}/") for file in read_listing(out)["files"]}
+    for path in sorted(record.folder.glob("*/**/*")):
+        if path.is_dir() or path.relative_to(record.folder).as_posix() not in gone:
+            continue
+        content, tried = path.read_bytes(), tried + 1
+        path.write_bytes(bytes([*content[:12], content[12] ^ 1, *content[13:]]))
+        with pytest.raises(Damaged, match=path.name):
+            archive(lab, record.run_id, out, choice)
+        if path.name != "manifest.json":
+            path.unlink()
+            with pytest.raises(Damaged, match=f"{path.name} is missing"):
+                archive(lab, record.run_id, out, choice)
+        path.write_bytes(content)
+    assert tried == (12 + len(FILES) + 1 if everything else 3 + 4)
+    assert out.read_bytes() == whole
+
+
+def test_two_imports_of_one_process_leave_each_other_alone(lab: Workspace, other: Workspace, tmp_path: Path) -> None:
+    """The second begins and ends while the first has unpacked a file; what either leaves is named for sweep."""
+    packed = []
+    for title in "AB":
+        run_id = entered(lab, title, status="stopped").run_id
+        packed.append(tmp_path / f"{title}.tar")
+        archive(lab, run_id, packed[-1])
+    told: list[Any] = []
+
+    def second() -> None:
+        told.extend(bring_in(other, packed[1])["runs"])
+
+    def tell(_done: int, _total: int) -> None:
+        if not told:
+            assert [path.name.rpartition(".")[2] for path in other.home.glob("*.tmp.*")] == [str(os.getpid())]
+            thread = threading.Thread(target=second)
+            thread.start()
+            thread.join()
+
+    told += bring_in(other, packed[0], tell)["runs"]
+    assert len(told) == 2
+    assert {path.name for path in other.runs_folder.iterdir()} == set(told)
+    assert not list(other.home.glob("*.tmp.*"))

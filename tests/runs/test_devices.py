@@ -16,20 +16,21 @@ import pytest
 from safetensors.torch import load_file
 
 from fairlab.config import changed
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Stopped
 from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.engines.local import TORCHRUN
 from fairlab.runs.grid import expand
+from fairlab.runs.jobs import carry_out
 from fairlab.runs.plan import Plan
 from fairlab.store.events import read_events
-from fairlab.store.runs import RunRecord, create_run, live_process, read_status, state, write_status
+from fairlab.store.runs import RunRecord, create_run, live_process, read_run, read_status, state, write_status
 from fairlab.training import world
 from fairlab.training.world import ALONE, World, from_environment, leave_environment
 from fairlab.workspace import Workspace, open_workspace
 from tests.forks import FORK, fork, fork_worker, worlds_of
-from tests.runs.in_process import carry_out_all
+from tests.runs.in_process import Silent, carry_out_all
 
 
 def until(claim: Callable[[], bool], seconds: float = 120) -> None:
@@ -121,6 +122,27 @@ def test_torchrun_starts_it_and_nothing_of_it_survives(lab: Workspace) -> None:
         if not force:
             assert not list(record.folder.glob("*.tmp.*"))
             launch.resume(lab, record.run_id)
+
+
+def _asked_alone(home: str, run_id: str, environment: dict[str, str], asked: int, said: Any) -> None:
+    os.environ.update(environment)
+    world.TIMEOUT_S = 20
+    lab, rank = open_workspace(Path(home)), int(environment["RANK"])
+    try:
+        carry_out(lab, read_run(lab, run_id), 1, Silent(), lambda: rank == asked)
+    except (Stopped, FairLabError) as error:
+        said.put((rank, f"{type(error).__name__} {error}"))
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_whoever_hears_first_of_a_stop_all_stop_together(lab: Workspace, asked: int) -> None:
+    """Asked while they start, one would leave and the others look for it until their time is over."""
+    record, said = teacher(lab, 1)[1], FORK.SimpleQueue()
+    create_run(lab, record)
+    both = [fork(_asked_alone, str(lab.home), record.run_id, each, asked, said) for each in worlds_of(2)]
+    until(lambda: not any(process.is_alive() for process in both))
+    assert [process.exitcode for process in both] == [0, 0]
+    assert sorted(said.get() for _ in both) == [(0, "Stopped "), (1, "Stopped ")]
 
 
 def _meet_nobody(environment: dict[str, str], said: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import socket
 import subprocess
 import sys
@@ -12,13 +14,13 @@ import pandas as pd
 import pytest
 
 from fairlab.config import changed
-from fairlab.errors import Stopped
+from fairlab.errors import FairLabError, Stopped
 from fairlab.logger_settings import Loggers
 from fairlab.presets import load_preset
 from fairlab.runs.grid import expand
 from fairlab.runs.loggers import base
 from fairlab.runs.loggers.base import LOGGERS, followed, set_loggers, settings_of
-from fairlab.runs.loggers.tensorboard import FOLDER, crc32c
+from fairlab.runs.loggers.tensorboard import FOLDER, TensorBoardFiles, crc32c
 from fairlab.store.events import EventWriter
 from fairlab.store.results import write_results
 from fairlab.store.runs import RunRecord, create_run
@@ -83,6 +85,33 @@ def test_tensorboard_shows_a_resumed_run_once(lab: Workspace, teacher: RunRecord
     shown = reader.EventAccumulator(str(teacher.folder / FOLDER)).Reload()
     values = [(event.step, event.value) for event in shown.Scalars("identity")]
     assert values == [(10, 10.0), (20, 20.5), (30, 30.5), (40, 40.5)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs a limit on the size of files")
+@pytest.mark.parametrize("room", [0, 10, 50])
+def test_a_full_disk_leaves_no_half_record(
+    lab: Workspace, teacher: RunRecord, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """What is told again after it is byte for byte what would have been told without; the first of an attempt too."""
+    import resource
+
+    monkeypatch.setattr(time, "time", lambda: 1700000000.25)
+    set_loggers(lab, Loggers(tensorboard=True))
+    told(lab, teacher)
+    expected = (teacher.folder / FOLDER / "events.out.tfevents.0000000001.fairlab").read_bytes()
+    lines = [json.loads(line) for line in (teacher.folder / "events.jsonl").read_text().splitlines()]
+    logger = TensorBoardFiles(teacher, 1, Loggers(tensorboard=True))
+    for line in lines:
+        before, limits = logger.path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
+        try:
+            with pytest.raises(FairLabError, match="could not write"):
+                logger.write([line], 0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert logger.path.read_bytes() == before
+        logger.write([line], 0)
+    assert logger.path.read_bytes() == expected
 
 
 def test_by_default_nobody_is_told_and_nothing_is_loaded(lab: Workspace, teacher: RunRecord) -> None:

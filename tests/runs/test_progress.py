@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fairlab import api
-from fairlab.files import digest, write_json
+from fairlab.files import write_json
 from fairlab.presets import load_preset
 from fairlab.runs import queueing
-from fairlab.runs.estimate import _kind, _probe_file
+from fairlab.runs.estimate import _keys, _probe_file
 from fairlab.runs.grid import expand
 from fairlab.runs.launch import write_study
 from fairlab.runs.progress import sentence, study_progress
@@ -108,9 +108,7 @@ def test_before_anything_worked_the_probe_tells(lab: Workspace) -> None:
     """The launch page's measurement of a real study's steps: each run of it is known, the sum is the schedule's."""
     set_slots(lab, 1)
     plan = expand(load_preset("tiny"), "tiny", lab)
-    kinds = {
-        digest(_kind(run, 32), 16): {"step_s": 2.0, "embed_s": 0.0, "flops": 0.0} for run in plan.runs if run.steps
-    }
+    kinds = {key: {"step_s": 2.0, "embed_s": 0.0, "flops": 0.0} for key in _keys(lab, plan).values()}
     write_json(_probe_file(lab, plan), {"start_s": 1.0, "render_s": 0.5, "timed": True, "kinds": kinds})
     write_study(lab, plan)
     for run in plan.runs:

@@ -6,7 +6,9 @@ protobuf (tensorflow/core/util/event.proto: 1 wall_time double, 2 step, 3 file_v
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -44,15 +46,20 @@ class TensorBoardFiles:
     def write(self, lines: Sequence[dict[str, Any]], offset: int) -> None:
         content = b""
         for line in lines:
-            if not self._began:  # session_log {1 status: START}: forget this step and all behind it
+            if not self._began and not content:  # session_log {1 status: START}: forget this step and all behind it
                 content += _record(_event(line["step"], _bytes(7, _varint(1 << 3) + _varint(1))))
-                self._began = True
             content += _record(_event(line["step"], _bytes(5, _summary(line["values"]))))
+        whole = None
         try:
+            whole = self.path.stat().st_size
             with open(self.path, "ab") as file:
                 file.write(content)
         except OSError as error:
+            if whole is not None:
+                with contextlib.suppress(OSError):  # half a record would hide all that are told after it
+                    os.truncate(self.path, whole)
             raise FairLabError(explain(error, self.path)) from error
+        self._began = self._began or bool(lines)
 
     def end(self, status: str) -> None: ...
 
