@@ -23,7 +23,7 @@ from fairlab.data.base import (
     Dataset,
 )
 from fairlab.errors import FairLabError
-from fairlab.files import digest, read_manifest, write_json, write_manifest
+from fairlab.files import MANIFEST, digest, read_manifest, write_json, write_manifest
 
 CHUNK = 4096
 """Rows of pixels copied at a time."""
@@ -94,7 +94,12 @@ def write_without(
         info["groups"] = [group for group in data.groups if group in here]
         info["notes"] = f"{data.info.get('notes', '')} {note}".strip()
     write_json(folder / INFO, info)
-    write_manifest(folder, read_manifest(data.folder)["files"])
+    names = read_manifest(data.folder)["files"]
+    write_manifest(folder, names)
+    for path in data.folder.iterdir():  # the folder is replaced as a whole: what stands beside the data stays
+        if path.is_file() and path.name not in (*names, MANIFEST) and ".tmp." not in path.name:
+            shutil.copy2(path, folder / path.name)
+    shutil.copymode(data.folder, folder)
     return str(info["fingerprint"])
 
 

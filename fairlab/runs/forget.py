@@ -1,8 +1,9 @@
 """Deleting a person: from data set, pairs, embeddings, indexes, maps, numbers, reports, and where asked from classifiers.
 
 First everything that changes is written anew beside the workspace's files, in forgetting/; then, when all of it is there,
-it is put in place file by file. A plan lies in forgetting/ from before the first byte until after the last, so whoever calls
-again finishes what was cut short, wherever that was.
+it is put in place: data sets and embeddings each in one step, the rest file by file; no run starts in between. A plan
+lies in forgetting/ from before the first byte until after the last, so whoever calls again finishes what was cut short,
+wherever that was.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ import psutil
 from filelock import FileLock, Timeout
 
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import explain, read_json, sweep, write_json
-from fairlab.runs.forget_staging import prepare
+from fairlab.files import MANIFEST, explain, place_folder, read_json, sha256, sweep, write_json
+from fairlab.runs.forget_staging import prepare, whole_folders
 from fairlab.runs.forget_survey import Asked, Found, Scope, is_marker
-from fairlab.runs.quiet import no_starts
+from fairlab.runs.quiet import DELETION, no_starts
 from fairlab.store import database
 from fairlab.workspace import Workspace
 
-FOLDER, PLAN, READY, NEW = "forgetting", "plan.json", "ready.json", "new"
+FOLDER, READY = DELETION
+PLAN, NEW = "plan.json", "new"
 Progress = Callable[[int, int], None]
 
 
@@ -131,15 +133,16 @@ def _finish(workspace: Workspace, progress: Progress) -> Asked | None:
                     going = prepare(workspace, asked, Workspace(folder / NEW), progress)
                     new = [path.relative_to(folder / NEW) for path in (folder / NEW).rglob("*") if path.is_file()]
                     ready = {"new": sorted(path.as_posix() for path in new), "deleted": [str(path) for path in going]}
+                    ready["folders"] = whole_folders(workspace, Workspace(folder / NEW))
                     write_json(folder / READY, ready)
                 except Exception:
                     shutil.rmtree(folder, ignore_errors=True)  # nothing was changed yet, and nothing will be
                     raise
             _put_in_place(workspace, read_json(folder / READY), folder / NEW)
             _sweep_all(workspace)
-        database.purge(workspace)
-        grave = workspace.home / f"{FOLDER}.tmp.{os.getpid()}"
-        os.replace(folder, grave)  # plan and list go at once, or a later attempt would take one without the other
+            database.purge(workspace)
+            grave = workspace.home / f"{FOLDER}.tmp.{os.getpid()}"
+            os.replace(folder, grave)  # plan and list go at once, or a later attempt would take one without the other
         shutil.rmtree(grave)
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
@@ -148,8 +151,14 @@ def _finish(workspace: Workspace, progress: Progress) -> Asked | None:
 
 def _put_in_place(workspace: Workspace, ready: Mapping[str, Any], new: Path) -> None:
     """Move what is still to be moved, delete what is still there: each may have been done by an earlier attempt."""
+    for name, manifest in ready.get("folders", {}).items():
+        target = workspace.home / name
+        if (new / name).exists() and not ((target / MANIFEST).exists() and sha256(target / MANIFEST) == manifest):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            place_folder(new / name, target)
+        shutil.rmtree(new / name, ignore_errors=True)  # it may be the old one: swapped, and then cut short
     for name in ready["new"]:
-        if (new / name).exists():
+        if (new / name).exists() and not any(name.startswith(f"{folder}/") for folder in ready.get("folders", {})):
             target = workspace.home / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(new / name, "rb+") as handle:

@@ -10,11 +10,13 @@ from typing import Any
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.forgetting import write_without as write_data_without
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import amend_manifest, read_json, verify_manifest, write_json
+from fairlab.files import MANIFEST, amend_manifest, read_json, read_manifest, sha256, verify_manifest, write_json
 from fairlab.runs import forget_files
 from fairlab.runs.forget_names import Name, write_without
 from fairlab.runs.forget_scope import Loss, Template, works_on
 from fairlab.runs.forget_survey import Asked, Scope
+from fairlab.runs.launch import poll
+from fairlab.runs.turns import submitted
 from fairlab.store.embeddings import embeddings_folder, open_embeddings
 from fairlab.store.runs import RunRecord, state
 from fairlab.workspace import Workspace
@@ -26,9 +28,7 @@ def prepare(workspace: Workspace, asked: Asked, staged: Workspace, progress: Cal
     Raises Refused while a run works on the data, or when the disk cannot hold both.
     """
     scope = Scope(workspace, asked)
-    for record in scope.records:
-        if works_on(record, scope.lost) and state(record.folder).status == "running":
-            raise Refused(f"{record.run_id} is working on {', '.join(scope.lost)}: stop it first, then delete")
+    refuse_at_work(workspace, scope)
     _check_room(workspace, scope)
     going = [workspace.home / name for name in scope.found.deleted]
     steps = len(scope.lost) + len(scope.found.embeddings) + len(scope.found.numbers) + len(scope.templates)
@@ -81,7 +81,34 @@ def prepare(workspace: Workspace, asked: Asked, staged: Workspace, progress: Cal
         _prepare_mention(workspace, staged, name, scope.name)
     if asked.files:
         going += [Path(name) for name in scope.found.sources if Path(name).is_file()]
+    refuse_at_work(workspace, scope)  # that took a while, and other machines' queues ask nobody here
     return going
+
+
+def refuse_at_work(workspace: Workspace, scope: Scope) -> None:
+    """Raise Refused where a run works on what goes, or waits in another machine's queue, where nobody can hold it back."""
+    taught = {template.record.run_id for template in scope.templates}
+    near = [record for record in scope.records if works_on(record, scope.lost) or record.run_id in taught]
+    poll([record.folder for record in near])
+    for record in near:
+        data = ", ".join(scope.lost) or "the classifier of somebody who goes"
+        if state(record.folder).status == "running":
+            raise Refused(f"{record.run_id} is working on {data}: stop it first, then delete")
+        if submitted(workspace, record.run_id):
+            raise Refused(
+                f"{record.run_id} waits in another machine's queue, to work on {data}: stop it first, then delete"
+            )
+
+
+def whole_folders(workspace: Workspace, staged: Workspace) -> dict[str, str]:
+    """Data sets and embeddings that lie whole in `staged`: folders below it, with the hash of the manifest of each."""
+    found = [*staged.home.glob(f"datasets/*/{MANIFEST}"), *staged.home.glob(f"runs/*/embeddings/*/*/{MANIFEST}")]
+    return {
+        path.parent.relative_to(staged.home).as_posix(): sha256(path)
+        for path in sorted(found)
+        if all((path.parent / name).exists() for name in read_manifest(path.parent)["files"])
+        and not (workspace.home / path.parent.relative_to(staged.home)).is_symlink()  # its files lie elsewhere
+    }
 
 
 def _prepare_numbers(
