@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,21 @@ from fairlab.store.runs import RunRecord, state
 from fairlab.workspace import Workspace
 
 
-def prepare(workspace: Workspace, asked: Asked, staged: Workspace, progress: Callable[[int, int], None]) -> list[Path]:
-    """Write all files that change into `staged`, at the places that they have in the workspace; returns what is to be deleted.
+def prepare(
+    workspace: Workspace, asked: Asked, staged: Workspace, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Write all files that change into `staged`, at the places that they have in the workspace.
 
-    Raises Refused while a run works on the data, or when the disk cannot hold both.
+    Returns what is then to be done: "new" files below `staged`, those of them that lie in whole "folders" (whole_folders),
+    what is to be "deleted", the user's own "sources", and runs that are "unended" and whose checkpoints hold rows. Raises
+    Refused while a run works on the data, where a source cannot be deleted, or when the disk cannot hold both.
     """
     scope = Scope(workspace, asked)
     refuse_at_work(workspace, scope)
     _check_room(workspace, scope)
+    sources = [Path(name) for name in scope.found.sources if Path(name).is_file()]
+    if asked.files:
+        _check_sources(sources)
     going = [workspace.home / name for name in scope.found.deleted]
     steps = len(scope.lost) + len(scope.found.embeddings) + len(scope.found.numbers) + len(scope.templates)
     done = 0
@@ -79,10 +87,24 @@ def prepare(workspace: Workspace, asked: Asked, staged: Workspace, progress: Cal
         step()
     for name in scope.found.mentions:
         _prepare_mention(workspace, staged, name, scope.name)
-    if asked.files:
-        going += [Path(name) for name in scope.found.sources if Path(name).is_file()]
     refuse_at_work(workspace, scope)  # that took a while, and other machines' queues ask nobody here
-    return going
+    new = [path.relative_to(staged.home).as_posix() for path in staged.home.rglob("*") if path.is_file()]
+    return {
+        "new": sorted(new),
+        "folders": whole_folders(workspace, staged),
+        "deleted": [str(path) for path in going],
+        "sources": [str(path) for path in sources],
+        "unended": [each.record.run_id for each in scope.templates if not (each.record.folder / "weights").exists()],
+    }
+
+
+def _check_sources(sources: Sequence[Path]) -> None:
+    for folder in dict.fromkeys(path.parent for path in sources):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise Refused(
+                f"{folder} holds images that are to be deleted and cannot be written to, so nothing was deleted: make it "
+                "writable, or leave out --files"
+            )
 
 
 def refuse_at_work(workspace: Workspace, scope: Scope) -> None:

@@ -47,6 +47,10 @@ class Asked:
     marker: str = ""
     all: bool = False
 
+    def asks_as(self, other: Asked) -> bool:
+        """Are both about the same people?"""
+        return (self.dataset, self.people, self.all) == (other.dataset, other.people, other.all)
+
 
 @dataclass
 class Found:

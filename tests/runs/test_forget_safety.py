@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
-from fairlab import files
+from fairlab import api, files
+from fairlab.config import Source
 from fairlab.data.base import open_dataset
 from fairlab.doctor import examine
 from fairlab.errors import Refused
-from fairlab.files import verify_manifest, write_json
+from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.runs import forget_files, launch, worker
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.forget import finish, forget, unfinished
@@ -20,7 +25,10 @@ from fairlab.runs.quiet import CUT_SHORT, cut_short
 from fairlab.store.remote import ENDED, WAITING, Job, write_job
 from fairlab.store.runs import read_run, state, write_status
 from fairlab.workspace import Workspace, open_workspace
-from tests.runs.test_forget import data_of
+from tests.conftest import command
+from tests.data.trees import grouped
+from tests.runs.in_process import work_here
+from tests.runs.test_forget import data_of, spaces
 from tests.runs.test_worker import queued
 
 PERSON = "Group A test 001"
@@ -118,3 +126,130 @@ def test_a_run_in_another_machines_queue_is_not_surprised(copy: Workspace) -> No
     assert not unfinished(copy)
     write_job(folder, Job("slurm", "17", ENDED))
     forget(copy, name, PERSON)
+
+
+@pytest.fixture
+def photos(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's own images, added as data set "faces"."""
+    work_here(monkeypatch)
+    folder = grouped(tmp_path / "photos")
+    api.add_data(lab, Source(path=str(folder), image_px=32), "faces")
+    return folder
+
+
+def somebody(lab: Workspace, photos: Path) -> tuple[str, list[Path]]:
+    """One person and their files."""
+    images = open_dataset(lab.dataset("faces")).images
+    person = str(images["identity"].iloc[0])
+    return person, [photos / place for place in images.loc[images["identity"] == person, "location"]]
+
+
+def unlink_refused(monkeypatch: pytest.MonkeyPatch, refused: Path) -> None:
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path == refused:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+
+
+def test_a_file_that_cannot_be_deleted_is_named_and_all_else_goes(
+    lab: Workspace, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would have kept this deletion, and all after it, from ever ending."""
+    person, own = somebody(lab, photos)
+    assert len(own) > 1
+    with monkeypatch.context() as mine:
+        unlink_refused(mine, own[0])
+        found = forget(lab, "faces", person, files=True)
+    assert found.notes == [f"your own file {own[0]} could not be deleted and stays: {os.strerror(errno.EPERM)}"]
+    assert [path.exists() for path in own] == [True] + [False] * (len(own) - 1)
+    assert not unfinished(lab)
+    assert person not in set(open_dataset(lab.dataset("faces")).images["identity"])
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_before_anything_goes(
+    lab: Workspace, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, own = somebody(lab, photos)
+    before, real = (lab.dataset("faces") / "images.parquet").read_bytes(), os.access
+    locked = own[-1].parent  # to whoever may do everything it is open all the same: the system's answer is set
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked and real(path, mode))
+    with pytest.raises(Refused, match=f"^{locked} holds images .* leave out --files"):
+        forget(lab, "faces", person, files=True)
+    assert all(path.exists() for path in own)
+    assert (lab.dataset("faces") / "images.parquet").read_bytes() == before
+    assert not unfinished(lab)
+    forget(lab, "faces", person)  # which needs none of them
+
+
+def cut_off(lab: Workspace, name: str, *people: str, moved: bool, **asked: bool) -> None:
+    """A deletion that is killed once folders are moved, or before anything is."""
+    mine = pytest.MonkeyPatch()
+    if moved:
+        mine = kill_at(mine, 1, True)
+    else:
+        mine.setattr("fairlab.runs.forget_staging.whole_folders", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        forget(lab, name, list(people), **asked)
+    mine.undo()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_files_are_deleted_though_only_the_second_call_says_so(lab: Workspace, photos: Path, moved: bool) -> None:
+    person, own = somebody(lab, photos)
+    cut_off(lab, "faces", person, moved=moved)
+    forget(lab, "faces", person, files=True)
+    assert not any(path.exists() for path in own)
+    assert not unfinished(lab)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_rows_are_zeroed_though_only_the_second_call_says_so(copy: Workspace, moved: bool) -> None:
+    person = "Group A train 002"
+    taught = [
+        (record.folder, read_json(record.folder / "weights/model.json")["identities"].index(person))
+        for record in spaces(copy)
+        if (record.folder / "weights/model.json").exists()
+        and person in (read_json(record.folder / "weights/model.json")["identities"] or ())
+    ]
+    assert taught
+    cut_off(copy, data_of(copy).dataset_id, person, moved=moved)
+    found = forget(copy, data_of(copy).dataset_id, person, heads=True)
+    assert found.notes[:2] == (
+        ["finished a deletion that had been cut short", "zeroed their rows in classifiers"] if moved else []
+    )
+    for folder, row in taught:
+        for head in folder.rglob("head.safetensors"):
+            assert not load_file(head)["weight"][row].any()
+    assert not unfinished(copy)
+
+
+def test_another_request_does_not_lose_the_first(lab: Workspace, photos: Path) -> None:
+    """What was cut short before anything changed is carried out all the same, when somebody else is asked for next."""
+    people = sorted(set(open_dataset(lab.dataset("faces")).images["identity"]))[:2]
+    cut_off(lab, "faces", people[0], moved=False)
+    found = forget(lab, "faces", people[1])
+    assert found.notes == ["finished a deletion that had been cut short"]
+    assert not set(people) & set(open_dataset(lab.dataset("faces")).images["identity"])
+
+
+def test_a_dry_run_finishes_nothing(lab: Workspace, photos: Path) -> None:
+    """Not by itself, not with somebody named: it says what the command would do, in words and as JSON."""
+    person, _ = somebody(lab, photos)
+    cut_off(lab, "faces", person, moved=True)
+    before = {str(path): path.read_bytes() for path in lab.home.rglob("*") if path.is_file()}
+    for words in ([], ["--json"], ["faces", person]):
+        done = command(lab.home, "forget", "--dry-run", *words)
+        assert done.returncode == 0
+        text = json.loads(done.stdout)["notes"][0] if words == ["--json"] else done.stdout
+        assert text.strip() == (
+            "a deletion was cut short: the command without --dry-run finishes it first; nothing was changed"
+        )
+    assert {str(path): path.read_bytes() for path in lab.home.rglob("*") if path.is_file()} == before
+    assert "name data set and people again" in command(lab.home, "forget", "--heads").stderr
+    done = command(lab.home, "forget", "--json")
+    assert json.loads(done.stdout)["notes"] == ["finished a deletion that had been cut short"]
+    assert not unfinished(lab)
