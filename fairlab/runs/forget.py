@@ -164,7 +164,7 @@ def _plan(workspace: Workspace) -> Asked | None:
 def _ready(workspace: Workspace) -> dict[str, Any]:
     """What prepare() has found, once all is written; nothing before."""
     path = workspace.home / FOLDER / READY
-    nothing = {"new": [], "deleted": [], "folders": {}, "sources": [], "unended": []}
+    nothing: dict[str, Any] = {"new": [], "deleted": [], "folders": {}, "sources": [], "unended": []}
     return {**nothing, **(read_json(path) if path.exists() else {})}
 
 

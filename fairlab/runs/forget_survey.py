@@ -80,7 +80,8 @@ class Scope:
         else:
             self.lost = {} if again else losses(workspace, asked.dataset, asked.people)
         names = {name for loss in self.lost.values() for name in loss.names} | set(asked.people)
-        self.name = Name(sorted(names), asked.marker)
+        roots = {str(loss.data.info.get("images_from", {}).get("path", "")) for loss in self.lost.values()} - {""}
+        self.name = Name(sorted(names), asked.marker, sorted(roots))
         self.templates = templates(self.records, self.lost, again)
         if again and not self.templates:
             raise FairLabError(f"no classifier of the workspace has a row called {again}")
