@@ -168,23 +168,28 @@ def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _expired(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.retention import forget_expired, limits
+    from fairlab.runs.retention import damaged, forget_expired, limits
 
     if options.dataset:
         raise FairLabError("--expired is about all data sets that are over their age limit: name none")
     at = datetime.now(UTC)
     if options.dry_run:
-        found = [limit for limit in limits(workspace, at) if limit.over]
+        found, left = [limit for limit in limits(workspace, at) if limit.over], damaged(workspace)
     else:
-        found = forget_expired(workspace, at, options.heads)
+        done = forget_expired(workspace, at, options.heads)
+        found, left = done.gone, done.left
     rows = [(limit.dataset, limit.days, limit.until.isoformat()) for limit in found]
     if options.json:
-        print(json.dumps([dict(zip(("dataset", "days", "until"), row, strict=True)) for row in rows], indent=1))
-        return 0
+        said = [dict(zip(("dataset", "days", "until"), row, strict=True)) for row in rows]
+        said += [{"dataset": name, "left": why} for name, why in left.items()]
+        print(json.dumps(said, indent=1))
+        return 1 if left else 0
     for name, days, until in rows:
         print(f"{name}: to be kept {days} days, until {until[:10]}")
     print(f"{len(rows)} data sets {'would go' if options.dry_run else 'deleted'}")
-    return 0
+    for name, why in left.items():
+        print(f"{name} stays: {why}")
+    return 1 if left else 0
 
 
 def _progress(unit: str = "MB") -> Callable[[int, int], None]:

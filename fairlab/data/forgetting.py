@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,13 @@ def borrowing(data: Dataset, lender: str, rows: np.ndarray) -> np.ndarray:
     return np.flatnonzero((parent == names.index(lender)) & np.isin(row, rows))
 
 
+def added_at(data: Dataset) -> str:
+    """When a data set was added, UTC ISO 8601: as it says itself once it was written anew, before that by its files."""
+    files = (data.folder / name for name in (MANIFEST, IMAGES_FILE))
+    oldest = datetime.fromtimestamp(min(path.stat().st_mtime for path in files), UTC)
+    return str(data.info.get("added_at", oldest.isoformat()))
+
+
 def write_without(
     data: Dataset,
     rows: np.ndarray,
@@ -84,7 +92,7 @@ def write_without(
     for name in (LANDMARKS_FILE, SIZES_FILE, HASHES_FILE):
         if (data.folder / name).exists():
             np.save(folder / name, np.load(data.folder / name, allow_pickle=False)[stays])
-    info = dict(data.info)
+    info = {**data.info, "added_at": added_at(data)}
     if (data.folder / BORROWED_FILES[0]).exists():
         info["images_from"] = _borrow_anew(data, stays, folder, lenders, fingerprints)
     if len(rows):
