@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fairlab.files import digest, write_atomic, write_bytes
+from fairlab.files import MANIFEST, digest, write_atomic, write_bytes
 from fairlab.workspace import Workspace
 
 TEXTS = (".json", ".jsonl", ".txt", ".log", ".md", ".tex", ".html", ".toml")
@@ -22,6 +22,7 @@ OURS = ("datasets", "forgetting", "catalogue.sqlite")
 STATE = (
     "events.jsonl",
     "heartbeat.json",
+    "index.json",
     "job.json",
     "keep.json",
     "mlflow.json",
@@ -77,6 +78,11 @@ class Name:
 def mentioned(workspace: Workspace, name: Name) -> list[Path]:
     """Files of the workspace, beside data sets and what has a reader of its own, in which the name stands."""
     return [path for path in _candidates(workspace.home) if _holds(path, name)]
+
+
+def is_kept(path: Path) -> bool:
+    """Does a file stay as it is though a name stands in it: what a run is, and what a manifest beside it vouches for?"""
+    return path.name == "run.json" or (path.name != MANIFEST and (path.parent / MANIFEST).exists())
 
 
 def _candidates(home: Path) -> Iterator[Path]:

@@ -34,11 +34,11 @@ def prepare(
     """
     scope = Scope(workspace, asked)
     refuse_at_work(workspace, scope)
-    _check_room(workspace, scope)
+    _check_room(workspace, scope, asked.heads)
     sources = [Path(name) for name in scope.found.sources if Path(name).is_file()]
     if asked.files:
         _check_sources(sources)
-    going = [workspace.home / name for name in scope.found.deleted]
+    going = [workspace.home / name for name in (*scope.found.deleted, *scope.found.archives)]
     steps = len(scope.lost) + len(scope.found.embeddings) + len(scope.found.numbers) + len(scope.templates)
     done = 0
 
@@ -184,24 +184,29 @@ def _prepare_heads(template: Template, asked: Asked, staged: Path, going: list[P
 
 
 def _prepare_mention(workspace: Workspace, staged: Workspace, name: str, person: Name) -> None:
-    """A file that names the person, without the name; what a manifest vouches for was written above or is left."""
+    """A file that names the person, without the name."""
     path, target = workspace.home / name, staged.home / name
-    vouched = path.name != "manifest.json" and (path.parent / "manifest.json").exists()
-    if path.name != "run.json" and not vouched:
-        write_without(target if target.exists() else path, person, target)
+    write_without(target if target.exists() else path, person, target)
 
 
 def _staged(workspace: Workspace, staged: Workspace, path: Path) -> bool:
     return (staged.home / path.relative_to(workspace.home)).exists()
 
 
-def _check_room(workspace: Workspace, scope: Scope) -> None:
+def _check_room(workspace: Workspace, scope: Scope, heads: bool) -> None:
     need = sum(
         path.stat().st_size for loss in scope.lost.values() for path in loss.data.folder.glob("*") if path.is_file()
     )
     for item in scope.found.embeddings:
         folder = embeddings_folder(workspace.run(item["run"]), item["dataset"], item["view"])
         need += sum(path.stat().st_size for path in folder.glob("*"))
+    if heads:
+        from fairlab.training.forgetting import HEADS, STATE
+
+        places = [template.record.folder / place for template in scope.templates for place in template.folders]
+        need += sum(
+            (place / name).stat().st_size for place in places for name in (*HEADS, STATE) if (place / name).exists()
+        )
     free = shutil.disk_usage(workspace.home).free
     if need > free:
         raise Refused(

@@ -6,24 +6,30 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from fairlab import api, files
 from fairlab.config import Source
 from fairlab.data.base import open_dataset
 from fairlab.doctor import examine
-from fairlab.errors import Refused
+from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.runs import forget_files, launch, worker
+from fairlab.runs.archive import Choice, archive
+from fairlab.runs.deletion_words import reached
 from fairlab.runs.engines.local import LocalEngine
-from fairlab.runs.forget import finish, forget, unfinished
+from fairlab.runs.forget import finish, forget, survey, unfinished
 from fairlab.runs.quiet import CUT_SHORT, cut_short
 from fairlab.store.remote import ENDED, WAITING, Job, write_job
-from fairlab.store.runs import read_run, state, write_status
+from fairlab.store.runs import create_run, read_run, state, write_status
+from fairlab.training.forgetting import zero_rows
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
 from tests.data.trees import grouped
@@ -253,3 +259,100 @@ def test_a_dry_run_finishes_nothing(lab: Workspace, photos: Path) -> None:
     done = command(lab.home, "forget", "--json")
     assert json.loads(done.stdout)["notes"] == ["finished a deletion that had been cut short"]
     assert not unfinished(lab)
+
+
+def test_archives_of_runs_that_are_gone_are_found_by_what_they_hold(copy: Workspace, tmp_path: Path) -> None:
+    """Vectors, numbers, a map, or a network alone: each under another name, and its run deleted here; others stay."""
+    name, record = data_of(copy).dataset_id, spaces(copy)[0]
+    stranger = replace(record, run_id="stranger", dataset="elsewhere", parents=(), folder=copy.run("stranger"))
+    create_run(copy, stranger)
+    write_status(stranger.folder, "done", reason="")
+    bare = replace(stranger, run_id="drawn", folder=copy.run("drawn"))
+    create_run(copy, bare)
+    write_status(bare.folder, "done", reason="")
+    shutil.copytree(record.folder / "projections", bare.folder / "projections")
+    judged = replace(stranger, run_id="judged", folder=copy.run("judged"))
+    create_run(copy, judged)
+    write_status(judged.folder, "done", reason="")
+    shutil.copytree(record.folder / "results", judged.folder / "results")
+    embedded = replace(stranger, run_id="embedded", folder=copy.run("embedded"))
+    create_run(copy, embedded)
+    write_status(embedded.folder, "done", reason="")
+    shutil.copytree(record.folder / "embeddings", embedded.folder / "embeddings")
+    alone = replace(record, run_id="alone", parents=(), folder=copy.run("alone"))
+    create_run(copy, alone)
+    write_status(alone.folder, "done", reason="")
+    for number, run in enumerate((stranger, bare, judged, embedded, alone)):
+        out = copy.home / ("kept.tar", "a.bak", "no-suffix", "b.zip", "c.tar.old")[number]
+        archive(copy, run.run_id, out, Choice(numbers=run is not alone, templates=run is embedded))
+        shutil.rmtree(run.folder)
+    torn = copy.home / "torn.tar"
+    torn.write_bytes((copy.home / "kept.tar").read_bytes()[:-1])
+    found = survey(copy, name, PERSON)
+    assert found.archives == ["a.bak", "b.zip", "c.tar.old", "no-suffix"]
+    assert [note for note in found.notes if str(torn) in note and "and it stays" in note]
+    said = "\n".join(reached(found))
+    assert "archives, deleted with all that is in them (what stays can be archived anew): a.bak, b.zip" in said
+    assert not any("a.bak" in line for line in reached(found) if "made again" in line)
+    forget(copy, name, PERSON)
+    left = {path.name for path in copy.home.iterdir() if path.is_file()}
+    assert {"kept.tar", "torn.tar"} <= left
+    assert not {"a.bak", "no-suffix", "b.zip", "c.tar.old"} & left
+
+
+def test_what_keeps_a_name_is_not_said_to_lose_it(copy: Workspace) -> None:
+    """Settings of runs are never changed, nor what a manifest vouches for; a text is, and so is a taught model's list."""
+    name, person = data_of(copy).dataset_id, "Group A train 002"
+    record = replace(spaces(copy)[0], run_id="named", title=person, folder=copy.run("named"))
+    create_run(copy, record)
+    write_status(record.folder, "done", reason=f"saw {person}")
+    said = {name: (record.folder / name).read_bytes() for name in ("run.json",)}
+    found = survey(copy, name, person)
+    assert found.stays == ["runs/named/run.json"]
+    assert found.mentions == ["runs/named/status.json"]
+    words = reached(found)
+    assert "the name is taken out of: runs/named/status.json" in words
+    assert any(line.startswith("the name stays in: runs/named/run.json (") for line in words)
+    forget(copy, name, person)
+    assert {name: (record.folder / name).read_bytes() for name in said} == said
+    assert person not in (record.folder / "status.json").read_text()
+
+
+def test_room_for_classifiers_is_counted(copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a byte less than the zeroed rows take it is refused; without heads the same disk is large enough."""
+    name, person = data_of(copy).dataset_id, "Group A train 002"
+    taught = {item["run"]: item["places"] for item in survey(copy, name, person).templates}
+    heads = sum(
+        file.stat().st_size
+        for run, places in taught.items()
+        for place in places
+        for file in (copy.run(run) / place).iterdir()
+        if file.name in ("head.safetensors", "best_head.safetensors", "trainer.pt")
+    )
+    assert heads > 0
+    folders = [copy.dataset(name), *copy.runs_folder.glob(f"*/embeddings/{name}/*")]
+    rest = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=rest + heads - 1))
+    with pytest.raises(Refused, match="free some space"):
+        forget(copy, name, person, heads=True)
+    forget(copy, name, person)
+
+
+def test_a_full_disk_while_rows_are_zeroed_is_said_in_a_sentence(tmp_path: Path) -> None:
+    """The writers of tensors say nothing of a disk: on one of 2 MB, with room for the classifier but not for the memory."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("this user may not mount a small file system to fill")
+    try:
+        import torch
+
+        save_file({"weight": np.ones((10, 30_000), np.float32)}, tmp_path / "head.safetensors")
+        for room in (1_500_000, 500_000):
+            torch.save({"solvers": {"head": {"state": {0: {"m": torch.ones(10, 60_000)}}}}}, tmp_path / "trainer.pt")
+            (disk / "ballast").write_bytes(b"x" * (2 * 2**20 - room))
+            with pytest.raises(FairLabError, match=f"the disk is full: could not write {disk / 'out'}"):
+                zero_rows(tmp_path, disk / "out", [1], 10)
+            shutil.rmtree(disk / "out")
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
