@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from fairlab import api, files
-from fairlab.config import Source
+from fairlab.config import Data, Run, Source
 from fairlab.data.base import open_dataset
 from fairlab.doctor import examine
 from fairlab.errors import FairLabError, Refused
@@ -28,7 +28,7 @@ from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.forget import finish, forget, survey, unfinished
 from fairlab.runs.quiet import CUT_SHORT, cut_short
 from fairlab.store.remote import ENDED, WAITING, Job, write_job
-from fairlab.store.runs import create_run, read_run, state, write_status
+from fairlab.store.runs import create_run, read_run, record_process, state, write_status
 from fairlab.training.forgetting import zero_rows
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
@@ -356,3 +356,20 @@ def test_a_full_disk_while_rows_are_zeroed_is_said_in_a_sentence(tmp_path: Path)
             shutil.rmtree(disk / "out")
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_run_at_work_on_other_data_keeps_its_classifier(copy: Workspace) -> None:
+    """It inherited rows of people who go, and saves them again and again: it is refused until it has ended."""
+    teacher = next(record for record in spaces(copy) if record.title == "Teacher Group A")
+    config = Run(role="student", method="proxyless_kd", data=Data(dataset="elsewhere"))
+    heir = replace(
+        teacher, run_id="heir", config=config, parents=(teacher.run_id,), dataset="elsewhere", folder=copy.run("heir")
+    )
+    create_run(copy, heir)
+    shutil.copytree(teacher.folder / "weights", heir.folder / "weights")
+    write_status(heir.folder, "running", reason="")
+    record_process(heir.folder)
+    with pytest.raises(Refused, match="heir is working on"):
+        forget(copy, data_of(copy).dataset_id, "Group A train 002", heads=True)
+    write_status(heir.folder, "done", reason="")
+    forget(copy, data_of(copy).dataset_id, "Group A train 002", heads=True)
