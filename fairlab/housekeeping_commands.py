@@ -136,12 +136,22 @@ def do_import(workspace: Workspace, options: argparse.Namespace) -> int:
 def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab.runs import forget
     from fairlab.runs.deletion_words import reached
+    from fairlab.runs.forget_survey import Found
+    from fairlab.runs.launch import dispatch
 
+    cut = forget.unfinished(workspace)
+    if cut and options.dry_run:
+        said = "a deletion was cut short: the command without --dry-run finishes it first; nothing was changed"
+        print(json.dumps({"unfinished": True, "notes": [said]}, indent=1) if options.json else said)
+        return 0
     if options.expired:
         return _expired(workspace, options)
-    if not options.dataset and not options.person and forget.unfinished(workspace):
-        forget.finish(workspace)
-        print("finished a deletion that had been cut short")
+    if cut and not options.dataset:
+        if options.heads or options.files:
+            raise FairLabError("--heads and --files are about somebody: name data set and people again")
+        found = forget.finish(workspace) or Found()
+        dispatch(workspace)  # nothing could start meanwhile
+        print(json.dumps(asdict(found), indent=1) if options.json else "\n".join(reached(found)))
         return 0
     if not options.dataset or not options.person:
         raise FairLabError("name a data set and at least one person in it: `fairlab forget DATASET PERSON`")
@@ -151,28 +161,35 @@ def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
         found = forget.forget(
             workspace, options.dataset, options.person, options.heads, options.files, _progress("steps")
         )
+    if cut:
+        dispatch(workspace)
     print(json.dumps(asdict(found), indent=1) if options.json else "\n".join(reached(found, options.files)))
     return 0
 
 
 def _expired(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.retention import forget_expired, limits
+    from fairlab.runs.retention import damaged, forget_expired, limits
 
     if options.dataset:
         raise FairLabError("--expired is about all data sets that are over their age limit: name none")
     at = datetime.now(UTC)
     if options.dry_run:
-        found = [limit for limit in limits(workspace, at) if limit.over]
+        found, left = [limit for limit in limits(workspace, at) if limit.over], damaged(workspace)
     else:
-        found = forget_expired(workspace, at, options.heads)
+        done = forget_expired(workspace, at, options.heads)
+        found, left = done.gone, done.left
     rows = [(limit.dataset, limit.days, limit.until.isoformat()) for limit in found]
     if options.json:
-        print(json.dumps([dict(zip(("dataset", "days", "until"), row, strict=True)) for row in rows], indent=1))
-        return 0
+        said = [dict(zip(("dataset", "days", "until"), row, strict=True)) for row in rows]
+        said += [{"dataset": name, "left": why} for name, why in left.items()]
+        print(json.dumps(said, indent=1))
+        return 1 if left else 0
     for name, days, until in rows:
         print(f"{name}: to be kept {days} days, until {until[:10]}")
     print(f"{len(rows)} data sets {'would go' if options.dry_run else 'deleted'}")
-    return 0
+    for name, why in left.items():
+        print(f"{name} stays: {why}")
+    return 1 if left else 0
 
 
 def _progress(unit: str = "MB") -> Callable[[int, int], None]:

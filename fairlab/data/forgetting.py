@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from fairlab.data.base import (
     Dataset,
 )
 from fairlab.errors import FairLabError
-from fairlab.files import digest, read_manifest, write_json, write_manifest
+from fairlab.files import MANIFEST, digest, read_manifest, write_json, write_manifest
 
 CHUNK = 4096
 """Rows of pixels copied at a time."""
@@ -50,6 +51,13 @@ def borrowing(data: Dataset, lender: str, rows: np.ndarray) -> np.ndarray:
     names = [entry["dataset"] for entry in data.info["images_from"]["parents"]]
     parent, row = data.borrowed()
     return np.flatnonzero((parent == names.index(lender)) & np.isin(row, rows))
+
+
+def added_at(data: Dataset) -> str:
+    """When a data set was added, UTC ISO 8601: as it says itself once it was written anew, before that by its files."""
+    files = (data.folder / name for name in (MANIFEST, IMAGES_FILE))
+    oldest = datetime.fromtimestamp(min(path.stat().st_mtime for path in files), UTC)
+    return str(data.info.get("added_at", oldest.isoformat()))
 
 
 def write_without(
@@ -84,7 +92,7 @@ def write_without(
     for name in (LANDMARKS_FILE, SIZES_FILE, HASHES_FILE):
         if (data.folder / name).exists():
             np.save(folder / name, np.load(data.folder / name, allow_pickle=False)[stays])
-    info = dict(data.info)
+    info = {**data.info, "added_at": added_at(data)}
     if (data.folder / BORROWED_FILES[0]).exists():
         info["images_from"] = _borrow_anew(data, stays, folder, lenders, fingerprints)
     if len(rows):
@@ -94,7 +102,12 @@ def write_without(
         info["groups"] = [group for group in data.groups if group in here]
         info["notes"] = f"{data.info.get('notes', '')} {note}".strip()
     write_json(folder / INFO, info)
-    write_manifest(folder, read_manifest(data.folder)["files"])
+    names = read_manifest(data.folder)["files"]
+    write_manifest(folder, names)
+    for path in data.folder.iterdir():  # the folder is replaced as a whole: what stands beside the data stays
+        if path.is_file() and path.name not in (*names, MANIFEST) and ".tmp." not in path.name:
+            shutil.copy2(path, folder / path.name)
+    shutil.copymode(data.folder, folder)
     return str(info["fingerprint"])
 
 

@@ -31,7 +31,15 @@ def reached(found: Found, files: bool = False) -> list[str]:
         what = {"marked": "marked as made before", "deleted": "deleted (of an earlier state of the data)"}.get(how, how)
         lines += [f"numbers {what}: {some(named)}"] if named else []
     lines += [f"made again when needed: {some(found.deleted)}"] if found.deleted else []
+    if found.archives:
+        lines.append(
+            f"archives, deleted with all that is in them (what stays can be archived anew): {some(found.archives)}"
+        )
     lines += [f"the name is taken out of: {some(found.mentions)}"] if found.mentions else []
+    if found.stays:
+        lines.append(
+            f"the name stays in: {some(found.stays)} (settings and hashes of runs never change: delete the runs)"
+        )
     for item in found.templates:
         does = "row zeroed" if item["zeroed"] else "contains a template, stays (zero it with --heads)"
         lines.append(f"classifier of {item['run']} in {some(item['places'])}: {does}")

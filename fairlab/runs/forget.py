@@ -1,8 +1,9 @@
 """Deleting a person: from data set, pairs, embeddings, indexes, maps, numbers, reports, and where asked from classifiers.
 
 First everything that changes is written anew beside the workspace's files, in forgetting/; then, when all of it is there,
-it is put in place file by file. A plan lies in forgetting/ from before the first byte until after the last, so whoever calls
-again finishes what was cut short, wherever that was.
+it is put in place: data sets and embeddings each in one step, the rest file by file; no run starts in between. A plan
+lies in forgetting/ from before the first byte until after the last, so whoever calls again finishes what was cut short,
+wherever that was.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ import psutil
 from filelock import FileLock, Timeout
 
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import explain, read_json, sweep, write_json
+from fairlab.files import MANIFEST, explain, place_folder, read_json, sha256, sweep, write_json
+from fairlab.runs.forget_scope import readable_runs, templates
 from fairlab.runs.forget_staging import prepare
 from fairlab.runs.forget_survey import Asked, Found, Scope, is_marker
-from fairlab.runs.quiet import no_starts
+from fairlab.runs.quiet import DELETION, cut_short, no_starts
 from fairlab.store import database
+from fairlab.words import some
 from fairlab.workspace import Workspace
 
-FOLDER, PLAN, READY, NEW = "forgetting", "plan.json", "ready.json", "new"
+FOLDER, READY = DELETION
+PLAN, NEW = "plan.json", "new"
 Progress = Callable[[int, int], None]
 
 
@@ -59,7 +63,8 @@ def forget(
 
     people: names in the data set, or the marker of an earlier deletion whose rows in classifiers are now to be zeroed
     too (heads). Image files of the user's own are touched only with `files`. A deletion that was cut short is finished
-    first. Returns what was reached. Raises Refused while a run works on the data, FairLabError as survey().
+    first, with what is asked now beyond it. Returns what was reached; its notes name files of the user's own that could
+    not be deleted. Raises Refused while a run works on the data, FairLabError as survey().
     """
     names = _tuple(people)
     marker = names[0] if is_marker(names) else _marker()
@@ -79,19 +84,51 @@ def forget_all(
 def _forget(workspace: Workspace, asked: Asked, progress: Progress) -> Found:
     with _alone(workspace):
         sweep(workspace.home)
-        before = _finish(workspace, progress)
-        if before is not None and (before.dataset, before.people) == (asked.dataset, asked.people):
-            return Found(notes=["finished a deletion that had been cut short"])
+        before, notes = _plan(workspace), []
+        if before is not None and before.asks_as(asked) and not cut_short(workspace):
+            shutil.rmtree(workspace.home / FOLDER)  # it has changed nothing yet: this one says what is wanted now
+        elif before is not None:
+            same, ready = before.asks_as(asked), _ready(workspace)
+            if same and asked.files:
+                write_json(workspace.home / FOLDER / PLAN, asdict(replace(before, files=True)))
+            notes = ["finished a deletion that had been cut short", *_finish(workspace, progress)]
+            if same:
+                return Found(notes=notes + (_heads_too(workspace, before, ready, progress) if asked.heads else []))
         found = Scope(workspace, asked).found  # nobody of that name: nothing is written
         write_json(workspace.home / FOLDER / PLAN, asdict(asked))
-        _finish(workspace, progress)
+        found.notes += [*notes, *_finish(workspace, progress)]
         return found
 
 
-def finish(workspace: Workspace) -> bool:
-    """Complete a deletion that was cut short; False when there is none."""
+def _heads_too(workspace: Workspace, before: Asked, ready: Mapping[str, Any], progress: Progress) -> list[str]:
+    """Zero the rows that a finished deletion has left under its mark; returns what is to be said of it."""
+    if before.heads:
+        return []
+    said = (
+        [f"checkpoints of {some(ready['unended'])} still hold their rows: delete these runs"]
+        if ready["unended"]
+        else []
+    )
+    again = Asked(before.dataset, (before.marker,), True, False, before.marker)
+    try:
+        if not templates(readable_runs(workspace)[0], {}, before.marker):
+            return said
+        write_json(workspace.home / FOLDER / PLAN, asdict(again))
+        _finish(workspace, progress)
+    except FairLabError as error:
+        how = f"`fairlab forget {before.dataset} {before.marker} --heads` does it"
+        return [*said, f"their rows in classifiers are not zeroed: {error}; {how}"]
+    return [*said, "zeroed their rows in classifiers"]
+
+
+def finish(workspace: Workspace) -> Found | None:
+    """Complete a deletion that was cut short; None when there is none. The notes are as those of forget()."""
     with _alone(workspace):
-        return _finish(workspace, lambda _done, _total: None) is not None
+        if _plan(workspace) is None:
+            return None
+        return Found(
+            notes=["finished a deletion that had been cut short", *_finish(workspace, lambda _done, _total: None)]
+        )
 
 
 def _tuple(people: str | Sequence[str]) -> tuple[str, ...]:
@@ -113,43 +150,61 @@ def _alone(workspace: Workspace) -> Any:
         raise Refused(f"somebody is being deleted from {workspace.home} already; wait until that has ended") from error
 
 
-def _finish(workspace: Workspace, progress: Progress) -> Asked | None:
-    """Carry out what the plan says, from wherever an earlier attempt came to; returns whom it was about."""
-    folder = workspace.home / FOLDER
-    if not (folder / PLAN).exists():
+def _plan(workspace: Workspace) -> Asked | None:
+    path = workspace.home / FOLDER / PLAN
+    if not path.exists():
         return None
     try:
-        raw = read_json(folder / PLAN)
-        asked = Asked(**{**raw, "people": tuple(raw["people"])})
+        raw = read_json(path)
+        return Asked(**{**raw, "people": tuple(raw["people"])})
     except (KeyError, TypeError) as error:
-        raise Damaged(f"{folder / PLAN} is not a plan of this FairLab: {error}") from error
+        raise Damaged(f"{path} is not a plan of this FairLab: {error}") from error
+
+
+def _ready(workspace: Workspace) -> dict[str, Any]:
+    """What prepare() has found, once all is written; nothing before."""
+    path = workspace.home / FOLDER / READY
+    nothing: dict[str, Any] = {"new": [], "deleted": [], "folders": {}, "sources": [], "unended": []}
+    return {**nothing, **(read_json(path) if path.exists() else {})}
+
+
+def _finish(workspace: Workspace, progress: Progress) -> list[str]:
+    """Carry out what the plan says, from wherever an earlier attempt came to; returns what is to be said of it."""
+    folder, asked = workspace.home / FOLDER, _plan(workspace)
+    if asked is None:
+        return []
     try:
         with no_starts(workspace):
             if not (folder / READY).exists():
                 shutil.rmtree(folder / NEW, ignore_errors=True)
                 try:
-                    going = prepare(workspace, asked, Workspace(folder / NEW), progress)
-                    new = [path.relative_to(folder / NEW) for path in (folder / NEW).rglob("*") if path.is_file()]
-                    ready = {"new": sorted(path.as_posix() for path in new), "deleted": [str(path) for path in going]}
-                    write_json(folder / READY, ready)
+                    write_json(folder / READY, prepare(workspace, asked, Workspace(folder / NEW), progress))
                 except Exception:
                     shutil.rmtree(folder, ignore_errors=True)  # nothing was changed yet, and nothing will be
                     raise
-            _put_in_place(workspace, read_json(folder / READY), folder / NEW)
+            ready = _ready(workspace)
+            _put_in_place(workspace, ready, folder / NEW)
+            stay = _delete_sources(ready["sources"]) if asked.files else []
             _sweep_all(workspace)
-        database.purge(workspace)
-        grave = workspace.home / f"{FOLDER}.tmp.{os.getpid()}"
-        os.replace(folder, grave)  # plan and list go at once, or a later attempt would take one without the other
+            database.purge(workspace)
+            grave = workspace.home / f"{FOLDER}.tmp.{os.getpid()}"
+            os.replace(folder, grave)  # plan and list go at once, or a later attempt would take one without the other
         shutil.rmtree(grave)
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
-    return asked
+    return stay
 
 
 def _put_in_place(workspace: Workspace, ready: Mapping[str, Any], new: Path) -> None:
     """Move what is still to be moved, delete what is still there: each may have been done by an earlier attempt."""
+    for name, manifest in ready["folders"].items():
+        target = workspace.home / name
+        if (new / name).exists() and not ((target / MANIFEST).exists() and sha256(target / MANIFEST) == manifest):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            place_folder(new / name, target)
+        shutil.rmtree(new / name, ignore_errors=True)  # it may be the old one: swapped, and then cut short
     for name in ready["new"]:
-        if (new / name).exists():
+        if (new / name).exists() and not any(name.startswith(f"{folder}/") for folder in ready["folders"]):
             target = workspace.home / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(new / name, "rb+") as handle:
@@ -161,6 +216,17 @@ def _put_in_place(workspace: Workspace, ready: Mapping[str, Any], new: Path) -> 
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _delete_sources(names: Sequence[str]) -> list[str]:
+    """Delete files of the user's own; returns a sentence about each that stays. One of them must not keep all the rest."""
+    said = []
+    for name in names:
+        try:
+            Path(name).unlink(missing_ok=True)
+        except OSError as error:
+            said.append(f"your own file {name} could not be deleted and stays: {error.strerror or error}")
+    return said
 
 
 def _sweep_all(workspace: Workspace) -> None:

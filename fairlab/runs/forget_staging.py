@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.forgetting import write_without as write_data_without
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import amend_manifest, read_json, verify_manifest, write_json
+from fairlab.files import MANIFEST, amend_manifest, read_json, read_manifest, sha256, verify_manifest, write_json
 from fairlab.runs import forget_files
 from fairlab.runs.forget_names import Name, write_without
 from fairlab.runs.forget_scope import Loss, Template, works_on
 from fairlab.runs.forget_survey import Asked, Scope
+from fairlab.runs.launch import poll
+from fairlab.runs.turns import submitted
 from fairlab.store.embeddings import embeddings_folder, open_embeddings
 from fairlab.store.runs import RunRecord, state
 from fairlab.workspace import Workspace
 
 
-def prepare(workspace: Workspace, asked: Asked, staged: Workspace, progress: Callable[[int, int], None]) -> list[Path]:
-    """Write all files that change into `staged`, at the places that they have in the workspace; returns what is to be deleted.
+def prepare(
+    workspace: Workspace, asked: Asked, staged: Workspace, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Write all files that change into `staged`, at the places that they have in the workspace.
 
-    Raises Refused while a run works on the data, or when the disk cannot hold both.
+    Returns what is then to be done: "new" files below `staged`, those of them that lie in whole "folders" (whole_folders),
+    what is to be "deleted", the user's own "sources", and runs that are "unended" and whose checkpoints hold rows. Raises
+    Refused while a run works on the data, where a source cannot be deleted, or when the disk cannot hold both.
     """
     scope = Scope(workspace, asked)
-    for record in scope.records:
-        if works_on(record, scope.lost) and state(record.folder).status == "running":
-            raise Refused(f"{record.run_id} is working on {', '.join(scope.lost)}: stop it first, then delete")
-    _check_room(workspace, scope)
-    going = [workspace.home / name for name in scope.found.deleted]
+    refuse_at_work(workspace, scope)
+    _check_room(workspace, scope, asked.heads)
+    sources = [Path(name) for name in scope.found.sources if Path(name).is_file()]
+    if asked.files:
+        _check_sources(sources)
+    going = [workspace.home / name for name in (*scope.found.deleted, *scope.found.archives)]
     steps = len(scope.lost) + len(scope.found.embeddings) + len(scope.found.numbers) + len(scope.templates)
     done = 0
 
@@ -79,9 +87,50 @@ def prepare(workspace: Workspace, asked: Asked, staged: Workspace, progress: Cal
         step()
     for name in scope.found.mentions:
         _prepare_mention(workspace, staged, name, scope.name)
-    if asked.files:
-        going += [Path(name) for name in scope.found.sources if Path(name).is_file()]
-    return going
+    refuse_at_work(workspace, scope)  # that took a while, and other machines' queues ask nobody here
+    new = [path.relative_to(staged.home).as_posix() for path in staged.home.rglob("*") if path.is_file()]
+    return {
+        "new": sorted(new),
+        "folders": whole_folders(workspace, staged),
+        "deleted": [str(path) for path in going],
+        "sources": [str(path) for path in sources],
+        "unended": [each.record.run_id for each in scope.templates if not (each.record.folder / "weights").exists()],
+    }
+
+
+def _check_sources(sources: Sequence[Path]) -> None:
+    for folder in dict.fromkeys(path.parent for path in sources):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise Refused(
+                f"{folder} holds images that are to be deleted and cannot be written to, so nothing was deleted: make it "
+                "writable, or leave out --files"
+            )
+
+
+def refuse_at_work(workspace: Workspace, scope: Scope) -> None:
+    """Raise Refused where a run works on what goes, or waits in another machine's queue, where nobody can hold it back."""
+    taught = {template.record.run_id for template in scope.templates}
+    near = [record for record in scope.records if works_on(record, scope.lost) or record.run_id in taught]
+    poll([record.folder for record in near])
+    for record in near:
+        data = ", ".join(scope.lost) or "the classifier of somebody who goes"
+        if state(record.folder).status == "running":
+            raise Refused(f"{record.run_id} is working on {data}: stop it first, then delete")
+        if submitted(workspace, record.run_id):
+            raise Refused(
+                f"{record.run_id} waits in another machine's queue, to work on {data}: stop it first, then delete"
+            )
+
+
+def whole_folders(workspace: Workspace, staged: Workspace) -> dict[str, str]:
+    """Data sets and embeddings that lie whole in `staged`: folders below it, with the hash of the manifest of each."""
+    found = [*staged.home.glob(f"datasets/*/{MANIFEST}"), *staged.home.glob(f"runs/*/embeddings/*/*/{MANIFEST}")]
+    return {
+        path.parent.relative_to(staged.home).as_posix(): sha256(path)
+        for path in sorted(found)
+        if all((path.parent / name).exists() for name in read_manifest(path.parent)["files"])
+        and not (workspace.home / path.parent.relative_to(staged.home)).is_symlink()  # its files lie elsewhere
+    }
 
 
 def _prepare_numbers(
@@ -135,24 +184,29 @@ def _prepare_heads(template: Template, asked: Asked, staged: Path, going: list[P
 
 
 def _prepare_mention(workspace: Workspace, staged: Workspace, name: str, person: Name) -> None:
-    """A file that names the person, without the name; what a manifest vouches for was written above or is left."""
+    """A file that names the person, without the name."""
     path, target = workspace.home / name, staged.home / name
-    vouched = path.name != "manifest.json" and (path.parent / "manifest.json").exists()
-    if path.name != "run.json" and not vouched:
-        write_without(target if target.exists() else path, person, target)
+    write_without(target if target.exists() else path, person, target)
 
 
 def _staged(workspace: Workspace, staged: Workspace, path: Path) -> bool:
     return (staged.home / path.relative_to(workspace.home)).exists()
 
 
-def _check_room(workspace: Workspace, scope: Scope) -> None:
+def _check_room(workspace: Workspace, scope: Scope, heads: bool) -> None:
     need = sum(
         path.stat().st_size for loss in scope.lost.values() for path in loss.data.folder.glob("*") if path.is_file()
     )
     for item in scope.found.embeddings:
         folder = embeddings_folder(workspace.run(item["run"]), item["dataset"], item["view"])
         need += sum(path.stat().st_size for path in folder.glob("*"))
+    if heads:
+        from fairlab.training.forgetting import HEADS, STATE
+
+        places = [template.record.folder / place for template in scope.templates for place in template.folders]
+        need += sum(
+            (place / name).stat().st_size for place in places for name in (*HEADS, STATE) if (place / name).exists()
+        )
     free = shutil.disk_usage(workspace.home).free
     if need > free:
         raise Refused(

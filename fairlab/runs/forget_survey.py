@@ -14,8 +14,8 @@ from fairlab.data.reading import has_images
 from fairlab.errors import FairLabError
 from fairlab.files import read_json
 from fairlab.runs import forget_files
-from fairlab.runs.archive_reading import read_listing
-from fairlab.runs.forget_names import Name, mentioned
+from fairlab.runs.forget_archives import archives_with
+from fairlab.runs.forget_names import Name, is_kept, mentioned
 from fairlab.runs.forget_scope import (
     Loss,
     everybody,
@@ -47,6 +47,10 @@ class Asked:
     marker: str = ""
     all: bool = False
 
+    def asks_as(self, other: Asked) -> bool:
+        """Are both about the same people?"""
+        return (self.dataset, self.people, self.all) == (other.dataset, other.people, other.all)
+
 
 @dataclass
 class Found:
@@ -58,7 +62,9 @@ class Found:
     maps: list[dict[str, Any]] = field(default_factory=list)
     templates: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    archives: list[str] = field(default_factory=list)
     mentions: list[str] = field(default_factory=list)
+    stays: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -76,7 +82,8 @@ class Scope:
         else:
             self.lost = {} if again else losses(workspace, asked.dataset, asked.people)
         names = {name for loss in self.lost.values() for name in loss.names} | set(asked.people)
-        self.name = Name(sorted(names), asked.marker)
+        roots = {str(loss.data.info.get("images_from", {}).get("path", "")) for loss in self.lost.values()} - {""}
+        self.name = Name(sorted(names), asked.marker, sorted(roots))
         self.templates = templates(self.records, self.lost, again)
         if again and not self.templates:
             raise FairLabError(f"no classifier of the workspace has a row called {again}")
@@ -104,9 +111,17 @@ class Scope:
                 found.notes.append(f"{record.run_id} came with a classifier that does not say whom it knows")
         found.deleted += self._caches()
         home = self.workspace.home
+        reached = {record.run_id for record in self.records if works_on(record, self.lost)}
+        taught = {template.record.run_id for template in self.templates}
+        archives, faults = archives_with(self.workspace, reached | taught, self.lost)
+        found.archives = [path.relative_to(home).as_posix() for path in archives]
+        found.notes += faults
         if self.asked.all:
             return found
-        found.mentions = [path.relative_to(home).as_posix() for path in mentioned(self.workspace, self.name)]
+        models = [self.workspace.run(name) / "weights" / "model.json" for name in taught]  # the names go with the rows
+        for path in mentioned(self.workspace, self.name):
+            if path not in models:
+                (found.stays if is_kept(path) else found.mentions).append(path.relative_to(home).as_posix())
         found.elsewhere = same_name_elsewhere(self.workspace, names, self.lost)
         return found
 
@@ -147,21 +162,7 @@ class Scope:
                 continue
             if sides & set(self.lost):
                 going.append(verdict)
-        going += self._archives()
         return sorted(path.relative_to(self.workspace.home).as_posix() for path in going if path.exists())
-
-    def _archives(self) -> list[Path]:
-        """Archives of these runs that lie inside the workspace."""
-        reached = {record.run_id for record in self.records if works_on(record, self.lost)}
-        reached |= {template.record.run_id for template in self.templates}
-        found = []
-        for path in self.workspace.home.rglob("*.tar"):
-            try:
-                if reached & set(read_listing(path)["runs"]):
-                    found.append(path)
-            except FairLabError:
-                continue  # no archive of ours
-        return found
 
 
 def _vectors(record: RunRecord, loss: Loss, view: str) -> int:

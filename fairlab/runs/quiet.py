@@ -11,6 +11,9 @@ from fairlab.errors import FairLabError
 from fairlab.workspace import Workspace
 
 WAIT_S = 30
+DELETION = ("forgetting", "ready.json")
+"""Below the workspace: there while a deletion of people (runs.forget) moves files. In between they do not fit each other."""
+CUT_SHORT = "a deletion of people was cut short: finish it with `fairlab forget`"
 
 
 class Busy(FairLabError):
@@ -29,3 +32,8 @@ def no_starts(workspace: Workspace, patience_s: float = WAIT_S) -> Iterator[None
         yield
     finally:
         lock.release()
+
+
+def cut_short(workspace: Workspace) -> bool:
+    """Has a deletion of people begun to move files and not ended? Then nothing may work on the data."""
+    return workspace.home.joinpath(*DELETION).exists()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fairlab.data.base import open_dataset
+from fairlab.data.forgetting import added_at
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import MANIFEST, read_json, write_json
+from fairlab.files import explain, read_json, write_json
 from fairlab.runs.forget import forget_all
+from fairlab.runs.launch import borrowers
 from fairlab.workspace import Workspace
 
 FILE, LOG = "keep.json", "retention.log"
@@ -29,6 +32,14 @@ class Limit:
         return self.added_at + timedelta(days=self.days)
 
 
+@dataclass(frozen=True)
+class Expired:
+    """gone: limits of data sets that were deleted; left: those that are over their limit, or may be, and why they stay."""
+
+    gone: list[Limit]
+    left: dict[str, str]
+
+
 def keep(workspace: Workspace, dataset_id: str, days: int | None) -> None:
     """Limit how long a data set is kept, from when it was added; None lifts the limit. Nothing is deleted by itself."""
     folder = workspace.dataset(dataset_id)
@@ -42,10 +53,10 @@ def keep(workspace: Workspace, dataset_id: str, days: int | None) -> None:
 
 
 def _added(folder: Path) -> datetime:
-    """When the data set was added: what an earlier limit noted, or when its manifest was written."""
-    if (folder / FILE).exists():
+    """When the data set was added: what an earlier limit noted, or as the data set says."""
+    with contextlib.suppress(FairLabError):  # none, or a damaged one that is being replaced
         return _read(folder).added_at
-    return datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC)
+    return datetime.fromisoformat(added_at(open_dataset(folder)))
 
 
 def _read(folder: Path, at: datetime | None = None) -> Limit:
@@ -59,22 +70,55 @@ def _read(folder: Path, at: datetime | None = None) -> Limit:
 
 
 def limits(workspace: Workspace, at: datetime | None = None) -> list[Limit]:
-    """The limits of all data sets that have one, soonest over first; at: the time it is (default: now)."""
-    at = at or datetime.now(UTC)
-    found = [_read(path.parent, at) for path in workspace.datasets_folder.glob(f"*/{FILE}") if ".tmp." not in str(path)]
-    return sorted(found, key=lambda limit: limit.until)
+    """The limits of all data sets that have one, soonest over first; at: the time it is (default: now).
+
+    One that cannot be read hinders no other: damaged() names it.
+    """
+    return _all(workspace, at)[0]
 
 
-def forget_expired(workspace: Workspace, at: datetime | None = None, heads: bool = False) -> list[Limit]:
-    """Delete every data set that is over its limit, with all that forget_all() reaches; returns their limits.
+def damaged(workspace: Workspace) -> dict[str, str]:
+    """Data sets whose limit cannot be read, and what is wrong with it."""
+    return _all(workspace, None)[1]
+
+
+def _all(workspace: Workspace, at: datetime | None) -> tuple[list[Limit], dict[str, str]]:
+    found, wrong = [], {}
+    for path in sorted(workspace.datasets_folder.glob(f"*/{FILE}")):
+        if ".tmp." in str(path.relative_to(workspace.home)):
+            continue
+        try:
+            found.append(_read(path.parent, at or datetime.now(UTC)))
+        except FairLabError as error:
+            wrong[path.parent.name] = str(error)
+    return sorted(found, key=lambda limit: limit.until), wrong
+
+
+def forget_expired(workspace: Workspace, at: datetime | None = None, heads: bool = False) -> Expired:
+    """Delete every data set that is over its limit, with all that forget_all() reaches: those that borrow images before
+    those that lend them. One that cannot go hinders no other.
 
     A line in retention.log says when, which data set, and how many images: nothing of what was in it.
     """
     at = at or datetime.now(UTC)
-    over = [limit for limit in limits(workspace, at) if limit.over]
-    for limit in over:
-        images = len(open_dataset(workspace.dataset(limit.dataset)).images)
-        forget_all(workspace, limit.dataset, heads)
-        with open(workspace.home / LOG, "a", encoding="utf-8") as log:
-            log.write(f"{at.isoformat(timespec='seconds')} {limit.dataset}: {images} images, kept {limit.days} days\n")
-    return over
+    known, left = _all(workspace, at)
+    gone: list[Limit] = []
+    waiting = [limit for limit in known if limit.over]
+    while waiting:
+        names = {limit.dataset for limit in waiting}
+        lend = [limit for limit in waiting if names & set(borrowers(workspace, limit.dataset))]
+        limit = next((limit for limit in waiting if limit not in lend), waiting[0])
+        waiting.remove(limit)
+        try:
+            images = len(open_dataset(workspace.dataset(limit.dataset)).images)
+            forget_all(workspace, limit.dataset, heads)
+            gone.append(limit)
+            with open(workspace.home / LOG, "a", encoding="utf-8") as log:
+                log.write(
+                    f"{at.isoformat(timespec='seconds')} {limit.dataset}: {images} images, kept {limit.days} days\n"
+                )
+        except FairLabError as error:
+            left[limit.dataset] = str(error)
+        except OSError as error:
+            raise FairLabError(explain(error, workspace.home / LOG)) from error
+    return Expired(gone, left)

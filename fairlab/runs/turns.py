@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fairlab.errors import FairLabError
 from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
+from fairlab.runs.quiet import CUT_SHORT, cut_short
 from fairlab.runs.room import ROOM, Room
 from fairlab.store import remote
 from fairlab.store.database import statuses
@@ -37,7 +38,7 @@ class Waiting:
     @property
     def noted(self) -> str:
         """What its status is to say: only what is not over by itself once others have ended."""
-        return self.words if self.kind in ("held", "bad parent", "disk", "memory", "engine") else ""
+        return self.words if self.kind in ("held", "bad parent", "disk", "memory", "engine", "deletion") else ""
 
     @property
     def place(self) -> tuple[float, str, str]:
@@ -121,11 +122,14 @@ def _decide(workspace: Workspace, queue: Queue, stand: Mapping[str, str]) -> Non
     slots: dict[str, int] = {}
     behind: dict[str, str] = {}  # engines whose next run waits: nobody overtakes it, or a large one never started
     room = Room(workspace, [name for name, turn in queue.at_work.items() if turn.placement.engine == LOCAL])
+    between = cut_short(workspace)
     for index, item in enumerate(queue.waiting):
         engine, devices = item.turn.placement.engine, item.turn.placement.devices
         kind, words = _parents(workspace, item, stand)
         if item.turn.held and kind != "bad parent":
             kind, words = "held", HELD
+        if between:
+            kind, words = "deletion", CUT_SHORT
         if not kind and engine not in slots:
             try:
                 slots[engine] = ENGINES[engine]().slots(workspace)

@@ -24,6 +24,7 @@ from fairlab.files import is_disk_full, sweep
 from fairlab.runs import jobs, on_cluster
 from fairlab.runs.launch import attempt_of, dispatch
 from fairlab.runs.loggers.base import followed
+from fairlab.runs.quiet import CUT_SHORT, cut_short
 from fairlab.runs.room import peak_memory_mb
 from fairlab.store.runs import (
     HEARTBEAT,
@@ -167,6 +168,9 @@ def follow(workspace: Workspace, record: RunRecord) -> int:
     stop.install()
     if state(record.folder).status == "done":
         return 0
+    if cut_short(workspace):
+        print(f"[fairlab] {CUT_SHORT}, then resume", flush=True)
+        return 1
     threading.Thread(target=_end_with, args=(record.folder, read_status(record.folder)), daemon=True).start()
     rank = from_environment().rank
     try:
@@ -205,7 +209,7 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
     stop.install()
     attempt = attempt_of(folder)
     before = float(read_status(folder).get("train_s") or 0.0)
-    refusal = on_cluster.refusal(workspace, record)
+    refusal = f"{CUT_SHORT}, then resume" if cut_short(workspace) else on_cluster.refusal(workspace, record)
     if refusal:
         return _end(folder, "failed", refusal, time.process_time(), before, {})
     for part in (folder, *(path for path in folder.rglob("*") if path.is_dir())):

@@ -19,7 +19,7 @@ from fairlab.runs.deletion_words import goes, reached
 from fairlab.runs.disk import BY, summed, usage
 from fairlab.runs.forget import finish, forget, survey, unfinished
 from fairlab.runs.prune import prunable, prune
-from fairlab.runs.retention import keep, limits
+from fairlab.runs.retention import damaged, keep, limits
 from fairlab.store.database import list_runs
 from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
@@ -169,6 +169,8 @@ def age_limit(lab: Workspace) -> None:
     shown = [(limit.dataset, limit.days, f"{limit.until:%Y-%m-%d}", limit.over) for limit in known.values()]
     if shown:
         st.dataframe(pd.DataFrame(shown, columns=["data set", "days", "until", "over"]), hide_index=True)
+    for problem in damaged(lab).values():
+        st.warning(plain(problem), icon=":material/warning:")
     st.caption(
         "Nothing goes by itself: `fairlab forget --expired` deletes what is over its limit, `--dry-run` lists it."
     )

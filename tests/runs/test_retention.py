@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from fairlab.config import Recipe
+from fairlab.data.recipes import build_recipe
 from fairlab.errors import FairLabError
-from fairlab.files import read_json
+from fairlab.files import read_json, write_json
 from fairlab.runs.compare import studies
-from fairlab.runs.retention import LOG, forget_expired, keep, limits
+from fairlab.runs.forget import forget
+from fairlab.runs.retention import FILE, LOG, Expired, damaged, forget_expired, keep, limits
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import command
+from tests.data.test_forgetting import written
 from tests.runs.test_forget import data_of, hits, spaces, traces
 
 
@@ -47,8 +53,9 @@ def test_what_is_over_goes_with_all_that_was_made_of_it(copy: Workspace) -> None
     wanted, models = traces(copy, people), spaces(copy)
     keep(copy, data.dataset_id, 10)
     until = limits(copy)[0].until
-    assert forget_expired(copy, until) == []
-    assert [limit.dataset for limit in forget_expired(copy, until + timedelta(days=1), heads=True)] == [data.dataset_id]
+    assert forget_expired(copy, until) == Expired([], {})
+    done = forget_expired(copy, until + timedelta(days=1), heads=True)
+    assert ([limit.dataset for limit in done.gone], done.left) == ([data.dataset_id], {})
     assert hits(copy, wanted) == []
     assert not copy.dataset(data.dataset_id).exists()
     assert (copy.home / LOG).read_text().split(" ", 1)[1] == f"{data.dataset_id}: {images} images, kept 10 days\n"
@@ -60,3 +67,44 @@ def test_what_is_over_goes_with_all_that_was_made_of_it(copy: Workspace) -> None
         if model.exists():
             assert all(name.startswith("deleted-") for name in read_json(model)["identities"])
     assert limits(copy) == []
+
+
+LONG_AGO = "2020-01-01T00:00:00+00:00"
+
+
+def test_what_cannot_go_hinders_no_other(lab: Workspace) -> None:
+    """A limit that cannot be read, a data set that cannot be opened, one that lends images to one that is kept: all said."""
+    for name in ("a-lender", "b-damaged", "c-unreadable", "d-lender", "e-alone"):
+        written(lab.dataset(name))
+    for name, of in (("borrows-and-stays", "a-lender"), ("z-borrows", "d-lender")):
+        build_recipe(Recipe(dataset=of, splits=("train",)), lab.dataset(name), name)
+    for name in ("a-lender", "c-unreadable", "d-lender", "e-alone", "z-borrows"):
+        write_json(lab.dataset(name) / FILE, {"days": 10, "added_at": LONG_AGO})
+    (lab.dataset("b-damaged") / FILE).write_text("{")
+    (lab.dataset("c-unreadable") / "images.parquet").write_text("nothing")
+    would = command(lab.home, "forget", "--expired", "--dry-run")
+    assert would.returncode == 1
+    assert "5 data sets would go" in would.stdout
+    done = command(lab.home, "forget", "--expired")
+    assert done.returncode == 1
+    assert "3 data sets deleted" in done.stdout
+    assert "a-lender stays: data set borrows-and-stays borrows its images" in done.stdout
+    assert "b-damaged stays: " in done.stdout
+    assert "c-unreadable stays: " in done.stdout
+    there = {path.name for path in lab.datasets_folder.iterdir()}
+    assert there == {"a-lender", "b-damaged", "c-unreadable", "borrows-and-stays"}
+    assert set(damaged(lab)) == {"b-damaged"}
+    keep(lab, "b-damaged", 30)
+    assert damaged(lab) == {}
+
+
+def test_a_limit_set_after_a_deletion_counts_from_when_the_data_were_added(lab: Workspace) -> None:
+    """Somebody's deletion writes all files anew, and then the next one's."""
+    folder = written(lab.dataset("d")).folder
+    for path in folder.iterdir():
+        os.utime(path, (1.6e9, 1.6e9))
+    for person in ("a", "b"):
+        forget(lab, "d", person)
+        keep(lab, "d", 10)
+        assert limits(lab)[0].added_at.timestamp() == 1.6e9
+        keep(lab, "d", None)
