@@ -91,6 +91,7 @@ def test_the_users_way(browser: Browser, tmp_path: Path) -> None:
         resume = page.get_by_role("button", name="Resume", exact=True)
         expect(resume).to_be_enabled()
         resume.click()
+        expect(stop).to_be_enabled()  # it waits or works again
         expect(page.get_by_text(re.compile(r"\d+ running, \d+ waiting")).first).to_be_visible()
         names = [path.parent.name for path in lab.runs_folder.glob("*/run.json")]
         wait_done(lab, names)

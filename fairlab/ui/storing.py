@@ -18,6 +18,7 @@ from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
 from fairlab.runs.deletion_words import goes, reached
 from fairlab.runs.disk import BY, summed, usage
 from fairlab.runs.forget import finish, forget, survey, unfinished
+from fairlab.runs.forget_survey import Found
 from fairlab.runs.prune import prunable, prune
 from fairlab.runs.retention import damaged, keep, limits
 from fairlab.store.database import list_runs
@@ -192,11 +193,12 @@ def _sure(label: str, key: str, action: Callable[[], object], said: str) -> None
 
 def _do(action: Callable[[], object], said: str) -> None:
     try:
-        action()
+        found = action()
     except FairLabError as error:
         show_error(error)
         return
-    st.toast(said)
+    for text in (said, *(found.notes if isinstance(found, Found) else ())):
+        st.toast(plain(text), duration="long")
     st.rerun()
 
 

@@ -48,9 +48,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A tiny study, long enough to be killed in, that nothing interrupted."""
     lab = open_workspace(tmp_path_factory.mktemp("whole") / "home")
     dials = {
-        "teacher.training.epochs": 130,
-        "adaptor.training.epochs": 150,
-        "student.training.epochs": 40,
+        "teacher.training.epochs": 70,
+        "adaptor.training.epochs": 80,
+        "student.training.epochs": 25,
         "plain_student": False,
         "concatenation": False,
         "grid.maps": "none",
