@@ -20,6 +20,7 @@ from rich.text import Text
 from fairlab.errors import FairLabError
 from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.runs.plan import Plan
+from fairlab.runs.quiet import CUT_SHORT
 from fairlab.runs.room import ROOM
 from fairlab.runs.turns import HELD, any_goes_on
 from fairlab.store.runs import CHOICE, read_run, read_status, state
@@ -70,7 +71,7 @@ def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) ->
                 break
             time.sleep(every_s)
     for run_id, view in views.items():
-        if view.status not in ("done", "queued") or view.reason == HELD:
+        if view.status not in ("done", "queued") or view.reason in (HELD, CUT_SHORT):
             say(f"{titles[run_id]} ({run_id}) {view.status}: {view.reason or 'see `fairlab runs log ' + run_id + '`'}")
     return False
 

@@ -197,9 +197,7 @@ def _start_those(
                 write_status(folder, "queued", reason=str(error))
         except FairLabError as error:  # refused there: said on the run, and no reason for the others to wait
             stand[run_id] = _failed(folder, str(error))
-        except (
-            OSError
-        ) as error:  # of the system, not of the run; but tried again and again it would keep all others waiting
+        except OSError as error:  # of the system; but tried again and again it would keep all others waiting
             stand[run_id] = _failed(folder, f"it could not be started: {explain(error, folder / 'log.txt')}")
     return started
 

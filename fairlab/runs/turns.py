@@ -22,6 +22,8 @@ from fairlab.workspace import Workspace
 
 ENDED_BADLY = ("failed", "stopped", "crashed")
 ACTIVE = ("queued", "running")
+STUCK = ("held", "bad parent", "engine", "deletion")
+"""Kinds of waiting that last until somebody does something."""
 LOCAL = "local"
 HELD = "held: release it to let it start"
 
@@ -90,7 +92,7 @@ def submitted(workspace: Workspace, run_id: str) -> remote.Job | None:
 
 def stuck(queue: Queue) -> set[str]:
     """Ids of waiting runs that cannot start before somebody does something, with all that build on them."""
-    found = {item.record.run_id for item in queue.waiting if item.kind in ("held", "bad parent", "engine")}
+    found = {item.record.run_id for item in queue.waiting if item.kind in STUCK}
     found |= set(queue.unreadable)
     while True:
         more = {item.record.run_id for item in queue.waiting if set(item.record.parents) & found} - found

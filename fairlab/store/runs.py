@@ -212,6 +212,8 @@ def state(folder: Path) -> Live:
     if job is not None and job.stand == remote.ENDED:
         return Live("crashed", job.reason)
     if job is None and live_process(folder) is None:
+        if status == "queued" and not (folder / PROCESS_FILE).exists():
+            return Live("queued", reason)
         if read_status(folder) != said:  # it has said more before it ended
             return state(folder)
         if elsewhere := _works_on(folder):
@@ -219,9 +221,7 @@ def state(folder: Path) -> Live:
         if status == "running":
             where = _last_stage(folder)
             return Live("crashed", f"its process ended without a word{where}; resume goes on from the last checkpoint")
-        if (folder / PROCESS_FILE).exists():
-            return Live("crashed", "its process ended before it could begin; its log says why, then resume it")
-        return Live("queued", reason)
+        return Live("crashed", "its process ended before it could begin; its log says why, then resume it")
     return _at_work(folder, reason or (job.reason if job is not None else ""), status == "running")
 
 
