@@ -98,7 +98,8 @@ def steps(folder: Path, attempt: int) -> list[int]:
 
 
 def reached(folder: Path) -> str:
-    return sorted(path.name for path in (folder / "checkpoints").glob("step-*"))[-1]
+    names = (path.name for path in (folder / "checkpoints").glob("step-*"))
+    return max(name for name in names if ".tmp." not in name)  # one is being written
 
 
 def test_a_whole_study_is_done_while_no_app_looks(finished: Workspace) -> None:
