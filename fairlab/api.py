@@ -314,10 +314,11 @@ def wait(
     while True:
         dispatch_unless_busy(workspace)
         look()
+        going = any_goes_on(workspace, names)  # asked first: what ends in between is seen to be done
         views = {name: state(workspace.run(name)) for name in names}
         if all(view.status == "done" for view in views.values()):
             return True
-        if not any_goes_on(workspace, names):
+        if not going:
             return False
         time.sleep(every_s)
 

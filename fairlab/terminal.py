@@ -60,6 +60,7 @@ def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) ->
     with Live(console=console, refresh_per_second=4, transient=False) if live_terminal else _Silent() as screen:
         while True:
             dispatch_unless_busy(workspace)
+            going = any_goes_on(workspace, run_ids)  # asked first: what ends in between is seen to be done
             views = {run_id: state(workspace.run(run_id)) for run_id in run_ids}
             if live_terminal:
                 screen.update(_with_sum(titles, views))
@@ -67,7 +68,7 @@ def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) ->
                 print_changes(titles, views, last)
             if all(view.status == "done" for view in views.values()):
                 return True
-            if not any_goes_on(workspace, run_ids):
+            if not going:
                 break
             time.sleep(every_s)
     for run_id, view in views.items():

@@ -44,6 +44,7 @@ def overview(
         while True:
             if not once:
                 dispatch_unless_busy(workspace)
+            going = not chosen or any_goes_on(workspace, chosen)  # asked first: what ends in between is still shown
             everything = list_runs(workspace)
             active = everything["status"].isin(ACTIVE)
             seen |= set(everything.loc[active, "run_id"])  # what ends while one looks stays to be seen
@@ -56,7 +57,7 @@ def overview(
                 console.print(_screen(workspace, everything, runs, leave=False))
             else:
                 print_changes(_titles(runs), _views(runs), last)
-            if once or (chosen and not any_goes_on(workspace, chosen)):
+            if once or not going:
                 return
             time.sleep(every_s)
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fairlab import api
+from fairlab import api, terminal, terminal_watch
 from fairlab.errors import FairLabError, Refused
 from fairlab.placement_settings import Placement, Slurm
 from fairlab.presets import load_preset
@@ -83,6 +83,27 @@ def test_who_waits_for_what_will_begin_goes_on_waiting(lab: Workspace, monkeypat
         assert turns.any_goes_on(lab, [record.run_id])
         with pytest.raises(AssertionError, match="for ever"):
             waited(lab, record)
+
+
+@pytest.mark.parametrize("how", ["python", "wait", "watch"])
+def test_what_ends_while_one_looks_is_told(lab: Workspace, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """The run ends just after its queue was looked at, or just before: who waits for it hears that it is done."""
+    record = entered(lab, "Ends", status="running")
+    asked = turns.any_goes_on
+
+    def ending(workspace: Workspace, names: list[str]) -> bool:
+        write_status(record.folder, "done", reason="")
+        return asked(workspace, names)
+
+    for module in (api, terminal, terminal_watch):
+        monkeypatch.setattr(module, "any_goes_on", ending)
+    if how == "python":
+        assert waited(lab, record)
+        return
+    words = ["runs", "wait"] if how == "wait" else ["watch"]
+    told = command(lab.home, *words, record.run_id)
+    assert told.returncode == 0
+    assert "done" in told.stdout
 
 
 def test_a_run_that_cannot_be_started_fails_alone(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
