@@ -11,7 +11,7 @@ adding.form(lab)
 data = pick_dataset(lab)
 recipes.form(lab, data)
 albums.summary(data)
-if not moving.panel(data):
+if not moving.panel(lab, data):
     st.stop()
 st.subheader("Faces", anchor=False)
 group = albums.people(data)

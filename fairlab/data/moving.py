@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +17,32 @@ from fairlab.data.decode import decode
 from fairlab.data.pixels import THREADS
 from fairlab.data.reading import Texts, reader
 from fairlab.errors import FairLabError, Refused, Stopped
-from fairlab.files import amend_manifest, digest, explain, place_folder, write_json
+from fairlab.files import amend_manifest, digest, explain, make_folder, place_folder, write_json
 from fairlab.workspace import now
 
 CHUNK = 2000
 
 
-def move(
+@dataclass(frozen=True)
+class Seen:
+    """The images of a data set as they lie below `to`: hashes (N,) int64 as checking.look has them, bytes (N,)."""
+
+    to: Path
+    hashes: np.ndarray
+    sizes: np.ndarray
+
+
+def look_there(
     data: Dataset,
     to: Path,
     changed: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     stop: Callable[[], bool] = lambda: False,
-) -> None:
-    """From now on read the images of `data` below `to` instead of where they were added.
+) -> Seen:
+    """Read every image of `data` once below `to`. changed: they may be others than those that were added.
 
-    Every image is read there once. Raises FairLabError when one is missing or is not the one that was added, Refused for a
-    data set that reads no files of its own, Stopped; then everything stays as it was. The fingerprint stays: runs go on.
-    changed: images that are others are taken as they are now, which makes it other data: the fingerprint changes, and
-    numbers and embeddings from before are of the old ones. Names, groups, landmarks and pairs stay.
+    Raises FairLabError when one is missing or is not the one that was added, Refused for a data set that reads no files of
+    its own, Stopped.
     """
     origin = data.info.get("images_from", {})
     if "path" not in origin:
@@ -46,7 +54,16 @@ def move(
         raise FairLabError(f"there is nothing at {to}; name where the images of data set {data.dataset_id} are now")
     if not (data.folder / HASHES_FILE).exists():
         raise Refused(f"data set {data.dataset_id} was added by a FairLab that kept no hashes of images: add it again")
-    hashes, sizes = _read_all(data, origin["kind"], to, changed, progress, stop)
+    return Seen(to, *_read_all(data, origin["kind"], to, changed, progress, stop))
+
+
+def put(data: Dataset, seen: Seen) -> None:
+    """From now on read the images of `data` where they were seen; whole or, after a kill, as before.
+
+    The fingerprint stays: runs go on. Images that are others make it other data: the fingerprint changes, and numbers and
+    embeddings from before are of the old ones. Names, groups, landmarks and pairs stay.
+    """
+    origin, to, hashes = data.info["images_from"], seen.to, seen.hashes
     moved = [*data.info.get("moved", []), {"from": origin["path"], "to": str(to), "at": now()}]
     info = {**data.info, "images_from": {**origin, "path": str(to)}, "moved": moved}
     others = np.flatnonzero(hashes != np.load(data.folder / HASHES_FILE, allow_pickle=False))
@@ -57,9 +74,9 @@ def move(
     temporary = data.folder.with_name(f"{data.dataset_id}.tmp.{os.getpid()}")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
+        make_folder(temporary)
         write_json(temporary / INFO, info)
-        np.save(temporary / SIZES_FILE, sizes.astype(np.uint32))
+        np.save(temporary / SIZES_FILE, seen.sizes.astype(np.uint32))
         np.save(temporary / HASHES_FILE, hashes)
         amend_manifest(data.folder, temporary, [INFO, SIZES_FILE, HASHES_FILE])
         for path in data.folder.iterdir():

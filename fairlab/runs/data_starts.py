@@ -7,12 +7,13 @@ from pathlib import Path
 
 from fairlab.config import Data, Overlap, Recipe, Run, Source
 from fairlab.data.base import Dataset, open_dataset
-from fairlab.data.moving import move
+from fairlab.data.moving import look_there, put
 from fairlab.errors import FairLabError, Refused
 from fairlab.runs.adding import changed_since
 from fairlab.runs.launch import delete, start_one
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import single, slug
+from fairlab.runs.quiet import CUT_SHORT, cut_short, no_starts
 from fairlab.runs.verdicts import verdict
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import read_run, state
@@ -75,9 +76,21 @@ def move_data(
     to: str,
     changed: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Dataset:
-    """Say where the images of data set `name` are now (fairlab.data.moving.move); returns it as it is then."""
-    move(open_dataset(workspace.dataset(name)), Path(to), changed, progress)
+    """Say where the images of data set `name` are now; returns it as it is then. Every image is read there once.
+
+    changed: take images that are others as they are now; it is other data then. Raises what data.moving.look_there does, and
+    Refused when the data set changed meanwhile: people who were deleted must not come back with what was read before.
+    """
+    data = open_dataset(workspace.dataset(name))
+    seen = look_there(data, Path(to), changed, progress, stop)
+    with no_starts(workspace):
+        if cut_short(workspace):
+            raise Refused(f"{CUT_SHORT}, then say again where the images are")
+        if open_dataset(workspace.dataset(name)).info != data.info:
+            raise Refused(f"data set {name} has changed while its images were read; say again where they are")
+        put(data, seen)
     return open_dataset(workspace.dataset(name))
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import streamlit as st
 
 from fairlab.data.base import Dataset
-from fairlab.data.moving import move
 from fairlab.errors import FairLabError
+from fairlab.runs.data_starts import move_data
 from fairlab.ui.page import plain, show_error
+from fairlab.workspace import Workspace
 
 
-def panel(data: Dataset) -> bool:
+def panel(lab: Workspace, data: Dataset) -> bool:
     """Are the images there? If not, say so and ask where they are now."""
     lies = data.info.get("images_from", {}).get("path")
     if lies is None or Path(lies).exists():
@@ -37,7 +38,7 @@ def panel(data: Dataset) -> bool:
             bar.progress(done / total, f"{done:,} of {total:,} images")
 
         try:
-            move(data, Path(to), changed, tell)
+            move_data(lab, data.dataset_id, to, changed, tell)
         except FairLabError as error:
             show_error(error)
             return False

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 from fairlab import api
 from fairlab.config import Source
 from fairlab.data.base import Dataset, open_dataset
-from fairlab.data.moving import move
+from fairlab.data.moving import look_there, put
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import verify_manifest
 from fairlab.runs.forget import forget
@@ -30,6 +31,10 @@ pytestmark = pytest.mark.usefixtures("here")
 def added(lab: Workspace, path: Path, **settings: object) -> Dataset:
     api.add_data(lab, Source(path=str(path), image_px=32, **settings), "faces")
     return open_dataset(lab.dataset("faces"))
+
+
+def move(data: Dataset, to: Path, changed: bool = False, **more: Any) -> None:
+    put(data, look_there(data, to, changed, **more))
 
 
 def files(data: Dataset) -> dict[str, bytes]:
@@ -154,3 +159,21 @@ def test_kills_leave_the_old_or_the_new_data(lab: Workspace, tmp_path: Path) -> 
         hashes = (data.folder / "hashes.npy").read_bytes()
         assert known.setdefault(now.fingerprint, hashes) == hashes
     assert len(known) > 2
+
+
+def test_who_is_deleted_while_images_are_read_stays_deleted(lab: Workspace, tmp_path: Path) -> None:
+    """A deletion that ends in between, and one that was cut short: nothing that was read before is put back."""
+    data = added(lab, grouped(tmp_path / "here"))
+    victim = str(data.images["identity"].iloc[0])
+    once = iter([lambda: forget(lab, "faces", victim)])
+
+    def meanwhile(_done: int, _total: int) -> None:
+        next(once, lambda: None)()
+
+    with pytest.raises(Refused, match="has changed while its images were read"):
+        api.move_data(lab, "faces", str(tmp_path / "here"), progress=meanwhile)
+    assert victim not in set(open_dataset(data.folder).images["identity"])
+    (lab.home / "forgetting").mkdir()
+    (lab.home / "forgetting" / "ready.json").write_text("{}")
+    with pytest.raises(Refused, match="was cut short"):
+        api.move_data(lab, "faces", str(tmp_path / "here"))

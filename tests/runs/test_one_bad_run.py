@@ -31,20 +31,6 @@ from tests.runs.slurm_runs import quick
 from tests.runs.waiting import STUDY, entered, waits
 
 
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Titles of the runs that the local engine was told to start."""
-    found: list[str] = []
-
-    def submit(_engine: LocalEngine, _workspace: Workspace, record: RunRecord, _placement: Placement) -> None:
-        record_process(record.folder)
-        write_status(record.folder, "running", reason="")
-        found.append(record.title)
-
-    monkeypatch.setattr(LocalEngine, "submit", submit)
-    return found
-
-
 def waited(lab: Workspace, *records: RunRecord) -> bool:
     """api.wait, which must come to its end within a few looks."""
     looks = iter(range(5))

@@ -28,7 +28,6 @@ from fairlab.store.runs import (
     live_process,
     read_run,
     read_status,
-    record_process,
     state,
     write_status,
 )
@@ -47,20 +46,6 @@ def busy(lab: Workspace) -> Workspace:
         entered(lab, title)
     entered(lab, "D", (first.run_id,))
     return lab
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Titles of the runs that the local engine was told to start; they work then, as this very process."""
-    found: list[str] = []
-
-    def submit(_engine: LocalEngine, _workspace: Workspace, record: RunRecord, _placement: Placement) -> None:
-        record_process(record.folder)
-        write_status(record.folder, "running", reason="")
-        found.append(record.title)
-
-    monkeypatch.setattr(LocalEngine, "submit", submit)
-    return found
 
 
 def run_id(lab: Workspace, title: str) -> str:

@@ -194,9 +194,8 @@ def _follow(commands: Sequence[str], folder: Path, job: Job, row: Row | None) ->
     said = read_status(folder)
     status, stopping = str(said.get("status", "")), (folder / "stop").exists()
     final = status not in ("queued", "running")
-    if (
-        row is not None and row.reason == words.NEVER and not stopping
-    ):  # a parent ended badly: back to our own queue, which says so
+    if row is not None and row.reason == words.NEVER and not stopping:
+        # A parent ended badly: back to our own queue, which says so.
         if words.stand(row.state) == WAITING:
             _try(commands, "scancel", job.job)
         forget_job(folder)
