@@ -155,7 +155,10 @@ def show_plan(workspace: Workspace, plan: Plan) -> None:
             f"{amount(cost.flops)} of arithmetic, counted from the layers: {duration(cost.gpu_seconds)} of a GPU that sustains "
             f"{SUSTAINED_FLOPS / 1e12:.0f} TFLOP/s"
         )
-    console.print(f"about {disk_bytes(workspace, plan) / 1e6:,.0f} MB of disk in {workspace.home}")
+    sure = (
+        "about" if cost is not None or not plan.new else "at most"
+    )  # unmeasured networks count as for the papers' images
+    console.print(f"{sure} {disk_bytes(workspace, plan) / 1e6:,.0f} MB of disk in {workspace.home}")
 
 
 def show_runs(workspace: Workspace, as_json: bool) -> None:

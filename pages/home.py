@@ -24,7 +24,7 @@ if runs.empty:
         if st.button("The short version", icon=":material/bolt:", key="quick"):
             start_preset(lab, "demo_quick")
     st.caption(
-        "Generated faces of people who do not exist, about ten minutes on two processor cores, about 150 MB in the "
+        "Generated faces of people who do not exist, about ten minutes on two processor cores, about 400 MB in the "
         "workspace; nothing leaves this machine. You may close the browser: the work goes on."
     )
     st.markdown("**What the demo study does**")

@@ -120,9 +120,10 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
         ),
         (
             "Disk",
-            f"{disk_bytes(lab, plan) / 1e6:,.0f} MB",
+            f"{'< ' if waiting else ''}{disk_bytes(lab, plan) / 1e6:,.0f} MB",
             f"{shutil.disk_usage(lab.home).free / 1e9:,.0f} GB free",
-            "Images, weights, checkpoints and embeddings still to be written.",
+            "Images, weights, checkpoints and embeddings still to be written. Until this machine was timed networks are "
+            "taken to be as large as for the papers' images: less may do.",
         ),
     )
     if waiting:
