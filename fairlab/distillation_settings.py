@@ -60,7 +60,7 @@ class Distillation(Settings):
     )
     compat: bool | None = Field(
         None,
-        description="As the published code has it, where that differs: CC's series one term shorter (TFace); AdaDistill takes the last image of an identity in a batch instead of their mean (arXiv 2407.01332); empty: no.",
+        description="As the published code has it, where that differs: CC's series one term shorter (TFace); SP's rows of similarities keep their length (TFace); AdaDistill takes the last image of an identity in a batch instead of their mean (arXiv 2407.01332); empty: no.",
     )
 
     @field_validator("online", "unfreeze", "compat")

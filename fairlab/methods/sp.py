@@ -5,18 +5,32 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from fairlab.config import Run
 from fairlab.methods.base import METHODS, Batch, unit_targets
 from fairlab.methods.student import Student
 
 
 @METHODS.register(
-    "sp", title="SP student", roles=("student",), parents="space", source="arXiv 1907.09682; formula as in TFace"
+    "sp", title="SP student", roles=("student",), parents="space", source="arXiv 1907.09682, equations 1 to 4"
 )
 class SP(Student):
-    """||G_s - G_t||_F^2 / B^2 with G the cosines of all pairs in the batch. Weight 1."""
+    """||G_t - G_s||_F^2 / B^2; a row of G holds an image's cosines with the whole batch, scaled to length 1. Weight 1.
+
+    The paper's A are the unit embeddings here, so A A^T holds the cosines. compat: the rows keep their length (TFace).
+    """
+
+    def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
+        super().__init__(settings, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
+        compat = bool(settings.distillation and settings.distillation.compat)
+        self.similarities = pair_cosines if compat else similarity_rows
 
     def term(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        return functional.mse_loss(pair_cosines(embeddings), pair_cosines(unit_targets(batch)))
+        return functional.mse_loss(self.similarities(embeddings), self.similarities(unit_targets(batch)))
+
+
+def similarity_rows(embeddings: Tensor) -> Tensor:
+    """The pair cosines with every row scaled to length 1 (equations 2 and 3): (B, D) -> (B, B)."""
+    return functional.normalize(pair_cosines(embeddings))
 
 
 def pair_cosines(embeddings: Tensor) -> Tensor:
