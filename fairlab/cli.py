@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fairlab import __version__, commands, fairness_commands, housekeeping_commands
+from fairlab import __version__, arguments, commands, fairness_commands, housekeeping_commands
 from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
 from fairlab.logger_settings import Loggers
@@ -19,9 +19,9 @@ from fairlab.run_commands import ACTIONS
 from fairlab.workspace import Workspace, default_home, open_workspace
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(words)
     os.umask(0o077)  # faces, templates and scores are their owner's alone, also where FairLab's folder is not
     try:
         if options.home:
@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="add: report what was understood; delete: what goes; no more"
     )
     data.add_argument("--force", action="store_true", help="delete: even if runs or data sets need it")
-    data.add_argument("--days", type=int, help="keep: age limit (see `fairlab forget --expired`); 0 lifts it")
+    data.add_argument(
+        "--days", type=arguments.whole(0, 36_500), help="keep: age limit (see `fairlab forget --expired`); 0 lifts it"
+    )
     data.add_argument(
         "--pictures", metavar="FOLDER", help="with add --dry-run: write faces, mean faces and alignment there"
     )
@@ -235,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("study", nargs="?", help="study id (default: the newest)")
     compare.add_argument("--data", default="", help="data set to compare on (default: the study's)")
     compare.add_argument("--baseline", help="title or run id to compare with (default: the student without KD)")
-    compare.add_argument("--seed", type=int, help="only the runs of this seed (default: the mean of all)")
+    compare.add_argument("--seed", type=arguments.seed, help="only the runs of this seed (default: the mean of all)")
     compare.add_argument(
         "--format", choices=["table", "csv", "latex", "markdown"], default="table", help="how to print it"
     )
@@ -249,7 +251,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
     app = _command(groups, "app", "open the app in a browser", commands.do_app)
-    app.add_argument("--port", type=int, default=8501, help="port on this machine (default 8501)")
+    app.add_argument(
+        "--port", type=arguments.whole(1, 65_535), default=8501, help="port on this machine (default 8501)"
+    )
     app.add_argument("--no-browser", action="store_true", help="do not open a browser window")
 
     probe = _command(groups, "probe", argparse.SUPPRESS, commands.do_probe)
@@ -271,7 +275,7 @@ def _command(groups: Any, name: str, help_: str, do: Do, epilog: str | None = No
 
 
 def _study_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", help="repeat the study with these seeds")
+    parser.add_argument("--seeds", type=arguments.seed, nargs="+", help="repeat the study with these seeds")
     parser.add_argument("--no-wait", action="store_true", help="return at once; the runs go on by themselves")
     _placement_options(parser)
     _set_option(parser)
@@ -281,7 +285,9 @@ def _placement_options(parser: argparse.ArgumentParser, verbs: str = "") -> None
     known = declared_facts("ENGINES", "runs/engines")
     sentences = "; ".join(f"{name}: {facts.get('sentence', '')}" for name, facts in known.items())
     parser.add_argument("--engine", help=f"{verbs}what carries the runs out ({sentences})")
-    parser.add_argument("--devices", type=int, help=f"{verbs}processes that share one run, one GPU each")
+    parser.add_argument(
+        "--devices", type=arguments.whole(1, 10_000), help=f"{verbs}processes that share one run, one GPU each"
+    )
     parser.add_argument(
         "--on",
         metavar="SETTING=VALUE",

@@ -7,7 +7,7 @@ otherwise. A preset holds only what differs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -17,7 +17,7 @@ from fairlab.errors import FairLabError
 from fairlab.loss_settings import Loss
 from fairlab.protocol_settings import Protocols
 from fairlab.recipe_settings import Overlap, Recipe
-from fairlab.settings import Settings
+from fairlab.settings import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.training_settings import Training
 
 Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
@@ -28,22 +28,25 @@ View = Literal["plain", "flip"]
 class Backbone(Settings):
     """The network that turns an image into an embedding."""
 
-    name: str = Field("iresnet34", description="Architecture.")
-    embedding_dim: int = Field(512, ge=2, description="Length of the embedding.")
-    widths: tuple[int, ...] = Field((16, 24, 48, 96), description="Channels of the stages (backbone 'tiny' only).")
+    name: Name = Field("iresnet34", description="Architecture.")
+    embedding_dim: int = Field(512, ge=2, le=16_384, description="Length of the embedding.")
+    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (16, 24, 48, 96), max_length=16, description="Channels of the stages (backbone 'tiny' only)."
+    )
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of features dropped before the last layer.")
 
 
 class Evaluation(Settings):
     """Numbers from pairs."""
 
-    fmr_targets: tuple[float, ...] = Field(
+    fmr_targets: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
         (0.1, 0.01, 0.001),
         min_length=1,
+        max_length=20,
         description="False match rates (all groups pooled) at which thresholds are set.",
     )
-    bootstrap: int = Field(1000, ge=100, description="Draws of identities for an interval.")
-    seed: int = Field(0, ge=0, description="Seed of those draws.")
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="Draws of identities for an interval.")
+    seed: Seed = Field(0, description="Seed of those draws.")
 
     @model_validator(mode="after")
     def _rates_are_fractions(self) -> Self:
@@ -60,8 +63,8 @@ class Projection(Settings):
     )
     neighbours: int = Field(15, ge=2, le=200, description="Neighbours that UMAP keeps close.")
     min_dist: float = Field(0.1, ge=0.0, le=1.0, description="How tightly points may be packed.")
-    epochs: int = Field(200, ge=10, description="UMAP's optimisation passes.")
-    seed: int = Field(0, ge=0, description="Seed of the map; the same seed gives the same map on the same machine.")
+    epochs: int = Field(200, ge=10, le=10_000, description="UMAP's optimisation passes.")
+    seed: Seed = Field(0, description="Seed of the map; the same seed gives the same map on the same machine.")
 
 
 class TeacherSettings(Settings):
@@ -92,26 +95,29 @@ class StudentSettings(Settings):
 class Grid(Settings):
     """What is varied: every student is trained for each combination, and by which further teachers."""
 
-    given: tuple[str, ...] = Field(
+    given: Names = Field(
         (),
         description="Run ids of models that are there already, trained here or imported: one more set of teachers.",
     )
-    relatives: tuple[str, ...] = Field(
+    relatives: Names = Field(
         (),
         description="Methods whose students learn from one teacher of everybody, or from the one model given above.",
     )
-    distil_from: tuple[str, ...] = Field(
+    distil_from: Names = Field(
         (), description="Common spaces, of those in `adaptors`, that teach the students; empty: all."
     )
-    backbones: tuple[str, ...] = Field((), description="Networks of the students; empty: the one in their settings.")
-    losses: tuple[str, ...] = Field(
+    backbones: Names = Field((), description="Networks of the students; empty: the one in their settings.")
+    losses: Names = Field(
         (),
         description="Identity losses of the students, and of the one teacher they learn from; empty: as in their settings.",
     )
     learn_from: tuple[Literal["real", "synthetic", "mixed"], ...] = Field(
-        ("real",), min_length=1, description="Faces that the students learn from; teachers learn from the real ones."
+        ("real",),
+        min_length=1,
+        max_length=3,
+        description="Faces that the students learn from; teachers learn from the real ones.",
     )
-    synthetic: str = Field(
+    synthetic: Name = Field(
         "", description="Data set of the synthetic faces; empty: the part 'synthetic' of the study's own data."
     )
     mix_share: float = Field(
@@ -133,22 +139,23 @@ class Grid(Settings):
 class Study(Settings):
     """A named experiment: the grid of runs that a preset starts."""
 
-    title: str = Field("Study", description="What the study is called.")
-    summary: str = Field("", description="What it shows, in a sentence or two.")
-    paper: str = Field("", description="Where it comes from.")
-    needs: str = Field("", description="Data and machine it needs.")
-    order: int = Field(100, description="Place in the list of presets.")
+    title: Name = Field("Study", description="What the study is called.")
+    summary: Text = Field("", description="What it shows, in a sentence or two.")
+    paper: Text = Field("", description="Where it comes from.")
+    needs: Text = Field("", description="Data and machine it needs.")
+    order: int = Field(100, ge=0, le=1_000_000, description="Place in the list of presets.")
     demo: DemoData | None = Field(None, description="Generated faces to use; empty: the data set named below.")
-    dataset: str = Field("", description="A data set of the workspace, when no generated faces are used.")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="The whole study is repeated with each seed.")
+    dataset: Name = Field("", description="A data set of the workspace, when no generated faces are used.")
+    seeds: Seeds = Field((0,), min_length=1, description="The whole study is repeated with each seed.")
     arms: tuple[Arm, ...] = Field(
         ("specialised", "balanced"),
+        max_length=2,
         description="Kinds of teachers: one per group, or as many on balanced parts (control).",
     )
-    adaptors: tuple[str, ...] = Field(
+    adaptors: Names = Field(
         ("sl",), description="Common spaces over each set of teachers: trained adaptors, or rules without training."
     )
-    students: tuple[str, ...] = Field(
+    students: Names = Field(
         ("eaf_kd",),
         description="Methods whose students learn from a common space, e.g. a_kd: the space only; eaf_kd: identities too.",
     )
@@ -171,8 +178,8 @@ class Study(Settings):
     def _makes_sense(self) -> Self:
         if self.demo is None and not self.dataset:
             raise ValueError("a study needs data: give demo settings or the name of a data set")
-        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError("seeds must differ and be 0 or more")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ")
         teachers = self.arms or self.grid.given
         if not teachers and not self.plain_student and not self.grid.relatives:
             raise ValueError("nothing to do: choose an arm of teachers, a relative or the plain student")
@@ -188,8 +195,8 @@ class Run(Settings):
     """Everything one run needs to know besides its parents. What a role does not use is None."""
 
     role: Role
-    method: str
-    seed: int = 0
+    method: Name
+    seed: Seed = 0
     data: Data
     demo: DemoData | None = None
     source: Source | None = None

@@ -6,38 +6,47 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fairlab.settings import Settings
+from fairlab.settings import Level, Name, Names, PathText, Seed, Settings, Text
 
 
 class DemoData(Settings):
     """The generated faces: how many, of whom, how hard."""
 
-    seed: int = Field(0, ge=0, description="Seed of everything drawn: people, images and pairs.")
+    seed: Seed = Field(0, description="Seed of everything drawn: people, images and pairs.")
     image_px: int = Field(48, ge=24, le=224, description="Width and height of an image in pixels.")
-    groups: tuple[str, ...] = Field(
+    groups: Names = Field(
         ("Group A", "Group B", "Group C", "Group D"),
         min_length=1,
         max_length=12,
         description="Names of the groups; they say nothing about real people.",
     )
-    train_identities: int = Field(150, ge=2, description="People per group to train on.")
-    train_images: int = Field(10, ge=2, description="Images of each person to train on.")
-    validation_identities: int = Field(24, ge=2, description="Held-out people per group, for choosing settings.")
-    test_identities: int = Field(40, ge=2, description="Held-out people per group, for the final numbers.")
-    test_images: int = Field(8, ge=2, description="Images of each held-out person.")
+    train_identities: int = Field(150, ge=2, le=100_000, description="People per group to train on.")
+    train_images: int = Field(10, ge=2, le=1000, description="Images of each person to train on.")
+    validation_identities: int = Field(
+        24, ge=2, le=100_000, description="Held-out people per group, for choosing settings."
+    )
+    test_identities: int = Field(40, ge=2, le=100_000, description="Held-out people per group, for the final numbers.")
+    test_images: int = Field(8, ge=2, le=1000, description="Images of each held-out person.")
     synthetic_identities: int = Field(
         60,
         ge=0,
+        le=100_000,
         description="People per group in the second, 'synthetic' style (too little variation); 0 leaves it out.",
     )
     test_pairs: int = Field(
-        1120, ge=10, description="Genuine pairs per group in the test list, and as many impostor pairs."
+        1120, ge=10, le=1_000_000, description="Genuine pairs per group in the test list, and as many impostor pairs."
     )
     validation_pairs: int = Field(
-        400, ge=10, description="Genuine pairs per group in the validation list, and as many impostor pairs."
+        400,
+        ge=10,
+        le=1_000_000,
+        description="Genuine pairs per group in the validation list, and as many impostor pairs.",
     )
     hard_impostors: int = Field(
-        12, ge=1, description="Impostors are drawn among this many most similar people of the group, as RFW's are."
+        12,
+        ge=1,
+        le=10_000,
+        description="Impostors are drawn among this many most similar people of the group, as RFW's are.",
     )
     level: float = Field(0.6, ge=0.0, le=1.5, description="Strength of pose, expression, light, blur and occlusion.")
 
@@ -51,14 +60,14 @@ class DemoData(Settings):
 class Source(Settings):
     """Images and pairs that lie on this machine; they stay where they are and are read from there."""
 
-    path: str = Field("", description="File or folder.")
-    kind: str = Field("", description="What it is; empty: found out by looking.")
-    attribute: str = Field("", description="What the groups are values of, e.g. Ethnicity; empty: as the data say.")
-    groups_table: str = Field(
+    path: PathText = Field("", description="File or folder.")
+    kind: Name = Field("", description="What it is; empty: found out by looking.")
+    attribute: Name = Field("", description="What the groups are values of, e.g. Ethnicity; empty: as the data say.")
+    groups_table: PathText = Field(
         "", description="CSV with a column 'identity' or 'image' and one column for each attribute; empty: none."
     )
-    group: str = Field("everyone", min_length=1, description="Name of the one group where the data name no groups.")
-    pair_list: str = Field("", description="Text file of pairs to judge models on; empty: the data's own, if any.")
+    group: Name = Field("everyone", min_length=1, description="Name of the one group where the data name no groups.")
+    pair_list: PathText = Field("", description="Text file of pairs to judge models on; empty: the data's own, if any.")
     split: Literal["auto", "train", "validation", "test"] = Field(
         "auto", description="Part that the images belong to; auto: test where there are pairs, otherwise train."
     )
@@ -76,30 +85,32 @@ class Source(Settings):
 class ModelFile(Settings):
     """A model that was trained elsewhere. What is left empty is found out from the file."""
 
-    path: str = Field(
+    path: PathText = Field(
         "",
         description="File of the model: .pth, .pt, .ckpt, .safetensors or .onnx; or of what it said: a table of scores "
         "(BFW, bob), or embeddings (.npy, .npz, .parquet).",
     )
-    sha256: str = Field("", description="Hash of the file; filled in when the model is added.")
-    head: str = Field(
+    sha256: Name = Field("", description="Hash of the file; filled in when the model is added.")
+    head: PathText = Field(
         "", description="File of its classifier, where that is a file of its own (for methods that inherit it)."
     )
-    column: str = Field("", description="Of a table of scores: the model that is meant; filled in when it is added.")
-    attribute: str = Field("", description="Of a table of scores: what the groups are values of; empty: as it says.")
-    dataset: str = Field(
+    column: Name = Field("", description="Of a table of scores: the model that is meant; filled in when it is added.")
+    attribute: Name = Field("", description="Of a table of scores: what the groups are values of; empty: as it says.")
+    dataset: Name = Field(
         "", description="Of a file of embeddings: the data set whose images they are of; empty: one of their own."
     )
     image_px: int | None = Field(None, ge=16, le=512, description="Width and height of the faces that it takes.")
     channels: Literal["", "RGB", "BGR"] = Field("", description="Order of the colour channels that it was trained on.")
-    mean: tuple[float, ...] = Field(
-        (), description="Taken off the pixel values of 0..255: one number, or one for each channel."
+    mean: tuple[Level, ...] = Field(
+        (), max_length=3, description="Taken off the pixel values of 0..255: one number, or one for each channel."
     )
-    std: tuple[float, ...] = Field((), description="The pixel values are then divided by this: one number, or three.")
+    std: tuple[Level, ...] = Field(
+        (), max_length=3, description="The pixel values are then divided by this: one number, or three."
+    )
     flip: Literal["", "sum", "none"] = Field(
         "", description="sum: a face is judged together with its mirror image; none: alone."
     )
-    chosen_on: str | None = Field(
+    chosen_on: Text | None = Field(
         None,
         description="On what its publisher chose it among others, where that is known, e.g. RFW test: its numbers there are too good, and are marked so.",
     )
@@ -115,12 +126,14 @@ class ModelFile(Settings):
 class Data(Settings):
     """Which images a run learns from, and which pairs it is judged on."""
 
-    dataset: str = Field("", description="Name of the data set in the workspace.")
-    splits: tuple[str, ...] = Field(("train",), min_length=1, description="Parts of the data set to train on.")
-    groups: tuple[str, ...] = Field((), description="Train on these groups only; empty means all.")
-    parts: int = Field(1, ge=1, description="Cut the identities of every group into this many balanced parts ...")
-    part: int = Field(0, ge=0, description="... and train on this one (counted from 0).")
-    judge: str | None = Field(
+    dataset: Name = Field("", description="Name of the data set in the workspace.")
+    splits: Names = Field(("train",), min_length=1, description="Parts of the data set to train on.")
+    groups: Names = Field((), description="Train on these groups only; empty means all.")
+    parts: int = Field(
+        1, ge=1, le=10_000, description="Cut the identities of every group into this many balanced parts ..."
+    )
+    part: int = Field(0, ge=0, le=9_999, description="... and train on this one (counted from 0).")
+    judge: Name | None = Field(
         None, description="Data set whose pairs the run is judged on, where that is another one; empty: its own."
     )
     held_out: float | None = Field(

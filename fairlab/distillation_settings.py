@@ -6,21 +6,24 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fairlab.settings import Settings
+from fairlab.settings import Name, Settings
 
 
 class Adaptor(Settings):
     """The small network that maps all teachers' embeddings, put side by side, into the common space."""
 
-    name: str = Field(
+    name: Name = Field(
         "sl",
         description="sl: one layer; dul: two layers; dldpo: two layers and dropout; gate: picks teachers image by image; "
         "positioning, encoding: see the own group's teacher only.",
     )
-    embedding_dim: int = Field(512, ge=2, description="Length of the common embedding.")
+    embedding_dim: int = Field(512, ge=2, le=16_384, description="Length of the common embedding.")
     dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Share of hidden features dropped (dldpo only).")
     top_k: int | None = Field(
-        None, ge=1, description="Teachers that are mixed for an image (gate only); empty: 1, as in MST-Distill."
+        None,
+        ge=1,
+        le=10_000,
+        description="Teachers that are mixed for an image (gate only); empty: 1, as in MST-Distill.",
     )
 
 
@@ -30,6 +33,7 @@ class Distillation(Settings):
     kd_weight: float | None = Field(
         None,
         ge=0.0,
+        le=1e9,
         description="Weight of the distillation term; empty: the method's own (a-KD, EAF-KD, ProxylessKD: 10,000 x dims / 512, MST-KD's pull at any length, arXiv 2408.16563; ProxylessKD has no such term unless a weight is given).",
     )
     view: Literal["plain", "matching", "mean"] | None = Field(
@@ -50,6 +54,7 @@ class Distillation(Settings):
     temperature: float | None = Field(
         None,
         gt=0.0,
+        le=1e6,
         description="Logits are divided by this before they are compared; empty: 4 (Hinton KD, arXiv 1503.02531, as in TFace; taken for Grouped KD too).",
     )
     primary_mass: float | None = Field(

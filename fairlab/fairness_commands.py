@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from fairlab import api
+from fairlab import api, arguments
 from fairlab.config import Evaluation
 from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
@@ -183,10 +183,14 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--at-fmr", type=float, help="one threshold, where all groups' impostors reach this FMR (default 0.01)"
+        "--at-fmr",
+        type=arguments.fraction,
+        help="one threshold, where all groups' impostors reach this FMR (default 0.01)",
     )
-    where.add_argument("--at-own-fmr", type=float, help="a threshold for each group, at its own FMR, as papers have it")
-    where.add_argument("--threshold", type=float, help="this threshold")
+    where.add_argument(
+        "--at-own-fmr", type=arguments.fraction, help="a threshold for each group, at its own FMR, as papers have it"
+    )
+    where.add_argument("--threshold", type=arguments.finite, help="this threshold")
     parser.add_argument(
         "--exclude", nargs="+", default=[], metavar="WHAT",
         help=f"of a table, leave out lines by what is wrong with them: {', '.join(DEFECTS)}, or all",
@@ -202,9 +206,13 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="", help="of a run: data set (default: the one trained on)")
     parser.add_argument("--pairs", default="test", help="of a run: which pair list (default: test)")
     parser.add_argument(
-        "--draws", type=int, help="draws of people for the intervals (default: as the run was judged; of a table 1000)"
+        "--draws",
+        type=arguments.whole(1, 100_000),
+        help="draws of people for the intervals (default: as the run was judged; of a table 1000)",
     )
-    parser.add_argument("--seed", type=int, help="seed of those draws (default: as the run was judged; of a table 0)")
+    parser.add_argument(
+        "--seed", type=arguments.seed, help="seed of those draws (default: as the run was judged; of a table 0)"
+    )
     out = parser.add_mutually_exclusive_group()
     out.add_argument("--json", action="store_true", help="print JSON")
     out.add_argument("--csv", choices=["groups", "metrics", "matrix"], help="print one table as CSV")

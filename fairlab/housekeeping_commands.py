@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fairlab import arguments
 from fairlab.errors import FairLabError
 from fairlab.words import duration, room, some
 from fairlab.workspace import Workspace
@@ -29,7 +30,10 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
     )
     prune.add_argument("--study", default="", help="only runs that were started for this study")
     prune.add_argument(
-        "--keep", type=int, default=1, help="how many of each run stay, the newest (default 1; 0: weights are enough)"
+        "--keep",
+        type=arguments.whole(0, 1_000_000),
+        default=1,
+        help="how many of each run stay, the newest (default 1; 0: weights are enough)",
     )
     prune.add_argument("--yes", action="store_true", help="delete them")
     prune.add_argument("--json", action="store_true", help="print JSON")

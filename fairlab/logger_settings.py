@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from fairlab.settings import Settings
+from fairlab.settings import Name, Settings, Text
 
 
 class Loggers(Settings):
@@ -14,10 +14,10 @@ class Loggers(Settings):
         False, description="Also write event files that TensorBoard shows: runs/<run>/tensorboard (no package needed)."
     )
     mlflow: bool = Field(False, description="Also tell an MLflow server, named below (needs the extra mlflow).")
-    mlflow_uri: str = Field(
+    mlflow_uri: Text = Field(
         "",
         description="Tracking URI, e.g. http://server:5000 or sqlite:////path/mlflow.db; empty: MLFLOW_TRACKING_URI.",
     )
-    mlflow_experiment: str = Field(
+    mlflow_experiment: Name = Field(
         "FairLab", min_length=1, description="Experiment of the server that runs are put in."
     )

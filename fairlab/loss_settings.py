@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fairlab.settings import Settings
+from fairlab.settings import Name, Settings
 
 MAGFACE_NORMS = (10.0, 110.0)
 MAGFACE_MARGINS_RAD = (0.45, 0.8)
@@ -22,8 +22,8 @@ class Loss(Settings):
     What is empty is the paper's, and stays out of a run's id: runs from before a setting existed keep theirs.
     """
 
-    name: str = Field("elastic_arcface", description="Margin classifier.")
-    scale: float = Field(64.0, gt=0, description="s: the cosines are multiplied by this.")
+    name: Name = Field("elastic_arcface", description="Margin classifier.")
+    scale: float = Field(64.0, gt=0, le=10_000.0, description="s: the cosines are multiplied by this.")
     margin_rad: float = Field(0.5, ge=0.0, lt=1.6, description="m: the angle added to the target's, in radians.")
     sigma_rad: float = Field(
         0.05, ge=0.0, le=0.5, description="Spread of the margin, drawn anew for every image (ElasticFace)."
@@ -59,13 +59,22 @@ class Loss(Settings):
         description="h: how much the embedding's length moves AdaFace's margin; empty: 0.333 (arXiv 2204.00964).",
     )
     norm_low: float | None = Field(
-        None, gt=0.0, description="MagFace: shorter embeddings count as this long; empty: 10 (arXiv 2103.06627)."
+        None,
+        gt=0.0,
+        le=1e6,
+        description="MagFace: shorter embeddings count as this long; empty: 10 (arXiv 2103.06627).",
     )
     norm_high: float | None = Field(
-        None, gt=0.0, description="MagFace: longer embeddings count as this long; empty: 110 (arXiv 2103.06627)."
+        None,
+        gt=0.0,
+        le=1e6,
+        description="MagFace: longer embeddings count as this long; empty: 110 (arXiv 2103.06627).",
     )
     norm_weight: float | None = Field(
-        None, ge=0.0, description="MagFace: weight of the pull to longer embeddings; empty: 35 (arXiv 2103.06627)."
+        None,
+        ge=0.0,
+        le=1e6,
+        description="MagFace: weight of the pull to longer embeddings; empty: 35 (arXiv 2103.06627).",
     )
     margin_low_rad: float | None = Field(
         None,

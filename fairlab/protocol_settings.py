@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from fairlab.settings import Settings
+from fairlab.settings import Name, Names, Seed, Settings
 
 
 class Protocols(Settings):
     """By which further protocols a model is judged, and how their pairs are made."""
 
-    names: tuple[str, ...] = Field((), description="Names of the protocols.")
+    names: Names = Field((), description="Names of the protocols.")
     impostors: int | None = Field(
         None,
         ge=1,
+        le=1_000_000_000,
         description="Impostor pairs of every group, drawn or mined; empty: as many as the data set's list has.",
     )
-    seed: int = Field(0, ge=0, description="Seed of what is drawn.")
-    mined_by: str = Field(
+    seed: Seed = Field(0, description="Seed of what is drawn.")
+    mined_by: Name = Field(
         "",
         description="Run id of the model whose nearest strangers are the hard impostors; empty: the judged model itself, so "
         "that its numbers cannot be held against those of others.",
@@ -28,11 +29,12 @@ class Protocols(Settings):
     people: int | None = Field(
         None,
         ge=2,
+        le=1_000_000_000,
         description="Compare only so many people of each group, drawn by chance, with all their images: comparisons grow with "
         "the square of the images, and intervals over people say what the draw costs. Empty: everybody.",
     )
-    people_seed: int | None = Field(None, ge=0, description="Seed of that draw; empty: 0.")
-    enrolled: int = Field(1, ge=1, description="Images of each person in the gallery of an identification.")
+    people_seed: Seed | None = Field(None, description="Seed of that draw; empty: 0.")
+    enrolled: int = Field(1, ge=1, le=10_000, description="Images of each person in the gallery of an identification.")
     unknown_share: float = Field(
         0.3,
         ge=0.0,

@@ -6,31 +6,36 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from fairlab.settings import Settings
+from fairlab.settings import Name, Names, Seed, Settings
 
 
 class Recipe(Settings):
     """A data set made of others' images; nothing is copied. Steps: groups, part, then draw, alike in groups and mixed."""
 
-    dataset: str = Field("", description="Data set whose images are taken.")
-    splits: tuple[str, ...] = Field(("train",), min_length=1, description="Parts of it to take; they become 'train'.")
-    groups: tuple[str, ...] = Field((), description="Take these groups only; empty means all.")
-    parts: int = Field(1, ge=1, description="Cut the identities of every group into this many balanced parts ...")
-    part: int = Field(0, ge=0, description="... and take this one (counted from 0).")
+    dataset: Name = Field("", description="Data set whose images are taken.")
+    splits: Names = Field(("train",), min_length=1, description="Parts of it to take; they become 'train'.")
+    groups: Names = Field((), description="Take these groups only; empty means all.")
+    parts: int = Field(
+        1, ge=1, le=10_000, description="Cut the identities of every group into this many balanced parts ..."
+    )
+    part: int = Field(0, ge=0, le=9_999, description="... and take this one (counted from 0).")
     equal: bool = Field(False, description="Draw the same number in each group.")
     unit: Literal["identities", "images"] = Field(
         "identities", description="What is counted and drawn: whole identities, or single images."
     )
     count: int = Field(
-        0, ge=0, description="How many to draw, in each group if equal, else altogether; 0: as many as there can be."
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="How many to draw, in each group if equal, else altogether; 0: as many as there can be.",
     )
-    mix: str = Field("", description="Second data set to mix in, e.g. a synthetic one; empty: none.")
-    mix_splits: tuple[str, ...] = Field(("train",), min_length=1, description="Parts of the second data set to take.")
+    mix: Name = Field("", description="Second data set to mix in, e.g. a synthetic one; empty: none.")
+    mix_splits: Names = Field(("train",), min_length=1, description="Parts of the second data set to take.")
     share: float = Field(0.5, gt=0, lt=1, description="Share of the mixture that comes from the second data set.")
     held_out: bool = Field(
         True, description="Keep the first data set's other parts that have pairs, whole, to judge models on."
     )
-    seed: int = Field(0, ge=0, description="Seed of what is drawn.")
+    seed: Seed = Field(0, description="Seed of what is drawn.")
 
     @model_validator(mode="after")
     def _part_exists(self) -> Self:
@@ -42,15 +47,15 @@ class Recipe(Settings):
 class Overlap(Settings):
     """Are people or images that models are judged on among those they learned from?"""
 
-    train: str = Field("", description="Data set that was learned from.")
-    test: str = Field("", description="Data set that models are judged on; may be the same.")
-    train_splits: tuple[str, ...] = Field(
-        (), description="Its parts; empty: 'train', or all where no part is called so."
-    )
-    test_splits: tuple[str, ...] = Field(
+    train: Name = Field("", description="Data set that was learned from.")
+    test: Name = Field("", description="Data set that models are judged on; may be the same.")
+    train_splits: Names = Field((), description="Its parts; empty: 'train', or all where no part is called so.")
+    test_splits: Names = Field(
         (), description="Its parts; empty: those with pairs, or else all that are not learned from."
     )
-    model: str = Field("", description="Run with embeddings of both, to look for nearest faces; empty: not looked for.")
+    model: Name = Field(
+        "", description="Run with embeddings of both, to look for nearest faces; empty: not looked for."
+    )
     chance: float = Field(
         0.001,
         gt=0,

@@ -10,37 +10,45 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fairlab.settings import Settings
+from fairlab.settings import Epoch, Settings
 
 
 class Training(Settings):
     """The loop."""
 
-    epochs: int = Field(52, ge=1, description="Passes over the images.")
+    epochs: int = Field(52, ge=1, le=100_000, description="Passes over the images.")
     batch_size: int = Field(
         128,
         ge=2,
+        le=1_000_000,
         description="Images in a step, shared equally where several processes train; the last, incomplete batch of a pass is left out.",
     )
     base_lr: float = Field(
         0.1,
         gt=0,
+        le=1000.0,
         description="Learning rate at 512 images a step; the step uses base_lr x images / 512. AdamW wants less, e.g. 0.0005 (DeiT, arXiv 2012.12877).",
     )
     momentum: float = Field(0.9, ge=0.0, lt=1.0, description="Of SGD.")
     weight_decay: float = Field(
         5e-4,
         ge=0.0,
+        le=100.0,
         description="For network and classifier; of SGD part of the gradient, of AdamW apart from it (there usually 0.01 to 0.05).",
     )
-    drop_epochs: tuple[int, ...] = Field(
+    drop_epochs: tuple[Epoch, ...] = Field(
         (15, 27, 39, 49),
+        max_length=1000,
         description="The learning rate falls to a tenth at the start of these passes (counted from 0); not with the cosine.",
     )
-    warmup_steps: int = Field(0, ge=0, description="The learning rate rises linearly over these first steps.")
-    clip_norm: float = Field(5.0, gt=0, description="The network's gradient is scaled down to this length at most.")
+    warmup_steps: int = Field(
+        0, ge=0, le=1_000_000_000, description="The learning rate rises linearly over these first steps."
+    )
+    clip_norm: float = Field(
+        5.0, gt=0, le=1e9, description="The network's gradient is scaled down to this length at most."
+    )
     flip: bool = Field(True, description="Mirror an image with probability one half.")
-    threads: int = Field(1, ge=1, description="Processor threads of one run.")
+    threads: int = Field(1, ge=1, le=4096, description="Processor threads of one run.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where to compute; auto takes a GPU when there is one."
     )
@@ -60,6 +68,7 @@ class Training(Settings):
     accumulate: int | None = Field(
         None,
         ge=1,
+        le=1_000_000,
         description="Batches whose gradients make one step: it learns from batch_size x this many images in the memory of batch_size. Batch norm and losses over a batch still see batch_size; empty: 1.",
     )
     ema_decay: float | None = Field(
@@ -116,7 +125,7 @@ class Training(Settings):
 
     @model_validator(mode="after")
     def _drops_rise(self) -> Self:
-        if list(self.drop_epochs) != sorted(set(self.drop_epochs)) or min(self.drop_epochs, default=0) < 0:
+        if list(self.drop_epochs) != sorted(set(self.drop_epochs)):
             raise ValueError("drop_epochs must rise from 0 on, e.g. 15, 27, 39")
         return self
 

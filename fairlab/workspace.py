@@ -20,6 +20,8 @@ from fairlab.mounts import catalogue_folder
 VERSION = 2
 """Of the folder's layout. A workspace of a newer version is refused, an older one is brought here by MIGRATIONS."""
 
+MOST_SLOTS = 10_000
+"""Runs that may work at the same time."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -68,8 +70,10 @@ class Workspace:
         slots = self.setting("slots", None)
         if slots is None:
             return len(machine_gpus()) or 2
-        if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
-            raise FairLabError(f"{self.settings_file}: slots must be a whole number from 1 on, not {slots!r}")
+        if not isinstance(slots, int) or isinstance(slots, bool) or not 1 <= slots <= MOST_SLOTS:
+            raise FairLabError(
+                f"{self.settings_file}: slots must be a whole number from 1 to {MOST_SLOTS:,}, not {str(slots)[:40]!r}"
+            )
         return slots
 
     def setting(self, name: str, default: Any) -> Any:
@@ -162,6 +166,6 @@ def now() -> str:
 
 def set_slots(workspace: Workspace, slots: int) -> None:
     """Change how many runs may work at the same time (at least 1)."""
-    if slots < 1:
-        raise FairLabError("at least one run must be allowed at a time")
+    if not 1 <= slots <= MOST_SLOTS:
+        raise FairLabError(f"from 1 to {MOST_SLOTS:,} runs can work at a time, not {slots}")
     workspace.set("slots", slots)

@@ -7,7 +7,7 @@ from fairlab.doctor import examine
 from fairlab.ui.loggers import loggers_form
 from fairlab.ui.page import plain, start
 from fairlab.ui.placing import default_placement_form
-from fairlab.workspace import set_slots
+from fairlab.workspace import MOST_SLOTS, set_slots
 
 lab = start("Settings", "The workspace, this machine, and whether all is well. In a terminal: fairlab doctor")
 left, right = st.columns([3, 1])
@@ -16,7 +16,7 @@ left.code(str(lab.home), language=None)
 slots = right.number_input(
     "Runs at a time",
     1,
-    64,
+    MOST_SLOTS,
     lab.slots,
     key="slots",
     help="One for each GPU, or 2, unless you say otherwise. Each run uses one processor thread unless its settings do.",

@@ -137,5 +137,5 @@ def test_at_least_one_run_at_a_time(tmp_path: Path) -> None:
     lab = open_workspace(tmp_path / "home")
     set_slots(lab, 3)
     assert lab.slots == 3
-    with pytest.raises(FairLabError, match="at least one"):
+    with pytest.raises(FairLabError, match="from 1 to 10,000 runs"):
         set_slots(lab, 0)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from fairlab.config import Settings, parse
 from fairlab.errors import FairLabError
+from fairlab.settings import Level
 
 HALF = (127.5, 127.5, 127.5)
 
@@ -19,12 +20,12 @@ HALF = (127.5, 127.5, 127.5)
 class Preprocessing(Settings):
     """Image of 0..255 -> (pixel - mean) / std, channel by channel in the order `channels`; then the embedding."""
 
-    image_px: int = Field(112, ge=16, description="Width and height of the aligned face in pixels.")
+    image_px: int = Field(112, ge=16, le=4096, description="Width and height of the aligned face in pixels.")
     channels: Literal["RGB", "BGR"] = Field(
         "RGB", description="Order of the channels that the backbone was trained on."
     )
-    mean: tuple[float, float, float] = Field(HALF, description="Taken off each channel, in pixel values of 0..255.")
-    std: tuple[float, float, float] = Field(HALF, description="Each channel is divided by this, in pixel values.")
+    mean: tuple[Level, Level, Level] = Field(HALF, description="Taken off each channel, in pixel values of 0..255.")
+    std: tuple[Level, Level, Level] = Field(HALF, description="Each channel is divided by this, in pixel values.")
     flip: Literal["sum", "none"] = Field(
         "sum", description="sum: the embeddings of the face and of its mirror image are added; none: the face alone."
     )

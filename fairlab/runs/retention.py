@@ -16,6 +16,8 @@ from fairlab.runs.launch import borrowers
 from fairlab.workspace import Workspace
 
 FILE, LOG = "keep.json", "retention.log"
+MOST_DAYS = 36_500
+"""A hundred years; a date beyond the year 9999 is none."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,10 @@ def keep(workspace: Workspace, dataset_id: str, days: int | None) -> None:
     if days is None:
         (folder / FILE).unlink(missing_ok=True)
         return
-    if days < 1:
-        raise FairLabError(f"a data set is kept for 1 day or more, not {days}; delete it with `fairlab data delete`")
+    if not 1 <= days <= MOST_DAYS:
+        raise FairLabError(
+            f"a data set is kept for 1 to {MOST_DAYS:,} days, not {days}; delete it with `fairlab data delete`"
+        )
     write_json(folder / FILE, {"days": days, "added_at": _added(folder).isoformat()})
 
 

@@ -41,7 +41,7 @@ def test_a_limit_counts_from_when_the_data_were_added(copy: Workspace) -> None:
     assert limits(copy)[0].added_at == limit.added_at
     keep(copy, data.dataset_id, None)
     assert limits(copy) == []
-    with pytest.raises(FairLabError, match="1 day or more"):
+    with pytest.raises(FairLabError, match="1 to 36,500 days"):
         keep(copy, data.dataset_id, 0)
 
 
