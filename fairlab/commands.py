@@ -232,13 +232,15 @@ def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
 def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab import api
 
-    return _watch_one(
-        workspace, api.project(workspace, options.run, parse(Projection, dials(options), "--set"), options.data)
-    )
+    job = api.project(workspace, options.run, parse(Projection, dials(options), "--set"), options.data)
+    code = _watch_one(workspace, job)
+    for note in read_status(workspace.run(job)).get("notes", ()) if code == 0 else ():
+        print(f"fairlab: {note}", file=sys.stderr)
+    return code
 
 
 def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import terminal_compare
+    from fairlab import terminal, terminal_compare
     from fairlab.runs.compare import compare, default_dataset, studies
     from fairlab.runs.exports import caption, exported
 
@@ -248,6 +250,9 @@ def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
     study = options.study or known.iloc[0]["study_id"]
     if options.json or options.format != "table":
         table = compare(workspace, study, options.baseline, dataset_id=options.data, seed=options.seed)
+        if len(table):
+            data = options.data or default_dataset(workspace, study)
+            terminal.say_caveats(workspace, table["run_id"].tolist(), data)
         if options.json:
             print(table.to_json(orient="records", indent=1))
         elif table.empty:

@@ -19,7 +19,7 @@ from fairlab.evaluation.paired import paired_seeds, power_sentences, with_scores
 from fairlab.evaluation.score_frames import DEFECTS, ScoredPairs, same_pairs, scored_pairs
 from fairlab.runs.scored import scored
 from fairlab.store.results import results_facts
-from fairlab.terminal import console
+from fairlab.terminal import console, say_caveats
 from fairlab.workspace import Workspace
 
 COLUMNS = """columns of a table: score; group (or group1, group2); label or genuine (1 or 0); id1 and id2 (whose faces: for
@@ -117,6 +117,7 @@ def _pairs(workspace: Workspace, options: argparse.Namespace, scores: str = "") 
         return scored_pairs(scores, options.exclude, "".join(options.by), options.score)
     record = api.read_run(workspace, scores)
     dataset = api.open_dataset(workspace.dataset(options.data or record.dataset))
+    say_caveats(workspace, [scores], dataset.dataset_id)
     return scored(record, dataset, options.pairs, options.by)
 
 

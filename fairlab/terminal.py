@@ -198,6 +198,8 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
         path = record.folder / "log.txt"
         print(path.read_text(encoding="utf-8", errors="replace") if path.exists() else "no log yet")
         return
+    from fairlab.runs.caveats import of_runs
+
     view, said = state(record.folder), read_status(record.folder)
     facts = {
         "run_id": record.run_id,
@@ -211,6 +213,7 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
         "folder": str(record.folder),
         "created_at": record.created_at,
         **{name: said[name] for name in CHOICE if name in said},
+        **({"notes": notes} if (notes := of_runs(workspace, [run_id], record.dataset)) else {}),
         "config": record.config.model_dump(mode="json", exclude_none=True),
     }
     print(json.dumps(facts, indent=1))
@@ -224,7 +227,16 @@ def show_metrics(
 
     table = metrics(workspace, [run_id], dataset_id)[list(METRICS[1:])]
     table = table[table["protocol"].isin(protocols)] if protocols else table
+    say_caveats(workspace, [run_id], dataset_id)
     print(table.to_json(orient="records", indent=1) if as_json else table.to_string(index=False))
+
+
+def say_caveats(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> None:
+    """What must be said beside numbers on a data set, on stderr: stdout holds the numbers."""
+    from fairlab.runs.caveats import of_runs
+
+    for text in of_runs(workspace, run_ids, dataset_id):
+        say(f"note: {text}")
 
 
 @contextlib.contextmanager
@@ -297,6 +309,7 @@ def _counted(counts: Mapping[str, int], most: int = 4) -> str:
 def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
     """Print the data sets of the workspace, or the counts of one."""
     from fairlab.data.base import open_dataset
+    from fairlab.runs.caveats import of_data
 
     folders = sorted(path.parent for path in workspace.datasets_folder.glob("*/dataset.json"))
     if name is None:
@@ -342,6 +355,9 @@ def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
                 {
                     "dataset": name,
                     "fingerprint": found.fingerprint,
+                    "without_landmarks": found.info.get("without_landmarks", {}),
+                    "failures_to_enrol": found.info.get("failures_to_enrol", {}),
+                    "notes": of_data(found),
                     "images": counts.to_dict("records"),
                     "pairs": pairs.to_dict("records"),
                 },
@@ -353,3 +369,5 @@ def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
         print(
             f"{name} · fingerprint {found.fingerprint[:16]} · {found.image_px} px\n\n{counts.to_string(index=False)}\n\n{pairs.to_string(index=False)}"
         )
+        for text in of_data(found):
+            print(f"\nnote: {text}")

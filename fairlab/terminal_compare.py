@@ -11,7 +11,7 @@ from rich.text import Text
 
 from fairlab.runs.compare import compare, default_dataset
 from fairlab.runs.exports import best_of, caption, measured
-from fairlab.terminal import console
+from fairlab.terminal import console, say_caveats
 from fairlab.words import duration
 from fairlab.workspace import Workspace
 
@@ -24,6 +24,7 @@ def show_comparison(
     if table.empty:
         console.print(f"{study_id}: no finished model yet")
         return
+    say_caveats(workspace, table["run_id"].tolist(), dataset_id or default_dataset(workspace, study_id))
     console.print(comparison_table(table, study_id))
     console.print(Text(caption(table, dataset_id or default_dataset(workspace, study_id)), style="dim"))
     for row in table[table["published"].notna()].to_dict("records") if "published" in table else ():

@@ -7,7 +7,7 @@ from fairlab.runs.compare import find_baseline, of_seed
 from fairlab.runs.exports import caption, groups_of
 from fairlab.runs.model_rows import by_title
 from fairlab.store.runs import SPACES
-from fairlab.ui import cached, comparing
+from fairlab.ui import cached, caveats, comparing
 from fairlab.ui.headline import sentences
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.overlaps import overlap_note
@@ -32,6 +32,7 @@ with right:
     protocol = pick_protocol(lab, models[0].first, shown.dataset_id)
 whole = cached.comparison(lab, shown.study_id, baseline, protocol, shown.dataset_id, seed)
 overlap_note(lab, runs[0].dataset, shown.dataset_id)
+caveats.show(cached.dataset(lab, shown.dataset_id), runs)
 for sentence in sentences(whole):
     st.markdown("- " + plain(sentence))
 table = comparing.pick_rows(whole)

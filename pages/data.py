@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui import adding, albums, moving, overlaps, recipes
+from fairlab.ui import adding, albums, caveats, moving, overlaps, recipes
 from fairlab.ui.page import start
 from fairlab.ui.pickers import pick_dataset
 
@@ -11,6 +11,7 @@ adding.form(lab)
 data = pick_dataset(lab)
 recipes.form(lab, data)
 albums.summary(data)
+caveats.show(data)
 if not moving.panel(lab, data):
     st.stop()
 st.subheader("Faces", anchor=False)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from fairlab.evaluation.operating import OperatingPoint
-from fairlab.ui import cached, counted, differing, judging, protocols, verifying
+from fairlab.ui import cached, caveats, counted, differing, judging, protocols, verifying
 from fairlab.ui.evidence import evidence, fdr_of, pick_attributes, too_many
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
@@ -22,6 +22,7 @@ with middle:
 with right:
     by = pick_attributes(data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
+caveats.show(data, [run])
 if not protocol or too_many(run, data, protocol):
     verifying.stored(lab, run, data, protocol)
     counted.matrix(run, data, OperatingPoint("pooled", 0.01))

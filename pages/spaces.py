@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, linked, nearby
+from fairlab.ui import cached, caveats, linked, nearby
 from fairlab.ui.page import start
 from fairlab.ui.pickers import choose, choose_many, pick_models, pick_space
 
@@ -19,6 +19,7 @@ with second:
 with third:
     colour_by = choose("Colour by", list(linked.COLOURS), "colour", linked.COLOURS)
 data = cached.dataset(lab, shown.dataset_id)
+caveats.show(data)
 with fourth:
     splits = choose_many(
         "Parts of the data",

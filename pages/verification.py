@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, counted, protocols, verifying
+from fairlab.ui import cached, caveats, counted, protocols, verifying
 from fairlab.ui.evidence import evidence, pick_attributes, results, too_many
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
@@ -33,6 +33,7 @@ with columns[2]:
 with columns[3]:
     by = pick_attributes(data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
+caveats.show(data, [run])
 if not protocol or too_many(run, data, protocol):
     verifying.stored(lab, run, data, protocol)
     counted.everybody(lab, run, data)

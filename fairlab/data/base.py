@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairlab.data.align import RULE
+from fairlab.data.landmarks import with_faces_only
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.reading import Texts, reader
 from fairlab.data.views import Pixels, Rescaled, ViewPixels
@@ -69,8 +71,13 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of pixels and tables: another fingerprint is other data."""
-        return str(self.info["fingerprint"])
+        """Hash of pixels and tables, and of how faces are aligned: another fingerprint is other data."""
+        return fingerprint_of(self.info)
+
+    @property
+    def marked(self) -> str:
+        """What is wrong with how its faces were aligned, as a sentence; "" when nothing is."""
+        return marked(self.info)
 
     @cached_property
     def images(self) -> pd.DataFrame:
@@ -122,6 +129,8 @@ class Dataset:
             np.load(self.folder / name, mmap_mode="r", allow_pickle=False) if (self.folder / name).exists() else None
             for name in (LANDMARKS_FILE, SIZES_FILE)
         )
+        if landmarks is not None and older_rule(self.info):
+            landmarks = with_faces_only(landmarks)
         read = reader(origin["kind"]).opener(path, locations)
         return EncodedPixels(
             read,
@@ -173,6 +182,36 @@ class Dataset:
     def pairs_of(self, protocol: str) -> pd.DataFrame:
         """The pairs of one protocol, e.g. "validation" or "test", numbered from 0; empty when there are none."""
         return self.pairs[self.pairs["protocol"] == protocol].reset_index(drop=True)
+
+
+def older_rule(info: Mapping[str, Any]) -> bool:
+    """Were the faces of this data set aligned by another rule than align.RULE, when it was added? Of a dataset.json."""
+    by_landmarks = str(info.get("notes", "")).partition(";")[0].endswith(": by landmarks")
+    return ("alignment" not in info and by_landmarks) or info.get("alignment", RULE) != RULE
+
+
+def fingerprint_of(info: Mapping[str, Any]) -> str:
+    """The fingerprint of the data set with this dataset.json. Faces that are aligned when they are read come out by
+    today's rule: by an older one they were other data.
+    """
+    stored = str(info["fingerprint"])
+    return digest([stored, RULE]) if "images_from" in info and older_rule(info) else stored
+
+
+def marked(info: Mapping[str, Any]) -> str:
+    """What is wrong with the alignment of the data set with this dataset.json, as a sentence, or ""."""
+    if not older_rule(info):
+        return ""
+    name = info["dataset_id"]
+    if "images_from" in info:
+        return (
+            f"Data set {name} was added when faces were aligned by another rule, which made turned faces too large: numbers "
+            "and embeddings from then are of other crops; embed and evaluate again, or add the data again."
+        )
+    return (
+        f"The faces of data set {name} were copied when they were aligned by another rule, which made turned faces too "
+        "large: its numbers do not compare with published ones; add the data again."
+    )
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -250,12 +289,15 @@ def write_dataset(
     recipe: Mapping[str, Any],
     notes: str = "",
     templates: pd.DataFrame | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
     `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk,
     which is moved, or where the encoded images lie, or whose they are; None when there are no images, only tables about
-    some. `recipe`: the settings it was made from; `templates`: tables.TEMPLATES where pairs name those. Raises FairLabError when the disk is full or may not be written.
+    some. `recipe`: the settings it was made from; `templates`: tables.TEMPLATES where pairs name those; `facts`: what else
+    dataset.json says: alignment (the rule, where faces are aligned), without_landmarks, failures_to_enrol. Raises
+    FairLabError when the disk is full or may not be written.
     """
     count, px = (len(images), 0) if pixels is None else _count_and_size(pixels)
     if ALL_GROUPS in groups:
@@ -309,7 +351,8 @@ def write_dataset(
             names.append(PIXELS_FILE)
         # The tables' content is hashed, not their files: parquet writers put their own version into the file.
         content = [pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in tables]
-        fingerprint = digest([seen, *content])
+        rule = [facts["alignment"]] if facts and "alignment" in facts else []
+        fingerprint = digest([seen, *content, *rule])
         info = {
             "dataset_id": dataset_id,
             "kind": kind,
@@ -320,6 +363,7 @@ def write_dataset(
             "fingerprint": fingerprint,
             "recipe": dict(recipe),
             "notes": notes,
+            **(facts or {}),
         }
         if isinstance(pixels, Elsewhere):
             info["images_from"] = dict(pixels.origin)

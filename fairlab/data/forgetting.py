@@ -22,6 +22,7 @@ from fairlab.data.base import (
     SIZES_FILE,
     TEMPLATES_FILE,
     Dataset,
+    fingerprint_of,
 )
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest, read_manifest, write_json, write_manifest
@@ -108,7 +109,7 @@ def write_without(
         if path.is_file() and path.name not in (*names, MANIFEST) and ".tmp." not in path.name:
             shutil.copy2(path, folder / path.name)
     shutil.copymode(data.folder, folder)
-    return str(info["fingerprint"])
+    return fingerprint_of(info)
 
 
 def _copy_pixels(source: Path, target: Path, stays: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from fairlab.config import Source
 from fairlab.data.attributes import with_groups
+from fairlab.data.enrolment import failures
 from fairlab.data.folders import read_below
 from fairlab.data.folds import spread_folds
 from fairlab.data.ijb_lists import (
@@ -37,7 +38,7 @@ from fairlab.data.text_lists import wrong
 from fairlab.data.walking import walk
 from fairlab.errors import FairLabError, Stopped
 
-FOLDER = "loose_crop"
+FOLDER, UNKNOWN = "loose_crop", "unknown group"
 
 
 def _root_of(path: Path) -> tuple[Path, str]:
@@ -83,16 +84,24 @@ class Ijb:
         pairs = read_template_pairs(files[2], known, beat)
         people = _people(pairs)
         template, face_of = template[there], face_of[there]
-        _each_has_images(members, faces, template, face_of, known)
+        failed = _without_face(faces, template, face_of, known)
+        if len(failed) == len(known):
+            raise FairLabError(f"no template of {root} can be compared: {next(iter(failed.values()))}, in all of them")
         images = pd.DataFrame({"location": np.array(members.names, dtype=object)[there]})
         images["identity"] = known[people].astype(str).astype(object)[template]
         images, attribute, more = with_groups(images, source, "")
-        first = np.unique(template, return_index=True)[1]
-        table = pd.DataFrame({"template": first[template], "image_id": np.arange(len(images))})
+        table = pd.DataFrame({"template": template, "image_id": np.arange(len(images))})
         table["media"] = members.media[there]
         table["weight"] = faces.score[face_of]
         table["name"] = known[template].astype(str)
-        group, mixed = _groups(images["group"], template, known)
+        group, mixed = _groups(images["group"], template, known, people)
+        listed = _pairs(pairs, people, group)
+        enrolled = ~np.isin(np.arange(len(known)), list(failed))
+        stays = enrolled[pairs.places].all(axis=1)
+        unenrolled = failures(
+            "templates", len(known), {str(known[t]): why for t, why in failed.items()}, listed[~stays]
+        )
+        table, listed = _by_first_image(table[enrolled[template]], listed[stays], len(known))
         said = [
             f"{prefix}: {len(known):,} templates of {len(images):,} images, compared {len(pairs.genuine):,} times",
             f"{len(np.unique(people)):,} people: what genuine pairs hold together",
@@ -100,11 +109,12 @@ class Ijb:
         return Listing(
             images,
             attribute,
-            _pairs(pairs, people, group, first),
+            listed,
             faces.points[face_of],
             [*problems, *more, *mixed],
             said,
             table,
+            unenrolled=unenrolled,
         )
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
@@ -141,18 +151,23 @@ def _images(
     return np.flatnonzero(here), problems
 
 
-def _each_has_images(
-    members: Members, faces: Faces, template: np.ndarray, face_of: np.ndarray, known: np.ndarray
-) -> None:
-    """Raises Damaged for a template without an image that is there, or with none that its weights let count."""
-    for counts, lacks in (
-        (np.bincount(template, minlength=len(known)), f"no image in {FOLDER}"),
-        (np.bincount(template, faces.score[face_of], len(known)), f"only images with score 0 in {faces.path.name}"),
-    ):
-        empty = np.flatnonzero(counts == 0)
-        if len(empty):
-            line = members.lines[np.argmax(members.template == known[empty[0]])]
-            raise wrong(members.path, int(line), f"the template {known[empty[0]]} has {lacks}")
+def _without_face(faces: Faces, template: np.ndarray, face_of: np.ndarray, known: np.ndarray) -> dict[int, str]:
+    """Places in `known` of the templates that cannot be compared, and why: none of their images is there, or none has a
+    score above 0, so that nothing is left of them.
+    """
+    there = np.bincount(template, minlength=len(known))
+    score = np.bincount(template, faces.score[face_of], len(known))
+    why = {True: f"no image of it is in {FOLDER}", False: f"all scores of its images in {faces.path.name} are 0"}
+    return {int(place): why[bool(there[place] == 0)] for place in np.flatnonzero(score <= 0)}
+
+
+def _by_first_image(table: pd.DataFrame, pairs: pd.DataFrame, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(templates, pairs) that name each of `count` templates by its first image instead of its place."""
+    first = np.full(count, -1)
+    rows = table.drop_duplicates("template")
+    first[rows["template"]] = rows["image_id"]
+    renamed = pairs.assign(image_a=first[pairs["image_a"]], image_b=first[pairs["image_b"]])
+    return table.assign(template=first[table["template"]]).reset_index(drop=True), renamed.reset_index(drop=True)
 
 
 def _people(pairs: TemplatePairs) -> np.ndarray:
@@ -176,24 +191,30 @@ def _people(pairs: TemplatePairs) -> np.ndarray:
     return lowest
 
 
-def _groups(of_image: pd.Series, template: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, list[Problem]]:
-    """(group of each template (T,), problems): that of its images, or of most of them."""
+def _groups(
+    of_image: pd.Series, template: np.ndarray, known: np.ndarray, people: np.ndarray
+) -> tuple[np.ndarray, list[Problem]]:
+    """(group of each template (T,), problems): that of its images, or of most of them; without any, of its person."""
     counts = (
         pd.DataFrame({"template": template, "group": of_image.astype(object)}).groupby(["template", "group"]).size()
     )
     table = counts.rename("images").reset_index().sort_values(["template", "images"], ascending=[True, False])
     several = table["template"].value_counts(sort=False)
     odd = known[np.sort(several.index[several > 1].to_numpy())]
-    chosen = table.drop_duplicates("template")["group"].to_numpy(dtype=object)
-    return chosen, problem("templates with images of several groups, in that of most", odd.tolist())
+    chosen = table.drop_duplicates("template").set_index("template")["group"].reindex(np.arange(len(known)))
+    of_person = chosen.groupby(people).transform("first")
+    chosen = chosen.fillna(of_person).fillna(UNKNOWN)
+    return chosen.to_numpy(dtype=object), problem(
+        "templates with images of several groups, in that of most", odd.tolist()
+    )
 
 
-def _pairs(pairs: TemplatePairs, people: np.ndarray, group: np.ndarray, first: np.ndarray) -> pd.DataFrame:
-    """The pairs by their templates' first images; folds keep all comparisons of the same two people together."""
+def _pairs(pairs: TemplatePairs, people: np.ndarray, group: np.ndarray) -> pd.DataFrame:
+    """The pairs by their templates' places; folds keep all comparisons of the same two people together."""
     a, b = pairs.places.T
     names, code = np.unique(group.astype(str), return_inverse=True)
     of_pair = np.where(code[a] == code[b], code[a], len(names)).astype(np.int32)
     folds = spread_folds(people[a], people[b], pairs.known.astype(str).tolist(), of_pair, pairs.genuine)
-    table = pd.DataFrame({"image_a": first[a], "image_b": first[b], "genuine": pairs.genuine})
+    table = pd.DataFrame({"image_a": a, "image_b": b, "genuine": pairs.genuine})
     table["group"] = pd.Categorical.from_codes(of_pair, [*names, MIXED]).remove_unused_categories()
     return table.assign(fold=folds)

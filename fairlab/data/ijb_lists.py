@@ -87,7 +87,10 @@ def read_members(path: Path) -> Members:
 
 
 def read_faces(path: Path) -> Faces:
-    """Raises FairLabError, or Damaged naming the line, also for an image that stands twice and a score below 0."""
+    """Raises FairLabError, or Damaged naming the line, also for an image that stands twice and a score below 0.
+
+    Points may be nan, and the score nan or -1, as detectors write them that found no face: the score is 0 then.
+    """
     names: list[str] = []
     rows = read_rows(path)[1]
     numbers = np.empty((len(rows), 11))
@@ -98,8 +101,10 @@ def read_faces(path: Path) -> Faces:
             numbers[place] = fields[1:]
         except ValueError as error:
             raise wrong(path, line, "right would be a name, x and y of five points, and a score") from error
-        if not np.isfinite(numbers[place]).all() or numbers[place, 10] < 0:
-            raise wrong(path, line, "points must be finite numbers, and the score one of 0 or more")
+        if np.isnan(numbers[place, 10]) or numbers[place, 10] == -1:
+            numbers[place, 10] = 0
+        if np.isinf(numbers[place]).any() or numbers[place, 10] < 0:
+            raise wrong(path, line, "points must be finite numbers (or nan), and the score one of 0 or more (or -1)")
     lines = np.array([line for line, _ in rows])
     _each_once(path, names, lines)
     return Faces(path, names, numbers[:, :10].reshape(-1, 5, 2), numbers[:, 10], lines)

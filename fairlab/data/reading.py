@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,7 +47,8 @@ class Listing:
     images: a row per image, in the order of their ids: identity, group, location (text that the reader's `opener`
     understands), further attributes as `attribute.<name>`. pairs: image_a, image_b (row numbers), genuine, group, fold.
     landmarks: (N, 5, 2) x and y in the stored image, NaN where unknown. templates: tables.TEMPLATES with row numbers as
-    image_id and template, where image_a and image_b name templates.
+    image_id and template, where image_a and image_b name templates. without: images without landmarks of a face, as
+    data.landmarks counts them; unenrolled: templates that cannot be compared, as data.enrolment counts them.
     """
 
     images: pd.DataFrame
@@ -57,6 +58,8 @@ class Listing:
     problems: Sequence[Problem | str] = ()
     notes: Sequence[str] = ()
     templates: pd.DataFrame | None = None
+    without: Mapping[str, Any] = field(default_factory=dict)
+    unenrolled: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Texts(Sequence[str]):

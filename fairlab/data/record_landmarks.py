@@ -58,10 +58,6 @@ def landmarks_of(rec: Path, keys: np.ndarray, read: Callable[[int], bytes], note
             notes.append(f"{path.name} has parts of width and height, but the images' sizes differ; it was not used.")
             return None
         found *= np.array(sizes.pop(), np.float32)
-    if not finite.all():
-        notes.append(
-            f"{path.name} has no landmarks for {int((~finite).sum()):,} images, which are cropped in the middle."
-        )
     notes.append(f"landmarks from {path.name}")
     return found
 

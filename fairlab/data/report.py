@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.config import Source
+from fairlab.data.enrolment import sentence
 from fairlab.data.reading import Listing, Problem, has_images, problem
 
 
@@ -17,7 +18,7 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
 
     Keys: kind, why, path, images, identities, images_per_identity (least, median, most), attribute, groups (name ->
     images, identities), split, pairs (group -> genuine, impostor, folds), looked_at, unreadable, sizes, modes, aligned,
-    duplicates, problems, notes, will_do. looked: data.checking's table of some or all images.
+    without_landmarks (data.landmarks), failures_to_enrol (data.enrolment), duplicates, problems, notes, will_do. looked: data.checking's table of some or all images.
     """
     images, pairs = listing.images, listing.pairs
     per_identity = images.groupby("identity", sort=False).size()
@@ -25,6 +26,7 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
     good = looked[looked["readable"]]
     sizes = (good["width"].astype(str) + "x" + good["height"].astype(str)).value_counts()
     problems = [*listing.problems, *_common_problems(images, listing, looked)]
+    problems += [sentence(listing.unenrolled)] if listing.unenrolled else []
     split = source.split if source.split != "auto" else "train" if pairs is None else "test"
     return {
         "kind": kind,
@@ -46,6 +48,8 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
         "sizes": {str(size): int(count) for size, count in sizes.items()},
         "modes": {str(mode): int(count) for mode, count in good["mode"].value_counts().items()},
         "aligned": aligned(source, listing, good) if has_images(kind) else "no images",
+        "without_landmarks": dict(listing.without),
+        "failures_to_enrol": dict(listing.unenrolled),
         "duplicates": int(good["hash"].duplicated().sum()),
         "problems": [str(item) for item in problems],
         "notes": list(listing.notes),

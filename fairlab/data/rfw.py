@@ -68,8 +68,6 @@ class Rfw:
         missing = sorted(set(images["group"]) - {group for group, _ in _lists(root)})
         problems += problem("groups without a pair list", missing)
         known = np.isfinite(landmarks).all(axis=(1, 2))
-        if known.any():
-            problems += problem("images without landmarks, cropped in the middle", images["location"][~known].tolist())
         return Listing(
             images,
             source.attribute or ATTRIBUTE,

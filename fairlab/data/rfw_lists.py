@@ -67,11 +67,12 @@ def rfw_images(path: Path) -> pd.DataFrame:
 
 
 def _coordinate(path: Path, line: int, field: str) -> float:
+    """nan stays: a detector that found no face writes it, and the image counts as without landmarks."""
     try:
         value = float(field)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+        value = math.inf
+    if math.isinf(value):
         raise wrong(path, line, f"{field[:40]!r} is no coordinate in pixels")
     return value
 

@@ -120,8 +120,4 @@ def _landmarks(root: Path, images: pd.DataFrame, problems: list[Problem]) -> np.
         problems += problem(f"landmarks of {path.name} without an image", table.loc[~there, "file"].tolist())
         several = images["location"].iloc[rows][doubled].tolist()
         problems += problem(f"images of {group} whose name occurs twice, without landmarks", several)
-    known = np.isfinite(found).all(axis=(1, 2))
-    if not known.any():
-        return None
-    problems += problem("images without landmarks, cropped in the middle", images["location"][~known].tolist())
-    return found
+    return found if np.isfinite(found).all(axis=(1, 2)).any() else None

@@ -13,9 +13,12 @@ import numpy as np
 import pandas as pd
 
 from fairlab.config import Source
+from fairlab.data.align import RULE
 from fairlab.data.base import Dataset, Elsewhere, open_dataset, write_dataset
 from fairlab.data.changes import difference, seen
 from fairlab.data.checking import COLUMNS, look_at, sample
+from fairlab.data.enrolment import failures, joined
+from fairlab.data.landmarks import judged
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.previews import alignment_strips, group_pictures, png
 from fairlab.data.reading import Listing, detect_kind, has_images, reader
@@ -96,7 +99,24 @@ def dry_run(
         tables.append(table)
         progress(sum(map(len, tables)), len(rows))
     looked = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    listing = _with_faces(source, listing, looked)
     return report(kind, why, source, listing, looked), listing
+
+
+def _with_faces(source: Source, listing: Listing, looked: pd.DataFrame) -> Listing:
+    """Where faces are aligned by landmarks: the listing without those that are no face's. Raises FairLabError when all
+    images of templates lack them.
+    """
+    if aligned(source, listing, looked[looked["readable"].to_numpy(bool)]) != "by landmarks":
+        return listing
+    listing = judged(listing, looked)
+    if listing.landmarks is None and listing.templates is not None:
+        reasons = "; ".join(listing.without["reasons"])
+        raise FairLabError(
+            f"no image of {source.path} has the landmarks of a face ({reasons}); right are x and y of two eyes, nose and two "
+            "mouth corners, in pixels; or set align to false where the images are aligned"
+        )
+    return listing
 
 
 def _found(source: Source) -> tuple[Path, str, str]:
@@ -136,6 +156,7 @@ def add(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[]
         )
         write_atomic(record.folder / FILES, partial(files.to_parquet, index=False))
         shown = looked if with_images else looked.iloc[:0]
+        listing = _with_faces(source, listing, looked) if with_images else listing
         write_json(record.folder / "report.json", report(kind, why, source, listing, shown))
         _write(folder, record.dataset, path, kind, source, listing, looked, pulse, stop)
     dataset = open_dataset(folder, verify=True)
@@ -212,12 +233,14 @@ def _write(
     good = looked["readable"].to_numpy(bool)
     if not good.any():
         raise FairLabError(f"no image of {path} can be read, e.g. {looked['fault'].iloc[0]}")
+    how = aligned(source, listing, looked[good]) if has_images(kind) else "no images"
+    if how == "by landmarks" and listing.templates is not None and listing.landmarks is not None:
+        good = good & np.isfinite(listing.landmarks).all(axis=(1, 2))  # a template goes on with its other images
     images = listing.images[good].reset_index(drop=True)
     split = source.split if source.split != "auto" else "train" if listing.pairs is None else "test"
     images = images.assign(image_id=np.arange(len(images)), dataset=name, split=split, source=source.source)
     for column in ("dataset", "split", "source", "identity", "group"):
         images[column] = images[column].astype("category")  # five million names as numbers
-    how = aligned(source, listing, looked[good]) if has_images(kind) else "no images"
     landmarks = listing.landmarks[good] if how == "by landmarks" and listing.landmarks is not None else None
     origin = {"kind": kind, "path": str(path), "swap_channels": source.swap_channels}
     hashes, sizes = looked["hash"].to_numpy(np.int64)[good], looked["bytes"].to_numpy(np.int64)[good]
@@ -231,7 +254,12 @@ def _write(
             read, lambda row: f"{path}, {locations[row]}", len(images), source.image_px, landmarks, source.swap_channels
         )
         pixels = _decode_all(folder, view, pulse, stop)
-    templates, pairs, lost = _templates(listing, good)
+    templates, pairs, unenrolled = _left(listing, good, "validation" if split == "validation" else "test")
+    facts = {
+        "alignment": RULE if landmarks is not None else None,
+        "without_landmarks": listing.without,
+        "failures_to_enrol": unenrolled,
+    }
     return write_dataset(
         folder,
         dataset_id=name,
@@ -239,42 +267,51 @@ def _write(
         attribute=listing.attribute,
         groups=tuple(dict.fromkeys(images["group"])),
         images=images,
-        pairs=_renumbered(pairs, good, "validation" if split == "validation" else "test"),
+        pairs=pairs,
         pixels=pixels,
         recipe=source.model_dump(mode="json"),
-        notes="; ".join([f"{path}: {how}", *listing.notes, *lost]),
+        notes="; ".join([f"{path}: {how}", *listing.notes]),
         templates=templates,
+        facts={name: fact for name, fact in facts.items() if fact},
     )
 
 
-def _templates(listing: Listing, good: np.ndarray) -> tuple[pd.DataFrame | None, pd.DataFrame | None, list[str]]:
-    """(tables.TEMPLATES of the images that are left, pairs that name each by its first image left, what was lost)."""
-    if listing.templates is None or listing.pairs is None:
-        return None, listing.pairs, []
-    kept = listing.templates[good[listing.templates["image_id"]]]
-    first = kept.groupby("template")["image_id"].min()
-    stands = np.arange(len(good))
-    stands[first.index] = first.to_numpy()
-    pairs = listing.pairs.assign(**{side: stands[listing.pairs[side]] for side in ("image_a", "image_b")})
-    new = np.cumsum(good) - 1
-    kept = kept.assign(template=new[stands[kept["template"]]], image_id=new[kept["image_id"]])
-    gone = listing.templates["template"].nunique() - len(first)
-    lost = [f"templates without a readable image, left out with their pairs: {gone:,}"] if gone else []
-    return kept.reset_index(drop=True), pairs, lost
+def _left(
+    listing: Listing, good: np.ndarray, protocol: str
+) -> tuple[pd.DataFrame | None, pd.DataFrame, dict[str, Any]]:
+    """(tables.TEMPLATES and tables.PAIRS of the images that are left, what could not be enrolled as data.enrolment counts).
 
-
-def _renumbered(pairs: pd.DataFrame | None, good: np.ndarray, protocol: str) -> pd.DataFrame:
-    """Pairs over the images that are left, as tables.PAIRS."""
-    if pairs is None:
-        return pd.DataFrame({name: [] for name in PAIRS})
+    A template that loses its first image is named by the next. The pairs of what is not left are lost.
+    """
+    if listing.pairs is None:
+        return None, pd.DataFrame({name: [] for name in PAIRS}), {}
+    pairs, templates, stands = listing.pairs, listing.templates, np.arange(len(good))
+    names, why, there = listing.images["location"].astype(str), "cannot be read", good
+    if templates is not None:
+        kept = templates[good[templates["image_id"]] & (templates["weight"] > 0)]
+        enrolled = templates["template"].isin(kept["template"])
+        kept = templates[good[templates["image_id"]] & enrolled]
+        first = kept.groupby("template")["image_id"].min()
+        stands[first.index] = first.to_numpy()
+        there = np.zeros(len(good), bool)
+        there[stands[first.index]] = True
+        names, why = templates.drop_duplicates("template").set_index("template")["name"], "no image of it has a face"
+        templates = kept.assign(template=stands[kept["template"]])
+    before = np.unique(pairs[["image_a", "image_b"]].to_numpy())
+    failed = before[~there[stands[before]]]
+    pairs = pairs.assign(**{side: stands[pairs[side]] for side in ("image_a", "image_b")})
+    stays = there[pairs["image_a"]] & there[pairs["image_b"]]
+    what = "images of pairs" if templates is None else "templates"
+    lost = failures(what, len(before), {str(names[row]): why for row in failed.tolist()}, pairs[~stays])
     new = np.cumsum(good) - 1
-    kept = pairs[good[pairs["image_a"]] & good[pairs["image_b"]]].reset_index(drop=True)
-    return kept.assign(
-        pair_id=np.arange(len(kept)),
-        protocol=protocol,
-        image_a=new[kept["image_a"]],
-        image_b=new[kept["image_b"]],
+    pairs = pairs[stays].reset_index(drop=True)
+    pairs = pairs.assign(
+        pair_id=np.arange(len(pairs)), protocol=protocol, image_a=new[pairs["image_a"]], image_b=new[pairs["image_b"]]
     )
+    if templates is not None:
+        templates = templates.assign(template=new[templates["template"]], image_id=new[templates["image_id"]])
+        templates = templates.reset_index(drop=True)
+    return templates, pairs, joined(listing.unenrolled, lost)
 
 
 def _decode_all(folder: Path, view: EncodedPixels, pulse: Pulse, stop: Callable[[], bool]) -> Path:

@@ -20,6 +20,7 @@ from fairlab.evaluation.templates import template_vectors
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.files import digest, sha256
 from fairlab.runs import provenance
+from fairlab.runs.caveats import of_data
 from fairlab.runs.peers import Values, peer_rows
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import results_facts, results_folder, write_results
@@ -178,5 +179,6 @@ def judged(
         scores.append(pd.DataFrame({"run_id": record.run_id, "pair_id": pairs["pair_id"].to_numpy(), "score": values}))
     if not metrics:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to evaluate on")
+    notes += of_data(dataset)
     parts = {"metrics": metrics, "curves": curves, "scores": scores}
     return {name: pd.concat(part, ignore_index=True) for name, part in parts.items()}, lists, notes

@@ -49,6 +49,8 @@ def carry_out(workspace: Workspace, record: RunRecord, attempt: int, pulse: Puls
     if record.role == "model":
         return _bring_in(workspace, record, pulse, stop)
     dataset = open_dataset(workspace.dataset(record.dataset))
+    if dataset.marked and world.leads:
+        print(f"[fairlab] {dataset.marked}", flush=True)
     if record.role == "projection":
         return maps.draw(workspace, record, dataset, pulse, stop)
     if elsewhere:

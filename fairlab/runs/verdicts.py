@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairlab.data.base import INFO
+from fairlab.data.base import INFO, fingerprint_of
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, write_json
 from fairlab.workspace import Workspace, checked_name
@@ -62,7 +62,7 @@ def verdict(workspace: Workspace, train_id: str, test_id: str) -> Verdict | None
 def fingerprint(workspace: Workspace, dataset_id: str) -> str:
     """Of the data set as it is now; "" when it is gone."""
     try:
-        return str(read_json(workspace.dataset(dataset_id) / INFO)["fingerprint"])
+        return fingerprint_of(read_json(workspace.dataset(dataset_id) / INFO))
     except (FairLabError, KeyError, TypeError):
         return ""
 

@@ -20,11 +20,16 @@ from fairlab.workspace import now
 
 @dataclass(frozen=True)
 class StoredMap:
-    """points: tables.PROJECTION; facts: seed, trustworthiness, shown, of, aligned_to, settings ..."""
+    """points: tables.PROJECTION; facts: what projection.project says, shown, of, aligned_to ..."""
 
     key: str
     points: pd.DataFrame
     facts: dict[str, Any]
+
+    @property
+    def whole(self) -> bool:
+        """Does every point have a place? Otherwise the map is drawn again."""
+        return bool(np.isfinite(self.points[["x", "y"]].to_numpy(np.float64)).all())
 
 
 def projection_key(embeddings: Embeddings, settings: Projection, aligned_to: str) -> str:

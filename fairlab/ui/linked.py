@@ -45,8 +45,8 @@ class Side:
 
 
 def side(lab: Workspace, name: str, run: RunRecord, dataset_id: str) -> Side:
-    """A space with its newest map of a data set."""
-    found = cached.maps(lab, run.run_id, dataset_id)
+    """A space with its newest map of a data set; one with points that have no place is none."""
+    found = [item for item in cached.maps(lab, run.run_id, dataset_id) if item.whole]
     return Side(name, run, found[0] if found else None)
 
 
@@ -157,7 +157,7 @@ def _caption(item: Side, shown: int) -> str:
     assert item.map is not None
     about = item.map.facts
     trust = about["trustworthiness"]
-    said = "not measured: too few points" if trust != trust else f"{trust:.3f}"
+    said = f"n/a: {about.get('trust_reason') or 'too few points'}" if trust != trust else f"{trust:.3f}"
     line = f"{about['method']} · {shown:,} of {about['of']:,} images · seed {about['seed']} · trustworthiness {said}"
     aligned = " · turned to the common space's map" if about.get("aligned_to") else ""
-    return plain(line + aligned)
+    return plain(". ".join([line + aligned, *about.get("notes", ())]))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from skimage.transform import SimilarityTransform, warp
 
-from fairlab.data.align import TEMPLATE_112, crop, similarity, template
+from fairlab.data.align import TEMPLATE_112, crop, from_crop, similarity, template
+from fairlab.data.head import load_head
 
 NUMBER = st.floats(-3.0, 3.0)
 
@@ -66,19 +68,48 @@ def test_a_cropped_face_has_its_points_on_the_template(px: int) -> None:
         assert np.abs(centre - [x, y]).max() < 0.3
 
 
-def test_a_crop_is_what_another_library_warps() -> None:
-    """scikit-image's bilinear warp of the same picture: the same grey levels up to rounding, away from the border."""
-    rng = np.random.default_rng(2)
-    picture = rng.integers(0, 256, (30, 30, 3)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
-    landmarks = (TEMPLATE_112 - 56) * 1.7 + 150 + rng.normal(0, 3, (5, 2))
-    theirs = warp(
-        picture,
-        SimilarityTransform.from_estimate(template(112), landmarks),
-        output_shape=(112, 112),
-        order=1,
-        preserve_range=True,
-    )
-    assert np.abs(crop(picture, landmarks, 112)[2:-2, 2:-2] - theirs[2:-2, 2:-2]).max() <= 1.5
+def turned(yaw: float, pitch: float = 0.0, roll: float = 0.0, scale: float = 60.0) -> np.ndarray:
+    """Five points (5, 2) of the demo's head turned by these degrees, seen from afar; its middle at (0, 0)."""
+    head = load_head()
+    points = np.array([head.mean[which].mean(0) for which in head.landmarks], float)
+    y, p, r = np.radians([yaw, pitch, roll])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    about_z = np.array([[np.cos(r), -np.sin(r)], [np.sin(r), np.cos(r)]])
+    flat = ((points - points.mean(0)) @ (about_x @ about_y).T)[:, :2] * [scale, -scale]
+    return flat @ about_z.T
+
+
+def picture(px: int = 260) -> np.ndarray:
+    """Smooth coloured noise, (px, px, 3) uint8."""
+    noise = gaussian_filter(np.random.default_rng(2).normal(size=(px, px, 3)), (3, 3, 0))
+    return np.clip(128 + 50 * noise / noise.std(), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("px", [112, 128, 256])
+@pytest.mark.parametrize("yaw", [0, 20, -40, 60, -75, 90])
+def test_a_crop_is_norm_crop_in_every_pose(yaw: float, px: int) -> None:
+    """insightface's definition, by scikit-image: estimate(landmarks, template), inverted, warped with border 0.
+
+    The last face reaches over the picture's border.
+    """
+    for roll, middle in ((0, (130, 130)), (35, (130, 130)), (-15, (20, 240))):
+        landmarks = turned(yaw, 10, roll) + middle
+        form = SimilarityTransform.from_estimate(landmarks, template(px))
+        theirs = warp(picture(), form.inverse, output_shape=(px, px), order=1, preserve_range=True)
+        assert np.abs(crop(picture(), landmarks, px) - theirs).max() <= 0.51
+        assert np.allclose(from_crop(landmarks, px), np.linalg.inv(form.params)[:2], atol=1e-6)
+
+
+def test_a_turned_face_has_the_size_computed_by_hand() -> None:
+    """The points' middle is (97, 100), so they lie at (-7, -20), (13, -20), (-12, 0), (-5, 20), (11, 20): squares 2108.
+
+    Their products with the template's points about its middle (56.02616, 71.90078) sum up to 2213.27 along and -9.83
+    across: the scale is 2213.29 / 2108 = 1.04995. Fitted from the template to the landmarks it would be 1.2208.
+    """
+    landmarks = np.array([[90.0, 80], [110, 80], [85, 100], [92, 120], [108, 120]])
+    x_axis = from_crop(landmarks, 112)[:, 0]
+    assert 1 / np.hypot(*x_axis) == pytest.approx(1.04995, abs=2e-5)
 
 
 def test_sizes_of_128_shift_the_face_as_published() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fairlab.config import Source
+from fairlab.data.enrolment import sentence
 from fairlab.data.ijb_lists import MEMBERS, PAIRS, POINTS
 from fairlab.data.reading import Listing, detect_kind, reader
 from fairlab.errors import FairLabError, Stopped
@@ -114,6 +115,38 @@ def test_what_is_missing_or_too_much_is_counted(tmp_path: Path) -> None:
     assert found.templates["weight"].to_numpy()[:2] == pytest.approx([0.51, 0.53])
 
 
+@pytest.mark.parametrize("how", ["score 0", "score -1", "missing"])
+def test_a_template_without_a_face_is_a_failure_to_enrol(tmp_path: Path, how: str) -> None:
+    """Template 3 (image 4.jpg) stands in 2 genuine and 4 impostor pairs of 16, which are counted and in no list.
+
+    7 and 12 stay one person, though 3 held them together; template 7 goes on without its first image, which has no face.
+    """
+    root, points = ijb(tmp_path), lines_of(ijb(tmp_path / "other"), POINTS)
+    points[0] = "1.jpg" + " -1" * 10 + " 0"
+    if how == "missing":
+        (root / "loose_crop" / "4.jpg").unlink()
+    else:
+        points[3] = "4.jpg" + " nan" * 10 + how.removeprefix("score")
+    rewrite(root, POINTS, points)
+    found = listed(root)
+    why = "no image of it is in loose_crop" if how == "missing" else f"all scores of its images in ijbb{POINTS} are 0"
+    assert found.unenrolled == {
+        "what": "templates",
+        "failed": 1,
+        "of": 8,
+        "names": {"3": why},
+        "pairs": {"everyone": {"genuine": 2, "impostor": 4}},
+    }
+    assert sentence(found.unenrolled).startswith("Failures to enrol: 1 of 8 templates (12.50%): 3 (")
+    assert found.pairs is not None
+    assert found.templates is not None
+    assert (len(found.pairs), int(found.pairs["genuine"].sum())) == (10, 2)
+    assert "3" not in set(found.templates["name"])
+    assert found.templates[found.templates["name"] == "7"]["weight"].to_numpy() == pytest.approx([0, 0.52, 0.53])
+    who = dict(zip(found.templates["name"], found.images["identity"][found.templates["image_id"]], strict=True))
+    assert who["7"] == who["12"]
+
+
 WRONG = {
     "no points": (MEMBERS, 18, "77.jpg 7 700", "the image '77.jpg' has no points in ijbb_name_5pts_score.txt"),
     "an image twice": (MEMBERS, 18, "1.jpg 40 4000", "the image '1.jpg' stands in line 1 already"),
@@ -128,9 +161,8 @@ WRONG = {
         POINTS,
         2,
         "2.jpg" + " 1" * 10 + " -0.1",
-        "points must be finite numbers, and the score one of 0",
+        "points must be finite numbers (or nan), and the score one of 0",
     ),
-    "score 0": (POINTS, 4, "4.jpg" + " 1" * 10 + " 0", "the template 3 has only images with score 0"),
     "unknown template": (PAIRS, 6, "3 99 0", "the template 99 has no image in ijbb_face_tid_mid.txt"),
     "itself": (PAIRS, 6, "3 3 1", "the template 3 is compared with itself"),
     "label": (PAIRS, 6, "3 8 2", "the label is 2; right is 1 (one person) or 0 (two)"),
@@ -141,7 +173,6 @@ WRONG = {
 
 @pytest.mark.parametrize("name", list(WRONG))
 def test_what_is_wrong_is_said_with_file_and_line(tmp_path: Path, name: str) -> None:
-    """ "score 0" is said where the template stands, in the list of images."""
     ending, line, text, said = WRONG[name]
     root = ijb(tmp_path)
     lines = lines_of(root, ending)
@@ -149,7 +180,7 @@ def test_what_is_wrong_is_said_with_file_and_line(tmp_path: Path, name: str) -> 
     rewrite(root, ending, lines)
     with pytest.raises(FairLabError) as caught:
         listed(root)
-    assert f"ijbb{MEMBERS if name == 'score 0' else ending}, line {line}: {said}" in str(caught.value)
+    assert f"ijbb{ending}, line {line}: {said}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -162,7 +193,7 @@ def test_a_missing_list_is_named(tmp_path: Path, ending: str) -> None:
 
 
 def test_other_things_that_cannot_be_are_one_sentence(tmp_path: Path) -> None:
-    """No images at all, a template without any, two releases in one folder, pairs from elsewhere, a stop."""
+    """No images at all, two releases in one folder, pairs from elsewhere, a stop."""
     both = tmp_path / "both"
     ijb(both / "IJBB")
     ijb(both / "IJBC", "ijbc")
@@ -177,10 +208,8 @@ def test_other_things_that_cannot_be_are_one_sentence(tmp_path: Path) -> None:
         listed(both / "IJBB", split="validation")
     with pytest.raises(Stopped):
         reader("ijb").listing(both / "IJBB", Source(path="x"), lambda _d, _t: None, lambda: True)
-    (both / "IJBB" / "loose_crop" / "4.jpg").unlink()
-    with pytest.raises(
-        FairLabError, match=r"ijbb_face_tid_mid\.txt, line 4: the template 3 has no image in loose_crop"
-    ):
+    rewrite(both / "IJBB", POINTS, [line.rpartition(" ")[0] + " 0" for line in lines_of(both / "IJBB", POINTS)])
+    with pytest.raises(FairLabError, match=r"no template of .* can be compared: all scores of its images in"):
         listed(both / "IJBB")
     (both / "IJBC" / "loose_crop").rename(both / "elsewhere")
     with pytest.raises(FairLabError, match="IJBC has no folder loose_crop with the images of its lists"):

@@ -73,11 +73,14 @@ def test_what_lacks_is_counted(tmp_path: Path) -> None:
     (root / "train/data/Asian/000002.jpg").unlink()
     (root / "train/txts/African/African_lmk.txt").unlink()
     face(root / "train/data/Caucasian/m.01/deep/x.jpg", 1, px=16)
-    said = [str(item) for item in listing(root).problems]
+    found = listing(root)
+    assert found.landmarks is not None
+    lacks = np.isnan(found.landmarks).all(axis=(1, 2))
+    assert found.images["location"][lacks].tolist() == ["African/000001.jpg", "African/000002.jpg"]
+    said = [str(item) for item in found.problems]
     assert said == [
         "images at another depth, left out: 1 (Caucasian/m.01/deep/x.jpg)",
         "landmarks of Asian_lmk.txt without an image: 1 (train/data/Asian/000002.jpg)",
-        "images without landmarks, cropped in the middle: 2 (African/000001.jpg, African/000002.jpg)",
     ]
     (root / "train/txts/Asian/Asian_lmk.txt").write_text("x\n")
     with pytest.raises(Damaged, match=r"Asian_lmk\.txt, line 1: 1 fields, right would be 12"):

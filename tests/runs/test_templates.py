@@ -78,7 +78,11 @@ def test_images_that_cannot_be_read_leave_their_templates(lab: Workspace, tmp_pa
     pairs, who = data.pairs, data.images["identity"].to_numpy(dtype=object)
     assert set(pairs["image_a"]) | set(pairs["image_b"]) <= set(data.templates["template"])
     assert ((who[pairs["image_a"]] == who[pairs["image_b"]]) == pairs["genuine"]).all()
-    assert "templates without a readable image, left out with their pairs: 1" in data.info["notes"]
+    lost = data.info["failures_to_enrol"]
+    assert (lost["names"], lost["pairs"]) == (
+        {"5": "no image of it has a face"},
+        {"everyone": {"genuine": 1, "impostor": 2}},
+    )
     (lab.dataset("ijb") / "templates.parquet").unlink()
     with pytest.raises(FairLabError, match=r"templates\.parquet does not exist"):
         _ = open_dataset(lab.dataset("ijb")).templates

@@ -1,0 +1,18 @@
+"""What must be said beside numbers and pictures of a data set, on every page that shows some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from fairlab.data.base import Dataset
+from fairlab.runs import caveats
+from fairlab.store.runs import RunRecord
+from fairlab.ui.page import plain
+
+
+def show(data: Dataset, runs: Sequence[RunRecord] = ()) -> None:
+    """A warning for each sentence of runs.caveats."""
+    for text in caveats.of_numbers(runs, data):
+        st.warning(plain(text), icon=":material/warning:")

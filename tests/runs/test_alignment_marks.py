@@ -1,0 +1,118 @@
+"""Data that were aligned by an older rule, without landmarks or not enrolled: marked in record, command and page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from fairlab import terminal
+from fairlab.config import Data, Run, Source
+from fairlab.data.align import RULE, crop
+from fairlab.data.base import INFO, Dataset, open_dataset
+from fairlab.files import amend_manifest, read_json, write_json
+from fairlab.runs import adding, caveats
+from fairlab.runs.plan import single
+from fairlab.runs.verdicts import fingerprint
+from fairlab.store.runs import create_run
+from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import ROOT
+from tests.data.trees import LMK, ijb, rfw
+from tests.runs.in_process import Silent
+
+
+def added(lab: Workspace, name: str, **source: object) -> Dataset:
+    config = Run(role="dataset", method="add", data=Data(dataset=name), source=Source.model_validate(source))
+    record = single(lab, f"Data {name}", config, ())
+    create_run(lab, record)
+    adding.add(lab, record, Silent(), lambda: False)
+    return open_dataset(lab.dataset(name), verify=True)
+
+
+def as_before(lab: Workspace, data: Dataset) -> Dataset:
+    """The data set as it was written before there was a rule in its record."""
+    info = {name: fact for name, fact in read_json(data.folder / INFO).items() if name != "alignment"}
+    fresh = data.folder.with_name("fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    write_json(fresh / INFO, info)
+    amend_manifest(data.folder, fresh, [INFO])
+    for path in fresh.iterdir():
+        path.replace(data.folder / path.name)
+    fresh.rmdir()
+    return open_dataset(lab.dataset(data.dataset_id), verify=True)
+
+
+def shown(data: Dataset, lab: Workspace, capsys: pytest.CaptureFixture[str]) -> str:
+    terminal.show_data(lab, data.dataset_id, False)
+    return capsys.readouterr().out
+
+
+def test_data_aligned_by_an_older_rule_are_other_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read by today's rule: another fingerprint, so that no embedding is taken for theirs. Copied: the same pixels, marked."""
+    lab, root = open_workspace(tmp_path / "home"), rfw(tmp_path / "data", people=4)
+    for copied in (False, True):
+        data = added(lab, f"copied-{copied}".lower(), path=str(root), copy_pixels=copied)
+        assert data.info["alignment"] == RULE
+        assert not data.marked
+        assert not caveats.of_data(data)
+        before = as_before(lab, data)
+        assert fingerprint(lab, before.dataset_id) == before.fingerprint
+        assert (before.fingerprint == data.fingerprint) is copied
+        assert "another rule, which made turned faces too large" in before.marked
+        assert before.marked in shown(before, lab, capsys)
+        assert caveats.of_data(before) == [before.marked]
+    whole = np.asarray(added(lab, "px", path=str(root), image_px=200).pixels[0])  # crops come by today's rule
+    assert np.array_equal(open_dataset(lab.dataset("copied-true")).pixels[0], data.pixels[0])
+    assert whole.shape == (200, 200, 3)
+    monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
+    page = AppTest.from_file(str(ROOT / "pages" / "data.py"), default_timeout=60)
+    page.query_params["set"] = "copied-true"
+    assert any("copied when they were aligned by another rule" in item.value for item in page.run().warning)
+
+
+def test_points_of_no_face_and_failures_to_enrol_stand_in_the_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """IJB: 4.jpg alone in template 3 has points of no face, 10.jpg alone in template 5 cannot be read, 1.jpg in template 7
+    has zeros and leaves it; RFW: one image of African.
+    """
+    lab, root = open_workspace(tmp_path / "home"), ijb(tmp_path / "ijb")
+    points = root / "meta" / "ijbb_name_5pts_score.txt"
+    lines = points.read_text().splitlines()
+    lines[0], lines[3] = (f"{name}.jpg" + " 0" * 10 + " 0.9" for name in (1, 4))
+    points.write_text("\n".join(lines))
+    (root / "loose_crop" / "10.jpg").write_bytes(b"no image")
+    data = added(lab, "ijb", path=str(root))
+    assert data.info["failures_to_enrol"] == {
+        "what": "templates",
+        "failed": 2,
+        "of": 8,
+        "names": {"3": "no image of it has a face", "5": "no image of it has a face"},
+        "pairs": {"everyone": {"genuine": 3, "impostor": 5}},
+    }
+    assert data.info["without_landmarks"]["images"] == 2
+    assert (len(data.pairs), int(data.pairs["genuine"].sum())) == (8, 1)
+    assert data.templates is not None
+    assert data.templates.groupby("name").size().to_dict() == {"7": 2, "12": 3, "20": 2, "31": 4, "8": 1, "40": 2}
+    said = shown(data, lab, capsys)
+    assert "images without landmarks, left out of their templates: 2 (1.jpg, 4.jpg)" in said
+    assert "Failures to enrol: 2 of 8 templates (25.00%)" in said
+    terminal.show_data(lab, "ijb", True)
+    assert json.loads(capsys.readouterr().out)["failures_to_enrol"]["failed"] == 2
+
+    listed = rfw(tmp_path / "rfw", people=4) / "test/txts/African/African_lmk.txt"
+    first, *others = listed.read_text().splitlines()
+    listed.write_text("\n".join(["\t".join([*first.split("\t")[:2], *["-1"] * 10]), *others]))
+    faces = added(lab, "rfw", path=str(tmp_path / "rfw"))
+    assert faces.info["without_landmarks"]["groups"]["African"] == {"without": 1, "of": 12}
+    assert "African 1 of 12" in shown(faces, lab, capsys)
+    middle = np.asarray(faces.pixels[0])  # cropped in the middle, not black
+    assert middle.std() > 20
+    assert not np.array_equal(middle, crop(middle, LMK, 112))
