@@ -1,4 +1,4 @@
-"""The app: `streamlit run app.py`. A launcher, so that every page's link works on a fresh server."""
+"""The app: `streamlit run app.py` or `python app.py`. A launcher, so that every page's link works on a fresh server."""
 
 import os
 from pathlib import Path
@@ -11,3 +11,6 @@ os.umask(0o077)  # what the app writes is its user's alone
 app = st.App(
     Path(__file__).parent / "fairlab" / "ui" / "main.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan
 )
+
+if __name__ == "__main__":
+    app.run()

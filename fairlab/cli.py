@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fairlab import __version__, arguments, commands, fairness_commands, housekeeping_commands
+from fairlab import __version__, arguments, commands, fairness_commands, housekeeping_commands, system_commands
 from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
 from fairlab.logger_settings import Loggers
@@ -16,6 +16,7 @@ from fairlab.placement_settings import Placement
 from fairlab.presets import preset_names
 from fairlab.registry import declared_facts
 from fairlab.run_commands import ACTIONS
+from fairlab.user_settings import UserSettings
 from fairlab.workspace import Workspace, default_home, open_workspace
 
 
@@ -255,6 +256,17 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=arguments.whole(1, 65_535), default=8501, help="port on this machine (default 8501)"
     )
     app.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+
+    _command(groups, "link", "print the link that opens the app that is running", system_commands.do_link)
+
+    config = _command(
+        groups,
+        "config",
+        "what only you decide, for this account: programs that FairLab starts, addresses the app answers at",
+        system_commands.do_config,
+        epilog=_settings_help(UserSettings),
+    )
+    _set_option(config, 'change a setting, e.g. slurm.commands=\'["ssh", "login1"]\'')
 
     probe = _command(groups, "probe", argparse.SUPPRESS, commands.do_probe)
     probe.add_argument("request", help="file written by the launch page")

@@ -27,4 +27,12 @@ def serve(workspace: Workspace, port: int, browser: bool) -> int:
     if not browser:
         command += ["--server.headless", "true"]
     environment = {**os.environ, "FAIRLAB_HOME": str(workspace.home)}
-    return subprocess.call(command, env=environment, cwd=root)
+    if os.name != "nt":  # the server takes this process's place, so that whatever ends the one ends the other
+        os.chdir(root)
+        sys.stdout.flush()
+        os.execve(sys.executable, command, environment)  # noqa: S606 - no shell, a fixed program
+    process = subprocess.Popen(command, env=environment, cwd=root)
+    try:
+        return process.wait()
+    finally:
+        process.terminate()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -21,6 +24,8 @@ from fairlab.workspace import Workspace, open_workspace
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # as workers have it; several tests run beside each other
 
+os.environ["FAIRLAB_CONFIG"] = tempfile.mkdtemp(prefix="fairlab-config-")  # never the user's
+atexit.register(shutil.rmtree, os.environ["FAIRLAB_CONFIG"], ignore_errors=True)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start: none compiles what another has compiled
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlab.workspace import default_home
-from tests.server import app_server, chromium
+from tests.server import app_server, chromium, entered
 
 PAGES = ("", "data", "models", "launch", "runs", "spaces", "verification", "fairness", "compare", "storage", "settings")
 THEMES = ("light", "dark")
@@ -50,7 +50,7 @@ def pictures(
     written = []
     with chromium() as opened:
         for theme in themes:
-            page = opened.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme)
+            page = entered(opened, address, viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme)
             for name in pages:
                 page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
                 page.goto(f"{address}/{name}")

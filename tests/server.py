@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from fairlab.links import links
 from tests.install import find
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,24 +39,26 @@ def free_port() -> int:
 
 
 @contextmanager
-def app_server(home: Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`streamlit run app.py` on a workspace; yields (address, process) once it answers."""
+def app_server(
+    home: Path, port: int | None = None, starter: Sequence[str] = ("-m", "streamlit"), **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`streamlit run app.py` on a workspace; yields (address, process) once it answers.
+
+    starter: Python's own words for streamlit; environment: variables besides those of the tests.
+    """
     port = port or free_port()
     log = open(home.parent / f"server-{port}.log", "ab")  # noqa: SIM115 - the server's for as long as it lives
     process = subprocess.Popen(
         [
             sys.executable,
-            "-m",
-            "streamlit",
+            *starter,
             "run",
             str(ROOT / "app.py"),
             "--server.port",
             str(port),
-            "--server.headless",
-            "true",
         ],
         cwd=ROOT,
-        env={**os.environ, "FAIRLAB_HOME": str(home)},
+        env={**os.environ, "FAIRLAB_HOME": str(home), "STREAMLIT_SERVER_HEADLESS": "true", **environment},
         stdout=log,
         stderr=subprocess.STDOUT,
     )
@@ -76,6 +80,19 @@ def app_server(home: Path, port: int | None = None) -> Iterator[tuple[str, subpr
         except subprocess.TimeoutExpired:
             process.kill()
         log.close()
+
+
+def link_of(address: str) -> str:
+    """The link of the server that runs at `address`, as `fairlab link` prints it."""
+    return next(link for link, _ in links() if link.startswith(f"{address}/"))
+
+
+def entered(browser: Browser, address: str, **options: Any) -> Page:
+    """A new page of a browser, which has opened the app's link as a user does first."""
+    page = browser.new_page(**options)
+    page.goto(link_of(address))
+    page.wait_for_url(f"{address}/")
+    return page
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped, rfw
 from tests.fixtures import onnx_models
-from tests.server import app_server, chromium, free_port, lasso
+from tests.server import app_server, chromium, entered, free_port, lasso
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 FORMATS = Path(__file__).parent / "fixtures" / "formats"
@@ -42,7 +42,7 @@ class Watched:
     """A page whose requests and console are watched."""
 
     def __init__(self, browser: Browser, address: str) -> None:
-        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 1200})
+        self.page: Page = entered(browser, address, viewport={"width": 1400, "height": 1200})
         self.address, self.outside, self.errors = address, [], []  # type: ignore[var-annotated]
         self.page.on("request", self._request)
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)

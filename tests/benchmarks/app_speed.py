@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.server import app_server, chromium, lasso
+from tests.server import app_server, chromium, entered, lasso
 
 NAMES = ("Data", "Launch", "Runs", "Spaces", "Verification", "Fairness", "Compare", "Settings")
 ROUNDS = 5
@@ -49,8 +49,7 @@ def starts(home: Path) -> None:
         for _ in range(3):
             began = time.monotonic()
             with app_server(home) as (address, _):
-                page = browser.new_page()
-                page.goto(address)
+                page = entered(browser, address)
                 settled(page, "FairLab")
                 times.append(time.monotonic() - began)
                 page.close()
@@ -110,8 +109,7 @@ def main() -> int:
     print(f"load average {os.getloadavg()[0]:.1f}")
     starts(home)
     with chromium() as browser, app_server(home) as (address, _):
-        page = browser.new_page()
-        page.goto(address)
+        page = entered(browser, address)
         settled(page, "FairLab")
         switches(page)
         reruns(page)

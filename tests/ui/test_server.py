@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from starlette.applications import Starlette
 
 from fairlab import __version__
-from fairlab.ui.server import MIDDLEWARE, ROUTES
 from fairlab.workspace import Workspace
-
-APP = Starlette(routes=ROUTES, middleware=MIDDLEWARE)
-
-
-def ask(path: str, host: str = "127.0.0.1:8501") -> tuple[int, dict[str, str], bytes]:
-    """GET a path of the app: (status, headers, body)."""
-    where, _, query = path.partition("?")
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": where,
-        "raw_path": where.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(b"host", host.encode())],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8501),
-    }
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    asyncio.run(APP(scope, receive, send))
-    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], headers, b"".join(item.get("body", b"") for item in sent[1:])
+from tests.ui.asked import ask
 
 
 @pytest.fixture
@@ -69,7 +34,7 @@ def test_absurd_sizes_are_cut_to_sane_ones(faces: str, asked: str, given: int) -
     assert Image.open(io.BytesIO(ask(f"/api/thumb/{faces}/0?px={asked}")[2])).size == (given, given)
 
 
-@pytest.mark.parametrize("path", ["99999999", "0?px=big"])
+@pytest.mark.parametrize("path", ["99999999", "0?px=big", "1" * 4301, "0?px=" + "9" * 4301, "-1", "١", "1e3", "x"])
 def test_what_is_not_there_is_not_found(faces: str, path: str) -> None:
     """404 with a sentence, not a traceback."""
     status, _, body = ask(f"/api/thumb/{faces}/{path}")
@@ -83,31 +48,9 @@ def test_no_name_leads_out_of_the_workspace(faces: str, name: str) -> None:
     assert ask(f"/api/thumb/{name}/0")[0] == 404
 
 
-def test_every_answer_forbids_other_places(faces: str) -> None:
-    """The policy names this place only, and nobody may frame the app."""
-    for path in ("/api/health", f"/api/thumb/{faces}/0", "/nowhere"):
-        headers = ask(path)[1]
-        policy = headers["content-security-policy"]
-        assert "default-src 'self'" in policy
-        assert "frame-ancestors 'none'" in policy
-        assert "http://" not in policy
-        assert "https://" not in policy
-        assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
-
-
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8501", "127.0.0.1.evil.example", "192.168.1.7:8501"])
-def test_another_host_name_is_refused(host: str) -> None:
-    """DNS rebinding ends here."""
-    assert ask("/api/health", host)[0] == 400
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9999"])
-def test_this_machine_is_answered(host: str) -> None:
-    """On any port."""
-    status, _, body = ask("/api/health", host)
-    assert status == 200
-    assert __version__.encode() in body
+def test_the_app_says_its_version() -> None:
+    status, _, body = ask("/api/health")
+    assert (status, __version__.encode() in body) == (200, True)
 
 
 def test_what_the_app_writes_is_its_users_alone() -> None:
