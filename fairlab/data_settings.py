@@ -88,7 +88,7 @@ class ModelFile(Settings):
     path: PathText = Field(
         "",
         description="File of the model: .pth, .pt, .ckpt, .safetensors or .onnx; or of what it said: a table of scores "
-        "(BFW, bob), or embeddings (.npy, .npz, .parquet).",
+        "(BFW, bob, or any CSV of pairs), or embeddings (.npy, .npz, .parquet).",
     )
     sha256: Name = Field("", description="Hash of the file; filled in when the model is added.")
     head: PathText = Field(
@@ -96,6 +96,9 @@ class ModelFile(Settings):
     )
     column: Name = Field("", description="Of a table of scores: the model that is meant; filled in when it is added.")
     attribute: Name = Field("", description="Of a table of scores: what the groups are values of; empty: as it says.")
+    distances: bool | None = Field(
+        None, description="Of a table of scores: it holds distances, where smaller means more alike; empty: no."
+    )
     dataset: Name = Field(
         "", description="Of a file of embeddings: the data set whose images they are of; empty: one of their own."
     )
@@ -114,6 +117,11 @@ class ModelFile(Settings):
         None,
         description="On what its publisher chose it among others, where that is known, e.g. RFW test: its numbers there are too good, and are marked so.",
     )
+
+    @field_validator("distances")
+    @classmethod
+    def _no_is_empty(cls, value: bool | None) -> bool | None:
+        return value or None
 
     @model_validator(mode="after")
     def _one_or_three(self) -> Self:

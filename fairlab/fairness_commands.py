@@ -22,9 +22,11 @@ from fairlab.store.results import results_facts
 from fairlab.terminal import console, say_caveats
 from fairlab.workspace import Workspace
 
-COLUMNS = """columns of a table: score; group (or group1, group2); label or genuine (1 or 0); id1 and id2 (whose faces: for
-intervals over people); img1, img2 (to find duplicates); fold (for accuracies). Bob's columns are understood too:
-probe_subject_id, bio_ref_subject_id, probe_<attribute>, bio_ref_<attribute>, score."""
+COLUMNS = """columns of a table: score (or similarity, cosine ...; distance with --distances); group (or group1, group2; race,
+ethnicity ...); label or genuine (1 or 0); id1 and id2 (whose faces: for intervals over people); img1, img2 (to find
+duplicates); fold (for accuracies). Names may be in capitals. Bob's columns are understood too: probe_subject_id,
+bio_ref_subject_id, probe_<attribute>, bio_ref_<attribute>, score. Separated by commas, semicolons or tabs; UTF-8 or UTF-16;
+decimal points or commas."""
 
 
 def do_fairness(workspace: Workspace, options: argparse.Namespace) -> int:
@@ -97,8 +99,8 @@ def _drawn(workspace: Workspace, options: argparse.Namespace) -> tuple[int, int]
     """(draws, seed) as asked for; otherwise those that a run was judged with, so that pages and command say the same."""
     asked, first = Evaluation(), options.scores.split(",")[0]
     if not _is_table(first):
-        if options.exclude or options.score != "score":
-            raise FairLabError("--exclude and --score belong to a table of scores, not to a run")
+        if options.exclude or options.score or options.distances:
+            raise FairLabError("--exclude, --score and --distances belong to a table of scores, not to a run")
         record = api.read_run(workspace, first)
         data = options.data or record.dataset
         asked = Evaluation.model_validate(results_facts(record.folder, data)["settings"])
@@ -114,7 +116,7 @@ def _pairs(workspace: Workspace, options: argparse.Namespace, scores: str = "") 
             raise FairLabError(
                 "the groups of a table are the values of one attribute; only of a run --by takes several"
             )
-        return scored_pairs(scores, options.exclude, "".join(options.by), options.score)
+        return scored_pairs(scores, options.exclude, "".join(options.by), options.score, options.distances)
     record = api.read_run(workspace, scores)
     dataset = api.open_dataset(workspace.dataset(options.data or record.dataset))
     say_caveats(workspace, [scores], dataset.dataset_id)
@@ -203,7 +205,12 @@ def options_of(parser: argparse.ArgumentParser) -> None:
         metavar="ATTRIBUTE",
         help="what the groups are values of; of a run also several together",
     )
-    parser.add_argument("--score", default="score", help="of a table: column with the scores (default: score)")
+    parser.add_argument(
+        "--score", default="", help="of a table: column with the scores (default: score, or a usual name)"
+    )
+    parser.add_argument(
+        "--distances", action="store_true", help="of a table: it holds distances, where smaller means more alike"
+    )
     parser.add_argument("--data", default="", help="of a run: data set (default: the one trained on)")
     parser.add_argument("--pairs", default="test", help="of a run: which pair list (default: test)")
     parser.add_argument(

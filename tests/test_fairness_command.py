@@ -165,7 +165,7 @@ def test_every_kind_can_be_asked_for(run: Any, table: Path, kind: str) -> None:
     [
         (["nothing.csv"], "there is no file nothing.csv"),
         (["nobody"], "there is no run 'nobody'"),
-        (["nobody", "--exclude", "all"], "--exclude and --score belong to a table of scores"),
+        (["nobody", "--exclude", "all"], "--exclude, --score and --distances belong to a table of scores"),
         ([GOLDEN, "--at-fmr", "2"], "an FMR lies between 0 and 1, not 2"),
         ([GOLDEN, "--threshold", "nan"], "a threshold is a finite number, not nan"),
         ([GOLDEN, "--draws", "0"], "at least one draw"),

@@ -7,6 +7,7 @@ kind begin with img_path or face_name_align. Whose face it is they do not say, u
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ from pathlib import Path
 import pandas as pd
 
 from fairlab.config import Source
-from fairlab.data.attributes import MAX_VALUES, headed_rows, once, with_columns
+from fairlab.data.attributes import MAX_VALUES, headed_rows, mend_ranges, once, with_columns
 from fairlab.data.folders import DEPTHS, descend
 from fairlab.data.pair_files import pairs_from_list
 from fairlab.data.reading import PICTURES, READERS, Listing, Problem, Progress, Stop, problem
 from fairlab.data.text_lists import Row, image_path, wrong
 from fairlab.data.walking import Links, Pace, depth_of, folders_below
 from fairlab.errors import Damaged, FairLabError
+from fairlab.table_text import encoding_of
 
 ENDINGS = (".csv", ".tsv")
 FAIRFACE = ("fairface_label_train.csv", "fairface_label_val.csv")
@@ -39,6 +41,7 @@ class _Table:
     columns: list[str]
     rows: list[Row]
     base: Path
+    mended: list[Problem]
 
 
 def tables_at(path: Path) -> list[Path]:
@@ -56,8 +59,9 @@ def tables_at(path: Path) -> list[Path]:
 def _first_names(path: Path) -> tuple[list[str], Path | None]:
     """(columns, the folder that the first image's name starts from) of the first lines; ([], None) for another file."""
     try:
-        with open(path, encoding="utf-8-sig") as handle:
-            lines = handle.read(_HEAD_BYTES).splitlines()
+        with open(path, "rb") as handle:
+            head = handle.read(_HEAD_BYTES)
+        lines = codecs.getincrementaldecoder(encoding_of(head))().decode(head).splitlines()
     except (OSError, ValueError):
         return [], None
     header = lines[0] if lines else ""
@@ -111,7 +115,7 @@ class AttributeSets:
         tables = [_read(file) for file in files]
         links = Links()
         there = set(_pictures(root, Pace(progress, stop), links))
-        problems: list[Problem] = []
+        problems = [problem for table in tables for problem in table.mended]
         parts = [_images(table, root, there, len(tables) > 1, problems) for table in tables]
         images = pd.concat(parts, ignore_index=True).fillna("")
         if images.empty:
@@ -158,7 +162,7 @@ def _read(path: Path) -> _Table:
     if len(columns) < 2 or not rows:
         raise Damaged(f"{path} needs a column of images, one of an attribute, and a row for every image")
     base = _base_of(path.parent, [fields[0] for _, fields in rows[:_TRIED]])
-    return _Table(path, columns, rows, base or path.parent)
+    return _Table(path, columns, rows, base or path.parent, mend_ranges(path, columns, rows))
 
 
 def _pictures(root: Path, pace: Pace, links: Links) -> Iterator[str]:

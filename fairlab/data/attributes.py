@@ -11,8 +11,12 @@ from fairlab.config import Source
 from fairlab.data.reading import Problem, problem
 from fairlab.data.text_lists import Row, read_rows, wrong
 from fairlab.errors import FairLabError
+from fairlab.table_text import one_of, plain, ranges_of_dates, without_point_zero
 
-KEYS = {"identity": "identity", "id": "identity", "image": "image", "file": "image", "img_path": "image"}
+KEYS = {
+    **dict.fromkeys(("identity", "id", "identity_id", "person", "person_id", "subject", "subject_id"), "identity"),
+    **dict.fromkeys(("image", "file", "img_path", "image_path", "path", "filename", "img"), "image"),
+}
 """Names of the first column in the tables of this field, e.g. FairFace's `file`."""
 PLURAL = {"identity": "identities", "image": "images"}
 UNKNOWN = "unknown"
@@ -41,10 +45,30 @@ def headed_rows(path: Path) -> tuple[list[str], list[Row]]:
         raise wrong(path, line, f"two columns are named {doubled!r}")
     body: list[Row] = []
     for number, fields in rows[1:]:
+        if not any(fields):  # an empty line of a spreadsheet
+            continue
         if len(fields) < len(names) or any(fields[len(names) :]):
             raise wrong(path, number, f"{len(fields)} fields, right would be {len(names)} as in the first line")
         body.append((number, fields[: len(names)]))
     return names, body
+
+
+def mend_ranges(path: Path, names: list[str], rows: list[Row]) -> list[Problem]:
+    """Put ranges (ages) back in place that a spreadsheet made dates of; the problems to report."""
+    problems: list[Problem] = []
+    for place in range(1, len(names)):
+        dates = ranges_of_dates(fields[place] for _, fields in rows)
+        lines = [number for number, fields in rows if fields[place] in dates]
+        if not lines:
+            continue
+        for _, fields in rows:
+            fields[place] = dates.get(fields[place], fields[place])
+        shown = ", ".join(f"{date} is {range_}" for date, range_ in list(dates.items())[:3])
+        what = (
+            f"values of {names[place]!r} in {path.name} that a spreadsheet turned into dates, read as ranges ({shown})"
+        )
+        problems += problem(what, [f"line {line}" for line in lines])
+    return problems
 
 
 def once(path: Path, rows: list[Row], place: int) -> tuple[list[Row], list[str]]:
@@ -65,14 +89,19 @@ def once(path: Path, rows: list[Row], place: int) -> tuple[list[Row], list[str]]
     return kept, again
 
 
-def read_table(path: Path) -> tuple[str, pd.DataFrame]:
-    """(key, table indexed by it, all text): key is "identity" or "image". Raises FairLabError naming the file."""
+def read_table(path: Path) -> tuple[str, pd.DataFrame, list[Problem]]:
+    """(key, table indexed by it, all text, problems): key is "identity" or "image". Raises FairLabError naming the file."""
     names, rows = headed_rows(path)
-    place = next((number for number, name in enumerate(names) if name.lower() in KEYS), None)
+    place = next((number for number, name in enumerate(names) if plain(name) in KEYS), None)
     if place is None:
-        raise FairLabError(f"{path} needs a column 'identity' or 'image'; it has: {', '.join(names)}")
+        raise FairLabError(
+            f"{path} needs a column 'identity' or 'image' (or {', '.join(sorted(set(KEYS) - {'identity', 'image'}))}); "
+            f"it has: {one_of(names)}"
+        )
+    problems = mend_ranges(path, names, rows)
     table = pd.DataFrame([fields for _, fields in once(path, rows, place)[0]], columns=names, dtype=object)
-    return KEYS[names[place].lower()], table.set_index(names[place])
+    ids = without_point_zero(table[names[place]].tolist())
+    return KEYS[plain(names[place])], table.assign(**{names[place]: ids}).set_index(names[place]), problems
 
 
 def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.DataFrame, str, list[Problem]]:
@@ -86,13 +115,14 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
             return images.assign(group=source.group), source.attribute or "group", []
         return images, source.attribute or named, []
     path = Path(source.groups_table).expanduser()
-    key, table = read_table(path)
+    key, table, mended = read_table(path)
     columns = [str(name) for name in table]
     if not columns:
         raise FairLabError(f"{path} has no column of an attribute beside its {PLURAL[key]}")
     attribute = source.attribute or columns[0]
+    attribute = next((name for name in columns if plain(name) == plain(attribute)), attribute)
     if attribute not in columns:
-        raise FairLabError(f"{path} has no column {attribute!r}; it has: {', '.join(columns)}")
+        raise FairLabError(f"{path} has no column {attribute!r}; it has: {one_of(columns)}")
     wanted = images["identity"] if key == "identity" else images["location"]
     rows = table.index.get_indexer(wanted)
     for short in (wanted.str.rpartition("/")[2], wanted.str.rpartition("/")[2].str.rpartition(".")[0]):
@@ -106,7 +136,11 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
         images[f"attribute.{name}"] = values
     images["group"] = images[f"attribute.{attribute}"].replace("", UNKNOWN)
     missing = wanted[rows < 0].drop_duplicates().tolist()
-    return images, attribute, problem(f"{PLURAL[key]} that {path.name} does not name, in group {UNKNOWN!r}", missing)
+    return (
+        images,
+        attribute,
+        mended + problem(f"{PLURAL[key]} that {path.name} does not name, in group {UNKNOWN!r}", missing),
+    )
 
 
 def with_columns(

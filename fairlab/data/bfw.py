@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fairlab.column_names import GENUINE
 from fairlab.data.column_tables import ColumnTable, Texts
 from fairlab.data.score_writing import both_sides, check_scores, write_table
 from fairlab.data.scored_pairs import Both, Claims, ScoreTable, checked
@@ -24,7 +25,6 @@ NEEDED = ("p1", "p2", "label")
 ATTRIBUTES = {"att": "subgroup", "a": "subgroup_code", "g": "gender", "e": "ethnicity"}
 """The columns' names and what they say; both forms are understood where an attribute is asked for."""
 OURS = "attribute."
-_TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 _ROW_NUMBERS = re.compile(r"|index|level_0|unnamed: \d+|__index_level_0__")
 
 
@@ -53,12 +53,12 @@ def read_bfw(path: Path, header: Header, attribute: str = "") -> ScoreTable:
     table = ColumnTable(path, header, [*text, *others], text)
     notes: list[str] = []
     scores, further = _scores(table, others, notes)
-    said = {name: Both.of(*(table.texts(column) for column in pair)) for name, pair in {**sides, **further}.items()}
+    said = {name: Both.of(*(table.ids(column) for column in pair)) for name, pair in {**sides, **further}.items()}
     names = [table.texts(known[side]) for side in ("p1", "p2")]
     if "id1" in known:
-        identities = [table.texts(known[side]) for side in ("id1", "id2")]
+        identities = [table.ids(known[side]) for side in ("id1", "id2")]
     else:
-        identities = [_folders(table, side) for side in names]
+        identities = [folders(table, side) for side in names]
         notes.append("the table has no id1 and id2: the folder of an image is taken for its identity")
     claims = Claims(
         "bfw",
@@ -66,7 +66,7 @@ def read_bfw(path: Path, header: Header, attribute: str = "") -> ScoreTable:
         Both.of(*names),
         Both.of(*identities),
         said.pop(asked),
-        _truth(table, known["label"]),
+        truth(table, known["label"]),
         whole_numbers(table, known["fold"]) if "fold" in known else None,
         scores,
         said,
@@ -112,14 +112,14 @@ def _scores(
     return scores, further
 
 
-def _truth(table: ColumnTable, name: str) -> np.ndarray:
+def truth(table: ColumnTable, name: str) -> np.ndarray:
     """(P,) is the pair genuine?"""
-    label = table.texts(name)
-    truth = [_TRUTH.get(value.strip().lower()) for value in label.values]
-    if None in truth:
-        row = int(np.argmax(label.codes == truth.index(None)))
+    label = table.ids(name)
+    meaning = [GENUINE.get(value.strip().lower()) for value in label.values]
+    if None in meaning:
+        row = int(np.argmax(label.codes == meaning.index(None)))
         raise table.wrong(row, f"{name} is {label.of(row)[:40]!r}, right would be 1 (genuine) or 0 (impostor)")
-    genuine: np.ndarray = np.array(truth, dtype=bool)[label.codes]
+    genuine: np.ndarray = np.array(meaning, dtype=bool)[label.codes]
     return genuine
 
 
@@ -134,7 +134,7 @@ def whole_numbers(table: ColumnTable, name: str) -> np.ndarray:
     return numbers
 
 
-def _folders(table: ColumnTable, names: Texts) -> Texts:
+def folders(table: ColumnTable, names: Texts) -> Texts:
     """The folder of each image, as its identity."""
     for code, name in enumerate(names.values):
         if "/" not in name:

@@ -41,12 +41,12 @@ def text_header(path: Path) -> Header | None:
 
     A list of pairs or boxes has whole numbers there, or decimal ones before it too. Raises FairLabError, Damaged.
     """
-    number, line = first_line(path)
+    number, line, encoding = first_line(path)
     separator = "\t" if "\t" in line else " "
     fields = line.split(separator)
     if len(fields) not in _TEXT or not _DECIMAL.fullmatch(fields[-1]) or any(map(_DECIMAL.fullmatch, fields[:-1])):
         return None
-    return Header(_TEXT[len(fields)], separator, number - 1, quoted=False)
+    return Header(_TEXT[len(fields)], separator, number - 1, quoted=False, encoding=encoding)
 
 
 def read_bob(path: Path, header: Header, attribute: str = "") -> ScoreTable:
@@ -79,8 +79,8 @@ def read_bob(path: Path, header: Header, attribute: str = "") -> ScoreTable:
             "two stand for different images"
         )
     reference, probe = (_called(table, columns[side], side, bool(named[side])) for side in (REFERENCE, PROBE))
-    said = {name: Both.of(*(table.texts(side + name) for side in (REFERENCE, PROBE))) for name in attributes}
-    identity = Both.of(table.texts(subjects[REFERENCE]), table.texts(subjects[PROBE]))
+    said = {name: Both.of(*(table.ids(side + name) for side in (REFERENCE, PROBE))) for name in attributes}
+    identity = Both.of(table.ids(subjects[REFERENCE]), table.ids(subjects[PROBE]))
     claims = Claims(
         "bob",
         asked or "group",
@@ -101,7 +101,7 @@ def read_bob_text(path: Path, header: Header) -> ScoreTable:
     """Read bob's old text; all pairs are in the group `EVERYONE`, as it has none. Raises FairLabError, Damaged."""
     text = [name for name in header.names if name != "score"]
     table = ColumnTable(path, header, header.names, text)
-    claimed, real = table.texts("claimed"), table.texts("real")
+    claimed, real = table.ids("claimed"), table.ids("real")
     reference = _called(table, "model" if "model" in text else "claimed", REFERENCE, False)
     identity = Both.of(claimed, real)
     claims = Claims(
@@ -132,7 +132,7 @@ def _attribute(path: Path, attributes: list[str], asked: str) -> str:
 
 def _called(table: ColumnTable, column: str, side: str, image: bool) -> Texts:
     """The names of one side; a subject's or a model's name says which side, so that it is no image of the other."""
-    texts = table.texts(column)
+    texts = table.texts(column) if image else table.ids(column)
     if image:
         return texts
     what = "probe" if side == PROBE else "reference"

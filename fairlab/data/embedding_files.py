@@ -62,13 +62,13 @@ def _said(shape: Sequence[int]) -> str:
     return f"{shape[0]:,} vectors of {shape[1]:,} numbers"
 
 
-def read_embeddings(path: Path | str, id_table: Path | str | None = None) -> EmbeddingFile:
+def read_embeddings(path: Path | str, id_table: Path | str | None = None, nameless: bool = False) -> EmbeddingFile:
     """Read embeddings and the names of their images.
 
     .npy: (N, D) of float16, 32 or 64, with an id table: `id_table`, or a .csv or .txt of the same stem beside it. .npz:
     one such array, and arrays (N,) called image, identity, group or as an attribute. parquet: a column of lists, or
     columns of numbers called e0, e1, ..., and the same columns. An `id_table` for a file that has names itself is looked
-    up by name. Raises FairLabError, Damaged, Refused for what is not whole, not finite, a pickle or too large.
+    up by name. nameless: keep rows whose identity is empty. Raises FairLabError, Damaged, Refused for what is not whole, not finite, a pickle or too large.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -87,11 +87,35 @@ def read_embeddings(path: Path | str, id_table: Path | str | None = None) -> Emb
     if len(names.frame) != len(stored):
         raise Damaged(f"{path} has {len(stored):,} vectors, but {names.path} has {len(names.frame):,} rows")
     vectors, zero = _as_float32(path, stored, names.frame["location"])
-    problems: tuple[Problem, ...] = ()
+    problems: list[Problem] = []
     if len(zero):
         examples = tuple(names.frame["location"].iloc[zero[:SHOWN]])
-        problems = (Problem("vectors of zeros, which have no direction and so no score", len(zero), examples),)
-    return EmbeddingFile(vectors, names.frame, problems, tuple(notes))
+        problems.append(Problem("vectors of zeros, which have no direction and so no score", len(zero), examples))
+    table = names.frame
+    if not nameless:
+        vectors, table = _of_known_people(path, vectors, table, problems)
+    return EmbeddingFile(vectors, table, tuple(problems), tuple(notes))
+
+
+def _of_known_people(
+    path: Path, vectors: np.ndarray, table: pd.DataFrame, problems: list[Problem]
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Without the rows whose identity is empty: taken for one person, or for a person each, their pairs would be wrong.
+
+    Raises Damaged when none is left.
+    """
+    if "identity" not in table:
+        return vectors, table
+    nobody = (table["identity"] == "").to_numpy(dtype=bool)
+    if not nobody.any():
+        return vectors, table
+    if nobody.all():
+        raise Damaged(
+            f"{path}: the column of identities is empty in every row; leave the column out if nobody is known"
+        )
+    examples = tuple(table["location"][nobody].head(SHOWN))
+    problems.append(Problem("vectors whose identity is empty, left out", int(nobody.sum()), examples))
+    return vectors[~nobody], table[~nobody].reset_index(drop=True)
 
 
 def _matrix(path: Path, headers: Sequence[Declared]) -> Declared:

@@ -15,7 +15,9 @@ from fairlab.errors import Damaged, FairLabError
 
 IMAGE = ("image", "images", "name", "names", "file", "files", "filename", "path", "paths", "location", "img_path", "key",
          "__index_level_0__")  # fmt: skip
-IDENTITY = ("identity", "identities", "id", "ids", "subject", "subject_id", "person")
+IDENTITY = ("identity", "identities", "identity_id", "id", "ids", "subject", "subject_id", "person", "person_id", "label",
+            "labels", "class", "class_id")  # fmt: skip
+"""The labels of a training set are its people."""
 GROUP = ("group", "groups")
 _UNHEARD = "\x1f"  # parts nothing: the whole line is one name
 
@@ -79,12 +81,12 @@ def read_names(path: Path) -> Names:
     header = read_header(path, (*IMAGE, *IDENTITY, *GROUP))
     if not any(name in (*IMAGE, *IDENTITY, *GROUP) for name in header.lower):
         separators = "\t" if path.suffix.lower() == ".txt" else ",;\t"
-        line, text = first_line(path)
+        line, text, encoding = first_line(path)
         if not header.separator or (len(header.names) > 1 and any(mark in text for mark in separators)):
             raise Damaged(
                 f"{path} has several columns, but none is called image; it has: {', '.join(header.names)[:200]}"
             )
-        header = Header(("image",), _UNHEARD, line - 1, quoted=path.suffix.lower() == ".csv")
+        header = Header(("image",), _UNHEARD, line - 1, quoted=path.suffix.lower() == ".csv", encoding=encoding)
     return names_in(path, header, header.names)
 
 
@@ -96,6 +98,6 @@ def names_in(path: Path, header: Header, columns: Sequence[str]) -> Names:
             f"{path} has no column 'image' with the name of every vector; it has: {', '.join(columns)[:200]}"
         )
     table = ColumnTable(path, header, list(chosen.values()), list(chosen.values()))
-    columns_read = {what: table.texts(name) for what, name in chosen.items()}
+    columns_read = {what: table.texts(name) if what == "location" else table.ids(name) for what, name in chosen.items()}
     frame = {what: np.array(texts.values, dtype=object)[texts.codes] for what, texts in columns_read.items()}
     return Names(path, pd.DataFrame(frame), table.places)

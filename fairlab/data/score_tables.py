@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from fairlab import column_names
 from fairlab.data.bfw import NEEDED as BFW_NEEDED
 from fairlab.data.bfw import is_bfw, read_bfw, write_bfw
 from fairlab.data.bob_scores import NEEDED as BOB_NEEDED
 from fairlab.data.bob_scores import is_bob, read_bob, read_bob_text, text_header, write_bob
+from fairlab.data.pair_scores import is_pair_table, read_pair_table
 from fairlab.data.scored_pairs import ScoreTable
 from fairlab.data.table_headers import PARQUET, Header, read_header
 from fairlab.errors import FairLabError, Refused
+from fairlab.table_text import one_of
 
 __all__ = ["ScoreTable", "detect_score_table", "read_score_table", "write_bfw", "write_bob"]
 
@@ -19,24 +23,26 @@ _PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar")
 
 
 def _recognise(path: Path) -> tuple[str, Header]:
-    """("bfw", "bob", "bob text" or "", the header). Raises FairLabError, Damaged for what is no table."""
+    """("bfw", "bob", "bob text", "pairs" or "", the header). Raises FairLabError, Damaged for what is no table."""
     old = None if path.suffix.lower() in PARQUET else text_header(path)
     if old:
         return "bob text", old
-    header = read_header(path, {*BFW_NEEDED, *BOB_NEEDED})
-    return "bfw" if is_bfw(header) else "bob" if is_bob(header) else "", header
+    header = read_header(path, {*BFW_NEEDED, *BOB_NEEDED, *column_names.ALL})
+    kinds = {"bfw": is_bfw, "bob": is_bob, "pairs": is_pair_table}
+    return next((kind for kind, known in kinds.items() if known(header)), ""), header
 
 
 def detect_score_table(path: Path | str) -> str:
-    """ "bfw" or "bob" for a table of scored pairs, "" for anything else. Reads one line; never raises."""
+    """ "bfw", "bob" or "pairs" for a table of scored pairs, "" for anything else. Reads one line; never raises."""
     try:
-        return _recognise(Path(path))[0][:3] if Path(path).is_file() else ""
+        return _recognise(Path(path))[0].removesuffix(" text") if Path(path).is_file() else ""
     except FairLabError:
         return ""
 
 
-def read_score_table(path: Path | str, attribute: str = "") -> ScoreTable:
-    """Read a table of scored pairs; `attribute`: which one gives the groups.
+def read_score_table(path: Path | str, attribute: str = "", distances: bool = False) -> ScoreTable:
+    """Read a table of scored pairs; `attribute`: which one gives the groups; distances: a smaller score means more alike,
+    so minus the distances are handed out.
 
     Raises Refused for a pickle, FairLabError for what is no such table or lacks the attribute, Damaged for what is wrong
     in one, by file and line.
@@ -51,7 +57,16 @@ def read_score_table(path: Path | str, attribute: str = "") -> ScoreTable:
         raise FairLabError(f"there is no file {path}; right would be a table of scored pairs")
     if path.suffix.lower() in _PACKED:
         raise FairLabError(f"{path} is an archive; unpack it first")
+    table = _read(path, attribute)
+    if not distances:
+        return table
+    return replace(table, scores={model: -values for model, values in table.scores.items()})
+
+
+def _read(path: Path, attribute: str) -> ScoreTable:
     kind, header = _recognise(path)
+    if kind == "pairs":
+        return read_pair_table(path, header, attribute)
     if kind == "bfw":
         return read_bfw(path, header, attribute)
     if kind == "bob":
@@ -63,6 +78,6 @@ def read_score_table(path: Path | str, attribute: str = "") -> ScoreTable:
             )
         return read_bob_text(path, header)
     raise FairLabError(
-        f"{path} is no table of scored pairs; BFW's has the columns {', '.join(BFW_NEEDED)} and more, bob's "
-        f"{', '.join(BOB_NEEDED)}; this has: {', '.join(header.names)[:200]}"
+        f"{path} is no table of scored pairs; right would be {column_names.WANTED}; or BFW's columns "
+        f"{', '.join(BFW_NEEDED)} and more, or bob's {', '.join(BOB_NEEDED)}; it has: {one_of(header.names)}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,10 @@ class Both:
         codes[::2], codes[1::2] = first.codes, moved[second.codes]
         return cls(codes, list(index))
 
+    def kept(self, rows: np.ndarray) -> Both:
+        """Of some rows (P,) bool only."""
+        return Both(self.codes[np.repeat(rows, 2)], self.values)
+
     def same(self) -> np.ndarray:
         """(P,) is the same said of both images?"""
         same: np.ndarray = self.codes[::2] == self.codes[1::2]
@@ -76,20 +80,35 @@ class Claims:
     named: bool = True
     notes: Sequence[str] = ()
 
+    def kept(self, rows: np.ndarray) -> Claims:
+        """The claims of some rows (P,) bool."""
+        return replace(
+            self,
+            name=self.name.kept(rows),
+            identity=self.identity.kept(rows),
+            group=self.group.kept(rows),
+            genuine=self.genuine[rows],
+            fold=None if self.fold is None else self.fold[rows],
+            scores={model: values[rows] for model, values in self.scores.items()},
+            further={name: said.kept(rows) for name, said in self.further.items()},
+        )
+
 
 def checked(table: ColumnTable, claims: Claims) -> ScoreTable:
     """The claims of a table as images, pairs and scores.
 
-    Left out and counted: pairs of two groups (FairLab compares within a group), pairs that a model has no score for.
-    Raises Damaged, naming the lines, for an image without a name or identity, one compared with itself, of two identities
+    Left out and counted: pairs of somebody without an identity, pairs of two groups (FairLab compares within a group),
+    pairs that a model has no score for. Raises Damaged, naming the lines, for an image without a name, one compared with
+    itself, of two identities
     or two groups, for a pair that is genuine here and impostor there or whose identities say otherwise.
     """
     problems: list[Problem] = []
     if table.open_end:
         problems.append(Problem("the last line has no end; was the file cut off?", 1, table.places([table.rows - 1])))
-    for what, said in (("image", claims.name), ("identity", claims.identity)):
-        if "" in said.values:
-            raise table.wrong(int(np.argmax(said.codes == said.values.index(""))) // 2, f"an {what} has no name")
+    claims = _of_known_people(table, claims, problems)
+    nameless = claims.name.codes == (claims.name.values.index("") if "" in claims.name.values else -1)
+    if nameless.any():
+        raise table.wrong(int(np.argmax(nameless)) // 2, "an image has no name")
     image, appear = _by_appearance(claims.name.codes)
     _not_itself(table, claims, image)
     images = pd.DataFrame({"identity": _one_value(table, claims, image, appear, claims.identity, "identity")})
@@ -135,6 +154,22 @@ def checked(table: ColumnTable, claims: Claims) -> ScoreTable:
     pairs["fold"] = fold
     kept_scores = {model: values[kept] for model, values in claims.scores.items()}
     return ScoreTable(claims.kind, images, pairs, kept_scores, claims.attribute, tuple(problems), tuple(notes))
+
+
+def _of_known_people(table: ColumnTable, claims: Claims, problems: list[Problem]) -> Claims:
+    """Without the pairs of which an image has no identity. Raises Damaged when none is left."""
+    if "" not in claims.identity.values:
+        return claims
+    nobody = _rows(claims.identity.codes == claims.identity.values.index(""))
+    if not nobody.any():
+        return claims
+    problems += _problem(table, "pairs with an image whose identity is empty, left out", nobody)
+    if nobody.all():
+        raise Damaged(
+            f"{table.path}: every pair has an image whose identity is empty; right would be whose face it shows"
+        )
+    table.keep(~nobody)
+    return claims.kept(~nobody)
 
 
 def _by_appearance(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

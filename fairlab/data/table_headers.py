@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from fairlab.data.spreadsheets import restored
 from fairlab.errors import Damaged, FairLabError
+from fairlab.table_text import encoding_of, split_header
 
 PARQUET = (".parquet", ".pq")
 _HEAD_BYTES = 1 << 20
@@ -22,14 +23,18 @@ _HEAD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Header:
-    """The names of the columns, and how the file is written. separator: "" in parquet; line: of the names, 0 if none;
-    padded: blanks stand around the names, so they are cut from all cells; quoted: may cells stand in quotes?"""
+    """The names of the columns, and how the file is written."""
 
     names: tuple[str, ...]
     separator: str
+    """Between cells; "" in parquet."""
     line: int
+    """The line of the names, from 1; 0 if there is none."""
     padded: bool = False
+    """Do blanks stand around the names? Then they are cut from all cells."""
     quoted: bool = True
+    """May cells stand in quotes?"""
+    encoding: str = "utf-8"
 
     @property
     def lower(self) -> list[str]:
@@ -49,42 +54,42 @@ def plain_errors(path: Path, kind: str) -> Iterator[None]:
         raise Damaged(f"{path} cannot be read as {kind}: {said}") from error
 
 
-def first_line(path: Path) -> tuple[int, str]:
-    """(number, text) of the first line that is not blank, without its end; (0, "") when there is none.
+def first_line(path: Path) -> tuple[int, str, str]:
+    """(number, text, encoding) of the first line that is not blank, without its end; (0, "", ...) when there is none.
 
-    Raises FairLabError (cannot be read), Damaged (no UTF-8 text, or a line longer than a megabyte).
+    Raises FairLabError (cannot be read), Damaged (no text, or a line longer than a megabyte).
     """
     with plain_errors(path, "a table"), open(path, "rb") as handle:
         head = handle.read(_HEAD_BYTES)
-    for number, line in enumerate(re.split(rb"\r\n|\n|\r", head), 1):
-        if line.removeprefix(b"\xef\xbb\xbf").strip():
-            if head.endswith(line) and len(head) == _HEAD_BYTES:
+    encoding = encoding_of(head)
+    if encoding.startswith("utf-8"):
+        lines = re.split(rb"\r\n|\n|\r", head)
+    else:  # as UTF-8; the last character may be cut
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+        lines = [line.encode("utf-8", "replace") for line in re.split("\r\n|\n|\r", text)]
+    for number, line in enumerate(lines, 1):
+        if line.removeprefix(codecs.BOM_UTF8).strip():
+            if number == len(lines) and len(head) == _HEAD_BYTES:
                 raise Damaged(f"{path}, line {number}: the line is longer than {_HEAD_BYTES:,} bytes; is this a table?")
             try:
-                text = line.decode("utf-8-sig")
+                return number, line.decode("utf-8-sig"), encoding
             except UnicodeDecodeError as error:
                 raise Damaged(f"{path}, line {number}: this is no UTF-8 text; save the table as UTF-8") from error
-            return number, text
-    return 0, ""
+    return 0, "", encoding
 
 
-def read_header(path: Path, required: Collection[str]) -> Header:
-    """The columns of a table. The separator is that of comma, tab and semicolon with which most of `required` (in lower
-    case) are found, or most columns. Raises FairLabError, Damaged."""
+def read_header(path: Path, wanted: Collection[str]) -> Header:
+    """The columns of a table. The separator is that of comma, tab and semicolon with which most of `wanted` (in lower
+    case) are there, or most columns. Raises FairLabError, Damaged."""
     if path.suffix.lower() in PARQUET:
         with plain_errors(path, "a parquet file"), pa.OSFile(os.fspath(path), "rb") as handle:
             return Header(tuple(map(str, pq.read_schema(handle).names)), "", 0)
-    number, line = first_line(path)
+    number, line, encoding = first_line(path)
     if not number:
         raise Damaged(f"{path} is empty; right would be a table with the names of its columns in the first line")
-    found = []
-    for separator in ",\t;":
-        try:
-            fields = next(csv.reader([line], delimiter=separator, strict=True))
-        except csv.Error:
-            continue
-        names = tuple(restored(field.strip()) for field in fields)
-        found.append(Header(names, separator, number, any(field != field.strip() for field in fields)))
-    if not found:
+    parted = split_header(line, wanted)
+    if parted is None:
         raise Damaged(f"{path}, line {number}: the quotes around the names of the columns are wrong")
-    return max(found, key=lambda header: (len(set(required) & set(header.lower)), len(header.names)))
+    separator, fields = parted
+    padded = any(field != field.strip() for field in fields)
+    return Header(tuple(restored(field.strip()) for field in fields), separator, number, padded, encoding=encoding)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fairlab.config import Source
-from fairlab.data.attributes import with_groups
+from fairlab.data.attributes import with_columns, with_groups
 from fairlab.data.embedding_files import detect_embeddings, read_embeddings
 from fairlab.data.pair_files import pairs_from_list
 from fairlab.data.reading import READERS, Listing, Progress, Stop
@@ -22,16 +22,15 @@ class _Tables:
         raise FairLabError(f"{path} is a table: it holds no images")
 
 
-@READERS.register("scores", title="tables of scored pairs (BFW, bob)", order=5, pixels=False)
+@READERS.register("scores", title="tables of scored pairs (BFW, bob, CSV)", order=5, pixels=False)
 class Scores(_Tables):
     """The people and pairs of a score table; its scores are models (runs.importing)."""
 
     def detect(self, path: Path) -> str:
         """By the names of its columns."""
         kind = detect_score_table(path)
-        return {"bfw": "pairs with scores as BFW writes them", "bob": "pairs with scores as bob writes them"}.get(
-            kind, ""
-        )
+        writers = {"bfw": " as BFW writes them", "bob": " as bob writes them", "pairs": ", by the names of its columns"}
+        return f"pairs with scores{writers[kind]}" if kind else ""
 
     def listing(self, path: Path, source: Source, progress: Progress, stop: Stop) -> Listing:
         """Images by name only, and all pairs in the order of the file."""
@@ -54,6 +53,9 @@ class EmbeddingRows(_Tables):
         if "identity" not in images:
             images = images.assign(identity=images["location"])
             notes.append("the file names no identities: every row is taken for a person of its own")
-        images, attribute, problems = with_groups(images, source, "group" if "group" in images else "")
+        if source.groups_table or ("group" in images and source.attribute in ("", "group")):
+            images, attribute, problems = with_groups(images, source, "group" if "group" in images else "")
+        else:
+            images, attribute, problems = with_columns(images, source)
         pairs, more = pairs_from_list(path.parent, images, source) if source.pair_list else (None, [])
         return Listing(images, attribute, pairs, None, [*found.problems, *problems, *more], notes)

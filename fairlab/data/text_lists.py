@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from fairlab.errors import Damaged, FairLabError
+from fairlab.table_text import decoded
 
 MAX_BYTES = 256 << 20
 
@@ -19,7 +20,7 @@ def wrong(path: Path, line: int, message: str) -> Damaged:
 
 
 def _text(path: Path) -> str:
-    """A text file, lines ended by \\n. Raises FairLabError (cannot be read, too large), Damaged (no UTF-8 text)."""
+    """A text file, lines ended by \\n. Raises FairLabError (cannot be read, too large), Damaged (no text)."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise FairLabError(
@@ -28,14 +29,7 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise wrong(path, line, "this is no UTF-8 text; save the list as UTF-8") from error
-    if "\0" in text:
-        raise wrong(path, text.count("\n", 0, text.index("\0")) + 1, "this is no text, it holds a NUL byte")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return decoded(path, content)
 
 
 def read_rows(path: Path) -> tuple[str, list[Row]]:

@@ -20,7 +20,7 @@ from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.groups import GroupPairs, redrawn_people, seed_of
 from fairlab.evaluation.intervals import FEW_IDENTITIES, PairBootstrap, rate_interval
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
-from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs
+from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs, suspected
 from fairlab.evaluation.summary import summary
 from fairlab.tables import ALL_GROUPS
 
@@ -144,17 +144,18 @@ def fairness_report(
     own_fmr: float | None = None,
     exclude: Collection[str] = (),
     attribute: str = "",
-    score: str = "score",
+    score: str = "",
+    distances: bool = False,
     draws: int = 1000,
     seed: int = 0,
 ) -> FairnessReport:
     """Judge scored pairs (see score_frames.scored_pairs for the columns) at one operating point.
 
     at_fmr (the default, 0.01): FMR that all groups' impostors together reach at most; or a threshold, or own_fmr: each
-    group at its own FMR. Pairs of two groups go into the matrix only. Raises FairLabError for what cannot be judged.
+    group at its own FMR. distances: a smaller score means more alike. Pairs of two groups go into the matrix only. Raises FairLabError for what cannot be judged.
     """
     point = point_of(at_fmr, threshold, own_fmr)
-    pairs = table if isinstance(table, ScoredPairs) else scored_pairs(table, exclude, attribute, score)
+    pairs = table if isinstance(table, ScoredPairs) else scored_pairs(table, exclude, attribute, score, distances)
     return report_on(pairs, groups_of(pairs, draws, seed), point, draws, seed)
 
 
@@ -183,6 +184,7 @@ def report_on(
     notes += _odd(groups, pairs)
     numbers = pd.concat([numbers, _accuracies(groups, pairs, seed, notes)], ignore_index=True)
     scores, genuine = (np.concatenate([getattr(group, what) for group in groups]) for what in ("scores", "genuine"))
+    warning = suspected(scores, genuine)
     named = pairs.named
     return FairnessReport(
         pairs,
@@ -191,7 +193,7 @@ def report_on(
         _matrix(pairs, at, draws, seed),
         _separation(scores, genuine),
         pd.DataFrame([{"group": group.name, **_separation(group.scores, group.genuine)} for group in groups]),
-        tuple(summary(numbers, [group.name for group in groups], point, at.missing)),
+        (*([warning] if warning else []), *summary(numbers, [group.name for group in groups], point, at.missing)),
         tuple(dict.fromkeys(notes)),
         METHOD[named].format(draws=draws, seed=seed),
         hashlib.sha256(

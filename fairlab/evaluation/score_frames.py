@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fairlab.errors import Damaged, FairLabError
+from fairlab.column_names import GENUINE, PROBE, REFERENCE, WANTED, attributes_of_both, meanings
+from fairlab.errors import FairLabError
+from fairlab.evaluation.score_reading import names, numbers, read_frame
+from fairlab.evaluation.verification import auc
+from fairlab.table_text import one_of, plain
 from fairlab.tables import ALL_GROUPS
-
-GENUINE = {
-    "1": True,
-    "1.0": True,
-    "true": True,
-    "genuine": True,
-    "0": False,
-    "0.0": False,
-    "false": False,
-    "impostor": False,
-}
-"""What a label may say."""
-ID_COLUMNS = (("id1", "id2"), ("identity_a", "identity_b"), ("probe_subject_id", "bio_ref_subject_id"))
-IMAGE_COLUMNS = (
-    ("img1", "img2"),
-    ("image_a", "image_b"),
-    ("p1", "p2"),
-    ("probe_template_id", "bio_ref_template_id"),
-    ("probe_key", "bio_ref_key"),
-)
-LABEL_COLUMNS = ("label", "genuine")
-PROBE, REFERENCE = "probe_", "bio_ref_"
-NO_ATTRIBUTE = {"subject_id", "template_id", "key", "reference_id"}
-"""Of bob's columns probe_X and bio_ref_X, those that are no attribute of a person."""
 
 DEFECTS = {
     "scores": "scores that are no finite number",
@@ -51,7 +30,6 @@ DEFECTS = {
 FATAL = ("scores", "labels", "groups", "people", "contradictions")
 """Those that no number can be computed with; the others are listed, and counted in unless they are left out."""
 SHOWN = 5
-PARQUET = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -87,43 +65,29 @@ class ScoredPairs:
         return "id1" in self.frame
 
 
-def read_frame(path: Path | str) -> pd.DataFrame:
-    """A CSV, TSV or Parquet file as it is, texts as texts. Raises FairLabError, Damaged."""
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FairLabError(f"there is no file {path}; right would be a CSV of scored pairs")
-    try:
-        if path.suffix.lower() in PARQUET:
-            return pd.read_parquet(path)
-        separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=False)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        what = str(error).strip().partition("\n")[0]
-        raise Damaged(f"{path} cannot be read as a table: {what}") from error
-
-
-def _open_end(path: Path) -> bool:
-    """Does a text file end in the middle of a line? A number that was cut is still a number, so nobody else sees it."""
-    if path.suffix.lower() in PARQUET:
-        return False
-    with open(path, "rb") as handle:
-        handle.seek(-1, os.SEEK_END)
-        return handle.read(1) not in b"\r\n"
-
-
 def scored_pairs(
-    table: pd.DataFrame | Path | str, exclude: Collection[str] = (), attribute: str = "", score: str = "score"
+    table: pd.DataFrame | Path | str,
+    exclude: Collection[str] = (),
+    attribute: str = "",
+    score: str = "",
+    distances: bool = False,
 ) -> ScoredPairs:
     """Check a table of scored pairs.
 
-    Columns: score (or the one named); label or genuine (not needed where identities tell); group, or for each image one:
-    group1, group2 (or <attribute>1, <attribute>2 as BFW's att1, att2; or bob's probe_<attribute> and
-    bio_ref_<attribute>); id1, id2 (or bob's subject ids) for intervals over people; img1, img2 for
-    finding duplicates; fold. exclude: names in DEFECTS, or "all". Raises FairLabError naming the first lines of what
-    no number can be computed with and is not excluded.
+    Columns, by their usual names in any case (column_names): score (or the one named); label or genuine (not needed where
+    identities tell); group, or for each image one: group1, group2 (or <attribute>1, <attribute>2 as BFW's att1, att2; or
+    bob's probe_<attribute> and bio_ref_<attribute>); id1, id2 (or bob's subject ids) for intervals over people; img1, img2
+    for finding duplicates; fold. exclude: names in DEFECTS, or "all". distances: a smaller score means more alike; the
+    scores are then minus the distances. Raises FairLabError naming the first lines of what no number can be computed with
+    and is not excluded.
     """
     name = "the table" if isinstance(table, pd.DataFrame) else str(table)
-    frame = (table if isinstance(table, pd.DataFrame) else read_frame(table)).reset_index(drop=True)
+    notes: list[str] = []
+    if isinstance(table, pd.DataFrame):
+        frame = table.reset_index(drop=True)
+        lines = np.arange(len(frame))
+    else:
+        frame, lines, notes = read_frame(table, [plain(word) for word in (score, attribute) if word])
     chosen = set(DEFECTS) if "all" in exclude else set(exclude)
     if chosen - set(DEFECTS):
         raise FairLabError(
@@ -131,47 +95,80 @@ def scored_pairs(
         )
     if frame.empty:
         raise FairLabError(f"{name} has no rows; right would be a row for each scored pair")
-    if score not in frame:
-        raise FairLabError(f"{name} has no column {score!r} with scores; it has: {', '.join(map(str, frame.columns))}")
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise FairLabError(f"{name} has two columns {twice[0]!r}; right would be one")
-    ids = _pair_of(frame, ID_COLUMNS)
-    found = pd.DataFrame({"score": pd.to_numeric(frame[score], errors="coerce").astype(np.float64)})
-    first = 0 if isinstance(table, pd.DataFrame) else 2  # a file's first row stands below the line of names
-    found["line"] = np.arange(len(frame)) + first
-    found["group"], found["other"] = _groups(frame, name, attribute)
-    for column, source in zip(("id1", "id2"), ids or (), strict=False):
-        found[column] = _names(frame[source])
-    notes: list[str] = []
-    if not isinstance(table, pd.DataFrame) and _open_end(Path(table).expanduser()):
-        notes.append(f"the last line ({len(frame) + 1}) has no end: was the file cut off, perhaps within a number?")
+    known = meanings([str(column) for column in frame.columns])
+    scores = numbers(frame[_score_column(frame, name, score, distances, known)])
+    if distances:
+        notes.append("the table holds distances: scores are minus these, so a threshold of -0.4 is a distance of 0.4")
+    found = pd.DataFrame({"score": -scores if distances else scores, "line": lines})
+    found["group"], found["other"] = _groups(frame, name, attribute, known)
+    if "id1" in known:
+        for column in ("id1", "id2"):
+            found[column] = names(frame[known[column]])
     bad: dict[str, np.ndarray] = {"scores": ~np.isfinite(found["score"].to_numpy())}
     bad["groups"] = _empty(found, ("group", "other"))
     anew = False
-    if ids:
+    if "id1" in known:
         bad["people"] = _empty(found, ("id1", "id2"))
         bad["two_groups"], anew = _in_two_groups(found, notes)
     else:
         notes.append(
             "the table does not say who is compared (id1, id2): intervals are over pairs, and too narrow where pairs share people"
         )
-    label, unreadable, contradicted = _labels(frame, name, found, anew)
+    label, unreadable, contradicted = _labels(frame, name, found, anew, known.get("label"))
     found["genuine"], bad["labels"] = label, unreadable
     bad["contradictions"] = contradicted & ~unreadable & ~bad.get("people", np.zeros(len(found), dtype=bool))
-    images = _pair_of(frame, IMAGE_COLUMNS)
-    if images:
-        keys = [_names(frame[column]) for column in images]
-        if ids:  # images may be numbered for each person
-            keys = [key + "\n" + found[column] for key, column in zip(keys, ("id1", "id2"), strict=True)]
-        keys = [key + "\n" + found[column] for key, column in zip(keys, ("group", "other"), strict=True)]
-        bad["self_pairs"] = (keys[0] == keys[1]).to_numpy()
-        both = np.sort(np.array([pd.factorize(pd.concat(keys))[0]]).reshape(2, -1), axis=0)
-        bad["duplicates"] = pd.DataFrame({"a": both[0], "b": both[1]}).duplicated().to_numpy()
-        found["repeated"] = bad["duplicates"]
-    if "fold" in frame:
-        found["fold"] = frame["fold"].astype(str)
+    if "img1" in known:
+        _repeated(found, [names(frame[known[side]]) for side in ("img1", "img2")], bad)
+    if "fold" in known:
+        found["fold"] = names(frame[known["fold"]])
     return _without(found, bad, chosen, notes, name)
+
+
+def _score_column(frame: pd.DataFrame, name: str, asked: str, distances: bool, known: dict[str, str]) -> str:
+    """The column with the scores. Raises FairLabError, saying what is wanted and what is there."""
+    there = one_of(map(str, frame.columns))
+    if asked:
+        column = next((str(item) for item in frame.columns if plain(str(item)) == plain(asked)), "")
+        if not column:
+            raise FairLabError(f"{name} has no column {asked!r} with scores; it has: {there}")
+        return column
+    usual = ("distance", "score") if distances else ("score",)
+    column = next((known[what] for what in usual if what in known), "")
+    if not column and "distance" in known:
+        raise FairLabError(
+            f"{name} has no column of scores, but one called {known['distance']!r}: say that it holds distances (--distances)"
+        )
+    if not column:
+        raise FairLabError(f"{name} has no column 'score' with scores; right would be {WANTED}; it has: {there}")
+    return column
+
+
+def _repeated(found: pd.DataFrame, images: list[pd.Series], bad: dict[str, np.ndarray]) -> None:
+    """Note which pairs compare an image with itself, and which stand further up already, in either order."""
+    keys = images
+    if "id1" in found:  # images may be numbered for each person
+        keys = [key + "\n" + found[column] for key, column in zip(keys, ("id1", "id2"), strict=True)]
+    keys = [key + "\n" + found[column] for key, column in zip(keys, ("group", "other"), strict=True)]
+    bad["self_pairs"] = (keys[0] == keys[1]).to_numpy()
+    both = np.sort(np.array([pd.factorize(pd.concat(keys))[0]]).reshape(2, -1), axis=0)
+    bad["duplicates"] = pd.DataFrame({"a": both[0], "b": both[1]}).duplicated().to_numpy()
+    found["repeated"] = bad["duplicates"]
+
+
+def suspected(scores: np.ndarray, genuine: np.ndarray) -> str:
+    """A warning when genuine pairs score lower than impostor pairs, as distances do; "" otherwise, or without both kinds."""
+    if genuine.all() or not genuine.any():
+        return ""
+    area = auc(scores, genuine)
+    if area >= 0.5:
+        return ""
+    return (
+        f"Warning: genuine pairs score lower than impostor pairs (AUC {area:.3f}), so all numbers below are wrong if these are "
+        "distances. If a smaller value means more alike, say so (--distances)."
+    )
 
 
 def same_pairs(one: ScoredPairs, other: ScoredPairs) -> np.ndarray:
@@ -215,64 +212,58 @@ def _without(
     )
 
 
-def _pair_of(frame: pd.DataFrame, candidates: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
-    return next((pair for pair in candidates if set(pair) <= set(frame.columns)), None)
-
-
-def _names(column: pd.Series) -> pd.Series:
-    """As text, "" where there is none. 3.0 is 3: whole numbers turn into floats where one is missing."""
-    if column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    return column.astype("string").fillna("").astype(object)
-
-
 def _empty(found: pd.DataFrame, columns: tuple[str, str]) -> np.ndarray:
     """(P,) pairs with nothing in one of the columns."""
     return np.logical_or(*((found[column] == "").to_numpy(dtype=bool) for column in columns))
 
 
-def _groups(frame: pd.DataFrame, name: str, attribute: str) -> tuple[pd.Series, pd.Series]:
+def _groups(frame: pd.DataFrame, name: str, attribute: str, known: dict[str, str]) -> tuple[pd.Series, pd.Series]:
     """The groups of each pair's two images."""
-    if "group" in frame and not attribute:
-        one = _names(frame["group"])
+    columns = {plain(str(column)): str(column) for column in reversed(frame.columns)}
+    of_both = attributes_of_both([str(column) for column in frame.columns])
+    if "group" in columns and not attribute:
+        one = names(frame[columns["group"]])
         return one, one
-    known = [
-        str(column)[len(PROBE) :]
-        for column in frame.columns
-        if str(column).startswith(PROBE) and REFERENCE + str(column)[len(PROBE) :] in frame
-    ]
-    known = [item for item in known if item not in NO_ATTRIBUTE]
-    wanted = attribute or (known[0] if len(known) == 1 else "")
-    if wanted in known:
-        probe, reference = (_names(frame[start + wanted]) for start in (PROBE, REFERENCE))
+    wanted = attribute or (of_both[0] if len(of_both) == 1 else "")
+    if wanted in of_both:
+        probe, reference = (names(frame[start + wanted]) for start in (PROBE, REFERENCE))
         return reference, probe
-    if attribute and attribute in frame:
-        one = _names(frame[attribute])
+    if attribute and plain(attribute) in columns:
+        one = names(frame[columns[plain(attribute)]])
         return one, one
-    for stem in (attribute,) if attribute else ("group", "att"):
-        if {f"{stem}1", f"{stem}2"} <= set(frame.columns):
-            first, second = (_names(frame[f"{stem}{side}"]) for side in "12")
+    for one_side, other_side in (("1", "2"), ("_a", "_b")):
+        pair = [plain(f"{attribute}{side}") for side in (one_side, other_side)]
+        if attribute and set(pair) <= set(columns):
+            first, second = (names(frame[columns[side]]) for side in pair)
             return first, second
-    if known:
-        raise FairLabError(f"{name} has several attributes; name the one that gives the groups: {', '.join(known)}")
+    if not attribute and len(of_both) > 1:
+        raise FairLabError(f"{name} has several attributes; name the one that gives the groups: {', '.join(of_both)}")
+    if not attribute and "group1" in known:
+        first, second = (names(frame[known[side]]) for side in ("group1", "group2"))
+        return first, second
+    if not attribute and "group" in known:
+        one = names(frame[known["group"]])
+        return one, one
     raise FairLabError(
-        f"{name} has no column {attribute or 'group'!r}; right would be 'group', or bob's probe_<attribute> and "
-        f"bio_ref_<attribute>; it has: {', '.join(map(str, frame.columns))}"
+        f"{name} has no column {attribute or 'group'!r}; right would be 'group' (or race, ethnicity ...), 'group1' and "
+        f"'group2', or bob's probe_<attribute> and bio_ref_<attribute>; it has: {one_of(map(str, frame.columns))}"
     )
 
 
 def _labels(
-    frame: pd.DataFrame, name: str, found: pd.DataFrame, anew: bool
+    frame: pd.DataFrame, name: str, found: pd.DataFrame, anew: bool, column: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(genuine, unreadable, contradicting the identities), each (P,). anew: are people numbered anew in each group?"""
-    column = next((column for column in LABEL_COLUMNS if column in frame), None)
     same = (found["id1"] == found["id2"]).to_numpy(dtype=bool) if "id1" in found else None
     if same is not None and anew:
         same = same & (found["group"] == found["other"]).to_numpy(dtype=bool)
     nothing = np.zeros(len(frame), dtype=bool)
     if column is None:
         if same is None:
-            raise FairLabError(f"{name} has neither a column 'label' (or 'genuine') nor two of identities (id1, id2)")
+            raise FairLabError(
+                f"{name} has neither a column 'label' (or 'genuine') nor two of identities (id1, id2); it has: "
+                f"{one_of(map(str, frame.columns))}"
+            )
         return same, nothing, nothing
     codes, values = pd.factorize(frame[column].astype(str).str.strip().str.lower())
     meaning = [GENUINE.get(str(value)) for value in values]

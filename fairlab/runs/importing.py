@@ -42,7 +42,7 @@ def report_of(
 ) -> dict[str, Any]:
     """What a model file is and how it does on generated faces, as JSON values; nothing is added. Raises FairLabError."""
     if tables.table_kind(_path(source)):
-        return tables.report_of(_path(source), source.attribute)
+        return tables.report_of(source.model_copy(update={"path": str(_path(source))}))
     found = recognised(source)
     return _report(source, found, _trial(found, progress, stop))
 

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Evaluation
+from fairlab.config import Evaluation, ModelFile
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.embedding_files import detect_embeddings, read_embeddings
 from fairlab.data.pair_files import rows_of
 from fairlab.data.score_tables import detect_score_table, read_score_table
 from fairlab.errors import FairLabError
+from fairlab.evaluation.score_frames import suspected
 from fairlab.files import write_json
 from fairlab.runs import assess
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
@@ -41,12 +42,16 @@ def models_in(path: Path, attribute: str = "") -> list[str]:
     return list(read_score_table(path, attribute).scores)
 
 
-def report_of(path: Path, attribute: str = "") -> dict[str, Any]:
+def report_of(source: ModelFile) -> dict[str, Any]:
     """What a table of scores or a file of embeddings holds, as JSON values. Raises FairLabError for a broken one."""
+    path = Path(source.path).expanduser().absolute()
     kind = table_kind(path)
-    common = {"path": str(path), "kind": kind, "warnings": []}
+    common: dict[str, Any] = {"path": str(path), "kind": kind, "warnings": []}
     if kind == "scores":
-        table = read_score_table(path, attribute)
+        table = read_score_table(path, source.attribute, bool(source.distances))
+        genuine = table.pairs["genuine"].to_numpy(dtype=bool)
+        warnings = {model: suspected(values, genuine) for model, values in table.scores.items()}
+        common["warnings"] = [f"{model}: {warning}" for model, warning in warnings.items() if warning]
         return {
             **common,
             "models": list(table.scores),
@@ -58,7 +63,7 @@ def report_of(path: Path, attribute: str = "") -> dict[str, Any]:
             "impostor": int((~table.pairs["genuine"].astype(bool)).sum()),
             "notes": [*table.notes, *map(str, table.problems)],
         }
-    found = read_embeddings(path)
+    found = read_embeddings(path, nameless=bool(source.dataset))
     return {
         **common,
         "images": len(found.table),
@@ -74,7 +79,7 @@ def _add_scores(workspace: Workspace, record: RunRecord, pulse: Pulse) -> dict[s
     assert source is not None
     pulse.begin("reading scores", 0.0, 0.5, "pairs")
     dataset = open_dataset(workspace.dataset(record.dataset))
-    table = read_score_table(Path(source.path), source.attribute)
+    table = read_score_table(Path(source.path), source.attribute, bool(source.distances))
     if source.column not in table.scores:
         raise FairLabError(
             f"{source.path} has no column {source.column!r} of scores; its models: {', '.join(table.scores)}"
@@ -87,7 +92,7 @@ def _add_scores(workspace: Workspace, record: RunRecord, pulse: Pulse) -> dict[s
     ):
         raise FairLabError(f"{source.path} is not (any more) the table that data set {record.dataset} was made from")
     scores = table.scores[source.column]
-    write_json(record.folder / "report.json", report_of(Path(source.path), source.attribute))
+    write_json(record.folder / "report.json", report_of(source))
     pulse.begin("evaluating", 0.5, 0.5, "runs")
     return assess.judge(record, dataset, lambda pairs: scores[pairs["pair_id"].to_numpy()], flip="none")
 
@@ -98,8 +103,8 @@ def _add_embeddings(workspace: Workspace, record: RunRecord, pulse: Pulse) -> di
     assert source is not None
     pulse.begin("reading embeddings", 0.0, 0.5)
     dataset = open_dataset(workspace.dataset(record.dataset))
-    found = read_embeddings(Path(source.path))
-    write_json(record.folder / "report.json", report_of(Path(source.path)))
+    found = read_embeddings(Path(source.path), nameless=True)  # the data set knows whose images these are
+    write_json(record.folder / "report.json", report_of(source))
     rows = _rows(found.table["location"], dataset, source.path)
     vector_of = np.full(len(dataset.images), -1)
     vector_of[rows[rows >= 0]] = np.flatnonzero(rows >= 0)

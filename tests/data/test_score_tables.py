@@ -233,7 +233,6 @@ def test_bob_csv_by_hand() -> None:
             "line 5: the image 'p/a2' has the identity 'a', but 'z' in line 2",
         ),
         ("p/a2,p/a2,a,", "r/a1,p/a2,a,", "line 2: the image 'r/a1' is compared with itself"),
-        ("p/a2,p/a2,a,", "p/a2,p/a2,,", "line 2: an identity has no name"),
     ],
 )
 def test_what_is_wrong_in_bob_scores_is_said(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -376,7 +375,9 @@ def odd() -> ScoreTable:
     count = len(ODD)
     images = pd.DataFrame({"identity": [ODD[at - at % 2] for at in range(count)], "group": "=g"})
     images["location"] = ODD
-    images["attribute.gender"] = [ODD[-1 - at] for at in range(count)]
+    images["attribute.gender"] = [
+        ODD[-1 - at].strip(" ") for at in range(count)
+    ]  # blanks count in names of images only
     images["attribute.skin, +tone"] = [str(at) for at in range(count)]
     a = np.array([at for at in range(count) for other in range(at + 1, count)])
     b = np.array([other for at in range(count) for other in range(at + 1, count)])
