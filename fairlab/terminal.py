@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fairlab import tables
 from fairlab.errors import FairLabError
 from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.runs.plan import Plan
@@ -25,7 +26,7 @@ from fairlab.runs.room import ROOM
 from fairlab.runs.turns import HELD, any_goes_on
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
-from fairlab.tables import METRICS
+from fairlab.tables import METRICS, TEXT, WHOLE
 from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
@@ -329,7 +330,9 @@ def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
         print(
             json.dumps(rows, indent=1)
             if as_json
-            else pd.DataFrame(rows).to_string(index=False)
+            else tables.Table(dataset=TEXT, images=WHOLE, identities=WHOLE, groups=WHOLE, pairs=WHOLE, px=WHOLE)
+            .build(rows)
+            .to_string(index=False)
             if rows
             else f"no data sets yet in {workspace.home}; `fairlab demo` makes one"
         )

@@ -23,6 +23,7 @@ from fairlab.data.text_lists import Row, image_path, wrong
 from fairlab.data.walking import Links, Pace, depth_of, folders_below
 from fairlab.errors import Damaged, FairLabError
 from fairlab.table_text import encoding_of
+from fairlab.tables import ANY, Table
 
 ENDINGS = (".csv", ".tsv")
 FAIRFACE = ("fairface_label_train.csv", "fairface_label_val.csv")
@@ -181,7 +182,7 @@ def _images(table: _Table, root: Path, there: set[str], several: bool, problems:
     doubled = next((name for name in columns if columns.count(name) > 1), "")
     if doubled:
         raise wrong(table.path, 1, "two columns say the identity")
-    images = pd.DataFrame([fields[1:] for _, fields in rows], columns=columns, dtype=object)
+    images = Table(**dict.fromkeys(columns, ANY)).build(fields[1:] for _, fields in rows)
     images.insert(0, "location", pd.Series(places, dtype=object))
     kept = images["location"].isin(there).to_numpy(bool)
     missing = images["location"][~kept].tolist()

@@ -12,6 +12,7 @@ from fairlab.data.reading import Problem, problem
 from fairlab.data.text_lists import Row, read_rows, wrong
 from fairlab.errors import FairLabError
 from fairlab.table_text import one_of, plain, ranges_of_dates, without_point_zero
+from fairlab.tables import ANY, Table
 
 KEYS = {
     **dict.fromkeys(("identity", "id", "identity_id", "person", "person_id", "subject", "subject_id"), "identity"),
@@ -99,7 +100,7 @@ def read_table(path: Path) -> tuple[str, pd.DataFrame, list[Problem]]:
             f"it has: {one_of(names)}"
         )
     problems = mend_ranges(path, names, rows)
-    table = pd.DataFrame([fields for _, fields in once(path, rows, place)[0]], columns=names, dtype=object)
+    table = Table(**dict.fromkeys(names, ANY)).build(fields for _, fields in once(path, rows, place)[0])
     ids = without_point_zero(table[names[place]].tolist())
     return KEYS[plain(names[place])], table.assign(**{names[place]: ids}).set_index(names[place]), problems
 

@@ -167,4 +167,4 @@ def write_bob(path: Path, images: pd.DataFrame, pairs: pd.DataFrame, scores: np.
         parts.update({side + name: rows[f"attribute.{name}"].to_numpy() for name in further})
     parts["fold"] = pairs["fold"].to_numpy()
     parts["score"] = check_scores(scores, len(pairs), "score")
-    write_table(path, pd.DataFrame(parts))
+    write_table(path, pd.DataFrame({**parts}))

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-SEEN = ("file", "bytes", "modified_ns")
+from fairlab.tables import TEXT, WHOLE, Table
+
+SEEN = Table(file=TEXT, bytes=WHOLE, modified_ns=WHOLE)
 """A row is a file; `file` is below the path that was looked at, or a whole path for what lies elsewhere."""
 SHOWN = 3
 
@@ -20,7 +22,7 @@ def seen(path: Path, others: Iterable[Path] = ()) -> pd.DataFrame:
     """
     rows = list(_below(str(path), "") if path.is_dir() else _beside(path))
     rows += [row for other in others for row in _one(str(other), str(other))]
-    return pd.DataFrame(rows, columns=list(SEEN)).sort_values("file", ignore_index=True)
+    return SEEN.build(rows).sort_values("file", ignore_index=True)
 
 
 def _below(folder: str, prefix: str) -> Iterator[tuple[str, int, int]]:

@@ -13,8 +13,9 @@ import pandas as pd
 from fairlab.data.decode import decode, describe
 from fairlab.data.pixels import THREADS
 from fairlab.errors import Damaged
+from fairlab.tables import BOOL, TEXT, WHOLE, Table
 
-COLUMNS = ("row", "readable", "bytes", "width", "height", "mode", "hash", "fault")
+LOOKED_AT = Table(row=WHOLE, readable=BOOL, bytes=WHOLE, width=WHOLE, height=WHOLE, mode=TEXT, hash=WHOLE, fault=TEXT)
 """A row is a looked-at image. bytes: of the encoded image; hash: 64 bits of its BLAKE2b (int64); fault: why it cannot
 be read, or ""."""
 CHUNK = 2000
@@ -23,7 +24,7 @@ CHUNK = 2000
 def look(
     read: Callable[[int], bytes], name: Callable[[int], str], row: int
 ) -> tuple[int, bool, int, int, int, str, int, str]:
-    """One image, decoded to the last pixel: a row of COLUMNS."""
+    """One image, decoded to the last pixel: a row of LOOKED_AT."""
     try:
         data = read(row)
         width, height, mode = describe(data, name(row))
@@ -39,11 +40,11 @@ def fingerprint_of(content: bytes) -> int:
 
 
 def look_at(rows: np.ndarray, read: Callable[[int], bytes], name: Callable[[int], str]) -> Iterator[pd.DataFrame]:
-    """All `rows` in chunks of CHUNK, decoded by threads: tables of COLUMNS."""
+    """All `rows` in chunks of CHUNK, decoded by threads: tables of LOOKED_AT."""
     with ThreadPoolExecutor(THREADS) as pool:
         waiting = iter(rows.tolist())
         while chunk := list(islice(waiting, CHUNK)):
-            yield pd.DataFrame(list(pool.map(lambda row: look(read, name, row), chunk)), columns=list(COLUMNS))
+            yield LOOKED_AT.build(pool.map(lambda row: look(read, name, row), chunk))
 
 
 def sample(count: int, most: int) -> np.ndarray:

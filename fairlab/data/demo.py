@@ -23,6 +23,7 @@ from fairlab.data.scene import Canvas, draw_shot, spoil, take
 from fairlab.data.texture import Atlas, Skin, make_atlas, paint
 from fairlab.errors import FairLabError
 from fairlab.files import explain, reserve
+from fairlab.tables import IMAGES
 
 SPLITS = ("train", "validation", "test", "synthetic")
 THREADS = 2
@@ -162,7 +163,7 @@ def _image_table(demo: DemoData, dataset_id: str, people: dict[str, list[Person]
         for person in people[split]
         for _ in range(_images_each(demo, split))
     ]
-    table = pd.DataFrame(rows, columns=["split", "identity", "group", "source"])
+    table = IMAGES.only("split", "identity", "group", "source").build(rows)
     table.insert(0, "image_id", np.arange(len(table)))
     table.insert(1, "dataset", dataset_id)
     table["location"] = np.arange(len(table))

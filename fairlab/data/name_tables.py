@@ -100,4 +100,4 @@ def names_in(path: Path, header: Header, columns: Sequence[str]) -> Names:
     table = ColumnTable(path, header, list(chosen.values()), list(chosen.values()))
     columns_read = {what: table.texts(name) if what == "location" else table.ids(name) for what, name in chosen.items()}
     frame = {what: np.array(texts.values, dtype=object)[texts.codes] for what, texts in columns_read.items()}
-    return Names(path, pd.DataFrame(frame), table.places)
+    return Names(path, pd.DataFrame({**frame}), table.places)

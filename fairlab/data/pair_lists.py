@@ -17,13 +17,14 @@ import pandas as pd
 from fairlab.data.protocols import Found, agedb_pairs, cfp_pairs, is_cfp
 from fairlab.data.text_lists import Row, fields_of, image_path, is_number, number_in, read_rows, trimmed, wrong
 from fairlab.errors import Damaged, FairLabError
+from fairlab.tables import BOOL, MAYBE, MAYBE_WHOLE, TEXT, WHOLE, Table
 
 KINDS = ("rfw", "lfw", "kaggle", "cplfw", "calfw", "labelled", "frcsyn", "csv", "cfp", "agedb")
 """What `read_pairs` reads. rfw: `id n1 n2` or `id1 n1 id2 n2`. lfw: the same below a line `folds pairs` or `pairs`.
 kaggle: the same below a header `name,imagenum1,imagenum2`, impostor pairs perhaps in another file. cplfw, calfw: two lines `image label` per pair. labelled: `image_a image_b 0|1`. frcsyn: `image_a;image_b`.
 csv: a header that names image_a, image_b, genuine and, perhaps, fold. cfp: a folder, agedb: a .mat, see `protocols`."""
 
-PAIR_LIST = ("image_a", "image_b", "genuine", "fold", "line")
+PAIR_LIST = Table(image_a=TEXT, image_b=TEXT, genuine=MAYBE, fold=MAYBE_WHOLE, line=WHOLE)
 FOLDS = 10
 _RFW_PAIRS = 6000  # lines of each of RFW's four lists: ten folds of 300 genuine, then 300 impostor pairs
 _KAGGLE = ["name", "imagenum1"]  # the third column is imagenum2 or, in lists of impostor pairs, the other name
@@ -82,10 +83,11 @@ def read_pairs(
     if not pairs:
         raise Damaged(f"{path} holds no pairs; right would be a list of kind {', '.join(KINDS)}")
     problems += _check(path, pairs)
-    table = pd.DataFrame(pairs, columns=list(PAIR_LIST))
+    table = PAIR_LIST.build(pairs)
     if table["genuine"].isna().any():
-        table["genuine"] = table["genuine"].astype("boolean")
         problems.append("the list does not tell genuine from impostor pairs; is every folder of images an identity?")
+    else:
+        table["genuine"] = table["genuine"].astype(BOOL)
     if table["fold"].isna().any():
         halves = kind in ("cplfw", "calfw") or (kind == "kaggle" and _twin(path) is not None)
         table["fold"] = _halves(table["genuine"]) if halves else _blocks(len(table))

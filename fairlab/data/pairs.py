@@ -9,6 +9,7 @@ import pandas as pd
 
 from fairlab.data.people import generator
 from fairlab.errors import FairLabError
+from fairlab.tables import LISTED, PAIRS
 
 FOLDS = 10
 
@@ -56,7 +57,7 @@ def draw_pairs(
         genuine = _genuine(rows, count, rng, where)
         impostor = _impostors(rows, near, genuine[:, 2], rng, where)
         fold = np.arange(count) * folds // count
-        both = pd.DataFrame(
+        both = LISTED.of(
             {
                 "image_a": np.concatenate([genuine[:, 0], impostor[:, 0]]),
                 "image_b": np.concatenate([genuine[:, 1], impostor[:, 1]]),
@@ -66,10 +67,8 @@ def draw_pairs(
             }
         )
         tables.append(both.sort_values(["fold", "genuine"], ascending=[True, False], kind="stable"))
-    result = pd.concat(tables, ignore_index=True)
-    result.insert(0, "pair_id", np.arange(len(result)))
-    result.insert(1, "protocol", protocol)
-    return result
+    result = LISTED.stack(tables)
+    return PAIRS.of({**result, "pair_id": np.arange(len(result)), "protocol": protocol})
 
 
 def _genuine(rows: list[np.ndarray], count: int, rng: np.random.Generator, where: str) -> np.ndarray:

@@ -14,9 +14,13 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.text_lists import fields_of, image_path, is_number, number_in, read_rows, wrong
+from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 
 LANDMARKS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4", "x5", "y5")
 """Image-left eye, image-right eye, nose, image-left and image-right corner of the mouth."""
+RFW_LANDMARKS = Table(file=TEXT, image=TEXT, **dict.fromkeys(LANDMARKS, NUMBER))
+RFW_PEOPLE = Table(identity=TEXT, images=WHOLE)
+RFW_IMAGES = Table(image=TEXT, identity=TEXT, person=WHOLE)
 
 
 def rfw_landmarks(path: Path) -> pd.DataFrame:
@@ -31,7 +35,7 @@ def rfw_landmarks(path: Path) -> pd.DataFrame:
         points = (_coordinate(path, line, field) for field in fields[2:])
         rows.append((file, "/".join(file.split("/")[-2:]), *points))
         lines.append(line)
-    return _once(path, pd.DataFrame(rows, columns=["file", "image", *LANDMARKS]), lines)
+    return _once(path, RFW_LANDMARKS.build(rows), lines)
 
 
 def rfw_people(path: Path) -> pd.DataFrame:
@@ -43,7 +47,7 @@ def rfw_people(path: Path) -> pd.DataFrame:
         line, (identity, count) = row[0], fields_of(path, row, 2)
         rows.append((identity, number_in(path, line, count)))
         lines.append(line)
-    table = pd.DataFrame(rows, columns=["identity", "images"])
+    table = RFW_PEOPLE.build(rows)
     again = table["identity"].duplicated()
     if again.any():  # even with the same number: it would shift the people after it
         place = int(np.argmax(again))
@@ -63,7 +67,7 @@ def rfw_images(path: Path) -> pd.DataFrame:
             raise wrong(path, line, f"{name[:80]!r} is no name such as m.0xnkj_0002.jpg")
         rows.append((image_path(path, line, f"{identity}/{name}"), identity, number_in(path, line, person)))
         lines.append(line)
-    return _once(path, pd.DataFrame(rows, columns=["image", "identity", "person"]), lines)
+    return _once(path, RFW_IMAGES.build(rows), lines)
 
 
 def _coordinate(path: Path, line: int, field: str) -> float:

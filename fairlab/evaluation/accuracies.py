@@ -40,7 +40,7 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
         add(group.name, "accuracy", found.accuracy, 1 - high, 1 - low, group.counts)
     if not known:
         add(ALL_GROUPS, "mean_accuracy", np.nan, np.nan, np.nan, total)
-        return pd.DataFrame(rows, columns=list(NUMBERS)), notes
+        return NUMBERS.build(rows), notes
     accuracy = np.array([found.accuracy for found, _ in known])
     drawn = np.array([redrawn for _, redrawn in known]).T
     sizes = np.array([len(found.correct) for found, _ in known])
@@ -59,4 +59,4 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
     over_groups("accuracy", accuracy, drawn, fair, certain, add_measure)
     if len(known) > 1 and np.isinf(fair_band(mean, effective, seed).ser[2]):
         notes.append("so few errors are expected that chance alone sets no limit to SER")
-    return pd.DataFrame(rows, columns=list(NUMBERS)), notes
+    return NUMBERS.build(rows), notes

@@ -19,22 +19,14 @@ from fairlab.evaluation.pair_intervals import Redrawn, redraw
 from fairlab.evaluation.report import CURVE, CURVE_POINTS
 from fairlab.evaluation.shares import ALONE, Sharing
 from fairlab.evaluation.verification import EXPECTED_ERRORS, measurable
-from fairlab.tables import ALL_GROUPS, METRICS
+from fairlab.tables import ALL_GROUPS, BOOL, METRICS, NUMBER, TEXT, WHOLE, Table
 
-MATRIX = (
-    "run_id",
-    "operating_point",
-    "threshold",
-    "group_a",
-    "group_b",
-    "fmr",
-    "low",
-    "high",
-    "false_matches",
-    "impostor_pairs",
-)
+MATRIX = Table(
+    run_id=TEXT, operating_point=TEXT, threshold=NUMBER, group_a=TEXT, group_b=TEXT, fmr=NUMBER, low=NUMBER, high=NUMBER,
+    false_matches=WHOLE, impostor_pairs=WHOLE,
+)  # fmt: skip
 """A row is the FMR of people of group_a taken for people of group_b, at the threshold of an operating point."""
-COUNTS = ("group_a", "group_b", "genuine", "threshold", "pairs")
+COUNTS = Table(group_a=TEXT, group_b=TEXT, genuine=BOOL, threshold=NUMBER, pairs=WHOLE)
 """A row is how many comparisons score at or above a threshold of the grid and below the next; rows of 0 are left out."""
 
 
@@ -159,9 +151,9 @@ class _Writer:
         matrices = [self._point(number, redrawn) for number in range(len(self.targets))]
         curves = [self._curve(group, redrawn) for group in range(len(self.arranged.groups))]
         return AllResults(
-            pd.DataFrame(self.rows, columns=list(METRICS)),
-            pd.concat(curves, ignore_index=True),
-            pd.DataFrame([row for rows in matrices for row in rows], columns=list(MATRIX)),
+            METRICS.build(self.rows),
+            CURVE.stack(curves),
+            MATRIX.build([row for rows in matrices for row in rows]),
             self._counts(),
             self.notes,
         )
@@ -285,7 +277,7 @@ class _Writer:
         """The group's ROC, at FMRs from one false match up to 1, with a band for the TMR."""
         points, genuine, impostors = self.curve_points[group], int(self.genuine[group]), int(self.impostors[group])
         if not points or not genuine:
-            return pd.DataFrame(columns=list(CURVE))
+            return CURVE.build()
         first = 2 * len(self.targets)
         misses = redrawn.misses[group, first : first + len(points)]
         ends = [
@@ -295,7 +287,7 @@ class _Writer:
         fmr = self.found.matches(self.found.within[group])[points] / impostors
         name, thresholds = self.arranged.groups[group], self.found.thresholds[points]
         columns = (self.run_id, self.protocol, name, thresholds, fmr, 1 - misses / genuine, low, high)
-        return pd.DataFrame(dict(zip(CURVE, (*columns, genuine, impostors), strict=True)))
+        return CURVE.of(dict(zip(CURVE, (*columns, genuine, impostors), strict=True)))
 
     def _counts(self) -> pd.DataFrame:
         """All counts that are not 0."""
@@ -308,8 +300,8 @@ class _Writer:
         for one, other, genuine, counts in parts:
             some = np.flatnonzero(counts)
             values = (one, other, genuine, self.found.thresholds[some], counts[some])
-            tables.append(pd.DataFrame(dict(zip(COUNTS, values, strict=True))))
-        return pd.concat(tables, ignore_index=True)
+            tables.append(COUNTS.of(dict(zip(COUNTS, values, strict=True))))
+        return COUNTS.stack(tables)
 
 
 def _together(redrawn: np.ndarray, pairs: np.ndarray) -> np.ndarray:

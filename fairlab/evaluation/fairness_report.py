@@ -19,15 +19,27 @@ from fairlab.evaluation.accuracies import over_accuracies
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.groups import GroupPairs, redrawn_people, seed_of
 from fairlab.evaluation.intervals import FEW_IDENTITIES, PairBootstrap, rate_interval
-from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
+from fairlab.evaluation.operating import NUMBERS, AtPoint, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs, suspected
 from fairlab.evaluation.summary import summary
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table
 
-MATRIX = ("group_a", "group_b", "impostor_pairs", "false_matches", "fmr", "low", "high")
+MATRIX = Table(
+    group_a=TEXT, group_b=TEXT, impostor_pairs=WHOLE, false_matches=WHOLE, fmr=NUMBER, low=NUMBER, high=NUMBER
+)
 """A row is a pair of groups: impostors of one against the other at the one threshold."""
-FACTS = ("fair_value", "unit", "title", "formula", "source", "trap")
+FACTS = Table(fair_value=NUMBER, unit=TEXT, title=TEXT, formula=TEXT, source=TEXT, trap=TEXT)
 """What is told of a metric beside its numbers."""
+MEASURES = Table(metric=TEXT, value=NUMBER, low=NUMBER, high=NUMBER, fair_p95=NUMBER, **FACTS.types)
+"""A row is a fairness metric; fair_p95: what chance alone would show."""
+SEPARATION = Table(group=TEXT, auc=NUMBER, eer=NUMBER, d_prime=NUMBER)
+"""A row is a group: how well its scores part genuine from impostor pairs."""
+BY_GROUP = Table(
+    group=TEXT, genuine_pairs=WHOLE, impostor_pairs=WHOLE, false_matches=WHOLE, false_non_matches=WHOLE, fmr=NUMBER,
+    fmr_low=NUMBER, fmr_high=NUMBER, fnmr=NUMBER, fnmr_low=NUMBER, fnmr_high=NUMBER, threshold=NUMBER,
+    identities=MAYBE_WHOLE, **SEPARATION.without("group").types,
+)  # fmt: skip
+"""A row is a group at the operating point; identities: unknown where the table names no people."""
 METHOD = {
     True: "95 % intervals: people redrawn within each group (vertex bootstrap), {draws} draws, seed {seed}; no error seen: exact one-sided bound",
     False: "95 % intervals: pairs redrawn, {draws} draws, seed {seed} (the table names no people); no error seen: exact one-sided bound",
@@ -53,8 +65,8 @@ class FairnessReport:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """A row per fairness metric: metric, value, low, high, fair_value, fair_p95 (what chance shows), title, formula ..."""
-        return pd.DataFrame(self._of_metrics())
+        """MEASURES."""
+        return MEASURES.build(self._of_metrics())
 
     def _of_metrics(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -77,8 +89,8 @@ class FairnessReport:
 
     @property
     def groups(self) -> pd.DataFrame:
-        """A row per group: counts, FMR and FNMR with their 95 % intervals, threshold, AUC, EER, d'."""
-        return pd.DataFrame(self._of_groups())
+        """BY_GROUP: counts, FMR and FNMR with their 95 % intervals, threshold, AUC, EER, d'."""
+        return BY_GROUP.build(self._of_groups())
 
     def _of_groups(self) -> list[dict[str, Any]]:
         rows, more = [], self.by_group.to_dict("records")
@@ -192,7 +204,7 @@ def report_on(
         numbers,
         _matrix(pairs, at, draws, seed),
         _separation(scores, genuine),
-        pd.DataFrame([{"group": group.name, **_separation(group.scores, group.genuine)} for group in groups]),
+        SEPARATION.build({"group": group.name, **_separation(group.scores, group.genuine)} for group in groups),
         (*([warning] if warning else []), *summary(numbers, [group.name for group in groups], point, at.missing)),
         tuple(dict.fromkeys(notes)),
         METHOD[named].format(draws=draws, seed=seed),
@@ -254,7 +266,7 @@ def _accuracies(groups: list[GroupPairs], pairs: ScoredPairs, seed: int, notes: 
     """Accuracy per group over the table's folds, and STD, SER ... of them."""
     if "fold" not in pairs.frame:
         notes.append("the table has no column 'fold': accuracies and their STD, SER and gap are n/a")
-        return pd.DataFrame()
+        return NUMBERS.build()
     numbers, more = over_accuracies(groups, seed)
     notes += more
     return numbers
@@ -283,4 +295,4 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
             trials = int((~part["repeated"].astype(bool)).sum()) if "repeated" in part else len(part)
             between = rate_interval(wrong, len(part), bootstrap.rate(match, False), trials)
             rows.append((one, two, len(part), wrong, wrong / len(part), *between))
-    return pd.DataFrame(rows, columns=list(MATRIX))
+    return MATRIX.build(rows)

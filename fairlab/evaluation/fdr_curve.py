@@ -13,10 +13,11 @@ from fairlab.evaluation.formulas import fdr
 from fairlab.evaluation.groups import GroupPairs
 from fairlab.evaluation.intervals import chance_points, effective_pairs, spread_interval
 from fairlab.evaluation.verification import EXPECTED_ERRORS, thresholds_at_fmr
+from fairlab.tables import NUMBER, Table
 
 POINTS = 24
 LOOSEST = 0.1
-FDR_CURVE = ("fmr_target", "threshold", "fdr", "low", "high", "fair_p95")
+FDR_CURVE = Table(fmr_target=NUMBER, threshold=NUMBER, fdr=NUMBER, low=NUMBER, high=NUMBER, fair_p95=NUMBER)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class FdrCurve:
 def fdr_curve(groups: Sequence[GroupPairs], seed: int) -> FdrCurve:
     """FDR at one threshold for all, from strict to loose, with 95 % intervals and what chance alone would show."""
     impostors = np.concatenate([group.scores[~group.genuine] for group in groups])
-    nothing = pd.DataFrame(columns=list(FDR_CURVE))
+    nothing = FDR_CURVE.build()
     if len(groups) < 2 or any(0 in group.counts for group in groups):
         return FdrCurve(nothing, np.nan, np.nan, np.nan, "needs two groups or more, each with both kinds of pairs")
     least = EXPECTED_ERRORS / len(impostors)
@@ -56,7 +57,7 @@ def fdr_curve(groups: Sequence[GroupPairs], seed: int) -> FdrCurve:
         by_chance.append(np.asarray(fdr(fair[0], fair[1])))
         between = spread_interval(value, by_people[-1], by_chance[-1], 1.0, False)
         rows.append((target, thresholds[at], value, *between, chance_points(by_chance[-1], 1.0)[2]))
-    table = pd.DataFrame(rows, columns=list(FDR_CURVE))
+    table = FDR_CURVE.build(rows)
     area = float(_area(table["fdr"].to_numpy()))
     between = spread_interval(area, _area(np.array(by_people).T), _area(np.array(by_chance).T), 1.0, False)
     return FdrCurve(table, area, *between)

@@ -84,8 +84,8 @@ def cut(images: pd.DataFrame, pairs: pd.DataFrame, scores: np.ndarray, settings:
             f"images show {first[lying[0]]} and {second[lying[0]]}"
         )
     found = []
-    images_of = pd.DataFrame(np.sort(pairs[["image_a", "image_b"]].to_numpy(), axis=1))
-    repeated = images_of.assign(group=pairs["group"].to_numpy()).duplicated().to_numpy()
+    low, high = np.sort(pairs[["image_a", "image_b"]].to_numpy(), axis=1).T
+    repeated = pd.DataFrame({"low": low, "high": high, "group": pairs["group"].to_numpy()}).duplicated().to_numpy()
     for name in dict.fromkeys(pairs["group"]):
         of = np.flatnonzero((pairs["group"] == name).to_numpy())
         seed = seed_of(str(name), settings.seed)

@@ -21,14 +21,16 @@ from fairlab.evaluation import verification
 from fairlab.evaluation.enrolment import GallerySplit
 from fairlab.evaluation.intervals import FEW_IDENTITIES, rate_interval
 from fairlab.evaluation.search import Progress, Searched, Stop, search
-from fairlab.tables import ALL_GROUPS, METRICS
+from fairlab.tables import ALL_GROUPS, METRICS, NUMBER, TEXT, WHOLE, Table
 
-IDENTIFICATION_CURVE = (
-    "run_id", "protocol", "group", "threshold", "fpir", "fnir", "low", "high",
-    "false_positives", "false_negatives", "mated_probes", "unmated_probes",
+IDENTIFICATION_CURVE = Table(
+    run_id=TEXT, protocol=TEXT, group=TEXT, threshold=NUMBER, fpir=NUMBER, fnir=NUMBER, low=NUMBER, high=NUMBER,
+    false_positives=WHOLE, false_negatives=WHOLE, mated_probes=WHOLE, unmated_probes=WHOLE,
 )  # fmt: skip
 """A row is a point of a group's open-set curve; low/high: 95 % of fnir. Every group is given at the same thresholds."""
-CMC = ("run_id", "protocol", "group", "rank", "rate", "low", "high", "mated_probes")
+CMC = Table(
+    run_id=TEXT, protocol=TEXT, group=TEXT, rank=WHOLE, rate=NUMBER, low=NUMBER, high=NUMBER, mated_probes=WHOLE
+)
 """A row: the share of a group's probes that rank their own identity at `rank` or better."""
 CURVE_POINTS = 60
 DRAWN_AT_ONCE = 256
@@ -215,7 +217,7 @@ class _Report:
         if not self.people:
             self.notes.append("nobody is enrolled, so nobody can be found: all is n/a")
         cmc, curves = self._ranks(), self._open_set()
-        return Identification(pd.DataFrame(self.rows, columns=list(METRICS)), cmc, curves, self.notes)
+        return Identification(METRICS.build(self.rows), cmc, curves, self.notes)
 
     def _add(self, group: str, metric: str, value: tuple[float, float, float], point: str = "") -> None:
         row = (*self.key, group, metric, point, *value, *self.counts[group])
@@ -237,7 +239,7 @@ class _Report:
             for k in ranks[: self.settings.max_rank]
             if missed[name].probes
         ]
-        return pd.DataFrame(rows, columns=list(CMC))
+        return CMC.build(rows)
 
     def _open_set(self) -> pd.DataFrame:
         """FPIR and FNIR of every group at the thresholds where all groups' strangers reach the targets at most; the curve."""
@@ -262,7 +264,7 @@ class _Report:
             for name in self.names
             for at in range(len(targets), len(thresholds))
         ]  # fmt: skip
-        return pd.DataFrame(rows, columns=list(IDENTIFICATION_CURVE))
+        return IDENTIFICATION_CURVE.build(rows)
 
     def _operating_point(
         self, target: float, measured: list[float], thresholds: np.ndarray,

@@ -25,7 +25,7 @@ from fairlab.tables import ALL_GROUPS, METRICS
 
 Rule = Literal["pooled", "own", "threshold"]
 PREFIX: dict[str, Rule] = {"fmr": "pooled", "own_fmr": "own", "threshold": "threshold"}
-NUMBERS = tuple(name for name in METRICS if name not in ("run_id", "protocol"))
+NUMBERS = METRICS.without("run_id", "protocol")
 """Columns of a table of numbers of one run on one protocol."""
 
 
@@ -161,7 +161,7 @@ def numbers_at(at: AtPoint, seed: int) -> tuple[pd.DataFrame, list[str]]:
     rates = np.divide(errors, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
     values, redrawn, by_chance = (Rates(*both, *pairs) for both in (rates, drawn, fair))
     over_groups("rates", values, redrawn, by_chance, certain, lambda *row: add(ALL_GROUPS, *row))
-    return pd.DataFrame(rows, columns=list(NUMBERS)), notes
+    return NUMBERS.build(rows), notes
 
 
 def over_groups(of: str, values: Any, redrawn: Any, fair: Any, certain: dict[str, bool] | bool, add: Any) -> None:

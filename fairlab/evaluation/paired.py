@@ -23,9 +23,9 @@ from fairlab.evaluation.groups import Asked, GroupPairs, checked, cut
 from fairlab.evaluation.intervals import chance_of_none, clopper_pearson, percentile_interval
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point
 from fairlab.evaluation.seeds import two_level
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, NUMBER, TEXT, Table
 
-DIFFERENCES = ("group", "metric", "difference", "low", "high", "p", "detectable")
+DIFFERENCES = Table(group=TEXT, metric=TEXT, difference=NUMBER, low=NUMBER, high=NUMBER, p=NUMBER, detectable=NUMBER)
 """A row is a metric of the first model minus that of the second, as a fraction (or the metric's own unit), with its 95 %
 interval; p: two-sided, how often chance alone would show as much; detectable: see detectable()."""
 POWER, ALPHA = 0.8, 0.05
@@ -61,7 +61,7 @@ class PairedComparison:
         ours, theirs = (with_scores(self._groups, checked(self.pairs, values)) for values in (scores, baseline))
         found = _accuracies(ours, theirs)
         rows = [_row(name, "accuracy", *found[name]) for name in [group.name for group in ours] + [ALL_GROUPS]]
-        return pd.DataFrame(rows)[["group", "difference", "low", "high", "p"]]
+        return DIFFERENCES.build(rows)[["group", "difference", "low", "high", "p"]]
 
 
 def paired_report(
@@ -90,7 +90,7 @@ def paired_seeds(
         redrawn = np.stack([found[group, metric][1] for found in each])
         least = each[0][group, metric][2] if len(each) == 1 else 0.0
         rows.append(_row(group, metric, float(values.mean()), two_level(values, redrawn, seed), least))
-    return pd.DataFrame(rows, columns=list(DIFFERENCES))
+    return DIFFERENCES.build(rows)
 
 
 Difference = tuple[float, np.ndarray, float]

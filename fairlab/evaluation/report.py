@@ -18,9 +18,12 @@ from fairlab.evaluation.intervals import (
     share_interval,
 )
 from fairlab.evaluation.operating import OperatingPoint, at_point, numbers_at
-from fairlab.tables import METRICS
+from fairlab.tables import METRICS, NUMBER, TEXT, WHOLE, Table
 
-CURVE = ("run_id", "protocol", "group", "threshold", "fmr", "tmr", "low", "high", "genuine_pairs", "impostor_pairs")
+CURVE = Table(
+    run_id=TEXT, protocol=TEXT, group=TEXT, threshold=NUMBER, fmr=NUMBER, tmr=NUMBER, low=NUMBER, high=NUMBER,
+    genuine_pairs=WHOLE, impostor_pairs=WHOLE,
+)  # fmt: skip
 """A row is a point of a group's ROC: tmr = 1 - fnmr at this fmr, low/high its 95 % band."""
 CURVE_POINTS = 60
 AT_A_TIME = 50_000_000
@@ -71,9 +74,9 @@ def evaluate_groups(run_id: str, protocol: str, groups: list[GroupPairs], settin
     accuracies, more = over_accuracies(groups, settings.seed)
     tables, notes = [accuracies, *tables], [*notes, *more]
     tables = [table.assign(run_id=run_id, protocol=protocol) for table in tables]
-    metrics = pd.concat([pd.DataFrame(rows, columns=list(METRICS)), *tables], ignore_index=True)
+    metrics = pd.concat([METRICS.build(rows), *tables], ignore_index=True)
     curves = [_curve(run_id, protocol, group) for group in groups]
-    return Results(metrics[list(METRICS)], pd.concat(curves, ignore_index=True), notes)
+    return Results(metrics[list(METRICS)], CURVE.stack(curves), notes)
 
 
 def _group_numbers(group: GroupPairs, add: Any, notes: list[str]) -> None:
@@ -135,7 +138,7 @@ def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
     """The group's ROC at FMRs from one false match up to 1, evenly on a log scale, with a band for the TMR."""
     genuine, impostor = group.counts
     if genuine == 0 or impostor == 0:
-        return pd.DataFrame(columns=list(CURVE))
+        return CURVE.build()
     targets = np.unique(np.round(np.geomspace(1, impostor, CURVE_POINTS)).astype(int)) / impostor
     thresholds = np.unique(verification.thresholds_at_fmr(group.scores[~group.genuine], targets))[::-1]
     fmr, fnmr = verification.rates(group.scores, group.genuine, thresholds)
@@ -145,4 +148,4 @@ def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
     ends = [rate_interval(round(rate * genuine), genuine, redrawn[:, at], trials) for at, rate in enumerate(fnmr)]
     high, low = 1 - np.array(ends).T
     columns = (run_id, protocol, group.name, thresholds, fmr, 1 - fnmr, low, high, genuine, impostor)
-    return pd.DataFrame(dict(zip(CURVE, columns, strict=True)))
+    return CURVE.of(dict(zip(CURVE, columns, strict=True)))

@@ -25,9 +25,9 @@ from fairlab.evaluation.chance import fair_draws
 from fairlab.evaluation.groups import Asked, cut
 from fairlab.evaluation.intervals import chance_of_none, effective_pairs, percentile_interval, share_interval
 from fairlab.evaluation.operating import over_groups
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, NUMBER, TEXT, Table
 
-SUMMARY = ("group", "metric", "value", "low", "high")
+SUMMARY = Table(group=TEXT, metric=TEXT, value=NUMBER, low=NUMBER, high=NUMBER)
 """Columns of a summary: metrics accuracy (a row per group), mean_accuracy and those over groups, as report.evaluate's."""
 
 
@@ -114,7 +114,7 @@ class SeededComparison:
         some = self._known
         if not some.any():
             add(ALL_GROUPS, "mean_accuracy", np.nan, np.nan, np.nan)
-            return pd.DataFrame(rows, columns=list(SUMMARY))
+            return SUMMARY.build(rows)
         mean, sizes = float(accuracy[some].mean()), self.sizes[some]
         add(
             ALL_GROUPS,
@@ -128,7 +128,7 @@ class SeededComparison:
         fair = fair_draws(mean, effective, self.settings.seed)
         certain = bool((right < sizes).all())
         over_groups("accuracy", accuracy[some], drawn[:, some], fair, certain, lambda *row: add(ALL_GROUPS, *row))
-        return pd.DataFrame(rows, columns=list(SUMMARY))
+        return SUMMARY.build(rows)
 
     def difference(self, runs: Mapping[int, Judged], baseline: Mapping[int, Judged]) -> dict[str, float]:
         """Mean accuracy of a model minus the baseline's, as fractions: difference, low, high (95 %), p, seeds.

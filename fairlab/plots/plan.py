@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fairlab.plots.colours import GREY, styled, translucent, words
+from fairlab.tables import TEXT, Table
 
 COLUMNS = {
     "dataset": 0,
@@ -21,6 +22,8 @@ COLUMNS = {
     "evaluation": 5,
     "projection": 5,
 }
+PLANNED = Table(run_id=TEXT, title=TEXT, role=TEXT, status=TEXT, note=TEXT)
+"""A row is a run of a plan; note: the line under the hover."""
 TITLES = ("data", "teachers", "common space", "embeddings", "students", "maps")
 FILLS = {
     "done": "#009E73",
@@ -40,7 +43,7 @@ LINE = 26
 def plan_figure(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> go.Figure:
     """A box per run, a line to each run it needs.
 
-    runs: run_id, title, role, status, note (a line under the hover); parents: run_id -> ids of the runs it needs.
+    runs: PLANNED; parents: run_id -> ids of the runs it needs.
     Lines to the maps are left out: they would join everything to everything.
     """
     figure = go.Figure()

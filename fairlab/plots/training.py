@@ -8,9 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fairlab.plots.colours import OKABE_ITO, group_styles, styled, words
+from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 
 POINTS = 1500
 """Readings drawn per curve; more are thinned evenly."""
+PULLS = Table(step=WHOLE, name=TEXT, ratio=NUMBER, against=TEXT)
+"""A row is a step at which a term pulled `ratio` times as hard as the term `against`."""
 TERMS = {
     "loss": ("all", OKABE_ITO[7]),
     "identity": ("identity", OKABE_ITO[0]),
@@ -53,7 +56,7 @@ def pulls(events: pd.DataFrame) -> pd.DataFrame:
         index="step", columns="name", values="value"
     )
     if terms.shape[1] < 2:
-        return pd.DataFrame(columns=["step", "name", "ratio", "against"])
+        return PULLS.build()
     base = "identity" if "identity" in terms else terms.columns[0]
     ratios = terms.drop(columns=base).div(terms[base].where(terms[base] > 0), axis=0)
     return ratios.reset_index().melt("step", var_name="name", value_name="ratio").dropna().assign(against=base)

@@ -74,7 +74,7 @@ def roc_figure(
 def _line(figure: go.Figure, part: pd.DataFrame, style: Style, label: str, faint: bool) -> None:
     """A stretch of a curve; the faint one stands behind its full one's entry in the legend."""
     if part.empty:  # never more than few false matches: the legend still names the group
-        part = pd.DataFrame(np.nan, index=[0], columns=part.columns)
+        part = pd.DataFrame({name: [np.nan] for name in part.columns})
     errors = np.round(part["fmr"] * part["impostor_pairs"])
     shown = ["low", "high", "threshold", "genuine_pairs", "impostor_pairs"]
     figure.add_scatter(

@@ -16,7 +16,7 @@ from fairlab.config import Source
 from fairlab.data.align import RULE
 from fairlab.data.base import Dataset, Elsewhere, open_dataset, write_dataset
 from fairlab.data.changes import difference, seen
-from fairlab.data.checking import COLUMNS, look_at, sample
+from fairlab.data.checking import LOOKED_AT, look_at, sample
 from fairlab.data.enrolment import failures, joined
 from fairlab.data.landmarks import judged
 from fairlab.data.pixels import EncodedPixels
@@ -98,7 +98,7 @@ def dry_run(
             raise Stopped
         tables.append(table)
         progress(sum(map(len, tables)), len(rows))
-    looked = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    looked = pd.concat(tables, ignore_index=True) if tables else LOOKED_AT.build()
     listing = _with_faces(source, listing, looked)
     return report(kind, why, source, listing, looked), listing
 
@@ -166,7 +166,7 @@ def add(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[]
 def _unseen(listing: Listing) -> pd.DataFrame:
     """checking's table for data without images: nothing to decode, so nothing that could not be."""
     nothing = {"readable": True, "width": 0, "height": 0, "mode": "", "hash": 0, "bytes": 0, "fault": ""}
-    return pd.DataFrame({"row": np.arange(len(listing.images)), **nothing}, columns=list(COLUMNS))
+    return LOOKED_AT.of({"row": np.arange(len(listing.images)), **nothing})
 
 
 def changed_since(record: RunRecord) -> str:
@@ -284,7 +284,7 @@ def _left(
     A template that loses its first image is named by the next. The pairs of what is not left are lost.
     """
     if listing.pairs is None:
-        return None, pd.DataFrame({name: [] for name in PAIRS}), {}
+        return None, PAIRS.build(), {}
     pairs, templates, stands = listing.pairs, listing.templates, np.arange(len(good))
     names, why, there = listing.images["location"].astype(str), "cannot be read", good
     if templates is not None:

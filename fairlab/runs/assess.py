@@ -25,6 +25,7 @@ from fairlab.runs.peers import Values, peer_rows
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import results_facts, results_folder, write_results
 from fairlab.store.runs import RunRecord
+from fairlab.tables import SCORES
 
 
 class Validation:
@@ -176,7 +177,7 @@ def judged(
         metrics += [results.metrics, others] if len(others) else [results.metrics]
         curves.append(results.curves)
         notes += [*results.notes, *more]
-        scores.append(pd.DataFrame({"run_id": record.run_id, "pair_id": pairs["pair_id"].to_numpy(), "score": values}))
+        scores.append(SCORES.of({"run_id": record.run_id, "pair_id": pairs["pair_id"].to_numpy(), "score": values}))
     if not metrics:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to evaluate on")
     notes += of_data(dataset)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
-
 from fairlab import __version__
 from fairlab.config import Data, Evaluation, Protocols, Run
 from fairlab.data.base import Dataset
@@ -163,7 +161,7 @@ def _own_lists(model: RunRecord, dataset: Dataset, evaluation: Evaluation) -> No
     write_results(
         model.folder,
         dataset.dataset_id,
-        {name: pd.DataFrame(columns=list(columns)) for name, columns in nothing.items()},
+        {name: table.build() for name, table in nothing.items()},
         data=dataset.fingerprint,
         settings=evaluation.model_dump(mode="json"),
         notes=[f"data set {dataset.dataset_id} has no pairs of its own"],

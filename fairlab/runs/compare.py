@@ -21,6 +21,7 @@ from fairlab.runs.model_rows import (
     against_galleries,
     by_title,
     common_pairs,
+    compared,
     cost,
     difference,
     judged,
@@ -30,7 +31,11 @@ from fairlab.runs.published import published_beside, words
 from fairlab.store.database import list_runs, statuses
 from fairlab.store.results import judged_on, manifests
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
+from fairlab.tables import TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
+
+STUDIES = Table(study_id=TEXT, title=TEXT, preset=TEXT, created_at=TEXT, runs=WHOLE, done=WHOLE)
+"""A row is a study; done: how many of its runs."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def compare(
     dataset_id = dataset_id or (runs[0].dataset if runs else "")
     runs = [run for run in [*runs, *imported(workspace)] if dataset_id in judged_on(run.folder)]
     if not runs:
-        return pd.DataFrame()
+        return compared(()).build()
     models = by_title(runs)
     if baseline:
         chosen = find_baseline(models, baseline, dataset_id)
@@ -151,7 +156,7 @@ def compare_models(
     dataset = open_dataset(workspace.dataset(dataset_id))
     pairs = common_pairs([run for model in models for run in model.runs.values()], dataset, protocol)
     if pairs.empty:  # nothing that is paired, e.g. where everybody is compared
-        return pd.DataFrame()
+        return compared(()).build()
     comparison = SeededComparison(dataset.images, pairs, settings)
     found = {model.first.run_id: judged(comparison, model.runs, dataset, protocol) for model in models}
     against = find_baseline(models, baseline, dataset_id)
@@ -175,7 +180,7 @@ def compare_models(
             row["published"] = "; ".join(words(item, dataset.groups) for item in said)
             row["published_source"] = "; ".join(f"{item['paper']}, {item['source']}" for item in said)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return compared(comparison.names).build(rows)
 
 
 def find_baseline(models: Sequence[Model], asked: str | None, dataset_id: str = "") -> Model:
@@ -192,7 +197,7 @@ def find_baseline(models: Sequence[Model], asked: str | None, dataset_id: str = 
 
 
 def studies(workspace: Workspace) -> pd.DataFrame:
-    """All studies, newest first: study_id, title, preset, created_at, runs, done."""
+    """All studies, newest first: STUDIES."""
     rows, stand = [], statuses(workspace)
     for path in workspace.studies_folder.glob("*/study.json"):
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -201,8 +206,7 @@ def studies(workspace: Workspace) -> pd.DataFrame:
             {name: raw[name] for name in ("study_id", "title", "preset", "created_at")}
             | {"runs": len(raw["run_ids"]), "done": done}
         )
-    columns = ["study_id", "title", "preset", "created_at", "runs", "done"]
-    return pd.DataFrame(rows, columns=columns).sort_values("created_at", ascending=False, ignore_index=True)
+    return STUDIES.build(rows).sort_values("created_at", ascending=False, ignore_index=True)
 
 
 def stamp(workspace: Workspace, study_id: str) -> str:

@@ -11,9 +11,10 @@ import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.files import left_behind
+from fairlab.tables import TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
-USAGE = ("where", "name", "study", "kind", "bytes", "files")
+USAGE = Table(where=TEXT, name=TEXT, study=TEXT, kind=TEXT, bytes=WHOLE, files=WHOLE)
 """A row is what one run, data set or the workspace itself holds of one kind. where: run, data set or workspace; study: of a
 run, the study that it was first started for."""
 BY = {"run": ["where", "name"], "study": ["study"], "kind": ["kind"]}
@@ -45,7 +46,7 @@ def usage(workspace: Workspace) -> pd.DataFrame:
         (where, name, studies.get(name, "") if where == "run" else "", kind, size, files)
         for (where, name, kind), (size, files) in totals.items()
     ]
-    table = pd.DataFrame(rows, columns=list(USAGE)).astype({"bytes": "int64", "files": "int64"})
+    table = USAGE.build(rows)
     return table.sort_values(["bytes", "where", "name", "kind"], ascending=[False, True, True, True], ignore_index=True)
 
 

@@ -30,6 +30,7 @@ from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan, PlannedRun
 from fairlab.runs.room import CHECKPOINTS, checkpoint_mb, copies
 from fairlab.store.runs import SPACES, read_run
+from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
 STEPS = 6
@@ -61,6 +62,10 @@ class Estimate:
     def gpu_seconds(self) -> float:
         """Seconds of one GPU that sustains SUSTAINED_FLOPS."""
         return self.flops / SUSTAINED_FLOPS
+
+
+ESTIMATED = Table(run_id=TEXT, title=TEXT, role=TEXT, status=TEXT, steps=WHOLE, cpu_s=NUMBER, flops=NUMBER)
+"""A row is a run of a plan. cpu_s: NaN where nothing was timed."""
 
 
 def _images(plan: Plan, workspace: Workspace) -> tuple[int, int]:
@@ -166,7 +171,7 @@ def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
             }
         )
     wall, cpu = (_wall(plan, seconds, workspace.slots), sum(seconds.values())) if probe["timed"] else (None, None)
-    return Estimate(wall, cpu, disk_bytes(workspace, plan), flops, pd.DataFrame(rows))
+    return Estimate(wall, cpu, disk_bytes(workspace, plan), flops, ESTIMATED.build(rows))
 
 
 def _wall(plan: Plan, seconds: dict[str, float], slots: int) -> float:

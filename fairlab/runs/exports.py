@@ -33,7 +33,7 @@ def measured(table: pd.DataFrame) -> list[tuple[str, str, int]]:
     """(column, heading, digits) of every number that a comparison shows with an interval, in the papers' order."""
     columns = [(f"accuracy:{group}", group, 1) for group in groups_of(table)]
     columns += [("mean", "Mean", 1), ("std", "STD", 1), ("ser", "SER", 2), ("worst", "Worst group", 1)]
-    if "cross" in table:
+    if "cross" in table and table["cross"].notna().any():
         columns.append(("cross", "Against a teacher's gallery", 1))
     return columns
 

@@ -22,6 +22,7 @@ from fairlab.store.index import build_index
 from fairlab.store.projections import StoredMap, list_projections, write_projection
 from fairlab.store.results import TABLES, protocol_folder, results_facts, write_protocol, write_results
 from fairlab.store.runs import RunRecord
+from fairlab.tables import PAIRS
 
 CHUNK = 65_536
 CHEAP = 100_000
@@ -76,7 +77,7 @@ def how_judged(record: RunRecord, loss: Loss, protocol: str = "") -> str:
             return "deleted"
         if protocol:
             tables = _tables(protocol_folder(record.folder, loss.data.dataset_id, protocol))
-            pairs = tables.get("pairs", pd.DataFrame())
+            pairs = tables.get("pairs", PAIRS.build())
             gone = int(pairs[["image_a", "image_b"]].isin(loss.rows).any(axis=1).sum()) if len(pairs) else 0
             few = 0 < len(pairs) <= CHEAP and len(tables["scores"]) == len(pairs)
             return ("computed anew" if few else "marked") if gone or not len(pairs) else "kept"

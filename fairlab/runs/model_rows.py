@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from fairlab.evaluation.seeds import Judged, SeededComparison
 from fairlab.runs.cross import crossed
 from fairlab.store.results import judged_by, pairs_of, read_results
 from fairlab.store.runs import RunRecord, read_run, read_status
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
 ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
@@ -55,6 +55,24 @@ def judged(
     comparison: SeededComparison, runs: Mapping[int, RunRecord], dataset: Dataset, protocol: str
 ) -> dict[int, Judged]:
     return {seed: comparison.judged(read_scores(run, dataset, protocol)) for seed, run in sorted(runs.items())}
+
+
+def _ends(name: str) -> dict[str, str]:
+    return {f"{name}{end}": NUMBER for end, _ in ENDS}
+
+
+ABOUT = Table(run_id=TEXT, run_ids=TEXT, seeds=TEXT, runs=WHOLE, model=TEXT, role=TEXT, method=TEXT, backbone=TEXT)
+
+
+def compared(groups: Iterable[str]) -> Table:
+    """The table of compare.compare_models over data of these groups."""
+    accuracies = {name: kind for group in groups for name, kind in _ends(f"accuracy:{group}").items()}
+    overall = {end: kind for name in ("mean", "std", "ser", "worst") for end, kind in _ends(name).items()}
+    return ABOUT.plus(
+        **accuracies, **overall, std_fair_p95=NUMBER, ser_fair_p95=NUMBER, genuine_pairs=WHOLE, impostor_pairs=WHOLE,
+        cpu_s=NUMBER, total_cpu_s=NUMBER, all_cpu_s=NUMBER, baseline=TEXT, **_ends("difference"), p=NUMBER,
+        paired_seeds=WHOLE, **_ends("cross"), cross_gallery=TEXT, cross_seeds=WHOLE, published=TEXT, published_source=TEXT,
+    )  # fmt: skip
 
 
 def about(model: Model) -> dict[str, Any]:

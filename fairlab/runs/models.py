@@ -12,19 +12,20 @@ from fairlab.store.database import list_runs
 from fairlab.store.embeddings import embedded_sets, has_embeddings, open_embeddings
 from fairlab.store.results import judged_on
 from fairlab.store.runs import SPACES
+from fairlab.tables import MAYBE_WHOLE, TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
-COLUMNS = (
-    "run_id",
-    "title",
-    "role",
-    "network",
-    "embedding_dim",
-    "image_px",
-    "seed",
-    "trained_on",
-    "embedded",
-    "judged_on",
+MODELS = Table(
+    run_id=TEXT,
+    title=TEXT,
+    role=TEXT,
+    network=TEXT,
+    embedding_dim=MAYBE_WHOLE,
+    image_px=MAYBE_WHOLE,
+    seed=WHOLE,
+    trained_on=TEXT,
+    embedded=TEXT,
+    judged_on=TEXT,
 )
 
 
@@ -36,7 +37,7 @@ def _dim(folder: Path, dataset_id: str) -> int | None:
 
 
 def list_models(workspace: Workspace) -> pd.DataFrame:
-    """A row per finished model, newest first: COLUMNS. embedded, judged_on: data sets, separated by commas.
+    """A row per finished model, newest first: MODELS. embedded, judged_on: data sets, separated by commas.
 
     trained_on is the data set, or the file that the model came from; what a model's facts do not say is None.
     """
@@ -67,5 +68,4 @@ def list_models(workspace: Workspace) -> pd.DataFrame:
                 "judged_on": ", ".join(judged_on(folder)),
             }
         )
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({"embedding_dim": "Int64", "image_px": "Int64"})  # whole numbers that may be unknown
+    return MODELS.build(rows)

@@ -22,11 +22,16 @@ from fairlab.runs.verdicts import write_verdict
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import index_over, open_index
 from fairlab.store.runs import RunRecord, read_run
+from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import Workspace, now
 
 CHUNK, SAMPLE = 2000, 4000
 EXAMPLES = 50
 """Kept in the verdict; all are in the run's matches.parquet."""
+MATCHES = Table(test_image=WHOLE, train_image=WHOLE, why=TEXT, score=NUMBER)
+"""A row is a test image that is in the training, or looks so. why: name, file, picture or nearest; train_image: -1 for
+a name, whose images are all of the person's."""
+ORIGINS = Table(root=TEXT, kind=TEXT, name=TEXT)
 NAMELESS = ("packs",)
 """Kinds of data whose names only number people."""
 Stop = Callable[[], bool]
@@ -110,7 +115,7 @@ def origins(data: Dataset) -> pd.DataFrame:
     """Whose an image is at the root of all recipes: root (hash of its pixels), kind, name; a row per image."""
     lenders = data.parents()
     if not lenders:
-        return pd.DataFrame(
+        return ORIGINS.of(
             {
                 "root": str(data.info.get("seen", data.fingerprint)),
                 "kind": str(data.info.get("kind", "")),
@@ -142,7 +147,7 @@ def _names(train: Dataset, test: Dataset, rows: tuple[np.ndarray, np.ndarray]) -
     told |= {who for who, name in original.items() if name in by_name.comparable}
     shared = {who: by_name.shared[name] for who, name in original.items() if name in by_name.shared} | shared
     hit = pd.Series(shown).isin(set(shared)).to_numpy()
-    table = pd.DataFrame({"test_image": rows[1][hit], "train_image": -1, "why": "name", "score": np.nan})
+    table = MATCHES.of({"test_image": rows[1][hit], "train_image": -1, "why": "name", "score": np.nan})
     return {
         "people": len(set(shown)),
         "comparable": len(told),
@@ -164,9 +169,8 @@ def _images(
     """(matches, counts and examples) of test images that are in the training too, as a file or as a picture."""
     unseen = [side.dataset_id for side in data if not side.has_images]
     if unseen:  # tables of names and pairs
-        nothing = pd.DataFrame({"test_image": [], "train_image": [], "why": [], "score": []})
         none = {"same": 0, "exact": 0, "candidates": 0, "files_known": False, "examples": []}
-        return nothing.astype({"test_image": np.int64, "train_image": np.int64}), {**none, "without_images": unseen[0]}
+        return MATCHES.build(), {**none, "without_images": unseen[0]}
     stamp = digest([[side.fingerprint for side in data], [digest(of.tobytes().hex()) for of in rows]])
     if not (folder / "stamp.json").exists() or read_json(folder / "stamp.json") != stamp:
         for old in folder.glob("*.npy"):  # of other data
@@ -202,7 +206,7 @@ def _images(
         scores[at] = duplicates.likeness(one, two, common)
     alike = scores >= settings.likeness
     exact_test, exact_train = _equal_files(seen[0]["file"], seen[1]["file"])
-    found = pd.DataFrame(
+    found = MATCHES.of(
         {
             "test_image": rows[1][np.concatenate([exact_test, test_at[alike]])],
             "train_image": rows[0][np.concatenate([exact_train, train_at[alike]])],
@@ -323,7 +327,7 @@ def _nearest(
     expected = len(rows[1]) * min(1.0, settings.chance * len(rows[0]) / max(len(rows[1]) - each, 1))
     flagged = np.flatnonzero(score > threshold)
     flagged = flagged[np.argsort(-score[flagged], kind="stable")]
-    table = pd.DataFrame(
+    table = MATCHES.of(
         {
             "test_image": rows[1][flagged],
             "train_image": nearest[flagged],

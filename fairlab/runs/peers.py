@@ -52,7 +52,7 @@ def peer_rows(run_id: str, pairs: pd.DataFrame, values: Values) -> tuple[pd.Data
             found.append(result.accuracy)
         if found and len(found) == len(set(groups)):
             add(ALL_GROUPS, column_of(mode), float(np.mean(found)), np.ones(len(pairs), dtype=bool))
-    return pd.DataFrame(rows, columns=list(METRICS)), list(dict.fromkeys(notes))
+    return METRICS.build(rows), list(dict.fromkeys(notes))
 
 
 def not_available(mode: str, protocol: str, reason: str = "") -> str:

@@ -16,9 +16,10 @@ from fairlab.runs.launch import ENDED_BADLY
 from fairlab.runs.quiet import no_starts
 from fairlab.runs.turns import ACTIVE
 from fairlab.store.runs import state
+from fairlab.tables import TEXT, WHOLE, Table, rows_where
 from fairlab.workspace import Workspace
 
-PRUNABLE = ("run_id", "status", "checkpoint", "bytes")
+PRUNABLE = Table(run_id=TEXT, status=TEXT, checkpoint=TEXT, bytes=WHOLE)
 """A row is a checkpoint that may go."""
 
 
@@ -51,7 +52,7 @@ def prunable(workspace: Workspace, keep: int = 1, study: str = "", run_ids: Sequ
         for path in found:
             if path not in kept and (len(kept) >= min(least, 1)):
                 rows.append((folder.name, status, path.name, bytes_below(path)))
-    return pd.DataFrame(rows, columns=list(PRUNABLE)).astype({"bytes": "int64"})
+    return PRUNABLE.build(rows)
 
 
 def _least(folder: Path, status: str, keep: int, named: bool) -> int | None:
@@ -92,7 +93,7 @@ def prune(workspace: Workspace, keep: int = 1, study: str = "", run_ids: Sequenc
     """Delete the checkpoints of prunable(); returns what went. What has begun to work meanwhile keeps its own."""
     going = prunable(workspace, keep, study, run_ids)  # reads them all: too long to keep everybody waiting
     with no_starts(workspace):
-        going = going[[state(workspace.run(name)).status not in ACTIVE for name in going["run_id"]]]
+        going = going[rows_where(state(workspace.run(name)).status not in ACTIVE for name in going["run_id"])]
         for row in going.itertuples():
             path = workspace.run(row.run_id) / "checkpoints" / row.checkpoint
             grave = path.with_name(f"{path.name}.tmp.{os.getpid()}")

@@ -17,20 +17,22 @@ from fairlab.data.base import Dataset
 from fairlab.errors import Damaged
 from fairlab.files import asset
 from fairlab.store.runs import RunRecord
+from fairlab.tables import ANY, NUMBER, TEXT, Table
 
 FILE = "published/paper_tables.csv"
 NOT_OBTAINED = "NOT OBTAINED"
 RFW = ("african", "asian", "caucasian", "indian")
 FAMILIES = {"rfw": "RFW", "packs": "LFW family"}
 """The test sets of the file that a data set of this kind can be."""
-COLUMNS = (
-    "paper", "row", "method", "backbone", "test_set", "trained_on", "teacher", "mean", "std", "ser", "accuracy", "source"
+PUBLISHED = Table(
+    paper=TEXT, row=TEXT, method=TEXT, backbone=TEXT, test_set=TEXT, trained_on=TEXT, teacher=TEXT, mean=NUMBER,
+    std=NUMBER, ser=NUMBER, accuracy=ANY, source=TEXT,
 )  # fmt: skip
 
 
 @cache
 def read_published() -> pd.DataFrame:
-    """Every printed row with numbers: COLUMNS, all in percent and points; accuracy: a dict of test set or group to percent."""
+    """Every printed row with numbers: PUBLISHED, all in percent and points; accuracy: a dict of test set or group to percent."""
     table = pd.read_csv(asset(FILE), dtype=str, keep_default_na=False)
     rows = []
     for item in table[~table["row"].str.startswith(NOT_OBTAINED)].to_dict("records"):
@@ -43,7 +45,7 @@ def read_published() -> pd.DataFrame:
             raise Damaged(f"assets/{FILE}, row {item['row']!r}: {error}") from error
         facts = (item[name] for name in ("paper", "row", "method", "backbone", "test_set", "dataset", "teacher"))
         rows.append((*facts, mean, std, ser, accuracy, item["source"]))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return PUBLISHED.build(rows)
 
 
 def family(dataset: Dataset) -> str:

@@ -22,9 +22,20 @@ from fairlab.runs.turns import ENDED_BADLY, HELD, Queue, Waiting, look, submitte
 from fairlab.store.database import list_runs
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import read_run, state, write_status
+from fairlab.tables import TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
-QUEUE = ("place", "run_id", "title", "study", "seed", "status", "waits_for", "engine", "devices")
+QUEUE = Table(
+    place=WHOLE,
+    run_id=TEXT,
+    title=TEXT,
+    study=TEXT,
+    seed=WHOLE,
+    status=TEXT,
+    waits_for=TEXT,
+    engine=TEXT,
+    devices=WHOLE,
+)
 """A row is a run that works or waits. place: 1 starts next, 0 works or is in another machine's queue."""
 CLONED = ("teacher", "adaptor", "baseline", "student", "evaluation", "projection")
 """Roles of runs that can be cloned; data and models from files have a name of their own that a clone would share."""
@@ -53,8 +64,14 @@ def queue_table(workspace: Workspace, runs: pd.DataFrame | None = None) -> pd.Da
     rows += [
         {**unknown, "run_id": name, "waits_for": f"cannot be read: {why}"} for name, why in found.unreadable.items()
     ]
-    table = pd.DataFrame(rows, columns=["place", "run_id", "waits_for", "engine", "devices"])
-    return table.join(known[["title", "study", "seed", "status"]], on="run_id")[list(QUEUE)]
+    unlisted = {
+        "title": "",
+        "study": "",
+        "seed": 0,
+        "status": "",
+    }  # the catalogue lags behind, or cannot read its record
+    told = known[list(unlisted)].to_dict("index")
+    return QUEUE.build({**row, **told.get(row["run_id"], unlisted)} for row in rows)
 
 
 def _with_titles(item: Waiting, titles: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ from fairlab.files import explain
 from fairlab.store.marks import STANDING, Entry, asked, marks_of, news, standing_of, told
 from fairlab.store.results import judged_by, judged_on, metric_rows, protocol_folder, results_folder
 from fairlab.store.runs import read_run
-from fairlab.tables import METRICS, RUNS
+from fairlab.tables import LIVE_RUNS, METRICS, NUMBER, RUNS, TEXT
 from fairlab.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -245,7 +245,7 @@ def _picture(connection: sqlite3.Connection, workspace: Workspace) -> _Picture:
     order = f"SELECT {RUN_COLUMNS}, stamp, seen, said FROM runs ORDER BY created_at, run_id"  # noqa: S608 - constants
     rows = connection.execute(order).fetchall()
     known = {row[0]: Entry(row[0], *row[-3:]) for row in rows}
-    table = pd.DataFrame([row[:-3] for row in rows], columns=RUN_COLUMNS.split(", "))
+    table = RUNS.only(*RUN_COLUMNS.split(", ")).build(row[:-3] for row in rows)
     standing = json.loads(f"[{','.join(row[-1] or '{}' for row in rows)}]")
     _pictures[path] = _Picture(found[0], known, table, standing)
     return _pictures[path]
@@ -325,13 +325,16 @@ def purge(workspace: Workspace) -> None:
 
 
 def list_runs(workspace: Workspace) -> pd.DataFrame:
-    """All runs, oldest first: tables.RUNS, with stage, progress (0..1), eta_s, rate and unit of those that work."""
+    """All runs, oldest first: tables.LIVE_RUNS."""
     picture, standing = _now(workspace)
-    table = picture.table.assign(**{name: [facts.get(name) for facts in standing] for name in STANDING})
-    for name in ("progress", "eta_s", "rate", "train_s"):
-        table[name] = pd.to_numeric(table[name], errors="coerce")
     kept = np.array([bool(facts) for facts in standing], dtype=bool)
-    return table.loc[kept, [*RUNS, *(name for name in table if name not in RUNS)]].reset_index(drop=True)
+    each = {name: pd.Series([facts.get(name) for facts in standing if facts], dtype=object) for name in STANDING}
+    for name, values in each.items():
+        if LIVE_RUNS.types[name] is TEXT:
+            each[name] = values.fillna("")
+        elif LIVE_RUNS.types[name] == NUMBER:
+            each[name] = pd.to_numeric(values, errors="coerce")
+    return LIVE_RUNS.of({**picture.table[kept].reset_index(drop=True), **each})
 
 
 def _now(workspace: Workspace) -> tuple[_Picture, list[dict[str, Any]]]:
@@ -383,10 +386,7 @@ def metrics(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> pd
         )
         return connection.execute(order, (wanted, dataset_id)).fetchall()
 
-    table = pd.DataFrame(_use(workspace, work), columns=list(METRICS))
-    for name in ("value", "low", "high"):
-        table[name] = table[name].astype(float)
-    return table
+    return METRICS.build(_use(workspace, work))
 
 
 def health(workspace: Workspace) -> str:

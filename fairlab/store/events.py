@@ -64,6 +64,7 @@ def _whole(line: Any) -> bool:
     return (
         isinstance(line, dict)
         and isinstance(line.get("step"), int)
+        and abs(line["step"]) < 2**53
         and all(isinstance(line.get(name), int | float) for name in ("epoch", "time_s"))
         and isinstance(line.get("values"), dict)
         and all(isinstance(value, int | float) for value in line["values"].values())
@@ -116,7 +117,7 @@ class Curves:
         self._offset, self._file = 0, (0, 0)
         self._width: dict[str, int] = {}
         self._cells: dict[str, dict[int, tuple[Any, ...]]] = {}
-        self._table = pd.DataFrame(columns=list(EVENTS))
+        self._table = EVENTS.build()
 
     def table(self) -> pd.DataFrame:
         """The readings until now, as tables.EVENTS, by name and step."""
@@ -129,7 +130,7 @@ class Curves:
                 self._file = file
             if found and self._read():
                 rows = [cells[at] for _, cells in sorted(self._cells.items()) for at in sorted(cells)]
-                self._table = pd.DataFrame(rows, columns=list(EVENTS))
+                self._table = EVENTS.build(rows)
             return self._table
 
     def _read(self) -> bool:
@@ -161,5 +162,5 @@ def read_events(folder: Path) -> pd.DataFrame:
     for line in lines:
         for name, value in line["values"].items():
             latest[line["step"], name] = (folder.name, line["step"], line["epoch"], name, value, line["time_s"])
-    table = pd.DataFrame(list(latest.values()), columns=list(EVENTS))
+    table = EVENTS.build(latest.values())
     return table.sort_values(["name", "step"], ignore_index=True)

@@ -19,6 +19,7 @@ import pandas as pd
 from fairlab.errors import FairLabError
 from fairlab.files import read_json, sha256, write_atomic, write_json
 from fairlab.store.embeddings import Embeddings
+from fairlab.tables import WHOLE, Table
 
 log = logging.getLogger(__name__)
 FLAT_UP_TO = 200_000
@@ -211,13 +212,16 @@ def open_index(embeddings: Embeddings) -> Index:
     return Index(facts["kind"], facts["recall"], embeddings.ids, embeddings.vectors, _on_gpu(faiss, engine))
 
 
+NEIGHBOURS = Table(image_id=WHOLE, score="float32", rank=WHOLE)
+"""A row is an image like another; score: cosine; rank: from 1."""
+
+
 def neighbours(index: Index, embeddings: Embeddings, image_id: int, k: int) -> pd.DataFrame:
-    """The k images most like one image, without itself: image_id, score (cosine), rank from 1."""
+    """The k images most like one image, without itself: NEIGHBOURS."""
     query = embeddings.vectors[embeddings.rows_of(np.array([image_id]))]
     scores, ids = index.search(query, k + 1)
-    table = pd.DataFrame({"image_id": ids[0], "score": scores[0]})
-    table = table[(table["image_id"] != image_id) & (table["image_id"] >= 0)].head(k).reset_index(drop=True)
-    return table.assign(rank=np.arange(1, len(table) + 1))
+    kept = np.flatnonzero((ids[0] != image_id) & (ids[0] >= 0))[:k]
+    return NEIGHBOURS.of({"image_id": ids[0][kept], "score": scores[0][kept], "rank": np.arange(1, len(kept) + 1)})
 
 
 SPARE = 8

@@ -15,6 +15,7 @@ from fairlab.config import Projection
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, sha256, write_atomic, write_json
 from fairlab.store.embeddings import Embeddings
+from fairlab.tables import PROJECTION
 from fairlab.workspace import now
 
 
@@ -47,7 +48,7 @@ def write_projection(
 ) -> None:
     """Store the positions xy (N, 2) of images ids (N,), with facts. The facts are written last: without them no map."""
     points, about = _paths(run_folder, key)
-    table = pd.DataFrame({"run_id": run_id, "image_id": ids, "x": xy[:, 0], "y": xy[:, 1]})
+    table = PROJECTION.of({"run_id": run_id, "image_id": ids, "x": xy[:, 0], "y": xy[:, 1]})
     write_atomic(points, lambda path: table.to_parquet(path, index=False))
     content = {**facts, "key": key, "run_id": run_id, "created_at": now(), "sha256": sha256(points)}
     content = json.loads(json.dumps(content))  # what a reader will get

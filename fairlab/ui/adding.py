@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from fairlab import api
@@ -12,6 +11,7 @@ from fairlab.config import Source, parse
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
 from fairlab.store.runs import read_run
+from fairlab.tables import MAYBE_WHOLE, TEXT, Table
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import facts, plain, show_error
 from fairlab.ui.waiting import waiting
@@ -115,13 +115,9 @@ def show(found: dict[str, Any]) -> None:
         {found["attribute"]: group, **found["groups"].get(group, {}), **found["pairs"].get(group, {})}
         for group in dict.fromkeys([*found["groups"], *found["pairs"]])
     ]
-    columns = [
-        found["attribute"],
-        "images",
-        "identities",
-        *(("genuine", "impostor", "folds") if found["pairs"] else ()),
-    ]
-    st.dataframe(pd.DataFrame(rows).reindex(columns=columns), hide_index=True)
+    counted = ("images", "identities", *(("genuine", "impostor", "folds") if found["pairs"] else ()))
+    columns = Table(**{found["attribute"]: TEXT, **dict.fromkeys(counted, MAYBE_WHOLE)})
+    st.dataframe(columns.build({name: row.get(name) for name in columns} for row in rows), hide_index=True)
     sizes = ", ".join(f"{size} ({count:,})" for size, count in list(found["sizes"].items())[:4])
     st.caption(plain(f"Sizes {sizes}; faces are taken {found['aligned']}; {found['duplicates']:,} duplicates."))
     for text in found["problems"]:

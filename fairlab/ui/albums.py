@@ -85,7 +85,7 @@ def pairs(data: Dataset, group: str) -> None:
             else:
                 names = data.images["location"].astype(str)
                 shown = {side: names.loc[some[side]].tolist() for side in ("image_a", "image_b")}
-                st.dataframe(pd.DataFrame(shown), hide_index=True)
+                st.dataframe(pd.DataFrame({**shown}), hide_index=True)
     counts = data.pairs.groupby(["protocol", "group"], sort=False).agg(
         genuine=("genuine", "sum"), all=("genuine", "size"), folds=("fold", "nunique")
     )

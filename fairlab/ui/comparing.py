@@ -13,6 +13,7 @@ from fairlab.files import app_root
 from fairlab.runs.exports import FORMATS, LOWER_IS_BETTER, best_of, exported, measured
 from fairlab.runs.model_rows import Model
 from fairlab.runs.published import family, read_published
+from fairlab.tables import NUMBER, Table
 from fairlab.ui.numbers import span, text
 from fairlab.ui.page import plain
 from fairlab.ui.pickers import choose, choose_many
@@ -203,6 +204,7 @@ def published_note(table: pd.DataFrame, data: Dataset) -> None:
             "which no table could be had are not in it."
         )
         known = read_published()
-        each = pd.DataFrame(known["accuracy"].tolist(), index=known.index)
+        sets = dict.fromkeys(name for row in known["accuracy"] for name in row)
+        each = Table(**dict.fromkeys(sets, NUMBER)).build(known["accuracy"])
         shown = known[["paper", "row", "test_set", "trained_on", "mean", "std", "ser"]].join(each).join(known["source"])
         st.dataframe(shown.dropna(axis=1, how="all").rename(columns=str.capitalize), hide_index=True)

@@ -12,7 +12,7 @@ from fairlab.plots.identification import cmc_figure, open_set_figure
 from fairlab.plots.verification import roc_figure
 from fairlab.store.results import judged_by, read_protocol, results_facts
 from fairlab.store.runs import RunRecord
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, texts
 from fairlab.ui import cached
 from fairlab.ui.numbers import HARD_SPACE, NOT_MEASURABLE, cell, name_of
 from fairlab.ui.page import chart, plain
@@ -101,7 +101,7 @@ def search_table(metrics: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
                 cell(found["value"], found["low"], found["high"], 1, 100) if known else f":gray[{NOT_MEASURABLE}]"  # type: ignore[index]
             )
         rows.append(row)
-    return pd.DataFrame(rows)
+    return texts(rows, "Group")
 
 
 def _known(data: Dataset, table: pd.DataFrame, column: str = "group") -> list[str]:

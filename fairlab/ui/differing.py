@@ -13,7 +13,7 @@ from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.operating import OperatingPoint
 from fairlab.evaluation.paired import paired_report, power_sentences
 from fairlab.store.runs import RunRecord
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, texts
 from fairlab.ui import evidence
 from fairlab.ui.evidence import Evidence
 from fairlab.ui.numbers import cell, download
@@ -78,18 +78,17 @@ def _by_group(table: pd.DataFrame) -> pd.DataFrame:
         for metric, title in RATES.items():
             row[title] = _shown(own.loc[metric], 2, 100) if metric in own.index else ""
         rows.append(row)
-    return pd.DataFrame(rows)
+    return texts(rows, "Group", *RATES.values())
 
 
 def _measures(table: pd.DataFrame) -> pd.DataFrame:
     """Differences of the measures over groups."""
     part = table[(table["group"] == ALL_GROUPS) & ~table["metric"].isin(RATES)]
-    return pd.DataFrame(
-        {
-            "Measure": [plain(FAIRNESS_METRICS.facts(str(name))["title"]) for name in part["metric"]],
-            "Difference": [_shown(row, 3, 1) for _, row in part.iterrows()],
-        }
-    )
+    rows = [
+        {"Measure": plain(FAIRNESS_METRICS.facts(str(row["metric"]))["title"]), "Difference": _shown(row, 3, 1)}
+        for _, row in part.iterrows()
+    ]
+    return texts(rows, "Measure", "Difference")
 
 
 def _shown(row: pd.Series, digits: int, factor: float) -> str:

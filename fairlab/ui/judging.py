@@ -11,7 +11,7 @@ from fairlab.evaluation.fairness_report import FairnessReport
 from fairlab.evaluation.fdr_curve import FdrCurve
 from fairlab.evaluation.summary import point_words
 from fairlab.plots.fairness import band_figure, fdr_figure, matrix_figure, rate_figure
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, texts
 from fairlab.ui.evidence import Evidence
 from fairlab.ui.numbers import HARD_SPACE, cell, download, span, text
 from fairlab.ui.page import chart, facts, plain
@@ -131,9 +131,9 @@ def metric_tables(at: FairnessReport) -> None:
             }
         )  # fmt: skip
         about_all.append({"Metric": plain(row.title), "Formula": plain(row.formula), "Source": plain(row.source)})
-    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+    st.table(texts(rows, "Metric"), border="horizontal", hide_index=True)
     with st.expander("Formulas and sources"):
-        st.table(pd.DataFrame(about_all), border="horizontal", hide_index=True)
+        st.table(texts(about_all, "Metric"), border="horizontal", hide_index=True)
     download(at.metrics, f"fairness-{at.at.point.name}")
 
 

@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from fairlab.config import Study, changed
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.placement_settings import Placement
-from fairlab.plots.plan import plan_figure
+from fairlab.plots.plan import PLANNED, plan_figure
 from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estimate, request_probe
@@ -73,7 +72,7 @@ def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = 
         {"run_id": run.run_id, "title": run.title, "role": "model", "status": "done", "note": "given"} for run in given
     ]
     parents = {run.record.run_id: run.record.parents for run in plan.runs}
-    chart(plan_figure(pd.DataFrame(rows), parents), "plan", "the runs of the study and what builds on what")
+    chart(plan_figure(PLANNED.build(rows), parents), "plan", "the runs of the study and what builds on what")
     judged = sum(run.record.role == "evaluation" for run in plan.runs)
     if judged:
         st.caption(f"Not drawn: {judged} students judged against a teacher's gallery.")

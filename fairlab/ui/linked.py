@@ -18,6 +18,7 @@ from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
 from fairlab.store.database import list_runs
 from fairlab.store.projections import StoredMap
 from fairlab.store.runs import RunRecord, state
+from fairlab.tables import rows_where
 from fairlab.ui import cached, selection
 from fairlab.ui.page import chart, plain, show_error
 from fairlab.workspace import Workspace
@@ -79,7 +80,7 @@ def _jobs(lab: Workspace, wanted: set[str], dataset_id: str) -> pd.DataFrame:
     """Runs that draw maps of all these spaces over a data set, oldest first."""
     runs = list_runs(lab)
     runs = runs[(runs["role"] == "projection") & (runs["dataset"] == dataset_id)]
-    return runs[[wanted <= set(json.loads(parents)) for parents in runs["parents"]]]
+    return runs[rows_where(wanted <= set(json.loads(parents)) for parents in runs["parents"])]
 
 
 def _wait(lab: Workspace, job: str, titles: str) -> None:

@@ -16,6 +16,7 @@ from fairlab.runs.provenance import met_other_data
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY
 from fairlab.store.database import list_runs
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
+from fairlab.tables import ANY, NUMBER, TEXT, WHOLE, Table
 from fairlab.ui import cached
 from fairlab.ui.page import chart, plain
 from fairlab.ui.placing import where_panel
@@ -31,16 +32,21 @@ COLOURS = {
     "failed": "red",
     "crashed": "red",
 }
+SHOWN = Table(
+    Run=TEXT, Seed=WHOLE, Status=ANY, Progress=NUMBER, Doing=TEXT, Left=TEXT, Speed=TEXT, CPU=TEXT, Role=TEXT, Id=TEXT
+)
+"""A row is a run, for people. Status: a list of one, which is drawn as a chip."""
 LOG_LINES = 200
 LOG_BYTES = 100_000
 
 
 def table_of(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs as a table for people; columns that would be empty for all of them are left out."""
+    runs = runs.reset_index(drop=True)
     working = runs["status"] == "running"
     rows = list(runs.itertuples())
     progress = runs["progress"].where(working, (runs["status"] == "done").astype(float)).fillna(0.0)
-    table = pd.DataFrame(
+    table = SHOWN.of(
         {
             "Run": runs["title"],
             "Seed": runs["seed"],
@@ -53,7 +59,7 @@ def table_of(runs: pd.DataFrame) -> pd.DataFrame:
             "Role": runs["role"],
             "Id": runs["run_id"],
         }
-    ).reset_index(drop=True)
+    )
     idle = [name for name in ("Doing", "Left", "Speed", "CPU") if not (table[name] != "").any()]
     if table["Seed"].nunique() == 1:
         idle.append("Seed")

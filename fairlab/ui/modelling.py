@@ -13,6 +13,7 @@ from fairlab.config import ModelFile, parse
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
 from fairlab.store.runs import read_run
+from fairlab.tables import texts
 from fairlab.ui import cached
 from fairlab.ui.forms import settings_form
 from fairlab.ui.numbers import cell
@@ -139,7 +140,7 @@ def show(found: dict[str, Any]) -> None:
         }
         for row in trial["readings"]
     ]
-    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+    st.table(texts(rows, "Pixels read"), border="horizontal", hide_index=True)
     st.caption(
         f"{trial['pairs']} pairs of generated faces, no benchmark: they show whether another reading of the pixels fits "
         f"better. Mean cosine of a face and its mirror image {trial['flip_cosine']:.3f}, of two people "

@@ -14,6 +14,7 @@ from fairlab.runs.progress import sentence, study_progress
 from fairlab.runs.turns import ACTIVE
 from fairlab.store.database import list_runs
 from fairlab.store.runs import RunRecord
+from fairlab.tables import TEXT, WHOLE, Table
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import plain, show_error
 from fairlab.workspace import Workspace
@@ -95,9 +96,13 @@ def queue_panel(lab: Workspace, runs: pd.DataFrame, key: str) -> None:
         panel()
 
 
+SHOWN = Table(**{"Turn": TEXT, "Run": TEXT, "Seed": WHOLE, "Waits for": TEXT, "Study": TEXT, "Where": TEXT})
+"""A row is a run that works or waits, for people."""
+
+
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """queueing.queue_table for people; columns in which all rows are alike are left out."""
-    view = pd.DataFrame(
+    view = SHOWN.of(
         {
             "Turn": [
                 str(place) if place else "works" if status == "running" else "there"

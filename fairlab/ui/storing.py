@@ -22,6 +22,7 @@ from fairlab.runs.forget_survey import Found
 from fairlab.runs.prune import prunable, prune
 from fairlab.runs.retention import damaged, keep, limits
 from fairlab.store.database import list_runs
+from fairlab.tables import BOOL, TEXT, WHOLE, Table
 from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
 from fairlab.ui.pickers import choose
@@ -169,7 +170,9 @@ def age_limit(lab: Workspace) -> None:
         st.rerun()
     shown = [(limit.dataset, limit.days, f"{limit.until:%Y-%m-%d}", limit.over) for limit in known.values()]
     if shown:
-        st.dataframe(pd.DataFrame(shown, columns=["data set", "days", "until", "over"]), hide_index=True)
+        st.dataframe(
+            Table(**{"data set": TEXT, "days": WHOLE, "until": TEXT, "over": BOOL}).build(shown), hide_index=True
+        )
     for problem in damaged(lab).values():
         st.warning(plain(problem), icon=":material/warning:")
     st.caption(

@@ -21,7 +21,7 @@ from fairlab.plots.verification import roc_figure
 from fairlab.runs.peers import column_of, not_available
 from fairlab.store.results import results_facts
 from fairlab.store.runs import RunRecord
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, texts
 from fairlab.ui import evidence
 from fairlab.ui.evidence import Evidence
 from fairlab.ui.numbers import HARD_SPACE, NOT_MEASURABLE, cell, download, name_of, one
@@ -99,7 +99,7 @@ def operating_table(at: FairnessReport, metrics: pd.DataFrame) -> None:
             found = one(metrics, name, row.group)
             shown[label] = "n/a" if found is None else cell(found["value"], found["low"], found["high"], digits, factor)
         rows.append(shown)
-    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+    st.table(texts(rows, "Group"), border="horizontal", hide_index=True)
     download(at.groups, f"groups-{at.at.point.name}")
 
 
@@ -170,7 +170,7 @@ def tar_table(metrics: pd.DataFrame, groups: Sequence[str], points: Sequence[str
                 f":small[:gray[({plain(f'{missed:,} missed{more}')})]]"
             )
         rows.append(row)
-    return pd.DataFrame(rows)
+    return texts(rows, "Group")
 
 
 def peer_table(found: Evidence, at: FairnessReport, metrics: pd.DataFrame) -> None:
@@ -186,7 +186,7 @@ def peer_table(found: Evidence, at: FairnessReport, metrics: pd.DataFrame) -> No
             shown = "n/a" if value is None else f"{100 * value['value']:.2f}"
             row[about.title] = shown + ("" if std is None else f" :small[:gray[± {100 * std['value']:.2f} over folds]]")
         rows.append(row)
-    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+    st.table(texts(rows, "Group"), border="horizontal", hide_index=True)
     with st.popover("How do they differ?", icon=":material/help:"):
         st.markdown(
             "\n".join(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.evaluation.all_pairs import arrange, some_people
@@ -66,6 +65,6 @@ def all_pairs(asked: Asked) -> Outcome:
         "left_out": arranged.left_out,
         "without_embedding": missing,
     }
-    nothing = pd.DataFrame(columns=list(SCORES)), pd.DataFrame(columns=list(PAIRS))
+    nothing = SCORES.build(), PAIRS.build()
     tables = {"matrix": found.matrix, "counts": found.counts}
     return Outcome(found.metrics, found.curves, *nothing, tables, notes, facts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from fairlab.evaluation.enrolment import split_gallery
 from fairlab.evaluation.identification import IdentificationSettings, identify
 from fairlab.evaluation.report import CURVE
@@ -36,6 +34,6 @@ def identification(asked: Asked) -> Outcome:
         asked.model.run_id, "identification", images, vectors, ids, split, settings, told(asked), asked.stop
     )
     notes = [*found.notes, *without(missing, len(images))]
-    curves, scores, pairs = (pd.DataFrame(columns=list(columns)) for columns in (CURVE, SCORES, PAIRS))
+    curves, scores, pairs = (table.build() for table in (CURVE, SCORES, PAIRS))
     facts = {"gallery": len(split.gallery), "probes": len(split.probes), "without_embedding": missing}
     return Outcome(found.metrics, curves, scores, pairs, {"cmc": found.cmc, "open_set": found.curves}, notes, facts)

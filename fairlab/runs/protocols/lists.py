@@ -13,7 +13,7 @@ from fairlab.evaluation.report import evaluate
 from fairlab.evaluation.scores import pair_scores
 from fairlab.runs.assess import judged_vectors
 from fairlab.runs.protocols.base import Asked, Outcome
-from fairlab.tables import PAIRS
+from fairlab.tables import LISTED, PAIRS, SCORES
 
 ROOM = 2**32
 """Pairs that a protocol has numbers for."""
@@ -36,7 +36,7 @@ def judged_list(asked: Asked, protocol: str, pairs: pd.DataFrame, notes: list[st
     vectors, ids, _ = judged_vectors(asked.model, asked.dataset)
     scores = pair_scores(vectors, ids, listed)
     results = evaluate(asked.model.run_id, asked.dataset.images, listed, scores, asked.evaluation)
-    table = pd.DataFrame({"run_id": asked.model.run_id, "pair_id": listed["pair_id"], "score": scores})
+    table = SCORES.of({"run_id": asked.model.run_id, "pair_id": listed["pair_id"], "score": scores})
     genuine = int(listed["genuine"].sum())
     counted = {"genuine_pairs": genuine, "impostor_pairs": len(listed) - genuine}
     return Outcome(results.metrics, results.curves, table, listed, {}, [*notes, *results.notes], {**facts, **counted})
@@ -48,8 +48,7 @@ def with_impostors(pairs: pd.DataFrame, impostors: dict[str, tuple[np.ndarray, n
     folds = np.unique(pairs["fold"])
     for group, (first, second) in impostors.items():
         fold = folds[np.arange(len(first)) * len(folds) // max(len(first), 1)]
-        table = {"image_a": first, "image_b": second, "genuine": False, "group": group, "fold": fold}
-        parts.append(pd.DataFrame(table))
+        parts.append(LISTED.of({"image_a": first, "image_b": second, "genuine": False, "group": group, "fold": fold}))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -1,0 +1,192 @@
+"""Every function that returns a table is called with nothing, and its table has the columns and types of its schema."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib
+import inspect
+import pickle
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from fairlab import tables
+from fairlab.data import changes, rfw_lists
+from fairlab.errors import FairLabError
+from fairlab.evaluation import paired
+from fairlab.plots import training
+from fairlab.runs import compare, disk, model_rows, models, overlap, prune, published, queueing
+from fairlab.tables import TEXT, WHOLE, Table, matches, rows_where
+from fairlab.ui import live
+from fairlab.ui import queueing as ui_queueing
+from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import ROOT
+
+RETURNED = {
+    "fairlab.data.changes.seen": changes.SEEN,
+    "fairlab.data.rfw_lists.rfw_images": rfw_lists.RFW_IMAGES,
+    "fairlab.evaluation.paired.paired_seeds": paired.DIFFERENCES,
+    "fairlab.plots.training.pulls": training.PULLS,
+    "fairlab.plots.training._thin": tables.EVENTS,
+    "fairlab.runs.compare.compare": model_rows.compared(()),
+    "fairlab.runs.compare.studies": compare.STUDIES,
+    "fairlab.runs.disk.usage": disk.USAGE,
+    "fairlab.runs.models.list_models": models.MODELS,
+    "fairlab.runs.overlap.origins": overlap.ORIGINS,
+    "fairlab.runs.prune.prunable": prune.PRUNABLE,
+    "fairlab.runs.prune.prune": prune.PRUNABLE,
+    "fairlab.runs.published.read_published": published.PUBLISHED,
+    "fairlab.runs.queueing.queue_table": queueing.QUEUE,
+    "fairlab.runs.protocols.lists.with_impostors": tables.LISTED,
+    "fairlab.store.database.list_runs": tables.LIVE_RUNS,
+    "fairlab.store.database.metrics": tables.METRICS,
+    "fairlab.store.events.read_events": tables.EVENTS,
+    "fairlab.ui.cached.curves": tables.EVENTS,
+    "fairlab.tables.texts": Table(),
+    "fairlab.data.pairs.draw_pairs": tables.PAIRS,
+    "fairlab.ui.cached.comparison": model_rows.compared(()),
+    "fairlab.ui.counted.search_table": Table(Group=TEXT),
+    "fairlab.ui.differing._by_group": Table(
+        Group=TEXT, **dict.fromkeys(("Accuracy, points", "FMR, points", "FNMR, points"), TEXT)
+    ),
+    "fairlab.ui.differing._measures": Table(Measure=TEXT, Difference=TEXT),
+    "fairlab.ui.finding.find": tables.LIVE_RUNS,
+    "fairlab.ui.finding.matching": tables.LIVE_RUNS,
+    "fairlab.ui.finding.newest": tables.LIVE_RUNS,
+    "fairlab.ui.linked._jobs": tables.LIVE_RUNS,
+    "fairlab.ui.live.table_of": live.SHOWN.without("Doing", "Left", "Speed", "CPU"),
+    "fairlab.ui.queueing.shown": ui_queueing.SHOWN,
+    "fairlab.ui.verifying.tar_table": Table(Group=TEXT),
+}
+"""What each function returns that takes nothing but a workspace, a folder, names and tables."""
+FRAMES = {
+    "runs": tables.LIVE_RUNS, "events": tables.EVENTS, "metrics": tables.METRICS, "images": tables.IMAGES,
+    "pairs": tables.PAIRS, "templates": tables.TEMPLATES,
+}  # fmt: skip
+OF_TABLE = {
+    "fairlab.plots.training._thin": tables.EVENTS, "fairlab.ui.differing._by_group": paired.DIFFERENCES,
+    "fairlab.ui.differing._measures": paired.DIFFERENCES, "fairlab.ui.queueing.shown": queueing.QUEUE,
+}  # fmt: skip
+"""What the parameter `table` of a function is."""
+
+
+@cache
+def returning_tables() -> dict[str, ast.FunctionDef]:
+    """By module.name, all functions of modules, in fairlab, that are annotated to return a data frame."""
+    found = {}
+    for path in sorted(ROOT.glob("fairlab/**/*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns) == "pd.DataFrame":
+                found[f"{module}.{node.name}"] = node
+    return found
+
+
+def nothing(name: str, node: ast.FunctionDef, workspace: Workspace) -> dict[str, Any] | None:
+    """Arguments that hold nothing, for a function that takes only such as can; otherwise None."""
+    found: dict[str, Any] = {}
+    for argument in node.args.args[: len(node.args.args) - len(node.args.defaults)]:
+        kind = ast.unparse(argument.annotation) if argument.annotation else ""
+        if kind == "Workspace":
+            found[argument.arg] = workspace
+        elif kind == "pd.DataFrame" and (argument.arg in FRAMES or name in OF_TABLE):
+            found[argument.arg] = FRAMES.get(argument.arg, OF_TABLE.get(name, tables.PAIRS)).build()
+        elif kind.startswith(("Sequence[", "Iterable[", "list[", "tuple[str", "dict[", "Mapping[")):
+            found[argument.arg] = {} if kind.startswith(("dict", "Mapping")) else []
+        elif kind == "set[str]":
+            found[argument.arg] = {"nobody"}
+        elif kind in ("str", "int", "Path"):
+            found[argument.arg] = {"str": "", "int": 0, "Path": workspace.home}[kind]
+        else:
+            return None
+    return found
+
+
+CALLED = [
+    name for name, node in returning_tables().items() if nothing(name, node, Workspace(Path("nowhere"))) is not None
+]
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_a_table_of_nothing_has_its_columns_and_types(name: str, tmp_path: Path) -> None:
+    """A sentence of ours says why there is no table, or the table is its schema's."""
+    workspace = open_workspace(tmp_path / "home")
+    arguments = nothing(name, returning_tables()[name], workspace)
+    module, _, function = name.rpartition(".")
+    called = inspect.unwrap(getattr(importlib.import_module(module), function))
+    try:
+        table = called(**(arguments or {}))
+    except FairLabError:
+        return
+    assert name in RETURNED, f"{name} returns a table: say here which"
+    assert matches(table, RETURNED[name]), f"{name}: {dict(table.dtypes)}"
+
+
+def test_all_that_is_said_here_is_called() -> None:
+    assert set(RETURNED) <= set(returning_tables())
+    assert {"fairlab.runs.prune.prune", "fairlab.ui.linked._jobs", "fairlab.store.database.list_runs"} <= set(CALLED)
+
+
+def test_a_table_knows_its_columns_and_types_whatever_its_rows() -> None:
+    table = Table(name=TEXT, images=WHOLE, share="float64", known="bool")
+    for rows in ([], [("a", 1, 0.5, True)], [{"name": "a", "images": 1, "known": False}]):
+        assert matches(table.build(rows), table)
+    assert matches(table.of({"name": "a", "images": [], "share": [], "known": True}), table)
+    assert table.build([{"name": "a", "images": 1, "known": False}])["share"].isna().all()
+    assert copy.deepcopy(table) == table == pickle.loads(pickle.dumps(table))
+    assert pickle.loads(pickle.dumps(table)).types == table.types
+
+
+def test_a_table_refuses_what_is_not_its_own() -> None:
+    table = Table(name=TEXT, images=WHOLE, known="bool")
+    for rows in ([{"nmae": "a"}], [("a", 1)], [("a", "many", True)], [("a", 1, None)], [("a", None, True)]):
+        with pytest.raises((ValueError, TypeError)):
+            table.build(rows)
+    with pytest.raises(ValueError, match="known"):
+        table.of({"name": "a", "images": [1]})
+
+
+def test_no_row_is_chosen_of_none() -> None:
+    """`frame[[]]` chooses no columns: that was the KeyError of `prune` and of the page Spaces."""
+    empty = Table(name=TEXT, bytes=WHOLE).build()
+    assert list(empty[rows_where(name == "a" for name in empty["name"])]) == ["name", "bytes"]
+    assert list(empty[[name == "a" for name in empty["name"]]]) == []  # what pandas does
+
+
+def frames_without_columns(path: Path) -> list[int]:
+    """Lines where a frame is made from a list, whose columns hang on what is in it, or rows are chosen by a list."""
+    lines = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pd.DataFrame":
+            first = node.args[0] if node.args else None
+            if not isinstance(first, ast.Dict | ast.DictComp):
+                lines.append(node.lineno)
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.ListComp):
+            element = node.slice.elt
+            if isinstance(element, ast.Compare | ast.BoolOp) or (
+                isinstance(element, ast.UnaryOp) and isinstance(element.op, ast.Not)
+            ):
+                lines.append(node.lineno)
+    return lines
+
+
+ARRAYS_ONLY = {"fairlab/data/people.py"}
+"""Rows of numpy arrays, which a list without entries chooses none of."""
+
+
+def test_frames_of_rows_come_from_the_one_constructor() -> None:
+    files = [*ROOT.glob("fairlab/**/*.py"), *ROOT.glob("pages/*.py")]
+    found = {str(path.relative_to(ROOT)): frames_without_columns(path) for path in files}
+    assert found.pop("fairlab/tables.py")
+    assert {name: lines for name, lines in found.items() if lines and name not in ARRAYS_ONLY} == {}
+
+
+def test_what_made_them_is_forbidden(tmp_path: Path) -> None:
+    path = tmp_path / "made.py"
+    path.write_text("a = pd.DataFrame(rows)\nb = pd.DataFrame()\nc = runs[[name in wanted for name in names]]\n")
+    assert sorted(frames_without_columns(path)) == [1, 2, 3]
+    assert isinstance(pd.DataFrame([]), pd.DataFrame)
