@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
 
 from fairlab.config import Projection
 from fairlab.data.base import Dataset
-from fairlab.errors import Stopped
+from fairlab.errors import FairLabError, Stopped
+from fairlab.files import digest
 from fairlab.projection import project, stratified_sample, usable
-from fairlab.store.embeddings import open_embeddings
+from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.projections import projection_key, read_projection, write_projection
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.workspace import Workspace
@@ -33,37 +35,47 @@ def draw(
     settings = record.config.projection or Projection()
     spaces = [read_run(workspace, name) for name in record.parents]
     spaces.sort(key=lambda space: space.role != "adaptor")  # stable: adaptors first, the reference among them
-    images = dataset.images
-    chosen = stratified_sample(images["group"].to_numpy(), settings.max_points, settings.seed)
+    known = [open_embeddings(space.folder, record.dataset, "plain") for space in spaces]
+    ids, part = _common(known, spaces, record.dataset)
+    groups = dataset.images["group"].to_numpy()[ids]
+    ids = ids[stratified_sample(groups, settings.max_points, settings.seed)]
+    about = {"shown": len(ids), "of": len(dataset.images), "dataset": record.dataset}
     reference: tuple[str, np.ndarray] | None = None
     pulse.begin("drawing maps", 0.0, 1.0, "maps")
     made, notes = 0, list[str]()
-    for number, space in enumerate(spaces):
+    for number, (space, embeddings) in enumerate(zip(spaces, known, strict=True)):
         if stop():
             raise Stopped
-        embeddings = open_embeddings(space.folder, record.dataset, "plain")
-        aligned_to = reference[0] if reference else ""
-        key = projection_key(embeddings, settings, aligned_to)
-        known = read_projection(space.folder, key)
-        if known is None or not known.whole:
-            xy, facts = project(embeddings.vectors[chosen], settings, init=reference[1] if reference else None)
-            facts |= {
-                "aligned_to": aligned_to if facts.pop("aligned") else "",
-                "shown": len(chosen),
-                "of": len(images),
-                "dataset": record.dataset,
-            }
-            write_projection(space.folder, key, space.run_id, embeddings.ids[chosen], xy, facts)
+        beside, init = reference or ("", None)
+        key = projection_key(embeddings, settings, beside, part)
+        there = read_projection(space.folder, key)
+        if there is None or not there.whole:
+            xy, facts = project(embeddings.vectors[embeddings.rows_of(ids)], settings, init)
+            facts |= {"aligned_to": beside if facts.pop("aligned") else "", **about}
+            write_projection(space.folder, key, space.run_id, ids, xy, facts)
             made += 1
         else:
-            xy, facts = known.points[["x", "y"]].to_numpy(np.float32), known.facts
-        if not facts.get("degenerate") and usable(xy):
-            reference = reference or (space.run_id, xy)
+            xy, facts = there.points[["x", "y"]].to_numpy(np.float32), there.facts
+        if reference is None and not facts.get("degenerate") and usable(xy):
+            reference = space.run_id, xy
         notes += [f"{space.title}: {note}" for note in remarks(facts)]
         pulse.advance(number + 1, len(spaces))
     for note in notes:
         print(f"[fairlab] {note}", flush=True)
     return {"maps": len(spaces), "made": made, "notes": notes}
+
+
+def _common(known: Sequence[Embeddings], spaces: Sequence[RunRecord], dataset_id: str) -> tuple[np.ndarray, str]:
+    """(ids, rising, of the images that all spaces have embedded; a digest of them where some space lacks some, else "").
+
+    Raises FairLabError when there are none.
+    """
+    ids = reduce(np.intersect1d, [embeddings.ids for embeddings in known])
+    if not len(ids):
+        titles = ", ".join(space.title for space in spaces)
+        raise FairLabError(f"no image of data set {dataset_id} is embedded by all of these models: {titles}")
+    whole = all(len(embeddings.ids) == len(ids) for embeddings in known)
+    return ids, "" if whole else digest(ids.tolist(), 16)
 
 
 def remarks(facts: Mapping[str, Any]) -> list[str]:

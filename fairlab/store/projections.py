@@ -33,9 +33,12 @@ class StoredMap:
         return bool(np.isfinite(self.points[["x", "y"]].to_numpy(np.float64)).all())
 
 
-def projection_key(embeddings: Embeddings, settings: Projection, aligned_to: str) -> str:
-    """Name of the map of these vectors with these settings, drawn to compare with the run `aligned_to` ("" = none)."""
-    return digest([embeddings.hash, settings.model_dump(mode="json"), aligned_to], 16)
+def projection_key(embeddings: Embeddings, settings: Projection, aligned_to: str, part: str = "") -> str:
+    """Name of the map of these vectors with these settings, drawn to compare with the run `aligned_to` ("" = none).
+
+    part: which images, where a space drawn beside it lacks some; "" for a sample of all.
+    """
+    return digest([embeddings.hash, settings.model_dump(mode="json"), aligned_to, *([part] if part else [])], 16)
 
 
 def _paths(run_folder: Path, key: str) -> tuple[Path, Path]:
