@@ -74,20 +74,20 @@ class Ijb:
                 raise Stopped
             progress(done, total)
 
-        files = [list_file(root, prefix, ending) for ending in (MEMBERS, POINTS, PAIRS)]
-        members = read_members(files[0])
+        lists = [list_file(root, prefix, ending) for ending in (MEMBERS, POINTS, PAIRS)]
+        members = read_members(lists[0])
         beat(0, 0)
-        faces = read_faces(files[1])
+        faces = read_faces(lists[1])
         face_of = _face_of(members, faces)
-        there, problems = _images(root, members, faces, progress, stop)
+        there, files, problems = _images(root, members, faces, progress, stop)
         known, template = np.unique(members.template, return_inverse=True)
-        pairs = read_template_pairs(files[2], known, beat)
+        pairs = read_template_pairs(lists[2], known, beat)
         people = _people(pairs)
         template, face_of = template[there], face_of[there]
         failed = _without_face(faces, template, face_of, known)
         if len(failed) == len(known):
             raise FairLabError(f"no template of {root} can be compared: {next(iter(failed.values()))}, in all of them")
-        images = pd.DataFrame({"location": np.array(members.names, dtype=object)[there]})
+        images = pd.DataFrame({"location": files})
         images["identity"] = known[people].astype(str).astype(object)[template]
         images, attribute, more = with_groups(images, source, "")
         table = pd.DataFrame({"template": template, "image_id": np.arange(len(images))})
@@ -136,19 +136,27 @@ def _face_of(members: Members, faces: Faces) -> np.ndarray:
 
 def _images(
     root: Path, members: Members, faces: Faces, progress: Progress, stop: Stop
-) -> tuple[np.ndarray, list[Problem | str]]:
-    """(rows of the members whose file is there, rising; what is missing or too much)."""
+) -> tuple[np.ndarray, np.ndarray, list[Problem | str]]:
+    """(rows of the members whose file is there, rising; those files; what is missing or too much). A list that says 1.jpg
+    means 1.JPG where there is no other.
+    """
     if not (root / FOLDER).is_dir():
         raise FairLabError(f"{root} has no folder {FOLDER} with the images of its lists")
     tree = walk(root / FOLDER, members.names[0].count("/") + 1, progress, stop)
-    here = pd.Index(tree.files).get_indexer(members.names) >= 0
+    place = pd.Index(tree.files).get_indexer(members.names)
+    lower = pd.Index([name.lower() for name in tree.files])
+    if (place < 0).any() and lower.is_unique:
+        place = np.where(place < 0, lower.get_indexer([name.lower() for name in members.names]), place)
+    here = place >= 0
     names = np.array(members.names, dtype=object)
     problems: list[Problem | str] = [*tree.problems()]
     problems += problem(f"images of {members.path.name} that are not in {FOLDER}, left out", names[~here])
+    files = np.array(tree.files, dtype=object)
+    used = pd.Index([*members.names, *files[place[here]]])
     for what, given in ((f"images in {FOLDER}", tree.files), (f"rows of {faces.path.name}", faces.names)):
-        spare = pd.Index(given).difference(pd.Index(members.names), sort=False)
+        spare = pd.Index(given).difference(used, sort=False)
         problems += problem(f"{what} that are in no template, left out", spare.tolist())
-    return np.flatnonzero(here), problems
+    return np.flatnonzero(here), files[place[here]], problems
 
 
 def _without_face(faces: Faces, template: np.ndarray, face_of: np.ndarray, known: np.ndarray) -> dict[int, str]:

@@ -25,14 +25,15 @@ RFW_IMAGES = Table(image=TEXT, identity=TEXT, person=WHOLE)
 
 def rfw_landmarks(path: Path) -> pd.DataFrame:
     """`<group>_lmk.txt`: file (text, below RFW's root), image (text, `identity/name`, as read_pairs names images), x1, y1
-    ... x5, y5 (float64, pixels). Raises FairLabError, or Damaged naming the line.
+    ... x5, y5 (float64, pixels). A number behind them, the score of a detector, is left out. Raises FairLabError, or
+    Damaged naming the line.
     """
     rows, lines = [], []
     for row in read_rows(path)[1]:
-        line, fields = row[0], fields_of(path, row, 12)
+        line, fields = row[0], fields_of(path, row, 12, 13)
         file = image_path(path, line, fields[0].removeprefix("/"))  # listed as if RFW were the root of the disk
         number_in(path, line, fields[1])
-        points = (_coordinate(path, line, field) for field in fields[2:])
+        points = (_coordinate(path, line, field) for field in fields[2:12])
         rows.append((file, "/".join(file.split("/")[-2:]), *points))
         lines.append(line)
     return _once(path, RFW_LANDMARKS.build(rows), lines)

@@ -115,6 +115,16 @@ def test_what_is_missing_or_too_much_is_counted(tmp_path: Path) -> None:
     assert found.templates["weight"].to_numpy()[:2] == pytest.approx([0.51, 0.53])
 
 
+def test_a_file_in_capitals_is_the_one_of_the_list(tmp_path: Path) -> None:
+    root = ijb(tmp_path)
+    for path in (root / "loose_crop").glob("*.jpg"):
+        path.rename(path.with_suffix(".JPG"))
+    found = listed(root)
+    assert (len(found.images), list(found.problems), found.unenrolled) == (17, [], {})
+    read = reader("ijb").opener(root, found.images["location"].tolist())
+    assert read(0) == (root / "loose_crop" / "1.JPG").read_bytes()
+
+
 @pytest.mark.parametrize("how", ["score 0", "score -1", "missing"])
 def test_a_template_without_a_face_is_a_failure_to_enrol(tmp_path: Path, how: str) -> None:
     """Template 3 (image 4.jpg) stands in 2 genuine and 4 impostor pairs of 16, which are counted and in no list.

@@ -67,6 +67,19 @@ def test_a_person_under_two_groups_is_two_and_a_missing_image_is_counted(tmp_pat
     assert int(np.isnan(found.landmarks).all(axis=(1, 2)).sum()) == 3  # data.landmarks says so
 
 
+def test_landmarks_with_a_detectors_score_are_the_same_landmarks(tmp_path: Path) -> None:
+    """And with the line ends of Windows, a mark at the beginning and blank lines at the end."""
+    before = listed(rfw(tmp_path / "a")).landmarks
+    rfw(tmp_path / "b")
+    for path in (tmp_path / "b").glob("test/txts/*/*_lmk.txt"):
+        text = "\r\n".join(f"{line}\t0.99" for line in path.read_text().splitlines())
+        path.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n\r\n")
+    after = listed(tmp_path / "b").landmarks
+    assert before is not None
+    assert after is not None
+    assert np.array_equal(before, after)
+
+
 def test_a_pair_that_contradicts_the_folders_is_an_error_with_its_line(tmp_path: Path) -> None:
     """Two names of one folder as an impostor pair cannot be right, however it is read."""
     root = tmp_path / "set"
