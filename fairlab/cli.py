@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_settings_help(ModelFile),
     )
     models.add_argument("action", nargs="?", choices=["list", "add"], default="list")
-    models.add_argument("path", nargs="?", help="with add: .pth, .pt, .ckpt, .safetensors or .onnx")
+    models.add_argument("path", nargs="?", help="with add: .pth, .pth.tar, .pt, .ckpt, .bin, .safetensors or .onnx")
     models.add_argument("--name", default="", help="with add: what to call it (default: the file's name)")
     models.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
     models.add_argument("--json", action="store_true", help="print JSON")

@@ -87,8 +87,8 @@ class ModelFile(Settings):
 
     path: PathText = Field(
         "",
-        description="File of the model: .pth, .pt, .ckpt, .safetensors or .onnx; or of what it said: a table of scores "
-        "(BFW, bob, or any CSV of pairs), or embeddings (.npy, .npz, .parquet).",
+        description="File of the model: .pth, .pth.tar, .pt, .ckpt, .bin, .safetensors or .onnx; or of what it said: a "
+        "table of scores (BFW, bob, or any CSV of pairs), or embeddings (.npy, .npz, .parquet).",
     )
     sha256: Name = Field("", description="Hash of the file; filled in when the model is added.")
     head: PathText = Field(

@@ -18,6 +18,7 @@ from fairlab.data.npy_arrays import MAX_BYTES, Declared
 from fairlab.data.reading import SHOWN, Problem
 from fairlab.data.table_headers import PARQUET, Header, plain_errors
 from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.mistaken import check_file
 
 VECTORS = ("embedding", "embeddings", "vector", "vectors", "features", "feature")
 TABLES = (".csv", ".txt")
@@ -73,6 +74,7 @@ def read_embeddings(path: Path | str, id_table: Path | str | None = None, namele
     path = Path(path).expanduser()
     if not path.is_file():
         raise FairLabError(f"there is no file {path}; right would be a .npy, .npz or .parquet of embeddings")
+    check_file(path, "a file of embeddings")
     notes: list[str] = []
     if path.suffix.lower() == ".npy":
         header = _matrix(path, [npy_arrays.npy_header(path)])

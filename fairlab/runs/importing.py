@@ -13,6 +13,7 @@ import psutil
 from fairlab.config import ModelFile
 from fairlab.errors import FairLabError
 from fairlab.files import ordinary, write_json
+from fairlab.mistaken import check_file
 from fairlab.runs import tables
 from fairlab.store.runs import RunRecord
 
@@ -90,6 +91,7 @@ def _path(source: ModelFile) -> Path:
     ordinary(Path(source.head).expanduser().absolute())
     if not source.path or not path.is_file():
         raise FairLabError(f"there is no file {path}; name the file of a model" if source.path else "name the file")
+    check_file(path, "a model")
     return path
 
 

@@ -53,7 +53,7 @@ def form(lab: Workspace, open_at_first: bool) -> None:
             "File on this machine",
             key="model_path",
             placeholder="/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx, /tables/bfw.csv",
-            help="iResNet, IR and IR-SE, MobileFaceNet as .pth, .pt, .ckpt, .safetensors; any face network as .onnx; "
+            help="iResNet, IR and IR-SE, MobileFaceNet as .pth, .pth.tar, .pt, .ckpt, .bin, .safetensors; any face network as .onnx; "
             "or what a model said: scores of pairs (BFW, bob) or embeddings (.npy, .npz, .parquet).",
         )
         look = right.button("Look at it", type="primary", icon=":material/search:", width="stretch", disabled=not path)

@@ -299,11 +299,12 @@ class TestMisfits:
         with pytest.raises(FairLabError, match=message):
             recognise(shapes | dict([change]), "a file")
 
-    @pytest.mark.parametrize("name", ["a.onnx", "a.npy", "a"])
-    def test_other_files(self, tmp_path: Path, name: str) -> None:
-        """By their name."""
-        with pytest.raises(FairLabError, match=r"must end with \.safetensors, \.pth, \.pt, \.ckpt"):
-            import_checkpoint(tmp_path / name)
+    @pytest.mark.parametrize("name", ["checkpoint.pth.tar", "pytorch_model.bin", "MODEL.PTH", "model.pkl", "weights"])
+    def test_the_name_does_not_matter(self, tmp_path: Path, name: str) -> None:
+        """The content does: CurricularFace and others write .pth.tar, Hugging Face .bin."""
+        assert_same(saved(tmp_path / name, state()))
+        save_file(state(), tmp_path / name)
+        assert_same(tmp_path / name)
 
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         """In one sentence."""
