@@ -102,6 +102,13 @@ class ModelFile(Settings):
     dataset: Name = Field(
         "", description="Of a file of embeddings: the data set whose images they are of; empty: one of their own."
     )
+    publisher: Literal[
+        "", "adaface", "cavaface", "curricularface", "cvlface", "cvlface_bgr", "face_evolve", "facex_zoo", "insightface",
+        "insightface_pytorch", "magface",
+    ] = Field(
+        "",
+        description="Of a checkpoint: whose code trained it, where the file does not tell; decides colours and scaling, and for MagFace the network (batch-norm epsilon 2e-5).",
+    )  # fmt: skip
     image_px: int | None = Field(None, ge=16, le=512, description="Width and height of the faces that it takes.")
     channels: Literal["", "RGB", "BGR"] = Field("", description="Order of the colour channels that it was trained on.")
     mean: tuple[Level, ...] = Field(

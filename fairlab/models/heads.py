@@ -12,7 +12,7 @@ from fairlab.models.reading import own
 
 HEAD_WRAPPERS = ("state_dict_softmax_fc", "state_dict_head", "head", "header", "classifier")
 """Names beside the backbone's wrapper; the first is arcface_torch's."""
-HEAD_PREFIXES = ("head.", "header.", "classifier.", "partial_fc.")
+HEAD_PREFIXES = ("head.", "header.", "classifier.", "partial_fc.", "parallel_fc.")
 HEAD_NAMES = ("kernel", "weight")
 """Bare: ElasticFace's kernel [dim, classes], PartialFC's weight [classes, dim]."""
 

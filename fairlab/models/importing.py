@@ -19,13 +19,18 @@ from fairlab.errors import Damaged, FairLabError
 from fairlab.files import sha256
 from fairlab.models.base import BACKBONES
 from fairlab.models.heads import HEAD_WRAPPERS, choose_head, is_head_key
-from fairlab.models.layouts import ANCHORS, Recognised, recognise, unknown
+from fairlab.models.inert import Inert
+from fairlab.models.layouts import ANCHORS, Recognised, recognise
+from fairlab.models.nearest import unknown
+from fairlab.models.origin import Clues, as_published, chosen_origin, origin_of
 from fairlab.models.preprocessing import Preprocessing, preprocessing_of
 from fairlab.models.reading import own, read_checkpoint
 
 WRAPPERS = ("state_dict_backbone", "state_dict", "model_state_dict", "model", "backbone", "net")
 PREFIXES = ("module.", "backbone.", "model.", "net.", "features.module.", "feat_net.", "encoder.", "_orig_mod.")
 """Of wrapped networks; the last is torch.compile's."""
+WITH_FEATURES = (*PREFIXES, "features.")
+"""MagFace's wrapper; not before a head, where features.weight is iResNet's last norm."""
 DEEPEST = 4
 """Wrappers or prefixes around each other; more than any code base has. A pickle can hold a dict that holds itself."""
 COUNTER = "num_batches_tracked"
@@ -58,11 +63,12 @@ class Imported:
         return network.eval()
 
 
-def import_checkpoint(path: Path) -> Imported:
-    """Read a .safetensors, .pth, .pt or .ckpt file of a published face network.
+def import_checkpoint(path: Path, publisher: str = "") -> Imported:
+    """Read a checkpoint of a published face network: safetensors, or torch.save under any name.
 
-    Raises FairLabError: one sentence with the file and what is wrong; Refused for files that ask for code or declare
-    too much, Damaged for broken ones.
+    publisher: whose code it comes from (preprocessing.PUBLISHERS), where the file does not tell. Raises FairLabError: one
+    sentence with the file and what is wrong; Refused for files that ask for code or declare too much, Damaged for broken
+    ones.
     """
     content = read_checkpoint(path)
     fingerprint = sha256(path)
@@ -71,28 +77,46 @@ def import_checkpoint(path: Path) -> Imported:
     notes = [f"unwrapped {name}" for name in wrapped]
     if others := [str(key) for key, value in levels[-1].items() if not isinstance(value, Tensor)]:
         notes.append(f"left out what is not a tensor: {_few(others)}" if tensors else "")
+    notes.append(_objects(levels))
     prefix = _prefix(tensors, str(path))
     if prefix:
         notes.append(f"took the prefix {prefix} off the keys")
     apart = {key for key in tensors if not key.startswith(prefix) or is_head_key(key, PREFIXES)}
     body = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key not in apart}
-    if strange := [key for key in apart if not is_head_key(key, PREFIXES)]:
+    if strange := [key for key in apart if not _is_head(key, prefix)]:
         raise FairLabError(f"{path} holds more than a backbone under {prefix} and a head: {_few(sorted(strange))}")
     found = recognise({key: tuple(tensor.shape) for key, tensor in body.items()}, str(path))
-    state, more = _fitted(body, found, str(path))
+    if found is None:
+        raise FairLabError(unknown(body, str(path)))
     heads = {key: tensors[key] for key in tensors if key in apart} | _beside(levels)
+    clues = Clues(path, content, prefix, list(heads), body)
+    origin = chosen_origin(publisher, found, str(path)) if publisher else origin_of(found, clues)
+    found = as_published(found, origin.publisher)
+    state, more = _fitted(body, found, str(path))
     head, words = choose_head(heads, found.backbone.embedding_dim, str(path)) if heads else (None, [])
-    publisher, confirm = _publisher(found, content, heads)
     return Imported(
         found.family,
         found.backbone,
         found.image_px,
         state,
         head,
-        preprocessing_of(publisher, found.image_px),
-        confirm,
-        tuple(note for note in [*notes, *more, *words] if note),
+        preprocessing_of(origin.publisher, found.image_px),
+        origin.confirm,
+        tuple(note for note in [*notes, *more, *words, *origin.notes] if note),
         fingerprint,
+    )
+
+
+def _objects(levels: Sequence[Mapping[str, Any]]) -> str:
+    """What lies beside the tensors and would need code to be read."""
+    names = {value.name for level in levels for value in level.values() if isinstance(value, Inert)}
+    return f"left out, without running their code: {_few(sorted(names))}" if names else ""
+
+
+def _is_head(key: str, prefix: str) -> bool:
+    """Whether a key is a head's; MagFace keeps its head as fc beside features."""
+    return is_head_key(key, PREFIXES) or (
+        prefix.endswith("features.") and key == prefix[: -len("features.")] + "fc.weight"
     )
 
 
@@ -148,7 +172,7 @@ def _prefix(keys: Mapping[str, Tensor], where: str) -> str:
             return revealing[0]
         if revealing:
             raise FairLabError(f"{where} holds more than one backbone ({_few(revealing)}); save the one you want alone")
-        longer = [prefix + more for prefix in prefixes for more in PREFIXES]
+        longer = dict.fromkeys(prefix + more for prefix in prefixes for more in WITH_FEATURES)
         prefixes = [prefix for prefix in longer if any(key.startswith(prefix) for key in keys)]
     heads = [key for key in keys if is_head_key(key, PREFIXES)]
     if heads and len(heads) == len(keys):
@@ -171,12 +195,14 @@ def _fitted(body: dict[str, Tensor], found: Recognised, where: str) -> tuple[dic
         f"{key} is {list(body[key].shape)} of {_kind(body[key])}, not {list(tensor.shape)} of {_kind(tensor)}"
         for key, tensor in expected.items()
         if key in body
+        and not (key.endswith(COUNTER) and body[key].shape == tensor.shape)  # of any kind: it only counts
         and (body[key].shape != tensor.shape or body[key].is_floating_point() != tensor.is_floating_point())
     ]
     faults = [("missing", missing), ("not known", extra), ("other shape", wrong)]
     if told := [f"{word}: {_few(keys)}" for word, keys in faults if keys]:
         raise FairLabError(f"{where} does not fit {found.backbone.name}: {'; '.join(told)}")
     state = {key: own(body[key], key, where) for key in expected if key in body}
+    state |= {key: tensor.to(torch.int64) for key, tensor in state.items() if key.endswith(COUNTER)}
     if unsound := [key for key, tensor in state.items() if not bool(torch.isfinite(tensor).all())]:
         raise Damaged(f"{where} holds weights that are not finite: {_few(unsound)}")
     notes = []
@@ -185,21 +211,6 @@ def _fitted(body: dict[str, Tensor], found: Recognised, where: str) -> tuple[dic
     if absent:
         notes.append(f"{len(absent)} counters {COUNTER} were missing and start at 0")
     return {key: state.get(key, torch.zeros((), dtype=torch.int64)) for key in expected}, notes
-
-
-def _publisher(
-    found: Recognised, content: Mapping[str, Any], heads: Mapping[str, Tensor]
-) -> tuple[str, tuple[str, ...]]:
-    """Whose preprocessing the file most likely needs, and which of its fields the user must confirm."""
-    if "batch_id" in content:  # beside state_dict and epoch: FaceX-Zoo's training loop
-        return "facex_zoo", ()
-    if any(key.endswith("head.batch_mean") for key in heads):  # AdaFace's own training; CVLface saves the head apart
-        return "adaface", ()
-    if found.backbone.name.startswith("evolve_"):
-        return "face_evolve", ("channels",)
-    if found.family == "ir":  # AdaFace's weights in CVLface are BGR, others RGB; the keys are the same
-        return "cvlface", ("channels",)
-    return "insightface", ()
 
 
 def _kind(tensor: Tensor) -> str:

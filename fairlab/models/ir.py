@@ -11,8 +11,9 @@ and PReLU, no bottlenecks, a last norm with weights. Those are the `evolve` netw
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -87,6 +88,9 @@ class _Unit(nn.Module):
 class IR(nn.Module):
     """(B, 3, P, P) in -1..1 -> raw embedding (B, D); P a multiple of 16 (published: 112 and 224)."""
 
+    units: ClassVar[Mapping[int, tuple[int, ...]]] = UNITS
+    """Units per stage by depth."""
+
     def __init__(self, depth: int, settings: Backbone, image_px: int, se: bool = False, evolve: bool = False) -> None:
         super().__init__()
         if image_px < 16 or image_px % 16:
@@ -96,7 +100,7 @@ class IR(nn.Module):
         widths = BOTTLENECK_WIDTHS if deep else WIDTHS
         self.input_layer = nn.Sequential(_convolution(3, 64, 3), nn.BatchNorm2d(64), nn.PReLU(64))
         self.body = nn.Sequential()
-        for units, (inputs, outputs) in zip(UNITS[depth], pairwise((64, *widths)), strict=True):
+        for units, (inputs, outputs) in zip(self.units[depth], pairwise((64, *widths)), strict=True):
             for number in range(units):
                 shape = (outputs if number else inputs, outputs, 1 if number else 2)
                 residual = nn.Sequential(*layers(*shape))

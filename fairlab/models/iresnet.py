@@ -23,19 +23,19 @@ EPS = 1e-5
 class _Block(nn.Module):
     """BN - conv - BN - PReLU - conv(stride) - BN (- SE), plus the input (through a 1x1 convolution if shapes differ)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, se: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, se: bool = False, eps: float = EPS) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(inputs, eps=EPS)
+        self.bn1 = nn.BatchNorm2d(inputs, eps=eps)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs, eps=EPS)
+        self.bn2 = nn.BatchNorm2d(outputs, eps=eps)
         self.prelu = nn.PReLU(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outputs, eps=EPS)
+        self.bn3 = nn.BatchNorm2d(outputs, eps=eps)
         self.se_block = SqueezeExcitation(outputs) if se else nn.Identity()
         self.downsample = None
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs, eps=EPS)
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs, eps=eps)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,24 +46,26 @@ class _Block(nn.Module):
 
 
 class IResNet(nn.Module):
-    """(B, 3, P, P) in -1..1 -> raw embedding (B, D); P a multiple of 16 (the papers: 112)."""
+    """(B, 3, P, P) in -1..1 -> raw embedding (B, D); P a multiple of 16 (the papers: 112). eps: of every norm."""
 
-    def __init__(self, layers: tuple[int, ...], settings: Backbone, image_px: int, se: bool = False) -> None:
+    def __init__(
+        self, layers: tuple[int, ...], settings: Backbone, image_px: int, se: bool = False, eps: float = EPS
+    ) -> None:
         super().__init__()
         if image_px < 16 or image_px % 16:
             raise FairLabError(f"iresnet takes images whose size is a multiple of 16, not {image_px} px")
         self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64, eps=EPS)
+        self.bn1 = nn.BatchNorm2d(64, eps=eps)
         self.prelu = nn.PReLU(64)
         inputs = 64
         for number, (blocks, width) in enumerate(zip(layers, (64, 128, 256, 512), strict=True), start=1):
-            rest = (_Block(width, width, 1, se) for _ in range(blocks - 1))
-            setattr(self, f"layer{number}", nn.Sequential(_Block(inputs, width, 2, se), *rest))
+            rest = (_Block(width, width, 1, se, eps) for _ in range(blocks - 1))
+            setattr(self, f"layer{number}", nn.Sequential(_Block(inputs, width, 2, se, eps), *rest))
             inputs = width
-        self.bn2 = nn.BatchNorm2d(512, eps=EPS)
+        self.bn2 = nn.BatchNorm2d(512, eps=eps)
         self.dropout = nn.Dropout(settings.dropout)
         self.fc = nn.Linear(512 * (image_px // 16) ** 2, settings.embedding_dim)
-        self.features = nn.BatchNorm1d(settings.embedding_dim, eps=EPS)
+        self.features = nn.BatchNorm1d(settings.embedding_dim, eps=eps)
         self.features.weight.requires_grad = False  # stays 1: the length of the embedding is not for it to learn
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -1,30 +1,47 @@
-"""Which published network a state dict is: family, depth, embedding length and image size from its keys and shapes."""
+"""Which published network a state dict is: family, depth, embedding length and image size from its keys and shapes.
+
+A layout is one entry of LAYOUTS: the keys that every file of it has, those that none has, and how its details are read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isqrt
+from typing import NamedTuple
 
 from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models import ir, iresnet
+from fairlab.models.published import CAVAFACE_UNITS, LARGE_BLOCKS, LARGE_SCALE
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-SIGNS = {
-    "iresnet": ("conv1.weight", "prelu.weight", "layer1.0.bn1.weight", "layer4.0.bn1.weight", "fc.weight"),
-    "ir": ("input_layer.0.weight", "body.0.res_layer.1.weight", "output_layer.3.weight"),
-    "mbf": ("layers.0.layers.0.weight", "conv_sep.layers.0.weight", "features.layers.0.layers.0.weight",
-            "features.layers.2.weight"),
-    "mobilefacenet": ("conv1.conv.weight", "conv_6_sep.conv.weight", "output_layer.conv_6_dw.conv.weight",
-                      "output_layer.linear.weight"),
-}  # fmt: skip
-"""Keys that each family has; the first is its anchor: prefixes are taken off until it stands at the start."""
-
-ANCHORS = {signs[0]: family for family, signs in SIGNS.items()}
 LAST_CHANNELS = 512
 """Of iResNet before its linear layer."""
+
+
+class Details(NamedTuple):
+    """name: of the backbone; last: key of the layer whose rows are the embedding's numbers; side: edge of the last map."""
+
+    name: str
+    last: str
+    side: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way in which keys are named. signs: keys that every file has, the first being the anchor: prefixes are taken off
+    until it stands at the start. never: keys that no file has, where another layout has all the signs too. like: backbones
+    of this layout, for the message about a file that nearly fits."""
+
+    family: str
+    signs: tuple[str, ...]
+    details: Callable[[Shapes, str], Details]
+    like: tuple[str, ...]
+    never: tuple[str, ...] = ()
+
+    def fits(self, shapes: Shapes) -> bool:
+        return all(key in shapes for key in self.signs) and not any(key in shapes for key in self.never)
 
 
 @dataclass(frozen=True)
@@ -36,32 +53,16 @@ class Recognised:
     image_px: int
 
 
-def recognise(shapes: Shapes, where: str) -> Recognised:
-    """The network that has these keys. Raises FairLabError when it is none of ours, saying what was looked for."""
-    present = [family for family, signs in SIGNS.items() if signs[0] in shapes]
-    complete = [family for family in present if all(key in shapes for key in SIGNS[family])]
-    if len(complete) != 1:
-        raise FairLabError(unknown(shapes, where))
-    family = complete[0]
-    name, last, side = _DETAILS[family](shapes, where)
+def recognise(shapes: Shapes, where: str) -> Recognised | None:
+    """The network that has these keys, or None when it is none of ours. Raises FairLabError for one of a known family
+    in a form that is not known."""
+    fitting = [layout for layout in LAYOUTS if layout.fits(shapes)]
+    if len(fitting) != 1:
+        return None
+    name, last, side = fitting[0].details(shapes, where)
     if len(shapes[last]) != 2 or side < 1:
         raise FairLabError(f"{where}: {last} has the shape {list(shapes[last])}, which no square image gives")
-    return Recognised(family, Backbone(name=name, embedding_dim=max(shapes[last][0], 2)), 16 * side)
-
-
-def unknown(shapes: Iterable[str], where: str) -> str:
-    """The sentence for a state dict of another architecture: what was looked for, what is there."""
-    keys = list(shapes)
-    looked = "; ".join(f"{family}: {', '.join(signs)}" for family, signs in SIGNS.items())
-    lacking = [
-        f"{anchor} is there, but not {', '.join(key for key in SIGNS[family] if key not in keys)}"
-        for anchor, family in ANCHORS.items()
-        if anchor in keys
-    ]
-    found = f"{', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''} ({len(keys)} keys)" if keys else "no tensors"
-    return f"{where} is none of the known backbones ({looked}); found: {found}" + "".join(
-        f"; {text}" for text in lacking
-    )
+    return Recognised(fitting[0].family, Backbone(name=name, embedding_dim=max(shapes[last][0], 2)), 16 * side)
 
 
 def _rows(shapes: Shapes, stage: str) -> int:
@@ -76,7 +77,12 @@ def _side(columns: int, channels: int) -> int:
     return side if side * side * channels == columns else 0
 
 
-def _iresnet(shapes: Shapes, where: str) -> tuple[str, str, int]:
+def _window(shape: tuple[int, ...]) -> int:
+    """The global convolution covers the whole last map, so its window is the map's size."""
+    return shape[-1] if len(shape) == 4 and shape[-1] == shape[-2] else 0
+
+
+def _iresnet(shapes: Shapes, where: str) -> Details:
     blocks = tuple(_rows(shapes, f"layer{number}.") for number in range(1, 5))
     depth = next((depth for depth, known in iresnet.LAYERS.items() if known == blocks), None)
     se = any(".se_block." in key for key in shapes)
@@ -85,14 +91,14 @@ def _iresnet(shapes: Shapes, where: str) -> tuple[str, str, int]:
         raise FairLabError(
             f"{where} is an iresnet of {list(blocks)} blocks{' with SE' if se else ''}; known are {known}"
         )
-    return f"iresnet{depth}{'_se' if se else ''}", "fc.weight", _side(shapes["fc.weight"][-1], LAST_CHANNELS)
+    return Details(f"iresnet{depth}{'_se' if se else ''}", "fc.weight", _side(shapes["fc.weight"][-1], LAST_CHANNELS))
 
 
-def _ir(shapes: Shapes, where: str) -> tuple[str, str, int]:
+def _ir(shapes: Shapes, where: str) -> Details:
     units = _rows(shapes, "body.")
     evolve = "body.0.res_layer.2.running_mean" not in shapes  # there the PReLU follows the convolution at once
+    affine = "output_layer.4.weight" in shapes
     bottleneck = "body.0.res_layer.7.weight" in shapes
-    se = any(".fc1." in key for key in shapes)
     depth = next((depth for depth, known in ir.UNITS.items() if sum(known) == units), None)
     fits = depth is not None and (evolve or bottleneck == (depth >= ir.BOTTLENECK_FROM))
     if not fits or (evolve and depth not in ir.EVOLVE_DEPTHS):
@@ -100,21 +106,98 @@ def _ir(shapes: Shapes, where: str) -> tuple[str, str, int]:
         known = ", ".join(f"{depth}: {sum(blocks)}" for depth, blocks in ir.UNITS.items())
         raise FairLabError(f"{where} is an ir of {units} {kind}; known are {known} (bottlenecks from 152 on)")
     channels = ir.BOTTLENECK_WIDTHS[-1] if bottleneck else ir.WIDTHS[-1]
-    side = _side(shapes["output_layer.3.weight"][-1], channels)
-    return f"{'evolve_' if evolve else ''}ir_{'se_' if se else ''}{depth}", "output_layer.3.weight", side
+    code = "" if not evolve else "evolve_" if affine else "curricular_"
+    name = f"{code}ir_{'se_' if _has_se(shapes) else ''}{depth}"
+    return Details(name, "output_layer.3.weight", _side(shapes["output_layer.3.weight"][-1], channels))
 
 
-def _mbf(shapes: Shapes, where: str) -> tuple[str, str, int]:
-    return "mbf", "features.layers.2.weight", _window(shapes["features.layers.0.layers.0.weight"])
+def _cavaface(shapes: Shapes, where: str) -> Details:
+    units = _rows(shapes, "body.")
+    depth = next((depth for depth, known in CAVAFACE_UNITS.items() if sum(known) == units), None)
+    if depth is None:
+        known = ", ".join(f"{depth}: {sum(blocks)}" for depth, blocks in CAVAFACE_UNITS.items())
+        raise FairLabError(f"{where} is cavaface's ir of {units} units; known are {known}")
+    name = f"cavaface_ir_{'se_' if _has_se(shapes) else ''}{depth}"
+    return Details(name, "fc.weight", _side(shapes["fc.weight"][-1], ir.WIDTHS[-1]))
 
 
-def _mobilefacenet(shapes: Shapes, where: str) -> tuple[str, str, int]:
-    return "mobilefacenet", "output_layer.linear.weight", _window(shapes["output_layer.conv_6_dw.conv.weight"])
+def _has_se(shapes: Shapes) -> bool:
+    return any(".fc1." in key for key in shapes)
 
 
-def _window(shape: tuple[int, ...]) -> int:
-    """The global convolution covers the whole last map, so its window is the map's size."""
-    return shape[-1] if len(shape) == 4 and shape[-1] == shape[-2] else 0
+def _mbf(shapes: Shapes, where: str) -> Details:
+    blocks = tuple(_rows(shapes, f"layers.{number}.layers.") for number in (3, 5, 7))
+    scale = shapes["layers.0.layers.0.weight"][0] // 64
+    large = "layers.1.layers.0.layers.0.layers.0.weight" in shapes
+    first = _rows(shapes, "layers.1.layers.") if large else 1
+    forms: dict[tuple[tuple[int, ...], int], str] = {((1, 4, 6, 2), 2): "mbf", (LARGE_BLOCKS, LARGE_SCALE): "mbf_large"}
+    name = forms.get(((first, *blocks), scale))
+    if name is None:
+        raise FairLabError(
+            f"{where} is a MobileFaceNet of insightface with {[first, *blocks]} blocks at {scale} times 64 channels; "
+            f"known are mbf ([1, 4, 6, 2], 2) and mbf_large ({list(LARGE_BLOCKS)}, {LARGE_SCALE})"
+        )
+    return Details(name, "features.layers.2.weight", _window(shapes["features.layers.0.layers.0.weight"]))
 
 
-_DETAILS = {"iresnet": _iresnet, "ir": _ir, "mbf": _mbf, "mobilefacenet": _mobilefacenet}
+def _mobilefacenet(shapes: Shapes, where: str) -> Details:
+    name = "mobilefacenet_affine" if "output_layer.bn.weight" in shapes else "mobilefacenet"
+    return Details(name, "output_layer.linear.weight", _window(shapes["output_layer.conv_6_dw.conv.weight"]))
+
+
+def _flat_mobilefacenet(shapes: Shapes, where: str) -> Details:
+    return Details("mobilefacenet_flat", "linear.weight", _window(shapes["conv_6_dw.conv.weight"]))
+
+
+def _gnap(shapes: Shapes, where: str) -> Details:
+    raise FairLabError(
+        f"{where} is a MobileFaceNet that ends in GNAP ({', '.join(key for key in shapes if 'output_layer.' in key)}); its "
+        "code scales a face by the mean of the batch around it, so a face alone has no embedding of its own: "
+        "use the network that ends in GDC"
+    )
+
+
+LAYOUTS: list[Layout] = [
+    Layout(
+        "iresnet",
+        ("conv1.weight", "prelu.weight", "layer1.0.bn1.weight", "layer4.0.bn1.weight", "fc.weight"),
+        _iresnet,
+        ("iresnet18", "iresnet18_se"),
+    ),
+    Layout("ir", ("input_layer.0.weight", "body.0.res_layer.1.weight", "output_layer.3.weight"), _ir,
+           ("ir_18", "ir_se_18", "evolve_ir_50", "evolve_ir_se_50", "curricular_ir_50")),
+    Layout(
+        "cavaface_ir",
+        ("input_layer.0.weight", "body.0.res_layer.1.weight", "bn2.weight", "fc.weight", "features.weight"),
+        _cavaface,
+        ("cavaface_ir_50", "cavaface_ir_se_50"),
+        ("output_layer.3.weight", "body.0.res_layer.2.running_mean"),
+    ),
+    Layout(
+        "mbf",
+        ("layers.0.layers.0.weight", "conv_sep.layers.0.weight", "features.layers.0.layers.0.weight",
+         "features.layers.2.weight"),
+        _mbf,
+        ("mbf", "mbf_large"),
+    ),
+    Layout(
+        "mobilefacenet",
+        ("conv1.conv.weight", "conv_6_sep.conv.weight", "output_layer.conv_6_dw.conv.weight", "output_layer.linear.weight"),
+        _mobilefacenet,
+        ("mobilefacenet",),
+    ),
+    Layout(
+        "mobilefacenet",
+        ("conv1.conv.weight", "conv_6_sep.conv.weight", "conv_6_dw.conv.weight", "linear.weight"),
+        _flat_mobilefacenet,
+        ("mobilefacenet_flat",),
+        ("output_layer.linear.weight",),
+    ),
+    Layout(
+        "mobilefacenet",
+        ("conv1.conv.weight", "conv_6_sep.conv.weight", "output_layer.bn1.running_mean", "output_layer.bn2.running_mean"),
+        _gnap,
+        ("mobilefacenet",),
+    ),
+]  # fmt: skip
+ANCHORS = tuple(dict.fromkeys(layout.signs[0] for layout in LAYOUTS))

@@ -24,7 +24,7 @@ def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int, padding: int
     yield nn.BatchNorm2d(outputs)
 
 
-class _Named(nn.Module):
+class NamedLayer(nn.Module):
     """conv - bn (- prelu), under these names."""
 
     def __init__(
@@ -62,9 +62,9 @@ class _NamedBottleneck(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, inside: int, stride: int) -> None:
         super().__init__()
-        self.conv = _Named(inputs, inside)
-        self.conv_dw = _Named(inside, inside, 3, stride, 1, groups=inside)
-        self.project = _Named(inside, outputs, active=False)
+        self.conv = NamedLayer(inputs, inside)
+        self.conv_dw = NamedLayer(inside, inside, 3, stride, 1, groups=inside)
+        self.project = NamedLayer(inside, outputs, active=False)
         self.residual = stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,15 +113,15 @@ class _ListedStage(nn.Module):
         return out
 
 
-class _NamedOutput(nn.Module):
-    """Global depthwise convolution (one window over all positions), linear layer, norm without weights."""
+class NamedOutput(nn.Module):
+    """Global depthwise convolution (one window over all positions), linear layer, norm: affine says if it has weights."""
 
-    def __init__(self, side: int, dims: int, dropout: float) -> None:
+    def __init__(self, side: int, dims: int, dropout: float, affine: bool = False) -> None:
         super().__init__()
-        self.conv_6_dw = _Named(LAST, LAST, side, groups=LAST, active=False)
+        self.conv_6_dw = NamedLayer(LAST, LAST, side, groups=LAST, active=False)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(LAST, dims, bias=False)
-        self.bn = nn.BatchNorm1d(dims, affine=False)
+        self.bn = nn.BatchNorm1d(dims, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.bn(self.linear(self.dropout(self.conv_6_dw(x).flatten(1))))
@@ -142,7 +142,7 @@ class _ListedOutput(nn.Module):
         return out
 
 
-def _side(image_px: int) -> int:
+def side_of(image_px: int) -> int:
     """Positions along an edge after four halvings."""
     if image_px < 16 or image_px % 16:
         raise FairLabError(f"mobilefacenet takes images whose size is a multiple of 16, not {image_px} px")
@@ -161,17 +161,17 @@ class MobileFaceNet(nn.Module):
 
     def __init__(self, settings: Backbone, image_px: int) -> None:
         super().__init__()
-        side = _side(image_px)
-        self.conv1 = _Named(3, 64, 3, 2, 1)
-        self.conv2_dw = _Named(64, 64, 3, 1, 1, groups=64)
+        side = side_of(image_px)
+        self.conv1 = NamedLayer(3, 64, 3, 2, 1)
+        self.conv2_dw = NamedLayer(64, 64, 3, 1, 1, groups=64)
         self.conv_23 = _NamedBottleneck(64, 64, 128, 2)
         self.conv_3 = _NamedStage(64, 128, 4)
         self.conv_34 = _NamedBottleneck(64, 128, 256, 2)
         self.conv_4 = _NamedStage(128, 256, 6)
         self.conv_45 = _NamedBottleneck(128, 128, 512, 2)
         self.conv_5 = _NamedStage(128, 256, 2)
-        self.conv_6_sep = _Named(128, LAST)
-        self.output_layer = _NamedOutput(side, settings.embedding_dim, settings.dropout)
+        self.conv_6_sep = NamedLayer(128, LAST)
+        self.output_layer = NamedOutput(side, settings.embedding_dim, settings.dropout)
         _start(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -182,22 +182,29 @@ class MobileFaceNet(nn.Module):
 
 
 class InsightMobileFaceNet(nn.Module):
-    """insightface's `mbf`: (B, 3, P, P) in -1..1 -> raw embedding (B, D); P a multiple of 16 (published: 112)."""
+    """insightface's `mbf`: (B, 3, P, P) in -1..1 -> raw embedding (B, D); P a multiple of 16 (published: 112).
 
-    def __init__(self, settings: Backbone, image_px: int) -> None:
+    blocks: bottlenecks of each stage, the first being a plain convolution where it is 1; scale: widths in units of 64.
+    """
+
+    def __init__(
+        self, settings: Backbone, image_px: int, blocks: tuple[int, int, int, int] = (1, 4, 6, 2), scale: int = 2
+    ) -> None:
         super().__init__()
-        side = _side(image_px)
+        side, narrow, wide = side_of(image_px), 64 * scale, 128 * scale
+        # At the published scale of 2 the plain convolution has two channels a group.
+        first = _Listed(narrow, narrow, 3, 1, 1, groups=64) if blocks[0] == 1 else _ListedStage(narrow, 128, blocks[0])
         self.layers = nn.Sequential(
-            _Listed(3, 128, 3, 2, 1),
-            _Listed(128, 128, 3, 1, 1, groups=64),  # two channels a group, as published
-            _ListedBottleneck(128, 128, 128, 2),
-            _ListedStage(128, 128, 4),
-            _ListedBottleneck(128, 256, 256, 2),
-            _ListedStage(256, 256, 6),
-            _ListedBottleneck(256, 256, 512, 2),
-            _ListedStage(256, 256, 2),
+            _Listed(3, narrow, 3, 2, 1),
+            first,
+            _ListedBottleneck(narrow, narrow, 128, 2),
+            _ListedStage(narrow, 128, blocks[1]),
+            _ListedBottleneck(narrow, wide, 256, 2),
+            _ListedStage(wide, 256, blocks[2]),
+            _ListedBottleneck(wide, wide, 512, 2),
+            _ListedStage(wide, 256, blocks[3]),
         )
-        self.conv_sep = _Listed(256, LAST)
+        self.conv_sep = _Listed(wide, LAST)
         self.features = _ListedOutput(side, settings.embedding_dim, settings.dropout)
         _start(self)
 

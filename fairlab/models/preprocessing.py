@@ -52,9 +52,13 @@ PUBLISHERS: dict[str, Preprocessing] = {
     "cvlface_bgr": Preprocessing(channels="BGR"),  # the models whose config says color_space: BGR
     "adaface": Preprocessing(channels="BGR"),  # inference.py of AdaFace turns the channels round
     "facex_zoo": Preprocessing(channels="BGR", std=(128.0, 128.0, 128.0), flip="none"),
-    "face_evolve": Preprocessing(),
+    "face_evolve": Preprocessing(),  # which tests on faces enlarged to 128 px and cut to 112, besides
+    "insightface_pytorch": Preprocessing(channels="BGR"),  # its data step stores OpenCV's BGR as if it were RGB
+    "curricularface": Preprocessing(),
+    "cavaface": Preprocessing(),
+    "magface": Preprocessing(channels="BGR", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), flip="none"),
 }
-"""What each code base does to its images."""
+"""What each code base does to its images, read in its data loading and its test code."""
 
 
 def preprocessing_of(publisher: str, image_px: int) -> Preprocessing:

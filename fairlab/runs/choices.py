@@ -15,8 +15,9 @@ def losses() -> dict[str, dict[str, Any]]:
 
 
 def backbones() -> dict[str, dict[str, Any]]:
-    """Networks by name."""
-    return declared_facts("BACKBONES", "models")
+    """Networks that can be trained, by name; those of the fact files_only are known for the files of others alone."""
+    known = declared_facts("BACKBONES", "models")
+    return {name: facts for name, facts in known.items() if not facts.get("files_only")}
 
 
 def student_methods() -> dict[str, dict[str, Any]]:

@@ -126,7 +126,7 @@ def _three(values: tuple[float, ...]) -> list[float]:
 def _checkpoint(path: Path, source: ModelFile) -> Found:
     from fairlab.models.importing import import_checkpoint, import_head
 
-    found = import_checkpoint(path)
+    found = import_checkpoint(path, source.publisher)
     head = found.head
     if source.head:
         head = import_head(Path(source.head).expanduser().absolute(), found.backbone.embedding_dim)
@@ -150,6 +150,10 @@ def _graph(path: Path, source: ModelFile) -> Found:
     from fairlab.models.onnx import inspect_onnx, load_onnx
     from fairlab.models.preprocessing import preprocessing_of
 
+    if source.publisher:
+        raise FairLabError(
+            "publisher is about checkpoints; say channels, mean, std and flip of an ONNX model one by one"
+        )
     if source.head:
         raise FairLabError("an ONNX model has no head that could be inherited; leave head out")
     seen = inspect_onnx(path)

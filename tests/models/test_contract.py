@@ -17,8 +17,13 @@ from fairlab.models.base import ADAPTORS, BACKBONES
 
 SIZE = 32
 LARGE = re.compile(r"1\d\d|200")
-"""Depths from 100 layers on: half a gigabyte and seconds each; of the same code as the smaller ones."""
-EVERY = [pytest.param(name, marks=pytest.mark.slow) if LARGE.search(name) else name for name in BACKBONES]
+"""Depths from 100 layers on: half a gigabyte and seconds each; of the same code as the smaller ones, as are those of files alone."""
+EVERY = [
+    pytest.param(name, marks=pytest.mark.slow)
+    if LARGE.search(name) or BACKBONES.facts(name).get("files_only")
+    else name
+    for name in BACKBONES
+]
 
 
 EQUAL = ("encoding",)
