@@ -68,8 +68,15 @@ class Source(Settings):
     )
     group: Name = Field("everyone", min_length=1, description="Name of the one group where the data name no groups.")
     pair_list: PathText = Field("", description="Text file of pairs to judge models on; empty: the data's own, if any.")
+    identity_pattern: Name = Field(
+        "",
+        description="How files are named, where names tell who is shown, e.g. {identity}_{number} or "
+        "{group}/{identity}_{age}_{number}; further words become attributes; empty: as the data have it.",
+    )
     split: Literal["auto", "train", "validation", "test"] = Field(
-        "auto", description="Part that the images belong to; auto: test where there are pairs, otherwise train."
+        "auto",
+        description="Part that the images belong to; auto: as folders or tables say, else test where there are pairs, "
+        "otherwise train.",
     )
     source: Literal["real", "synthetic"] = Field("real", description="Whether people or a generator were photographed.")
     image_px: int = Field(112, ge=16, le=512, description="Width and height in pixels at which images are handed out.")

@@ -287,6 +287,8 @@ def show_report(found: Mapping[str, Any], as_json: bool) -> None:
         f"looked at {found['looked_at']:,} images: {found['unreadable']:,} unreadable, {found['duplicates']:,} duplicates; "
         f"sizes {_counted(found['sizes'])}; colours {_counted(found['modes'])}"
     )
+    if found["names"]:
+        console.print(f"names: {found['names']}", markup=False)
     for text in found["notes"]:
         console.print(f"note: {text}", markup=False)
     for text in found["problems"]:

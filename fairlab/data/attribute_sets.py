@@ -15,12 +15,14 @@ from pathlib import Path
 import pandas as pd
 
 from fairlab.config import Source
+from fairlab.data.arranging import arrange
 from fairlab.data.attributes import MAX_VALUES, headed_rows, mend_ranges, once, with_columns
-from fairlab.data.folders import DEPTHS, descend
+from fairlab.data.folders import people_in_folders, read_below
 from fairlab.data.pair_files import pairs_from_list
+from fairlab.data.parts import part_of, with_parts
 from fairlab.data.reading import PICTURES, READERS, Listing, Problem, Progress, Stop, problem
 from fairlab.data.text_lists import Row, image_path, wrong
-from fairlab.data.walking import Links, Pace, depth_of, folders_below
+from fairlab.data.walking import Links, Pace, folders_below
 from fairlab.errors import Damaged, FairLabError
 from fairlab.table_text import encoding_of
 from fairlab.tables import ANY, Table
@@ -31,7 +33,7 @@ COLUMNS = ("img_path", "face_name_align")
 """First columns that only tables of this kind have."""
 IDENTITY, SPLIT = "identity", "split"
 RACES = {"race", "gender", "age"}
-_HEAD_BYTES, _TRIED = 4096, 20
+_HEAD_BYTES, _TRIED = 1 << 16, 20
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class _Table:
 
 
 def tables_at(path: Path) -> list[Path]:
-    """The table itself; of a folder, FairFace's, else its only table whose first column names images that exist."""
+    """The table itself; of a folder, FairFace's, else its only table whose first column names images that exist, or
+    those of several parts (labels_train.csv, labels_val.csv)."""
     if path.is_file():
         return [path] if path.name.lower().endswith(ENDINGS) else []
     usual = [path / name for name in FAIRFACE if (path / name).is_file()]
@@ -54,17 +57,24 @@ def tables_at(path: Path) -> list[Path]:
         return usual
     found = sorted(item for item in path.glob("*") if item.name.lower().endswith(ENDINGS) and item.is_file())
     found = [item for item in found if _first_names(item)[1]]
-    return found if len(found) == 1 else []
+    parts = {part_of(item.stem) for item in found}
+    return found if len(found) == 1 or ("" not in parts and len(parts) == len(found)) else []
 
 
 def _first_names(path: Path) -> tuple[list[str], Path | None]:
-    """(columns, the folder that the first image's name starts from) of the first lines; ([], None) for another file."""
+    """(columns, the folder that the first image's name starts from) of the first lines; ([], None) for another file.
+
+    In any encoding: what cannot be read as a table later is an error then.
+    """
     try:
         with open(path, "rb") as handle:
             head = handle.read(_HEAD_BYTES)
-        lines = codecs.getincrementaldecoder(encoding_of(head))().decode(head).splitlines()
-    except (OSError, ValueError):
+    except OSError:
         return [], None
+    try:
+        lines = codecs.getincrementaldecoder(encoding_of(head))().decode(head).splitlines()
+    except ValueError:
+        lines = head.decode("latin-1").splitlines()
     header = lines[0] if lines else ""
     mark = next((mark for mark in "\t;," if mark in header), None)
     if mark is None or len(lines) < 2:
@@ -98,12 +108,14 @@ class AttributeSets:
         if not files:
             return ""
         columns, base = _first_names(files[0])
-        if base is None:
+        if base is None and not {file.name for file in files} & {*FAIRFACE}:
             return ""
+        columns = columns or [""]
         sure = path.is_file() or files[0].name in FAIRFACE or columns[0] in COLUMNS or IDENTITY in columns
-        if not (sure or set(columns) >= RACES or depth_of(descend(path)) not in DEPTHS):
+        if not (sure or set(columns) >= RACES or not people_in_folders(path)):
             return ""
-        return f"{' and '.join(file.name for file in files)} with {', '.join(columns[1:6])}"
+        more = f" with {', '.join(columns[1:6])}" if columns[1:] else ""
+        return f"{' and '.join(file.name for file in files)}{more}"
 
     def listing(self, path: Path, source: Source, progress: Progress, stop: Stop) -> Listing:
         """Images in the order of the tables."""
@@ -118,7 +130,7 @@ class AttributeSets:
         there = set(_pictures(root, Pace(progress, stop), links))
         problems = [problem for table in tables for problem in table.mended]
         parts = [_images(table, root, there, len(tables) > 1, problems) for table in tables]
-        images = pd.concat(parts, ignore_index=True).fillna("")
+        images = _in_parts(pd.concat(parts, ignore_index=True).fillna(""))
         if images.empty:
             raise FairLabError(f"{files[0]} names no image that is there, e.g. not {tables[0].rows[0][1][0]!r}")
         doubled = images["location"].duplicated()
@@ -153,8 +165,7 @@ class AttributeSets:
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
         """Locations are paths below the folder of the table."""
-        root = path if path.is_dir() else path.parent
-        return lambda row: Path(root, locations[row]).read_bytes()
+        return read_below(path if path.is_dir() else path.parent, locations)
 
 
 def _read(path: Path) -> _Table:
@@ -188,8 +199,23 @@ def _images(table: _Table, root: Path, there: set[str], several: bool, problems:
     missing = images["location"][~kept].tolist()
     problems += problem(f"images that {table.path.name} names and that are not there, left out", missing)
     images = images[kept]
-    if several and f"attribute.{SPLIT}" not in images:
+    if f"attribute.{SPLIT}" not in images and part_of(table.path.stem):
+        images = images.assign(split=part_of(table.path.stem))
+    elif several and f"attribute.{SPLIT}" not in images:
         images = images.assign(**{f"attribute.{SPLIT}": table.path.stem.rpartition("_")[2]})
+    return images
+
+
+def _in_parts(images: pd.DataFrame) -> pd.DataFrame:
+    """`images` with the column `split` where all tables, a column, or the folders of all images say their part."""
+    if "split" in images:
+        if (images["split"] != "").all():
+            return images
+        images = images.drop(columns="split")
+    images = with_parts(images)
+    arrangement = arrange(images["location"].tolist()) if images["location"].str.count("/").nunique() == 1 else None
+    if "split" not in images and arrangement is not None and arrangement.part is not None:
+        images["split"] = images["location"].str.split("/").str[arrangement.part].map(part_of)
     return images
 
 

@@ -2,59 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fairlab.config import Source
-from fairlab.data.pair_lists import read_pairs
+from fairlab.data.finding_lists import listed_pairs
+from fairlab.data.name_rows import rows_of
 from fairlab.data.reading import Problem, problem
 from fairlab.errors import FairLabError
 
-USUAL = ("pairs.txt", "pairs.csv", "pairs.tsv")
 MIXED = "across groups"
 """Group of a pair whose two people are of different groups."""
-
-
-def rows_of(names: Sequence[str], images: pd.DataFrame) -> np.ndarray:
-    """The row of each file name in `images`, -1 where there is none.
-
-    A name fits the location itself, or its last two parts (identity/file), with or without its ending: lists are
-    older than the folders they are used on, and name .jpg what was stored as .png.
-    """
-    wanted = pd.Series(list(names), dtype=object).str.lstrip("/")
-    location = images["location"].astype(object)
-    found = np.full(len(wanted), -1)
-    for cut in (lambda text: text, _last_two, lambda text: _last_two(text).str.rpartition(".")[0]):
-        known = cut(location)
-        unique = ~known.duplicated(keep=False)  # an ambiguous short name is no name
-        index = pd.Index(known[unique])
-        rows = np.flatnonzero(unique.to_numpy())
-        place = index.get_indexer(cut(wanted))
-        found = np.where((found < 0) & (place >= 0), rows[np.maximum(place, 0)] if len(rows) else -1, found)
-    return found
-
-
-def _last_two(text: pd.Series) -> pd.Series:
-    return text.str.extract(r"([^/]+/[^/]+)$", expand=False).fillna(text)
 
 
 def pairs_from_list(
     root: Path, images: pd.DataFrame, source: Source
 ) -> tuple[pd.DataFrame | None, list[Problem | str]]:
     """Pairs of the list that `source` names, or of a usual one in `root` or beside it; None without a list."""
-    if source.pair_list:
-        path = Path(source.pair_list).expanduser()
-    else:
-        usual = [folder / name for folder in (root, root.parent) for name in USUAL]
-        path = next((item for item in usual if item.is_file()), Path())
-        if not path.name:
-            return None, []
-    listed = read_pairs(path, identity_from_folder=True)
-    pairs, problems = resolve(listed.pairs, images, path)
-    return pairs, [*(f"{path.name}: {text}" for text in listed.problems), *problems]
+    listed, problems = listed_pairs([root], images, source)
+    if listed is None:
+        return None, problems
+    pairs, more = resolve(listed.pairs, images, listed.path)
+    return pairs, [*problems, *(f"{listed.path.name}: {text}" for text in listed.problems), *more]
 
 
 def resolve(listed: pd.DataFrame, images: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, list[Problem]]:

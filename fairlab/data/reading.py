@@ -17,7 +17,9 @@ from fairlab.registry import Registry
 
 Progress = Callable[[int, int], None]
 Stop = Callable[[], bool]
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+MAX_IMAGE_BYTES = 64 << 20
+"""Larger files are no picture of a face."""
 SHOWN = 5
 
 
@@ -45,10 +47,11 @@ class Listing:
     """What a reader found, before any image is decoded.
 
     images: a row per image, in the order of their ids: identity, group, location (text that the reader's `opener`
-    understands), further attributes as `attribute.<name>`. pairs: image_a, image_b (row numbers), genuine, group, fold.
+    understands), further attributes as `attribute.<name>`, and `split` where the data come in parts. pairs: image_a, image_b (row numbers), genuine, group, fold.
     landmarks: (N, 5, 2) x and y in the stored image, NaN where unknown. templates: tables.TEMPLATES with row numbers as
     image_id and template, where image_a and image_b name templates. without: images without landmarks of a face, as
-    data.landmarks counts them; unenrolled: templates that cannot be compared, as data.enrolment counts them.
+    data.landmarks counts them; unenrolled: templates that cannot be compared, as data.enrolment counts them. doubtful: rows that a short
+    look must not leave out. names: some names of files and who they say is shown.
     """
 
     images: pd.DataFrame
@@ -60,6 +63,8 @@ class Listing:
     templates: pd.DataFrame | None = None
     without: Mapping[str, Any] = field(default_factory=dict)
     unenrolled: Mapping[str, Any] = field(default_factory=dict)
+    doubtful: Sequence[int] = ()
+    names: str = ""
 
 
 class Texts(Sequence[str]):
@@ -92,7 +97,8 @@ class Reader(Protocol):
 
 
 READERS: Registry[type[Reader]] = Registry("kind of data", "fairlab.data")
-"""register(name, title=, order=): the first in `order` that recognises a path reads it. pixels=False: without images."""
+"""register(name, title=, order=): the first in `order` that recognises a path reads it. pixels=False: without images;
+names=True: images are named by files, so that a template can read the names."""
 
 
 def has_images(kind: str) -> bool:

@@ -17,8 +17,9 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
     """Everything a person wants to know before adding; plain JSON values.
 
     Keys: kind, why, path, images, identities, images_per_identity (least, median, most), attribute, groups (name ->
-    images, identities), split, pairs (group -> genuine, impostor, folds), looked_at, unreadable, sizes, modes, aligned,
-    without_landmarks (data.landmarks), failures_to_enrol (data.enrolment), duplicates, problems, notes, will_do. looked: data.checking's table of some or all images.
+    images, identities), parts (part -> images), names (what names of files say), pairs (group -> genuine, impostor,
+    folds; without those of unreadable images), looked_at, unreadable, sizes, modes, aligned, without_landmarks
+    (data.landmarks), failures_to_enrol (data.enrolment), duplicates, problems, notes, will_do. looked: data.checking's table of some or all images.
     """
     images, pairs = listing.images, listing.pairs
     per_identity = images.groupby("identity", sort=False).size()
@@ -27,7 +28,7 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
     sizes = (good["width"].astype(str) + "x" + good["height"].astype(str)).value_counts()
     problems = [*listing.problems, *_common_problems(images, listing, looked)]
     problems += [sentence(listing.unenrolled)] if listing.unenrolled else []
-    split = source.split if source.split != "auto" else "train" if pairs is None else "test"
+    parts = {str(part): int(count) for part, count in splits_of(source, listing).value_counts(sort=False).items()}
     return {
         "kind": kind,
         "why": why,
@@ -41,8 +42,9 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
         },
         "attribute": listing.attribute,
         "groups": groups.to_dict("index"),
-        "split": split,
-        "pairs": {} if pairs is None else _pair_counts(pairs),
+        "parts": parts,
+        "names": listing.names,
+        "pairs": {} if pairs is None else _pair_counts(pairs[~_lost(listing, looked)]),
         "looked_at": len(looked),
         "unreadable": int((~looked["readable"]).sum()),
         "sizes": {str(size): int(count) for size, count in sizes.items()},
@@ -53,10 +55,29 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
         "duplicates": int(good["hash"].duplicated().sum()),
         "problems": [str(item) for item in problems],
         "notes": list(listing.notes),
-        "will_do": _will_do(source, listing, split, good)
+        "will_do": _will_do(source, listing, parts, good)
         if has_images(kind)
         else [f"register people, groups and pairs of {len(images):,} images, which themselves are not there"],
     }
+
+
+def splits_of(source: Source, listing: Listing) -> pd.Series:
+    """The part of every image: as the user says, else as the data say, else train, or test where there are pairs."""
+    if source.split == "auto" and "split" in listing.images:
+        return listing.images["split"]
+    split = source.split if source.split != "auto" else "train" if listing.pairs is None else "test"
+    return pd.Series(split, index=listing.images.index, dtype=object)
+
+
+def _lost(listing: Listing, looked: pd.DataFrame) -> np.ndarray:
+    """Which pairs have an image that cannot be read; not those of templates, which have other images."""
+    pairs = listing.pairs
+    if pairs is None or listing.templates is not None:
+        return np.zeros(0 if pairs is None else len(pairs), bool)
+    bad = np.zeros(len(listing.images), bool)
+    bad[looked["row"][~looked["readable"].astype(bool)].to_numpy(np.int64)] = True
+    lost: np.ndarray = bad[pairs["image_a"].to_numpy(np.int64)] | bad[pairs["image_b"].to_numpy(np.int64)]
+    return lost
 
 
 def _pair_counts(pairs: pd.DataFrame) -> dict[str, Mapping[str, int]]:
@@ -82,6 +103,11 @@ def aligned(source: Source, listing: Listing, good: pd.DataFrame) -> str:
 def _common_problems(images: pd.DataFrame, listing: Listing, looked: pd.DataFrame) -> list[Problem]:
     bad = looked[~looked["readable"]]
     found = problem("images that cannot be read, left out", bad["fault"].tolist())
+    lost = _lost(listing, looked)
+    if listing.pairs is not None and lost.any():
+        sides = listing.pairs.loc[lost, ["image_a", "image_b"]].to_numpy(np.int64)
+        names = images["location"].to_numpy(dtype=object)[sides]
+        found += problem("pairs whose image cannot be read, left out", [f"{a} with {b}" for a, b in names])
     names = images["identity"].astype(str).str.rpartition("/")[2]
     several = images.assign(name=names).groupby("name")["group"].nunique()
     found += problem("identities that stand in two groups, kept apart", several.index[several > 1].tolist())
@@ -104,7 +130,13 @@ def _common_problems(images: pd.DataFrame, listing: Listing, looked: pd.DataFram
     return found
 
 
-def _will_do(source: Source, listing: Listing, split: str, good: pd.DataFrame) -> list[str]:
+def _parts(parts: Mapping[str, int]) -> str:
+    if len(parts) == 1:
+        return f"part '{next(iter(parts))}'"
+    return "parts " + ", ".join(f"'{part}' ({count:,})" for part, count in parts.items())
+
+
+def _will_do(source: Source, listing: Listing, parts: Mapping[str, int], good: pd.DataFrame) -> list[str]:
     how = aligned(source, listing, good)
     px = f"{source.image_px} x {source.image_px} pixels"
     doing = {
@@ -112,7 +144,7 @@ def _will_do(source: Source, listing: Listing, split: str, good: pd.DataFrame) -
         "by landmarks": f"bring faces to the template by their landmarks when they are read, {px}",
         "cropped in the middle": f"crop the middle square and scale it to {px} when images are read; see the mean faces",
     }[how]
-    steps = [f"register {len(listing.images):,} images as part '{split}'", doing]
+    steps = [f"register {len(listing.images):,} images as {_parts(parts)}", doing]
     if source.swap_channels:
         steps.append("take red for blue")
     if source.copy_pixels:

@@ -10,6 +10,8 @@ from fairlab.table_text import decoded
 
 MAX_BYTES = 256 << 20
 
+MAX_LINE = 1 << 20
+
 Row = tuple[int, list[str]]
 """The number of a line in its file, from 1, and its fields."""
 
@@ -39,6 +41,9 @@ def read_rows(path: Path) -> tuple[str, list[Row]]:
     lines = [(number, line) for number, line in enumerate(_text(path).split("\n"), 1) if line.strip()]
     if not lines:
         raise Damaged(f"{path} is empty; right would be a text list with a pair or an image in every line")
+    too_long = next((number for number, line in lines if len(line) > MAX_LINE), 0)
+    if too_long:
+        raise wrong(path, too_long, f"the line has more than {MAX_LINE:,} letters; is this a table?")
     first = [line.strip() for _, line in lines[:20]]
     if len(first) > 1 and is_number(first[0]):  # the header of an LFW list without folds
         del first[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,24 +167,42 @@ def _is_below(real: str, root: str) -> bool:
 
 
 def walk(root: Path, depth: int, progress: Progress, stop: Stop) -> Tree:
-    """All files below `root`, sorted by folder; images are right at `depth` names. Raises Stopped, FairLabError."""
-    tree = Tree([], [], [], Links())
+    """All files below `root`, sorted by folder; images are right at `depth` names, or, when that is 0, at the depth of
+    most of them. Raises Stopped, FairLabError.
+    """
+    links = Links()
     pace = Pace(progress, stop)
-    for below, names in folders_below(root, pace, tree.links):
-        right = below.count("/") + 1 == depth
+    pictures: dict[int, list[str]] = {}
+    others: dict[int, list[str]] = {}
+    for below, names in folders_below(root, pace, links):
+        level = below.count("/") + 1
         for name in names:
-            if name.lower().endswith(PICTURES):
-                (tree.files if right else tree.elsewhere).append(below + name)
-            elif right:
-                tree.others.append(below + name)
-    progress(len(tree.files), 0)
-    return tree
+            kinds = pictures if name.lower().endswith(PICTURES) else others
+            kinds.setdefault(level, []).append(below + name)
+    depth = depth or usual_depth({level: len(files) for level, files in pictures.items()})
+    files = pictures.pop(depth, [])
+    progress(len(files), 0)
+    elsewhere = [name for level in sorted(pictures) for name in pictures[level]]
+    return Tree(files, others.get(depth, []), elsewhere, links)
 
 
-def depth_of(root: Path, pace: Pace | None = None) -> int:
-    """Names on the way to the first image under `root`, in sorted order: 1 for an image in it; 0 without images."""
-    pace = pace or Pace(lambda _done, _total: None, lambda: False)
+def usual_depth(counts: Mapping[int, int]) -> int:
+    """The depth with most images, the deepest of several; 0 without images."""
+    return max(counts, key=lambda level: (counts[level], level), default=0)
+
+
+def glance(root: Path, most: int = 2000) -> list[str]:
+    """The first `most` images under `root` in sorted order, those of other depths than most of them left out.
+
+    A quick look at what may be millions of files: what a listing says may differ.
+    """
+    found: dict[int, list[str]] = {}
+    count = 0
+    pace = Pace(lambda _done, _total: None, lambda: False)
     for below, names in folders_below(root, pace, Links(), strict=False):
-        if any(name.lower().endswith(PICTURES) for name in names):
-            return below.count("/") + 1
-    return 0
+        pictures = [below + name for name in names if name.lower().endswith(PICTURES)]
+        found.setdefault(below.count("/") + 1, []).extend(pictures)
+        count += len(pictures)
+        if count >= most or pace.done > 50 * most:
+            break
+    return found.get(usual_depth({level: len(files) for level, files in found.items()}), [])

@@ -21,8 +21,8 @@ from fairlab.data.enrolment import failures, joined
 from fairlab.data.landmarks import judged
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.previews import alignment_strips, group_pictures, png
-from fairlab.data.reading import Listing, detect_kind, has_images, reader
-from fairlab.data.report import aligned, report
+from fairlab.data.reading import READERS, Listing, detect_kind, has_images, reader
+from fairlab.data.report import aligned, report, splits_of
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest, explain, ordinary, read_json, reserve, write_atomic, write_bytes, write_json
 from fairlab.store.runs import RunRecord
@@ -93,6 +93,7 @@ def dry_run(
         return report(kind, why, source, listing, _unseen(listing).iloc[:0]), listing
     read, name = _access(path, kind, listing)
     rows, tables = sample(len(listing.images), SAMPLE), []
+    rows = np.union1d(rows, np.asarray(listing.doubtful[:SAMPLE], dtype=rows.dtype))
     for table in look_at(rows, read, name):
         if stop():
             raise Stopped
@@ -129,8 +130,14 @@ def _found(source: Source) -> tuple[Path, str, str]:
         if not path.exists():
             raise FairLabError(f"there is nothing at {path}; check the path")
         reader(source.kind)
-        return path, source.kind, "said by you"
-    return path, *detect_kind(path)
+        kind, why = source.kind, "as you said"
+    else:
+        kind, why = detect_kind(path)
+    if source.identity_pattern and not READERS.facts(kind).get("names"):
+        raise FairLabError(
+            f"identity_pattern is for images that files name, and {path} is of the kind {kind} ({why}): leave it empty"
+        )
+    return path, kind, why
 
 
 def _access(path: Path, kind: str, listing: Listing) -> tuple[Callable[[int], bytes], Callable[[int], str]]:
@@ -237,8 +244,8 @@ def _write(
     if how == "by landmarks" and listing.templates is not None and listing.landmarks is not None:
         good = good & np.isfinite(listing.landmarks).all(axis=(1, 2))  # a template goes on with its other images
     images = listing.images[good].reset_index(drop=True)
-    split = source.split if source.split != "auto" else "train" if listing.pairs is None else "test"
-    images = images.assign(image_id=np.arange(len(images)), dataset=name, split=split, source=source.source)
+    images = images.assign(image_id=np.arange(len(images)), dataset=name, source=source.source)
+    images["split"] = splits_of(source, listing)[good].reset_index(drop=True)
     for column in ("dataset", "split", "source", "identity", "group"):
         images[column] = images[column].astype("category")  # five million names as numbers
     landmarks = listing.landmarks[good] if how == "by landmarks" and listing.landmarks is not None else None
@@ -254,7 +261,7 @@ def _write(
             read, lambda row: f"{path}, {locations[row]}", len(images), source.image_px, landmarks, source.swap_channels
         )
         pixels = _decode_all(folder, view, pulse, stop)
-    templates, pairs, unenrolled = _left(listing, good, "validation" if split == "validation" else "test")
+    templates, pairs, unenrolled = _left(listing, good, images["split"].to_numpy(dtype=object))
     facts = {
         "alignment": RULE if landmarks is not None else None,
         "without_landmarks": listing.without,
@@ -277,11 +284,12 @@ def _write(
 
 
 def _left(
-    listing: Listing, good: np.ndarray, protocol: str
+    listing: Listing, good: np.ndarray, splits: np.ndarray
 ) -> tuple[pd.DataFrame | None, pd.DataFrame, dict[str, Any]]:
     """(tables.TEMPLATES and tables.PAIRS of the images that are left, what could not be enrolled as data.enrolment counts).
 
-    A template that loses its first image is named by the next. The pairs of what is not left are lost.
+    A template that loses its first image is named by the next. The pairs of what is not left are lost; pairs of two
+    images of the part validation, by `splits` of the images that are left, choose models.
     """
     if listing.pairs is None:
         return None, PAIRS.build(), {}
@@ -306,9 +314,9 @@ def _left(
     lost = failures(what, of, {str(names[row]): why for row in failed.tolist()}, pairs[~stays])
     new = np.cumsum(good) - 1
     pairs = pairs[stays].reset_index(drop=True)
-    pairs = pairs.assign(
-        pair_id=np.arange(len(pairs)), protocol=protocol, image_a=new[pairs["image_a"]], image_b=new[pairs["image_b"]]
-    )
+    a, b = new[pairs["image_a"]], new[pairs["image_b"]]
+    protocol = np.where((splits[a] == "validation") & (splits[b] == "validation"), "validation", "test")
+    pairs = pairs.assign(pair_id=np.arange(len(pairs)), protocol=protocol, image_a=a, image_b=b)
     if templates is not None:
         templates = templates.assign(template=new[templates["template"]], image_id=new[templates["image_id"]])
         templates = templates.reset_index(drop=True)

@@ -31,7 +31,8 @@ def form(lab: Workspace) -> None:
             "File or folder on this machine",
             key="add_path",
             placeholder="/data/RFW, /data/BUPT-BalancedFace, /data/faces_webface/train.rec, /data/lfw.bin",
-            help="Folders of images, RFW, MXNet RecordIO (.rec) and verification packs (.bin) are recognised.",
+            help="Folders of images, RFW, RecordIO (.rec), verification packs (.bin), shards (.tar), LMDB and Hugging Face parquet "
+            "are recognised.",
         )
         look = right.button("Look at it", type="primary", icon=":material/search:", width="stretch", disabled=not path)
         with st.popover("More settings", icon=":material/tune:"):
@@ -120,5 +121,9 @@ def show(found: dict[str, Any]) -> None:
     st.dataframe(columns.build({name: row.get(name) for name in columns} for row in rows), hide_index=True)
     sizes = ", ".join(f"{size} ({count:,})" for size, count in list(found["sizes"].items())[:4])
     st.caption(plain(f"Sizes {sizes}; faces are taken {found['aligned']}; {found['duplicates']:,} duplicates."))
+    if found["names"]:
+        st.caption(plain(f"Read from the names: {found['names']}."))
+    if len(found["parts"]) > 1:
+        st.caption(plain("Parts: " + ", ".join(f"{part} {count:,}" for part, count in found["parts"].items()) + "."))
     for text in found["problems"]:
         st.warning(plain(text), icon=":material/warning:")

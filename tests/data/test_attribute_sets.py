@@ -50,13 +50,13 @@ def test_fairface_as_it_is_released(tmp_path: Path) -> None:
     assert found.images["group"].tolist() == ["East Asian", "Indian", "East Asian", "Latino_Hispanic"]
     assert found.images["attribute.age"].tolist() == ["50-59", "30-39", "3-9", "more than 70"]
     assert found.images["attribute.service_test"].tolist() == ["True", "False", "False", "True"]
-    assert found.images["attribute.split"].tolist() == ["train", "train", "val", "val"]
+    assert found.images["split"].tolist() == ["train", "train", "validation", "validation"]
     assert found.images["identity"].str.rpartition("/")[2].nunique() == 4
     assert found.pairs is None
     assert any("every image is its own identity" in note for note in found.notes)
     assert said(found) == []
     assert listing(root, attribute="gender").images["group"].tolist() == ["Male", "Female"] * 2
-    with pytest.raises(FairLabError, match=r"no attribute 'Race'; they have: age, gender, race, service_test, split"):
+    with pytest.raises(FairLabError, match=r"no attribute 'Race'; they have: age, gender, race, service_test"):
         listing(root, attribute="Race")
     read = AttributeSets().opener(root, found.images["location"].tolist())
     assert read(2) == (root / "val" / "1.jpg").read_bytes()
