@@ -11,7 +11,10 @@ handing over and mirroring. Measured by tests.benchmarks.reading.
 from __future__ import annotations
 
 import io
+import os
+import threading
 import warnings
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -20,11 +23,19 @@ from PIL import Image, ImageFile, ImageOps
 
 from fairlab.errors import Damaged
 
-FORMATS = ("JPEG", "PNG", "WEBP")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """Pillow knows dozens more, with decoders that few people have looked at."""
 MAX_PIXELS = 25_000_000
 """A face crop has a thousandth of this; a PNG of 20 KB can declare 13,000 x 13,000."""
 
+MAX_SCANS, MAX_SCAN_PIXELS = 100, 16 * MAX_PIXELS
+"""A progressive JPEG has about ten scans, and every one costs a pass over all pixels: 225 KB with 2,000 took 38 s."""
+MAX_WAITING = 4_000_000
+"""Larger images take turns, so that at most MAX_PIXELS and one of these are decoded at a time, whatever the threads."""
+
+_TURN = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a thread that held it is not there in the child
+    os.register_at_fork(after_in_child=lambda: globals().update(_TURN=threading.RLock()))
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # the lower half of a truncated face would be grey, silently
@@ -37,10 +48,23 @@ def _open(data: bytes, where: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise Damaged(f"{where} declares more than the {MAX_PIXELS:,} pixels that are read") from error
     except Exception as error:  # Pillow's readers raise many kinds on damaged headers
-        raise Damaged(f"{where} is not a readable JPEG, PNG or WebP image: {_words(error)}") from error
-    if image.width * image.height > MAX_PIXELS:
+        raise Damaged(f"{where} is not a readable JPEG, PNG, WebP, BMP or TIFF image: {_words(error)}") from error
+    size = image.width * image.height
+    if size > MAX_PIXELS:
         raise Damaged(f"{where} declares more than the {MAX_PIXELS:,} pixels that are read")
+    _few_scans(data, size, where)
     return image
+
+
+def _few_scans(data: bytes, size: int, where: str) -> None:
+    """Raises Damaged for a JPEG whose decoding would pass over its `size` pixels too often."""
+    scans = (
+        data.count(b"\xff\xda") if data.startswith(b"\xff\xd8") else 0
+    )  # inside of pixels FF is never followed by DA
+    if scans > MAX_SCANS or scans * size > MAX_SCAN_PIXELS:
+        raise Damaged(
+            f"{where} is a JPEG of {scans:,} scans; images of up to {MAX_SCANS} are read, and fewer of large ones"
+        )
 
 
 def _words(error: Exception) -> str:
@@ -61,7 +85,8 @@ def decode(data: bytes, where: str, room: np.ndarray | None = None) -> np.ndarra
     """
     fast = _turbo()
     size = _plain_jpeg(data) if fast is not None else None
-    if size is not None:
+    if size is not None and size[0] * size[1] <= MAX_WAITING:
+        _few_scans(data, size[0] * size[1], where)
         try:
             if room is not None and room.shape == (*size, 3):
                 fast.decode_jpeg(data, buffer=room)
@@ -71,11 +96,17 @@ def decode(data: bytes, where: str, room: np.ndarray | None = None) -> np.ndarra
         except ValueError:  # damaged, or of a kind that only Pillow knows
             pass
     image = _open(data, where)
+    with _TURN if image.width * image.height > MAX_WAITING else nullcontext():
+        return _pixels(image, where)
+
+
+def _pixels(image: Image.Image, where: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an opened image. Raises Damaged, naming `where`."""
     try:
         if "exif" in image.info:
             image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
-            grey = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
+            grey = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
             return np.repeat(grey[:, :, None], 3, axis=2)
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except Exception as error:

@@ -33,6 +33,8 @@ def pack_files(path: Path) -> list[Path]:
 
 def _first_byte(path: Path) -> bytes:
     try:
+        if not path.is_file():  # a pipe would never answer
+            return b""
         with open(path, "rb") as handle:
             return handle.read(1)
     except OSError:
@@ -53,7 +55,7 @@ class Packs:
         files = pack_files(path)
         if not files:
             raise FairLabError(f"{path} is no verification pack and holds none (files that end in .bin)")
-        tables, pairs, problems, rows = [], [], [], 0
+        tables, pairs, problems, doubtful, rows = [], [], [], [], 0
         for number, file in enumerate(files):
             if stop():
                 raise Stopped
@@ -67,8 +69,9 @@ class Packs:
             folds = pack.folds if pack.folds is not None else np.zeros(len(pack), np.int64)
             table = pd.DataFrame({"image_a": first, "image_b": first + 1, "genuine": pack.genuine})
             pairs.append(table.assign(group=group, fold=folds))
-            contradicted = np.flatnonzero((people[::2] == people[1::2]) != pack.genuine)
+            contradicted = np.flatnonzero((people[::2] == people[1::2]) & ~pack.genuine)
             problems += [f"{file.name}: {text}" for text in pack.problems]
+            doubtful += [rows + row for row in pack.faults]
             if len(contradicted):
                 problems.append(
                     f"{file.name}: {len(contradicted)} impostor pairs show what other pairs call one person, "
@@ -84,6 +87,7 @@ class Packs:
             None,
             problems,
             [said],
+            doubtful=doubtful,
         )
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
@@ -105,7 +109,10 @@ class Packs:
 def _people(pack: Pack) -> np.ndarray:
     """A number (2N,) for every image: the same for all that genuine pairs and equal bytes hold together."""
     count = 2 * len(pack)
-    hashes = [hashlib.blake2b(pack.read(row), digest_size=16).digest() for row in range(count)]
+    hashes = [
+        b"%016d" % row if row in pack.faults else hashlib.blake2b(pack.read(row), digest_size=16).digest()
+        for row in range(count)
+    ]
     _, node = np.unique(np.array(hashes), return_inverse=True)
     a, b = node[::2][pack.genuine], node[1::2][pack.genuine]
     size = int(node.max()) + 1 if count else 0

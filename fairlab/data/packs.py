@@ -10,6 +10,7 @@ in memory. Images are as the file has them: some very old packs are said to hold
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +23,8 @@ from fairlab.errors import Damaged, FairLabError, Refused
 FOLDS = 10
 MAX_PACK_BYTES = 4 << 30
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+STARTS = (_JPEG, _PNG, b"RIFF", b"BM", b"II*\0", b"MM\0*")
+"""First bytes of the formats that are decoded."""
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 
@@ -30,25 +33,27 @@ class Pack:
     """The pairs of a pack and where its images lie; some 200 bytes of memory per image, whatever the file's size.
 
     genuine: (N,) bool. folds: (N,) int64, or None when there are fewer than ten pairs. problems: sentences about
-    what is odd but can be read. spans: 2N places in the file. stamp: size in bytes and mtime in ns of that file.
+    what is odd but can be read. spans: 2N places in the file, None where there is no image. stamp: size in bytes and mtime
+    in ns of that file. faults: row -> what is there instead of an image.
     """
 
     path: Path
     genuine: np.ndarray
     folds: np.ndarray | None
     problems: tuple[str, ...]
-    spans: tuple[Span, ...]
+    spans: tuple[Span | None, ...]
     stamp: tuple[int, int]
+    faults: Mapping[int, str]
 
     def __len__(self) -> int:
         """The number of pairs, N."""
         return len(self.genuine)
 
     def read(self, row: int) -> bytes:
-        """The encoded image (JPEG or PNG) of row 0..2N-1; pair i is rows 2i and 2i+1.
+        """The encoded image of row 0..2N-1; pair i is rows 2i and 2i+1.
 
         Opens the file anew each time, so that threads and forked workers do not share a position. Raises
-        FairLabError when there is no such row or the file cannot be read, Damaged when it has changed.
+        FairLabError when there is no such row or the file cannot be read, Damaged when it has changed or has no image there.
         """
         if not 0 <= row < len(self.spans):
             raise FairLabError(f"{self.path} has no image {row}; they are numbered 0 to {len(self.spans) - 1}")
@@ -56,7 +61,10 @@ class Pack:
             with open(self.path, "rb", buffering=0) as file:
                 if _stamp(file.fileno()) != self.stamp:
                     raise Damaged(f"{self.path} has changed since it was opened; open it again")
-                return self.spans[row].read(file)
+                span = self.spans[row]
+                if span is None:
+                    raise Damaged(f"image {row} of {self.path} is none: {self.faults[row]}")
+                return span.read(file)
         except OSError as error:
             raise FairLabError(f"could not read {self.path}: {error.strerror or error}") from error
         except Unreadable as error:
@@ -64,7 +72,7 @@ class Pack:
 
 
 def open_pack(path: Path) -> Pack:
-    """Find images and flags of a pack; every image is known to begin as a JPEG or PNG begins.
+    """Find images and flags of a pack; what does not begin as an image begins is among its faults.
 
     Folds are ten contiguous blocks in file order; when ten does not divide N, the first N mod 10 blocks have one
     pair more, as in sklearn's KFold, with which insightface evaluates packs. Raises Refused when the pickle wants
@@ -80,7 +88,7 @@ def open_pack(path: Path) -> Pack:
             content, rest = read_pickle(file, stamp[0])
             images, flags = _two_lists(content)
             genuine = _flags(file, flags)
-            spans, cut = _images(file, images, len(genuine))
+            spans, cut, faults = _images(file, images, len(genuine))
     except OSError as error:
         raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
     except Forbidden as error:
@@ -94,10 +102,10 @@ def open_pack(path: Path) -> Pack:
         problems.append(f"{rest:,} bytes after the end of the pickle are ignored")
     if cut:
         problems.append(f"{cut} images do not end as JPEG or PNG files end; they may be cut off")
-    same = sum(a == b for a, b in zip(spans[::2], spans[1::2], strict=True))
+    same = sum(a is not None and a == b for a, b in zip(spans[::2], spans[1::2], strict=True))
     if same:
         problems.append(f"{same} pairs compare an image with itself")
-    return Pack(path, genuine, folds, tuple(problems), tuple(spans), stamp)
+    return Pack(path, genuine, folds, tuple(problems), tuple(spans), stamp, faults)
 
 
 def _stamp(handle: int) -> tuple[int, int]:
@@ -134,30 +142,54 @@ def _flags(file: BinaryIO, flags: Any) -> np.ndarray:
     return np.array(values, dtype=bool)
 
 
-def _images(file: BinaryIO, images: Any, pairs: int) -> tuple[list[Span], int]:
-    """(the 2N places of the images, how many of these do not end as their format ends)."""
+def _images(file: BinaryIO, images: Any, pairs: int) -> tuple[list[Span | None], int, dict[int, str]]:
+    """(the 2N places of the images, how many JPEGs and PNGs do not end as such files end, row -> what is no image).
+
+    Raises Unreadable when the lists have other lengths, or when most entries are no images: then it is no pack.
+    """
     if len(images) != 2 * pairs or pairs == 0:
         raise Unreadable(f"it has {len(images)} images and {pairs} flags")
-    seen: dict[Span, tuple[int, bool]] = {}  # a hostile pickle may name one buffer a million times: it is read once
-    spans, cut = [], 0
+    seen: dict[
+        Span, tuple[int, bool, str]
+    ] = {}  # a hostile pickle may name one buffer a million times: it is read once
+    spans: list[Span | None] = []
+    cut, faults = 0, {}
     for row, image in enumerate(images):
         length = None
-        if isinstance(image, Array):
-            if image.kind is None or image.kind.code != "u1":
-                raise Unreadable(f"its image {row} is {_say(image)}, not of uint8")
-            image, length = image.flat()
-        if not isinstance(image, Span) or image.text:
-            raise Unreadable(f"its image {row} is {_say(image)}, not bytes")
-        if image not in seen:
-            start, end, size = _ends(file, image)
-            if not start.startswith((_JPEG, _PNG)):
-                raise Unreadable(f"its image {row} is neither JPEG nor PNG")
-            seen[image] = size, not end.endswith(_JPEG_END if start.startswith(_JPEG) else _PNG_END)
-        if length not in (None, seen[image][0]):
-            raise Unreadable(f"its image {row} is an array of {length} bytes with a buffer of {seen[image][0]}")
+        try:
+            if isinstance(image, Array):
+                if image.kind is None or image.kind.code != "u1":
+                    raise Unreadable(f"{_say(image)}, not of uint8")
+                image, length = image.flat()
+            if not isinstance(image, Span) or image.text:
+                raise Unreadable(f"{_say(image)}, not bytes")
+            if image not in seen:
+                start, end, size = _ends(file, image)
+                seen[image] = size, _is_cut(start, end), "" if start.startswith(STARTS) else _begins(start, size)
+            size, short, fault = seen[image]
+            if fault:
+                raise Unreadable(fault)
+            if length not in (None, size):
+                raise Unreadable(f"an array of {length} bytes with a buffer of {size}")
+        except Unreadable as error:
+            faults[row] = str(error)
+            spans.append(None)
+            continue
         spans.append(image)
-        cut += seen[image][1]
-    return spans, cut
+        cut += short
+    if 2 * len(faults) > len(images):
+        row, fault = next(iter(faults.items()))
+        raise Unreadable(f"{len(faults)} of its {len(images)} images are none, e.g. image {row}: {fault}")
+    return spans, cut, faults
+
+
+def _is_cut(start: bytes, end: bytes) -> bool:
+    ends = _JPEG_END if start.startswith(_JPEG) else _PNG_END if start.startswith(_PNG) else b""
+    return not end.endswith(ends)
+
+
+def _begins(start: bytes, size: int) -> str:
+    return f"{size:,} bytes that begin with {start!r}, neither JPEG nor PNG nor WebP, BMP or TIFF" if size else "empty"
 
 
 def _ends(file: BinaryIO, span: Span) -> tuple[bytes, bytes, int]:

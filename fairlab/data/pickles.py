@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 MAX_BUFFER_BYTES = 32 << 20
+_FEW_BUFFERS, _LEAST_BYTES = 10_000, 40  # no image takes fewer bytes: a file of empty entries holds none
 MAX_STEPS = 4_000_000  # a numpy array in protocol 0 takes some 45 steps, bytes take 3
 _MAX_LINE = 1000  # bytes of a number or name; a buffer written as a line may be as long as escapes make it
 _MAX_ESCAPED = 6  # bytes that one byte may be written as: \u00ff
@@ -141,6 +142,7 @@ class _Machine:
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.size = file, size
         self.stack: list[Any] = []
+        self.buffers_left = _FEW_BUFFERS + size // _LEAST_BYTES
         self.memo: dict[int, Any] = {}
 
     def run(self) -> tuple[Any, int]:
@@ -277,13 +279,20 @@ class _Machine:
             _wrong(f"it is truncated: a buffer of {length:,} bytes begins at byte {start} of {self.size:,}")
         if length > MAX_BUFFER_BYTES:
             _wrong(f"a buffer has {length:,} bytes, and {MAX_BUFFER_BYTES:,} are the most for an image")
-        self.stack.append(Span(start, length, "utf8" if text else "raw", text))
+        self.place(Span(start, length, "utf8" if text else "raw", text))
         self.file.seek(start + length)
+
+    def place(self, span: Span) -> None:
+        """Put a buffer on the stack, unless there are more than a file of images can have."""
+        self.buffers_left -= 1
+        if self.buffers_left < 0:
+            _wrong(f"it has more entries than {self.size:,} bytes of images can be")
+        self.stack.append(span)
 
     def line_buffer(self, coding: str, quotes: int, text: bool) -> bytes:
         start = self.file.tell()
         line = self.line(MAX_BUFFER_BYTES * _MAX_ESCAPED)
-        self.stack.append(Span(start + quotes, len(line) - 2 * quotes, coding, text))
+        self.place(Span(start + quotes, len(line) - 2 * quotes, coding, text))
         return line
 
     def quoted_line(self) -> None:

@@ -21,6 +21,7 @@ from fairlab.errors import Damaged, FairLabError
 CLASSIC, FLAT = "classic", "flat"
 _EXACT = 1 << 24
 """Up to here float32, the type of labels, holds every whole number."""
+_INDEX = "if there was an .idx beside the file, put it back"
 _LINES = 1 << 18  # of a list at a time; a whole list of 17 million paths would not fit into memory
 
 
@@ -47,12 +48,16 @@ class RecordSet:
     """Height and width as `property` says; the images are not opened for it."""
     notes: tuple[str, ...]
     """What was unusual, a sentence each."""
+    empty: tuple[int, ...] = ()
+    """Keys of records that should hold an image and hold nothing."""
+    doubtful: tuple[int, ...] = ()
+    """Rows whose bytes begin neither as JPEG nor as PNG."""
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def read(self, row: int) -> bytes:
-        """The encoded image (JPEG or PNG) of a row. Raises FairLabError (no such row) or Damaged."""
+        """The encoded image of a row. Raises FairLabError (no such row) or Damaged."""
         return self._data(row)[1]
 
     def labels(self, row: int) -> np.ndarray:
@@ -103,7 +108,7 @@ def open_records(path: Path, progress: Progress | None = None, stop: Stop | None
     file = RecordFile(path)  # before the scan: a file that changes meanwhile will be refused when it is read
     notes: list[str] = []
     records = _by_key(path, progress, stop, notes)
-    layout, images, identity_rows = _find_images(records, notes)
+    layout, images, identity_rows, empty = _find_images(records, notes)
     announced, image_px = _property(path.parent / "property", int(images.sum()), notes)
     if layout == CLASSIC and identity_rows.any() and announced is None:
         announced = int(identity_rows.sum())
@@ -114,7 +119,9 @@ def open_records(path: Path, progress: Progress | None = None, stop: Stop | None
     _compare_ranges(keys, identities, records.labels[identity_rows], notes)
     names = _names(path, keys, identities, notes)
     where = (records.offsets[images], records.sizes[images])
-    return RecordSet(file, layout, keys, identities, *where, count, names, image_px, tuple(notes))
+    odd = tuple(np.flatnonzero(records.contents[images] == OTHER).tolist())
+    nothing = tuple(records.keys[empty].tolist())
+    return RecordSet(file, layout, keys, identities, *where, count, names, image_px, tuple(notes), nothing, odd)
 
 
 def _only_record_file(path: Path) -> Path:
@@ -147,8 +154,9 @@ def _by_key(path: Path, progress: Progress | None, stop: Stop | None, notes: lis
     return _Records(path, keys[order], *(column[order] for column in columns))
 
 
-def _find_images(records: _Records, notes: list[str]) -> tuple[str, np.ndarray, np.ndarray]:
-    """Layout, which records are images (N,) bool, and which stand for an identity (N,) bool (classic only).
+def _find_images(records: _Records, notes: list[str]) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
+    """Layout, which records are images (N,) bool, which stand for an identity (N,) bool (classic only), and which should
+    hold an image and are empty (N,) bool.
 
     Where the images end is read from the records' keys. Record 0 says it too, but as a float32: Glint360K has
     17.1 million images, and float32 counts by twos beyond 2^24.
@@ -157,29 +165,35 @@ def _find_images(records: _Records, notes: list[str]) -> tuple[str, np.ndarray, 
     classic = bool(records.keys[0] == 0 and records.flags[0] == 2 and bare[0])
     head = np.zeros(len(bare), bool)
     head[0] = classic
-    identity_rows = bare & ~head & classic
     images = ~bare
-    if not classic:
+    identity_rows = bare & ~head & classic & (records.flags == 2)
+    if 2 * (records.flags[images] == 2).sum() > images.sum():  # images have two labels, and so have empty ones
+        identity_rows[: int(np.flatnonzero(images)[-1])] = False
+    elif not classic:  # a classic set whose record 0 or whose keys are lost
         records.refuse(
-            bare,
-            "holds no image: in the flat layout every record does, in the classic one the record with key 0 holds"
-            " two labels and no image; if there was an .idx beside the file, put it back",
+            bare & (records.flags == 2), "holds no image and two labels, as a record of an identity; " + _INDEX
         )
-    records.refuse(images & (records.contents == OTHER), "should hold a JPEG or PNG image, and holds neither")
+    empty = bare & ~head & ~identity_rows
+    if 2 * empty.sum() > len(bare) or not (images | identity_rows).any():
+        records.refuse(
+            empty,
+            "holds no image, as most records: in the flat layout every record does, in the classic one the record with key"
+            " 0 holds two labels and no image; " + _INDEX,
+        )
     if not images.any():
         raise FairLabError(f"{records.path} holds no image; choose the .rec file of a training set")
     end = int(records.keys[identity_rows][0]) if identity_rows.any() else int(records.keys[-1]) + 1
     records.refuse(images & (records.keys >= end), f"is an image, but records of identities begin at key {end}")
-    records.refuse(
-        identity_rows & (records.flags != 2), "should hold the first and the last key of an identity: two labels"
-    )
+    records.refuse(empty & (records.keys >= end), "should hold the first and the last key of an identity: two labels")
     if classic and np.float32(end) != records.labels[0, 0]:
         notes.append(f"record 0 says that the images end before key {records.labels[0, 0]:.9g}, the keys say {end}.")
     first, keys = int(classic), records.keys[images]
-    missing = int(max(keys[-1] + 1, end if classic else 0)) - first - len(keys)
+    missing = (
+        int(max(keys[-1] + 1, end if classic else 0)) - first - len(keys) - int((empty & (records.keys < end)).sum())
+    )
     if missing:
         notes.append(f"the images' keys should run from {first} to {end - 1 if classic else keys[-1]}; {missing} lack.")
-    return (CLASSIC if classic else FLAT), images, identity_rows
+    return (CLASSIC if classic else FLAT), images, identity_rows, empty
 
 
 def _property(path: Path, images: int, notes: list[str]) -> tuple[int | None, tuple[int, int] | None]:

