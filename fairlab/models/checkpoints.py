@@ -53,10 +53,12 @@ def save_model(
 
 
 def save_graph(folder: Path, graph: Path, facts: Mapping[str, Any]) -> None:
-    """Keep a copy of an ONNX file as a model; facts: {"kind": "onnx", ...}. As save_model otherwise."""
+    """Keep a copy of an ONNX file as a model, with its weights where they stand in a file beside it; facts: {"kind": "onnx",
+    ...}. As save_model otherwise."""
+    from fairlab.models.onnx import read_whole
 
     def write(temporary: Path) -> list[str]:
-        shutil.copyfile(graph, temporary / GRAPH)
+        (temporary / GRAPH).write_bytes(read_whole(graph))
         return [GRAPH]
 
     _save(folder, write, facts)

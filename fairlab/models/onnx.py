@@ -19,22 +19,26 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Refused
+from fairlab.models.onnx_external import with_external_data
 from fairlab.models.onnx_file import OnnxFile, Value, look_through, read_onnx
 
-LARGEST_PX, LARGEST_BATCH = 4096, 1024
-"""More in a file's fixed sizes is a mistake, and would be allocated for the first image."""
+LARGEST_PX, LARGEST_BATCH, LONGEST = 4096, 1024, 1 << 16
+"""More in a file's fixed sizes is a mistake, and would be allocated for the first image; numbers of an embedding at most."""
+PIXELS = ("float32", "float16", "uint8")
+_SAME = 0.9999  # cosine; rounding in float16 stays above
 INSTALL = "to use ONNX networks, install it with: pip install 'fairlab[onnx]'"
 
 
 @dataclass(frozen=True)
 class OnnxFacts:
-    """What an ONNX face network says about itself; images are always (batch, 3, height, width).
+    """What an ONNX face network says about itself.
 
     image_px, embedding_dim, batch: None when the file leaves them open. normalised_inside: the graph begins with
     subtraction and scaling as insightface's zoo does, so its preprocessing record has mean 0 and std 1. notes: sentences
-    for the user about what was found or assumed.
+    for the user about what was found or assumed. channels_last: it takes (batch, height, width, 3) of `element`.
     """
 
     image_px: int | None
@@ -45,6 +49,8 @@ class OnnxFacts:
     opset: int
     normalised_inside: bool
     notes: tuple[str, ...]
+    channels_last: bool = False
+    element: str = "float32"
 
 
 def inspect_onnx(path: Path) -> OnnxFacts:
@@ -53,23 +59,43 @@ def inspect_onnx(path: Path) -> OnnxFacts:
     Raises FairLabError: one sentence with the file and what would be right; Refused for what must not be run (values in
     other files, operators beyond the ONNX standard, more than 1 GB), Damaged for what is not whole.
     """
-    return _facts(path, look_through(path, read_onnx(path)))
+    return _facts(path, look_through(path, read_whole(path)))
+
+
+def read_whole(path: Path) -> bytes:
+    """The bytes of an ONNX file with all its weights, also those in a file beside it. Raises as `inspect_onnx`."""
+    return with_external_data(path, read_onnx(path))
 
 
 def _facts(path: Path, file: OnnxFile) -> OnnxFacts:
+    if file.training:
+        raise FairLabError(
+            f"{path} was exported in training mode: what it makes of a face would depend on the other faces embedded with "
+            "it; export it again after model.eval()"
+        )
     image, notes = _image(path, file), list[str]()
     output = _embedding(path, file, notes)
-    batch, _, *sides = image.dims
+    channels_last = image.dims[1] != 3
+    batch, sides = image.dims[0], image.dims[1:3] if channels_last else image.dims[2:]
     px = next((side for side in sides if side), None)
+    if channels_last:
+        notes.append("the network takes images with channels last")
+    if image.element != "float32":
+        notes.append(f"the network takes {image.element}")
     if batch is not None:
         notes.append(f"the network takes images in batches of {batch}; other numbers are run in pieces")
     if px is None:
         notes.append("the network takes images of any size; choose the one it was trained on")
-    if output.dims[1] is None:
+    dim = output.dims[1] if len(output.dims) > 1 else None
+    if dim is None:
         notes.append("the file does not say how long an embedding is; the first run will show it")
-    if inside := _normalised_inside(file, image.name):
-        notes.append("the graph begins by subtracting and scaling: it takes pixel values, so mean 0 and std 1")
-    return OnnxFacts(px, output.dims[1], batch, image.name, output.name, file.opset, inside, tuple(notes))
+    elif dim > LONGEST:
+        raise Refused(f"{path} makes embeddings of {dim:,} numbers; at most {LONGEST:,} are taken for an embedding")
+    if inside := image.element == "uint8" or _normalised_inside(file, image.name):
+        notes.append("the graph takes pixel values and scales them itself, so mean 0 and std 1")
+    return OnnxFacts(
+        px, dim, batch, image.name, output.name, file.opset, inside, tuple(notes), channels_last, image.element
+    )
 
 
 def _image(path: Path, file: OnnxFile) -> Value:
@@ -78,13 +104,14 @@ def _image(path: Path, file: OnnxFile) -> Value:
     if len(file.inputs) != 1:
         raise FairLabError(f"{path} must have one input, the image; it has {len(file.inputs)}: {shown}")
     image = file.inputs[0]
-    if image.element != "float32":
-        raise FairLabError(f"{path} must take images of float32, not {shown}; export it in float32")
-    if len(image.dims) != 4 or image.dims[1] != 3:
-        last = len(image.dims) == 4 and image.dims[3] == 3
-        remedy = "export it with channels first" if last else "choose a network for colour images"
-        raise FairLabError(f"{path} must take images [batch, 3, height, width], not {shown}; {remedy}")
-    sides = {side for side in image.dims[2:] if side}
+    if image.element not in PIXELS:
+        raise FairLabError(f"{path} must take images of {', '.join(PIXELS)}, not {shown}; export it in float32")
+    if len(image.dims) != 4 or 3 not in (image.dims[1], image.dims[3]):
+        raise FairLabError(
+            f"{path} must take images [batch, 3, height, width] or [batch, height, width, 3], not {shown}; choose a network "
+            "for colour images"
+        )
+    sides = {side for side in (image.dims[2:] if image.dims[1] == 3 else image.dims[1:3]) if side}
     if len(sides) > 1 or max(sides, default=0) > LARGEST_PX or (image.dims[0] or 0) > LARGEST_BATCH:
         raise FairLabError(
             f"{path} must take square images of at most {LARGEST_PX} pixels, at most {LARGEST_BATCH} at a time, not {shown}"
@@ -93,12 +120,16 @@ def _image(path: Path, file: OnnxFile) -> Value:
 
 
 def _embedding(path: Path, file: OnnxFile, notes: list[str]) -> Value:
-    """The one output of rank 2; beside it a column of norms (AdaFace) may stand, and outputs of other ranks."""
-    tables = [out for out in file.outputs if len(out.dims) == 2 and out.element == "float32"]
-    wide = [out for out in tables if out.dims[1] != 1] or tables
+    """The one output of rank 2, or of 4 with ones at its end; beside it a column of norms (AdaFace) may stand, and outputs of
+    other ranks. Where the file gives no shapes, the only output."""
+    floats = [out for out in file.outputs if out.element in ("float32", "float16")]
+    tables = [out for out in floats if len(out.dims) == 2 or (len(out.dims) in (3, 4) and set(out.dims[2:]) == {1})]
+    if not tables and len(file.outputs) == 1:
+        tables = [out for out in floats if not out.dims]
+    wide = [out for out in tables if not out.dims or out.dims[1] != 1] or tables
     if len(wide) != 1:
         raise FairLabError(
-            f"{path} must have one output of embeddings [batch, dim] of float32; "
+            f"{path} must have one output of embeddings [batch, dim] of float32 or float16; "
             f"it has {len(wide)} among {'; '.join(map(str, file.outputs))[:300] or 'none'}"
         )
     if others := [str(out) for out in file.outputs if out is not wide[0]]:
@@ -122,14 +153,14 @@ def _normalised_inside(file: OnnxFile, name: str) -> bool:
     return len(done) == 2
 
 
-def load_onnx(path: Path, threads: int = 1, cuda: bool = False) -> nn.Module:
+def load_onnx(path: Path, threads: int = 1, cuda: bool = False) -> OnnxNetwork:
     """The network of an ONNX file: float32 images (B, 3, H, W) as its preprocessing says -> raw embeddings (B, D) float32.
 
     It has no parameters and no gradient; the result lies on the images' device. The same images give the same bits for the
     same number of `threads`. `cuda` asks for a GPU where this onnxruntime has one; `provider` says what it became.
     Raises what `inspect_onnx` raises, FairLabError when onnxruntime is not installed or cannot run the file.
     """
-    content = read_onnx(path)
+    content = read_whole(path)
     facts = _facts(path, look_through(path, content))
     try:
         import onnxruntime
@@ -163,6 +194,7 @@ class OnnxNetwork(nn.Module):
         self.path, self.facts = path, facts
         self.provider: str = session.get_providers()[0]
         self._session = session
+        self._batch = facts.batch
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, D) on the images' device. Raises FairLabError, naming the file."""
@@ -170,14 +202,38 @@ class OnnxNetwork(nn.Module):
         if images.ndim != 4 or images.shape[1] != 3 or (px and tuple(images.shape[2:]) != (px, px)):
             right = f"(B, 3, {px or 'H'}, {px or 'W'})"
             raise FairLabError(f"{self.path} takes images {right}, not {tuple(images.shape)}")
-        pixels = images.detach().to("cpu", torch.float32).contiguous().numpy()
-        size = self.facts.batch or max(len(pixels), 1)
-        parts = [self._run(pixels[at : at + size], size) for at in range(0, len(pixels), size)]
+        pixels = self._as_the_graph_takes_them(images)
+        try:
+            parts = self._in_pieces(pixels, self._batch or max(len(pixels), 1))
+        except FairLabError as error:
+            if self._batch is not None or len(pixels) < 2:
+                raise
+            try:  # a batch of one may stand inside the graph, though its input says that it takes any number
+                parts = self._in_pieces(pixels, 1)
+            except FairLabError:
+                raise error from None
+            self._batch = 1
         dims = {part.shape[1] for part in parts} or {self.facts.embedding_dim or 0}
         if len(dims) > 1:
             raise FairLabError(f"{self.path} returned embeddings of different lengths: {sorted(dims)}")
         vectors = np.concatenate(parts) if parts else np.zeros((0, *dims), np.float32)
         return torch.from_numpy(vectors).to(images.device)
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Did the graph refuse more than one image, though its input says that it takes any number?"""
+        return self._batch == 1 and self.facts.batch != 1
+
+    def _as_the_graph_takes_them(self, images: Tensor) -> np.ndarray:
+        pixels = images.detach().to("cpu", torch.float32).contiguous().numpy()
+        if self.facts.channels_last:
+            pixels = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+        if self.facts.element == "uint8":
+            return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        return pixels.astype(self.facts.element, copy=False)
+
+    def _in_pieces(self, pixels: np.ndarray, size: int) -> list[np.ndarray]:
+        return [self._run(pixels[at : at + size], size) for at in range(0, len(pixels), size)]
 
     def _run(self, pixels: np.ndarray, size: int) -> np.ndarray:
         """Embeddings of at most `size` images; a piece that is shorter is filled up with its last image."""
@@ -187,13 +243,44 @@ class OnnxNetwork(nn.Module):
             (vectors,) = self._session.run([self.facts.output_name], {self.facts.input_name: filled})
         except Exception as error:  # as when loading
             raise FairLabError(f"{self.path} could not be run on images {filled.shape} ({_reason(error)})") from error
+        if vectors.ndim in (3, 4) and vectors.shape[2:] == (1,) * (vectors.ndim - 2):
+            vectors = vectors.reshape(vectors.shape[:2])
         dim = self.facts.embedding_dim
-        if vectors.ndim != 2 or len(vectors) != size or (dim and vectors.shape[1] != dim):
+        if vectors.ndim != 2 or len(vectors) != size or (dim and vectors.shape[1] != dim) or vectors.shape[1] > LONGEST:
             raise FairLabError(f"{self.path} returned {vectors.shape} and not ({size}, {dim or 'dim'})")
-        vectors = vectors[: len(pixels)]
+        vectors = vectors[: len(pixels)].astype(np.float32, copy=False)
         if not np.isfinite(vectors).all():
             raise FairLabError(f"{self.path} returned embeddings that are not finite; is its preprocessing right?")
         return vectors
+
+
+def check_batches(network: OnnxNetwork, px: int) -> list[str]:
+    """What embedding a few images alone and together shows, as sentences. Raises FairLabError when an image's embedding
+    depends on the others, or is another one each time, as while training.
+    """
+    images = torch.from_numpy(np.random.default_rng(0).uniform(0, 1, (4, 3, px, px)).astype(np.float32))
+    if network.facts.normalised_inside:
+        images *= 255
+    alone = torch.cat([network(images[at : at + 1]) for at in range(len(images))])
+    together = network(images)
+    notes = []
+    if network.one_at_a_time:
+        notes.append("the graph holds a batch of one, so images are embedded one at a time, which is slow")
+    again = network(images)
+    for other, what in (
+        (together, "depends on the other images embedded with it"),
+        (again, "is another one each time"),
+    ):
+        first = together if other is again else alone
+        if float(functional.cosine_similarity(first, other).min()) < _SAME:
+            raise FairLabError(
+                f"{network.path}: an image's embedding {what}; the network was exported in training mode: export it again "
+                "after model.eval()"
+            )
+    lengths = together.norm(dim=1)
+    if bool((lengths - 1).abs().max() < 1e-3):
+        notes.append("embeddings come with length 1: their length says nothing of quality")
+    return notes
 
 
 def _reason(error: Exception) -> str:

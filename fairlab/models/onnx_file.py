@@ -63,6 +63,7 @@ DEEPEST = 8
 """Graphs inside graphs (If, Loop)."""
 MOST_DIMS = 16
 FIRST_NODES = 8
+LOOPS = ("Loop", "Scan")
 DOMAINS = (b"", b"ai.onnx", b"ai.onnx.ml")
 """The operators of the ONNX standard itself. com.microsoft's are not among them: some of those open files."""
 ELEMENTS = {
@@ -106,6 +107,8 @@ class OnnxFile:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     first_nodes: tuple[Node, ...]
+    training: bool = False
+    """Does a node normalise over the batch, or drop out, as while training?"""
 
 
 def read_onnx(path: Path) -> bytes:
@@ -137,6 +140,7 @@ class _Look:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.reader = Reader(path)
+        self.training = False
 
     def model(self, data: memoryview) -> OnnxFile:
         fields = self.reader.read(data, MODEL)
@@ -164,6 +168,7 @@ class _Look:
             tuple(value for value in inputs if value.name not in weights),
             tuple(self.value(part) for part in graph["output"]),
             tuple(self.operation(part) for part in graph["node"][:FIRST_NODES]),
+            self.training,
         )
 
     def graph(self, data: memoryview, depth: int) -> dict[str, list[Any]]:
@@ -178,8 +183,13 @@ class _Look:
         for part in fields["node"]:
             node = self.reader.read(part, NODE)
             self.domain(node["domain"])
+            operator = self.text(node["op_type"])
+            if operator in LOOPS:
+                raise Refused(f"{self.path} holds a {operator}, which may never end; a face network needs none")
             for attribute in node["attribute"]:
                 self.attribute(attribute, depth)
+                if operator == "BatchNormalization":
+                    self.training |= self.switched_on(attribute, b"training_mode")
         return fields
 
     def attribute(self, data: memoryview, depth: int) -> None:
@@ -190,6 +200,11 @@ class _Look:
             self.tensor(part)
         for part in fields["g"] + fields["graphs"]:
             self.graph(part, depth + 1)
+
+    def switched_on(self, data: memoryview, name: bytes) -> bool:
+        """Is this the attribute of that name, and not 0?"""
+        fields = self.reader.read(data, ATTRIBUTE)
+        return bytes(_last(fields["name"])) == name and bool(_last(fields["i"], 0))
 
     def tensor(self, data: memoryview) -> None:
         """Its values stand in this file, and there are as many as it declares."""

@@ -147,7 +147,7 @@ def _checkpoint(path: Path, source: ModelFile) -> Found:
 
 def _graph(path: Path, source: ModelFile) -> Found:
     from fairlab.files import sha256
-    from fairlab.models.onnx import inspect_onnx, load_onnx
+    from fairlab.models.onnx import check_batches, inspect_onnx, load_onnx
     from fairlab.models.preprocessing import preprocessing_of
 
     if source.publisher:
@@ -162,6 +162,7 @@ def _graph(path: Path, source: ModelFile) -> Found:
         raise FairLabError(f"{path.name} takes faces of any size; say which with image_px, e.g. 112")
     limit_memory(MOST_MEMORY)
     network = load_onnx(path)
+    notes = (*seen.notes, *check_batches(network, px))
     about = preprocessing_of("insightface", px).to_json() | {"flip": "none"}
     if seen.normalised_inside:
         about |= {"mean": [0.0] * 3, "std": [1.0] * 3}
@@ -176,7 +177,7 @@ def _graph(path: Path, source: ModelFile) -> Found:
         "classes": None,
         "parameters": None,
     }
-    return Found(network, None, facts, ("channels", "mean", "std", "flip"), seen.notes)
+    return Found(network, None, facts, ("channels", "mean", "std", "flip"), notes)
 
 
 def limit_memory(more: int) -> None:
