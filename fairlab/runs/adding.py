@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -101,7 +102,7 @@ def dry_run(
         progress(sum(map(len, tables)), len(rows))
     looked = pd.concat(tables, ignore_index=True) if tables else LOOKED_AT.build()
     listing = _with_faces(source, listing, looked)
-    return report(kind, why, source, listing, looked), listing
+    return report(kind, why, source, _with_failures(source, listing, looked), looked), listing
 
 
 def _with_faces(source: Source, listing: Listing, looked: pd.DataFrame) -> Listing:
@@ -118,6 +119,21 @@ def _with_faces(source: Source, listing: Listing, looked: pd.DataFrame) -> Listi
             "mouth corners, in pixels; or set align to false where the images are aligned"
         )
     return listing
+
+
+def _with_failures(source: Source, listing: Listing, looked: pd.DataFrame) -> Listing:
+    """The listing for a report: with the failures to enrol that only looking at the images shows."""
+    return replace(listing, unenrolled=_left(listing, _good(source, listing, looked), "test")[2])
+
+
+def _good(source: Source, listing: Listing, looked: pd.DataFrame) -> np.ndarray:
+    """(N,) bool: which images become part of the data set. One that was not looked at does."""
+    good = np.ones(len(listing.images), bool)
+    good[looked["row"].to_numpy(np.int64)] = looked["readable"].to_numpy(bool)
+    how = aligned(source, listing, looked[looked["readable"].to_numpy(bool)])
+    if how == "by landmarks" and listing.templates is not None and listing.landmarks is not None:
+        good &= np.isfinite(listing.landmarks).all(axis=(1, 2))  # a template goes on with its other images
+    return good
 
 
 def _found(source: Source) -> tuple[Path, str, str]:
@@ -164,7 +180,8 @@ def add(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[]
         write_atomic(record.folder / FILES, partial(files.to_parquet, index=False))
         shown = looked if with_images else looked.iloc[:0]
         listing = _with_faces(source, listing, looked) if with_images else listing
-        write_json(record.folder / "report.json", report(kind, why, source, listing, shown))
+        told = _with_failures(source, listing, looked) if with_images else listing
+        write_json(record.folder / "report.json", report(kind, why, source, told, shown))
         _write(folder, record.dataset, path, kind, source, listing, looked, pulse, stop)
     dataset = open_dataset(folder, verify=True)
     return {"images": len(dataset.images), "fingerprint": dataset.fingerprint}
@@ -241,8 +258,7 @@ def _write(
     if not good.any():
         raise FairLabError(f"no image of {path} can be read, e.g. {looked['fault'].iloc[0]}")
     how = aligned(source, listing, looked[good]) if has_images(kind) else "no images"
-    if how == "by landmarks" and listing.templates is not None and listing.landmarks is not None:
-        good = good & np.isfinite(listing.landmarks).all(axis=(1, 2))  # a template goes on with its other images
+    good = _good(source, listing, looked) if has_images(kind) else good
     images = listing.images[good].reset_index(drop=True)
     images = images.assign(image_id=np.arange(len(images)), dataset=name, source=source.source)
     images["split"] = splits_of(source, listing)[good].reset_index(drop=True)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
 from fairlab.runs import launch
+from fairlab.runs.caveats import of_runs
 from fairlab.runs.deleting import what_goes
 from fairlab.runs.deletion_words import goes
 from fairlab.runs.provenance import met_other_data
@@ -116,6 +117,8 @@ def run_panel(lab: Workspace, run_id: str) -> None:
     first = state(record.folder).status
     live = first in ACTIVE
     _buttons(lab, record, first)
+    for text in of_runs(lab, [run_id], record.dataset):
+        st.caption(f":material/warning: {plain(text)}")
 
     @st.fragment(run_every=2 if live else None)
     def now() -> None:

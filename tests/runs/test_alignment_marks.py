@@ -7,18 +7,22 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import terminal
-from fairlab.config import Data, Run, Source
+from fairlab.config import Data, ModelFile, Run, Source
 from fairlab.data.align import RULE, crop
 from fairlab.data.base import INFO, Dataset, open_dataset
+from fairlab.evaluation.report import CURVE
 from fairlab.files import amend_manifest, read_json, write_json
 from fairlab.runs import adding, caveats
 from fairlab.runs.plan import single
 from fairlab.runs.verdicts import fingerprint
+from fairlab.store.results import write_results
 from fairlab.store.runs import create_run
+from fairlab.tables import METRICS, SCORES
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT
 from tests.data.trees import LMK, ijb, rfw
@@ -77,6 +81,31 @@ def test_data_aligned_by_an_older_rule_are_other_data(
     assert any("copied when they were aligned by another rule" in item.value for item in page.run().warning)
 
 
+def test_numbers_of_data_as_they_were_before_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside the numbers, in the run's own record, and never taken for those of today."""
+    lab = open_workspace(tmp_path / "home")
+    data = added(lab, "faces", path=str(rfw(tmp_path / "data", people=4)))
+    record = single(
+        lab, "Old", Run(role="model", method="import", data=Data(dataset="faces"), model=ModelFile(path="/x")), ()
+    )
+    create_run(lab, record)
+    tables = {
+        "metrics": pd.DataFrame(columns=list(METRICS)),
+        "curves": pd.DataFrame(columns=list(CURVE)),
+        "scores": pd.DataFrame(columns=list(SCORES)),
+    }
+    write_results(record.folder, "faces", tables, data=data.fingerprint)
+    assert caveats.of_numbers([record], data) == []
+    before = as_before(lab, data)
+    align, numbers = caveats.of_numbers([record], before)
+    assert align == before.marked
+    assert numbers.startswith("Numbers of Old were made with data set faces as it was before (another fingerprint)")
+    terminal.show_run(lab, record.run_id, log=False)
+    assert json.loads(capsys.readouterr().out)["notes"] == [align, numbers]
+    terminal.show_metrics(lab, record.run_id, "faces")
+    assert numbers in capsys.readouterr().err
+
+
 def test_points_of_no_face_and_failures_to_enrol_stand_in_the_record(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,7 +118,9 @@ def test_points_of_no_face_and_failures_to_enrol_stand_in_the_record(
     lines[0], lines[3] = (f"{name}.jpg" + " 0" * 10 + " 0.9" for name in (1, 4))
     points.write_text("\n".join(lines))
     (root / "loose_crop" / "10.jpg").write_bytes(b"no image")
+    told, _ = adding.dry_run(Source(path=str(root)))
     data = added(lab, "ijb", path=str(root))
+    assert told["failures_to_enrol"] == data.info["failures_to_enrol"]
     assert data.info["failures_to_enrol"] == {
         "what": "templates",
         "failed": 2,
