@@ -5,11 +5,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from fairlab.ui.server import MIDDLEWARE, ROUTES, lifespan
+from fairlab.ui import server
 
 os.umask(0o077)  # what the app writes is its user's alone
 app = st.App(
-    Path(__file__).parent / "fairlab" / "ui" / "main.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan
+    Path(server.__file__).with_name("main.py"),  # in a wheel this file lies elsewhere
+    routes=server.ROUTES,
+    middleware=server.MIDDLEWARE,
+    lifespan=server.lifespan,
 )
 
 if __name__ == "__main__":

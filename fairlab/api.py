@@ -18,7 +18,7 @@ from fairlab.config import Data, Evaluation, ModelFile, Overlap, Projection, Pro
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.score_tables import write_bfw, write_bob
 from fairlab.errors import FairLabError
-from fairlab.files import ordinary, sha256
+from fairlab.files import not_there, ordinary, sha256
 from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs.archive import Choice, archive
@@ -272,12 +272,19 @@ def add_model(workspace: Workspace, source: ModelFile, name: str = "") -> list[s
 
 
 def export_scores(
-    workspace: Workspace, run_ids: Sequence[str], dataset_id: str, path: Path, kind: str = "bob", protocol: str = "test"
+    workspace: Workspace,
+    run_ids: Sequence[str],
+    dataset_id: str,
+    path: Path,
+    kind: str = "bob",
+    protocol: str = "test",
+    overwrite: bool = False,
 ) -> None:
     """Write models' scores on a pair list as a table that other tools read: "bob" (one model) or "bfw" (any number).
 
-    Raises FairLabError when a model was not judged there.
+    Raises FairLabError when a model was not judged there, Refused when the file is there and `overwrite` is not said.
     """
+    not_there(path, overwrite)
     dataset = open_dataset(workspace.dataset(dataset_id))
     models = [read_run(workspace, run_id) for run_id in run_ids]
     pairs = common_pairs(models, dataset, protocol)

@@ -173,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     scores = _command(groups, "scores", "write models' scores as a table that other tools read", commands.do_scores)
     scores.add_argument("run", nargs="+", help="run ids of models that were judged on the same data set")
     scores.add_argument("--out", required=True, help="file to write (.csv)")
+    scores.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     scores.add_argument("--format", choices=["bob", "bfw"], default="bob", help="bob: one model; bfw: any number")
     scores.add_argument("--data", default="", help="data set (default: the one trained on)")
     scores.add_argument("--pairs", choices=["test", "validation"], default="test", help="which pair list")

@@ -13,7 +13,8 @@ from typing import Any
 from fairlab import run_commands
 from fairlab.config import Evaluation, ModelFile, Projection, Protocols, Source, Study, parse
 from fairlab.errors import FairLabError
-from fairlab.files import read_json
+from fairlab.files import not_there, read_json
+from fairlab.placement_settings import PERSONAL
 from fairlab.presets import load_preset, preset_names
 from fairlab.store.runs import read_run, read_status
 from fairlab.workspace import Workspace
@@ -31,6 +32,8 @@ def where(options: argparse.Namespace) -> dict[str, Any]:
     """The --engine, --devices and --on of a call as dotted settings of a placement."""
     asked = {"engine": options.engine, "devices": options.devices}
     given = _settings(options.on, "--on", "slurm.partition=gpu")
+    if named := [name for name in given if name in {f"slurm.{name}" for name in PERSONAL}]:
+        raise FairLabError(f"{named[0]} is kept in your own configuration: `fairlab config --set {named[0]}=...`")
     return {**given, **{name: value for name, value in asked.items() if value is not None}}
 
 
@@ -201,8 +204,8 @@ def do_scores(workspace: Workspace, options: argparse.Namespace) -> int:
 
     names = options.run
     dataset = options.data or read_run(workspace, names[0]).dataset
-    path = Path(options.out).expanduser().absolute()
-    api.export_scores(workspace, names, dataset, path, options.format, options.pairs)
+    path = not_there(Path(options.out).expanduser().absolute(), options.overwrite)
+    api.export_scores(workspace, names, dataset, path, options.format, options.pairs, options.overwrite)
     print(f"scores of {len(names)} models on {dataset} ({options.pairs} pairs) are in {path}")
     return 0
 

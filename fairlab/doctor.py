@@ -13,12 +13,15 @@ from typing import Any
 from fairlab import __version__
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, verify_manifest
+from fairlab.logger_settings import without_server
 from fairlab.mounts import file_system
+from fairlab.placement_settings import without_programs
 from fairlab.runs.engines import slurm_commands
 from fairlab.runs.launch import default_placement
 from fairlab.store import database
 from fairlab.store.index import faiss_status
 from fairlab.store.runs import state
+from fairlab.user_settings import user_settings
 from fairlab.workspace import Workspace
 
 PACKAGES = (
@@ -68,7 +71,12 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
             bad.setdefault(why, []).append(folder.name)
     problems += [f"run{'s' if len(names) > 1 else ''} {', '.join(names)} {why}" for why, names in bad.items()]
     placement = default_placement(workspace)
-    slurm = slurm_commands.examine(placement.slurm.commands)
+    ignored = (
+        without_programs(workspace.setting("placement", {}))[1],
+        without_server(workspace.setting("loggers", {}))[1],
+    )
+    problems += [f"{workspace.settings_file}: {sentence}" for sentence in ignored if sentence]
+    slurm = slurm_commands.examine(user_settings().slurm.commands)
     if placement.engine == "slurm" and not slurm[:1].isdigit():
         problems.append(f"runs are to work on a Slurm cluster: {slurm}")
     if verify:

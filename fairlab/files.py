@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from fairlab.errors import Damaged, FairLabError
+from fairlab.errors import Damaged, FairLabError, Refused
 
 MANIFEST = "manifest.json"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -54,6 +54,13 @@ def make_folder(folder: Path) -> None:
         _flush_folder(part.parent)
 
 
+def private_file(path: Path) -> None:
+    """Make an empty file that its owner alone can read, and its folder, where there is none yet. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
 def reserve(path: Path) -> None:
     """Give a file that is only declared (mapped to memory) its place on the disk. Raises OSError where there is none.
 
@@ -67,13 +74,14 @@ def reserve(path: Path) -> None:
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place: temp, fsync, replace, fsync(folder).
 
-    Whatever goes wrong, `path` holds its old or its new content, never a part. Errors of the system are raised
+    Whatever goes wrong, `path` holds its old or its new content, never a part. Only its owner can read it. Errors of the system are raised
     as FairLabError with the path and the reason.
     """
     temporary = path.with_name(f"{path.name}.tmp.{threading.get_ident()}.{os.getpid()}")  # threads share a pid
     try:
         make_folder(path.parent)
         write(temporary)
+        temporary.chmod(0o600)  # its owner's alone, whatever the umask of a Python program
         with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
@@ -169,6 +177,13 @@ def ordinary(path: Path) -> Path:
         raise FairLabError(f"{str(path)[:200]!r} is not a path that can be read") from error
     if odd or any(place.is_relative_to(root) for place in (path, real) for root in ("/proc", "/sys", "/dev")):
         raise FairLabError(f"{path} is a pipe, a device or the system's own; name an ordinary file or folder")
+    return path
+
+
+def not_there(path: Path, overwrite: bool = False) -> Path:
+    """`path`, for a file that a user asked for by name. Raises Refused where one is there that nobody asked to replace."""
+    if not overwrite and os.path.lexists(path):
+        raise Refused(f"{path} is there already: choose another name, or ask to replace it (--overwrite)")
     return path
 
 

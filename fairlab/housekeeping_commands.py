@@ -43,6 +43,7 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
     )
     archive.add_argument("name", help="run or study")
     archive.add_argument("--out", required=True, help="file to write (.tar)")
+    archive.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     archive.add_argument(
         "--templates",
         action="store_true",
@@ -112,7 +113,7 @@ def do_archive(workspace: Workspace, options: argparse.Namespace) -> int:
 
     choice = Choice(not options.no_numbers, options.templates, options.checkpoints)
     out = Path(options.out).expanduser().absolute()
-    listing = archive(workspace, options.name, out, choice, _progress())
+    listing = archive(workspace, options.name, out, choice, _progress(), overwrite=options.overwrite)
     runs = f"{len(listing['runs'])} run{'s' if len(listing['runs']) > 1 else ''}"
     said = f"{runs}, {len(listing['files'])} files, {room(out.stat().st_size)} in {out}"
     print(json.dumps(listing, indent=1) if options.json else said)

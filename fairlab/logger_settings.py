@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 
-from fairlab.settings import Name, Settings, Text
+from fairlab.settings import Name, Settings
 
 
 class Loggers(Settings):
@@ -13,11 +16,22 @@ class Loggers(Settings):
     tensorboard: bool = Field(
         False, description="Also write event files that TensorBoard shows: runs/<run>/tensorboard (no package needed)."
     )
-    mlflow: bool = Field(False, description="Also tell an MLflow server, named below (needs the extra mlflow).")
-    mlflow_uri: Text = Field(
-        "",
-        description="Tracking URI, e.g. http://server:5000 or sqlite:////path/mlflow.db; empty: MLFLOW_TRACKING_URI.",
+    mlflow: bool = Field(
+        False, description="Also tell the MLflow server of your configuration, mlflow.uri (needs the extra mlflow)."
     )
     mlflow_experiment: Name = Field(
         "FairLab", min_length=1, description="Experiment of the server that runs are put in."
+    )
+
+
+def without_server(raw: Any) -> tuple[Any, str]:
+    """Loggers as a workspace has them, without a server that it names, and a sentence about that ("" for none)."""
+    if not isinstance(raw, Mapping) or "mlflow_uri" not in raw:
+        return raw, ""
+    clean = {name: value for name, value in raw.items() if name != "mlflow_uri"}
+    return clean, (
+        "mlflow_uri is ignored, because a workspace may not say where numbers go; if it is yours, set it for your account "
+        "with `fairlab config --set mlflow.uri=...`"
+        if raw["mlflow_uri"]
+        else ""
     )

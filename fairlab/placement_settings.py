@@ -1,10 +1,20 @@
-"""Where a run works and what it may take there. Never part of what a run is: its result and id are the same anywhere."""
+"""Where a run works and what it may take there. Never part of what a run is: its result and id are the same anywhere.
+
+A placement lies in the workspace, which may come from somebody else, so it names no program: see user_settings.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
 from pydantic import ConfigDict, Field
 
-from fairlab.settings import Name, PathText, Settings, Text
+from fairlab.settings import Name, Settings
+
+log = logging.getLogger(__name__)
 
 
 class Slurm(Settings):
@@ -27,15 +37,6 @@ class Slurm(Settings):
         "an adaptor and an evaluation ask for none. Empty: no GPU.",
     )
     account: Name = Field("", description="Account that is charged.")
-    options: tuple[Text, ...] = Field(
-        (), max_length=100, description="Further options of sbatch, e.g. --constraint=a100."
-    )
-    commands: tuple[PathText, ...] = Field(
-        (),
-        max_length=100,
-        description="Words before sbatch, squeue and scancel where this machine has none, e.g. ssh login1.",
-    )
-    python: PathText = Field("", description="Python with FairLab on the nodes; empty: the one that runs here.")
 
 
 class Placement(Settings):
@@ -46,3 +47,30 @@ class Placement(Settings):
         1, ge=1, le=10_000, description="Processes that share the work of one run, one GPU each where there are GPUs."
     )
     slurm: Slurm = Slurm()
+
+
+PERSONAL = ("commands", "python", "options")
+"""Of slurm: what runs, or reaches, programs. Only the user's configuration has it."""
+
+
+def without_programs(raw: Any) -> tuple[Any, str]:
+    """A placement as a workspace has it, without programs that it names, and a sentence about those ("" for none)."""
+    slurm = raw.get("slurm") if isinstance(raw, Mapping) else None
+    named = [name for name in PERSONAL if isinstance(slurm, Mapping) and slurm.get(name)]
+    if not isinstance(slurm, Mapping) or not set(slurm) & set(PERSONAL):
+        return raw, ""
+    clean = {**raw, "slurm": {name: value for name, value in slurm.items() if name not in PERSONAL}}
+    words = ", ".join(f"slurm.{name}" for name in named)
+    return clean, (
+        f"{words} {'is' if len(named) == 1 else 'are'} ignored, because a workspace may name no program; set what is yours for "
+        f"your account, with `fairlab config --set slurm.{named[0]}=...`"
+        if named
+        else ""
+    )
+
+
+@cache
+def warn_once(where: str, sentence: str) -> None:
+    """Say it on the terminal or in the log, however often the file is read."""
+    if sentence:
+        log.warning("%s: %s", where, sentence)

@@ -139,3 +139,24 @@ def test_at_least_one_run_at_a_time(tmp_path: Path) -> None:
     assert lab.slots == 3
     with pytest.raises(FairLabError, match="from 1 to 10,000 runs"):
         set_slots(lab, 0)
+
+
+def test_what_python_writes_is_its_users_alone_too(tmp_path: Path) -> None:
+    """A program with the usual umask, in a folder that others may enter: no file is readable by them."""
+    import os
+
+    from fairlab.store.database import list_runs
+
+    before = os.umask(0o022)
+    try:
+        (tmp_path / "home").mkdir(mode=0o755)
+        lab = open_workspace(tmp_path / "home")
+        lab.set("slots", 3)
+        list_runs(lab)
+        found = {
+            path.name: path.stat().st_mode & 0o077 for path in lab.home.iterdir() if not path.name.endswith(".lock")
+        }
+    finally:
+        os.umask(before)
+    assert {"workspace.json", "catalogue.sqlite", "runs"} <= set(found)
+    assert set(found.values()) == {0}

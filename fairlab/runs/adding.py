@@ -25,7 +25,17 @@ from fairlab.data.previews import alignment_strips, group_pictures, png
 from fairlab.data.reading import READERS, Listing, detect_kind, has_images, reader
 from fairlab.data.report import aligned, report, splits_of
 from fairlab.errors import FairLabError, Stopped
-from fairlab.files import digest, explain, ordinary, read_json, reserve, write_atomic, write_bytes, write_json
+from fairlab.files import (
+    digest,
+    explain,
+    not_there,
+    ordinary,
+    read_json,
+    reserve,
+    write_atomic,
+    write_bytes,
+    write_json,
+)
 from fairlab.store.runs import RunRecord
 from fairlab.tables import PAIRS
 from fairlab.workspace import Workspace
@@ -50,19 +60,22 @@ def inspect(record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[s
     write_json(record.folder / "report.json", found)
     if has_images(str(found["kind"])):
         pulse.begin("making pictures", 0.9, 0.1)
-        write_pictures(record.folder, source, found, listing)
+        write_pictures(record.folder, source, found, listing, overwrite=True)
     return {"images": found["images"]}
 
 
-def write_pictures(folder: Path, source: Source, found: dict[str, Any], listing: Listing) -> list[str]:
+def write_pictures(
+    folder: Path, source: Source, found: dict[str, Any], listing: Listing, overwrite: bool = False
+) -> list[str]:
     """What dry_run found, as pictures in `folder`; their names: sheet-0.png and mean-0.png for the first group and so on,
-    and align-0.png where faces would be aligned. Raises FairLabError when the folder cannot be written.
+    and align-0.png where faces would be aligned. Raises FairLabError when the folder cannot be written, Refused for a
+    picture that is there unless `overwrite`.
     """
     view = view_of(source, found, listing)
     names = []
 
     def write(name: str, picture: np.ndarray) -> None:
-        write_bytes(folder / name, png(picture))
+        write_bytes(not_there(folder / name, overwrite), png(picture))
         names.append(name)
 
     for number, (sheet, mean) in enumerate(group_pictures(view, listing.images)):

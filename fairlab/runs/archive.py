@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from fairlab import __version__
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
-from fairlab.files import MANIFEST, digest, read_json, read_manifest, sha256, write_atomic
+from fairlab.files import MANIFEST, digest, not_there, read_json, read_manifest, sha256, write_atomic
 from fairlab.runs.launch import ACTIVE
 from fairlab.store.embeddings import FILES
 from fairlab.store.runs import read_run, state
@@ -78,14 +78,17 @@ def archive(
     choice: Choice | None = None,
     progress: Progress = lambda _done, _total: None,
     stop: Callable[[], bool] = lambda: False,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write the run or study `name` to the file `out`; returns the archive's listing.
+    """Write the run or study `name` to the new file `out`; returns the archive's listing.
 
+    overwrite: also where a file is there already; without it that is Refused.
     progress(done, total) counts bytes. Whatever happens, `out` is the whole archive or what was there before. Raises
     FairLabError for neither, Refused while one of the runs works or waits, Damaged for a file that is not as its manifest
     says, Stopped.
     """
     choice = choice or Choice()
+    not_there(out, overwrite)
     study = (workspace.study(name) / "study.json").exists()
     runs = _runs_of(workspace, name) if study else [name]
     parents: list[str] = []

@@ -245,9 +245,9 @@ def request_probe(workspace: Workspace, plan: Plan) -> None:
         return
     write_json(request, {"preset": plan.preset, "study": plan.study.model_dump(mode="json")})
     command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "probe", str(request)]
-    subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    nothing = subprocess.DEVNULL
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, env=environment)
 
 
 def run_request(workspace: Workspace, request: Path) -> None:

@@ -15,7 +15,7 @@ from fairlab.config import parse
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import explain, read_json, remove_folder, write_json
-from fairlab.placement_settings import Placement
+from fairlab.placement_settings import Placement, warn_once, without_programs
 from fairlab.registry import declared_facts
 from fairlab.runs.choices import check
 from fairlab.runs.engines.base import ENGINES, Later
@@ -115,7 +115,9 @@ def write_study(workspace: Workspace, plan: Plan) -> None:
 
 def default_placement(workspace: Workspace) -> Placement:
     """Where runs work unless it is said otherwise."""
-    return parse(Placement, workspace.setting("placement", {}), str(workspace.settings_file))
+    where, ignored = without_programs(workspace.setting("placement", {}))
+    warn_once(str(workspace.settings_file), ignored)
+    return parse(Placement, where, str(workspace.settings_file))
 
 
 def check_engine(placement: Placement) -> None:

@@ -176,6 +176,4 @@ def _parents(workspace: Workspace, item: Waiting, stand: Mapping[str, str]) -> t
 def _known_there(workspace: Workspace, run_id: str, placement: Placement) -> bool:
     """Does a run wait or work where `placement` would put another, in a queue that holds that back until it is done?"""
     job = submitted(workspace, run_id)
-    if job is None or job.engine != placement.engine or not ENGINES[placement.engine].chains:
-        return False
-    return _turn(workspace, run_id).placement.slurm.commands == placement.slurm.commands
+    return job is not None and job.engine == placement.engine and ENGINES[placement.engine].chains

@@ -22,7 +22,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import explain
+from fairlab.files import explain, private_file
 from fairlab.store.marks import STANDING, Entry, asked, marks_of, news, standing_of, told
 from fairlab.store.results import judged_by, judged_on, metric_rows, protocol_folder, results_folder
 from fairlab.store.runs import read_run
@@ -84,7 +84,7 @@ def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
     """
     path = workspace.catalogue_file
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_file(path)  # SQLite's further files take its mode
     except OSError as error:
         raise FairLabError(explain(error, path)) from error
     try:

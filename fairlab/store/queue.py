@@ -11,7 +11,7 @@ from pathlib import Path
 from fairlab.config import parse
 from fairlab.errors import Damaged
 from fairlab.files import read_json, write_json
-from fairlab.placement_settings import Placement
+from fairlab.placement_settings import Placement, warn_once, without_programs
 
 FILE = "queue.json"
 
@@ -36,7 +36,9 @@ def read_turn(folder: Path) -> Turn:
     raw = read_json(path)
     try:
         gpus = tuple(str(gpu) for gpu in raw.get("gpus", ()))
-        return Turn(float(raw["position"]), bool(raw["held"]), parse(Placement, raw["placement"], str(path)), gpus)
+        where, ignored = without_programs(raw["placement"])
+        warn_once(str(path), ignored)
+        return Turn(float(raw["position"]), bool(raw["held"]), parse(Placement, where, str(path)), gpus)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Damaged(
             f"{path} is no place in the queue: {error}; delete the file, then the run waits as any other"

@@ -1,7 +1,8 @@
 """The app's door, before Streamlit: who may ask, from which address, and what a browser may do with every answer.
 
 A request passes when its Host is one of the app's own addresses, its Origin (where there must be one) is exactly that
-address, and it brings the cookie that the app's link gave. Nothing is looked up anywhere.
+address, and it brings the cookie that the app's link gave. Nothing is looked up anywhere. What a page may do then, such as
+looking into any folder that its user can read, stands on this: only the user of this account has the link.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fairlab.links import LOGIN, Keys, make_keys
 from fairlab.ui.door_pages import login_page, opened_page
+from fairlab.ui.neighbours import from_another_account
 from fairlab.user_settings import COMMAND, App, user_settings
 
 log = logging.getLogger(__name__)
@@ -128,6 +130,8 @@ def judged(scope: Scope, headers: Headers) -> tuple[str, Response | None]:
             f"{COMMAND} app.addresses='[\"http://HOST:PORT\"]'\n",
             403,
         )
+    if not reach().remote and from_another_account(scope.get("client"), scope.get("server")):
+        return address, PlainTextResponse("This FairLab belongs to another account of this machine.", 403)
     changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
     if origins != [address] and (changes or origins):
         return address, PlainTextResponse("FairLab takes requests from its own pages only.", 403)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +20,7 @@ from fairlab.store.runs import RunRecord
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import plain, show_error
 from fairlab.ui.queueing import act
+from fairlab.user_settings import user_settings
 from fairlab.workspace import Workspace
 
 
@@ -66,12 +69,20 @@ def default_placement_form(lab: Workspace) -> None:
     if placement is not None and dials:
         launch.set_default_placement(lab, placement)
         st.toast("Saved.")
+    if placement is not None and placement.engine == "slurm":
+        _own_programs()
+
+
+def _own_programs() -> None:
+    """What the user's own configuration names, to be read: no page changes which programs run."""
+    own = user_settings().slurm.model_dump(mode="json")
+    st.caption("Programs and options of your account; a page cannot change them. To set one, in a terminal:")
+    lines = [f"fairlab config --set slurm.{name}={shlex.quote(json.dumps(value))}" for name, value in own.items()]
+    st.code("\n".join(lines), language=None)
 
 
 def options(dials: Mapping[str, Any]) -> list[str]:
     """The same as words of the command line."""
-    import json
-
     words: list[str] = []
     for name, value in dials.items():
         text = value if isinstance(value, str) else json.dumps(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from fairlab.links import announced, link
 from fairlab.runs.launch import dispatch
 from fairlab.ui import opening
 from fairlab.ui.door import Door, keys
+from fairlab.ui.sessions import close_forgotten
 from fairlab.workspace import open_workspace
 
 log = logging.getLogger(__name__)
@@ -77,7 +79,9 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
             await run_in_threadpool(lambda: dispatch(workspace))
         except FairLabError as error:
             log.warning("%s", error)
+        closing = asyncio.create_task(close_forgotten())
         yield
+        closing.cancel()
 
 
 ROUTES = [Route("/api/thumb/{dataset}/{image_id}", thumbnail), Route("/api/health", health)]

@@ -26,6 +26,7 @@ from fairlab.tables import BOOL, TEXT, WHOLE, Table
 from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
 from fairlab.ui.pickers import choose
+from fairlab.user_settings import may_write
 from fairlab.words import room
 from fairlab.workspace import Workspace
 
@@ -103,13 +104,23 @@ def take_away(lab: Workspace) -> None:
 
 def _write(lab: Workspace, names: dict[str, str]) -> None:
     name = choose("Run or study", list(names), "take", names)
-    out = st.text_input("Into file", str(lab.home.parent / f"{name}.tar"), key=f"out:{name}")
+    out = st.text_input(
+        "Into file",
+        str(lab.home / "archives" / f"{name}.tar"),
+        key=f"out:{name}",
+        help="Below the workspace, or in a folder that your own configuration allows (files.write_to).",
+    )
     options = ("results and maps", "embeddings and classifiers", "checkpoints")
     taken = st.pills("Besides settings and networks", options, selection_mode="multi", default=options[0], key="with")
     st.caption("Embeddings, and the rows of classifiers, are templates of people. Images are never taken along.")
+    anew = st.checkbox("Replace the file if it is there", key="anew")
     if st.button("Write it", icon=":material/archive:", key="archive", type="primary"):
         choice = Choice(*(option in taken for option in options))
-        _with_progress(lambda tell: archive(lab, name, Path(out).expanduser(), choice, tell), f"Written to {out}.")
+
+        def write(tell: Callable[[int, int], None]) -> None:
+            archive(lab, name, may_write(Path(out), lab.home), choice, tell, overwrite=anew)
+
+        _with_progress(write, f"Written to {out}.")
 
 
 def delete_whole(lab: Workspace) -> None:

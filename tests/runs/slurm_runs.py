@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +14,11 @@ from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.engines import slurm
 from fairlab.runs.grid import expand
+from fairlab.settings import PathText
 from fairlab.store.queue import Turn, write_turn
 from fairlab.store.remote import read_job
 from fairlab.store.runs import RunRecord, create_run, state, write_status
+from fairlab.user_settings import config_folder, set_user_settings
 from fairlab.workspace import Workspace
 from tests.conftest import ROOT
 from tests.slurm_cluster import Cluster, until
@@ -31,10 +35,18 @@ def ask_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "AWAY_S", 0.2)
     monkeypatch.setattr(slurm, "PATIENCE", 0)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("FAIRLAB_CONFIG", tempfile.mkdtemp(prefix="fairlab-config-", dir=os.environ["FAIRLAB_CONFIG"]))
 
 
-def on_slurm(**settings: object) -> Placement:
-    return Placement(engine="slurm", slurm=Slurm.model_validate({"cpus": 1, **settings}))
+class Standing(Placement):
+    """A placement of a run that a program carries out instead of Python."""
+
+    python: PathText = ""
+
+
+def on_slurm(python: str = "", **settings: object) -> Placement:
+    kind, more = (Standing, {"python": python}) if python else (Placement, {})
+    return kind(engine="slurm", slurm=Slurm.model_validate({"cpus": 1, **settings}), **more)
 
 
 def stand_in(folder: Path, script: str) -> str:
@@ -51,9 +63,23 @@ def quick(lab: Workspace, name: str, placement: Placement, *parents: RunRecord, 
     names = tuple(parent.run_id for parent in parents)
     record = replace(some_run, run_id=name, folder=lab.run(name), parents=names, role=role)
     create_run(lab, record)
+    if isinstance(placement, Standing):
+        _stands_in(name, placement.python)
+        placement = Placement.model_validate(placement.model_dump(exclude={"python"}))
     write_turn(record.folder, Turn(placement=placement))
     write_status(record.folder, "queued", reason="")
     return record
+
+
+def _stands_in(run_id: str, program: str) -> None:
+    """The user's one Python for all nodes becomes a script that hands each run, its last word, to its own program."""
+    folder = config_folder()
+    (folder / "stand-ins").mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "stand-ins" / run_id).symlink_to(program)
+    python = folder / "python"
+    python.write_text(f'#!/bin/bash\nexec "{folder}/stand-ins/${{!#}}" "$@"\n')
+    python.chmod(0o755)
+    set_user_settings({"slurm.python": str(python)})
 
 
 def jobs(cluster: Cluster) -> list[str]:

@@ -25,6 +25,7 @@ from fairlab.store.events import EventWriter
 from fairlab.store.results import write_results
 from fairlab.store.runs import RunRecord, create_run
 from fairlab.tables import METRICS
+from fairlab.user_settings import set_user_settings
 from fairlab.workspace import Workspace
 from tests.conftest import ROOT, command
 
@@ -121,28 +122,30 @@ def test_by_default_nobody_is_told_and_nothing_is_loaded(lab: Workspace, teacher
     code = "import sys, fairlab.runs.worker; print([n for n in sys.modules if 'mlflow' in n or 'tensorboard' in n])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "[]\n"
     assert "tensorboard = false" in command(lab.home, "loggers").stdout
-    said = command(lab.home, "loggers", "--set", "tensorboard=true", "--set", "mlflow_uri=http://server:5000")
-    assert "mlflow_uri = http://server:5000" in said.stdout
-    assert settings_of(lab) == Loggers(tensorboard=True, mlflow_uri="http://server:5000")
+    said = command(lab.home, "loggers", "--set", "tensorboard=true", "--set", "mlflow_experiment=Fair")
+    assert "mlflow_experiment = Fair" in said.stdout
+    assert settings_of(lab) == Loggers(tensorboard=True, mlflow_experiment="Fair")
     wrong = command(lab.home, "loggers", "--set", "wandb=true")
     assert (wrong.returncode, settings_of(lab).tensorboard) == (2, True)
     assert set(LOGGERS) <= set(Loggers.model_fields)
 
 
-@pytest.mark.parametrize("settings", [Loggers(mlflow=True, mlflow_uri="http://127.0.0.1:9"), Loggers(mlflow=True)])
+@pytest.mark.parametrize("server", ["http://127.0.0.1:9", ""])
 def test_a_server_that_is_not_there_neither_stops_nor_slows_a_run(
     lab: Workspace,
     teacher: RunRecord,
-    settings: Loggers,
+    server: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nor one that is not named, nor a missing package: said once."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("FAIRLAB_CONFIG", str(lab.home.parent / "config"))
+    set_user_settings({"mlflow.uri": server})
     monkeypatch.setattr(base, "LOOK_S", 0.01)
     monkeypatch.setattr(base, "AGAIN_S", 0.01)
     monkeypatch.setattr(base, "END_S", 1.0)
-    set_loggers(lab, settings)
+    set_loggers(lab, Loggers(mlflow=True))
     started = time.monotonic()
     with followed(lab, teacher, 1), EventWriter(teacher.folder, 1) as events:
         for step in range(20):
@@ -164,7 +167,9 @@ def test_a_server_that_never_answers_is_not_waited_for(
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        set_loggers(lab, Loggers(mlflow=True, mlflow_uri=f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        monkeypatch.setenv("FAIRLAB_CONFIG", str(lab.home.parent / "config"))
+        set_user_settings({"mlflow.uri": f"http://127.0.0.1:{silent.getsockname()[1]}"})
+        set_loggers(lab, Loggers(mlflow=True))
         started = time.monotonic()
         told(lab, teacher)
         assert time.monotonic() - started < 4
@@ -177,8 +182,10 @@ def test_mlflow_has_the_settings_readings_and_numbers_of_a_run(
     tracking = pytest.importorskip("mlflow.tracking")
     pytest.importorskip("sqlalchemy", reason="the store of the test's MLflow")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    set_loggers(lab, Loggers(mlflow=True, mlflow_uri=uri, mlflow_experiment="Fair"))
+    set_loggers(lab, Loggers(mlflow=True, mlflow_experiment="Fair"))
     with pytest.MonkeyPatch.context() as mine:
+        mine.setenv("FAIRLAB_CONFIG", str(tmp_path / "config"))
+        set_user_settings({"mlflow.uri": uri})
         mine.setattr(base, "END_S", 120.0)  # the first use makes the database
         with pytest.raises(Stopped):
             told(lab, teacher, 1, READINGS[:1], stopped=True)

@@ -15,7 +15,7 @@ import pytest
 
 from fairlab import api, terminal, terminal_watch
 from fairlab.errors import FairLabError, Refused
-from fairlab.placement_settings import Placement, Slurm
+from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs import launch, processes, queueing, room, turns, worker
 from fairlab.runs.engines import slurm, slurm_commands
@@ -25,6 +25,7 @@ from fairlab.runs.schedule import Task, ends
 from fairlab.store import remote, runs
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import RunRecord, create_run, live_process, read_status, record_process, state, write_status
+from fairlab.user_settings import set_user_settings
 from fairlab.workspace import Workspace, set_slots
 from tests.conftest import command
 from tests.runs.slurm_runs import quick
@@ -163,12 +164,14 @@ def test_a_run_of_another_machine_lives_while_it_gives_signs_of_life(lab: Worksp
 def silent(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Placement]:
     """A cluster behind a command that notes each call and does what a script says."""
     monkeypatch.setattr(slurm, "EVERY_S", 0.0)
+    monkeypatch.setenv("FAIRLAB_CONFIG", str(tmp_path / "config"))
 
     def make(script: str) -> Placement:
         path = tmp_path / f"way-{abs(hash(script))}"
         path.write_text(f'#!/bin/bash\necho "$@" >> {tmp_path}/calls\n{script}\n')
         path.chmod(0o755)
-        return Placement(engine="slurm", slurm=Slurm(commands=(str(path),)))
+        set_user_settings({"slurm.commands": [str(path)]})
+        return Placement(engine="slurm")
 
     return make
 

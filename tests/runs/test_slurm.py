@@ -18,6 +18,7 @@ from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan
 from fairlab.store.remote import read_job
 from fairlab.store.runs import RunRecord, read_status, state
+from fairlab.user_settings import set_user_settings
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT
 from tests.runs.slurm_runs import HOSTILE, ask_often, jobs, log, on_slurm, quick, seen, stand_in
@@ -47,6 +48,7 @@ def endless(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> RunRe
     lab = open_workspace(tmp_path_factory.mktemp("endless") / "home")
     record = quick(lab, "endless", on_slurm(time_limit="1", python=stand_in(lab.home, "trap '' TERM; sleep 300")))
     launch.dispatch(lab)
+    set_user_settings({"slurm.python": ""})
     return record
 
 

@@ -23,6 +23,7 @@ from fairlab.store.embedding_parts import EmbeddingParts
 from fairlab.store.queue import read_turn, write_turn
 from fairlab.store.remote import ENDED, RUNNING, WAITING, forget_job, read_job
 from fairlab.store.runs import state
+from fairlab.user_settings import set_user_settings
 from fairlab.workspace import Workspace, open_workspace
 from tests.runs.slurm_runs import DONE, HOSTILE, ask_often, jobs, log, on_slurm, quick, seen, stand_in
 from tests.slurm_cluster import Cluster, running, until
@@ -84,10 +85,8 @@ def test_what_cannot_be_handed_over_fails_alone_with_a_sentence(
         "time": ({"time_limit": "soon"}, "Slurm refused the job: Invalid --time specification"),
         "memory": ({"memory_gb": 1e6}, "Memory specification can not be satisfied"),
         "gpu": ({"gpu": "gpu:1"}, "Invalid generic resource"),
-        "quoted": ({"partition": "main\n#SBATCH --uid=1"}, "slurm.partition: 'main"),
-        "option": ({"options": ("/etc/passwd",)}, "is no option of sbatch: write --name=value"),
+        "quoted": ({"partition": "main #SBATCH --uid=1"}, "slurm.partition: 'main"),
         "spread": ({"nodes": 2}, "cannot be spread evenly over 2 nodes"),
-        "way": ({"commands": ("no-such-program", "login1")}, "there is no no-such-program on this machine"),
     }
     runs = {name: quick(lab, name, on_slurm(python=python, **settings)) for name, (settings, _) in wrong.items()}
     good = quick(lab, "zz-good", on_slurm(python=python))
@@ -143,7 +142,9 @@ def test_the_doctor_knows_the_cluster(lab: Workspace, cluster: Cluster) -> None:
 
 def test_how_a_job_ended_is_said(lab: Workspace, cluster: Cluster, tmp_path: Path) -> None:
     """A program that is not on the node, a run whose lock another has, one that dies."""
-    no_python = quick(lab, "no-python", on_slurm(python=str(tmp_path / "nothing here")))
+    no_python = quick(lab, "no-python", on_slurm())
+    set_user_settings({"slurm.python": str(tmp_path / "nothing here")})
+    launch.dispatch(lab)
     locked = quick(lab, "locked", on_slurm(python=stand_in(lab.home, f"exit {worker.ALREADY}")))
     dies = quick(lab, "dies", on_slurm(python=stand_in(tmp_path, "echo last words; kill -SEGV $$")))
     assert "has no Python" in seen(lab, no_python.folder, "crashed")
@@ -161,7 +162,10 @@ def test_a_node_without_the_shared_folder_is_said(lab: Workspace, cluster: Clust
     try:
         cluster.until_up("n2")
         python = stand_in(tmp_path, "sleep 3")
-        blind = quick(lab, "blind", on_slurm(python=python, options=("--nodelist=n2",)))
+        blind = quick(lab, "blind", on_slurm(python=python))
+        set_user_settings({"slurm.options": ["--nodelist=n2"]})
+        launch.dispatch(lab)
+        set_user_settings({"slurm.options": []})
         half = quick(lab, "half", on_slurm(python=python, nodes=2).model_copy(update={"devices": 2}))
         for run in (blind, half):
             assert "must be a shared folder, under the same path on every node" in seen(lab, run.folder, "crashed")
@@ -310,10 +314,25 @@ def test_a_command_before_slurms_own_is_honoured_and_ssh_gets_its_words_quoted(
     (tools / "ssh").write_text('#!/bin/bash\nshift\necho "$1" >> "$(dirname "$0")/asked"\nexec bash -c "$*"\n')
     (tools / "ssh").chmod(0o755)
     lab = open_workspace(tmp_path / HOSTILE)
-    run = quick(lab, "run", on_slurm(commands=(str(tools / "ssh"), "login1"), python=stand_in(tmp_path, DONE)))
+    set_user_settings({"slurm.commands": [str(tools / "ssh"), "login1"]})
+    run = quick(lab, "run", on_slurm(python=stand_in(tmp_path, DONE)))
     seen(lab, run.folder, "done")
     assert (tools / "asked").read_text().split()[0] == "sbatch"
     assert not list(tmp_path.rglob("gone"))
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ({"slurm.options": ["/etc/passwd"]}, "is no option of sbatch: write --name=value"),
+        ({"slurm.commands": ["no-such-program", "login1"]}, "there is no no-such-program on this machine"),
+    ],
+)
+def test_a_wrong_setting_of_the_user_is_said(lab: Workspace, own: dict[str, list[str]], words: str) -> None:
+    set_user_settings(own)
+    run = quick(lab, "run", on_slurm())
+    assert launch.dispatch(lab) == []
+    assert words in state(run.folder).reason
 
 
 def test_a_node_with_another_fairlab_refuses(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

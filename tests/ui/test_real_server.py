@@ -86,8 +86,25 @@ def test_refused_origins_are_refused_at_once_and_nothing_is_asked_outside(
             assert seconds < 5
         assert get(port, "/", cookie=cookie)[0] == 200
         assert get(port, "/")[0] == 403
+        _another_account_gets_nothing(port, cookie)
     assert [line for line in log.read_text().splitlines() if "127.0.0.1" not in line] == []
     assert not list(folder.glob("servers/*"))
+
+
+def _another_account_gets_nothing(port: int, cookie: str) -> None:
+    """Not even with the cookie, which browsers send to every port of a host. (Only root can try.)"""
+    if sys.platform != "linux" or os.getuid() != 0:
+        return
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    os.seteuid(65534)
+    try:
+        connection.connect()
+    finally:
+        os.seteuid(0)
+    connection.request("GET", "/api/health", headers={"Cookie": cookie})
+    answer = connection.getresponse()
+    assert (answer.status, b"another account" in answer.read()) == (403, True)
+    connection.close()
 
 
 def _kept_for_the_user(base: Path, link: str, noted: Path) -> None:
@@ -98,6 +115,32 @@ def _kept_for_the_user(base: Path, link: str, noted: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
     secret = link.partition("token=")[2].encode()
     assert not any(secret in path.read_bytes() for path in (base / "home").rglob("*") if path.is_file())
+
+
+def test_closed_tabs_give_their_descriptors_back(tmp_path: Path) -> None:
+    """Twice as many tabs as the process has descriptors for, a few at a time; afterwards it has as many as before."""
+    few = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96)); "
+    starter = ["-c", few + "sys.argv[0] = 'streamlit'; runpy.run_module('streamlit', run_name='__main__')"]
+    with app_server(tmp_path / "home", starter=starter, STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL="6") as (
+        address,
+        server,
+    ):
+        port = int(address.rpartition(":")[2])
+        cookie = get(port, link_of(address).removeprefix(address))[1]["set-cookie"].partition(";")[0]
+        process, at_first = psutil.Process(server.pid), 0
+        for turn in range(4):
+            for _ in range(16):
+                assert handshake(port, f"http://127.0.0.1:{port}", cookie)[0] == 101
+            until = time.monotonic() + 60
+            while at_first and process.num_fds() > at_first + 8:
+                assert time.monotonic() < until, (
+                    f"{process.num_fds()} descriptors after turn {turn}, {at_first} at first"
+                )
+                time.sleep(0.2)
+            if not at_first:
+                time.sleep(15)
+                at_first = process.num_fds()
+        print(f"{at_first} descriptors at first, {process.num_fds()} after 64 tabs")
 
 
 @contextmanager

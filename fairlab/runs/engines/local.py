@@ -21,8 +21,11 @@ from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.processes import TORCHRUN, family
 from fairlab.store.queue import Turn, read_turn, write_turn
-from fairlab.store.runs import PROCESS_FILE, SPACES, RunRecord, live_process, read_status, record_process
+from fairlab.store.runs import PROCESS_FILE, SPACES, RunRecord, live_process, read_status, record_process, write_status
 from fairlab.workspace import Workspace
+
+GONE_S = 5.0
+"""How long a process that was killed may take to be gone."""
 
 
 @ENGINES.register("local", sentence="on this machine, as processes that outlive the app")
@@ -42,7 +45,9 @@ class LocalEngine:
         folder = record.folder
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         mine = _gpus(workspace, folder, placement.devices)
-        environment = {**os.environ, **threads, **mine, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+        # A worker stands in the run's folder, which may come from somebody else: no module is imported from there.
+        more = {"OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+        environment = {**os.environ, **threads, **mine, **more}
         command = ["-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
         if placement.devices > 1 and record.role in (*SPACES, "embedding", "evaluation"):
             scratch = folder / f"torchrun.tmp.{os.getpid()}"
@@ -74,8 +79,15 @@ class LocalEngine:
 
 def _cancel(folder: Path, process: psutil.Process, force: bool) -> None:
     if force:
-        for one in family(process):
+        members = family(process)
+        for one in members:
             _end_now(one)
+        psutil.wait_procs(members, timeout=GONE_S)
+        if live_process(folder) is None and read_status(folder).get("status") in ("queued", "running"):
+            write_status(
+                folder, "stopped", reason="ended at once by the user; its last checkpoint, if it had one, stays"
+            )
+            (folder / "stop").unlink(missing_ok=True)
     elif read_status(folder).get("status") == "running":  # before it says so it minds no signals yet, but the stop file
         process.terminate()
 

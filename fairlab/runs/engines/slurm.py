@@ -23,6 +23,7 @@ from fairlab.store import remote
 from fairlab.store.queue import read_turn
 from fairlab.store.remote import ENDED, RUNNING, WAITING, Job, forget_job, read_job, write_job
 from fairlab.store.runs import RunRecord, read_status, write_status
+from fairlab.user_settings import user_settings
 from fairlab.workspace import Workspace
 
 EVERY_S, AWAY_S = 2.0, 15.0
@@ -63,7 +64,7 @@ class SlurmEngine:
         return SLOTS
 
     def submit(self, workspace: Workspace, record: RunRecord, placement: Placement) -> None:
-        folder, slurm = record.folder, placement.slurm
+        folder, slurm = record.folder, user_settings().slurm
         script = folder / FILE
         text = job_script(workspace, record, placement)
         if "\\" in str(folder):
@@ -149,7 +150,8 @@ def _by_commands(folders: Sequence[Path]) -> dict[tuple[str, ...], dict[Path, Jo
         if job is None:
             continue
         try:
-            found.setdefault(read_turn(folder).placement.slurm.commands, {})[folder] = job
+            read_turn(folder)
+            found.setdefault(user_settings().slurm.commands, {})[folder] = job
         except FairLabError as error:
             _note(folder, job, job.stand, f"its cluster cannot be asked: {error}")
     return found
@@ -259,7 +261,7 @@ def _forgotten(commands: Sequence[str], run_id: str, script: Path) -> str | None
 def _refusal(placement: Placement, said: str) -> str:
     if "partition" in said.lower() and placement.slurm.partition:
         try:
-            there = ", ".join(partitions(placement.slurm.commands))
+            there = ", ".join(partitions(user_settings().slurm.commands))
         except FairLabError:
             there = ""
         if there and placement.slurm.partition not in there.split(", "):

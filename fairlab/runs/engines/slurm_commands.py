@@ -21,6 +21,7 @@ LATER = re.compile(
     re.IGNORECASE,
 )
 """Refusals that pass: the controller is away, or the user has as many jobs as allowed, or a parent's job just ended."""
+WAY = '`fairlab config --set slurm.commands=\'["ssh", "login1"]\'`'
 UNCONFIGURED = re.compile(r"configuration source|fetch_config|process configuration file", re.IGNORECASE)
 """What Slurm's commands say on a machine that has them and knows no cluster."""
 
@@ -35,7 +36,7 @@ def require(commands: Sequence[str], name: str) -> str:
     if shutil.which(program) is None:
         raise FairLabError(
             f"there is no {program} on this machine: start FairLab on a login node of the cluster, or name the way to "
-            "one as slurm.commands, e.g. ssh login1"
+            f"one: {WAY}"
         )
     return program
 
@@ -68,7 +69,7 @@ def call(commands: Sequence[str], *words: str) -> str:
     if UNCONFIGURED.search(said):
         raise FairLabError(
             f"{program} on this machine belongs to no cluster: it finds no slurm.conf (SLURM_CONF, /etc/slurm); start "
-            "FairLab on a login node, or name the way to one as slurm.commands, e.g. ssh login1"
+            f"FairLab on a login node, or name the way to one: {WAY}"
         )
     raise (Later if LATER.search(said) or (through_shell and told.returncode == 255) else Rejected)(said)
 

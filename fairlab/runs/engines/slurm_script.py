@@ -13,6 +13,7 @@ from fairlab import __version__
 from fairlab.errors import FairLabError
 from fairlab.placement_settings import Placement
 from fairlab.store.runs import RunRecord
+from fairlab.user_settings import user_settings
 from fairlab.workspace import Workspace
 
 FILE = "job.sbatch"
@@ -38,13 +39,13 @@ first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 address=$(scontrol show node "$first" | sed -n 's/.*NodeAddr=\\([^ ]*\\).*/\\1/p' | head -n 1)
 export MASTER_ADDR="${address:-$first}" MASTER_PORT=$((15000 + SLURM_JOB_ID % 15000))
 """
-_THREADS = "OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive PYTHONUNBUFFERED=1"
+_THREADS = "OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1"
 
 
 def job_script(workspace: Workspace, record: RunRecord, placement: Placement) -> str:
     """Text of job.sbatch for a run. Raises FairLabError for a placement that no cluster could carry out."""
     several = placement.devices > 1
-    python = placement.slurm.python or sys.executable
+    python = user_settings().slurm.python or sys.executable
     command = [python, "-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
     step = ["srun", f"--cpus-per-task={placement.slurm.cpus}"]
     check = [*step, "bash", "-c", _CHECK, "fairlab", str(record.folder), python]

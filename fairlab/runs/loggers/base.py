@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from fairlab.config import parse
 from fairlab.errors import FairLabError, Stopped
-from fairlab.logger_settings import Loggers
+from fairlab.logger_settings import Loggers, without_server
 from fairlab.registry import Registry, declared
 from fairlab.store.events import read_new
 from fairlab.store.runs import SPACES, RunRecord
@@ -49,7 +49,7 @@ LOGGERS: Registry[type[Logger]] = Registry("logger", "fairlab.runs.loggers")
 
 def settings_of(workspace: Workspace) -> Loggers:
     """What the workspace asks for."""
-    return parse(Loggers, workspace.setting("loggers", {}), str(workspace.settings_file))
+    return parse(Loggers, without_server(workspace.setting("loggers", {}))[0], str(workspace.settings_file))
 
 
 def set_loggers(workspace: Workspace, settings: Loggers) -> None:

@@ -17,6 +17,7 @@ from fairlab.logger_settings import Loggers
 from fairlab.runs.loggers.base import LOGGERS
 from fairlab.store.results import judged_on, read_results
 from fairlab.store.runs import RunRecord
+from fairlab.user_settings import user_settings
 
 FILE = "mlflow.json"
 MOST_METRICS, MOST_PARAMS, LONGEST = 1000, 100, 500
@@ -35,9 +36,9 @@ class MlflowServer:
     """One run of the server for a run of ours, whatever attempts it takes."""
 
     def __init__(self, record: RunRecord, attempt: int, settings: Loggers) -> None:
-        uri = settings.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        uri = user_settings().mlflow.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         if not uri:
-            raise FairLabError("no server is named: set mlflow_uri or MLFLOW_TRACKING_URI")
+            raise FairLabError("no server is named: `fairlab config --set mlflow.uri=http://SERVER:5000`")
         os.environ.update(QUIET)
         try:
             from mlflow.tracking import MlflowClient
