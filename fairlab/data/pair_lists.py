@@ -90,7 +90,7 @@ def read_pairs(
         table["genuine"] = table["genuine"].astype(BOOL)
     if table["fold"].isna().any():
         halves = kind in ("cplfw", "calfw") or (kind == "kaggle" and _twin(path) is not None)
-        table["fold"] = _halves(table["genuine"]) if halves else _blocks(len(table))
+        table["fold"] = _halves(table["genuine"]) if halves else block_folds(len(table))
     table["fold"] = np.unique(table["fold"].to_numpy(np.int64), return_inverse=True)[1].astype(np.int64)
     table = table.sort_values("fold", kind="stable", ignore_index=True)
     problems += _fold_problems(table, kind)
@@ -248,7 +248,7 @@ def _check(path: Path, pairs: list[Found]) -> list[str]:
     return [f"{twice} pairs stand in the list more than once, in either order; all are kept"] if twice else []
 
 
-def _blocks(count: int) -> np.ndarray:
+def block_folds(count: int) -> np.ndarray:
     """(count,) folds: ten contiguous blocks, as many as there are pairs if fewer, the longer ones first."""
     folds = max(1, min(FOLDS, count))
     sizes = np.full(folds, count // folds)
@@ -260,7 +260,7 @@ def _halves(genuine: pd.Series) -> np.ndarray:
     """(N,) folds in which the genuine pairs are divided in their order, and the impostor pairs in theirs."""
     folds = np.zeros(len(genuine), np.int64)
     for value in (True, False):
-        folds[genuine == value] = _blocks(int((genuine == value).sum()))
+        folds[genuine == value] = block_folds(int((genuine == value).sum()))
     return folds
 
 
