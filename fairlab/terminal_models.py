@@ -55,10 +55,10 @@ def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
         )
     console.print(view)
     console.print(
-        f"{trial['pairs']} pairs; cosine of face and mirror image {trial['flip_cosine']:.3f}, of two people "
+        f"{trial['pairs']} pairs, all at one threshold; cosine of face and mirror image {trial['flip_cosine']:.3f}, of two people "
         f"{trial['other_cosine']:.3f}; raw lengths {', '.join(f'{norm:.3g}' for norm in trial['norms'])}"
     )
-    for text in found["notes"]:
+    for text in [*filter(None, [trial["note"]]), *found["notes"]]:
         console.print(f"note: {text}", markup=False)
     for text in found["warnings"]:
         console.print(Text(f"warning: {text}", style="yellow"))

@@ -12,7 +12,7 @@ import psutil
 
 from fairlab.config import ModelFile
 from fairlab.errors import FairLabError
-from fairlab.files import ordinary, write_json
+from fairlab.files import ordinary, read_json, write_json
 from fairlab.mistaken import check_file
 from fairlab.runs import tables
 from fairlab.store.runs import RunRecord
@@ -39,20 +39,24 @@ class Found:
 
 
 def report_of(
-    source: ModelFile, progress: Callable[[int, int], None] = lambda _d, _t: None, stop: Stop = lambda: False
+    source: ModelFile,
+    progress: Callable[[int, int], None] = lambda _d, _t: None,
+    stop: Stop = lambda: False,
+    runs: Path | None = None,
 ) -> dict[str, Any]:
-    """What a model file is and how it does on generated faces, as JSON values; nothing is added. Raises FairLabError."""
+    """What a model file is and how it does on generated faces, as JSON values; nothing is added. runs: the folder of runs,
+    where an earlier trial of the same file is looked for. Raises FairLabError."""
     if tables.table_kind(_path(source)):
         return tables.report_of(source.model_copy(update={"path": str(_path(source))}))
     found = recognised(source)
-    return _report(source, found, _trial(found, progress, stop))
+    return _report(source, found, _trial(found, progress, stop, runs))
 
 
 def inspect(record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
     """The job behind the page: the report of a model that is not added yet, in the run's folder."""
     source = _source(record)
     pulse.begin("trying it on generated faces", 0.05, 0.95, "rounds")
-    write_json(record.folder / "report.json", report_of(source, pulse.advance, stop))
+    write_json(record.folder / "report.json", report_of(source, pulse.advance, stop, record.folder.parent))
     return {}
 
 
@@ -64,7 +68,7 @@ def add(record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
     pulse.begin("reading the file", 0.0, 0.2)
     found = recognised(source)
     pulse.begin("trying it on generated faces", 0.2, 0.7, "rounds")
-    report = _report(source, found, _trial(found, pulse.advance, stop))
+    report = _report(source, found, _trial(found, pulse.advance, stop, record.folder.parent))
     write_json(record.folder / "report.json", report)
     pulse.begin("writing", 0.9, 0.1)
     facts = {
@@ -191,15 +195,35 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
-def _trial(found: Found, progress: Callable[[int, int], None], stop: Stop) -> dict[str, Any]:
+def _trial(found: Found, progress: Callable[[int, int], None], stop: Stop, runs: Path | None) -> dict[str, Any]:
+    """The trial on generated faces: that of an earlier look at the same file with the same record, or a new one."""
     from fairlab.data.demo import build_demo
     from fairlab.models.preprocessing import preprocessing_from_json
-    from fairlab.training.trial import faces_for_trial, try_model
+    from fairlab.training.trial import VERSION, faces_for_trial, try_model
 
+    earlier = _tried_before(found.facts, VERSION, runs)
+    if earlier is not None:
+        return earlier
     about = preprocessing_from_json(found.facts["preprocessing"], found.facts["file"])
     with tempfile.TemporaryDirectory(prefix="fairlab-") as folder:
         faces = build_demo(faces_for_trial(about.image_px), Path(folder) / "faces", "trial")
         return try_model(found.network, about, faces, progress, stop)
+
+
+def _tried_before(facts: dict[str, Any], version: int, runs: Path | None) -> dict[str, Any] | None:
+    for path in runs.glob("*/report.json") if runs else ():
+        try:
+            report = read_json(path)
+        except FairLabError:  # of a run that was just deleted, or is damaged; doctor names it
+            continue
+        trial = report.get("trial") if isinstance(report, dict) else None
+        if (
+            isinstance(trial, dict)
+            and trial.get("version") == version
+            and all(report.get(name) == facts[name] for name in ("sha256", "preprocessing", "family"))
+        ):
+            return trial
+    return None
 
 
 def _report(source: ModelFile, found: Found, trial: dict[str, Any]) -> dict[str, Any]:

@@ -142,11 +142,11 @@ def show(found: dict[str, Any]) -> None:
     ]
     st.table(texts(rows, "Pixels read"), border="horizontal", hide_index=True)
     st.caption(
-        f"{trial['pairs']} pairs of generated faces, no benchmark: they show whether another reading of the pixels fits "
+        f"{trial['pairs']} pairs of generated faces, all at one threshold; no benchmark: they show whether another reading of the pixels fits "
         f"better. Mean cosine of a face and its mirror image {trial['flip_cosine']:.3f}, of two people "
         f"{trial['other_cosine']:.3f}."
     )
-    for text in found["notes"]:
+    for text in [*filter(None, [trial["note"]]), *found["notes"]]:
         st.caption(plain(text))
 
 

@@ -19,7 +19,7 @@ from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.checkpoints import load_head
-from fairlab.runs.importing import recognised
+from fairlab.runs.importing import recognised, report_of
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import create_run, read_run, state
@@ -197,6 +197,18 @@ def test_what_is_no_model_is_refused_in_one_sentence(lab: Workspace, checkpoint:
     (data,) = set(api.list_runs(lab)["run_id"]) - {run_id}
     with pytest.raises(FairLabError, match="is no model: its role is dataset"):
         api.evaluate(lab, data)
+
+
+def test_a_file_is_tried_once(checkpoint: Path, tmp_path: Path) -> None:
+    """Looking and then adding takes one trial: an earlier one of the same file with the same record counts, no other."""
+    source = ModelFile(path=str(checkpoint))
+    report = report_of(source)
+    (tmp_path / "runs" / "look").mkdir(parents=True)
+    report["trial"]["pairs"] = 12345  # by which it is known again
+    (tmp_path / "runs" / "look" / "report.json").write_text(json.dumps(report))
+    assert report_of(source, runs=tmp_path / "runs")["trial"]["pairs"] == 12345
+    other = source.model_copy(update={"channels": "BGR"})
+    assert report_of(other, runs=tmp_path / "runs")["trial"]["pairs"] < 12345
 
 
 def test_the_record_is_the_users_where_he_says_so(checkpoint: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from fairlab.data.base import Dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.models.preprocessing import Preprocessing
+from fairlab.training import trial
 from fairlab.training.trial import try_model
 
 PX, PEOPLE, EACH = 16, 12, 4
@@ -18,6 +21,10 @@ PX, PEOPLE, EACH = 16, 12, 4
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return drawn(tmp_path_factory.mktemp("red") / "red", ("everyone",))
+
+
+def drawn(folder: Path, groups: tuple[str, ...]) -> Dataset:
     """People are patterns in red, alike left and right as faces are; blue and green are noise."""
     dice = np.random.default_rng(0)
     people = dice.uniform(40, 215, (PEOPLE, PX, PX // 2))
@@ -31,27 +38,29 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             "dataset": "red",
             "split": "test",
             "identity": identity,
-            "group": "everyone",
+            "group": [groups[person % len(groups)] for person in np.repeat(np.arange(PEOPLE), EACH)],
             "source": "synthetic",
             "location": "",
         }
     )
     genuine = [(p * EACH + a, p * EACH + a + 1) for p in range(PEOPLE) for a in range(3)]
-    impostor = [(p * EACH + a, (p * EACH + EACH + a) % (PEOPLE * EACH)) for p in range(PEOPLE) for a in range(3)]
+    impostor = [
+        (p * EACH + a, ((p + len(groups)) * EACH + a) % (PEOPLE * EACH)) for p in range(PEOPLE) for a in range(3)
+    ]
     pairs = pd.DataFrame(genuine + impostor, columns=["image_a", "image_b"])
     pairs = pairs.assign(
         pair_id=np.arange(len(pairs)),
         protocol="test",
         genuine=[True] * len(genuine) + [False] * len(impostor),
-        group="everyone",
+        group=images["group"].to_numpy()[pairs["image_a"]],
         fold=np.tile(np.arange(len(genuine)) % 9, 2),
     )
     return write_dataset(
-        tmp_path_factory.mktemp("red") / "red",
+        folder,
         dataset_id="red",
         kind="test",
         attribute="group",
-        groups=("everyone",),
+        groups=groups,
         images=images,
         pairs=pairs,
         pixels=pixels.clip(0, 255).astype(np.uint8),
@@ -75,6 +84,27 @@ def test_a_right_record_is_not_doubted(faces: Dataset) -> None:
     assert second["high"] < 0
     assert found["flip_cosine"] > 0.9 > found["other_cosine"]
     assert found["warnings"] == []
+
+
+def test_the_two_columns_agree(tmp_path: Path) -> None:
+    """The difference is that of the accuracies beside it, in a set of two groups too."""
+    faces = drawn(tmp_path / "two", ("bright", "dark"))
+    recorded, *others = try_model(Red(), Preprocessing(image_px=PX, channels="BGR"), faces)["readings"]
+    assert len(others) == 3
+    for row in others:
+        assert row["difference"] == pytest.approx(row["accuracy"] - recorded["accuracy"], abs=1e-9)
+
+
+def test_a_large_network_sees_fewer_faces(faces: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as some seconds allow, people whole; what is said then is said of these."""
+    monkeypatch.setattr(trial, "SECONDS", 0.0)
+    monkeypatch.setattr(trial, "_FEWEST", 16)
+    found = try_model(Red(), Preprocessing(image_px=PX), faces)
+    assert found["faces"] == 16  # four people of four images
+    assert found["note"].startswith("tried on 16 of 48 generated faces, as one takes")
+    assert found["readings"][0]["accuracy"] == 1.0
+    monkeypatch.setattr(trial, "SECONDS", 1e9)
+    assert try_model(Red(), Preprocessing(image_px=PX), faces)["faces"] == PEOPLE * EACH
 
 
 def test_a_wrong_channel_order_is_found(faces: Dataset) -> None:
