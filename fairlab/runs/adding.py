@@ -136,7 +136,9 @@ def _with_faces(source: Source, listing: Listing, looked: pd.DataFrame) -> Listi
 
 def _with_failures(source: Source, listing: Listing, looked: pd.DataFrame) -> Listing:
     """The listing for a report: with the failures to enrol that only looking at the images shows."""
-    return replace(listing, unenrolled=_left(listing, _good(source, listing, looked), "test")[2])
+    good = _good(source, listing, looked)
+    splits = splits_of(source, listing)[good].to_numpy(dtype=object)
+    return replace(listing, unenrolled=_left(listing, good, splits)[2])
 
 
 def _good(source: Source, listing: Listing, looked: pd.DataFrame) -> np.ndarray:
