@@ -341,7 +341,7 @@ def _left(
     pairs = pairs.assign(**{side: stands[pairs[side]] for side in ("image_a", "image_b")})
     stays = there[pairs["image_a"]] & there[pairs["image_b"]]
     what = "images of pairs" if templates is None else "templates"
-    of = len(before) if templates is None else listing.templates["template"].nunique()
+    of = len(before) if listing.templates is None else listing.templates["template"].nunique()
     lost = failures(what, of, {str(names[row]): why for row in failed.tolist()}, pairs[~stays])
     new = np.cumsum(good) - 1
     pairs = pairs[stays].reset_index(drop=True)
