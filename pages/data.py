@@ -3,7 +3,7 @@
 import streamlit as st
 
 from fairlab.ui import adding, albums, caveats, moving, overlaps, recipes
-from fairlab.ui.page import start
+from fairlab.ui.page import start, stop
 from fairlab.ui.pickers import pick_dataset
 
 lab = start("Data", "What a data set holds: images, people, groups, and the pairs that models are judged on.")
@@ -13,7 +13,7 @@ recipes.form(lab, data)
 albums.summary(data)
 caveats.show(data)
 if not moving.panel(lab, data):
-    st.stop()
+    stop()
 st.subheader("Faces", anchor=False)
 group = albums.people(data)
 st.subheader("Mean face of each group", anchor=False)

@@ -8,7 +8,7 @@ from fairlab.ui.evidence import evidence, fdr_of, pick_attributes, too_many
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
 from fairlab.ui.overlaps import overlap_note
-from fairlab.ui.page import start
+from fairlab.ui.page import start, stop
 from fairlab.ui.pickers import pick_models, pick_space, title_of, trained_on
 
 lab = start("Fairness", "Errors of the system for each group, with intervals; never one number alone.")
@@ -27,7 +27,7 @@ if not protocol or too_many(run, data, protocol):
     verifying.stored(lab, run, data, protocol)
     counted.matrix(run, data, OperatingPoint("pooled", 0.01))
     protocols.panel(lab, run, data)
-    st.stop()
+    stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)
 judging.summary(at, found)

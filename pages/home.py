@@ -8,7 +8,7 @@ from fairlab.runs.grid import expand
 from fairlab.store.database import list_runs
 from fairlab.ui import headline
 from fairlab.ui.launching import draw_plan, start_preset
-from fairlab.ui.page import facts, plain, start
+from fairlab.ui.page import facts, plain, start, stop
 
 lab = start("FairLab", "A lab for fair face recognition by knowledge distillation.")
 runs = list_runs(lab)
@@ -29,7 +29,7 @@ if runs.empty:
     )
     st.markdown("**What the demo study does**")
     draw_plan(lab, expand(load_preset("demo_mst_kd"), "demo_mst_kd", lab))
-    st.stop()
+    stop()
 
 counts = runs["status"].value_counts()
 known = studies(lab)

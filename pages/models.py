@@ -4,7 +4,7 @@ import streamlit as st
 
 from fairlab.runs.models import list_models
 from fairlab.ui import cached, modelling
-from fairlab.ui.page import start
+from fairlab.ui.page import start, stop
 
 lab = start(
     "Models", "Every model of this workspace, trained here or added from a file; each can look at any data set."
@@ -13,7 +13,7 @@ models = list_models(lab)
 modelling.form(lab, open_at_first=models.empty)
 if models.empty:
     st.info("There is no model yet: add one from a file, or train some on Launch.", icon=":material/info:")
-    st.stop()
+    stop()
 modelling.table(models)
 st.subheader("Judge a model on a data set", anchor=False)
 if cached.datasets(lab):

@@ -6,7 +6,7 @@ from fairlab.runs.compare import read_study, studies
 from fairlab.store.database import list_runs
 from fairlab.ui.finding import find
 from fairlab.ui.live import ACTIVE, run_panel, runs_table
-from fairlab.ui.page import empty, start
+from fairlab.ui.page import empty, start, stop
 from fairlab.ui.pickers import choose
 from fairlab.ui.queueing import queue_panel, study_buttons
 
@@ -25,11 +25,11 @@ run_ids = None if study == "all" else list(read_study(lab, study).run_ids)
 shown = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
 if shown.empty:
     st.info("The runs of this study have been deleted.", icon=":material/info:")
-    st.stop()
+    stop()
 everything, shown = shown, find(shown)
 if shown.empty:
     st.info("No run matches; take away a word or a filter.", icon=":material/search_off:")
-    st.stop()
+    stop()
 run_ids = run_ids if len(shown) == len(everything) else shown["run_id"].tolist()
 runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run", "" if study == "all" else study)
 if study != "all":

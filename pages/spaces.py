@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, caveats, linked, nearby
+from fairlab.ui import cached, caveats, linked, nearby, selection
 from fairlab.ui.page import start
 from fairlab.ui.pickers import choose, choose_many, pick_models, pick_space
 
@@ -32,6 +32,7 @@ with fourth:
 sides = tuple(linked.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right)))
 if linked.make_maps(lab, sides, shown.dataset_id):
     linked.maps(lab, data, sides, colour_by, splits)
+selection.show_or_refuse(data.dataset_id)
 face = nearby.asked_face(data)
 if face is not None:
     nearby.neighbour_panels(lab, data, sides, face)

@@ -7,7 +7,7 @@ from fairlab.ui.evidence import evidence, pick_attributes, results, too_many
 from fairlab.ui.numbers import pick_protocol
 from fairlab.ui.operating import pick_operating_point
 from fairlab.ui.overlaps import overlap_note
-from fairlab.ui.page import start
+from fairlab.ui.page import start, stop
 from fairlab.ui.pickers import choose_many, pick_models, pick_space, title_of, trained_on
 
 lab = start(
@@ -39,7 +39,7 @@ if not protocol or too_many(run, data, protocol):
     counted.everybody(lab, run, data)
     counted.search(lab, run, data)
     protocols.panel(lab, run, data)
-    st.stop()
+    stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)
 beside = verifying.beside(lab, [model for model in shown.models if model.run_id in more], data, protocol, by)

@@ -9,9 +9,10 @@ import streamlit as st
 from fairlab import api
 from fairlab.config import Source, parse
 from fairlab.errors import FairLabError
-from fairlab.files import app_root, read_json
+from fairlab.files import read_json
 from fairlab.store.runs import read_run
 from fairlab.tables import MAYBE_WHOLE, TEXT, Table
+from fairlab.ui import choices
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import facts, plain, show_error
 from fairlab.ui.waiting import waiting
@@ -100,7 +101,9 @@ def _added(lab: Workspace, run_id: str) -> None:
         name = read_run(lab, run_id).dataset
         st.success(f"{plain(name)} is a data set of this workspace now.", icon=":material/check:")
         if st.button("Show it", icon=":material/photo_library:"):
-            st.switch_page(app_root() / "pages" / "data.py", query_params={"set": name})
+            choices.choose("set", [name])
+            st.query_params.pop(ADD, None)
+            st.rerun()
 
 
 def show(found: dict[str, Any]) -> None:

@@ -8,11 +8,14 @@ import streamlit as st
 
 from fairlab.data.base import Dataset
 from fairlab.data.images import mean_face
+from fairlab.ui import choices
 from fairlab.ui.gallery import Face, faces
 from fairlab.ui.page import facts, plain
 from fairlab.ui.pickers import choose
 
 PEOPLE, IMAGES_EACH, PAIRS = 5, 12, 6
+FROM = "first"
+"""The link's parameter: the number of the first person shown."""
 
 
 def summary(data: Dataset) -> None:
@@ -50,14 +53,14 @@ def people(data: Dataset) -> str:
     images = data.images
     left, middle, right = st.columns(3)
     with left:
-        split = choose("Part", list(dict.fromkeys(images["split"])), "split", {})
+        split = choose("Part", list(dict.fromkeys(images["split"])), "split", {}, of=data.dataset_id)
     with middle:
-        group = choose("Group", list(data.groups), "group", {})
+        group = choose("Group", list(data.groups), "group", {}, of=data.dataset_id)
     part = images[(images["split"] == split) & (images["group"] == group)]
     names = list(dict.fromkeys(part["identity"]))
     last = max(len(names) - PEOPLE + 1, 1)
     with right:
-        first = st.number_input("From person number", 1, last, 1, PEOPLE, key="d_from", bind="query-params")
+        first = _from_person(last, f"{data.dataset_id} {split} {group}")
     if not names:
         st.info(f"{plain(group)} has no image in this part.")
     if not data.has_images:
@@ -70,6 +73,19 @@ def people(data: Dataset) -> str:
         with pictures:
             faces(data.dataset_id, [Face(int(image)) for image in rows["image_id"]], f"people:{name}", 72)
     return group
+
+
+def _from_person(last: int, of: str) -> int:
+    """The number of the first person shown; a choice in the link, which begins anew with each part and group."""
+    asked = choices.asked(FROM, of)
+    first = min(int(asked[-1]), last) if asked and asked[-1].isdecimal() and int(asked[-1]) else 1
+    choices.place(FROM, first)
+    number = int(
+        st.number_input("From person number", 1, last, step=PEOPLE, key=FROM, on_change=choices.taken, args=(FROM, of))
+    )
+    choices.placed(FROM)
+    choices.show(FROM, [str(number)])
+    return number
 
 
 def pairs(data: Dataset, group: str) -> None:

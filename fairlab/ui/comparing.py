@@ -16,7 +16,7 @@ from fairlab.runs.published import family, read_published
 from fairlab.tables import NUMBER, Table
 from fairlab.ui.numbers import span, text
 from fairlab.ui.page import plain
-from fairlab.ui.pickers import choose, choose_many
+from fairlab.ui.pickers import ADDED, choose, choose_many
 from fairlab.ui.table import Cell, Column, Row, show
 from fairlab.words import duration
 
@@ -73,7 +73,8 @@ def papers_table(table: pd.DataFrame, whole: pd.DataFrame, study_id: str) -> Non
     """The table; a row opens its run on the Runs page. whole: all rows, which decide what is best."""
     opened = show(columns_of(whole), rows_of(table, whole), "papers table")
     if opened:
-        study = "all" if (whole.loc[whole["run_id"] == opened, "role"] == "model").any() else study_id or "all"
+        elsewhere = (whole.loc[whole["run_id"] == opened, "role"] == "model").any()
+        study = ADDED if elsewhere or not study_id else study_id
         st.switch_page(app_root() / "pages" / "runs.py", query_params={"study": study, "run": opened})
 
 

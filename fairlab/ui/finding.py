@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from fairlab.ui import choices
+
 FEW = 50
 """Up to so many runs there is nothing to search."""
 MOST = 500
@@ -44,4 +46,4 @@ def find(runs: pd.DataFrame) -> pd.DataFrame:
         st.caption(f"{len(found):,} of {len(runs):,} runs match; the newest {MOST} are shown.")
     elif len(found) < len(runs):
         st.caption(f"{len(found):,} of {len(runs):,} runs match.")
-    return newest(found, st.query_params.get("run"))
+    return newest(found, next(iter(choices.asked("run")), None))

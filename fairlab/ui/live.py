@@ -18,7 +18,7 @@ from fairlab.runs.turns import ACTIVE, ENDED_BADLY
 from fairlab.store.database import list_runs
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
 from fairlab.tables import ANY, NUMBER, TEXT, WHOLE, Table
-from fairlab.ui import cached
+from fairlab.ui import cached, choices
 from fairlab.ui.page import chart, plain
 from fairlab.ui.placing import where_panel
 from fairlab.ui.queueing import act, clone_panel, progress_line
@@ -82,7 +82,7 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, 
         def choose_row() -> None:
             rows = st.session_state["runs table"]["selection"]["rows"]
             if rows and rows[0] < len(ids):
-                st.session_state[key] = ids[rows[0]]
+                choices.choose(key, [ids[rows[0]]])
                 st.session_state["row chosen"] = True
 
         st.dataframe(
@@ -231,4 +231,9 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
             st.caption("What needs it keeps its results, and could not be made again without it.")
             sure = st.checkbox("Yes, delete this run and its files", key=f"sure:{run_id}")
             if st.button("Delete for good", type="primary", disabled=not sure, key="delete"):
-                act(lambda: launch.delete(lab, run_id, force=True), "Deleted.")
+                act(lambda: _delete(lab, run_id), "Deleted.")
+
+
+def _delete(lab: Workspace, run_id: str) -> None:
+    launch.delete(lab, run_id, force=True)
+    choices.forget(run_id)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
+from fairlab.ui import choices
 from fairlab.ui.page import frame, show_error
 
 PAGES = app_root() / "pages"
@@ -22,6 +23,7 @@ def _page(name: str, title: str, icon: str, help_: str, default: bool = False) -
     )
 
 
+choices.begin()
 st.set_page_config(page_title="FairLab", page_icon=str(app_root() / "assets" / "icon.png"), layout="wide")
 chosen = st.navigation(
     {
@@ -49,3 +51,4 @@ try:
     chosen.run()
 except FairLabError as error:
     show_error(error)
+choices.finish()

@@ -18,7 +18,7 @@ from fairlab.ui import cached
 from fairlab.ui.forms import settings_form
 from fairlab.ui.numbers import cell
 from fairlab.ui.page import facts, plain, show_error
-from fairlab.ui.pickers import choose
+from fairlab.ui.pickers import ADDED, choose
 from fairlab.ui.waiting import waiting
 from fairlab.workspace import Workspace
 
@@ -177,7 +177,7 @@ def _show_table(found: dict[str, Any]) -> None:
 
 def _links(study_id: str, dataset_id: str, run_id: str, pages: Sequence[tuple[str, str]]) -> None:
     """To the pages that show a model on a data set."""
-    query = {"study": study_id, "on": dataset_id, "model": run_id, "right": run_id}
+    query = {"study": study_id or ADDED, "on": dataset_id, "model": run_id, "right": run_id}
     with st.container(horizontal=True):
         for page, label in pages:
             st.page_link(app_root() / "pages" / f"{page}.py", label=label, query_params=query)
@@ -189,7 +189,7 @@ def judge(lab: Workspace, models: pd.DataFrame) -> None:
     names = {row.run_id: f"{row.title} · {row.run_id}" for row in models.itertuples()}
     first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
     with first:
-        model = choose("Model", list(names), "model", names)
+        model = choose("Model", list(names), "evaluate", names)
     with second:
         dataset_id = choose("Data set", sets, "set", {})
     pairs = len(cached.dataset(lab, dataset_id).pairs)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from fairlab.data.base import Dataset
 from fairlab.store.index import neighbours
-from fairlab.ui import cached, selection
+from fairlab.ui import cached, choices, selection
 from fairlab.ui.gallery import Face, faces
 from fairlab.ui.linked import Side
 from fairlab.ui.page import plain
@@ -40,31 +40,36 @@ def chosen_faces(data: Dataset) -> None:
             selection.select(data.dataset_id, None)
             st.rerun()
     spaced = part.iloc[np.unique(np.linspace(0, len(part) - 1, min(len(part), SHOWN_FACES)).astype(int))]
-    asked = st.query_params.get(FACE, "")
+    asked = choices.asked(FACE, data.dataset_id)
     shown = [
-        Face(int(row.image_id), row.identity, row.group, state="chosen" if str(row.image_id) == asked else "")
+        Face(int(row.image_id), row.identity, row.group, state="chosen" if [str(row.image_id)] == asked else "")
         for row in spaced.itertuples()
     ]
-    _ask(faces(data.dataset_id, shown, "selected", pictures=data.has_images))
+    _ask(data, faces(data.dataset_id, shown, "selected", pictures=data.has_images))
     if len(part) > SHOWN_FACES:
         st.caption(f"{SHOWN_FACES} of them, evenly taken. Click a face for its neighbours in both spaces.")
 
 
-def _ask(clicked: int | None) -> None:
-    if clicked is not None and st.query_params.get(FACE) != str(clicked):
-        st.query_params[FACE] = str(clicked)
+def _ask(data: Dataset, clicked: int | None) -> None:
+    if clicked is not None and choices.asked(FACE, data.dataset_id) != [str(clicked)]:
+        choices.choose(FACE, [str(clicked)], data.dataset_id)
         st.rerun()
 
 
 def asked_face(data: Dataset) -> int | None:
     """The face whose neighbours the link asks for."""
-    text = st.query_params.get(FACE, "")
-    if not text:
+    asked = choices.asked(FACE, data.dataset_id)
+    choices.show(FACE, asked)
+    if not asked:
         return None
-    if not text.isdigit() or int(text) >= len(data.images):
-        st.warning(plain(f"The link asks for image {text[:20]}, which this data set does not have."))
+    if not asked[-1].isdecimal() or int(asked[-1]) >= len(data.images):
+        st.warning(
+            plain(f"The link asks for image {asked[-1][:20]}, which this data set does not have."),
+            icon=":material/link_off:",
+        )
+        choices.show(FACE, [])
         return None
-    return int(text)
+    return int(asked[-1])
 
 
 def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image_id: int, k: int = 12) -> None:
@@ -74,7 +79,7 @@ def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Nearest neighbours", anchor=False)
         if st.button("Close", icon=":material/close:", key="close"):
-            del st.query_params[FACE]
+            choices.choose(FACE, [])
             st.rerun()
     picture, words = st.columns([1, 7], vertical_alignment="center")
     with picture:
@@ -94,7 +99,7 @@ def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image
             st.markdown(
                 f"**{plain(item.run.title)}**: {right} of the {len(shown)} nearest are the same person (at most {most} can be)"
             )
-            _ask(faces(data.dataset_id, shown, f"near:{item.name}", pictures=data.has_images))
+            _ask(data, faces(data.dataset_id, shown, f"near:{item.name}", pictures=data.has_images))
             exact = "exact search" if index.recall == 1 else f"approximate search, recall {index.recall:.2f}"
             st.caption(f"Number under a face: cosine in {embeddings.vectors.shape[1]} dimensions; {exact}.")
 

@@ -11,6 +11,7 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness_report import FairnessReport
 from fairlab.evaluation.operating import OperatingPoint, Rule
 from fairlab.evaluation.verification import measurable
+from fairlab.ui import choices
 from fairlab.ui.evidence import Evidence, report
 from fairlab.ui.numbers import span
 from fairlab.ui.page import plain
@@ -23,7 +24,7 @@ RULES: dict[Rule, str] = {
     "threshold": "This threshold",
 }
 USUAL = 0.01
-LINK, RULE, FMR, THRESHOLD, KEPT = "point", "point rule", "point fmr", "point threshold", "chosen point"
+LINK, RULE, FMR, THRESHOLD = "point", "point rule", "point fmr", "point threshold"
 
 
 def rate_text(rate: float) -> str:
@@ -45,22 +46,23 @@ def pick_operating_point(found: Evidence) -> tuple[OperatingPoint, FairnessRepor
     usual = OperatingPoint(
         "pooled", min([rate for rate in rungs if measurable(rate, impostors)] or rungs[-1:], key=_far)
     )
-    _prepare(rungs, low, high, usual)
+    shown = _asked(rungs, (low, high), usual)
     with st.container(border=True):
         left, middle, right = st.columns([1.4, 2.2, 2.2], vertical_alignment="center")
         with left:
-            rule: Rule = st.selectbox("Operating point", list(RULES), format_func=lambda item: RULES[item], key=RULE)
+            choices.place(RULE, shown.rule)
+            rule: Rule = st.selectbox(
+                "Operating point",
+                list(RULES),
+                format_func=lambda item: RULES[item],
+                key=RULE,
+                on_change=_rule_chosen,
+                args=(rungs, low, high),
+            )
+            choices.placed(RULE)
         with middle:
-            if rule == "threshold":
-                value = st.slider("Threshold", low, high, step=0.001, format="%.3f", key=THRESHOLD)
-            else:
-                value = st.select_slider("False match rate, at most", rungs, format_func=rate_text, key=FMR)
-        point = OperatingPoint(rule, float(value))
-        st.session_state[KEPT] = "" if point == usual else point.name
-        if point == usual:
-            st.query_params.pop(LINK, None)
-        else:
-            st.query_params[LINK] = point.name
+            point = OperatingPoint(rule, _value(rule, shown, rungs, (low, high)))
+        choices.show(LINK, [point.name])
         at = report(found, point)
         with right:
             _meaning(at)
@@ -71,27 +73,62 @@ def pick_operating_point(found: Evidence) -> tuple[OperatingPoint, FairnessRepor
     return point, at
 
 
-def _prepare(rungs: list[float], low: float, high: float, usual: OperatingPoint) -> None:
-    """Set the widgets before they are drawn: to what a new link asks for, or what was chosen before, or the default."""
-    asked, kept = st.query_params.get(LINK), st.session_state.get(KEPT)
-    wanted = OperatingPoint.of(kept) if kept else usual
-    new = asked is not None and asked != kept
-    if new:
-        try:
-            wanted = OperatingPoint.of(str(asked))
-        except FairLabError as error:
-            st.warning(plain(error))
-            st.query_params.pop(LINK, None)
-            new = False
-    new = new or RULE not in st.session_state  # the page is entered: values set for a slider that was not drawn are old
-    if new:
-        st.session_state[RULE] = wanted.rule
-    rate = wanted.value if wanted.rule != "threshold" else st.session_state.get(FMR, usual.value)
-    if new or FMR not in st.session_state or st.session_state[FMR] not in rungs:
-        st.session_state[FMR] = min(rungs, key=lambda rung: abs(math.log(rung / max(rate, 1e-9))))
-    threshold = wanted.value if wanted.rule == "threshold" else st.session_state.get(THRESHOLD, (low + high) / 2)
-    if new or THRESHOLD not in st.session_state or not low <= st.session_state[THRESHOLD] <= high:
-        st.session_state[THRESHOLD] = min(max(threshold, low), high)
+def _value(rule: Rule, shown: OperatingPoint, rungs: list[float], span: tuple[float, float]) -> float:
+    """The slider of a rule: a threshold, or a false match rate."""
+    if rule == "threshold":
+        choices.place(THRESHOLD, shown.value, span)
+        value = st.slider(
+            "Threshold", *span, step=0.001, format="%.3f", key=THRESHOLD, on_change=_value_chosen, args=(rule,)
+        )
+        choices.placed(THRESHOLD, span)
+    else:
+        choices.place(FMR, shown.value)
+        value = st.select_slider(
+            "False match rate, at most", rungs, format_func=rate_text, key=FMR, on_change=_value_chosen, args=(rule,)
+        )
+        choices.placed(FMR)
+    return float(value)
+
+
+def _value_chosen(rule: Rule) -> None:
+    """Callback of both sliders."""
+    value = float(st.session_state[THRESHOLD if rule == "threshold" else FMR])
+    choices.choose(LINK, [OperatingPoint(rule, value).name])
+
+
+def _rule_chosen(rungs: list[float], low: float, high: float) -> None:
+    """Callback of the rule: a rate stays as it is; a threshold begins in the middle, a rate after it at the usual one."""
+    rule: Rule = st.session_state[RULE]
+    if rule == "threshold":
+        value = round((low + high) / 2, 3)
+    else:
+        value = float(st.session_state.get(FMR, USUAL))
+        value = min(rungs, key=lambda rung: abs(math.log(rung / value)))
+    choices.choose(LINK, [OperatingPoint(rule, value).name])
+
+
+def _asked(rungs: list[float], span: tuple[float, float], usual: OperatingPoint) -> OperatingPoint:
+    """The point that is asked for, the nearest one that these pairs allow (which is said), or the usual one."""
+    asked = choices.asked(LINK)
+    if not asked:
+        return usual
+    try:
+        point = OperatingPoint.of(asked[-1])
+    except FairLabError as error:
+        st.warning(plain(error), icon=":material/link_off:")
+        return usual
+    if point.rule == "threshold":
+        value = min(max(point.value, span[0]), span[1])
+        told = f"A threshold of {point.value:g} is outside these scores; {value:g} is shown."
+    else:
+        value = min(rungs, key=lambda rung: abs(math.log(rung / max(point.value, 1e-9))))
+        told = f"An FMR of {rate_text(point.value)} is no step of the slider here; {rate_text(value)} is shown."
+    shown = OperatingPoint(point.rule, value)
+    if shown.name != point.name and choices.by_hand():
+        choices.keep(LINK, [shown.name])
+    elif shown.name != point.name:
+        st.caption(f":material/info: {plain(told)}")
+    return shown
 
 
 def _meaning(at: FairnessReport) -> None:

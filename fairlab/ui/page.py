@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +14,7 @@ from fairlab.files import app_root
 from fairlab.runs.exports import as_csv
 from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.store.database import statuses
+from fairlab.ui import choices
 from fairlab.workspace import Workspace, open_workspace
 
 PICTURE = "picture format"
@@ -83,13 +84,19 @@ def _running(live: bool) -> None:
     chip()
 
 
-def empty(what: str, why: str, command: str) -> None:
+def empty(what: str, why: str, command: str) -> NoReturn:
     """An empty page's way forward: what will be here, why it is not, and how to get it."""
     st.info(f"{what} {why}", icon=":material/info:")
     if st.button("Start a study", type="primary", icon=":material/rocket_launch:", key="to launch"):
         st.switch_page(app_root() / "pages" / "launch.py")
     st.caption("Or in a terminal:")
     st.code(command, language="bash")
+    stop()
+
+
+def stop() -> NoReturn:
+    """End the page here, with its link written (st.stop alone would leave it as it was)."""
+    choices.finish()
     st.stop()
 
 

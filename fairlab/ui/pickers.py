@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,56 +15,87 @@ from fairlab.runs.cross import crossed
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.results import judged_on
 from fairlab.store.runs import SPACES, RunRecord, read_run
-from fairlab.ui import cached
+from fairlab.ui import cached, choices
 from fairlab.ui.page import empty, plain
 from fairlab.workspace import Workspace
 
+ALL, ADDED = "all", "added"
+"""Studies that are none: all runs, which only the page Runs knows, and the models that were added from files."""
+
 
 def choose(
-    label: str, options: Sequence[str], key: str, names: Mapping[str, str], index: int = 0, help: str | None = None
+    label: str,
+    options: Sequence[str],
+    key: str,
+    names: Mapping[str, str],
+    index: int = 0,
+    help: str | None = None,
+    of: str = "",
 ) -> str:
-    """A select box whose choice is the link's parameter `key` and stays when the page is left and come back to.
+    """A select box whose choice is the link's parameter `key` and holds on every page (ui.choices).
 
-    names: what is shown for an option; the link holds the option itself. A link that names something unknown gets a
-    warning. (Streamlit's own bind="query-params" writes the shown names into the link, which change.)
+    names: what is shown for an option; the link holds the option itself. What is asked for and not there is said in a
+    sentence, and the option `index` is shown. of: what the choice is part of, where its values mean something else
+    elsewhere. (Streamlit's own bind="query-params" writes the shown names into the link, which change.)
     """
-    asked = st.query_params.get(key)
-    if asked is not None and asked not in options:
-        shown = names.get(options[index], options[index])
-        st.warning(f"The link asks for {plain(asked[:80])}, which is not here (any more): showing {plain(shown)}.")
-        del st.query_params[key]
-    _take_from_link(key, options[index], asked if asked in options else None, lambda kept: kept in options)
-    chosen = str(st.selectbox(label, options, format_func=lambda item: names.get(item, item), key=key, help=help))
-    _put_into_link(key, chosen, "" if chosen == options[index] else chosen)
+    asked = [text for text in choices.asked(key, of) if text in options or text != ALL][-1:]
+    shown = options[index]
+    if asked and asked[0] in options:
+        shown = asked[0]
+    elif asked and choices.by_hand():
+        choices.keep(key, [shown], of)
+    elif asked:
+        _gone(label, asked, names.get(shown, shown))
+    choices.place(key, shown)
+    chosen = str(
+        st.selectbox(
+            label,
+            options,
+            format_func=lambda item: names.get(item, item),
+            key=key,
+            help=help,
+            on_change=choices.taken,
+            args=(key, of),
+        )
+    )
+    choices.placed(key)
+    choices.show(key, [chosen])
     return chosen
 
 
-def choose_many(label: str, options: Sequence[str], key: str, names: Mapping[str, str], **looks: Any) -> list[str]:
-    """As choose(), for any number of options, none at first; unknown ones in a link are left out."""
-    asked = st.query_params.get_all(key)
-    known = [item for item in asked if item in options]
-    _take_from_link(key, [], known or None, lambda kept: set(kept) <= set(options))
-    chosen = list(st.multiselect(label, options, format_func=lambda item: names.get(item, item), key=key, **looks))
-    _put_into_link(key, chosen, chosen)
+def choose_many(
+    label: str, options: Sequence[str], key: str, names: Mapping[str, str], of: str = "", **looks: Any
+) -> list[str]:
+    """As choose(), for any number of options, none at first."""
+    asked = choices.asked(key, of)
+    shown = [item for item in dict.fromkeys(asked) if item in options]
+    if len(shown) < len(set(asked)):
+        if choices.by_hand():
+            choices.keep(key, shown, of)
+        else:
+            _gone(label, [item for item in asked if item not in options], ", ".join(names.get(s, s) for s in shown))
+    choices.place(key, shown)
+    chosen = list(
+        st.multiselect(
+            label,
+            options,
+            format_func=lambda item: names.get(item, item),
+            key=key,
+            on_change=choices.taken,
+            args=(key, of),
+            **looks,
+        )
+    )
+    choices.placed(key)
+    choices.show(key, chosen)
     return chosen
 
 
-def _take_from_link(key: str, default: Any, asked: Any, fits: Callable[[Any], bool]) -> None:
-    """Set the widget `key` before it is drawn: to what a new link asks for, or what was chosen before, or the default."""
-    kept = st.session_state.get(f"chosen {key}")
-    if asked is not None and asked != kept:
-        st.session_state[key] = asked
-    elif key not in st.session_state or not fits(st.session_state[key]):
-        st.session_state[key] = kept if kept is not None and fits(kept) else default
-
-
-def _put_into_link(key: str, chosen: Any, text: str | list[str]) -> None:
-    """Remember the choice, and write it into the link unless it is the default."""
-    st.session_state[f"chosen {key}"] = chosen
-    if text:
-        st.query_params[key] = text
-    elif key in st.query_params:
-        del st.query_params[key]
+def _gone(label: str, asked: Sequence[str], shown: str) -> None:
+    """Say that what was asked for is not there, and what is shown instead."""
+    names = ", ".join(plain(text[:80]) for text in asked)
+    instead = f"showing {plain(shown)}" if shown else "nothing is chosen there"
+    st.warning(f"{label}: {names} is not here; {instead}.", icon=":material/link_off:")
 
 
 def pick_dataset(lab: Workspace) -> Dataset:
@@ -96,10 +127,11 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
         empty("A study's models are shown here.", "No study has been started yet.", "fairlab demo")
     names = {
         row.study_id: f"{row.title} · {row.study_id} · {row.done} of {row.runs} runs done" for row in table.itertuples()
-    } | ({"": "models added from files"} if added else {})
+    } | ({ADDED: "models added from files"} if added else {})
     here, there = st.columns([3, 2])
     with here:
-        study_id = choose("Study", list(names), "study", names)
+        chosen = choose("Study", list(names), "study", names)
+    study_id = "" if chosen == ADDED else chosen
     own = models_of(lab, read_study(lab, study_id)) if study_id else []
     pairs = crossed(lab, [*own, *added]) if what == "numbers" else []
     have = {model.run_id: sets_of(model.folder) for model in [*own, *added, *pairs]}

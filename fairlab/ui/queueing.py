@@ -15,6 +15,7 @@ from fairlab.runs.turns import ACTIVE
 from fairlab.store.database import list_runs
 from fairlab.store.runs import RunRecord
 from fairlab.tables import TEXT, WHOLE, Table
+from fairlab.ui import choices
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import plain, show_error
 from fairlab.workspace import Workspace
@@ -166,7 +167,7 @@ def clone_panel(lab: Workspace, record: RunRecord) -> None:
 
         def clone() -> None:
             name, new = queueing.clone(lab, record.run_id, dials)
-            st.query_params["run"] = name
+            choices.choose("run", [name])
             st.session_state["said"] = "Queued." if new else "The same settings are the same run: here it is."
 
         act(clone, "")

@@ -8,9 +8,8 @@ from fairlab import api
 from fairlab.config import Recipe, parse
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
-from fairlab.files import app_root
 from fairlab.store.runs import read_run
-from fairlab.ui import cached
+from fairlab.ui import cached, choices
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import plain, show_error
 from fairlab.ui.waiting import waiting
@@ -44,7 +43,8 @@ def form(lab: Workspace, data: Dataset) -> None:
             made = read_run(lab, run_id).dataset
             st.success(f"{plain(made)} is a data set of this workspace now.", icon=":material/check:")
             if st.button("Show it", icon=":material/photo_library:", key="show made"):
-                st.switch_page(app_root() / "pages" / "data.py", query_params={"set": made})
+                choices.choose("set", [made])
+                st.rerun()
 
 
 def _says(field: str) -> str:

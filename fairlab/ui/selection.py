@@ -1,4 +1,4 @@
-"""The images chosen on a map: kept for the session, shared by all views, and written into the page's link."""
+"""The images chosen on a map: a choice of the session (ui.choices), shared by all views, in the page's link as a short text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import zlib
 import numpy as np
 import streamlit as st
 
+from fairlab.ui import choices
+
 PARAMETER = "sel"
-KEPT = "selected images"
 
 
 def encode(ids: np.ndarray) -> str:
@@ -29,26 +30,27 @@ def decode(text: str) -> np.ndarray | None:
 
 
 def selected(dataset_id: str) -> np.ndarray | None:
-    """The images of a data set chosen now, or None: those of the link, or those chosen earlier in this session."""
-    kept_of, kept = st.session_state.get(KEPT, ("", ""))
-    text = st.query_params.get(PARAMETER) or (kept if kept_of == dataset_id else "")
-    ids = decode(text) if text else None
-    if ids is None or len(ids) == 0:
-        return None
-    st.session_state[KEPT] = (dataset_id, text)
-    if st.query_params.get(PARAMETER) != text:
-        st.query_params[PARAMETER] = text
-    return ids
+    """The images of a data set chosen now, or None."""
+    asked = choices.asked(PARAMETER, dataset_id)
+    ids = decode(asked[-1]) if asked else None
+    return None if ids is None or len(ids) == 0 else ids
+
+
+def show_or_refuse(dataset_id: str) -> None:
+    """Keep the selection in the page's link; one that is none is said, and forgotten."""
+    asked = choices.asked(PARAMETER, dataset_id)
+    if asked and selected(dataset_id) is None:
+        st.warning(
+            "The link's selection of images could not be read: nothing is selected. Copy the whole link.",
+            icon=":material/link_off:",
+        )
+        asked = []
+    choices.show(PARAMETER, asked)
 
 
 def select(dataset_id: str, ids: np.ndarray | None) -> None:
     """Choose these images, or nothing."""
-    text = "" if ids is None or len(ids) == 0 else encode(ids)
-    st.session_state[KEPT] = (dataset_id, text)
-    if text:
-        st.query_params[PARAMETER] = text
-    elif PARAMETER in st.query_params:
-        del st.query_params[PARAMETER]
+    choices.choose(PARAMETER, [] if ids is None or len(ids) == 0 else [encode(ids)], dataset_id)
 
 
 def take_from_chart(dataset_id: str, key: str) -> None:

@@ -23,7 +23,7 @@ from fairlab.runs.prune import prunable, prune
 from fairlab.runs.retention import damaged, keep, limits
 from fairlab.store.database import list_runs
 from fairlab.tables import BOOL, TEXT, WHOLE, Table
-from fairlab.ui import cached
+from fairlab.ui import cached, choices
 from fairlab.ui.page import chart, facts, plain, show_error
 from fairlab.ui.pickers import choose
 from fairlab.user_settings import may_write
@@ -42,7 +42,7 @@ def overview(lab: Workspace) -> None:
         ("Checkpoints", room(int(of.get("checkpoints", 0))), "", "Needed to resume; of a run that is done, no more."),
         ("Embeddings", room(int(of.get("embeddings", 0))), "", "With the maps and searches that stand on them."),
     )
-    by = choose("Add up by", list(BY), "by", {"run": "run and data set"})
+    by = choose("Add up by", list(BY), "sum", {"run": "run and data set"})
     column = {"run": "name", "study": "study", "kind": "kind"}[by]
     found = summed(table, by)
     named = table.assign(name=table["name"].where(table["name"] != "", "(the workspace itself)"))
@@ -131,7 +131,17 @@ def delete_whole(lab: Workspace) -> None:
     found = what_goes(lab, **{kind: name})
     st.code("\n".join(goes(found)), language=None)
     work = delete_study if kind == "study" else delete_dataset
-    _sure(f"Delete {name} for good", f"whole:{name}", lambda: work(lab, name, force=True), "Deleted.")
+    _sure(f"Delete {name} for good", f"whole:{name}", lambda: _gone(work, lab, name), "Deleted.")
+
+
+def _gone(work: Callable[..., object], lab: Workspace, name: str) -> object:
+    """Delete it; nothing asks for it any more."""
+    there = {row.run_id for row in list_runs(lab).itertuples()}
+    done = work(lab, name, force=True)
+    choices.forget(
+        name, f"study {name}", f"data set {name}", *(there - {row.run_id for row in list_runs(lab).itertuples()})
+    )
+    return done
 
 
 def delete_person(lab: Workspace) -> None:
