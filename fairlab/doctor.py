@@ -12,7 +12,7 @@ from typing import Any
 
 from fairlab import __version__
 from fairlab.errors import FairLabError
-from fairlab.files import MANIFEST, verify_manifest
+from fairlab.files import MANIFEST, read_json, verify_manifest
 from fairlab.logger_settings import without_server
 from fairlab.mounts import file_system
 from fairlab.placement_settings import without_programs
@@ -67,7 +67,9 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
             continue
         counts[view.status] = counts.get(view.status, 0) + 1
         if view.status in ("crashed", "failed"):
-            why = f"{view.status}: {view.reason or 'its process ended without a word'}"
+            if _only_looked(folder):
+                continue
+            why = f"{view.status}: {_short(view.reason) or 'its process ended without a word'}"
             bad.setdefault(why, []).append(folder.name)
     problems += [f"run{'s' if len(names) > 1 else ''} {', '.join(names)} {why}" for why, names in bad.items()]
     placement = default_placement(workspace)
@@ -99,6 +101,19 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         "catalogue": f"{database.health(workspace)}, {_place(workspace)}",
         "problems": problems,
     }
+
+
+REASON = 240
+"""Letters of a run's reason in a problem; all of it is on the Runs page."""
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= REASON else f"{reason[:REASON].rstrip()} ..."
+
+
+def _only_looked(folder: Path) -> bool:
+    """Was the run a look at a file, which told its user that it is none? That is no problem of the workspace."""
+    return bool(read_json(folder / "run.json").get("method") == "inspect")
 
 
 def _damaged(folders: Sequence[Path]) -> list[str]:

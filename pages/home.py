@@ -33,7 +33,8 @@ if runs.empty:
 
 counts = runs["status"].value_counts()
 known = studies(lab)
-lost = int(sum(counts.get(name, 0) for name in ("failed", "crashed", "stopped")))
+work = runs[runs["method"] != "inspect"]  # a look at a file that is none has done its work
+lost = int(work["status"].isin(["failed", "crashed", "stopped"]).sum())
 facts(
     ("Studies", str(len(known)), "", "A study is a grid of runs started together."),
     ("Runs done", str(counts.get("done", 0)), "", "Their results stay in the workspace and are reused."),

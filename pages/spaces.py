@@ -35,5 +35,5 @@ if linked.make_maps(lab, sides, shown.dataset_id):
 selection.show_or_refuse(data.dataset_id)
 face = nearby.asked_face(data)
 if face is not None:
-    nearby.neighbour_panels(lab, data, sides, face)
+    nearby.neighbour_panels(lab, data, sides, face, splits)
 nearby.chosen_faces(data)

@@ -15,6 +15,7 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest, local_script_runner
 
 from fairlab.files import app_root
+from fairlab.ui.operating import LADDER, rate_text
 from fairlab.workspace import Workspace
 
 MAIN = app_root() / "fairlab" / "ui" / "main.py"
@@ -200,7 +201,8 @@ class Walk:
                 names = dict(zip(item.options, item.options, strict=True))
                 item.unselect(option) if names[option] in shown else item.select(option)
             else:
-                item.set_value(item.options[int(step[2])])
+                option = item.options[int(step[2])]
+                item.set_value(next(r for r in LADDER if rate_text(r) == option) if kind == "select_slider" else option)
         item.run()
 
     def _title(self, page: str) -> str:

@@ -104,7 +104,8 @@ def band_figure(
     )
     figure.update_xaxes(range=[fair - 0.03 * reach, fair + 1.06 * reach])
     styled(figure, 170)
-    return figure.update_layout(margin={"t": 8})
+    figure.update_yaxes(showticklabels=False)  # the name stands above: beside it would take half of a narrow chart
+    return figure.update_layout(margin={"t": 8, "l": 8})
 
 
 def fdr_figure(curve: pd.DataFrame, at: float | None = None) -> go.Figure:

@@ -15,6 +15,8 @@ DRAWN_AT_MOST = 20_000
 NAMED_AT_MOST = 10
 """Values with a colour of their own; the rest is grey. People cannot tell more colours apart."""
 OTHERS = "others"
+NAMED = tuple(colour for colour in OKABE_ITO if colour != "#7F7F7F")
+"""Colours of named values: grey means the others, and nobody else."""
 FIXED = {
     "same person": {"color": OKABE_ITO[2], "symbol": "circle"},
     "another person": {"color": WRONG, "symbol": "x"},
@@ -97,8 +99,7 @@ def _named(
     counted = values.value_counts()
     frequent = sorted(counted.index[:NAMED_AT_MOST])
     styles = {
-        name: {"color": OKABE_ITO[n % len(OKABE_ITO)], "symbol": SYMBOLS[n // len(OKABE_ITO)]}
-        for n, name in enumerate(frequent)
+        name: {"color": NAMED[n % len(NAMED)], "symbol": SYMBOLS[n // len(NAMED)]} for n, name in enumerate(frequent)
     }
     if len(counted) <= NAMED_AT_MOST:
         return values, styles

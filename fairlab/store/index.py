@@ -216,6 +216,12 @@ NEIGHBOURS = Table(image_id=WHOLE, score="float32", rank=WHOLE)
 """A row is an image like another; score: cosine; rank: from 1."""
 
 
+def index_among(embeddings: Embeddings, among: np.ndarray) -> Index:
+    """The index over the embeddings of some images; those of them without one are passed over."""
+    ids = embeddings.ids[np.isin(embeddings.ids, among)]
+    return index_over(ids, np.ascontiguousarray(embeddings.vectors[embeddings.rows_of(ids)], dtype=np.float32))
+
+
 def neighbours(index: Index, embeddings: Embeddings, image_id: int, k: int) -> pd.DataFrame:
     """The k images most like one image, without itself: NEIGHBOURS."""
     query = embeddings.vectors[embeddings.rows_of(np.array([image_id]))]

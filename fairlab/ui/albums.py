@@ -37,14 +37,14 @@ def summary(data: Dataset) -> None:
 
 
 def mean_faces(data: Dataset) -> None:
-    """The mean image of every group, four in a row."""
+    """The mean image of every group, as many in a row as there is width for."""
     if not data.has_images:
         st.caption("None: this data set came as a table of names and pairs.")
         return
-    for start in range(0, len(data.groups), 4):
-        for column, group in zip(st.columns(4), data.groups[start : start + 4], strict=False):
+    with st.container(horizontal=True):
+        for group in data.groups:
             face = np.kron(mean_face(data, group), np.ones((4, 4, 1), np.uint8))
-            column.image(face, caption=plain(group), width=170)
+            st.image(face, caption=plain(group), width=170)
     st.caption("Aligned images give a face; a blur would mean that they are not aligned.")
 
 

@@ -69,7 +69,9 @@ def _many(compared: pd.DataFrame, names: pd.Series) -> str:
 
 def progress(lab: Workspace, study_id: str) -> None:
     """How many of a study's runs are done, renewed while some work; the page is drawn anew when one has ended."""
-    run_ids = read_study(lab, study_id).run_ids
+    planned = read_study(lab, study_id).run_ids
+    run_ids = [name for name in planned if (lab.run(name) / "run.json").exists()]
+    deleted = f" {len(planned) - len(run_ids)} more were deleted." if len(planned) > len(run_ids) else ""
 
     def done() -> tuple[int, list[str]]:
         views = [state(lab.run(name)) for name in run_ids if (lab.run(name) / "run.json").exists()]
@@ -82,14 +84,17 @@ def progress(lab: Workspace, study_id: str) -> None:
     def bar() -> None:
         count, doing = done()
         now = f" · now: {', '.join(doing)}" if doing else ""
-        st.progress(count / max(len(run_ids), 1), plain(f"{count} of {len(run_ids)} runs done{now}"))
+        st.progress(
+            count / max(len(run_ids), 1),
+            plain(f"{count} of {len(run_ids)} runs done{now}{'.' if deleted else ''}{deleted}"),
+        )
         if count != first or (working and not doing):
             st.rerun()
 
     if first < len(run_ids):
         bar()
     else:
-        st.caption(f"All {len(run_ids)} runs are done.")
+        st.caption(f"All {len(run_ids)} runs are done.{deleted}")
 
 
 def show(lab: Workspace, study_id: str) -> None:

@@ -105,6 +105,7 @@ def bands(at: FairnessReport) -> None:
             figure = band_figure(
                 row["value"], row["low"], row["high"], band["value"], band["high"], label, about["fair_value"]
             )
+            st.markdown(f"**{plain(label)}**")
             chart(figure, f"band:{name}", f"{label} and the fair band", table=numbers.loc[[name]].reset_index())
     st.caption(
         "Green: what a perfectly fair model would show by chance on these pairs (up to the 95 % point; dotted: the median). "

@@ -16,6 +16,8 @@ from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
 from fairlab.store.database import list_runs
+from fairlab.store.embeddings import Embeddings
+from fairlab.store.index import Index, index_among
 from fairlab.store.projections import StoredMap
 from fairlab.store.runs import RunRecord, state
 from fairlab.tables import rows_where
@@ -96,16 +98,32 @@ def _wait(lab: Workspace, job: str, titles: str) -> None:
     waiting()
 
 
+def among(lab: Workspace, run_id: str, dataset_id: str, splits: Sequence[str]) -> tuple[Embeddings, Index]:
+    """A run's embeddings, and the index over those of some parts of the data; no part named: all."""
+    embeddings, index = cached.space(lab, run_id, dataset_id)
+    if not splits:
+        return embeddings, index
+    return embeddings, _part(str(lab.home), run_id, dataset_id, embeddings.hash, tuple(sorted(splits)), lab)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _part(home: str, run_id: str, dataset_id: str, version: str, splits: tuple[str, ...], _lab: Workspace) -> Index:
+    images = cached.dataset(_lab, dataset_id).images
+    embeddings, _ = cached.space(_lab, run_id, dataset_id)
+    return index_among(embeddings, images.loc[images["split"].isin(splits), "image_id"].to_numpy())
+
+
 @st.cache_data(max_entries=16, show_spinner=False)
 def _nearest_same(
-    _lab: Workspace, run_id: str, dataset_id: str, version: str, map_key: str, _ids: np.ndarray
+    _lab: Workspace, run_id: str, dataset_id: str, version: str, map_key: str, splits: tuple[str, ...], _ids: np.ndarray
 ) -> np.ndarray:
-    """Per image of a map: is the nearest of all other images the same person's? One search, kept."""
-    embeddings, index = cached.space(_lab, run_id, dataset_id)
+    """Per image of a map: is the nearest of all other images of these parts the same person's? One search, kept."""
+    embeddings, index = among(_lab, run_id, dataset_id, splits)
     people = cached.dataset(_lab, dataset_id).images["identity"].to_numpy(dtype=str)
     _, found = index.search(np.asarray(embeddings.vectors[embeddings.rows_of(_ids)]), 2)
+    found = np.pad(found, ((0, 0), (0, 2 - found.shape[1])), constant_values=-1)
     first = np.where(found[:, 0] == _ids, found[:, 1], found[:, 0])
-    same: np.ndarray = people[first] == people[_ids]
+    same: np.ndarray = (first >= 0) & (people[first] == people[_ids])
     return same
 
 
@@ -113,15 +131,15 @@ def points_of(lab: Workspace, data: Dataset, item: Side, colour_by: str, splits:
     """The map's points of these parts, with the image table's columns and the one to colour by, at most DRAWN_AT_MOST."""
     assert item.map is not None
     points = item.map.points.merge(data.images, on="image_id", how="inner")
+    points = points[points["split"].isin(splits)] if splits else points
     if colour_by in ("nearest", "norm") and len(points):
         embeddings, _ = cached.space(lab, item.run.run_id, data.dataset_id)
         ids = points["image_id"].to_numpy()
         if colour_by == "norm":
             points = points.assign(norm=embeddings.norms[embeddings.rows_of(ids)])
         else:
-            where = (item.run.run_id, data.dataset_id, embeddings.hash, item.map.key)
+            where = (item.run.run_id, data.dataset_id, embeddings.hash, item.map.key, tuple(sorted(splits)))
             points = points.assign(nearest=np.where(_nearest_same(lab, *where, ids), "same person", "another person"))
-    points = points[points["split"].isin(splits)] if splits else points
     return points.iloc[:: max(1, -(-len(points) // DRAWN_AT_MOST))]
 
 
@@ -132,7 +150,8 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], colour_by: str, s
         with column:
             points = points_of(lab, data, item, colour_by, splits)
             same = (
-                f" · nearest neighbour right for {(points['nearest'] == 'same person').mean():.1%}"
+                f" · nearest neighbour right for {(points['nearest'] == 'same person').mean():.1%} "
+                f"(of and among {', '.join(splits) or 'all parts, those it was trained on too'})"
                 if colour_by == "nearest" and len(points)
                 else ""
             )
@@ -150,6 +169,7 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], colour_by: str, s
                 selection_mode=("points", "box", "lasso"),
             )
             st.caption(_caption(item, len(points)))
+    selection.take_click(data.dataset_id)
     st.caption(f":material/visibility: {PICTURE}")
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
-from fairlab.ui import choices
+from fairlab.ui import browser, choices
 from fairlab.ui.page import frame, show_error
 
 PAGES = app_root() / "pages"
@@ -47,6 +47,7 @@ chosen = st.navigation(
     }
 )
 frame()
+browser.one_entry_each()
 try:
     chosen.run()
 except FairLabError as error:

@@ -10,13 +10,13 @@ import streamlit as st
 
 from fairlab.data.base import Dataset
 from fairlab.store.index import neighbours
-from fairlab.ui import cached, choices, selection
+from fairlab.ui import choices, selection
 from fairlab.ui.gallery import Face, faces
-from fairlab.ui.linked import Side
+from fairlab.ui.linked import Side, among
 from fairlab.ui.page import plain
 from fairlab.workspace import Workspace
 
-SHOWN_FACES = 60
+SHOWN_FACES, NEAREST = 60, 12
 FACE = "face"
 
 
@@ -72,8 +72,10 @@ def asked_face(data: Dataset) -> int | None:
     return int(asked[-1])
 
 
-def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image_id: int, k: int = 12) -> None:
-    """The nearest faces of one face in each space; another person among them is marked."""
+def neighbour_panels(
+    lab: Workspace, data: Dataset, sides: Sequence[Side], image_id: int, splits: Sequence[str] = ()
+) -> None:
+    """The nearest faces of one face in each space, among these parts of the data; another person is marked."""
     images = data.images.set_index("image_id")
     me = images.loc[image_id]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -91,17 +93,21 @@ def neighbour_panels(lab: Workspace, data: Dataset, sides: Sequence[Side], image
     )
     for column, item in zip(st.columns(len(sides), gap="medium", border=True), sides, strict=True):
         with column:
-            embeddings, index = cached.space(lab, item.run.run_id, data.dataset_id)
-            found = neighbours(index, embeddings, image_id, k)
+            embeddings, index = among(lab, item.run.run_id, data.dataset_id, splits)
+            found = neighbours(index, embeddings, image_id, NEAREST)
             shown = [_face(row.image_id, row.score, images.loc[row.image_id], me) for row in found.itertuples()]
             right = sum(face.state == "right" for face in shown)
-            most = min(int((images["identity"] == me["identity"]).sum()) - 1, len(shown))
+            mine = images.loc[images.index.isin(index.ids) & (images["identity"] == me["identity"])]
+            most = min(len(mine.drop(index=image_id, errors="ignore")), len(shown))
             st.markdown(
                 f"**{plain(item.run.title)}**: {right} of the {len(shown)} nearest are the same person (at most {most} can be)"
             )
             _ask(data, faces(data.dataset_id, shown, f"near:{item.name}", pictures=data.has_images))
             exact = "exact search" if index.recall == 1 else f"approximate search, recall {index.recall:.2f}"
-            st.caption(f"Number under a face: cosine in {embeddings.vectors.shape[1]} dimensions; {exact}.")
+            parts = f" Among {', '.join(splits)} only." if splits else ""
+            st.caption(
+                f"Number under a face: cosine in {embeddings.vectors.shape[1]} dimensions; {exact}.{plain(parts)}"
+            )
 
 
 def _face(image_id: int, score: float, other: pd.Series, me: pd.Series) -> Face:

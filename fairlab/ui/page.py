@@ -101,22 +101,31 @@ def stop() -> NoReturn:
 
 
 def facts(*shown: tuple[str, str, str, str]) -> None:
-    """Numbers in a row of cards: label, value, a small line beneath (an interval, a count), and what it means."""
-    for column, (label, value, small, meaning) in zip(st.columns(len(shown)), shown, strict=True):
-        column.metric(
-            label,
-            value,
-            small or None,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            help=meaning or None,
-            height="stretch",
-        )
+    """Numbers in cards: label, value, a small line beneath (an interval, a count), and what it means.
+
+    A card is as wide as its words; those that find no place begin another row, so that nothing is cut.
+    """
+    with st.container(horizontal=True):
+        for label, value, small, meaning in shown:
+            st.metric(
+                label,
+                value,
+                small or None,
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                help=meaning or None,
+                height="stretch",
+                width="content",
+            )
 
 
 INK = {"light": "#3C4856", "dark": "#C6CFD8"}
 """Colour of a figure's words, as the page is light or dark; Streamlit's own is hard to read."""
+GROUND = {"light": "#FFFFFF", "dark": "#10161D"}
+"""What a figure stands on: the page's own ground, so that a saved picture of a dark page can be read anywhere."""
+FONT = "Arial, Helvetica, sans-serif"
+"""A font that every viewer has: a saved SVG names its font only, and words of another width would be cut."""
 
 
 def chart(figure: Any, key: str, alt: str, table: pd.DataFrame | None = None, **options: Any) -> Any:
@@ -124,10 +133,11 @@ def chart(figure: Any, key: str, alt: str, table: pd.DataFrame | None = None, **
 
     Its camera saves SVG or PNG. With a `table`, a small menu below offers the figure as HTML and its numbers as CSV.
     """
-    ink = INK.get(str(st.context.theme.type), INK["light"])
+    dress = str(st.context.theme.type)
+    ink, ground = INK.get(dress, INK["light"]), GROUND.get(dress, GROUND["light"])
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(tickfont={"color": ink}, title={"font": {"color": ink}})
-    figure.update_layout(font={"color": ink}, legend={"font": {"color": ink}})
+    figure.update_layout(font={"color": ink, "family": FONT}, legend={"font": {"color": ink}}, paper_bgcolor=ground)
     figure.update_annotations(font={"color": ink})
     picture = st.session_state.get(PICTURE, "SVG").lower()
     image = {"format": picture, "filename": key.replace(":", "-"), "scale": 2}

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import streamlit as st
 
-from fairlab.ui import choices
+from fairlab.ui import browser, choices
 
 PARAMETER = "sel"
 
@@ -51,6 +51,14 @@ def show_or_refuse(dataset_id: str) -> None:
 def select(dataset_id: str, ids: np.ndarray | None) -> None:
     """Choose these images, or nothing."""
     choices.choose(PARAMETER, [] if ids is None or len(ids) == 0 else [encode(ids)], dataset_id)
+
+
+def take_click(dataset_id: str) -> None:
+    """A point that has just been clicked in lasso or box mode is the selection."""
+    clicked = browser.clicked_point()
+    if clicked is not None:
+        select(dataset_id, np.array([clicked], dtype=np.int64))
+        st.rerun()
 
 
 def take_from_chart(dataset_id: str, key: str) -> None:

@@ -1,0 +1,187 @@
+"""Choices, Back, reload and links in a real Chromium, and every page of a part of the zoo."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from fairlab.runs.compare import studies
+from fairlab.store.database import list_runs
+from fairlab.workspace import Workspace
+from tests.server import app_server, chromium, entered
+from tests.walker import PAGES
+from tests.zoo import ZOO, animal
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+NIGHTLY = int(os.environ.get("FAIRLAB_WALK_STEPS", "2000")) > 2000
+SEEN = tuple(ZOO) if NIGHTLY else ("odd_names", "added_models", "archive_without_data", "data_gone")
+STEPS = 1000 if NIGHTLY else 60
+LOOKING = ("verification", "fairness", "compare", "spaces")
+BOXES = {"study": "Study", "on": "On the data set", "model": "Model", "pairs": "Pairs"}
+expect.set_options(timeout=90_000)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+def settled(page: Page) -> None:
+    """The page's run has ended, and its link is written."""
+    page.wait_for_timeout(150)
+    page.wait_for_selector(".stApp[data-test-script-state=notRunning]", timeout=90_000)
+    page.wait_for_timeout(100)
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def menu(page: Page, name: str) -> None:
+    title = "FairLab" if name == "home" else name.capitalize()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name.capitalize(), exact=True).click()
+    expect(page.get_by_role("heading", name=title, exact=True).first).to_be_visible()
+    settled(page)
+
+
+def link(page: Page) -> dict[str, str]:
+    return {key: values[-1] for key, values in parse_qs(urlparse(page.url).query).items()}
+
+
+def box(page: Page, label: str) -> str | None:
+    """What a select box shows; None where the page has none."""
+    found = page.get_by_role("combobox", name=re.compile(f"(^|Selected .*){re.escape(label)}$"))
+    return found.first.input_value() if found.count() else None
+
+
+def shown(page: Page, lab: Workspace) -> dict[str, str]:
+    """The choices on the page, by their ids; models by title."""
+    titles = dict(zip(list_runs(lab)["run_id"], list_runs(lab)["title"], strict=True))
+    found = {key: text for key, label in BOXES.items() if (text := box(page, label)) is not None}
+    asked = link(page)
+    for key, text in found.items():
+        wanted = titles.get(asked.get(key, ""), asked.get(key, "")) if key == "model" else asked.get(key, "")
+        plain = {"test": "test pairs", "validation": "validation pairs", "added": "models added"}.get(wanted, wanted)
+        assert wanted, f"{key} shows {text!r}, and the link {page.url} says nothing of it"
+        assert plain in text, f"{key} shows {text!r}, and the link {page.url} asks for {wanted!r}"
+    return {key: asked[key] for key in found} | ({"point": asked["point"]} if "point" in asked else {})
+
+
+def test_choices_hold_on_other_pages_on_back_and_after_reload(
+    browser: Browser, tiny: Workspace, tmp_path: Path
+) -> None:
+    """A1 of the findings: model and operating point of Fairness are those of Verification; one press of Back is enough."""
+    lab = animal("two_studies", tiny, tmp_path)
+    first = studies(lab)["study_id"].iloc[-1]
+    teacher = next(path.name for path in lab.runs_folder.iterdir() if path.name.startswith("teacher-group-b"))
+    with app_server(lab.home) as (address, _):
+        page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+        page.goto(f"{address}/fairness?study={first}&model={teacher}&point=fmr=0.2")
+        settled(page)
+        full = link(page)
+        assert (full["study"], full["model"], full["point"]) == (first, teacher, "fmr=0.2")
+        menu(page, "verification")
+        assert {key: link(page)[key] for key in ("study", "model", "point")} == {
+            key: full[key] for key in ("study", "model", "point")
+        }
+        assert shown(page, lab)["model"] == teacher
+        for name in ("models", "compare", "spaces", "home", "verification"):
+            menu(page, name)
+        assert (link(page)["study"], link(page)["model"], link(page)["point"]) == (first, teacher, "fmr=0.2")
+        menu(page, "fairness")
+        page.get_by_role("slider").focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_url(re.compile(r"point=fmr(=|%3D)0\.5"))
+        settled(page)
+        page.go_back()
+        settled(page)
+        assert link(page)["point"] == "fmr=0.2"
+        expect(page.get_by_role("slider")).to_have_attribute("aria-valuetext", re.compile("20 %"))
+        page.go_back()
+        settled(page)
+        assert urlparse(page.url).path == "/verification", "one press of Back leads to the page before"
+        page.reload()
+        settled(page)
+        assert shown(page, lab) | {"pairs": ""} == {**full, "pairs": ""} | {
+            key: link(page)[key] for key in link(page) if key not in full
+        }
+
+
+def test_a_click_on_a_point_selects_it_in_lasso_mode(browser: Browser, tiny: Workspace) -> None:
+    """A4 of the findings: the page says "or click one"."""
+    with app_server(tiny.home) as (address, _):
+        page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+        page.goto(f"{address}/spaces")
+        page.wait_for_function("document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 2")
+        settled(page)
+        page.wait_for_timeout(2000)
+        page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
+        place = page.evaluate(
+            """() => { const plot = document.querySelector('.js-plotly-plot'), full = plot._fullLayout;
+            const trace = plot._fullData[0], box = plot.getBoundingClientRect();
+            return [box.x + full._size.l + full.xaxis.d2p(trace.x[0]), box.y + full._size.t + full.yaxis.d2p(trace.y[0]),
+                    full.dragmode, full.clickmode]; }"""
+        )
+        assert place[2:] == ["lasso", "event"], "if Streamlit makes a click a selection, the helper can go"
+        page.mouse.move(place[0] - 1, place[1])
+        page.mouse.move(place[0], place[1], steps=4)
+        page.wait_for_timeout(400)
+        page.mouse.click(place[0], place[1])
+        expect(page.get_by_text(re.compile(r"\d+ of [\d,]+ images selected"))).to_be_visible()
+        assert "sel=" in page.url
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_every_page_opens_in_chromium(browser: Browser, tiny: Workspace, tmp_path: Path, name: str) -> None:
+    """By its menu; the link says what is shown, and nothing is raised."""
+    lab = animal(name, tiny, tmp_path)
+    with app_server(lab.home) as (address, _):
+        page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+        page.goto(address)
+        settled(page)
+        for title in PAGES:
+            menu(page, title)
+            if title in LOOKING:
+                shown(page, lab)
+
+
+def test_random_walk_in_chromium(browser: Browser, tiny: Workspace, tmp_path: Path) -> None:
+    """Menu, choices, Back, Forward and reload: the link is what is shown, and what was chosen holds."""
+    lab = animal("two_studies", tiny, tmp_path)
+    dice, steps = random.Random(7), []
+    with app_server(lab.home) as (address, _):
+        page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+        page.goto(f"{address}/verification")
+        settled(page)
+        made: dict[str, str] = {}
+        for _ in range(STEPS):
+            kind = dice.choices(["menu", "choose", "back", "reload"], [4, 4, 2, 1])[0]
+            keys = [key for key, label in BOXES.items() if box(page, label) is not None]
+            key = dice.choice(keys) if keys else ""
+            steps.append((kind, key if kind == "choose" else "", page.url.partition(address)[2]))
+            if kind == "choose" and key:
+                field = page.get_by_role("combobox", name=re.compile(f"(^|Selected .*){re.escape(BOXES[key])}$")).first
+                field.click()
+                for _ in range(dice.randint(1, 2)):
+                    page.keyboard.press("ArrowDown")
+                page.keyboard.press("Enter")
+            elif kind == "back":
+                page.go_back()
+            elif kind == "reload":
+                page.reload()
+            else:
+                menu(page, dice.choice(LOOKING))
+            if urlparse(page.url).scheme != "http" or urlparse(page.url).path.lstrip("/") not in LOOKING:
+                page.goto(f"{address}/verification")
+            settled(page)
+            now = shown(page, lab)
+            told = "\n".join(map(repr, steps[-8:]))
+            if kind == "menu":
+                lost = {name: (made[name], value) for name, value in now.items() if made.get(name, value) != value}
+                assert not lost, f"chosen before and lost: {lost}\n{told}"
+            made = now if kind in ("back", "reload") else {**made, **now}
