@@ -31,12 +31,10 @@ _PAGES = "choices of pages"
 _PAGE, _VISIT, _HAND, _BY_HAND = "choices' page", "choices' visit", "choice made", "choice made by hand"
 
 
-def begin() -> None:
-    """The first thing of every run: take the link's choices, if the browser brought a link."""
-    context = get_script_run_ctx()
-    page = context.page_script_hash if context else ""
+def begin(page: str) -> None:
+    """The first thing of every run of a page: take the link's choices, if the browser brought a link."""
     entered = st.session_state.get(_PAGE) != page
-    back = bool(getattr(context, "is_history_navigation", False))
+    back = bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
     st.session_state[_BY_HAND] = st.session_state.pop(_HAND, False)
     st.session_state[_SHOWN] = {}
     if entered or back:

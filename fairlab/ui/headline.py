@@ -71,7 +71,8 @@ def progress(lab: Workspace, study_id: str) -> None:
     """How many of a study's runs are done, renewed while some work; the page is drawn anew when one has ended."""
     planned = read_study(lab, study_id).run_ids
     run_ids = [name for name in planned if (lab.run(name) / "run.json").exists()]
-    deleted = f" {len(planned) - len(run_ids)} more were deleted." if len(planned) > len(run_ids) else ""
+    gone = len(planned) - len(run_ids)
+    deleted = f" {gone} more {'was' if gone == 1 else 'were'} deleted." if gone else ""
 
     def done() -> tuple[int, list[str]]:
         views = [state(lab.run(name)) for name in run_ids if (lab.run(name) / "run.json").exists()]

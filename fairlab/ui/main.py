@@ -23,7 +23,6 @@ def _page(name: str, title: str, icon: str, help_: str, default: bool = False) -
     )
 
 
-choices.begin()
 st.set_page_config(page_title="FairLab", page_icon=str(app_root() / "assets" / "icon.png"), layout="wide")
 chosen = st.navigation(
     {
@@ -46,6 +45,7 @@ chosen = st.navigation(
         ],
     }
 )
+choices.begin(chosen.url_path)
 frame()
 browser.one_entry_each()
 try:
