@@ -25,7 +25,7 @@ SEEN = tuple(ZOO) if NIGHTLY else ("odd_names", "added_models", "archive_without
 STEPS = 1000 if NIGHTLY else 60
 LOOKING = ("verification", "fairness", "compare", "spaces")
 BOXES = {"study": "Study", "on": "On the data set", "model": "Model", "pairs": "Pairs"}
-expect.set_options(timeout=90_000)
+expect.set_options(timeout=300_000)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 def settled(page: Page) -> None:
     """The page's run has ended, and its link is written."""
     page.wait_for_timeout(150)
-    page.wait_for_selector(".stApp[data-test-script-state=notRunning]", timeout=90_000)
+    page.wait_for_selector(".stApp[data-test-script-state=notRunning]", timeout=300_000)
     page.wait_for_timeout(100)
     assert page.get_by_test_id("stException").count() == 0
 

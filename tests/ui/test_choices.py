@@ -40,7 +40,7 @@ def test_looking_at_models_changes_nothing_on_verification(monkeypatch: pytest.M
     app.query_params = {}
     app.switch_page(str(app_root() / "pages" / "verification.py")).run()
     assert app.selectbox(key="model").value == student
-    assert app.query_params["model"] == [student]
+    assert app.query_params["model"] == student
 
 
 def test_models_from_files_have_a_link(monkeypatch: pytest.MonkeyPatch, tiny: Workspace) -> None:
@@ -48,7 +48,7 @@ def test_models_from_files_have_a_link(monkeypatch: pytest.MonkeyPatch, tiny: Wo
     lab = built("scores_only", tiny)
     app = opened(monkeypatch, lab, "compare")
     fine(app)
-    assert app.query_params["study"] == ["added"]
+    assert app.query_params["study"] == "added"
     fine(opened(monkeypatch, lab, "compare", study="added"))
 
 
