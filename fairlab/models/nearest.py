@@ -24,7 +24,7 @@ def unknown(keys: Collection[str], where: str) -> str:
     begin = f"{', '.join(list(keys)[:5])}{' ...' if len(keys) > 5 else ''} ({len(keys)} keys)" if keys else "no tensors"
     backbone, share, prefix = max(_compared(keys), key=lambda entry: entry[1], default=("", 0.0, ""))
     if share < NEAR:
-        known = "; ".join(f"{layout.family}: {', '.join(layout.signs)}" for layout in LAYOUTS)
+        known = "; ".join(dict.fromkeys(f"{layout.family}: {layout.signs[0]}" for layout in LAYOUTS))
         lacking = [
             f"; {layout.signs[0]} is there, but not {', '.join(key for key in layout.signs if key not in keys)}"
             for layout in LAYOUTS

@@ -26,6 +26,9 @@ RELATIVES = (
     "face.evoLVe's files take RGB, InsightFace_Pytorch's BGR, FaceX-Zoo's BGR with std 128 and without the mirror image: "
     "say which with publisher=face_evolve, insightface_pytorch or facex_zoo"
 )
+ENLARGED = (
+    "face.evoLVe's own test enlarges a face to 128 px and cuts 112 out of its middle; here the face is taken as it is"
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def origin_of(found: Recognised, clues: Clues) -> Origin:
     if found.family == "iresnet":
         return _of_iresnet(found, clues)
     if name.startswith(("evolve_", "mobilefacenet_flat")):
-        return Origin("face_evolve", ("channels",), (RELATIVES,))
+        return Origin("face_evolve", ("channels",), (RELATIVES, ENLARGED))
     if name.startswith("curricular_") or name == "mobilefacenet_affine":
         return Origin("curricularface")
     if found.family == "cavaface_ir":

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -78,9 +78,11 @@ def read_legacy(path: Path, size: int) -> Content:
     """What a file of torch < 1.6 holds: five pickles, then the raw storages one after another. Raises Refused, Damaged."""
     with open(path, "rb") as file:
         stream = io.BytesIO(file.read(PICKLE_BYTES))
+    if MAGIC.to_bytes(10, "little") not in stream.getvalue()[:64]:
+        _refuse_other_pickle(path, stream)
     magic, protocol, system = (_content(path, stream).value for _ in range(3))
     if magic != MAGIC or protocol != PROTOCOL or not isinstance(system, dict):
-        raise Damaged(f"{path} is no checkpoint of torch: it is a pickle of something else; {RE_EXPORT}")
+        raise Damaged(f"{path} is no checkpoint of torch: it is something else; {RE_EXPORT}")
     begin = stream.tell()
     declared = _content(path, stream)
     keys = _content(path, stream).value
@@ -106,6 +108,17 @@ def read_legacy(path: Path, size: int) -> Content:
     stream.seek(begin)
     swap = system.get("little_endian", True) is not (sys.byteorder == "little")
     return _content(path, stream, _Tensors(path, size, place, swap).tensor)
+
+
+def _refuse_other_pickle(path: Path, stream: io.BytesIO) -> NoReturn:
+    """A pickle that torch did not write, such as a verification pack: Refused when it attacks, else Damaged."""
+    try:
+        read_content(stream, lambda view: None)
+    except Hostile as error:
+        raise Refused(f"{path} {error}; {RE_EXPORT}") from error
+    except Unreadable:
+        pass  # of no interest: it is not torch's
+    raise Damaged(f"{path} is no checkpoint of torch: it is something else; {RE_EXPORT}")
 
 
 def check_sum(path: Path, declared: int, size: int) -> None:

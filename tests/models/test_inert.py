@@ -274,3 +274,11 @@ class TestNamesInTheZip:
         packed(tmp_path / "b.pth", {"inside.pth": (tmp_path / "inside.pth").read_bytes()})
         with pytest.raises(FairLabError, match=r"a zip archive of inside\.pth; unpack it"):
             read_checkpoint(tmp_path / "b.pth")
+
+
+def test_a_pickle_of_something_else(tmp_path: Path) -> None:
+    """A verification pack is a .bin too."""
+    for protocol in range(6):
+        (tmp_path / "lfw.bin").write_bytes(pickle.dumps(([b"jpeg"] * 3, [True, False]), protocol))
+        with pytest.raises(Damaged, match="no checkpoint of torch: it is something else"):
+            read_checkpoint(tmp_path / "lfw.bin")
