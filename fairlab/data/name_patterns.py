@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from fairlab.data.reading import PICTURES
 from fairlab.errors import FairLabError
 
 IDENTITY, NUMBER, PART, NOTHING = "identity", "number", "part", "_"
@@ -130,7 +131,7 @@ def preview(files: Sequence[str], identities: Sequence[str], most: int = 5) -> s
 
 
 def _stem(file: str) -> str:
-    return file.rpartition(".")[0] or file
+    return file.rpartition(".")[0] if file.lower().endswith(PICTURES) else file
 
 
 def _has_letter(text: str) -> bool:

@@ -33,6 +33,8 @@ from fairlab.errors import Damaged, FairLabError, Stopped
 
 LABEL_BYTES, FACTS_BYTES, IMAGE_BYTES = 1 << 10, 1 << 20, 64 << 20
 """Larger members are no label, no facts, no picture of a face."""
+MAX_FIELDS = 256
+"""Different fields of .json that are kept as attributes."""
 NAMES = ("identity", "label", "cls")
 """Where a .json has the identity, the first that is there."""
 _NUMBER = re.compile(r"(.*?)-?(\d+)\.tar$")
@@ -189,6 +191,7 @@ class _Samples:
         self.names: list[str] = []
         self._named = named
         self._nested: dict[str, None] = {}
+        self._too_many = False
         self._counts: dict[str, tuple[int, list[str]]] = {}
 
     def count(self, what: str, place: str) -> None:
@@ -203,7 +206,8 @@ class _Samples:
         dropped = [name for name, column in self.attributes.items() if column is None]
         said = [f"fields of .json with more than {MAX_VALUES:,} values are no attributes: {', '.join(dropped)}"]
         nested = [f"fields of .json that hold lists or objects are not read: {', '.join(self._nested)}"]
-        return said * bool(dropped) + nested * bool(self._nested)
+        more = [f"the .json have more than {MAX_FIELDS} different fields: only the first {MAX_FIELDS} are read"]
+        return said * bool(dropped) + nested * bool(self._nested) + more * self._too_many
 
     def add(self, sample: _Sample, shard: int, name: str) -> None:
         """A finished sample; what keeps it from being used is counted."""
@@ -245,9 +249,12 @@ class _Samples:
         before = len(self.offsets) - 1
         for key, value in facts.items():
             if isinstance(value, list | dict):
-                self._nested[key] = None
-            elif key not in self.attributes:
+                if len(self._nested) < MAX_FIELDS:
+                    self._nested[key] = None
+            elif key not in self.attributes and len(self.attributes) < MAX_FIELDS:
                 self.attributes[key] = _Column(before)
+            elif key not in self.attributes:
+                self._too_many = True
         for key, column in self.attributes.items():
             if column is not None:
                 column.add(_word(facts.get(key)))

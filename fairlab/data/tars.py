@@ -25,6 +25,7 @@ _EMPTY = {FOLDER, LINK, DEVICE}
 """Whatever size their headers name, no bytes follow."""
 _MAX_NAME = 1 << 20
 _WINDOW = 1 << 20
+_MAX_ZEROS = 256 << 20
 _PACKED = {b"\x1f\x8b": "gzip -d", b"BZh": "bzip2 -d", b"\xfd7zXZ": "xz -d", b"\x28\xb5\x2f\xfd": "zstd -d"}
 _AGAIN = "copy or download it again"
 
@@ -126,8 +127,11 @@ class Archive:
 
     def _refuse_more(self, at: int, tick: Callable[[int], None]) -> None:
         """A reader that stops at the first zeros would leave out, in silence, what cat has put behind them."""
+        last = at + _MAX_ZEROS
         while at < self.file.size:
             tick(at)
+            if at > last:  # a sparse file may claim terabytes of them
+                raise self._damaged(at, f"the archive has ended, and more than {_MAX_ZEROS:,} zero bytes follow")
             block = self.file.read(at, _WINDOW)
             if block.count(0) != len(block):
                 more = at + len(block) - len(block.lstrip(b"\0"))

@@ -250,6 +250,7 @@ def test_a_template_reads_names_and_says_what_it_left_out(tmp_path: Path) -> Non
         ("{group}/{identity}_{number}", "set/Asian/m.1_2.jpg", "m.1"),
         ("{_}-{identity}", "cam-3-x.jpg", "3-x"),
         ("{identity}", "x.y.jpg", "x.y"),
+        ("{identity}", "m.01", "m.01"),
     ],
 )
 def test_templates(template: str, name: str, right: str) -> None:
