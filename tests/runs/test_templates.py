@@ -56,7 +56,7 @@ def test_a_dry_run_reports_a_release(lab: Workspace, tmp_path: Path) -> None:
     result = fairlab(lab.home, "data", "add", str(ijb(tmp_path / "IJBB")), "--dry-run", "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
-    assert (found["kind"], found["images"], found["identities"], found["split"]) == ("ijb", 17, 4, "test")
+    assert (found["kind"], found["images"], found["identities"], list(found["parts"])) == ("ijb", 17, 4, ["test"])
     assert found["pairs"] == {"everyone": {"genuine": 4, "impostor": 12, "folds": found["pairs"]["everyone"]["folds"]}}
     assert (found["sizes"], found["aligned"]) == ({"60x60": 17}, "by landmarks")
     assert "ijbb: 8 templates of 17 images, compared 16 times" in found["notes"]
