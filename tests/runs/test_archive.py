@@ -336,11 +336,11 @@ def test_a_run_that_works_is_not_archived_and_a_stop_leaves_the_old_file(tiny: W
     run_id, out = _teacher(copy), tmp_path / "run.tar"
     out.write_text("old")
     with pytest.raises(Stopped):
-        archive(copy, run_id, out, stop=lambda: True)
+        archive(copy, run_id, out, stop=lambda: True, overwrite=True)
     write_status(copy.run(run_id), "running", reason="")
     record_process(copy.run(run_id))
     with pytest.raises(Refused, match="is running"):
-        archive(copy, run_id, out)
+        archive(copy, run_id, out, overwrite=True)
     assert out.read_text() == "old"
     assert [path.name for path in tmp_path.glob("run.tar*")] == ["run.tar"]
 
@@ -436,11 +436,11 @@ def test_a_flipped_bit_is_found_when_archiving(lab: Workspace, tmp_path: Path, e
         content, tried = path.read_bytes(), tried + 1
         path.write_bytes(bytes([*content[:12], content[12] ^ 1, *content[13:]]))
         with pytest.raises(Damaged, match=path.name):
-            archive(lab, record.run_id, out, choice)
+            archive(lab, record.run_id, out, choice, overwrite=True)
         if path.name != "manifest.json":
             path.unlink()
             with pytest.raises(Damaged, match=f"{path.name} is missing"):
-                archive(lab, record.run_id, out, choice)
+                archive(lab, record.run_id, out, choice, overwrite=True)
         path.write_bytes(content)
     assert tried == (12 + len(FILES) + 1 if everything else 3 + 4)
     assert out.read_bytes() == whole
