@@ -21,6 +21,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import not_there, ordinary, sha256
 from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
+from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.archive import Choice, archive
 from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.by_protocol import protocols_record
@@ -29,6 +30,7 @@ from fairlab.runs.cross import check_lengths, cross_record
 from fairlab.runs.data_starts import add_data, check_overlap, inspect_data, make_data, move_data
 from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
 from fairlab.runs.disk import usage
+from fairlab.runs.drawing import draw_pairs, drawn_pairs
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.forget import forget, forget_all, survey
 from fairlab.runs.grid import expand
@@ -71,6 +73,7 @@ from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
     "Choice",
+    "DrawnPairs",
     "ModelFile",
     "Overlap",
     "Placement",
@@ -93,6 +96,8 @@ __all__ = [
     "delete_study",
     "disk_bytes",
     "dispatch",
+    "draw_pairs",
+    "drawn_pairs",
     "earlier",
     "embed",
     "estimate",

@@ -14,6 +14,7 @@ from fairlab.errors import FairLabError
 from fairlab.logger_settings import Loggers
 from fairlab.placement_settings import Placement
 from fairlab.presets import preset_names
+from fairlab.protocol_settings import DrawnPairs
 from fairlab.registry import declared_facts
 from fairlab.run_commands import ACTIONS
 from fairlab.user_settings import UserSettings
@@ -60,19 +61,19 @@ def _parser() -> argparse.ArgumentParser:
         groups,
         "data",
         "list the data sets, show one, add your own, make one of others, check two for overlap, say where one is now, "
-        "delete one, limit its age",
+        "draw pairs for one without, delete one, limit its age",
         commands.do_data,
-        epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}",
+        epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}\n\npairs: {_settings_help(DrawnPairs)}",
     )
     data.add_argument(
         "dataset",
         nargs="?",
-        help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, move NAME PATH, delete NAME, keep NAME",
+        help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, move NAME PATH, pairs NAME, delete NAME, keep NAME",
     )
     data.add_argument(
         "path",
         nargs="?",
-        help="add: file or folder with your data; make, move, delete, keep: name; overlap: training set",
+        help="add: file or folder with your data; make, move, pairs, delete, keep: name; overlap: training set",
     )
     data.add_argument("test", nargs="?", help="overlap: test set; move: where the images are now")
     data.add_argument(
@@ -80,10 +81,16 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="move: take images that are others as they are now; it is other data then",
     )
-    data.add_argument("--model", default="", help="overlap: run whose embeddings of both show the nearest faces")
+    data.add_argument(
+        "--model",
+        default="",
+        help="overlap: run whose embeddings of both show the nearest faces; pairs: run that picks the impostors",
+    )
     data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
     data.add_argument(
-        "--dry-run", action="store_true", help="add: report what was understood; delete: what goes; no more"
+        "--dry-run",
+        action="store_true",
+        help="add: report what was understood; delete, pairs: what goes or comes; no more",
     )
     data.add_argument("--force", action="store_true", help="delete: even if runs or data sets need it")
     data.add_argument(

@@ -1,4 +1,4 @@
-"""`fairlab data make`, `overlap`, `move`, `delete`, `keep`: data made of other data, shared people, where and how long data
+"""`fairlab data make`, `overlap`, `move`, `pairs`, `delete`, `keep`: data made of other data, shared people, where and how long data
 lie.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 from fairlab import api, terminal
 from fairlab.config import Overlap, Recipe, parse
 from fairlab.errors import FairLabError
+from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.deletion_words import goes
 from fairlab.workspace import Workspace
 
@@ -53,6 +54,32 @@ def move(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str
     return 0
 
 
+def pairs(workspace: Workspace, options: argparse.Namespace, values: Mapping[str, Any]) -> int:
+    """Draw pairs for a data set that came without, or with --dry-run say what would be drawn."""
+    if not options.path or options.test or options.name:
+        raise FairLabError("name the data set to draw pairs for: `fairlab data pairs NAME [--set genuine=3000]`")
+    values = {**values, **({"mined_by": options.model} if options.model else {})}
+    settings = parse(DrawnPairs, values, "--set")
+    if options.dry_run:
+        drawn = api.drawn_pairs(workspace, api.open_dataset(workspace.dataset(options.path)), settings)
+    else:
+        drawn = api.draw_pairs(workspace, options.path, settings)
+    if options.json:
+        print(json.dumps({"groups": drawn.facts, "notes": drawn.notes}, indent=1))
+        return 0
+    for group, counts in drawn.facts.items():
+        print(f"{group}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    for note in drawn.notes:
+        print(note)
+    done = (
+        "nothing is written yet"
+        if options.dry_run
+        else f"`fairlab evaluate RUN {options.path}` evaluates a model on them"
+    )
+    print(done)
+    return 0
+
+
 def delete(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
     """Delete a data set and the run that made it; with --dry-run say what would go and what needs it."""
     if not options.path or options.test:
@@ -89,4 +116,4 @@ def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
     return False
 
 
-ACTIONS = {"make": make, "overlap": overlap, "move": move, "delete": delete, "keep": keep}
+ACTIONS = {"make": make, "overlap": overlap, "move": move, "pairs": pairs, "delete": delete, "keep": keep}

@@ -41,3 +41,21 @@ class Protocols(Settings):
         le=1.0,
         description="Share of each group's people who stay out of that gallery, so that strangers are searched.",
     )
+
+
+class DrawnPairs(Settings):
+    """How pairs are drawn for a data set that came without a list of them."""
+
+    genuine: int = Field(
+        3000,
+        ge=1,
+        le=1_000_000,
+        description="Genuine pairs of every group, and as many impostor pairs; 3000 as in RFW.",
+    )
+    folds: int = Field(10, ge=2, le=100, description="Folds at most; no two share a person.")
+    mined_by: Name = Field(
+        "",
+        description="Run id of the model whose nearest strangers are the impostors, as RFW picked its own; empty: impostors "
+        "as chance brings them together.",
+    )
+    seed: Seed = Field(0, description="Seed of what is drawn.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fairlab.data.amending import amend
 from fairlab.data.base import HASHES_FILE, INFO, SIZES_FILE, Dataset
 from fairlab.data.checking import fingerprint_of
 from fairlab.data.decode import decode
 from fairlab.data.pixels import THREADS
 from fairlab.data.reading import Texts, reader
 from fairlab.errors import FairLabError, Refused, Stopped
-from fairlab.files import amend_manifest, digest, explain, make_folder, place_folder, write_json
+from fairlab.files import digest, write_json
 from fairlab.workspace import now
 
 CHUNK = 2000
@@ -71,30 +70,13 @@ def put(data: Dataset, seen: Seen) -> None:
         moved[-1]["changed"] = len(others)
         change = ["changed", others.tolist(), hashes[others].tolist()]
         info["seen"], info["fingerprint"] = digest([data.info["seen"], *change]), digest([data.fingerprint, *change])
-    temporary = data.folder.with_name(f"{data.dataset_id}.tmp.{os.getpid()}")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        make_folder(temporary)
-        write_json(temporary / INFO, info)
-        np.save(temporary / SIZES_FILE, seen.sizes.astype(np.uint32))
-        np.save(temporary / HASHES_FILE, hashes)
-        amend_manifest(data.folder, temporary, [INFO, SIZES_FILE, HASHES_FILE])
-        for path in data.folder.iterdir():
-            if not (temporary / path.name).exists():
-                _take_along(path, temporary / path.name)
-        place_folder(temporary, data.folder)
-    except OSError as error:
-        raise FairLabError(explain(error, data.folder)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
+    def write(folder: Path) -> None:
+        write_json(folder / INFO, info)
+        np.save(folder / SIZES_FILE, seen.sizes.astype(np.uint32))
+        np.save(folder / HASHES_FILE, hashes)
 
-def _take_along(path: Path, to: Path) -> None:
-    """The same file under a second name; a copy where the file system has no such thing."""
-    try:
-        os.link(path, to)
-    except OSError:
-        shutil.copytree(path, to) if path.is_dir() else shutil.copy2(path, to)
+    amend(data, write, [INFO, SIZES_FILE, HASHES_FILE])
 
 
 def _read_all(

@@ -7,10 +7,10 @@ from typing import Any
 
 from fairlab import __version__
 from fairlab.config import Data, Evaluation, Protocols, Run
-from fairlab.data.base import Dataset
+from fairlab.data.base import PAIRS_FILE, Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation.report import CURVE
-from fairlab.files import digest
+from fairlab.files import digest, sha256
 from fairlab.registry import declared_facts
 from fairlab.runs import assess, spaces, tables
 from fairlab.runs.embedding import agreed
@@ -152,7 +152,9 @@ def _write(model: RunRecord, dataset: Dataset, name: str, found: Outcome, key: d
 def _own_lists(model: RunRecord, dataset: Dataset, evaluation: Evaluation) -> None:
     """The numbers on the data set's own pairs come first: pages look for them. Without pairs there are none, in a table."""
     there = dataset.dataset_id in judged_on(model.folder)
-    if there and results_facts(model.folder, dataset.dataset_id).get("data") == dataset.fingerprint:
+    facts = results_facts(model.folder, dataset.dataset_id) if there else {}
+    listed = sha256(dataset.folder / PAIRS_FILE) if len(dataset.pairs) else None  # a list may have been drawn since
+    if there and facts.get("data") == dataset.fingerprint and facts.get("pairs") == listed:
         return
     if len(dataset.pairs):
         assess.evaluate_run(model, dataset, evaluation)
