@@ -46,6 +46,7 @@ from fairlab.runs.launch import (
 )
 from fairlab.runs.model_rows import common_pairs, read_scores
 from fairlab.runs.models import list_models
+from fairlab.runs.next_steps import how_to_evaluate
 from fairlab.runs.plan import Plan, single, slug
 from fairlab.runs.progress import Progress, study_progress
 from fairlab.runs.progress import sentence as progress_sentence
@@ -206,9 +207,7 @@ def evaluate(
         evaluation = settings or record.config.evaluation or Evaluation()
         return start_one(workspace, protocols_record(workspace, record, dataset, evaluation, chosen), True, placement)
     if dataset.pairs.empty:
-        raise FairLabError(
-            f"data set {dataset.dataset_id} has no pairs to judge a model on; `fairlab embed` it and look"
-        )
+        raise FairLabError(how_to_evaluate(dataset, record.run_id))
     judging = settings or record.config.evaluation or Evaluation()
     if gallery:
         enrolled, _ = _model_and_data(workspace, gallery, dataset.dataset_id)

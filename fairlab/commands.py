@@ -246,6 +246,7 @@ def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab import terminal, terminal_compare
     from fairlab.runs.compare import compare, default_dataset, studies
     from fairlab.runs.exports import caption, exported
+    from fairlab.runs.next_steps import without_numbers
 
     known = studies(workspace)
     if not options.study and known.empty:
@@ -259,7 +260,7 @@ def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
         if options.json:
             print(table.to_json(orient="records", indent=1))
         elif table.empty:
-            raise FairLabError(f"{study}: no finished model with numbers yet")
+            raise FairLabError(without_numbers(workspace, study, options.data))
         else:
             said = caption(table, options.data or default_dataset(workspace, study))
             print(exported(table, options.format, said), end="")

@@ -178,6 +178,10 @@ class Study(Settings):
     def _makes_sense(self) -> Self:
         if self.demo is None and not self.dataset:
             raise ValueError("a study needs data: give demo settings or the name of a data set")
+        if self.demo is not None and self.dataset:
+            raise ValueError(
+                f"generated faces (demo) and the data set {self.dataset!r} exclude each other: leave one of them out"
+            )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ")
         teachers = self.arms or self.grid.given
@@ -264,4 +268,10 @@ def changed(settings: S, dials: Mapping[str, Any]) -> S:
         if last not in table:
             raise FairLabError(f"there is no setting {dotted!r}; known here: {', '.join(table)}")
         table[last] = value
+    if (
+        isinstance(settings, Study)
+        and dials.get("dataset")
+        and not any(f"{name}.".startswith("demo.") for name in dials)
+    ):
+        values["demo"] = None  # a data set that is named takes the place of a preset's generated faces
     return parse(type(settings), values, "these settings do not go together")

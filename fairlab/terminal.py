@@ -20,7 +20,7 @@ from rich.text import Text
 from fairlab import tables
 from fairlab.errors import FairLabError
 from fairlab.runs.launch import dispatch_unless_busy
-from fairlab.runs.plan import Plan
+from fairlab.runs.plan import Plan, data_of
 from fairlab.runs.quiet import CUT_SHORT
 from fairlab.runs.room import ROOM
 from fairlab.runs.turns import HELD, any_goes_on
@@ -142,10 +142,12 @@ def show_plan(workspace: Workspace, plan: Plan) -> None:
         cpu = duration(seconds.get(run.record.run_id)) if cost else ""
         table.add_row(run.record.title, run.record.role, _status(run.status), str(run.steps or ""), cpu, shown)
     console.print(table)
+    made = "generated for this study" if plan.study.demo else "as it is in the workspace"
+    console.print(f"data set: {data_of(plan)}, {made}", markup=False)
     for note in plan.notes:
         console.print(note, markup=False)
     if cost and cost.seconds is None:
-        console.print("not timed: without a GPU a step of a network this large takes minutes")
+        console.print("not timed: without a GPU a few steps of these networks take minutes")
     elif cost:
         console.print(
             f"about {duration(cost.seconds)} with {workspace.slots} runs at a time ({duration(cost.cpu_seconds)} of processor), "

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from fairlab.runs.compare import compare, default_dataset
 from fairlab.runs.exports import best_of, caption, measured
+from fairlab.runs.next_steps import without_numbers
 from fairlab.terminal import console, say_caveats
 from fairlab.words import duration
 from fairlab.workspace import Workspace
@@ -22,7 +23,7 @@ def show_comparison(
     """Print a study in the papers' layout, with intervals: a row per model, over its seeds or of one seed."""
     table = compare(workspace, study_id, baseline, dataset_id=dataset_id, seed=seed)
     if table.empty:
-        console.print(f"{study_id}: no finished model yet")
+        console.print(Text(without_numbers(workspace, study_id, dataset_id)), soft_wrap=True)
         return
     say_caveats(workspace, table["run_id"].tolist(), dataset_id or default_dataset(workspace, study_id))
     console.print(comparison_table(table, study_id))

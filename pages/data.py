@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui import adding, albums, caveats, moving, overlaps, recipes
+from fairlab.ui import adding, albums, caveats, moving, overlaps, recipes, ways
 from fairlab.ui.page import start, stop
 from fairlab.ui.pickers import pick_dataset
 
@@ -20,7 +20,7 @@ st.subheader("Mean face of each group", anchor=False)
 albums.mean_faces(data)
 st.subheader("Pairs", anchor=False)
 if data.pairs.empty:
-    st.info("This data set has no pairs: models trained on it cannot be judged on it.", icon=":material/info:")
+    ways.pairs(lab, data)
 else:
     albums.pairs(data, group)
 st.subheader("Images by part and group", anchor=False)

@@ -5,7 +5,7 @@ import streamlit as st
 from fairlab.presets import load_preset, preset_names
 from fairlab.runs.compare import read_study, studies
 from fairlab.ui.forms import study_form
-from fairlab.ui.launching import command, offers, plain_facts, planned, show_plan, start_plan
+from fairlab.ui.launching import command, offers, pick_data, plain_facts, planned, show_plan, start_plan
 from fairlab.ui.page import plain, start
 from fairlab.ui.pickers import choose
 from fairlab.ui.placing import choose_placement
@@ -34,9 +34,10 @@ base, name = (source.config, source.preset) if source else (load_preset(preset),
 st.markdown(plain(base.summary))
 st.caption(plain_facts(base))
 
-about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name")
+data = pick_data(lab, base)
+about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name", *data)
 with st.expander("Dials", icon=":material/tune:"):
-    dials = study_form(base, f"{name}:{clone}", about, offers(lab))
+    dials = {**study_form(base, f"{name}:{clone}", about, offers(lab)), **data}
 placement, where = choose_placement(lab)
 plan = planned(lab, base, name, dials)
 if plan is not None:

@@ -37,6 +37,10 @@ RULE = 1
 """Raised when the same settings draw other pairs."""
 
 
+Pick = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+"""(image ids (n,), people (n,), how many, random) -> rows of impostor pairs."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """pairs: tables.LISTED; notes: what could not be drawn and why; facts: counts of each group."""
@@ -92,7 +96,8 @@ def drawn_pairs(workspace: Workspace, data: Dataset, settings: DrawnPairs) -> Dr
     of both as there are where there are fewer. Groups without either are left out and named. Raises as draw_pairs.
     """
     _without_list(data)
-    images, pick = final_images(data), _random
+    images = final_images(data)
+    pick: Pick = _random
     if settings.mined_by:
         miner = read_run(workspace, settings.mined_by)
         if not has_embeddings(miner.folder, data.dataset_id, "plain"):
@@ -136,10 +141,6 @@ def _lacking(of: pd.DataFrame) -> str:
     return f"its {people} people cannot be put into two folds that both have genuine and impostor pairs"
 
 
-Pick = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-"""(image ids (n,), people (n,), how many, random) -> rows of impostor pairs."""
-
-
 def _random(
     _ids: np.ndarray, people: np.ndarray, count: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +169,7 @@ def _of_group(of: pd.DataFrame, group: str, settings: DrawnPairs, pick: Pick) ->
     folds = min(settings.folds, max(len(names) // PEOPLE_EACH, 2), max(int(several.sum()), 1))
     fold_of = np.empty(len(names), np.int64)
     fold_of[order] = np.arange(len(names)) % folds
-    tables = []
+    tables: list[pd.DataFrame] = []
     for fold, count in enumerate(part_sizes(settings.genuine, folds)):
         rows = np.flatnonzero(fold_of[people] == fold)
         one, other = _genuine(people[rows], count, random)

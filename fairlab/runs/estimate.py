@@ -37,6 +37,8 @@ STEPS = 6
 """Timed training steps of each kind; the first two of eight are warm-up and not counted."""
 
 
+PROBED = 1e12
+"""Floating-point operations that a measurement may take without a GPU: half a minute of a slow processor core."""
 SMALL = 10_000_000
 """Bytes of a run beside its network and embeddings: log, readings, index, numbers."""
 SUSTAINED_FLOPS = 20e12
@@ -266,20 +268,23 @@ def measure(workspace: Workspace, plan: Plan, say: Callable[[str], None] = lambd
     start_s = max(time.process_time() - started, 1.0)
     count, px = _images(plan, workspace)
     keys, classes, demo = _keys(workspace, plan), _classes(plan, workspace), plan.study.demo
-    timed = demo is not None or can_time()
     kinds: dict[str, dict[str, float]] = {}
+    measured: dict[str, PlannedRun] = {}
     for run in plan.runs:
         key = keys.get(run.record.run_id)
         if key is None or key in kinds:
             continue
-        say(f"measuring {run.record.title}")
         dims, of = _parent_dims(workspace, plan, run), _people(run, classes)
         kinds[key] = {
             "flops": network_flops(run.record.config, of, px, dims),
             "numbers": network_numbers(run.record.config, of, px, dims),
         }
-        if timed:
-            kinds[key] |= time_network(run.record.config, of, px, dims, STEPS)
+        measured[key] = run
+    timed = demo is not None or can_time() or _arithmetic(measured, kinds) <= PROBED
+    for key, run in measured.items() if timed else ():
+        say(f"measuring {run.record.title}")
+        dims, of = _parent_dims(workspace, plan, run), _people(run, classes)
+        kinds[key] |= time_network(run.record.config, of, px, dims, STEPS)
     result = {
         "start_s": start_s,
         "kinds": kinds,
@@ -288,6 +293,14 @@ def measure(workspace: Workspace, plan: Plan, say: Callable[[str], None] = lambd
         "timed": timed,
     }
     write_json(_probe_file(workspace, plan, keys), result)
+
+
+def _arithmetic(measured: Mapping[str, PlannedRun], kinds: Mapping[str, Mapping[str, float]]) -> float:
+    """Floating-point operations of timing these runs: forward and backward passes of STEPS batches and two to warm up."""
+    batches = {
+        key: run.record.config.training.batch_size for key, run in measured.items() if run.record.config.training
+    }
+    return sum(3 * (STEPS + 2) * batches.get(key, 1) * kinds[key]["flops"] for key in measured)
 
 
 def _parent_dims(workspace: Workspace, plan: Plan, run: PlannedRun) -> tuple[int, ...]:

@@ -59,6 +59,11 @@ def study_id(study: Study, preset: str) -> str:
     return f"{slug(preset)}-{digest([CONTRACT, study.model_dump(mode='json', exclude_none=True)], 8)}"
 
 
+def data_of(plan: Plan) -> str:
+    """The data set that a plan's models learn from."""
+    return plan.study.dataset if plan.study.demo is None else dataset_id(plan.study.demo)
+
+
 def dataset_id(demo: DemoData) -> str:
     """Name of the generated data set of these settings."""
     return f"demo-{digest([CONTRACT, demo.model_dump(mode='json')], 8)}"

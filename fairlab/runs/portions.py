@@ -9,8 +9,9 @@ from fairlab.config import Data, DemoData, Recipe, Run
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.recipes import drawn_size, most
 from fairlab.errors import FairLabError
-from fairlab.files import digest
+from fairlab.files import MANIFEST, digest
 from fairlab.runs.plan import Builder, dataset_id
+from fairlab.words import some
 from fairlab.workspace import Workspace
 
 
@@ -48,9 +49,22 @@ def faces(builder: Builder) -> Faces:
         needed = (builder.add("Demo faces", config, ()),)
         sizes = dict.fromkeys(study.demo.groups, study.demo.train_identities * study.demo.train_images)
     else:
-        dataset, sizes = study.dataset, _sizes(open_dataset(builder.workspace.dataset(study.dataset)))
+        dataset, sizes = study.dataset, _sizes(_named(builder.workspace, study.dataset))
     portions = tuple(_portion(builder, name, dataset, sizes, needed) for name in study.grid.learn_from)
     return Faces(dataset, sizes, needed, portions)
+
+
+def _named(workspace: Workspace, name: str) -> Dataset:
+    """The data set of that name. Raises FairLabError naming those that there are."""
+    if (workspace.dataset(name) / MANIFEST).exists():
+        return open_dataset(workspace.dataset(name))
+    known = sorted(path.parent.name for path in workspace.datasets_folder.glob(f"*/{MANIFEST}"))
+    has = (
+        f"this workspace has {some(known)}"
+        if known
+        else "this workspace has none yet: `fairlab data add PATH` adds one"
+    )
+    raise FairLabError(f"there is no data set {name!r}; {has}. `--set dataset=NAME` names the one to learn from")
 
 
 def _sizes(found: Dataset) -> dict[str, int]:

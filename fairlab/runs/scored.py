@@ -10,6 +10,7 @@ import pandas as pd
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import ScoredPairs
+from fairlab.runs.next_steps import how_to_evaluate
 from fairlab.store.results import pairs_of, read_results
 from fairlab.store.runs import RunRecord
 
@@ -29,6 +30,8 @@ def scored(record: RunRecord, dataset: Dataset, protocol: str = "test", by: Sequ
     the data set's own groups. Raises FairLabError without scores, or for an attribute that the data set does not have.
     """
     pairs = pairs_of(record.folder, dataset, protocol)
+    if pairs.empty and dataset.pairs.empty:
+        raise FairLabError(f"{record.run_id} has no scored pairs: {how_to_evaluate(dataset, record.run_id)}")
     scores = read_results(record.folder, dataset.dataset_id, "scores")
     pairs = pairs.merge(scores[["pair_id", "score"]], on="pair_id")
     if pairs.empty:

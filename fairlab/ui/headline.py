@@ -5,10 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.plots.study import models_figure
 from fairlab.runs.compare import read_study
 from fairlab.runs.exports import groups_of, seeds_sentence
+from fairlab.runs.next_steps import without_numbers
 from fairlab.store.runs import state
 from fairlab.ui import cached
 from fairlab.ui.page import chart, plain
@@ -100,9 +102,13 @@ def progress(lab: Workspace, study_id: str) -> None:
 
 def show(lab: Workspace, study_id: str) -> None:
     """A study's sentences and its models in one picture, where it has any yet, and what to look at next."""
-    table = cached.comparison(lab, study_id)
+    try:
+        table = cached.comparison(lab, study_id)
+    except FairLabError as error:  # e.g. it came with an archive, without its data set
+        st.warning(plain(error), icon=":material/warning:")
+        return
     if table.empty:
-        st.caption("Numbers appear here as soon as the first models are finished.")
+        st.caption(plain(without_numbers(lab, study_id)))
         return
     table = table[table["role"] != "model"]  # the study's own
     left, right = st.columns([5, 6], gap="large")

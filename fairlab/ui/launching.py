@@ -22,6 +22,7 @@ from fairlab.runs.plan import Plan
 from fairlab.store.runs import read_run
 from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error
+from fairlab.ui.pickers import choose
 from fairlab.ui.placing import options
 from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
@@ -50,6 +51,20 @@ def planned(lab: Workspace, study: Study, preset: str, dials: Mapping[str, Any])
     except FairLabError as error:
         show_error(error)
         return None
+
+
+def pick_data(lab: Workspace, study: Study) -> dict[str, str]:
+    """The data set to learn from, for a study that makes no faces of its own; {} for one that does. Stops without any."""
+    if study.demo is not None:
+        return {}
+    known = [name for name in cached.datasets(lab) if cached.dataset(lab, name).has_images]
+    if not known:
+        st.info("This study learns from your images, and this workspace has none yet.", icon=":material/info:")
+        if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
+            st.switch_page(app_root() / "pages" / "data.py")
+        st.stop()
+    first = known.index(study.dataset) if study.dataset in known else 0
+    return {"dataset": choose("Data set to learn from", known, "learn", {}, first)}
 
 
 def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
@@ -106,7 +121,7 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
             "Processor time",
             (duration(cost.cpu_seconds) or "not timed") if cost and plan.new else unknown,
             "",
-            "All runs one after the other. Not timed: without a GPU a step of a network this large takes minutes.",
+            "All runs one after the other. Not timed: without a GPU a few steps of these networks take minutes.",
         ),
         (
             "Arithmetic",

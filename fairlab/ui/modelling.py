@@ -14,7 +14,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
 from fairlab.store.runs import read_run
 from fairlab.tables import texts
-from fairlab.ui import cached
+from fairlab.ui import cached, ways
 from fairlab.ui.forms import settings_form
 from fairlab.ui.numbers import cell
 from fairlab.ui.page import facts, plain, show_error
@@ -191,15 +191,17 @@ def judge(lab: Workspace, models: pd.DataFrame) -> None:
     with first:
         model = choose("Model", list(names), "evaluate", names)
     with second:
-        dataset_id = choose("Data set", sets, "set", {})
-    pairs = len(cached.dataset(lab, dataset_id).pairs)
+        with_pairs = [number for number, name in enumerate(sets) if len(cached.dataset(lab, name).pairs)]
+        dataset_id = choose("Data set", sets, "set", {}, next(iter(with_pairs), 0))
+    data = cached.dataset(lab, dataset_id)
+    pairs = len(data.pairs)
     with third, st.container(horizontal=True):
         if st.button("Judge it", type="primary", icon=":material/balance:", disabled=not pairs, key="judge"):
             _start(lambda: api.evaluate(lab, model, dataset_id))
         if st.button("Only embed", icon=":material/scatter_plot:", key="embed"):
             _start(lambda: api.embed(lab, model, dataset_id))
     if not pairs:
-        st.caption("This data set has no pairs: it can be embedded and looked at, but nothing can be judged on it.")
+        ways.pairs(lab, data)
     job = st.query_params.get(JUDGE, "")
     if job and (lab.run(job) / "run.json").exists() and waiting(lab, job, "At work"):
         record = read_run(lab, job)

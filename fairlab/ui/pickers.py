@@ -15,7 +15,7 @@ from fairlab.runs.cross import crossed
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.results import judged_on
 from fairlab.store.runs import SPACES, RunRecord, read_run
-from fairlab.ui import cached, choices
+from fairlab.ui import cached, choices, ways
 from fairlab.ui.page import empty, plain
 from fairlab.workspace import Workspace
 
@@ -139,8 +139,11 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
         dict.fromkeys([*(model.dataset for model in own), *(name for found in have.values() for name in found)])
     )
     sets = [name for name in sets if any(name in found for found in have.values())]
+    gone = [name for name in sets if name not in cached.datasets(lab)]
+    sets = [name for name in sets if name not in gone]
+    ways.name_missing(lab, gone)
     if not sets:
-        _nothing_yet(lab, study_id, own, added)
+        ways.nothing_yet(lab, what, study_id, own or ([] if study_id else added))
     with there:
         dataset_id = choose(
             "On the data set",
@@ -150,28 +153,6 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
             help=f"Data sets of which models here have {what}; the Models page makes more.",
         )
     return Shown(study_id, [model for model in [*own, *added, *pairs] if dataset_id in have[model.run_id]], dataset_id)
-
-
-def _nothing_yet(lab: Workspace, study_id: str, own: Sequence[RunRecord], added: Sequence[RunRecord]) -> None:
-    """Say why there is nothing to show, and stop."""
-    if own:
-        name = own[0].dataset
-        empty(
-            "A study's numbers are shown here.",
-            f"Models of this study are not judged: data set {name} has no pairs. See Spaces.",
-            f"fairlab evaluate {own[-1].run_id} DATASET",
-        )
-    if not study_id:
-        empty(
-            "Models that were added from files are shown here.",
-            "None has looked at a data set yet; see Models.",
-            f"fairlab evaluate {added[-1].run_id} DATASET",
-        )
-    empty(
-        "A study's models are shown here.",
-        "None of this study's models is finished yet; see Runs.",
-        f"fairlab runs wait {read_study(lab, study_id).run_ids[-1]}",
-    )
 
 
 def title_of(model: RunRecord, models: Sequence[RunRecord]) -> str:

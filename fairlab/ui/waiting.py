@@ -7,6 +7,7 @@ import streamlit as st
 from fairlab import api
 from fairlab.store.runs import state
 from fairlab.ui.page import plain
+from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 
@@ -31,7 +32,8 @@ def waiting(lab: Workspace, run_id: str, doing: str) -> bool:
         if now.status not in ("running", "queued"):
             st.rerun()
         left, right = st.columns([5, 1], vertical_alignment="center")
-        left.progress(now.progress or 0.0, f"{doing}: {plain(now.stage or 'waiting for its turn')}")
+        left_over = f" · {duration(now.eta_s)} left" if now.eta_s else ""
+        left.progress(now.progress or 0.0, f"{doing}: {plain(now.stage or 'waiting for its turn')}{left_over}")
         if right.button("Stop", icon=":material/stop:", key=f"stop {run_id}"):
             api.stop(lab, run_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -12,7 +13,7 @@ from fairlab.data.base import open_dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.presets import load_preset, preset_names
 from fairlab.runs.grid import expand
-from fairlab.runs.plan import slug
+from fairlab.runs.plan import data_of, slug
 from fairlab.workspace import Workspace
 
 
@@ -122,6 +123,20 @@ def test_settings_that_do_not_go_together_are_one_sentence(dials: dict[str, obje
         demo(**dials)
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_data_set_that_is_named_takes_the_place_of_generated_faces(lab: Workspace, tiny: Workspace) -> None:
+    faces = next(tiny.datasets_folder.glob("*/manifest.json")).parent
+    shutil.copytree(faces, lab.dataset(faces.name))
+    plan = expand(changed(load_preset("tiny"), {"dataset": faces.name}), "tiny", lab)
+    assert plan.study.demo is None
+    assert data_of(plan) == faces.name
+    assert {run.record.dataset for run in plan.runs} == {faces.name}
+    assert not [run for run in plan.runs if run.record.title == "Demo faces"]
+    with pytest.raises(FairLabError, match=f"there is no data set 'other'; this workspace has {faces.name}"):
+        expand(changed(load_preset("tiny"), {"dataset": "other"}), "tiny", lab)
+    with pytest.raises(FairLabError, match="exclude each other"):
+        changed(load_preset("tiny"), {"dataset": faces.name, "demo.seed": 3})
 
 
 def test_an_unknown_data_set_is_said(lab: Workspace) -> None:

@@ -1,0 +1,34 @@
+"""What has to be done before there are numbers, as a sentence with the command; pages have a button for each."""
+
+from __future__ import annotations
+
+from fairlab.data.base import Dataset, open_dataset
+from fairlab.errors import FairLabError
+from fairlab.runs.compare import models_of, read_study
+from fairlab.workspace import Workspace
+
+
+def how_to_evaluate(dataset: Dataset, run_id: str) -> str:
+    """How a model gets numbers on a data set, as a sentence with the command."""
+    name = dataset.dataset_id
+    if dataset.pairs.empty:
+        return (
+            f"data set {name} has no pairs to evaluate a model on: `fairlab data pairs {name}` draws some, then "
+            f"`fairlab evaluate {run_id} {name}`; or `fairlab evaluate {run_id} {name} --protocol all_pairs` compares all "
+            "its images"
+        )
+    return f"`fairlab evaluate {run_id} {name}` evaluates it"
+
+
+def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "") -> str:
+    """Why a study has nothing to compare, and what to do about it."""
+    study = read_study(workspace, study_id)
+    models = models_of(workspace, study)
+    if not models:
+        return f"{study_id}: none of its models is finished yet; `fairlab runs` says how far they are"
+    done = f"{study_id}: {len(models)} models are done, and none has numbers"
+    try:
+        dataset = open_dataset(workspace.dataset(dataset_id or models[-1].dataset))
+    except FairLabError as error:
+        return f"{done}: {error}"
+    return f"{done} on {dataset.dataset_id}: {how_to_evaluate(dataset, models[-1].run_id)}"

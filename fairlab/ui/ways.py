@@ -1,0 +1,166 @@
+"""Ways forward: where a page has nothing to show yet, what has to be done for it, each one button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import streamlit as st
+
+from fairlab import api
+from fairlab.data.base import Dataset
+from fairlab.errors import FairLabError
+from fairlab.files import app_root
+from fairlab.protocol_settings import DrawnPairs
+from fairlab.runs.compare import read_study
+from fairlab.store.embeddings import embedded_sets
+from fairlab.store.runs import RunRecord, state
+from fairlab.ui import cached
+from fairlab.ui.page import empty, plain, show_error
+from fairlab.ui.waiting import waiting
+from fairlab.workspace import Workspace
+
+JOBS = "started"
+"""The link's parameter: the runs that these buttons started."""
+MINED_HERE = 20_000
+"""Images that impostors are picked among while somebody waits; for more there is the command."""
+
+
+def name_missing(lab: Workspace, gone: Sequence[str]) -> None:
+    """Data sets that numbers are of and that are not in the workspace, and how each comes back."""
+    for name in gone:
+        st.warning(
+            plain(
+                f"Data set {name} is not in this workspace; an archive may have come without it. Its numbers are hidden "
+                "until it is back: add the same images under this name, and the fingerprint shows that they are the same."
+            ),
+            icon=":material/folder_off:",
+        )
+        st.code(f"fairlab data add PATH --name {name}", language="bash")
+
+
+def nothing_yet(
+    lab: Workspace, what: Literal["embeddings", "numbers"], study_id: str, models: Sequence[RunRecord]
+) -> None:
+    """Say what has to be done before these models can be shown, offer it, and stop."""
+    if not models:
+        empty(
+            "A study's models are shown here.",
+            "None of this study's models is finished yet; see Runs.",
+            f"fairlab runs wait {read_study(lab, study_id).run_ids[-1]}",
+        )
+    sets = _sets(lab, models)
+    if not sets:
+        st.info("These models have seen no data set of this workspace. Add one, and they can be evaluated on it.")
+        if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
+            st.switch_page(app_root() / "pages" / "data.py")
+        st.stop()
+    if _working(lab):
+        st.stop()
+    left, right = st.columns([3, 2])
+    name = right.selectbox("Data set", sets, key="way:set")
+    titles = {model.run_id: f"{model.title} · {model.run_id}" for model in models}
+    run_id = left.selectbox("Model", list(titles), format_func=titles.__getitem__, key="way:model")
+    data = cached.dataset(lab, name)
+    if what == "embeddings":
+        st.info(plain(f"{titles[run_id]} has no embeddings of {name} yet."), icon=":material/info:")
+        _button("Embed", "scatter_plot", lambda: [api.embed(lab, run_id, name)], f"{len(data.images):,} images")
+    elif data.pairs.empty:
+        pairs(lab, data)
+        _button(
+            "Compare all images",
+            "grid_on",
+            lambda: [api.evaluate(lab, run_id, name, protocols=("all_pairs",))],
+            f"Embeds {len(data.images):,} images if need be, and compares every two: false match rates within and between "
+            "groups, without a pair list.",
+        )
+    else:
+        st.info(plain(f"Not evaluated on {name} yet."), icon=":material/info:")
+        about = f"Embeds {len(data.images):,} images if need be, and scores {len(data.pairs):,} pairs."
+        _button("Evaluate", "balance", lambda: [api.evaluate(lab, run_id, name)], about)
+        if len(models) > 1:
+            every = [model.run_id for model in models]
+            _button(
+                f"Evaluate all {len(every)} models",
+                "balance",
+                lambda: [api.evaluate(lab, run, name) for run in every],
+                about,
+            )
+    st.stop()
+
+
+def _sets(lab: Workspace, models: Sequence[RunRecord]) -> list[str]:
+    """Data sets of the workspace, first those that the models have embedded or were trained on."""
+    known = cached.datasets(lab)
+    seen = [name for model in models for name in [*embedded_sets(model.folder), model.dataset]]
+    return list(dict.fromkeys([*(name for name in seen if name in known), *known]))
+
+
+def _button(label: str, icon: str, begin: Callable[[], list[str]], about: str) -> None:
+    """Start jobs and show how they go."""
+    if st.button(label, type="primary", icon=f":material/{icon}:", key=f"way:{label}"):
+        try:
+            st.query_params[JOBS] = begin()
+        except FairLabError as error:
+            show_error(error)
+            return
+        st.rerun()
+    st.caption(plain(about) + " A job of its own; you may leave this page.")
+
+
+def _working(lab: Workspace) -> bool:
+    """Show the jobs that were started here, as long as they last or where they failed."""
+    jobs = [name for name in st.query_params.get_all(JOBS) if (lab.run(name) / "run.json").exists()]
+    unfinished = [name for name in jobs if state(lab.run(name)).status != "done"]
+    for name in unfinished[:1]:
+        waiting(lab, name, f"Job {len(jobs) - len(unfinished) + 1} of {len(jobs)}")
+    return any(state(lab.run(name)).status in ("running", "queued") for name in unfinished)
+
+
+def pairs(lab: Workspace, data: Dataset) -> None:
+    """For a data set without pairs: draw some."""
+    name = data.dataset_id
+    st.info(
+        plain(f"Data set {name} has no pairs, so nothing can be evaluated on pairs of it yet."), icon=":material/info:"
+    )
+    left, middle, right, last = st.columns([2, 1, 2, 1.5], vertical_alignment="bottom")
+    genuine = left.number_input(
+        "Genuine pairs per group",
+        1,
+        1_000_000,
+        3000,
+        key=f"drawn:{name}",
+        help="And as many impostor pairs; 3,000 as in RFW.",
+    )
+    seed = middle.number_input("Seed", 0, 2**31 - 1, 0, key=f"drawn seed:{name}")
+    miners = {"": "by chance"} | _miners(lab, data)
+    mined_by = right.selectbox(
+        "Impostors",
+        list(miners),
+        format_func=miners.__getitem__,
+        key=f"drawn by:{name}",
+        help="By chance, or the strangers whom a model takes for most alike, as RFW picked its impostors.",
+    )
+    if last.button("Draw pairs", type="primary", icon=":material/casino:", key=f"draw pairs:{name}", width="stretch"):
+        try:
+            drawn = api.draw_pairs(lab, name, DrawnPairs(genuine=int(genuine), seed=int(seed), mined_by=mined_by))
+        except FairLabError as error:
+            show_error(error)
+            return
+        st.toast(f"{len(drawn.pairs):,} pairs drawn.", icon=":material/check:")
+        st.rerun()
+    st.caption(
+        "Within each group, in folds that share no person. They are kept with the data set; images and embeddings stay."
+    )
+
+
+def _miners(lab: Workspace, data: Dataset) -> dict[str, str]:
+    """Models that have embedded the data set, by run id."""
+    if len(data.images) > MINED_HERE:
+        return {}
+    models = api.list_models(lab)
+    return {
+        row.run_id: f"picked by {row.title}"
+        for row in models.itertuples()
+        if data.dataset_id in row.embedded.split(", ")
+    }
