@@ -20,6 +20,8 @@ from fairlab.data.decode import decode
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.runs import adding
 from fairlab.runs.jobs import carry_out
+from fairlab.runs.next_steps import without_numbers
+from fairlab.runs.scored import scored
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_run, read_status, state
 from fairlab.workspace import Workspace, open_workspace
@@ -291,19 +293,26 @@ def test_a_study_on_an_added_set_without_pairs_trains_and_says_that_it_is_not_ju
     tree = grouped(tmp_path / "set", ("A", "B"), 4, 6, px=32)
     wait_done(lab, [api.add_data(lab, Source(path=str(tree), image_px=32), "mine")])
     small = {f"{role}.training.batch_size": 8 for role in ("teacher", "adaptor", "student")}
-    plan = api.plan(lab, "tiny", {"demo": None, "dataset": "mine", **small})
+    plan = api.plan(lab, "tiny", {"dataset": "mine", **small})
     api.start(lab, plan)
     wait_done(lab, [run.record.run_id for run in plan.runs])
     teacher = plan.runs[0].record
     assert read_status(teacher.folder)["not_evaluated"] == "data set mine has no pairs"
     assert api.compare(lab, plan.study_id).empty
+    said = without_numbers(lab, plan.study_id)
+    assert "models are done, and none has numbers on mine: data set mine has no pairs" in said
+    assert "`fairlab data pairs mine` draws some" in said
+    for ask in (api.evaluate, lambda *names: scored(read_run(*names), open_dataset(lab.dataset("mine")), "test", ())):
+        with pytest.raises(FairLabError, match="`fairlab data pairs mine` draws some"):
+            ask(lab, teacher.run_id)
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
     app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
     for page in ("home", "data", "launch", "runs", "spaces", "verification", "fairness", "compare"):
         app.switch_page(f"../../pages/{page}.py").run()
         assert not app.exception, (page, app.exception)
         if page in ("verification", "fairness", "compare"):
-            assert any("data set mine has no pairs" in item.value for item in app.info), page
+            assert any("Data set mine has no pairs" in item.value for item in app.info), page
+            assert {"Draw pairs", "Compare all images"} <= {button.label for button in app.button}, page
 
 
 @pytest.mark.usefixtures("here")
