@@ -21,7 +21,7 @@ from fairlab.runs.models import list_models
 from fairlab.runs.plan import Plan
 from fairlab.store.runs import read_run
 from fairlab.ui import cached
-from fairlab.ui.page import chart, facts, plain, show_error
+from fairlab.ui.page import chart, facts, plain, show_error, stop
 from fairlab.ui.pickers import choose
 from fairlab.ui.placing import options
 from fairlab.words import amount, duration
@@ -62,7 +62,7 @@ def pick_data(lab: Workspace, study: Study) -> dict[str, str]:
         st.info("This study learns from your images, and this workspace has none yet.", icon=":material/info:")
         if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
             st.switch_page(app_root() / "pages" / "data.py")
-        st.stop()
+        stop()
     first = known.index(study.dataset) if study.dataset in known else 0
     return {"dataset": choose("Data set to learn from", known, "learn", {}, first)}
 

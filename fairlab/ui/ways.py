@@ -16,7 +16,7 @@ from fairlab.runs.compare import read_study
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.runs import RunRecord, state
 from fairlab.ui import cached
-from fairlab.ui.page import empty, plain, show_error
+from fairlab.ui.page import empty, plain, show_error, stop
 from fairlab.ui.waiting import waiting
 from fairlab.workspace import Workspace
 
@@ -54,9 +54,9 @@ def nothing_yet(
         st.info("These models have seen no data set of this workspace. Add one, and they can be evaluated on it.")
         if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
             st.switch_page(app_root() / "pages" / "data.py")
-        st.stop()
+        stop()
     if _working(lab):
-        st.stop()
+        stop()
     left, right = st.columns([3, 2])
     name = right.selectbox("Data set", sets, key="way:set")
     titles = {model.run_id: f"{model.title} · {model.run_id}" for model in models}
@@ -86,7 +86,7 @@ def nothing_yet(
                 lambda: [api.evaluate(lab, run, name) for run in every],
                 about,
             )
-    st.stop()
+    stop()
 
 
 def _sets(lab: Workspace, models: Sequence[RunRecord]) -> list[str]:
