@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from fairlab.runs.compare import read_study, studies
+from fairlab.runs.compare import imported, read_study, studies
 from fairlab.store.database import list_runs
 from fairlab.ui.finding import find
 from fairlab.ui.live import ACTIVE, run_panel, runs_table
 from fairlab.ui.page import empty, start, stop
-from fairlab.ui.pickers import choose
+from fairlab.ui.pickers import ADDED, ALL, choose
 from fairlab.ui.queueing import queue_panel, study_buttons
 
 lab = start("Runs", "Every run is a process of its own: closing the browser or the app stops nothing.")
@@ -19,9 +19,12 @@ if runs.empty:
         "fairlab demo",
     )
 known = studies(lab)
-names = {"all": "all runs", **dict(zip(known["study_id"], known["title"] + " · " + known["study_id"], strict=True))}
-study = choose("Study", list(names), "study", names, index=1 if len(names) > 1 else 0)
-run_ids = None if study == "all" else list(read_study(lab, study).run_ids)
+names = {ALL: "all runs", **dict(zip(known["study_id"], known["title"] + " · " + known["study_id"], strict=True))}
+first = 1 if len(names) > 1 else 0
+added = [model.run_id for model in imported(lab)]
+names |= {ADDED: "models added from files"} if added else {}
+study = choose("Study", list(names), "study", names, index=first)
+run_ids = None if study == ALL else added if study == ADDED else list(read_study(lab, study).run_ids)
 shown = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
 if shown.empty:
     st.info("The runs of this study have been deleted.", icon=":material/info:")
@@ -31,8 +34,8 @@ if shown.empty:
     st.info("No run matches; take away a word or a filter.", icon=":material/search_off:")
     stop()
 run_ids = run_ids if len(shown) == len(everything) else shown["run_id"].tolist()
-runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run", "" if study == "all" else study)
-if study != "all":
+runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run", "" if study in (ALL, ADDED) else study)
+if study not in (ALL, ADDED):
     study_buttons(lab, study, everything)
 queue_panel(lab, runs, "queue")
 titles = {row.run_id: f"{row.title} · {row.run_id}" for row in shown.itertuples()}

@@ -49,7 +49,10 @@ def test_models_from_files_have_a_link(monkeypatch: pytest.MonkeyPatch, tiny: Wo
     app = opened(monkeypatch, lab, "compare")
     fine(app)
     assert app.query_params["study"] == "added"
-    fine(opened(monkeypatch, lab, "compare", study="added"))
+    app = opened(monkeypatch, lab, "runs", study="added")  # where a row of the table leads to
+    fine(app)
+    assert not app.warning
+    assert app.selectbox(key="study").value == "added"
 
 
 def test_a_selection_that_cannot_be_read_is_said(monkeypatch: pytest.MonkeyPatch, tiny: Workspace) -> None:
