@@ -34,6 +34,13 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
+def visited(browser: Browser, address: str) -> Page:
+    """A new page, patient: the machines of CI are busy."""
+    page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+    page.set_default_timeout(300_000)
+    return page
+
+
 def settled(page: Page) -> None:
     """The page's run has ended, and its link is written."""
     page.wait_for_timeout(150)
@@ -80,7 +87,7 @@ def test_choices_hold_on_other_pages_on_back_and_after_reload(
     first = studies(lab)["study_id"].iloc[-1]
     teacher = next(path.name for path in lab.runs_folder.iterdir() if path.name.startswith("teacher-group-b"))
     with app_server(lab.home) as (address, _):
-        page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+        page = visited(browser, address)
         page.goto(f"{address}/fairness?study={first}&model={teacher}&point=fmr=0.2")
         settled(page)
         full = link(page)
@@ -115,7 +122,7 @@ def test_choices_hold_on_other_pages_on_back_and_after_reload(
 def test_a_click_on_a_point_selects_it_in_lasso_mode(browser: Browser, tiny: Workspace) -> None:
     """A4 of the findings: the page says "or click one"."""
     with app_server(tiny.home) as (address, _):
-        page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+        page = visited(browser, address)
         page.goto(f"{address}/spaces")
         page.wait_for_function("document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 2")
         settled(page)
@@ -141,7 +148,7 @@ def test_every_page_opens_in_chromium(browser: Browser, tiny: Workspace, tmp_pat
     """By its menu; the link says what is shown, and nothing is raised."""
     lab = animal(name, tiny, tmp_path)
     with app_server(lab.home) as (address, _):
-        page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+        page = visited(browser, address)
         page.goto(address)
         settled(page)
         for title in PAGES:
@@ -155,7 +162,7 @@ def test_random_walk_in_chromium(browser: Browser, tiny: Workspace, tmp_path: Pa
     lab = animal("two_studies", tiny, tmp_path)
     dice, steps = random.Random(7), []
     with app_server(lab.home) as (address, _):
-        page = entered(browser, address, viewport={"width": 1400, "height": 1200})
+        page = visited(browser, address)
         page.goto(f"{address}/verification")
         settled(page)
         made: dict[str, str] = {}
