@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlab import __version__
+from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, read_json, verify_manifest
 from fairlab.logger_settings import without_server
@@ -19,6 +20,7 @@ from fairlab.placement_settings import without_programs
 from fairlab.runs.engines import slurm_commands
 from fairlab.runs.launch import default_placement
 from fairlab.store import database
+from fairlab.store.faults import faults_of, faults_of_studies
 from fairlab.store.index import faiss_status
 from fairlab.store.runs import state
 from fairlab.user_settings import user_settings
@@ -56,15 +58,21 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         problems.append(f"only {usage.free / 1e6:.0f} MB free on the disk of {workspace.home}")
     if rebuild:
         database.rebuild(workspace)
+    problems += faults_of_studies(workspace)
+    for folder in sorted(path.parent for path in workspace.datasets_folder.glob("*/dataset.json")):
+        try:
+            open_dataset(folder)
+        except FairLabError as error:
+            problems.append(f"data set {folder.name}: {error}")
     folders = sorted(path.parent for path in workspace.runs_folder.glob("*/run.json"))
     counts: dict[str, int] = {}
     bad: dict[str, list[str]] = {}
     for folder in folders:
+        problems += faults_of(workspace, folder.name)
         try:
             view = state(folder)
-        except FairLabError as error:
-            problems.append(str(error))
-            continue
+        except FairLabError:
+            continue  # it is among the problems
         counts[view.status] = counts.get(view.status, 0) + 1
         if view.status in ("crashed", "failed"):
             if _only_looked(folder):

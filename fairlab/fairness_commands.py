@@ -187,13 +187,11 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--at-fmr",
-        type=arguments.fraction,
+        type=float,
         help="one threshold, where all groups' impostors reach this FMR (default 0.01)",
     )
-    where.add_argument(
-        "--at-own-fmr", type=arguments.fraction, help="a threshold for each group, at its own FMR, as papers have it"
-    )
-    where.add_argument("--threshold", type=arguments.finite, help="this threshold")
+    where.add_argument("--at-own-fmr", type=float, help="a threshold for each group, at its own FMR, as papers have it")
+    where.add_argument("--threshold", type=float, help="this threshold")
     parser.add_argument(
         "--exclude", nargs="+", default=[], metavar="WHAT",
         help=f"of a table, leave out lines by what is wrong with them: {', '.join(DEFECTS)}, or all",

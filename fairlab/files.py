@@ -18,7 +18,13 @@ from typing import Any
 from fairlab.errors import Damaged, FairLabError, Refused
 
 MANIFEST = "manifest.json"
+MOST_JSON = 256 << 20
+"""Bytes: the names of ten million people."""
+DEEPEST_JSON = 64
+"""Levels of nesting; our own files have fewer than ten."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_LISTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9][A-Za-z0-9._-]{0,199})*")
+"""How a manifest may name a file below its folder."""
 _ROOT = Path(__file__).resolve().parent
 
 
@@ -201,16 +207,52 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file of ours. Raises FairLabError (missing) or Damaged (not JSON), naming the file."""
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Read a JSON file of ours, of which the outermost value is a `kind`: dict or list.
+
+    Raises FairLabError (missing, no permission) or Damaged (not JSON, another kind, too large or too deep), naming the file.
+    """
     try:
-        return json.loads(path.read_bytes())
+        if path.stat().st_size > MOST_JSON:
+            raise Damaged(f"{path} is too large for a file of FairLab: {path.stat().st_size:,} of {MOST_JSON:,} bytes")
+        return parse_json(path.read_bytes(), str(path), kind)
     except FileNotFoundError as error:
         raise FairLabError(f"{path} does not exist; was its folder deleted?") from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise Damaged(f"{path} is not readable JSON: {error}") from error
-    except OSError as error:
-        raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that is none
+        raise FairLabError(f"could not read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def parse_json(content: bytes | str, where: str, kind: type = dict) -> Any:
+    """A JSON text whose outermost value is a `kind`. Raises Damaged, naming `where` it came from."""
+    try:
+        found = json.loads(content)
+        text = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+        deep = text.count(b"[") + text.count(b"{") > DEEPEST_JSON and _deeper(found, DEEPEST_JSON)
+    except RecursionError:
+        deep = True
+    except ValueError as error:
+        raise Damaged(f"{where} is not readable JSON: {str(error)[:200]}") from error
+    if deep:
+        raise Damaged(f"{where} is nested more than {DEEPEST_JSON} levels deep; no file of FairLab is")
+    if not isinstance(found, kind):
+        wanted = "an object with names" if kind is dict else "a list" if kind is list else "a text"
+        raise Damaged(f"{where} is not what FairLab writes: {wanted} belongs there, not {type(found).__name__}")
+    return found
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Is a value of JSON nested deeper than that?"""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def sha256(path: Path) -> str:
@@ -248,8 +290,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """A folder's manifest without looking at its files. Raises FairLabError (missing) or Damaged."""
     path = folder / MANIFEST
     manifest = read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+    if not isinstance(manifest.get("files"), dict):
         raise Damaged(f"{path} is not a manifest of FairLab: it lists no files")
+    for name, entry in manifest["files"].items():
+        size, found = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+        if not _LISTED.fullmatch(name) or type(size) is not int or size < 0 or not isinstance(found, str):
+            raise Damaged(f"{path} is not a manifest of FairLab: it lists {name[:80]!r} without a size and hash")
     check = manifest.pop("check", None)  # written since 0.1; without it there is nothing to compare
     if check is not None and check != digest(manifest):
         raise Damaged(f"{path} is damaged: its content does not fit its own hash")

@@ -24,6 +24,7 @@ from fairlab.runs.plan import Plan, data_of
 from fairlab.runs.quiet import CUT_SHORT
 from fairlab.runs.room import ROOM
 from fairlab.runs.turns import HELD, any_goes_on
+from fairlab.store.faults import left_out, sentences
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
 from fairlab.tables import METRICS, TEXT, WHOLE
@@ -169,6 +170,8 @@ def show_runs(workspace: Workspace, as_json: bool) -> None:
     from fairlab.store.database import list_runs
 
     table = list_runs(workspace)
+    for sentence in sentences(left_out(workspace)):
+        say(sentence)
     if as_json:
         print(table.drop(columns=["config"]).to_json(orient="records", indent=1))
         return

@@ -87,15 +87,21 @@ class Workspace:
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
-    found = read_json(workspace.settings_file)
-    if not isinstance(found, dict):
-        raise Damaged(f"{workspace.settings_file} holds no settings; delete the file and FairLab writes it anew")
+    try:
+        found: dict[str, Any] = read_json(workspace.settings_file)
+    except Damaged as error:
+        raise Damaged(f"{error}; delete the file and FairLab writes it anew") from error
     return found
+
+
+def is_name(name: str) -> bool:
+    """Can this be a folder's name in the workspace?"""
+    return bool(_NAME.fullmatch(name)) and ".." not in name
 
 
 def checked_name(name: str, kind: str) -> str:
     """`name` itself if it can be a folder's name, so that no link or form reaches outside the workspace."""
-    if not _NAME.fullmatch(name) or ".." in name:
+    if not is_name(name):
         raise FairLabError(f"{name[:80]!r} is not the name of a {kind}: use letters, digits, '.', '_' and '-'")
     return name
 

@@ -168,7 +168,7 @@ def test_every_kind_can_be_asked_for(run: Any, table: Path, kind: str) -> None:
         (["nobody", "--exclude", "all"], "--exclude, --score and --distances belong to a table of scores"),
         ([GOLDEN, "--at-fmr", "2"], "an FMR lies between 0 and 1, not 2"),
         ([GOLDEN, "--threshold", "nan"], "a threshold is a finite number, not nan"),
-        ([GOLDEN, "--draws", "0"], "at least one draw"),
+        ([GOLDEN, "--draws", "0"], "give a whole number from 1 to 100000, not'0'"),
         ([GOLDEN, "--exclude", "outliers"], "'outliers' cannot be left out"),
         ([GOLDEN, "--score", "cosine"], "has no column 'cosine' with scores"),
         ([GOLDEN, "--by", "race"], "has no column 'race'; right would be 'group'"),

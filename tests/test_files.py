@@ -132,7 +132,7 @@ def test_threads_of_one_process_do_not_write_into_each_others_files(tmp_path: Pa
         for _ in range(40):
             try:
                 write_json(path, letter * 50_000)
-                assert len(set(read_json(path))) == 1
+                assert len(set(read_json(path, str))) == 1
             except Exception as error:
                 failures.append(repr(error)[:200])
 
@@ -244,7 +244,7 @@ def test_a_flipped_bit_in_the_manifest_itself_is_found_or_harmless(tmp_path: Pat
 @pytest.mark.parametrize("content", ["[]", "{}", '{"files": 3}', "null", '"x"'])
 def test_json_that_is_no_manifest_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(Damaged, match="is not a manifest of FairLab"):
+    with pytest.raises(Damaged, match=r"is not (a manifest of FairLab|what FairLab writes)"):
         verify_manifest(tmp_path)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from fairlab.data.align import RULE
 from fairlab.data.landmarks import with_faces_only
@@ -31,12 +32,46 @@ from fairlab.files import (
     write_json,
     write_manifest,
 )
+from fairlab.kept import FolderName, Kept, checked
+from fairlab.settings import Name, PathText, Text
+from fairlab.table_checks import read_table
 from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
 LANDMARKS_FILE, SIZES_FILE, HASHES_FILE = "landmarks.npy", "bytes.npy", "hashes.npy"
 TEMPLATES_FILE = "templates.parquet"
 BORROWED_FILES = ("parent.npy", "row.npy")
+
+
+class Lender(Kept):
+    """A data set whose images another one borrows."""
+
+    dataset: FolderName
+    fingerprint: Name
+
+
+class Origin(Kept):
+    """Where images lie that are not in the data set's own file of pixels."""
+
+    kind: Name
+    path: PathText = ""
+    swap_channels: bool = False
+    parents: tuple[Lender, ...] = Field((), max_length=1000)
+
+
+class DatasetFile(Kept):
+    """dataset.json, as far as everybody reads it."""
+
+    dataset_id: Name
+    kind: Name
+    attribute: Name
+    groups: tuple[Text, ...] = Field(max_length=100_000)
+    image_px: int = Field(ge=0, le=100_000)
+    fingerprint: Name
+    notes: str = Field("", max_length=100_000)
+    no_images: bool = False
+    templates: bool = False
+    images_from: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -215,16 +250,7 @@ def marked(info: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise FairLabError(f"{path} does not exist; was part of the data set deleted?") from error
-    except (OSError, ValueError) as error:
-        raise Damaged(f"{path} is damaged: {error}") from error
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise Damaged(f"{path} lacks the column {missing[0]!r}")
-    return table
+    return read_table(path, columns)
 
 
 def open_dataset(folder: Path, verify: bool = False) -> Dataset:
@@ -236,7 +262,9 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
         raise FairLabError(f"there is no data set {folder.name!r} in {folder.parent}; make it again or check its name")
     if verify:
         verify_manifest(folder)
-    return Dataset(folder, read_json(folder / INFO))
+    info = read_json(folder / INFO)
+    checked(DatasetFile, info, folder / INFO)
+    return Dataset(folder, info)
 
 
 @dataclass(frozen=True)

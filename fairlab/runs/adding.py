@@ -239,7 +239,7 @@ def _look(
     count = len(listing.images)
     content = [pd.util.hash_pandas_object(table, index=False) for table in (listing.images["location"], files)]
     listed = digest([column.to_numpy().tobytes().hex() for column in content])
-    if (folder / "listed.json").exists() and read_json(folder / "listed.json") != listed:
+    if (folder / "listed.json").exists() and read_json(folder / "listed.json", str) != listed:
         for old in folder.glob("*.parquet"):  # other files than last time
             old.unlink()
     write_json(folder / "listed.json", listed)

@@ -20,6 +20,7 @@ from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import MANIFEST, digest, not_there, read_json, read_manifest, sha256, write_atomic
 from fairlab.runs.launch import ACTIVE
 from fairlab.store.embeddings import FILES
+from fairlab.store.records import study_of
 from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace, now
 
@@ -136,9 +137,7 @@ def _damaged(path: Path | bytes) -> Damaged:
 def _runs_of(workspace: Workspace, study_id: str) -> list[str]:
     """A study's runs that are there, each after those it builds on."""
     there = [
-        str(name)
-        for name in read_json(workspace.study(study_id) / "study.json")["run_ids"]
-        if (workspace.run(str(name)) / "run.json").exists()
+        name for name in study_of(workspace.study(study_id)).run_ids if (workspace.run(name) / "run.json").exists()
     ]
     if not there:
         raise FairLabError(f"study {study_id} has no runs any more")

@@ -35,9 +35,11 @@ from fairlab.runs.archive import (
     of_run,
     padding,
 )
+from fairlab.runs.compare import read_study
 from fairlab.runs.quiet import no_starts
 from fairlab.runs.verdicts import fingerprint
-from fairlab.store.runs import read_run, read_status, write_status
+from fairlab.store.faults import faults_of
+from fairlab.store.runs import RunRecord, read_run, read_status, write_status
 from fairlab.workspace import Workspace, checked_name
 
 MOST_LISTING = 256 << 20
@@ -236,7 +238,7 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
     """Are these runs that this FairLab can read? Returns what is to be known of them."""
     notes: dict[str, str] = {}
     for run_id in listing["runs"]:
-        record = read_run(unpacked, run_id)
+        record = _readable(unpacked, run_id, path)
         for manifest in sorted(record.folder.rglob(MANIFEST)):
             verify_manifest(manifest.parent)
         _halt(record.folder)
@@ -253,10 +255,27 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
                     f"the data set {name} here is another (its fingerprint differs): what came does not fit it"
                 )
     if listing["study"]:
-        found = read_json(unpacked.study(listing["study"]) / "study.json")
-        if not isinstance(found, dict) or found.get("study_id") != listing["study"]:
-            raise Damaged(f"{path} holds a study.json that is not of study {listing['study']}")
+        try:
+            read_study(unpacked, listing["study"])
+        except FairLabError as error:
+            raise _not_ours(error, unpacked, path) from error
     return list(notes.values())
+
+
+def _readable(unpacked: Workspace, run_id: str, path: Path) -> RunRecord:
+    """A run of the archive, every small file and table of it checked as a list or page would read it."""
+    try:
+        record = read_run(unpacked, run_id)
+    except FairLabError as error:
+        raise _not_ours(error, unpacked, path) from error
+    faults = faults_of(unpacked, run_id)
+    if faults:
+        raise _not_ours(faults[0], unpacked, path)
+    return record
+
+
+def _not_ours(fault: object, unpacked: Workspace, path: Path) -> Damaged:
+    return Damaged(f"{path} cannot be imported, nothing was: {str(fault).replace(f'{unpacked.home}{os.sep}', '')}")
 
 
 def _halt(folder: Path) -> None:

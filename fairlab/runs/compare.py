@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from fairlab.config import Evaluation, Study, parse
 from fairlab.data.base import open_dataset
-from fairlab.errors import FairLabError
+from fairlab.errors import Damaged, FairLabError
 from fairlab.evaluation.seeds import SeededComparison
 from fairlab.files import read_json
 from fairlab.runs.cross import METHOD
@@ -29,6 +28,7 @@ from fairlab.runs.model_rows import (
 )
 from fairlab.runs.published import published_beside, words
 from fairlab.store.database import list_runs, statuses
+from fairlab.store.records import study_of
 from fairlab.store.results import judged_on, manifests
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.tables import TEXT, WHOLE, Table
@@ -58,26 +58,22 @@ def read_study(workspace: Workspace, study_id: str) -> StudyInfo:
             ", ".join(sorted(item.parent.name for item in workspace.studies_folder.glob("*/study.json"))) or "none yet"
         )
         raise FairLabError(f"there is no study {study_id!r} in {workspace.home}; there are: {known}")
-    raw = read_json(path)
-    return StudyInfo(
-        raw["study_id"],
-        raw["title"],
-        raw["preset"],
-        raw["created_at"],
-        tuple(raw["run_ids"]),
-        parse(Study, raw["config"], str(path)),
-    )
+    facts = study_of(path.parent)
+    config = parse(Study, read_json(path).get("config"), f"{path}: config")
+    return StudyInfo(facts.study_id, facts.title, facts.preset, facts.created_at, facts.run_ids, config)
 
 
 def models_of(workspace: Workspace, study: StudyInfo) -> list[RunRecord]:
     """The study's finished models, in the order of the plan."""
     found = []
     for run_id in study.run_ids:
-        folder = workspace.run(run_id)
-        if (folder / "run.json").exists() and state(folder).status == "done":
-            record = read_run(workspace, run_id)
-            if record.role in SPACES:
-                found.append(record)
+        try:
+            there = (workspace.run(run_id) / "run.json").exists()
+            record = read_run(workspace, run_id) if there and state(workspace.run(run_id)).status == "done" else None
+        except Damaged:
+            continue  # one that cannot be read is left out of every list (store.faults)
+        if record is not None and record.role in SPACES:
+            found.append(record)
     return found
 
 
@@ -197,15 +193,16 @@ def find_baseline(models: Sequence[Model], asked: str | None, dataset_id: str = 
 
 
 def studies(workspace: Workspace) -> pd.DataFrame:
-    """All studies, newest first: STUDIES."""
+    """All studies that can be read, newest first: STUDIES."""
     rows, stand = [], statuses(workspace)
     for path in workspace.studies_folder.glob("*/study.json"):
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        done = sum(stand.get(name) == "done" for name in raw["run_ids"])
-        rows.append(
-            {name: raw[name] for name in ("study_id", "title", "preset", "created_at")}
-            | {"runs": len(raw["run_ids"]), "done": done}
-        )
+        try:
+            facts = study_of(path.parent)
+        except FairLabError:
+            continue  # it hinders no other; `fairlab doctor` names it
+        done = sum(stand.get(name) == "done" for name in facts.run_ids)
+        about = {name: getattr(facts, name) for name in ("study_id", "title", "preset", "created_at")}
+        rows.append({**about, "runs": len(facts.run_ids), "done": done})
     return STUDIES.build(rows).sort_values("created_at", ascending=False, ignore_index=True)
 
 

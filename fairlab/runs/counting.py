@@ -44,7 +44,7 @@ class CountedTogether:
                 write_json(todo, missing)
         self.world.wait()
         if self.world.size > 1:
-            missing = read_json(todo)
+            missing = read_json(todo, list)
         self._fresh = False
         self._before = units - len(missing)
         self._own = missing[self.world.rank :: self.world.size]

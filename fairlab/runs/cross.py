@@ -13,11 +13,11 @@ from fairlab.config import Data, Evaluation, Run
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.scores import cross_scores
-from fairlab.files import read_json
 from fairlab.runs import assess, provenance, spaces, tables
 from fairlab.runs.plan import single
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import embedded_sets, open_embeddings
+from fairlab.store.records import read_weights
 from fairlab.store.results import judged_on
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.training.world import ALONE, World
@@ -53,8 +53,8 @@ def length_of(model: RunRecord) -> int | None:
     """Length of a model's embeddings; None when it has embedded nothing and its file does not say."""
     for name in embedded_sets(model.folder):
         return int(open_embeddings(model.folder, name, "plain").vectors.shape[1])
-    path = model.folder / "weights" / "model.json"
-    found = read_json(path).get("embedding_dim") if path.exists() else None
+    there = (model.folder / "weights" / "model.json").exists()
+    found = read_weights(model.folder).get("embedding_dim") if there else None
     return None if found is None else int(found)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from fairlab.errors import FairLabError, Refused
+from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import read_json, remove_folder
 from fairlab.runs import launch
 from fairlab.runs.disk import bytes_below
 from fairlab.runs.quiet import no_starts
+from fairlab.store.records import study_of
 from fairlab.store.runs import builders, children, state
-from fairlab.workspace import Workspace
+from fairlab.workspace import Workspace, is_name
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ def _of_run(workspace: Workspace, run_id: str, built: Sequence[str]) -> Goes:
     if not folder.is_dir():
         raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; `fairlab runs` lists them")
     needed = dict.fromkeys(built, "builds on the run")
-    raw = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
-    made = str(raw.get("dataset") or "") if raw.get("role") == "dataset" else ""
-    if not made or not workspace.dataset(made).is_dir():
+    raw = _raw(folder / "run.json")
+    made = raw.get("dataset") if raw.get("role") == "dataset" else ""
+    if not isinstance(made, str) or not is_name(made) or not workspace.dataset(made).is_dir():
         return Goes((run_id,), bytes=bytes_below(folder), needed_by=needed)
     needed |= _users(workspace, made, {run_id})
     size = bytes_below(folder) + bytes_below(workspace.dataset(made))
@@ -72,13 +74,11 @@ def of_study(workspace: Workspace, study_id: str) -> Goes:
     path = workspace.study(study_id) / "study.json"
     if not path.exists():
         raise FairLabError(f"there is no study {study_id!r} in {workspace.home}")
-    own = [str(name) for name in read_json(path)["run_ids"] if workspace.run(str(name)).is_dir()]
+    own = [name for name in study_of(path.parent).run_ids if workspace.run(name).is_dir()]
     kept: dict[str, str] = {}
     for other in workspace.studies_folder.glob("*/study.json"):
         if other.parent.name != study_id:
-            kept |= {
-                name: f"is in study {other.parent.name} too" for name in read_json(other)["run_ids"] if name in own
-            }
+            kept |= {name: f"is in study {other.parent.name} too" for name in _runs_in(other.parent) if name in own}
     kept |= {name: f"is {state(workspace.run(name)).status}" for name in own if _active(workspace, name)}
     built = builders(workspace)
     while True:  # what a run that stays builds on stays too
@@ -96,6 +96,14 @@ def of_study(workspace: Workspace, study_id: str) -> Goes:
     needed = {name: how for goes in found for name, how in goes.needed_by.items() if name not in own}
     size = sum(goes.bytes for goes in found) + bytes_below(path.parent)
     return Goes(going, datasets, (study_id,), size, needed, kept)
+
+
+def _runs_in(folder: Path) -> Sequence[str]:
+    """The runs of another study. One that cannot be read could name any: its runs are not known, so nothing may go."""
+    try:
+        return study_of(folder).run_ids
+    except FairLabError as error:
+        raise Refused(f"{error}; mend or delete that study first: nobody can say which runs are in it") from error
 
 
 def delete_dataset(workspace: Workspace, dataset_id: str, force: bool = False) -> Goes:
@@ -154,14 +162,23 @@ def _users(workspace: Workspace, dataset_id: str, makers: set[str]) -> dict[str,
 def _records(workspace: Workspace) -> list[tuple[str, dict[str, object]]]:
     found = []
     for path in sorted(workspace.runs_folder.glob("*/run.json")):
-        try:
-            raw = read_json(path)
-        except FairLabError:
-            continue  # one damaged run must not keep all others from being deleted
-        if isinstance(raw, dict) and "dataset" in raw:
+        raw = _raw(path)
+        if "dataset" in raw:
             found.append((path.parent.name, raw))
     return found
 
 
+def _raw(path: Path) -> dict[str, object]:
+    """A run's record as it stands; {} for a damaged one, which must not keep itself or others from being deleted."""
+    try:
+        found: dict[str, object] = read_json(path) if path.exists() else {}
+    except FairLabError:
+        return {}
+    return found
+
+
 def _active(workspace: Workspace, run_id: str) -> bool:
-    return (workspace.run(run_id) / "run.json").exists() and state(workspace.run(run_id)).status in launch.ACTIVE
+    try:
+        return (workspace.run(run_id) / "run.json").exists() and state(workspace.run(run_id)).status in launch.ACTIVE
+    except Damaged:
+        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from fairlab.errors import FairLabError
-from fairlab.files import left_behind
+from fairlab.files import left_behind, read_json
 from fairlab.tables import TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
@@ -71,10 +70,10 @@ def bytes_below(path: Path) -> int:
 def study_of(workspace: Workspace, run_id: str) -> str:
     """The study that a run was first started for; "" when it has none or cannot be read."""
     try:
-        raw = json.loads((workspace.runs_folder / run_id / "run.json").read_bytes())
-        return str(raw.get("study") or "")
-    except (OSError, ValueError, AttributeError):
+        study = read_json(workspace.runs_folder / run_id / "run.json").get("study")
+    except FairLabError:
         return ""
+    return study if isinstance(study, str) else ""
 
 
 def _files(folder: str, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:

@@ -115,7 +115,7 @@ def _in_parts(
     if world.leads:  # one process decides what is whole, so that no part is made twice or not at all
         write_json(todo, parts.prepare())
     world.wait()
-    missing = read_json(todo)
+    missing = read_json(todo, list)
     started, before, looked, others = time.monotonic(), len(inputs) - _rows(parts, missing), 0.0, 0
     own = missing[world.rank :: world.size]
     mine = _Own(parts)

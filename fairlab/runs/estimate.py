@@ -29,6 +29,7 @@ from fairlab.files import MANIFEST, digest, read_json, write_json
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan, PlannedRun
 from fairlab.runs.room import CHECKPOINTS, checkpoint_mb, copies
+from fairlab.store.records import read_weights
 from fairlab.store.runs import SPACES, read_run
 from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
@@ -318,7 +319,7 @@ def _parent_dims(workspace: Workspace, plan: Plan, run: PlannedRun) -> tuple[int
             inner = _parent_dims(workspace, plan, _planned(plan, record.run_id))
             dims.append(sum(inner) if record.method == "concatenation" else max(inner, default=0))
         else:
-            facts = read_json(record.folder / "weights" / "model.json")
+            facts = read_weights(record.folder)
             dims.append(int(facts.get("embedding_dim") or facts["settings"]["embedding_dim"]))
     return tuple(dims)
 

@@ -11,9 +11,10 @@ from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.forgetting import borrowing, numbered
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import MANIFEST, read_json
+from fairlab.files import MANIFEST
 from fairlab.runs.launch import borrowers
 from fairlab.runs.prune import checkpoints
+from fairlab.store.records import read_weights
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.workspace import Workspace
 
@@ -152,7 +153,7 @@ def _classes(record: RunRecord, lost: Mapping[str, Loss]) -> list[str]:
     """Who a run was taught, in the order of its classifier's rows; [] for a run without a classifier of people."""
     model = record.folder / "weights" / "model.json"
     if (model.parent / MANIFEST).exists() and model.exists():
-        known = read_json(model).get("identities")
+        known = read_weights(record.folder).get("identities")
         return [str(name) for name in known] if known else []
     if record.config.training is None or record.dataset not in lost or not checkpoints(record.folder):
         return []

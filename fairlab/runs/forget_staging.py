@@ -11,7 +11,7 @@ from typing import Any
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.forgetting import write_without as write_data_without
 from fairlab.errors import FairLabError, Refused
-from fairlab.files import MANIFEST, amend_manifest, read_json, read_manifest, sha256, verify_manifest, write_json
+from fairlab.files import MANIFEST, amend_manifest, read_manifest, sha256, verify_manifest, write_json
 from fairlab.runs import forget_files
 from fairlab.runs.forget_names import Name, write_without
 from fairlab.runs.forget_scope import Loss, Template, works_on
@@ -19,6 +19,7 @@ from fairlab.runs.forget_survey import Asked, Scope
 from fairlab.runs.launch import poll
 from fairlab.runs.turns import submitted
 from fairlab.store.embeddings import embeddings_folder, open_embeddings
+from fairlab.store.records import read_weights
 from fairlab.store.runs import RunRecord, state
 from fairlab.workspace import Workspace
 
@@ -175,7 +176,7 @@ def _prepare_heads(template: Template, asked: Asked, staged: Path, going: list[P
                 amend_manifest(here / place, staged / place, changed)
     model = here / "weights" / "model.json"
     if model.exists():
-        facts = read_json(model)
+        facts = read_weights(here)
         for number, row in enumerate(template.rows):
             facts["identities"][row] = asked.marker if len(template.rows) == 1 else f"{asked.marker}-{number}"
         write_json(staged / "weights" / "model.json", facts)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fairlab.config import parse
 from fairlab.data.base import open_dataset
-from fairlab.errors import FairLabError, Refused
+from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, remove_folder, write_json
 from fairlab.placement_settings import Placement, warn_once, without_programs
 from fairlab.registry import declared_facts
@@ -299,19 +299,23 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
     """Delete a run's folder, and the data set that it made. Refused while it runs, and while others build on it unless
     `force`.
     """
-    record = read_run(workspace, run_id)
+    try:
+        record = read_run(workspace, run_id)
+        made = record.dataset if record.role == "dataset" else ""  # a mere look at data made none
+    except Damaged:
+        made = ""  # what it was nobody can say; it can go all the same
     with no_starts(workspace):
         if submitted(workspace, run_id):
             raise Refused(f"{run_id} is in another machine's queue; stop it before you delete it")
-        using = borrowers(workspace, record.dataset) if record.role == "dataset" and record.dataset else []
+        using = borrowers(workspace, made) if made else []
         if using and not force:
             raise Refused(
-                f"data set {using[0]} borrows its images from {record.dataset}"
+                f"data set {using[0]} borrows its images from {made}"
                 f"{f' and so do {len(using) - 1} more' if using[1:] else ''}; delete it first, or force it"
             )
         delete_run(workspace, run_id, force=force)
-        if record.role == "dataset" and record.dataset:  # a mere look at data made none
-            remove_folder(workspace.dataset(record.dataset), workspace.home)
+        if made:
+            remove_folder(workspace.dataset(made), workspace.home)
 
 
 def borrowers(workspace: Workspace, dataset_id: str) -> list[str]:

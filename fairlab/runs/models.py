@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from fairlab.errors import FairLabError
-from fairlab.files import read_json
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import embedded_sets, has_embeddings, open_embeddings
+from fairlab.store.records import read_weights
 from fairlab.store.results import judged_on
 from fairlab.store.runs import SPACES
 from fairlab.tables import MAYBE_WHOLE, TEXT, WHOLE, Table
@@ -46,9 +46,8 @@ def list_models(workspace: Workspace) -> pd.DataFrame:
     rows = []
     for run in runs.iloc[::-1].itertuples():
         folder = workspace.run(run.run_id)
-        path = folder / "weights" / "model.json"
         try:
-            facts = read_json(path) if path.exists() else {}
+            facts = read_weights(folder) if (folder / "weights" / "model.json").exists() else {}
         except FairLabError:
             facts = {}  # `fairlab doctor --verify` says so
         settings = facts.get("settings", {})

@@ -172,7 +172,7 @@ def _images(
         none = {"same": 0, "exact": 0, "candidates": 0, "files_known": False, "examples": []}
         return MATCHES.build(), {**none, "without_images": unseen[0]}
     stamp = digest([[side.fingerprint for side in data], [digest(of.tobytes().hex()) for of in rows]])
-    if not (folder / "stamp.json").exists() or read_json(folder / "stamp.json") != stamp:
+    if not (folder / "stamp.json").exists() or read_json(folder / "stamp.json", str) != stamp:
         for old in folder.glob("*.npy"):  # of other data
             old.unlink()
     write_json(folder / "stamp.json", stamp)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fairlab.errors import FairLabError
+from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, explain, verify_manifest
 from fairlab.runs.disk import bytes_below, study_of
 from fairlab.runs.launch import ENDED_BADLY
@@ -44,7 +44,10 @@ def prunable(workspace: Workspace, keep: int = 1, study: str = "", run_ids: Sequ
         found = checkpoints(folder)
         if not found:
             continue
-        status = state(folder).status
+        try:
+            status = state(folder).status
+        except Damaged:
+            continue  # nobody can say whether it works
         least = _least(folder, status, keep, folder.name in named)
         if least is None:
             continue

@@ -21,6 +21,7 @@ from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
 from fairlab.runs.processes import family
 from fairlab.store.queue import read_turn
+from fairlab.store.records import study_of
 from fairlab.store.runs import RunRecord, live_process, read_run, read_status
 from fairlab.workspace import Workspace
 
@@ -82,8 +83,8 @@ def _alike(workspace: Workspace, record: RunRecord) -> list[Path]:
     names: Iterable[str] = ()
     if record.study:
         try:
-            names = read_json(workspace.study(record.study) / "study.json")["run_ids"]
-        except (FairLabError, KeyError, TypeError):
+            names = study_of(workspace.study(record.study)).run_ids
+        except FairLabError:
             names = ()  # the study was deleted
     kind = _kind_at(record.folder / "run.json")
     others = [workspace.run(name) for name in names if name != record.run_id]

@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -287,15 +287,19 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: Entry, b
     values |= {name: str(values[name]).encode("utf-8", "replace").decode() for name in ("study", "title", "preset")}
     marks = ", ".join(f":{name}" for name in values)
     connection.execute(f"INSERT INTO runs ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - constants
-    for dataset in judged_on(record.folder):
-        further = judged_by(record.folder, dataset)
-        folders = [protocol_folder(record.folder, dataset, protocol) for protocol in further]
-        for table in map(metric_rows, (results_folder(record.folder, dataset), *folders)):
-            if table is None:
-                continue
-            connection.executemany(
-                "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ((*row, dataset) for row in table)
-            )
+    try:
+        rows = list(_numbers(record.folder))
+    except FairLabError as error:  # the run is there all the same; `fairlab doctor` names what is wrong
+        log.warning("the numbers of run %s cannot be read: %s", entry.run_id, error)
+        return
+    connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _numbers(folder: Path) -> Iterator[tuple[object, ...]]:
+    for dataset in judged_on(folder):
+        further = [protocol_folder(folder, dataset, protocol) for protocol in judged_by(folder, dataset)]
+        for table in (metric_rows(path, folder.name) for path in (results_folder(folder, dataset), *further)):
+            yield from ((*row, dataset) for row in table or ())
 
 
 def rebuild(workspace: Workspace) -> None:

@@ -6,17 +6,34 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from fairlab.config import Projection
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, sha256, write_atomic, write_json
+from fairlab.kept import Count, Kept, Time, checked
+from fairlab.settings import Name, Text
 from fairlab.store.embeddings import Embeddings
+from fairlab.table_checks import read_table
 from fairlab.tables import PROJECTION
 from fairlab.workspace import now
+
+
+class MapFile(Kept):
+    """The facts of a map, as far as they are shown."""
+
+    dataset: Name = ""
+    created_at: Time = ""
+    run_id: Name = ""
+    aligned_to: Name | None = ""
+    trustworthiness: Annotated[float, Field(ge=0, le=1)] | None = None
+    shown: Count | None = None
+    of: Count | None = None
+    notes: tuple[Text, ...] = Field((), max_length=10_000)
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,8 @@ def read_projection(run_folder: Path, key: str) -> StoredMap | None:
         check = facts.pop("check", None)  # written since 0.1, so that a flipped bit in the facts is seen too
         if check not in (None, digest(facts)) or facts["sha256"] != sha256(points):
             return None
-        return StoredMap(key, pd.read_parquet(points), facts)
+        checked(MapFile, facts, about)
+        return StoredMap(key, read_table(points, PROJECTION), facts)
     except (FairLabError, OSError, KeyError, ValueError, AttributeError):
         return None
 

@@ -5,6 +5,7 @@ Beside the record, not in it: what a run is stays the same wherever and whenever
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -35,11 +36,13 @@ def read_turn(folder: Path) -> Turn:
         return Turn()
     raw = read_json(path)
     try:
-        gpus = tuple(str(gpu) for gpu in raw.get("gpus", ()))
+        position, held, gpus = float(raw["position"]), raw["held"], raw.get("gpus", [])
+        if not math.isfinite(position) or not isinstance(held, bool) or not isinstance(gpus, list):
+            raise ValueError("position is no number, held is neither true nor false, or gpus is no list")
         where, ignored = without_programs(raw["placement"])
         warn_once(str(path), ignored)
-        return Turn(float(raw["position"]), bool(raw["held"]), parse(Placement, where, str(path)), gpus)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return Turn(position, held, parse(Placement, where, str(path)), tuple(str(gpu) for gpu in gpus))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Damaged(
             f"{path} is no place in the queue: {error}; delete the file, then the run waits as any other"
         ) from error

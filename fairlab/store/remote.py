@@ -12,6 +12,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import read_json, write_json
 
 FILE = "job.json"
+MOST_LETTERS = 10_000
 WAITING, RUNNING, ENDED = "waiting", "running", "ended"
 
 
@@ -30,7 +31,9 @@ def read_job(folder: Path) -> Job | None:
     """The run's job, or None for a run of this machine. A damaged note is none: the engine asks by the run's name."""
     try:
         raw = read_json(folder / FILE) if (folder / FILE).exists() else None
-        return None if raw is None else Job(**raw)
+        if raw is None or not all(isinstance(value, str) and len(value) <= MOST_LETTERS for value in raw.values()):
+            return None
+        return Job(**raw)
     except (FairLabError, TypeError):
         return None
 

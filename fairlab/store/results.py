@@ -17,7 +17,9 @@ from typing import Any, Protocol
 
 import pandas as pd
 from pyarrow.parquet import ParquetFile
+from pydantic import Field
 
+from fairlab.config import Evaluation
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
     MANIFEST,
@@ -30,12 +32,26 @@ from fairlab.files import (
     write_atomic,
     write_manifest,
 )
-from fairlab.tables import METRICS
+from fairlab.kept import Kept, checked
+from fairlab.settings import Name, Text
+from fairlab.table_checks import KINDS, TEXT, WHOLE, check_schema, read_table
+from fairlab.tables import METRICS, SCORES
+from fairlab.tables import PAIRS as PAIRS_COLUMNS
 from fairlab.workspace import checked_name
 
 log = logging.getLogger(__name__)
 TABLES = ("metrics", "curves", "scores")
 PAIRS = "pairs"
+MOST_LETTERS = 2000
+"""Of a name in a table of numbers."""
+
+
+class ResultsFile(Kept):
+    """The facts in the manifest of a run's numbers, as far as they are shown."""
+
+    settings: Evaluation | None = None
+    data: Name | None = None
+    notes: tuple[Text, ...] = Field((), max_length=10_000)
 
 
 class HasPairs(Protocol):
@@ -117,25 +133,48 @@ def write_protocol(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def metric_rows(results: Path) -> list[tuple[object, ...]] | None:
+def metric_rows(results: Path, run_id: str) -> list[tuple[object, ...]] | None:
     """One data set's rows of tables.METRICS, None when there are none or they are not what the manifest recorded.
 
     While an evaluation replaces them they may not fit; its new manifest, written last, brings us back here.
     """
     if not (results / MANIFEST).exists():
         return None
-    path = results / "metrics.parquet"
     try:
-        if read_manifest(results)["files"][path.name]["sha256"] != sha256(path):
+        return checked_rows(results, run_id)
+    except FairLabError as error:
+        log.warning("the numbers of run %s cannot be read: %s", run_id, error)
+        return None
+
+
+def checked_rows(results: Path, run_id: str) -> list[tuple[object, ...]]:
+    """The same. Raises FairLabError, Damaged with what is wrong."""
+    path = results / "metrics.parquet"
+    listed = read_manifest(results)["files"].get(path.name)
+    try:
+        if listed is None or listed["sha256"] != sha256(path):
             raise Damaged(f"{path} is not what its manifest recorded")
         with ParquetFile(
             path
         ) as file:  # without a data frame on the way: thousands of runs are read when it is made anew
+            check_schema(file, METRICS, path)
             table = file.read(columns=list(METRICS))
-        return list(zip(*(table[name].to_pylist() for name in METRICS), strict=True))
-    except (FairLabError, OSError, ValueError, KeyError) as error:
-        log.warning("the numbers of run %s cannot be read: %s", results.parent.name, error)
-        return None
+    except FairLabError:
+        raise
+    except Exception as error:  # a damaged file makes the reader raise nearly anything
+        raise Damaged(f"{path} is damaged: {str(error)[:200]}") from error
+    texts = [name for name in METRICS if KINDS[name] == TEXT]
+    empty = [name for name in METRICS if KINDS[name] in (TEXT, WHOLE) and table[name].null_count]
+    if empty:
+        raise Damaged(f"{path}: the column {empty[0]!r} has empty cells; {KINDS[empty[0]]} belong there")
+    rows = list(zip(*(table[name].to_pylist() for name in METRICS), strict=True))
+    if any(row[0] != run_id for row in rows):
+        raise Damaged(f"{path}: the column 'run_id' names another run than {run_id!r}")
+    for name in texts:
+        place = METRICS.index(name)
+        if any(len(str(row[place])) > MOST_LETTERS for row in rows):
+            raise Damaged(f"{path}: the column {name!r} has texts of more than {MOST_LETTERS:,} letters")
+    return rows
 
 
 def read_results(run_folder: Path, dataset_id: str, name: str) -> pd.DataFrame:
@@ -150,7 +189,7 @@ def read_results(run_folder: Path, dataset_id: str, name: str) -> pd.DataFrame:
             f"`fairlab evaluate {run_folder.name} {dataset_id}`"
         )
     further = [read_protocol(run_folder, dataset_id, protocol, name) for protocol in judged_by(run_folder, dataset_id)]
-    tables = [_read(path), *(table for table in further if len(table))]
+    tables = [_read(path, name), *(table for table in further if len(table))]
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
@@ -162,14 +201,11 @@ def read_protocol(run_folder: Path, dataset_id: str, protocol: str, name: str) -
             f"{run_folder.name} has no {name} by {protocol} on {dataset_id}; judge it with "
             f"`fairlab evaluate {run_folder.name} {dataset_id} --protocol {protocol}`"
         )
-    return _read(path)
+    return _read(path, name)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise Damaged(f"{path} is damaged: {error}") from error
+def _read(path: Path, name: str) -> pd.DataFrame:
+    return read_table(path, {"metrics": METRICS, "scores": SCORES, PAIRS: PAIRS_COLUMNS}.get(name, ()))
 
 
 def pairs_of(run_folder: Path, dataset: HasPairs, protocol: str) -> pd.DataFrame:
@@ -191,7 +227,9 @@ def results_facts(run_folder: Path, dataset_id: str, protocol: str = "") -> dict
     if not (folder / MANIFEST).exists():
         by = f" by {protocol}" if protocol else ""
         raise FairLabError(f"{run_folder.name} has no numbers on {dataset_id}{by} yet")
-    return read_manifest(folder)
+    facts = read_manifest(folder)
+    checked(ResultsFile, facts, folder / MANIFEST)
+    return facts
 
 
 def kept_facts(run_folder: Path, dataset_id: str, protocol: str) -> dict[str, Any] | None:

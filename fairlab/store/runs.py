@@ -18,7 +18,9 @@ import psutil
 from fairlab.config import Run, parse
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, remove_folder, write_json
+from fairlab.kept import checked, read_checked
 from fairlab.store import remote
+from fairlab.store.records import HeartbeatFile, ProcessFile, RunFile, StatusFile, reason_of
 from fairlab.workspace import Workspace, now
 
 SPACES = ("teacher", "adaptor", "baseline", "student", "model")
@@ -84,27 +86,22 @@ def read_run(workspace: Workspace, run_id: str) -> RunRecord:
     folder = workspace.run(run_id)
     if not (folder / "run.json").exists():
         raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; was its folder deleted?")
-    raw = read_json(folder / "run.json")
-    if isinstance(raw, dict) and raw.get("run_id") not in (None, run_id):
-        raise Damaged(f"{folder / 'run.json'} is the record of {raw['run_id']!r}; was the folder renamed or copied?")
+    path = folder / "run.json"
+    raw = read_json(path)
+    facts = checked(RunFile, raw, path)
+    if facts.run_id != run_id:
+        raise Damaged(f"{path} is the record of {facts.run_id!r}; was the folder renamed or copied?")
+    if "config" not in raw:
+        raise Damaged(f"{path} lacks 'config'; it was not written by this FairLab")
     try:
-        return RunRecord(
-            run_id=raw["run_id"],
-            title=raw["title"],
-            role=raw["role"],
-            method=raw["method"],
-            preset=raw["preset"],
-            study=raw["study"],
-            config=parse(Run, raw["config"], str(folder / "run.json")),
-            parents=tuple(raw["parents"]),
-            dataset=raw["dataset"],
-            seed=raw["seed"],
-            created_at=raw["created_at"],
-            code_version=raw["code_version"],
-            folder=folder,
+        config = parse(Run, raw["config"], f"{path}: config")
+    except FairLabError as error:
+        raise Damaged(str(error)) from error
+    if (config.role, config.method, config.seed) != (facts.role, facts.method, facts.seed):
+        raise Damaged(
+            f"{path} contradicts itself: role, method and seed of the run are others than those in its config"
         )
-    except (KeyError, TypeError) as error:
-        raise Damaged(f"{folder / 'run.json'} lacks {error}; it was not written by this FairLab") from error
+    return RunRecord(config=config, folder=folder, **dict(facts))
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -112,18 +109,26 @@ def read_status(folder: Path) -> dict[str, Any]:
     path = folder / "status.json"
     if not path.exists():
         return {}
-    found = read_json(path)
-    return found if isinstance(found, dict) else {}
+    raw = read_json(path)
+    return {**raw, **checked(StatusFile, raw, path).model_dump(mode="json", exclude_unset=True)}
 
 
 def write_status(folder: Path, status: str, reason: str, **facts: Any) -> None:
     """Replace the status, keeping earlier facts that are not given anew. A deleted folder is not made again."""
     if not folder.is_dir():
         raise FairLabError(f"the run folder {folder} is gone; its status ({status}) could not be recorded")
-    write_json(
-        folder / "status.json",
-        {**read_status(folder), "status": status, "reason": reason, "updated_at": now(), **facts},
-    )
+    if "notes" in facts:
+        facts["notes"] = [reason_of(str(note)) for note in facts["notes"]]
+    said = {**_last_words(folder), "status": status, "reason": reason_of(reason), "updated_at": now(), **facts}
+    write_json(folder / "status.json", said)
+
+
+def _last_words(folder: Path) -> dict[str, Any]:
+    """What the status said before; of a damaged one nothing, so that a run can always say how it ends."""
+    try:
+        return read_status(folder)
+    except Damaged:
+        return {}
 
 
 def write_heartbeat(folder: Path, **facts: Any) -> None:
@@ -161,17 +166,21 @@ def _ticks(pid: int) -> int | None:
         return None
 
 
-def _same_start(process: psutil.Process, noted: dict[str, Any]) -> bool:
+def _same_start(process: psutil.Process, noted: ProcessFile) -> bool:
     ticks = _ticks(process.pid)
-    if ticks is not None and noted.get("ticks") is not None:
-        return bool(ticks == noted["ticks"])
-    return bool(abs(process.create_time() - float(noted["create_time"])) <= CLOCK_SLACK_S)
+    if ticks is not None and noted.ticks is not None:
+        return ticks == noted.ticks
+    return bool(abs(process.create_time() - noted.create_time) <= CLOCK_SLACK_S)
 
 
 def forget_process(folder: Path) -> None:
     """The run's own process says that it is about to end, so that a resume need not wait until it is gone."""
     path = folder / PROCESS_FILE
-    if path.exists() and read_json(path).get("pid") == os.getpid():
+    try:
+        ours = path.exists() and read_checked(ProcessFile, path).pid == os.getpid()
+    except Damaged:
+        ours = True  # of nobody's use, and it would make a resume wait
+    if ours:
         path.unlink(missing_ok=True)
 
 
@@ -181,15 +190,15 @@ def live_process(folder: Path) -> psutil.Process | None:
     if not path.exists():
         return None
     try:
-        noted = read_json(path)
+        noted = read_checked(ProcessFile, path)
     except FairLabError:
         return None  # damaged: nobody to believe in, and the run's lock still keeps a second worker out
-    if not isinstance(noted, dict) or noted.get("boot_id") != boot_id():
+    if noted.boot_id != boot_id():
         return None
     try:
-        process = psutil.Process(int(noted["pid"]))
+        process = psutil.Process(noted.pid)
         return process if _same_start(process, noted) and process.status() != psutil.STATUS_ZOMBIE else None
-    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
+    except (psutil.Error, OverflowError):
         return None
 
 
@@ -228,8 +237,7 @@ def state(folder: Path) -> Live:
 def _works_on(folder: Path) -> str:
     """Another machine, where the run's process lives: its last sign of life is there for us to see and not old; or ""."""
     try:
-        noted = read_json(folder / PROCESS_FILE) if (folder / PROCESS_FILE).exists() else {}
-        host = str(noted.get("host", "")) if isinstance(noted, dict) else ""
+        host = read_checked(ProcessFile, folder / PROCESS_FILE).host if (folder / PROCESS_FILE).exists() else ""
         if host in ("", platform.node()):
             return ""
         return host if abs(time.time() - (folder / HEARTBEAT).stat().st_mtime) < SEEN_S else ""
@@ -238,29 +246,20 @@ def _works_on(folder: Path) -> str:
 
 
 def _at_work(folder: Path, reason: str, says_more: bool = True) -> Live:
-    beat = _heartbeat(folder) if says_more else {}
-    return Live(
-        "running",
-        reason,
-        str(beat.get("stage", "starting")),
-        beat.get("progress"),
-        beat.get("eta_s"),
-        float(beat.get("rate") or 0.0),
-        str(beat.get("unit", "")),
-        str(beat.get("time", "")),
-    )
+    beat = _heartbeat(folder) if says_more else HeartbeatFile()
+    stage = beat.stage or "starting"
+    return Live("running", reason, stage, beat.progress, beat.eta_s, beat.rate or 0.0, beat.unit, beat.time)
 
 
-def _heartbeat(folder: Path) -> dict[str, Any]:
+def _heartbeat(folder: Path) -> HeartbeatFile:
     try:
-        found = read_json(folder / HEARTBEAT)
+        return read_checked(HeartbeatFile, folder / HEARTBEAT)
     except FairLabError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return HeartbeatFile()  # none yet, or damaged: the next one comes in seconds
 
 
 def _last_stage(folder: Path) -> str:
-    stage = _heartbeat(folder).get("stage")
+    stage = _heartbeat(folder).stage
     return f" while {stage}" if stage else ""
 
 
@@ -272,8 +271,8 @@ def builders(workspace: Workspace) -> dict[str, list[str]]:
             raw = read_json(path)
         except FairLabError:
             continue  # one damaged run must not keep all others from being deleted
-        parents = raw.get("parents") if isinstance(raw, dict) else None
-        for parent in dict.fromkeys(map(str, parents or ())):
+        parents = raw.get("parents")
+        for parent in dict.fromkeys(map(str, parents if isinstance(parents, list) else ())):
             found.setdefault(parent, []).append(path.parent.name)
     return found
 
@@ -283,12 +282,19 @@ def children(workspace: Workspace, run_id: str) -> list[str]:
     return builders(workspace).get(run_id, [])
 
 
+def _works(folder: Path) -> bool:
+    try:
+        return state(folder).status == "running"
+    except Damaged:
+        return live_process(folder) is not None
+
+
 def delete_run(workspace: Workspace, run_id: str, force: bool = False) -> None:
     """Remove a run's folder. Refused while it runs, and while other runs build on it unless `force`."""
     folder = workspace.run(run_id)
     if not folder.is_dir():
         raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; was its folder deleted?")
-    if (folder / "run.json").exists() and state(folder).status == "running":
+    if (folder / "run.json").exists() and _works(folder):
         raise Refused(f"{run_id} is running; stop it before you delete it")
     using = [] if force else children(workspace, run_id)  # a look at all records
     if using:

@@ -14,6 +14,7 @@ from fairlab.files import app_root
 from fairlab.runs.exports import as_csv
 from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.store.database import statuses
+from fairlab.store.faults import left_out, sentences
 from fairlab.ui import choices
 from fairlab.workspace import Workspace, open_workspace
 
@@ -50,10 +51,13 @@ def frame() -> None:
         try:
             lab = workspace()
             busy = not {"running", "queued"}.isdisjoint(statuses(lab).values())
+            hidden = sentences(left_out(lab))
         except FairLabError as error:
             show_error(error)
             st.stop()
         st.caption(f"Workspace: {plain(lab.home)}")
+        for sentence in hidden:
+            st.warning(plain(sentence), icon=":material/warning:")
         _running(busy)
         st.session_state[PICTURE] = st.session_state.get(PICTURE, "SVG")
         st.segmented_control("Charts are saved as", ["SVG", "PNG"], key=PICTURE, required=True)
