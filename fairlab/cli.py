@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fairlab import __version__, arguments, commands, fairness_commands, housekeeping_commands, system_commands
+from fairlab import __version__, arguments, commands, fairness_commands, housekeeping_commands, streams, system_commands
 from fairlab.config import Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Settings, Source, Study
 from fairlab.errors import FairLabError
+from fairlab.files import sentence_of
 from fairlab.logger_settings import Loggers
 from fairlab.placement_settings import Placement
 from fairlab.presets import preset_names
@@ -23,21 +25,33 @@ from fairlab.workspace import Workspace, default_home, open_workspace
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(words)
     os.umask(0o077)  # faces, templates and scores are their owner's alone, also where FairLab's folder is not
+    code, said = 0, ""
     try:
-        if options.home:
-            os.environ["FAIRLAB_HOME"] = options.home
-        return int(options.do(open_workspace(options.home), options) or 0)
+        streams.begin()
+        code = _carried_out(words)
     except FairLabError as error:
-        print(f"fairlab: {error}", file=sys.stderr)
-        return 2
+        code, said = 2, str(error)
+    except SystemExit as done:  # --help, --version, a wrong call
+        code = int(done.code or 0)
     except KeyboardInterrupt:
-        print("fairlab: interrupted; runs that were started go on (see `fairlab runs`)", file=sys.stderr)
-        return 130
+        code, said = 130, "interrupted; runs that were started go on (see `fairlab runs`)"
     except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+        code = 0  # who reads has seen enough
+    except OSError as error:  # of the system, where nobody knew more to say about it
+        code, said = 2, sentence_of(error)
+    trouble = streams.end()
+    for sentence in filter(None, (said, trouble)):
+        with contextlib.suppress(OSError, ValueError):
+            print(f"fairlab: {sentence}", file=sys.stderr, flush=True)
+    return code or (1 if trouble else 0)
+
+
+def _carried_out(words: Sequence[str] | None) -> int:
+    options = _parser().parse_args(words)
+    if options.home:
+        os.environ["FAIRLAB_HOME"] = options.home
+    return int(options.do(open_workspace(options.home), options) or 0)
 
 
 class _Parser(argparse.ArgumentParser):

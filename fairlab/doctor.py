@@ -22,6 +22,7 @@ from fairlab.runs.launch import default_placement
 from fairlab.store import database
 from fairlab.store.faults import faults_of, faults_of_studies
 from fairlab.store.index import faiss_status
+from fairlab.store.marks import closed_folders
 from fairlab.store.runs import state
 from fairlab.user_settings import user_settings
 from fairlab.workspace import Workspace
@@ -58,6 +59,7 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         problems.append(f"only {usage.free / 1e6:.0f} MB free on the disk of {workspace.home}")
     if rebuild:
         database.rebuild(workspace)
+    problems += [f"run {name}: {why}" for name, why in closed_folders(workspace).items()]
     problems += faults_of_studies(workspace)
     for folder in sorted(path.parent for path in workspace.datasets_folder.glob("*/dataset.json")):
         try:
@@ -91,7 +93,7 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         problems.append(f"runs are to work on a Slurm cluster: {slurm}")
     if verify:
         problems += _damaged([*folders, *workspace.datasets_folder.iterdir()])
-    half = [path.name for path in workspace.runs_folder.iterdir() if path.is_dir() and not (path / "run.json").exists()]
+    half = [path.name for path in workspace.runs_folder.iterdir() if _empty(path)]
     problems += [f"the folder runs/{name} has no run.json and is ignored; delete it" for name in half]
     return {
         "fairlab": __version__,
@@ -122,6 +124,13 @@ def _short(reason: str) -> str:
 def _only_looked(folder: Path) -> bool:
     """Was the run a look at a file, which told its user that it is none? That is no problem of the workspace."""
     return bool(read_json(folder / "run.json").get("method") == "inspect")
+
+
+def _empty(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and not (folder / "run.json").exists()
+    except OSError:
+        return False  # it cannot be looked into, which is said above
 
 
 def _damaged(folders: Sequence[Path]) -> list[str]:

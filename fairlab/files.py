@@ -10,12 +10,12 @@ import json
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.temporaries import beside, sweep
 
 MANIFEST = "manifest.json"
 MOST_JSON = 256 << 20
@@ -83,7 +83,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     Whatever goes wrong, `path` holds its old or its new content, never a part. Only its owner can read it. Errors of the system are raised
     as FairLabError with the path and the reason.
     """
-    temporary = path.with_name(f"{path.name}.tmp.{threading.get_ident()}.{os.getpid()}")  # threads share a pid
+    temporary = beside(path)
     try:
         make_folder(path.parent)
         write(temporary)
@@ -112,7 +112,7 @@ def place_folder(temporary: Path, folder: Path) -> None:
         else:
             _flush_folder(path)
     _flush_folder(temporary)
-    aside = folder.with_name(f"{folder.name}.old.tmp.{os.getpid()}")
+    aside = beside(folder.with_name(f"{folder.name}.old"))
     if folder.exists() and _swap(temporary, folder):
         aside = temporary
     else:
@@ -142,6 +142,34 @@ def explain(error: OSError, path: Path, needed: int = 0) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission to write {path}; choose another workspace with --home or FAIRLAB_HOME"
     return f"could not write {path}: {error.strerror or error}"
+
+
+def sentence_of(error: OSError) -> str:
+    """An error of the system in one sentence, with the path where it names one."""
+    where = error.filename if isinstance(error.filename, str | bytes) else ""
+    path = os.fsdecode(where)
+    if isinstance(error, PermissionError):
+        return (
+            f"no permission for {path}; its owner can give it (chmod)"
+            if path
+            else "no permission for a file that this needs"
+        )
+    if error.errno in NO_ROOM:
+        return (
+            f"the disk is full: could not write {path}; free some space, e.g. with `fairlab prune`"
+            if path
+            else "the disk is full"
+        )
+    why = error.strerror or str(error)
+    return f"{path}: {why[:1].lower()}{why[1:]}" if path else f"the system refused: {why}"
+
+
+def there(path: Path) -> bool:
+    """path.exists(), but where that may not be looked at an error says so. Raises FairLabError."""
+    try:
+        return path.exists()
+    except OSError as error:  # Python before 3.12 lets "permission denied" through
+        raise FairLabError(f"could not look at {path}: {sentence_of(error)}") from error
 
 
 def behind(error: Exception) -> OSError:
@@ -314,24 +342,6 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def left_behind(name: str) -> bool:
-    """Is this the name of a temporary file or folder whose process is dead?"""
-    import psutil
-
-    pid = name.rpartition(".")[2]
-    return ".tmp." in name and pid.isdigit() and not psutil.pid_exists(int(pid))
-
-
-def sweep(folder: Path) -> int:
-    """Remove temporary files and folders that dead processes left in `folder`; return how many."""
-    removed = 0
-    for path in folder.glob("*.tmp.*"):
-        if left_behind(path.name):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-            removed += 1
-    return removed
-
-
 def remove_folder(folder: Path, home: Path) -> None:
     """Delete a folder, which is gone at once for every reader: set aside in `home`, on the same disk, then removed.
 
@@ -341,7 +351,7 @@ def remove_folder(folder: Path, home: Path) -> None:
     sweep(home)
     if not folder.is_dir():
         return
-    grave = home / f"{folder.name}.tmp.{threading.get_ident()}.{os.getpid()}"
+    grave = beside(home / folder.name)
     try:
         if grave.exists():
             shutil.rmtree(grave)

@@ -14,6 +14,7 @@ from typing import Any
 
 from fairlab import arguments
 from fairlab.errors import FairLabError
+from fairlab.streams import counter, is_terminal
 from fairlab.words import duration, room, some
 from fairlab.workspace import Workspace
 
@@ -199,13 +200,14 @@ def _expired(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _progress(unit: str = "MB") -> Callable[[int, int], None]:
     """A counter with the time left on a terminal's last line, on stderr; silent elsewhere."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         return lambda _done, _total: None
     started, size = time.monotonic(), 1e6 if unit == "MB" else 1.0
 
     def show(done: int, total: int) -> None:
         left = (time.monotonic() - started) * (total - done) / max(done, 1)
-        line = f"\r{done / size:,.0f} of {total / size:,.0f} {unit}, {duration(left)} left   "
-        print(line, end="\n" if done == total else "", file=sys.stderr, flush=True)
+        counter(f"{done / size:,.0f} of {total / size:,.0f} {unit}, {duration(left)} left   ")
+        if done == total:
+            print(file=sys.stderr)
 
     return show

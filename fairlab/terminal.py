@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from fairlab import tables
 from fairlab.errors import FairLabError
@@ -27,13 +26,13 @@ from fairlab.runs.turns import HELD, any_goes_on
 from fairlab.store.faults import left_out, sentences
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
+from fairlab.streams import PlainText as Text
+from fairlab.streams import console_for_people, counter, is_terminal
 from fairlab.tables import METRICS, TEXT, WHOLE
 from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
-PIPED_COLUMNS = 200
-"""Into a file or another program a row stays one line."""
-console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
+console = console_for_people()
 COLOURS = {
     "done": "green",
     "running": "cyan",
@@ -259,11 +258,9 @@ def results_only(quiet: bool) -> Iterator[None]:
 
 def progress_line(unit: str = "images") -> Callable[[int, int], None]:
     """A counter on a terminal's last line, on stderr; silent where output is not a terminal."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         return lambda _done, _total: None
-    return lambda done, total: print(
-        f"\r{done:,}{f' of {total:,}' if total else ''} {unit} ", end="", file=sys.stderr, flush=True
-    )
+    return lambda done, total: counter(f"{done:,}{f' of {total:,}' if total else ''} {unit} ")
 
 
 def show_report(found: Mapping[str, Any], as_json: bool) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 from rich.table import Table
-from rich.text import Text
 
 from fairlab.runs.compare import compare, default_dataset
 from fairlab.runs.exports import best_of, caption, measured
 from fairlab.runs.next_steps import without_numbers
+from fairlab.streams import PlainText as Text
 from fairlab.terminal import console, say_caveats
 from fairlab.words import duration
 from fairlab.workspace import Workspace
@@ -62,4 +62,5 @@ def _difference(row: Mapping[str, Any]) -> Text:
         return Text("n/a", style="dim")
     beyond = row["p"] < 0.05
     shown = Text(f"{row['difference']:+.1f}", style=("green" if row["difference"] > 0 else "red") if beyond else "")
-    return shown.append(f" [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}]", style="dim")
+    shown.append(f" [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}]", style="dim")
+    return shown

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from fairlab.runs.models import list_models
+from fairlab.streams import PlainText as Text
 from fairlab.terminal import console
 from fairlab.workspace import Workspace
 

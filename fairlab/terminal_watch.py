@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.text import Text
 
 from fairlab.errors import FairLabError
 from fairlab.runs.compare import read_study
@@ -20,6 +19,7 @@ from fairlab.runs.turns import any_goes_on
 from fairlab.store.database import list_runs
 from fairlab.store.runs import Live as RunView
 from fairlab.store.runs import read_run
+from fairlab.streams import PlainText as Text
 from fairlab.terminal import console, print_changes, progress_table
 from fairlab.terminal_queue import study_lines
 from fairlab.workspace import Workspace, now

@@ -20,13 +20,13 @@ from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
     place_folder,
     read_json,
-    sweep,
     verify_manifest,
     write_atomic,
     write_bytes,
     write_json,
     write_manifest,
 )
+from fairlab.temporaries import sweep
 
 FORK = multiprocessing.get_context("fork")
 

@@ -36,6 +36,7 @@ from fairlab.kept import FolderName, Kept, checked
 from fairlab.settings import Name, PathText, Text
 from fairlab.table_checks import read_table
 from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
+from fairlab.temporaries import beside
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
 LANDMARKS_FILE, SIZES_FILE, HASHES_FILE = "landmarks.npy", "bytes.npy", "hashes.npy"
@@ -334,7 +335,7 @@ def write_dataset(
         )
     if not np.array_equal(images["image_id"], np.arange(len(images))) or count != len(images):
         raise ValueError("image_id must number the images from 0, one per pixel row")
-    temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
+    temporary = beside(folder)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         make_folder(temporary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from fairlab.data.texture import Atlas, Skin, make_atlas, paint
 from fairlab.errors import FairLabError
 from fairlab.files import explain, reserve
 from fairlab.tables import IMAGES
+from fairlab.temporaries import beside
 
 SPLITS = ("train", "validation", "test", "synthetic")
 THREADS = 2
@@ -115,7 +115,7 @@ def build_demo(
         ignore_index=True,
     )
     pairs["pair_id"] = np.arange(len(pairs))
-    temporary = folder.with_name(f"{folder.name}.pixels.tmp.{os.getpid()}")
+    temporary = beside(folder.with_name(f"{folder.name}.pixels"))
     try:
         temporary.mkdir(parents=True, exist_ok=True)
         pixels = np.lib.format.open_memmap(

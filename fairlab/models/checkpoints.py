@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from fairlab.files import (
 )
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.projected import Projected
+from fairlab.temporaries import beside
 
 LEARNER, HEAD, FACTS = "learner.safetensors", "head.safetensors", "model.json"
 GRAPH = "model.onnx"
@@ -65,7 +65,7 @@ def save_graph(folder: Path, graph: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _save(folder: Path, write: Callable[[Path], list[str]], facts: Mapping[str, Any]) -> None:
-    temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
+    temporary = beside(folder)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         make_folder(temporary)

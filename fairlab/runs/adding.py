@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,6 +37,7 @@ from fairlab.files import (
 )
 from fairlab.store.runs import RunRecord
 from fairlab.tables import PAIRS
+from fairlab.temporaries import beside
 from fairlab.workspace import Workspace
 
 FILES = "files.parquet"
@@ -358,7 +358,7 @@ def _decode_all(folder: Path, view: EncodedPixels, pulse: Pulse, stop: Callable[
     """All images decoded into one .npy file beside `folder`."""
     pulse.begin("decoding images", 0.9, 0.1)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path = folder.with_name(f"{folder.name}.pixels.tmp.{os.getpid()}")
+    path = beside(folder.with_name(f"{folder.name}.pixels"))
     try:
         target = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=view.shape)
         reserve(path)

@@ -22,6 +22,7 @@ from fairlab.runs.launch import ACTIVE
 from fairlab.store.embeddings import FILES
 from fairlab.store.records import study_of
 from fairlab.store.runs import read_run, state
+from fairlab.temporaries import beside, note_outside, sweep
 from fairlab.workspace import Workspace, now
 
 VERSION = 1
@@ -116,7 +117,14 @@ def archive(
         "files": [{"name": e.name, "bytes": e.size, "sha256": _checked(e, counted)} for e in entries],
     }
     listing = json.loads(json.dumps({**facts, "check": digest(facts)}))
-    write_atomic(out, partial(_write, listing=listing, entries=entries, counted=counted))
+    sweep(workspace.home)
+    note = note_outside(
+        workspace.home, beside(out.absolute())
+    )  # a kill leaves templates where nobody would look for them
+    try:
+        write_atomic(out.absolute(), partial(_write, listing=listing, entries=entries, counted=counted))
+    finally:
+        note.unlink(missing_ok=True)
     return dict(listing)
 
 

@@ -12,13 +12,12 @@ import os
 import re
 import shutil
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
-from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sha256, sweep, verify_manifest, write_json
+from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sha256, verify_manifest, write_json
 from fairlab.runs.archive import (
     BLOCK,
     CHUNK,
@@ -40,6 +39,7 @@ from fairlab.runs.quiet import no_starts
 from fairlab.runs.verdicts import fingerprint
 from fairlab.store.faults import faults_of
 from fairlab.store.runs import RunRecord, read_run, read_status, write_status
+from fairlab.temporaries import beside, sweep
 from fairlab.workspace import Workspace, checked_name
 
 MOST_LISTING = 256 << 20
@@ -80,7 +80,7 @@ def bring_in(
         need, free = sum(file["bytes"] for file in files), shutil.disk_usage(workspace.home).free
         if need > free:
             raise Refused(f"{path.name} holds {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free")
-        temporary = workspace.home / f"import.tmp.{threading.get_ident()}.{os.getpid()}"  # threads share a pid
+        temporary = beside(workspace.home / "import")
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             _unpack(handle, path, files, temporary, progress, stop)

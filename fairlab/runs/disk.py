@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from fairlab.errors import FairLabError
-from fairlab.files import left_behind, read_json
+from fairlab.files import read_json
 from fairlab.tables import TEXT, WHOLE, Table
+from fairlab.temporaries import left_behind
 from fairlab.workspace import Workspace
 
 USAGE = Table(where=TEXT, name=TEXT, study=TEXT, kind=TEXT, bytes=WHOLE, files=WHOLE)

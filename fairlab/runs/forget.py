@@ -16,16 +16,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import MANIFEST, explain, place_folder, read_json, sha256, sweep, write_json
+from fairlab.files import MANIFEST, explain, place_folder, read_json, sha256, write_json
 from fairlab.runs.forget_scope import readable_runs, templates
 from fairlab.runs.forget_staging import prepare
 from fairlab.runs.forget_survey import Asked, Found, Scope, is_marker
 from fairlab.runs.quiet import DELETION, cut_short, no_starts
 from fairlab.store import database
+from fairlab.temporaries import beside, foreign, is_left_behind, remove, sweep
 from fairlab.words import some
 from fairlab.workspace import Workspace
 
@@ -185,9 +185,9 @@ def _finish(workspace: Workspace, progress: Progress) -> list[str]:
             ready = _ready(workspace)
             _put_in_place(workspace, ready, folder / NEW)
             stay = _delete_sources(ready["sources"]) if asked.files else []
-            _sweep_all(workspace)
+            stay += _sweep_all(workspace)
             database.purge(workspace)
-            grave = workspace.home / f"{FOLDER}.tmp.{os.getpid()}"
+            grave = beside(workspace.home / FOLDER)
             os.replace(folder, grave)  # plan and list go at once, or a later attempt would take one without the other
         shutil.rmtree(grave)
     except OSError as error:
@@ -198,24 +198,32 @@ def _finish(workspace: Workspace, progress: Progress) -> list[str]:
 def _put_in_place(workspace: Workspace, ready: Mapping[str, Any], new: Path) -> None:
     """Move what is still to be moved, delete what is still there: each may have been done by an earlier attempt."""
     for name, manifest in ready["folders"].items():
-        target = workspace.home / name
+        target = _inside(workspace, name)
         if (new / name).exists() and not ((target / MANIFEST).exists() and sha256(target / MANIFEST) == manifest):
             target.parent.mkdir(parents=True, exist_ok=True)
             place_folder(new / name, target)
         shutil.rmtree(new / name, ignore_errors=True)  # it may be the old one: swapped, and then cut short
     for name in ready["new"]:
         if (new / name).exists() and not any(name.startswith(f"{folder}/") for folder in ready["folders"]):
-            target = workspace.home / name
+            target = _inside(workspace, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(new / name, "rb+") as handle:
                 os.fsync(handle.fileno())
             os.replace(new / name, target)
-    for text in ready["deleted"]:
-        path = Path(text)
+    for name in ready["deleted"]:
+        path = _inside(workspace, name)
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _inside(workspace: Workspace, name: str) -> Path:
+    """A path of the list below the workspace, wherever that lies now: it may have been moved or copied meanwhile."""
+    path = workspace.home / name
+    if Path(name).is_absolute() or ".." in Path(name).parts or path == workspace.home:
+        raise Damaged(f"{workspace.home / FOLDER / READY} names {name[:200]!r}, which is no place in this workspace")
+    return path
 
 
 def _delete_sources(names: Sequence[str]) -> list[str]:
@@ -229,15 +237,17 @@ def _delete_sources(names: Sequence[str]) -> list[str]:
     return said
 
 
-def _sweep_all(workspace: Workspace) -> None:
+def _sweep_all(workspace: Workspace) -> list[str]:
     """Half-written files of jobs that died, anywhere: they may hold what was deleted.
 
     Not of runs that work: on another machine their processes have numbers that mean nothing here.
     """
     working = {name for name, status in database.statuses(workspace).items() if status == "running"}
     for path in [*workspace.home.rglob("*.tmp.*")]:
-        pid = path.name.rpartition(".")[2]
-        if working & set(path.relative_to(workspace.home).parts):
-            continue
-        if pid.isdigit() and path.exists() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if not working & set(path.relative_to(workspace.home).parts) and is_left_behind(path):
+            remove(path)
+    return [
+        f"{path.relative_to(workspace.home)} is being written by another machine and may hold what was deleted: ask again "
+        "when it has ended"
+        for path in foreign(workspace.home)
+    ]

@@ -93,7 +93,7 @@ def prepare(
     return {
         "new": sorted(new),
         "folders": whole_folders(workspace, staged),
-        "deleted": [str(path) for path in going],
+        "deleted": [path.relative_to(workspace.home).as_posix() for path in going],
         "sources": [str(path) for path in sources],
         "unended": [each.record.run_id for each in scope.templates if not (each.record.folder / "weights").exists()],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fairlab.data.reading import has_images
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json
 from fairlab.runs import forget_files
 from fairlab.runs.forget_archives import archives_with
@@ -70,11 +71,34 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
+def refuse_closed(workspace: Workspace) -> None:
+    """Raise Refused where a folder or file of the workspace cannot be read now: the person may be in it."""
+    closed: list[str] = []
+
+    def note(error: OSError) -> None:
+        closed.append(str(error.filename))
+
+    as_we_are = os.access in os.supports_effective_ids
+    for folder, _, names in os.walk(workspace.home, onerror=note):
+        paths = [os.path.join(folder, name) for name in names]
+        closed += [
+            path for path in paths if not os.access(path, os.R_OK, effective_ids=as_we_are) and os.path.lexists(path)
+        ]
+        if closed:
+            break
+    if closed:
+        raise Refused(
+            f"{closed[0]} cannot be read now, so nobody can say whether the person is in it; nothing was deleted: make it "
+            "readable (chmod), or move it out of the workspace, then ask again"
+        )
+
+
 class Scope:
     """What a deletion reaches, found once; raises FairLabError, Refused as losses() does."""
 
     def __init__(self, workspace: Workspace, asked: Asked) -> None:
         self.workspace, self.asked = workspace, asked
+        refuse_closed(workspace)
         self.records, self.faults = readable_runs(workspace)
         again = asked.people[0] if is_marker(asked.people) else ""
         if asked.all:

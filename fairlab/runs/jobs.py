@@ -15,11 +15,12 @@ from fairlab.data.holding_out import held_out_identities
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
-from fairlab.files import digest, sweep
+from fairlab.files import digest
 from fairlab.runs import adding, assess, by_protocol, cross, importing, maps, overlap, spaces, tables
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord, read_status
+from fairlab.temporaries import sweep
 from fairlab.training.world import ALONE, World, from_environment
 from fairlab.workspace import Workspace
 

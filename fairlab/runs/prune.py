@@ -17,6 +17,7 @@ from fairlab.runs.quiet import no_starts
 from fairlab.runs.turns import ACTIVE
 from fairlab.store.runs import state
 from fairlab.tables import TEXT, WHOLE, Table, rows_where
+from fairlab.temporaries import beside
 from fairlab.workspace import Workspace
 
 PRUNABLE = Table(run_id=TEXT, status=TEXT, checkpoint=TEXT, bytes=WHOLE)
@@ -99,7 +100,7 @@ def prune(workspace: Workspace, keep: int = 1, study: str = "", run_ids: Sequenc
         going = going[rows_where(state(workspace.run(name)).status not in ACTIVE for name in going["run_id"])]
         for row in going.itertuples():
             path = workspace.run(row.run_id) / "checkpoints" / row.checkpoint
-            grave = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+            grave = beside(path)
             try:
                 os.replace(path, grave)  # gone at once: nobody finds half a checkpoint
                 shutil.rmtree(grave)

@@ -13,6 +13,7 @@ from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain, read_json, write_json
 from fairlab.runs.forget import forget_all
 from fairlab.runs.launch import borrowers
+from fairlab.temporaries import sweep
 from fairlab.workspace import Workspace
 
 FILE, LOG = "keep.json", "retention.log"
@@ -46,6 +47,7 @@ def keep(workspace: Workspace, dataset_id: str, days: int | None) -> None:
     """Limit how long a data set is kept, from when it was added; None lifts the limit. Nothing is deleted by itself."""
     folder = workspace.dataset(dataset_id)
     open_dataset(folder)
+    sweep(folder)  # what a kill left
     if days is None:
         (folder / FILE).unlink(missing_ok=True)
         return

@@ -20,7 +20,7 @@ from types import FrameType
 from filelock import FileLock, Timeout
 
 from fairlab.errors import FairLabError, Stopped
-from fairlab.files import is_disk_full, sweep
+from fairlab.files import is_disk_full
 from fairlab.runs import jobs, on_cluster
 from fairlab.runs.launch import attempt_of, dispatch
 from fairlab.runs.loggers.base import followed
@@ -37,6 +37,7 @@ from fairlab.store.runs import (
     write_heartbeat,
     write_status,
 )
+from fairlab.temporaries import sweep
 from fairlab.training.world import from_environment, leave_environment
 from fairlab.workspace import Workspace, now
 

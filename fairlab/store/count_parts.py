@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import read_json, sweep, write_bytes, write_json
+from fairlab.files import read_json, write_bytes, write_json
 from fairlab.store.results import protocol_folder
+from fairlab.temporaries import sweep
 
 ABOUT = "about.json"
 

@@ -18,18 +18,9 @@ from typing import IO, Any
 import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import (
-    MANIFEST,
-    digest,
-    explain,
-    place_folder,
-    read_json,
-    read_manifest,
-    sweep,
-    write_json,
-    write_manifest,
-)
+from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, read_manifest, write_json, write_manifest
 from fairlab.store.embeddings import FILES, array_header, check_finite, embeddings_folder
+from fairlab.temporaries import beside, sweep
 
 ABOUT = "about.json"
 NAMES = ("vectors", "norms")
@@ -89,7 +80,7 @@ class EmbeddingParts:
             raise ValueError(f"{vectors.shape} vectors and {len(norms)} norms are not part {number}, {rows}")
         check_finite(vectors, norms, self.ids[rows])
         folder = self._part(number)
-        temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
+        temporary = beside(folder)
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()

@@ -6,7 +6,6 @@ runs/<run>/embeddings/<data set>/<view>/ {vectors.npy, norms.npy, ids.npy, manif
 from __future__ import annotations
 
 import io
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, explain, make_folder, place_folder, read_manifest, verify_manifest, write_manifest
+from fairlab.temporaries import beside
 from fairlab.workspace import checked_name
 
 FILES = ("vectors.npy", "norms.npy", "ids.npy")
@@ -72,7 +72,7 @@ class EmbeddingWriter:
         if len(ids) == 0 or np.any(np.diff(ids) <= 0):
             raise ValueError("image ids must rise and not be empty")
         self.folder = embeddings_folder(run_folder, dataset_id, view)
-        self.temporary = self.folder.with_name(f"{self.folder.name}.tmp.{os.getpid()}")
+        self.temporary = beside(self.folder)
         self.ids, self.facts, self.done = np.asarray(ids, dtype=np.int64), facts, 0
         self._file: IO[bytes] | None = None
         self._dim = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairlab.errors import FairLabError
 from fairlab.store.database import list_runs
-from fairlab.store.marks import marks_of
+from fairlab.store.marks import closed_folders, marks_of
 from fairlab.store.queue import read_turn
 from fairlab.store.records import read_weights, study_of
 from fairlab.store.results import checked_rows, judged_by, judged_on, protocol_folder, results_facts, results_folder
@@ -18,8 +18,8 @@ from fairlab.workspace import Workspace
 def left_out(workspace: Workspace) -> dict[str, str]:
     """Runs that no list shows because their files cannot be read, with what is wrong: file, field and what belongs there."""
     hidden = marks_of(workspace).keys() - set(list_runs(workspace)["run_id"])
-    found = {}
-    for name in sorted(hidden):
+    found = closed_folders(workspace)
+    for name in sorted(hidden - found.keys()):
         try:
             read_run(workspace, name)
             state(workspace.run(name))
@@ -60,7 +60,7 @@ def _faults(workspace: Workspace, folder: Path) -> Iterator[FairLabError]:
         lambda: state(folder),
         lambda: read_turn(folder),
         lambda: read_weights(folder) if (folder / "weights" / "model.json").exists() else None,
-        *(lambda name=name: numbers(name) for name in judged_on(folder)),  # type: ignore[misc]
+        *(lambda name=name: numbers(name) for name in judged_on(folder)),
     ]
     for look in looks:
         try:

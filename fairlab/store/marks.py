@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlab.errors import FairLabError
+from fairlab.files import sentence_of
 from fairlab.store.results import manifests
 from fairlab.store.runs import read_status, state
 from fairlab.workspace import Workspace
@@ -72,6 +73,19 @@ def marks_of(workspace: Workspace) -> dict[str, str]:
             f"{own.st_ino}.{own.st_mtime_ns}.{own.st_ctime_ns}|{record.st_mtime_ns}.{record.st_ctime_ns}|{word}"
         )
     return marks
+
+
+def closed_folders(workspace: Workspace) -> dict[str, str]:
+    """Run folders that are there and cannot be looked into now, with why: no list shows them, so they are named."""
+    found = {}
+    for name in os.listdir(workspace.runs_folder):
+        try:
+            os.stat(workspace.runs_folder / name / "run.json")
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # no run, or deleted at this moment
+        except OSError as error:
+            found[name] = f"{workspace.runs_folder / name} cannot be read: {sentence_of(error)}"
+    return found
 
 
 def settled(folder: Path, seconds: float) -> bool:

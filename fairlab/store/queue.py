@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fairlab.config import parse
 from fairlab.errors import Damaged
-from fairlab.files import read_json, write_json
+from fairlab.files import read_json, there, write_json
 from fairlab.placement_settings import Placement, warn_once, without_programs
 
 FILE = "queue.json"
@@ -32,7 +32,7 @@ class Turn:
 def read_turn(folder: Path) -> Turn:
     """A run's place in the queue; the default for a run that was never given one. Raises Damaged."""
     path = folder / FILE
-    if not path.exists():
+    if not there(path):
         return Turn()
     raw = read_json(path)
     try:

@@ -37,6 +37,7 @@ from fairlab.settings import Name, Text
 from fairlab.table_checks import KINDS, TEXT, WHOLE, check_schema, read_table
 from fairlab.tables import METRICS, SCORES
 from fairlab.tables import PAIRS as PAIRS_COLUMNS
+from fairlab.temporaries import beside
 from fairlab.workspace import checked_name
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def write_protocol(
 ) -> None:
     """Replace a run's numbers on a data set by one protocol: TABLES, "pairs" and any further tables, all or nothing."""
     folder = protocol_folder(run_folder, dataset_id, protocol)
-    temporary = folder.with_name(f"{folder.name}.tmp.{os.getpid()}")
+    temporary = beside(folder)
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         make_folder(temporary)

@@ -17,7 +17,7 @@ import psutil
 
 from fairlab.config import Run, parse
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import explain, read_json, remove_folder, write_json
+from fairlab.files import explain, read_json, remove_folder, there, write_json
 from fairlab.kept import checked, read_checked
 from fairlab.store import remote
 from fairlab.store.records import HeartbeatFile, ProcessFile, RunFile, StatusFile, reason_of
@@ -84,7 +84,7 @@ def create_run(workspace: Workspace, record: RunRecord) -> None:
 def read_run(workspace: Workspace, run_id: str) -> RunRecord:
     """The record of a run. Raises FairLabError when its folder is gone or its settings are not readable."""
     folder = workspace.run(run_id)
-    if not (folder / "run.json").exists():
+    if not there(folder / "run.json"):
         raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; was its folder deleted?")
     path = folder / "run.json"
     raw = read_json(path)
@@ -97,17 +97,13 @@ def read_run(workspace: Workspace, run_id: str) -> RunRecord:
         config = parse(Run, raw["config"], f"{path}: config")
     except FairLabError as error:
         raise Damaged(str(error)) from error
-    if (config.role, config.method, config.seed) != (facts.role, facts.method, facts.seed):
-        raise Damaged(
-            f"{path} contradicts itself: role, method and seed of the run are others than those in its config"
-        )
     return RunRecord(config=config, folder=folder, **dict(facts))
 
 
 def read_status(folder: Path) -> dict[str, Any]:
     """What the run last said of itself; {} when it never said anything."""
     path = folder / "status.json"
-    if not path.exists():
+    if not there(path):
         return {}
     raw = read_json(path)
     return {**raw, **checked(StatusFile, raw, path).model_dump(mode="json", exclude_unset=True)}
@@ -209,7 +205,7 @@ def state(folder: Path) -> Live:
     "running", or it would be started again for ever. Of a run on other machines its job there says whether it lives
     (store.remote). Raises FairLabError when the folder is gone or damaged.
     """
-    if not (folder / "run.json").exists():
+    if not there(folder / "run.json"):
         raise FairLabError(f"there is no run in {folder}; was its folder deleted?")
     said = read_status(folder)
     status, reason = str(said.get("status", "queued")), str(said.get("reason", ""))

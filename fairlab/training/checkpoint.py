@@ -8,7 +8,6 @@ a damaged one costs one epoch.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import behind, explain, make_folder, place_folder, verify_manifest, write_manifest
+from fairlab.temporaries import beside
 
 KEPT = 2
 
@@ -86,7 +86,7 @@ def save(
     tensors = {"learner": learner.state_dict(), **({} if head is None else {"head": head.state_dict()})}
     if not writes or _is_whole(final):  # the same step again, after a stop; and it may be the only one
         return final
-    temporary = folder / f"{final.name}.tmp.{os.getpid()}"
+    temporary = beside(final)
     if more is not None:
         tensors |= {**more.parts(), **{f"best_{name}": kept for name, kept in more.best.items()}}
         if more.scaler is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from fairlab.errors import FairLabError
-from fairlab.files import app_root
+from fairlab.files import app_root, sentence_of
 from fairlab.ui import browser, choices
 from fairlab.ui.page import frame, show_error
 
@@ -52,4 +52,6 @@ try:
     chosen.run()
 except FairLabError as error:
     show_error(error)
+except OSError as error:  # of the system, where nobody knew more to say about it
+    show_error(FairLabError(sentence_of(error)))
 choices.finish()

@@ -22,6 +22,7 @@ from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.processes import TORCHRUN, family
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import PROCESS_FILE, SPACES, RunRecord, live_process, read_status, record_process, write_status
+from fairlab.temporaries import beside
 from fairlab.workspace import Workspace
 
 GONE_S = 5.0
@@ -50,7 +51,7 @@ class LocalEngine:
         environment = {**os.environ, **threads, **mine, **more}
         command = ["-m", "fairlab", "--home", str(workspace.home), "work", record.run_id]
         if placement.devices > 1 and record.role in (*SPACES, "embedding", "evaluation"):
-            scratch = folder / f"torchrun.tmp.{os.getpid()}"
+            scratch = beside(folder / "torchrun")
             options = ["--standalone", f"--nproc-per-node={placement.devices}", f"--log-dir={scratch}"]
             command = ["-m", TORCHRUN, *options, *command]
         with open(folder / "log.txt", "ab") as log:

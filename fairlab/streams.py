@@ -1,0 +1,138 @@
+"""What leaves for a terminal: names as they are, without orders to it; and output that is closed, full or knows only ASCII.
+
+Everything that is printed goes through here: print() by the wrapped streams, tables by the console.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from fairlab.characters import printable
+from fairlab.errors import FairLabError
+
+PIPED_COLUMNS = 200
+"""Into a file or another program a row stays one line."""
+
+
+class Plain(io.TextIOBase):
+    """A text stream that passes no control characters on; rich, whose colours are such, writes to the stream behind it."""
+
+    def __init__(self, behind: TextIO) -> None:
+        self.rich_proxied_file = behind
+
+    def write(self, text: str) -> int:
+        self.rich_proxied_file.write(printable(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self.rich_proxied_file.flush()
+
+    def isatty(self) -> bool:
+        return self.rich_proxied_file.isatty()
+
+    def fileno(self) -> int:
+        return self.rich_proxied_file.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.rich_proxied_file.encoding
+
+    @property
+    def buffer(self) -> Any:
+        return self.rich_proxied_file.buffer
+
+
+class PlainConsole(Console):
+    """A console that takes no name for markup or for the name of a picture, and shows control characters as boxes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style, None)
+
+
+class PlainText(Text):
+    """rich's text, measured as it will be shown."""
+
+    def __init__(self, text: str = "", *more: Any, **options: Any) -> None:
+        super().__init__(printable(text), *more, **options)
+
+
+def console_for_people() -> PlainConsole:
+    """As wide as the terminal; wide where there is none."""
+    return PlainConsole(width=None if is_terminal(sys.stdout) else PIPED_COLUMNS)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """False also for a stream that is closed."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def counter(text: str) -> None:
+    """Replace the terminal's last line, on stderr."""
+    stream = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+    print(f"\r{printable(text)}", end="", file=stream, flush=True)
+
+
+def begin() -> None:
+    """Before any output: closed streams lead nowhere, letters that a terminal does not know become '?', names give no orders.
+
+    Raises FairLabError when the folder that the command was started in is gone.
+    """
+    for number in range(3):  # or the next file that is opened, the catalogue perhaps, would be taken for one of these
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+        if not isinstance(stream, Plain):
+            setattr(sys, name, Plain(stream))
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise FairLabError(
+            "the folder that this terminal is in has been deleted; change to another one (cd)"
+        ) from error
+
+
+def end() -> str:
+    """Write what is still to be written; what is wrong with the output, "" when nothing is. A broken pipe is nothing."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _nowhere()
+    except (OSError, ValueError) as error:
+        _nowhere()
+        return f"the output could not be written: {getattr(error, 'strerror', None) or error}"
+    return ""
+
+
+def _nowhere() -> None:
+    """What is left in the buffer must not be tried again when Python ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
