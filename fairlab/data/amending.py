@@ -10,11 +10,12 @@ from pathlib import Path
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.files import amend_manifest, explain, make_folder, place_folder
+from fairlab.temporaries import beside
 
 
 def amend(data: Dataset, write: Callable[[Path], None], names: Iterable[str]) -> None:
     """Replace the files `names`, which write(folder) puts into a folder. Raises FairLabError when the disk refuses."""
-    temporary = data.folder.with_name(f"{data.dataset_id}.tmp.{os.getpid()}")
+    temporary = beside(data.folder.with_name(data.dataset_id))
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         make_folder(temporary)

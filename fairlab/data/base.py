@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from fairlab.data.align import RULE
 from fairlab.data.landmarks import with_faces_only
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.reading import Texts, reader
+from fairlab.data.record_file import DatasetFile
 from fairlab.data.views import Pixels, Rescaled, ViewPixels
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
@@ -32,8 +32,7 @@ from fairlab.files import (
     write_json,
     write_manifest,
 )
-from fairlab.kept import FolderName, Kept, checked
-from fairlab.settings import Name, PathText, Text
+from fairlab.kept import checked
 from fairlab.table_checks import read_table
 from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
 from fairlab.temporaries import beside
@@ -42,37 +41,6 @@ INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "
 LANDMARKS_FILE, SIZES_FILE, HASHES_FILE = "landmarks.npy", "bytes.npy", "hashes.npy"
 TEMPLATES_FILE = "templates.parquet"
 BORROWED_FILES = ("parent.npy", "row.npy")
-
-
-class Lender(Kept):
-    """A data set whose images another one borrows."""
-
-    dataset: FolderName
-    fingerprint: Name
-
-
-class Origin(Kept):
-    """Where images lie that are not in the data set's own file of pixels."""
-
-    kind: Name
-    path: PathText = ""
-    swap_channels: bool = False
-    parents: tuple[Lender, ...] = Field((), max_length=1000)
-
-
-class DatasetFile(Kept):
-    """dataset.json, as far as everybody reads it."""
-
-    dataset_id: Name
-    kind: Name
-    attribute: Name
-    groups: tuple[Text, ...] = Field(max_length=100_000)
-    image_px: int = Field(ge=0, le=100_000)
-    fingerprint: Name
-    notes: str = Field("", max_length=100_000)
-    no_images: bool = False
-    templates: bool = False
-    images_from: Origin | None = None
 
 
 @dataclass(frozen=True)

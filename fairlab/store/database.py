@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import explain, private_file
 from fairlab.store.marks import STANDING, Entry, asked, marks_of, news, standing_of, told
-from fairlab.store.results import judged_by, judged_on, metric_rows, protocol_folder, results_folder
+from fairlab.store.results import rows_of
 from fairlab.store.runs import read_run
 from fairlab.tables import LIVE_RUNS, METRICS, NUMBER, RUNS, TEXT
 from fairlab.workspace import Workspace
@@ -288,18 +288,11 @@ def _enter(connection: sqlite3.Connection, workspace: Workspace, entry: Entry, b
     marks = ", ".join(f":{name}" for name in values)
     connection.execute(f"INSERT INTO runs ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - constants
     try:
-        rows = list(_numbers(record.folder))
+        rows = list(rows_of(record.folder))
     except FairLabError as error:  # the run is there all the same; `fairlab doctor` names what is wrong
         log.warning("the numbers of run %s cannot be read: %s", entry.run_id, error)
         return
     connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-
-def _numbers(folder: Path) -> Iterator[tuple[object, ...]]:
-    for dataset in judged_on(folder):
-        further = [protocol_folder(folder, dataset, protocol) for protocol in judged_by(folder, dataset)]
-        for table in (metric_rows(path, folder.name) for path in (results_folder(folder, dataset), *further)):
-            yield from ((*row, dataset) for row in table or ())
 
 
 def rebuild(workspace: Workspace) -> None:

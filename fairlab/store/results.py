@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -176,6 +176,14 @@ def checked_rows(results: Path, run_id: str) -> list[tuple[object, ...]]:
         if any(len(str(row[place])) > MOST_LETTERS for row in rows):
             raise Damaged(f"{path}: the column {name!r} has texts of more than {MOST_LETTERS:,} letters")
     return rows
+
+
+def rows_of(folder: Path) -> Iterator[tuple[object, ...]]:
+    """All stored numbers of a run: rows of tables.METRICS, each with its data set behind."""
+    for dataset in judged_on(folder):
+        further = [protocol_folder(folder, dataset, protocol) for protocol in judged_by(folder, dataset)]
+        for table in (metric_rows(path, folder.name) for path in (results_folder(folder, dataset), *further)):
+            yield from ((*row, dataset) for row in table or ())
 
 
 def read_results(run_folder: Path, dataset_id: str, name: str) -> pd.DataFrame:

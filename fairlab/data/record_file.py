@@ -1,0 +1,39 @@
+"""What dataset.json may hold, see fairlab.kept."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fairlab.kept import FolderName, Kept
+from fairlab.settings import Name, PathText, Text
+
+
+class Lender(Kept):
+    """A data set whose images another one borrows."""
+
+    dataset: FolderName
+    fingerprint: Name
+
+
+class Origin(Kept):
+    """Where images lie that are not in the data set's own file of pixels."""
+
+    kind: Name
+    path: PathText = ""
+    swap_channels: bool = False
+    parents: tuple[Lender, ...] = Field((), max_length=1000)
+
+
+class DatasetFile(Kept):
+    """dataset.json, as far as everybody reads it."""
+
+    dataset_id: Name
+    kind: Name
+    attribute: Name
+    groups: tuple[Text, ...] = Field(max_length=100_000)
+    image_px: int = Field(ge=0, le=100_000)
+    fingerprint: Name
+    notes: str = Field("", max_length=100_000)
+    no_images: bool = False
+    templates: bool = False
+    images_from: Origin | None = None
