@@ -422,7 +422,7 @@ def test_the_command_line_orders_the_queue(busy: Workspace, told: list[str]) -> 
         (["runs", "stop", "a", "--study", "x"], "not both"),
         (["runs", "stop", "a", "--set", "seed=3"], "--set belongs to"),
         (["launch", "tiny", "--engine", "moon"], "engine: there is no 'moon'; choose one of: "),
-        (["launch", "tiny", "--devices", "0"], "devices: Input should be greater than or equal to 1"),
+        (["launch", "tiny", "--devices", "0"], "give a whole number from 1 to 10000, not"),
         (["launch", "tiny", "--on", "slurm.party=gpu"], "there is no setting 'slurm.party'"),
         (["demo", "--on", "slurm"], "--on slurm: write SETTING=VALUE, e.g. slurm.partition=gpu"),
     ],
