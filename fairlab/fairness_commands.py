@@ -14,7 +14,8 @@ from fairlab import api, arguments
 from fairlab.config import Evaluation
 from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
-from fairlab.evaluation.fairness_report import FairnessReport, fairness_report, groups_of, point_of
+from fairlab.evaluation.fairness_report import FairnessReport, fairness_report, groups_of, metric_p, point_of
+from fairlab.evaluation.intervals import p_words
 from fairlab.evaluation.paired import paired_seeds, power_sentences, with_scores
 from fairlab.evaluation.score_frames import DEFECTS, ScoredPairs, same_pairs, scored_pairs
 from fairlab.runs.scored import scored
@@ -41,6 +42,7 @@ def do_fairness(workspace: Workspace, options: argparse.Namespace) -> int:
         own_fmr=options.at_own_fmr,
         draws=options.draws,
         seed=options.seed,
+        adjust="" if options.adjust == "none" else options.adjust,
     )
     if options.json:
         print(json.dumps(report.as_json(), indent=1, allow_nan=False))
@@ -85,7 +87,7 @@ def show_differences(report: pd.DataFrame, said: Sequence[str]) -> None:
         rate = row.metric in ("accuracy", "fmr", "fnmr")
         title = f"{row.metric}, points" if rate else str(FAIRNESS_METRICS.facts(str(row.metric))["title"])
         number = _rate(row.difference, row.low, row.high, 100 if rate else 1)
-        table.add_row(str(row.group), title, number, "n/a" if row.p != row.p else f"{row.p:.3f}")
+        table.add_row(str(row.group), title, number, p_words(row.p, row.draws) or "n/a")
     console.print(table)
     for sentence in said:
         console.print(sentence, markup=False)
@@ -152,11 +154,12 @@ def show(report: FairnessReport) -> None:
         )  # fmt: skip
     console.print(rows)
     metrics = Table(box=None, pad_edge=False)
-    for name in ("metric", "value", "fair is", "by chance up to", "formula"):
+    for name in ("metric", "value", "fair is", "by chance up to", "p", "formula"):
         metrics.add_column(name, justify="left" if name in ("metric", "formula") else "right")
     for row in report.metrics.itertuples():
         fair = "" if row.fair_value != row.fair_value else f"{row.fair_value:g}"
-        metrics.add_row(row.title, _rate(row.value, row.low, row.high), fair, _number(row.fair_p95), row.formula)
+        p = metric_p(row.p, row.p_adjusted)
+        metrics.add_row(row.title, _rate(row.value, row.low, row.high), fair, _number(row.fair_p95), p, row.formula)
     console.print(metrics)
     one = "" if report.at.point.rule == "own" else f"threshold {report.at.thresholds[0]:.6g}; "
     console.print(f"{one}{report.method}", markup=False)
@@ -219,6 +222,11 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=arguments.seed, help="seed of those draws (default: as the run was judged; of a table 0)"
     )
+    parser.add_argument("--seed", type=int, help="seed of those draws (default: as the run was judged; of a table 0)")
+    parser.add_argument(
+        "--adjust", choices=["none", "holm"], default="none",
+        help="adjust the measures' p values for being many (default: none)",
+    )  # fmt: skip
     out = parser.add_mutually_exclusive_group()
     out.add_argument("--json", action="store_true", help="print JSON")
     out.add_argument("--csv", choices=["groups", "metrics", "matrix"], help="print one table as CSV")

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from fairlab.evaluation.intervals import p_words
 from fairlab.runs.compare import compare, default_dataset
 from fairlab.runs.exports import best_of, caption, measured
 from fairlab.runs.next_steps import without_numbers
@@ -50,7 +51,7 @@ def comparison_table(table: pd.DataFrame, title: str) -> Table:
             if name in ("mean", "cross") and pd.notna(low):
                 cell.append(f" [{low:.1f}, {high:.1f}]", style="dim")
             cells.append(cell)
-        cells += [_difference(row), Text("" if pd.isna(row["p"]) else f"{row['p']:.3f}")]
+        cells += [_difference(row), Text(p_words(row["p"], row.get("p_draws", 0)))]
         view.add_row(*cells, Text(duration(row["cpu_s"])))
     return view
 

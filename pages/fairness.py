@@ -30,6 +30,7 @@ if not protocol or too_many(run, data, protocol):
     stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)
+at = judging.adjust(at)
 judging.summary(at, found)
 judging.cards(at)
 st.subheader("Rates per group", anchor=False)

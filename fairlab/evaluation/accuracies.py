@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from fairlab.evaluation import verification
-from fairlab.evaluation.chance import fair_band, fair_draws
 from fairlab.evaluation.groups import GroupPairs
-from fairlab.evaluation.intervals import effective_pairs, rate_interval, share_interval
+from fairlab.evaluation.intervals import drawn_in, share_interval
 from fairlab.evaluation.operating import NUMBERS, over_groups
+from fairlab.evaluation.spread import Around, Noise, worth
 from fairlab.tables import ALL_GROUPS
 
 
@@ -26,37 +26,40 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
 
     total = (sum(group.counts[0] for group in groups), sum(group.counts[1] for group in groups))
     known: list[tuple[verification.FoldAccuracy, np.ndarray]] = []
-    trials = 0
+    judged = [group for group in groups if 0 not in group.counts]
+    variances = []
     for group in groups:
         if 0 in group.counts:
             add(group.name, "accuracy", np.nan, np.nan, np.nan, group.counts)
             continue
         found = verification.fold_accuracy(group.scores, group.genuine, group.folds)
-        redrawn = group.bootstrap.mean(found.correct)
-        known.append((found, redrawn))
-        trials += sum(group.trials)
+        variance = group.bootstrap.mean_variance(found.correct)
+        variances.append(variance)
+        known.append((found, drawn_in(found.accuracy, group.bootstrap.mean(found.correct), variance)))
         # The mean over folds and the mean over pairs are the same when folds are equally large; the interval is of the latter.
-        low, high = rate_interval(int((~found.correct).sum()), len(found.correct), 1 - redrawn, sum(group.trials))
+        low, high = share_interval(1 - found.accuracy, variance, group.bootstrap.identities, sum(group.trials))
         add(group.name, "accuracy", found.accuracy, 1 - high, 1 - low, group.counts)
     if not known:
         add(ALL_GROUPS, "mean_accuracy", np.nan, np.nan, np.nan, total)
         return NUMBERS.build(rows), notes
-    accuracy = np.array([found.accuracy for found, _ in known])
-    drawn = np.array([redrawn for _, redrawn in known]).T
+    error = np.array([1 - found.accuracy for found, _ in known])
+    people = np.array([group.bootstrap.identities for group in judged])
+    mean, trials = float(error.mean()), sum(sum(group.trials) for group in judged)
+    low, high = share_interval(mean, float(np.sum(variances)) / len(error) ** 2, int(people.sum()), trials)
+    add(ALL_GROUPS, "mean_accuracy", 1 - mean, 1 - high, 1 - low, total)
     sizes = np.array([len(found.correct) for found, _ in known])
-    mean = float(accuracy.mean())
-    add(ALL_GROUPS, "mean_accuracy", mean, *share_interval(mean, trials, drawn.mean(1)), total)
-    right = np.array([found.correct.sum() for found, _ in known])
-    certain = bool((right < sizes).all())
+    certain = bool(all(not found.correct.all() for found, _ in known))
     if not certain:
         notes.append("a group shows no error: the measures over groups have no interval")
-    effective = effective_pairs(right, sizes, drawn)
-    fair = fair_draws(mean, effective, seed)
+    drawn = 1 - np.array([redrawn for _, redrawn in known]).T
+    noise = Noise.of(drawn, worth(error, drawn, sizes, people), seed)
 
     def add_measure(name: str, value: float, low: float, high: float) -> None:
         add(ALL_GROUPS, name, value, low, high, total)
+        if name == "ser_fair_p95" and len(known) > 1 and np.isnan(value):
+            notes.append("so few errors are expected that chance alone sets no limit to SER")
 
-    over_groups("accuracy", accuracy, drawn, fair, certain, add_measure)
-    if len(known) > 1 and np.isinf(fair_band(mean, effective, seed).ser[2]):
-        notes.append("so few errors are expected that chance alone sets no limit to SER")
+    over_groups(
+        "accuracy", Around(error, np.full(len(error), mean), noise), lambda rates: 1 - rates, certain, add_measure
+    )
     return NUMBERS.build(rows), notes

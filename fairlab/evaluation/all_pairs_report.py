@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from fairlab.evaluation.all_pairs import AllPairs, Arranged, MakeEngine, count_all
-from fairlab.evaluation.chance import fair_draws
+from fairlab.evaluation.all_pairs_moving import MovedPoint, OwnFmr, moved_point
 from fairlab.evaluation.fairness import Rates
 from fairlab.evaluation.groups import Asked
-from fairlab.evaluation.intervals import FEW_IDENTITIES, effective_pairs, rate_interval
-from fairlab.evaluation.operating import over_groups
+from fairlab.evaluation.intervals import FEW_IDENTITIES, share_interval, variance_of
+from fairlab.evaluation.operating import around_rates, over_groups
 from fairlab.evaluation.pair_intervals import Redrawn, redraw
 from fairlab.evaluation.report import CURVE, CURVE_POINTS
 from fairlab.evaluation.shares import ALONE, Sharing
-from fairlab.evaluation.verification import EXPECTED_ERRORS, measurable
+from fairlab.evaluation.verification import measurable, why_not_measurable
 from fairlab.tables import ALL_GROUPS, BOOL, METRICS, NUMBER, TEXT, WHOLE, Table
 
 MATRIX = Table(
@@ -114,10 +114,7 @@ class _Writer:
         total = int(self.impostors.sum())
         self.targets = [target for target in settings.fmr_targets if measurable(target, total)]
         self.notes += [
-            f"FMR {target:g} is not measurable: {total} impostor pairs let {target * total:.1f} false matches be expected, "
-            f"at least {EXPECTED_ERRORS} are needed"
-            for target in settings.fmr_targets
-            if target not in self.targets
+            why_not_measurable(target, total) for target in settings.fmr_targets if target not in self.targets
         ]
         self.points = [found.threshold_at(target) for target in self.targets]
         if len(found.thresholds) in self.points:
@@ -148,6 +145,8 @@ class _Writer:
         self.rows.append(dict(zip(METRICS, values, strict=True)))
 
     def results(self, redrawn: Redrawn) -> AllResults:
+        self.people = np.diff(self.arranged.first_person)
+        self.own_fmr = OwnFmr(self.found, self.points, redrawn)
         matrices = [self._point(number, redrawn) for number in range(len(self.targets))]
         curves = [self._curve(group, redrawn) for group in range(len(self.arranged.groups))]
         return AllResults(
@@ -168,35 +167,44 @@ class _Writer:
         total = (int(self.genuine.sum()), int(self.impostors.sum()))
         self.add(ALL_GROUPS, "threshold", threshold, np.nan, np.nan, total, point)
         misses = redrawn.misses[:, number]
-        fmr = np.diagonal(redrawn.fmr[..., number], axis1=1, axis2=2)
-        fnmr = redrawn.fnmr[..., number]
+        moved = moved_point(self.found, at, target, redrawn, number)
         across = of * ~np.eye(len(groups), dtype=bool)
+        sets_fmr = int((self.impostors > 0).sum()) == 1  # then the threshold is set by this group's FMR alone
         for group, name in enumerate(groups):
-            counts = int(self.genuine[group]), int(self.impostors[group])
-            self._rate(name, "fmr", wrong[group, group], counts[1], fmr[:, group], counts, point)
-            self._rate(name, "fnmr", misses[group], counts[0], fnmr[:, group], counts, point)
-            self._rate(name, "tar", misses[group], counts[0], fnmr[:, group], counts, point, True)
+            counts, people = (int(self.genuine[group]), int(self.impostors[group])), int(self.people[group])
+            false = moved.fixed[:, group] if sets_fmr else moved.fmr[:, group]
+            self._rate(name, "fmr", (wrong[group, group], counts[1], people), false, counts, point)
+            for metric in ("fnmr", "tar"):
+                missed = (misses[group], counts[0], people)
+                self._rate(name, metric, missed, moved.fnmr[:, group], counts, point)
             self._own(group, number, redrawn, point)
             if across[group].any():
-                others = _together(redrawn.fmr[:, group, :, number], across[group])
+                others = _together(moved.cells[:, group], across[group])
                 strangers, met = int(wrong[group][across[group] > 0].sum()), int(across[group].sum())
-                self._rate(name, "fmr_across", strangers, met, others, (0, met), point)
+                self._rate(name, "fmr_across", (strangers, met, people), others, (0, met), point)
+        everyone = int(self.people.sum())
         for name, errors, pairs, values in (
-            ("fmr", np.diagonal(wrong), self.impostors, fmr),
-            ("fnmr", misses, self.genuine, fnmr),
+            ("fmr", np.diagonal(wrong), self.impostors, moved.fixed),
+            ("fnmr", misses, self.genuine, moved.fnmr),
         ):
-            self._rate(ALL_GROUPS, name, errors.sum(), pairs.sum(), _together(values, pairs), total, point)
+            some = (errors.sum(), pairs.sum(), everyone)
+            self._rate(ALL_GROUPS, name, some, _together(values, pairs), total, point)
         upper = np.triu(across)
         if upper.any():
-            everyone = _together(redrawn.fmr[..., number].reshape(len(redrawn.fmr), -1), upper.ravel())
+            drawn = _together(moved.cells.reshape(len(moved.cells), -1), upper.ravel())
             strangers, met = int(np.triu(wrong, 1).sum()), int(upper.sum())
-            self._rate(ALL_GROUPS, "fmr_across", strangers, met, everyone, (0, met), point)
-        self._fairness(np.diagonal(wrong), misses, fmr, fnmr, total, point)
+            self._rate(ALL_GROUPS, "fmr_across", (strangers, met, everyone), drawn, (0, met), point)
+        self._fairness(np.array([np.diagonal(wrong), misses]), moved, total, point)
+        cells = (
+            moved.cells
+            if not sets_fmr
+            else np.where(np.eye(len(groups), dtype=bool), moved.fixed[:, None], moved.cells)
+        )
         return [
             dict(
                 zip(
                     MATRIX,
-                    (self.run_id, point, threshold, one, other, *self._cell(redrawn, number, a, b, wrong, of)),
+                    (self.run_id, point, threshold, one, other, *self._cell(cells[:, a, b], a, b, wrong, of)),
                     strict=True,
                 )
             )
@@ -208,17 +216,17 @@ class _Writer:
         self,
         group: str,
         metric: str,
-        errors: int,
-        pairs: int,
+        errors: tuple[int, int, int],
         redrawn: np.ndarray,
         counts: tuple[int, int],
         point: str,
-        accepted: bool = False,
     ) -> None:
-        """One error rate with its interval; `accepted`: one minus it."""
-        value = errors / pairs if pairs else np.nan
-        low, high = rate_interval(int(errors), int(pairs), redrawn)
-        self.add(group, metric, *((1 - value, 1 - high, 1 - low) if accepted else (value, low, high)), counts, point)
+        """One rate of (errors, pairs, people) with its interval; a TAR is one minus its error rate."""
+        wrong, pairs, people = errors
+        value = wrong / pairs if pairs else np.nan
+        low, high = share_interval(value, variance_of(redrawn), people, int(pairs))
+        ends = (1 - value, 1 - high, 1 - low) if metric.startswith("tar") else (value, low, high)
+        self.add(group, metric, *ends, counts, point)
 
     def _own(self, group: int, number: int, redrawn: Redrawn, point: str) -> None:
         """TAR as papers give it: with a threshold of the group's own."""
@@ -229,28 +237,22 @@ class _Writer:
             )
             self.add(name, "tar_own_threshold", np.nan, np.nan, np.nan, counts, point)
             return
-        at = len(self.points) + number
-        misses = redrawn.misses[group, at]
-        self._rate(name, "tar_own_threshold", misses, counts[0], redrawn.fnmr[:, group, at], counts, point, True)
+        column = len(self.points) + number
+        drawn = self.own_fmr.drawn_fnmr(group, self.found.threshold_at(self.targets[number], group), column)
+        missed = (redrawn.misses[group, column], counts[0], int(self.people[group]))
+        self._rate(name, "tar_own_threshold", missed, drawn, counts, point)
 
     def _cell(
-        self, redrawn: Redrawn, number: int, a: int, b: int, wrong: np.ndarray, of: np.ndarray
+        self, redrawn: np.ndarray, a: int, b: int, wrong: np.ndarray, of: np.ndarray
     ) -> tuple[float, float, float, int, int]:
         errors, pairs = int(wrong[a, b]), int(of[a, b])
-        low, high = rate_interval(errors, pairs, redrawn.fmr[:, a, b, number])
-        return errors / pairs if pairs else np.nan, low, high, errors, pairs
+        people = int(self.people[a] if a == b else self.people[a] + self.people[b])
+        value = errors / pairs if pairs else np.nan
+        return value, *share_interval(value, variance_of(redrawn), people, pairs), errors, pairs
 
-    def _fairness(
-        self,
-        wrong: np.ndarray,
-        misses: np.ndarray,
-        fmr: np.ndarray,
-        fnmr: np.ndarray,
-        total: tuple[int, int],
-        point: str,
-    ) -> None:
-        """The registered metrics of FMR and FNMR over groups, with what a fair model would show."""
-        errors, pairs = np.array([wrong, misses]), np.array([self.impostors, self.genuine])
+    def _fairness(self, errors: np.ndarray, moved: MovedPoint, total: tuple[int, int], point: str) -> None:
+        """The registered metrics of FMR and FNMR over groups, with what a fair model would show; errors (2, G)."""
+        pairs = np.array([self.impostors, self.genuine])
         if not pairs.all():
             return  # a group without a rate: nothing can be said over groups
         certain = {
@@ -258,30 +260,24 @@ class _Writer:
         }
         if not all(certain.values()) and len(self.arranged.groups) > 1:
             self.notes.append(f"at {point} a group shows no error of a kind: measures that need it have no interval")
-        fair = [
-            fair_draws(
-                errors[kind].sum() / pairs[kind].sum(),
-                effective_pairs(errors[kind], pairs[kind], values),
-                2 * self.settings.seed + kind,
-            )
-            for kind, values in enumerate((fmr, fnmr))
-        ]
 
         def add(metric: str, value: float, low: float, high: float) -> None:
             self.add(ALL_GROUPS, metric, value, low, high, total, point)
 
-        values, redrawn, by_chance = (Rates(*rates, *pairs) for rates in (errors / pairs, (fmr, fnmr), fair))
-        over_groups("rates", values, redrawn, by_chance, certain, add)
+        about = around_rates(errors, pairs, (moved.fmr, moved.fnmr), self.people, self.settings.seed)
+        over_groups("rates", about, lambda values: Rates(*np.split(values, 2, axis=-1), *pairs), certain, add)
 
     def _curve(self, group: int, redrawn: Redrawn) -> pd.DataFrame:
         """The group's ROC, at FMRs from one false match up to 1, with a band for the TMR."""
         points, genuine, impostors = self.curve_points[group], int(self.genuine[group]), int(self.impostors[group])
         if not points or not genuine:
             return CURVE.build()
-        first = 2 * len(self.targets)
+        first, people = 2 * len(self.targets), int(self.people[group])
         misses = redrawn.misses[group, first : first + len(points)]
+        drawn = [self.own_fmr.drawn_fnmr(group, at, first + number) for number, at in enumerate(points)]
         ends = [
-            rate_interval(int(missed), genuine, redrawn.fnmr[:, group, first + at]) for at, missed in enumerate(misses)
+            share_interval(missed / genuine, variance_of(rates), people, genuine)
+            for missed, rates in zip(misses, drawn, strict=True)
         ]
         high, low = 1 - np.array(ends).T
         fmr = self.found.matches(self.found.within[group])[points] / impostors

@@ -149,10 +149,7 @@ def facex_zoo(scores: np.ndarray, genuine: np.ndarray) -> CompatResult:
     """
     pairs = FOLDS * FACEX_FOLD
     if len(scores) != pairs:
-        return CompatResult(
-            reason=f"the peer's rule knows {pairs:,} pairs only, here are {len(scores):,}: its table has {FOLDS} x "
-            f"{FACEX_FOLD} places, fewer pairs leave impostors of score 0 in it, more do not fit"
-        )
+        return CompatResult(reason=f"FaceX-Zoo's rule needs exactly {pairs:,} pairs; this list has {len(scores):,}")
     if reason := _undefined(genuine, FOLDS):
         return CompatResult(reason=reason)
     single = scores.astype(np.float32)

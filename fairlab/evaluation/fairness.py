@@ -6,6 +6,7 @@ Facts at registration: `of`: what the metric takes, "accuracy" (fractions (..., 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -154,9 +155,9 @@ def _ir(rates: Rates) -> Number:
     title="WERM",
     unit="ratio",
     fair_value=1.0,
-    formula="sqrt(max FMR / geomean(FMR + 1e-5) * max FNMR / geomean(FNMR + 1e-5))",
+    formula="sqrt(max FMR / geomean(FMR + 1e-5) * max FNMR / geomean(FNMR + 1e-5)); fair: that of equal rates",
     source="arXiv 2407.14087 (score-norm-fairness)",
-    trap="with a group without false matches its value hangs on the 1e-5 that is added",
+    trap="for a group without false matches, its value is driven by the 1e-5 added to avoid division by zero; n/a where no rate reaches that",
 )
 def _werm(rates: Rates) -> Number:
     """Weighted error-rate metric at alpha = beta = 0.5."""
@@ -204,7 +205,7 @@ def _odds_ratio(rates: Rates) -> Number:
     fair_value=0.0,
     formula="max-min of the share of pairs that match, genuine and impostor together",
     source="fairlearn.metrics.demographic_parity_difference",
-    trap="hangs on how many genuine pairs each group's list happens to have; only for lists of one make",
+    trap="depends on each group's share of genuine pairs; compare only lists built the same way",
 )
 def _parity(rates: Rates) -> Number:
     """Largest minus smallest share of accepted pairs."""
@@ -220,20 +221,26 @@ def _parity(rates: Rates) -> Number:
     fair_value=1.0,
     formula="min/max of the share of pairs that match",
     source="fairlearn.metrics.demographic_parity_ratio",
-    trap="hangs on how many genuine pairs each group's list happens to have; only for lists of one make",
+    trap="depends on each group's share of genuine pairs; compare only lists built the same way",
 )
 def _parity_ratio(rates: Rates) -> Number:
     """Smallest over largest share of accepted pairs."""
     return formulas.min_max(formulas.accepted(rates.fmr, rates.fnmr, rates.impostor, rates.genuine))
 
 
+def fair_value(name: str, fmr: float, fnmr: float) -> float:
+    """What a metric is for groups that all have these rates: of WERM, which adds 1e-5, a little less than its limit of 1."""
+    return formulas.werm_fair(fmr, fnmr) if name == "werm" else float(FAIRNESS_METRICS.facts(name)["fair_value"])
+
+
 def _of_both(name: str, **facts: Any) -> Callable[[Callable[..., Number]], Callable[..., Number]]:
-    """Register `<name>_fmr` and `<name>_fnmr`: formula(rates (..., G), pairs (G,)). X in the facts is FMR or FNMR."""
+    """Register `<name>_fmr` and `<name>_fnmr`: formula(rates (..., G), pairs (G,)). The word X in the facts is FMR or FNMR."""
 
     def enter(formula: Callable[..., Number]) -> Callable[..., Number]:
         for kind in BOTH:
             said = {
-                fact: text.replace("X", kind.upper()) if isinstance(text, str) else text for fact, text in facts.items()
+                fact: re.sub(r"\bX(?=\b|_)", kind.upper(), text) if isinstance(text, str) else text
+                for fact, text in facts.items()
             }
 
             def metric(rates: Rates, kind: str = kind) -> Number:
@@ -296,7 +303,7 @@ def _max_mean(rates: np.ndarray, pairs: np.ndarray) -> Number:
     fair_value=1.0,
     formula="largest X / geometric mean; a zero stands in the mean as its one-sided 95 % bound",
     source="NISTIR 8429, as in adachannn/score-norm-fairness",
-    trap="zeros are lifted, so it may fall while the groups drift apart: look at the counts",
+    trap="zeros are lifted to a bound, so it may fall while the groups drift apart; n/a where a bound exceeds the largest rate",
 )
 def _max_geomean(rates: np.ndarray, pairs: np.ndarray) -> Number:
     """Largest rate over the geometric mean, zeros lifted to their exact bound."""

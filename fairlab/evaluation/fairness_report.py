@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ from fairlab import __version__
 from fairlab.errors import FairLabError
 from fairlab.evaluation import verification
 from fairlab.evaluation.accuracies import over_accuracies
-from fairlab.evaluation.fairness import FAIRNESS_METRICS
+from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_value
 from fairlab.evaluation.groups import GroupPairs, redrawn_people, seed_of
-from fairlab.evaluation.intervals import FEW_IDENTITIES, PairBootstrap, rate_interval
+from fairlab.evaluation.intervals import FEW_IDENTITIES, PairBootstrap, p_words, share_interval, variance_of
+from fairlab.evaluation.moving import carried
 from fairlab.evaluation.operating import NUMBERS, AtPoint, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs, suspected
-from fairlab.evaluation.summary import summary
-from fairlab.tables import ALL_GROUPS, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table
+from fairlab.evaluation.spread import DRAWS
+from fairlab.evaluation.summary import ADJUST, ALPHA, adjusted, summary
+from fairlab.tables import ALL_GROUPS, MAYBE, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table
 
 MATRIX = Table(
     group_a=TEXT, group_b=TEXT, impostor_pairs=WHOLE, false_matches=WHOLE, fmr=NUMBER, low=NUMBER, high=NUMBER
@@ -30,7 +32,17 @@ MATRIX = Table(
 """A row is a pair of groups: impostors of one against the other at the one threshold."""
 FACTS = Table(fair_value=NUMBER, unit=TEXT, title=TEXT, formula=TEXT, source=TEXT, trap=TEXT)
 """What is told of a metric beside its numbers."""
-MEASURES = Table(metric=TEXT, value=NUMBER, low=NUMBER, high=NUMBER, fair_p95=NUMBER, **FACTS.types)
+MEASURES = Table(
+    metric=TEXT,
+    value=NUMBER,
+    low=NUMBER,
+    high=NUMBER,
+    fair_p95=NUMBER,
+    p=NUMBER,
+    p_adjusted=NUMBER,
+    beyond=MAYBE,
+    **FACTS.types,
+)
 """A row is a fairness metric; fair_p95: what chance alone would show."""
 SEPARATION = Table(group=TEXT, auc=NUMBER, eer=NUMBER, d_prime=NUMBER)
 """A row is a group: how well its scores part genuine from impostor pairs."""
@@ -41,8 +53,8 @@ BY_GROUP = Table(
 )  # fmt: skip
 """A row is a group at the operating point; identities: unknown where the table names no people."""
 METHOD = {
-    True: "95 % intervals: people redrawn within each group (vertex bootstrap), {draws} draws, seed {seed}; no error seen: exact one-sided bound",
-    False: "95 % intervals: pairs redrawn, {draws} draws, seed {seed} (the table names no people); no error seen: exact one-sided bound",
+    True: "95 % intervals: Korn-Graubard, variance over people redrawn within each group (dyadic clusters), thresholds set anew in {draws} draws, seed {seed}; no error seen: exact one-sided bound",
+    False: "95 % intervals: over pairs, thresholds set anew in {draws} draws, seed {seed} (the table names no people); no error seen: exact one-sided bound",
 }
 
 
@@ -62,10 +74,13 @@ class FairnessReport:
     notes: tuple[str, ...]
     method: str
     pairs_hash: str
+    adjust: str = ""
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """MEASURES."""
+        """A row per fairness metric: metric, value, low, high, fair_value, fair_p95 (what chance shows), p (how often a fair
+        model shows as much), p_adjusted, beyond, title, formula ...; fair_value: of WERM, at the rate of all groups.
+        """
         return MEASURES.build(self._of_metrics())
 
     def _of_metrics(self) -> list[dict[str, Any]]:
@@ -78,8 +93,25 @@ class FairnessReport:
             fair = self._found.get((ALL_GROUPS, f"{name}_fair_p95"), (np.nan,) * 3)[0]
             row = dict(zip(("value", "low", "high"), self._found[ALL_GROUPS, name], strict=True))
             facts = {fact: FAIRNESS_METRICS.facts(name)[fact] for fact in FACTS}
-            rows.append({"metric": name, **row, "fair_p95": fair, **facts})
+            level = [self._found[ALL_GROUPS, kind][0] for kind in ("fmr", "fnmr")]
+            facts["fair_value"] = fair_value(name, *level)
+            p = self._found.get((ALL_GROUPS, f"{name}_p"), (np.nan,) * 3)[0]
+            about: dict[str, Any] = {"metric": name, **row, "fair_p95": fair, "p": p, **facts}
+            rows.append(about)
+        limited = {str(item["metric"]): float(item["p"]) for item in rows if item["fair_p95"] == item["fair_p95"]}
+        known = adjusted(limited, self.adjust)
+        for item in rows:
+            after = known.get(str(item["metric"]), np.nan)
+            item |= {"p_adjusted": after, "beyond": None if after != after else after <= ALPHA}
         return rows
+
+    def adjusted(self, adjust: str) -> FairnessReport:
+        """The same with p values of the measures adjusted for being many: "holm", or "" as they are."""
+        if adjust not in ADJUST:
+            raise FairLabError(f"there is no adjustment {adjust!r}; right would be holm, or none")
+        names = [group.name for group in self.at.groups]
+        said = summary(self.numbers, names, self.at.point, self.at.missing, adjust)
+        return replace(self, adjust=adjust, summary=tuple(said))
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -110,7 +142,7 @@ class FairnessReport:
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values; what is not defined is null."""
-        kept = ("value", "low", "high", "fair_value", "fair_p95")
+        kept = ("value", "low", "high", "fair_value", "fair_p95", "p", "p_adjusted", "beyond")
         metrics = {row["metric"]: {name: row[name] for name in kept} for row in self._of_metrics()}
         by_name = {row.pop("group"): row for row in self._of_groups()}
         one = float(self.at.thresholds[0]) if self.at.point.rule != "own" else None
@@ -118,6 +150,7 @@ class FairnessReport:
             "threshold": one,
             "operating_point": self.at.point.name,
             "measurable": not self.at.missing,
+            "adjust": self.adjust or None,
             "groups": by_name,
             "metrics": metrics,
             **self.overall,
@@ -160,6 +193,7 @@ def fairness_report(
     distances: bool = False,
     draws: int = 1000,
     seed: int = 0,
+    adjust: str = "",
 ) -> FairnessReport:
     """Judge scored pairs (see score_frames.scored_pairs for the columns) at one operating point.
 
@@ -168,7 +202,7 @@ def fairness_report(
     """
     point = point_of(at_fmr, threshold, own_fmr)
     pairs = table if isinstance(table, ScoredPairs) else scored_pairs(table, exclude, attribute, score, distances)
-    return report_on(pairs, groups_of(pairs, draws, seed), point, draws, seed)
+    return report_on(pairs, groups_of(pairs, draws, seed), point, draws, seed).adjusted(adjust)
 
 
 def point_of(at_fmr: float | None, threshold: float | None, own_fmr: float | None) -> OperatingPoint:
@@ -276,8 +310,10 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
     """FMR between any two groups at the one threshold, as far as the table compares them."""
     rows: list[tuple[Any, ...]] = []
     if at.point.rule != "own":
+        redrawn = at.fixed[0] if at.sets_fmr else at.fmr
         for number, (group, found) in enumerate(zip(at.groups, at.counts, strict=True)):
-            between = rate_interval(found.false_matches, found.impostor, at.fmr[:, number], group.trials[1])
+            spread, people = variance_of(redrawn[:, number]), group.bootstrap.identities
+            between = share_interval(found.fmr, spread, people, group.trials[1])
             rows.append((group.name, group.name, found.impostor, found.false_matches, found.fmr, *between))
         frame = pairs.frame[(pairs.frame["group"] != pairs.frame["other"]) & ~pairs.frame["genuine"]]
         both = np.sort(frame[["group", "other"]].to_numpy(dtype=str), axis=1)
@@ -292,7 +328,22 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
             else:
                 bootstrap = PairBootstrap(genuine, draws, start)
             wrong = int(match.sum())
+            drawn = bootstrap.narrowed(match, False)
+            if at.steps is not None and at.step is not None:
+                drawn = carried(drawn, _reached(part["score"].to_numpy(), at.steps.thresholds), at.steps.at, at.step)
             trials = int((~part["repeated"].astype(bool)).sum()) if "repeated" in part else len(part)
-            between = rate_interval(wrong, len(part), bootstrap.rate(match, False), trials)
+            between = share_interval(wrong / len(part), variance_of(drawn), bootstrap.identities, trials)
             rows.append((one, two, len(part), wrong, wrong / len(part), *between))
     return MATRIX.build(rows)
+
+
+def _reached(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Share of the scores at or above each threshold."""
+    return 1 - np.searchsorted(np.sort(scores), thresholds, side="left") / max(len(scores), 1)
+
+
+def metric_p(p: float, adjusted: float) -> str:
+    """A measure's p as text; "< 0.001" where no fair test set shows as much, times the factor of the adjustment."""
+    if adjusted != adjusted:
+        return p_words(p, DRAWS)
+    return p_words(p, DRAWS, adjusted / p) if p * DRAWS < 1 else p_words(adjusted, DRAWS)

@@ -91,7 +91,7 @@ def max_geomean(rates: np.ndarray, pairs: np.ndarray | None = None) -> Number:
 
     A zero rate makes it undefined, or, with the number of `pairs` (G,) behind each rate, stands in the mean as its exact
     one-sided 95 % bound (NIST's way, as in adachannn/score-norm-fairness); lifted so, it may fall while groups drift
-    apart. Not defined when all rates are zero.
+    apart. Not defined when all rates are zero, nor where a bound exceeds the largest rate: then the zero may be the largest.
     """
     values = _groups(rates)
     lifted = values
@@ -100,7 +100,11 @@ def max_geomean(rates: np.ndarray, pairs: np.ndarray | None = None) -> Number:
         lifted = np.where(values == 0, bound, values)
     good = lifted > 0
     mean = np.exp(np.log(np.where(good, lifted, 1.0)).mean(-1))
-    return _if(good.all(-1) & (values.max(-1) > 0), values.max(-1) / mean, values.shape[-1])
+    return _if(
+        good.all(-1) & (values.max(-1) > 0) & (lifted.max(-1) <= values.max(-1)),
+        values.max(-1) / mean,
+        values.shape[-1],
+    )
 
 
 def gini(rates: np.ndarray) -> Number:
@@ -130,13 +134,22 @@ def garbe(fmr: np.ndarray, fnmr: np.ndarray) -> Number:
 def werm(fmr: np.ndarray, fnmr: np.ndarray) -> Number:
     """(max FMR / geomean(FMR+e))^a (max FNMR / geomean(FNMR+e))^(1-a), e = 1e-5, a = 0.5 (arXiv 2407.14087).
 
-    Not defined when all rates of a kind are zero: it would be 0, which means nothing.
+    Not defined when all rates of a kind are zero, or one is and the largest is below e, which then stands for it. Equal
+    rates x, y give not 1 but sqrt(x / (x+e) * y / (y+e)): see werm_fair.
     """
     parts = []
     for rates in (_groups(fmr), _groups(fnmr)):
         top = rates.max(-1)
-        parts.append(_if(top > 0, top / np.exp(np.log(np.maximum(rates, 0) + WERM_EPSILON).mean(-1)), rates.shape[-1]))
+        lifted = (rates.min(-1) > 0) | (top >= WERM_EPSILON)
+        parts.append(
+            _if((top > 0) & lifted, top / np.exp(np.log(np.maximum(rates, 0) + WERM_EPSILON).mean(-1)), rates.shape[-1])
+        )
     return parts[0] ** ALPHA * parts[1] ** (1 - ALPHA)
+
+
+def werm_fair(fmr: float, fnmr: float) -> float:
+    """WERM of groups that all have these rates: a little below 1, because e is added in the denominators only."""
+    return float(werm(np.full(2, fmr), np.full(2, fnmr)))
 
 
 def equalized_odds_difference(fmr: np.ndarray, fnmr: np.ndarray) -> Number:

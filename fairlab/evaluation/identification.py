@@ -4,7 +4,7 @@ Closed set: does a probe whose identity is enrolled rank it among the first k? O
 FPIR(t), the share of probes of people who are not enrolled for whom anybody scores >= t; FNIR(t), the share of probes
 of enrolled people whose own identity scores below t, or ranks behind `rank_limit` although it does not. Ties count
 against the probe (search.Searched). Thresholds follow verification.threshold_at_fmr: at most the target, set on the probes of
-all groups together. Intervals are 95 %, over redrawn people among the probes, group by group; the gallery stays.
+all groups together. Intervals are 95 %, over redrawn people among the probes, group by group, thresholds set anew in every draw; the gallery stays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import pandas as pd
 from fairlab.errors import FairLabError
 from fairlab.evaluation import verification
 from fairlab.evaluation.enrolment import GallerySplit
-from fairlab.evaluation.intervals import FEW_IDENTITIES, rate_interval
+from fairlab.evaluation.intervals import FEW_IDENTITIES, share_interval, variance_of
+from fairlab.evaluation.moving import Steps, move, targets_around
 from fairlab.evaluation.search import Progress, Searched, Stop, search
 from fairlab.tables import ALL_GROUPS, METRICS, NUMBER, TEXT, WHOLE, Table
 
@@ -93,18 +94,20 @@ class _Probes:
 
 @dataclass(frozen=True)
 class _Rates:
-    """Of one group, or all: errors (K,) of `probes`, and their redrawn rates (draws, K)."""
+    """Of one group, or all: errors (K,) of `probes` of so many people, and their redrawn rates (draws, K)."""
 
     errors: np.ndarray
     probes: int
+    people: int
     drawn: np.ndarray
 
-    def rate(self, number: int) -> tuple[float, float, float]:
-        """(rate, low, high) of error `number`; NaN without a probe."""
+    def rate(self, number: int, drawn: np.ndarray | None = None) -> tuple[float, float, float]:
+        """(rate, low, high) of error `number`; NaN without a probe. drawn (draws,): redrawn rates, if not those at hand."""
         if not self.probes:
             return (float("nan"),) * 3
         wrong = int(self.errors[number])
-        return wrong / self.probes, *rate_interval(wrong, self.probes, self.drawn[:, number])
+        drawn = self.drawn[:, number] if drawn is None else drawn
+        return wrong / self.probes, *share_interval(wrong / self.probes, variance_of(drawn), self.people, self.probes)
 
 
 def _rates(groups: list[_Probes], errors: np.ndarray, draws: int) -> dict[str, _Rates]:
@@ -116,10 +119,12 @@ def _rates(groups: list[_Probes], errors: np.ndarray, draws: int) -> dict[str, _
             mine = errors[group.where]
             more, of = group.redrawn(mine, draws)
             sums, probes = sums + more, probes + of
-            found[group.name] = _Rates(mine.sum(0), len(mine), more / of)
+            found[group.name] = _Rates(mine.sum(0), len(mine), len(pd.unique(group.people)), more / of)
         every = [found[group.name] for group in groups]
         total = np.sum([rates.errors for rates in every], axis=0) if every else np.zeros(errors.shape[1])
-        found[ALL_GROUPS] = _Rates(total, sum(rates.probes for rates in every), sums / probes)
+        found[ALL_GROUPS] = _Rates(
+            total, sum(rates.probes for rates in every), sum(rates.people for rates in every), sums / probes
+        )
     return found
 
 
@@ -274,8 +279,8 @@ class _Report:
         at = measured.index(target) if target in measured else None
         if at is None:
             self.notes.append(
-                f"FPIR {target:g} is not measurable: {count} probes of people who are not enrolled let {target * count:.1f} "
-                f"false positives be expected, at least {needed} are needed"
+                f"FPIR {target:g} is not measurable: with {count:,} probes of people who are not enrolled only about "
+                f"{target * count:.1f} false positives are expected; at least {needed} are needed"
             )
         few = [part.name for part in self.unmated if 0 < target * len(part.where) < needed]
         if at is not None and few:
@@ -283,9 +288,41 @@ class _Report:
                 f"at FPIR {target:g} fewer than {needed} false positives are expected of: {', '.join(few)}"
             )
         self._add(ALL_GROUPS, "threshold", NOTHING if at is None else (float(thresholds[at]), np.nan, np.nan), point)
+        if at is None:
+            for name in self.names:
+                self._add(name, "fpir", NOTHING, point)
+                self._add(name, "fnir", NOTHING, point)
+            return
+        drawn = [{name: rates[name].drawn[:, at] for name in self.names} for rates in (taken, missed)]
+        false, lost = self._moved(target, float(thresholds[at]), *drawn)
         for name in self.names:
-            self._add(name, "fpir", NOTHING if at is None else taken[name].rate(at), point)
-            self._add(name, "fnir", NOTHING if at is None else missed[name].rate(at), point)
+            self._add(name, "fpir", taken[name].rate(at, false[name]), point)
+            self._add(name, "fnir", missed[name].rate(at, lost[name]), point)
+
+    def _moved(
+        self, target: float, threshold: float, taken: dict[str, np.ndarray], missed: dict[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Redrawn FPIR and FNIR (draws,) by group with the threshold set anew in every draw (see moving); the FPIR that the
+        threshold is set by, of all groups or of the only one with strangers, stays at the threshold as it is.
+        """
+        names = self.names[:-1]
+        strangers = [self.found.stranger[part.where] for part in self.unmated]
+        behind = self.found.rank > (self.settings.rank_limit or np.inf)
+        mates = [np.where(behind, -np.inf, self.found.mate)[part.where] for part in self.mated]
+        counts = np.array([len(scores) for scores in strangers], dtype=float)
+        fpir, fnir = (np.stack([drawn[name] for name in names], axis=1) for drawn in (taken, missed))
+        near = verification.thresholds_at_fmr(np.concatenate(strangers), targets_around(target, taken[ALL_GROUPS]))
+        at = np.unique(np.append(near, threshold))
+        reached = [1 - np.searchsorted(np.sort(scores), at, side="left") / max(len(scores), 1) for scores in strangers]
+        below = [np.searchsorted(np.sort(scores), at, side="left") / max(len(scores), 1) for scores in mates]
+        steps = Steps(at, np.array(reached), np.array(below), int(np.searchsorted(at, threshold)))
+        moved = move(steps, counts / counts.sum(), target, fpir, fnir)
+        enrolled = np.array([len(scores) for scores in mates], dtype=float)
+        some = enrolled > 0
+        together = np.average(moved[1][:, some], axis=1, weights=enrolled[some]) if some.any() else missed[ALL_GROUPS]
+        false = dict(zip(names, (fpir if (counts > 0).sum() == 1 else moved[0]).T, strict=True))
+        lost = dict(zip(names, moved[1].T, strict=True))
+        return false | {ALL_GROUPS: taken[ALL_GROUPS]}, lost | {ALL_GROUPS: together}
 
 
 def _turned(rate: tuple[float, float, float]) -> tuple[float, float, float]:

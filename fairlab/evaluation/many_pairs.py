@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from fairlab.evaluation.clusters import Clusters
 from fairlab.evaluation.intervals import IdentityBootstrap
 
 ROWS = 2048
@@ -106,7 +107,8 @@ class ManyPairs(IdentityBootstrap):
         self, identity_a: np.ndarray, identity_b: np.ndarray, genuine: np.ndarray, draws: int, seed: int
     ) -> None:
         first, second, count = _codes(identity_a, identity_b)
-        self.identities, self.genuine, self.people = count, np.asarray(genuine, dtype=bool), (first, second)
+        self.identities, self.genuine = count, np.asarray(genuine, dtype=bool)
+        self.clusters = Clusters(first, second, self.genuine, count)
         random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, count])))
         times = random.multinomial(count, np.full(count, 1 / count), size=draws)
         self._times = np.ascontiguousarray(times.T, dtype=np.float32)

@@ -1,8 +1,13 @@
-"""Everything at one operating point: the rates of every group there, what is unfair about them, and how sure that is."""
+"""Everything at one operating point: the rates of every group there, what is unfair about them, and how sure that is.
+
+Where a threshold is set at an FMR, intervals are of the rate at the threshold that this FMR has among all people, so the
+threshold moves in every draw (see moving). Only the rate that the threshold is set by has none such: it is the target by
+definition. Its interval says what the true FMR at the very threshold in use may be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,16 +16,11 @@ import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.evaluation import verification
-from fairlab.evaluation.chance import fair_draws
 from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.groups import GroupPairs
-from fairlab.evaluation.intervals import (
-    chance_points,
-    defined_interval,
-    effective_pairs,
-    rate_interval,
-    spread_interval,
-)
+from fairlab.evaluation.intervals import chance_points, share_interval, share_of_chance, variance_of
+from fairlab.evaluation.moving import Steps, move, targets_around
+from fairlab.evaluation.spread import Around, Noise, worth
 from fairlab.tables import ALL_GROUPS, METRICS
 
 Rule = Literal["pooled", "own", "threshold"]
@@ -64,7 +64,9 @@ class OperatingPoint:
 @dataclass(frozen=True)
 class AtPoint:
     """The groups at an operating point. thresholds (G,), NaN for a group that has none; counts per group; fmr, fnmr
-    (draws, G): rates with people redrawn; missing: why the point cannot be measured, or "".
+    (draws, G): rates with people redrawn and the threshold set anew; fixed: the same at the thresholds as they are (the two
+    are one for a given threshold); steps, step (draws,): thresholds around a pooled one, and which each draw takes; missing: why
+    the point cannot be measured, or "".
     """
 
     point: OperatingPoint
@@ -73,6 +75,9 @@ class AtPoint:
     counts: tuple[verification.Counts, ...]
     fmr: np.ndarray
     fnmr: np.ndarray
+    fixed: tuple[np.ndarray, np.ndarray]
+    steps: Steps | None = None
+    step: np.ndarray | None = None
     missing: str = ""
 
     @property
@@ -85,6 +90,21 @@ class AtPoint:
         """(2, G) impostor and genuine pairs."""
         return np.array([[found.impostor, found.genuine] for found in self.counts]).T
 
+    @property
+    def rates(self) -> np.ndarray:
+        """(2, G) FMR and FNMR; NaN without pairs."""
+        return np.divide(self.errors, self.pairs, out=np.full(self.pairs.shape, np.nan), where=self.pairs > 0)
+
+    @property
+    def people(self) -> np.ndarray:
+        """(G,) how many people each group's pairs show."""
+        return np.array([group.bootstrap.identities for group in self.groups])
+
+    @property
+    def sets_fmr(self) -> bool:
+        """Is a group's FMR itself what its threshold is set by? Then it says nothing about the group."""
+        return self.point.rule == "own" or (self.point.rule == "pooled" and int((self.pairs[0] > 0).sum()) == 1)
+
 
 def at_point(groups: Sequence[GroupPairs], point: OperatingPoint) -> AtPoint:
     """The groups' errors at a point, with their people redrawn. Raises FairLabError where no threshold can be set at all."""
@@ -93,9 +113,38 @@ def at_point(groups: Sequence[GroupPairs], point: OperatingPoint) -> AtPoint:
     for group, threshold in zip(groups, thresholds, strict=True):
         counts.append(verification.count_errors(group.scores, group.genuine, threshold))
         match = group.scores >= threshold
-        drawn[0].append(group.bootstrap.rate(match, False))
-        drawn[1].append(group.bootstrap.rate(~match, True))
-    return AtPoint(point, groups, thresholds, tuple(counts), np.array(drawn[0]).T, np.array(drawn[1]).T, missing)
+        drawn[0].append(group.bootstrap.narrowed(match, False))
+        drawn[1].append(group.bootstrap.narrowed(~match, True))
+    fixed = np.array(drawn[0]).T, np.array(drawn[1]).T
+    steps, step = None, None
+    fmr, fnmr = fixed
+    if point.rule == "pooled":
+        impostors = np.array([found.impostor for found in counts], dtype=float)
+        steps = _steps(groups, float(thresholds[0]), point.value, fixed[0], impostors)
+        fmr, fnmr, step = move(steps, impostors / impostors.sum(), point.value, *fixed)
+    elif point.rule == "own":
+        fmr, fnmr = fixed[0].copy(), fixed[1].copy()
+        for number, group in enumerate(groups):
+            one = slice(number, number + 1)
+            alone = fixed[0][:, one]
+            around = _steps([group], float(thresholds[number]), point.value, alone, np.ones(1))
+            _, fnmr[:, one], _ = move(around, np.ones(1), point.value, alone, fixed[1][:, one])
+            fmr[:, number] = counts[number].fmr
+    return AtPoint(point, groups, thresholds, tuple(counts), fmr, fnmr, fixed, steps, step, missing)
+
+
+def _steps(
+    groups: Sequence[GroupPairs], threshold: float, target: float, fmr: np.ndarray, impostors: np.ndarray
+) -> Steps:
+    """Rates of the groups at thresholds around the one that was set."""
+    some = impostors > 0
+    together = np.average(fmr[:, some], axis=1, weights=impostors[some])
+    scores = np.concatenate([group.scores[~group.genuine] for group in groups])
+    near = verification.thresholds_at_fmr(scores, targets_around(target, together))
+    thresholds = np.unique(np.append(near, threshold))
+    rates = [verification.rates(group.scores, group.genuine, thresholds) for group in groups]
+    at = int(np.searchsorted(thresholds, threshold))
+    return Steps(thresholds, np.array([rate[0] for rate in rates]), np.array([rate[1] for rate in rates]), at)
 
 
 def _thresholds(groups: Sequence[GroupPairs], point: OperatingPoint) -> tuple[np.ndarray, str]:
@@ -116,7 +165,7 @@ def _thresholds(groups: Sequence[GroupPairs], point: OperatingPoint) -> tuple[np
 
 def numbers_at(at: AtPoint, seed: int) -> tuple[pd.DataFrame, list[str]]:
     """(NUMBERS, notes) of a point: per group fmr, fnmr and tar, for ALL_GROUPS threshold (if there is one for all), fmr,
-    fnmr, the fairness metrics of rates and `<metric>_fair_p95`. Notes say what has no interval and why.
+    fnmr, the fairness metrics of rates with `<metric>_fair_p95` and `<metric>_p`. Notes say what has no interval and why.
     """
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
@@ -128,60 +177,96 @@ def numbers_at(at: AtPoint, seed: int) -> tuple[pd.DataFrame, list[str]]:
 
     if at.point.rule != "own":
         add(ALL_GROUPS, "threshold", float(at.thresholds[0]), np.nan, np.nan)
+    set_by = at.fixed[0] if at.sets_fmr else at.fmr
     for number, (group, found) in enumerate(zip(at.groups, at.counts, strict=True)):
-        counts = group.counts
+        counts, people = group.counts, group.bootstrap.identities
         if at.point.rule == "own":
             add(group.name, "threshold", float(at.thresholds[number]), np.nan, np.nan, counts)
-        add(
-            group.name,
-            "fmr",
-            found.fmr,
-            *rate_interval(found.false_matches, counts[1], at.fmr[:, number], group.trials[1]),
-            counts,
-        )
-        low, high = rate_interval(found.false_non_matches, counts[0], at.fnmr[:, number], group.trials[0])
+        between = share_interval(found.fmr, variance_of(set_by[:, number]), people, group.trials[1])
+        add(group.name, "fmr", found.fmr, *between, counts)
+        low, high = share_interval(found.fnmr, variance_of(at.fnmr[:, number]), people, group.trials[0])
         add(group.name, "fnmr", found.fnmr, low, high, counts)
         add(group.name, "tar", 1 - found.fnmr, 1 - high, 1 - low, counts)
-    drawn, fair = (at.fmr, at.fnmr), []
+    everyone = int(at.people.sum())
     for kind, name in enumerate(("fmr", "fnmr")):
         wrong, of, some = errors[kind], pairs[kind], pairs[kind] > 0
-        together = np.average(drawn[kind][:, some], axis=1, weights=of[some]) if some.any() else np.empty(0)
+        drawn = at.fixed[0] if name == "fmr" else at.fnmr
+        together = np.average(drawn[:, some], axis=1, weights=of[some]) if some.any() else np.empty(0)
         rate = wrong.sum() / of.sum() if some.any() else np.nan
         trials = sum(group.trials[1 - kind] for group in at.groups)
-        add(ALL_GROUPS, name, rate, *rate_interval(int(wrong.sum()), int(of.sum()), together, trials))
-        # Seeds of their own: metrics of both rates need draws that are independent of each other.
-        fair.append(fair_draws(rate, effective_pairs(wrong, of, drawn[kind]), 2 * seed + kind))
+        add(ALL_GROUPS, name, rate, *share_interval(rate, variance_of(together), everyone, trials))
+    several = len(at.groups) > 1
     if not pairs.all():
         notes.append(f"at {at.point.name} a group lacks genuine or impostor pairs: the measures that need them are n/a")
     certain = {
         kind: bool(((errors[at_] > 0) & (errors[at_] < pairs[at_])).all()) for at_, kind in enumerate(("fmr", "fnmr"))
     }
-    if not all(certain.values()) and len(at.groups) > 1:
+    if not all(certain.values()) and several:
         notes.append(f"at {at.point.name} a group shows no error of a kind: the measures over groups have no interval")
-    rates = np.divide(errors, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
-    values, redrawn, by_chance = (Rates(*both, *pairs) for both in (rates, drawn, fair))
-    over_groups("rates", values, redrawn, by_chance, certain, lambda *row: add(ALL_GROUPS, *row))
+    given: frozenset[str] = frozenset()
+    if at.point.rule == "own" and several:
+        given = frozenset(["fmr"])
+        notes.append(
+            f"at {at.point.name} every group's FMR is set to {at.point.value:g}: measures of FMR alone say nothing and have no interval"
+        )
+
+    def taken(values: np.ndarray) -> Rates:
+        return Rates(*np.split(values, 2, axis=-1), *pairs)
+
+    over_groups("rates", around(at, seed), taken, certain, lambda *row: add(ALL_GROUPS, *row), given)
     return NUMBERS.build(rows), notes
 
 
-def over_groups(of: str, values: Any, redrawn: Any, fair: Any, certain: dict[str, bool] | bool, add: Any) -> None:
-    """Every metric `of` "accuracy" or "rates", with its interval, and `<metric>_fair_p95`, what a fair model would show.
+def around(at: AtPoint, seed: int) -> Around:
+    """FMRs, then FNMRs, of the groups (2G,), and what chance does to them together."""
+    return around_rates(at.errors, at.pairs, (at.fmr, at.fnmr), at.people, seed)
 
-    values: what the metric takes; redrawn, fair: the same with an axis of draws in front. The fair row holds the 95 %
-    point, and as low and high the 2.5 % point and the median. certain: does every group show an error (of the kinds a
-    metric looks at)? A group without one has none in any draw either, so intervals would be too narrow and are left out.
+
+def around_rates(
+    errors: np.ndarray, pairs: np.ndarray, redrawn: tuple[np.ndarray, np.ndarray], people: np.ndarray, seed: int
+) -> Around:
+    """As around(), of errors and pairs (2, G), redrawn FMRs and FNMRs (draws, G) and the groups' people (G,)."""
+    rates = np.divide(errors, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fair = errors.sum(1) / pairs.sum(1)
+    count = [worth(rates[kind], redrawn[kind], pairs[kind], people) for kind in (0, 1)]
+    noise = Noise.of(np.concatenate(redrawn, axis=1), np.concatenate(count), seed)
+    return Around(rates.ravel(), np.repeat(fair, rates.shape[1]), noise, 2)
+
+
+def over_groups(
+    of: str,
+    about: Around,
+    taken: Callable[[np.ndarray], Any],
+    certain: dict[str, bool] | bool,
+    add: Callable[[str, float, float, float], None],
+    given: frozenset[str] = frozenset(),
+) -> None:
+    """Every metric `of` "accuracy" or "rates", with its interval; `<metric>_fair_p95`, what a fair model would show; `<metric>_p`.
+
+    taken: what the metric takes, of rates (..., K) as `about` holds them. The fair row holds the 95 % point, and as low
+    and high the 2.5 % point and the median; p: the share of fair models that show as much. certain: does every group show an
+    error (of the kinds a metric looks at)? A group without one sets no lower limit, so there is no interval. given: kinds of
+    rates that are set and not measured; measures of those alone have neither.
     """
     for name in FAIRNESS_METRICS:
         facts, metric = FAIRNESS_METRICS.facts(name), FAIRNESS_METRICS[name]
         if facts["of"] != of:
             continue
-        value, by_people = float(metric(values)), np.asarray(metric(redrawn))
+
+        def measure(rates: np.ndarray, metric: Any = metric) -> np.ndarray:
+            return np.asarray(metric(taken(rates)))
+
+        value = float(measure(about.seen))
         sure = certain if isinstance(certain, bool) else all(certain[kind] for kind in facts["kinds"])
         if np.isnan(facts["fair_value"]):
-            add(name, value, *(defined_interval(value, by_people) if sure else (np.nan, np.nan)))
+            add(name, value, *(1 - np.array(about.largest())[::-1] if sure else (np.nan, np.nan)))
             continue
-        by_chance = np.asarray(metric(fair))
-        interval = spread_interval(value, by_people, by_chance, facts["fair_value"], facts["unit"] == "ratio")
-        add(name, value, *(interval if sure else (np.nan, np.nan)))
-        low, middle, high = chance_points(by_chance, facts["fair_value"])
+        if facts["kinds"] and given.issuperset(facts["kinds"]):
+            add(name, value, np.nan, np.nan)
+            continue
+        add(name, value, *(about.interval(measure, value) if sure else (np.nan, np.nan)))
+        by_chance, fair = measure(about.fair_draws), float(measure(about.fair))
+        low, middle, high = chance_points(by_chance, fair)
         add(f"{name}_fair_p95", high, low, middle)
+        add(f"{name}_p", share_of_chance(value, by_chance, fair), np.nan, np.nan)

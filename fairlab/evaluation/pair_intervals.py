@@ -29,13 +29,14 @@ class Redrawn:
     """Errors counted and rates over redrawn people, at K thresholds for impostors and L per group for genuine pairs.
 
     false_matches (G, G, K) and misses (G, L) int64; fmr (draws, G, G, K), symmetric, and fnmr (draws, G, L), NaN in a
-    draw without such a pair.
+    draw without such a pair; fmr_variance (G, G, K): of the FMRs over people (see clusters).
     """
 
     false_matches: np.ndarray
     misses: np.ndarray
     fmr: np.ndarray
     fnmr: np.ndarray
+    fmr_variance: np.ndarray
 
 
 def draw_people(arranged: Arranged, draws: int, seed: int) -> np.ndarray:
@@ -76,7 +77,7 @@ def redraw(
     asked = (tally.strict, tally.ascending, tally.own, tally.times)
     about = hashlib.sha256(b"".join(np.ascontiguousarray(values).tobytes() for values in asked)).hexdigest()
     found = shares.tallied("errors", about, arranged, engine, tally, sharing, progress, stop)
-    return _rates(arranged, tally.times, found["false_matches"], found["weighed"], found["missed"])
+    return _rates(arranged, tally.times, found)
 
 
 class _Errors:
@@ -93,6 +94,9 @@ class _Errors:
         self._false_matches = np.zeros((groups, groups, len(self.strict)), np.int64)
         self._weighed = np.zeros((groups, groups, len(self.strict), times.shape[1]), np.int64)
         self._missed = np.zeros((len(arranged.people), self.own.shape[1]), np.int64)
+        self.images = arranged.images_of.astype(np.int64)
+        self._matched = np.zeros((len(arranged.people), groups, len(self.strict)), np.int64)
+        self._squares, self._met = (np.zeros_like(self._false_matches) for _ in range(2))
 
     def add(self, block: Block) -> None:
         people, times = self.people, self.times
@@ -103,11 +107,30 @@ class _Errors:
             self._weighed[block.groups][self.ascending[number]] += weighed(
                 table, times[people[block.top + rows]], times[people[block.left + columns]]
             )
+            self._of_people(
+                table, (people[block.top + rows], people[block.left + columns]), block, self.ascending[number]
+            )
         wrong = scores[:, None] < self.own[block.groups[0]]
         np.add.at(self._missed, people[block.top + genuine_rows], wrong)
 
+    def _of_people(self, table: np.ndarray, who: tuple[np.ndarray, np.ndarray], block: Block, number: int) -> None:
+        """What the variance over people needs: each person's false matches by the other's group, and two people's, squared."""
+        values = table.astype(np.float64)  # whole numbers, and exact
+        rows, columns = who
+        self._matched[rows, block.groups[1], number] += values.sum(1).astype(np.int64)
+        self._matched[columns, block.groups[0], number] += values.sum(0).astype(np.int64)
+        self._squares[block.groups][number] += int((values**2).sum())
+        self._met[block.groups][number] += int(self.images[rows] @ values @ self.images[columns])
+
     def counts(self) -> shares.Counts:
-        return {"false_matches": self._false_matches, "weighed": self._weighed, "missed": self._missed}
+        return {
+            "false_matches": self._false_matches,
+            "weighed": self._weighed,
+            "missed": self._missed,
+            "matched": self._matched,
+            "squares": self._squares,
+            "met": self._met,
+        }
 
 
 def _begins(people: np.ndarray) -> np.ndarray:
@@ -133,10 +156,9 @@ def weighed(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     return total.astype(np.int64)
 
 
-def _rates(
-    arranged: Arranged, times: np.ndarray, false_matches: np.ndarray, weighed: np.ndarray, missed: np.ndarray
-) -> Redrawn:
+def _rates(arranged: Arranged, times: np.ndarray, found: shares.Counts) -> Redrawn:
     """Weighed errors by weighed pairs."""
+    false_matches, weighed, missed = (found[name] for name in ("false_matches", "weighed", "missed"))
     groups, draws, edges = len(arranged.groups), times.shape[1], arranged.first_person
     images = arranged.images_of
     fmr = np.full((draws, groups, groups, false_matches.shape[-1]), np.nan)
@@ -158,4 +180,34 @@ def _rates(
     fmr[~np.isfinite(fmr)], fnmr[~np.isfinite(fnmr)] = np.nan, np.nan
     upper = np.arange(groups)[:, None] <= np.arange(groups)
     both = np.where(upper[..., None], false_matches, false_matches.transpose(1, 0, 2))
-    return Redrawn(both, misses, fmr, fnmr)
+    return Redrawn(both, misses, fmr, fnmr, _fmr_variance(arranged, both, found))
+
+
+def _fmr_variance(arranged: Arranged, false_matches: np.ndarray, found: shares.Counts) -> np.ndarray:
+    """(G, G, K) as Clusters.rate_variance: sums over people, and over two people; symmetric.
+
+    Two people whose images lie in two blocks count as two pairs of people, which makes the variance a little larger.
+    """
+    groups, edges, images = len(arranged.groups), arranged.first_person, arranged.images_of.astype(np.float64)
+    variance = np.full(false_matches.shape, np.nan)
+    of_group = [slice(edges[group], edges[group + 1]) for group in range(groups)]
+    count, square = ([(images[part] ** power).sum() for part in of_group] for power in (1, 2))
+    for a in range(groups):
+        for b in range(a, groups):
+            pairs = (count[a] ** 2 - square[a]) / 2 if a == b else count[a] * count[b]
+            people = len(images[of_group[a]]) + (0 if a == b else len(images[of_group[b]]))
+            if pairs == 0 or people < 2:
+                continue
+            rate = false_matches[a, b] / pairs
+            sides = [(a, b)] if a == b else [(a, b), (b, a)]
+            by_person = np.zeros(len(rate))
+            for one, other in sides:
+                own = images[of_group[one]]
+                met = own * (count[other] - (own if a == b else 0))
+                by_person += ((found["matched"][of_group[one], other] - met[:, None] * rate) ** 2).sum(0)
+            fourth = [(images[part] ** 4).sum() for part in (of_group[a], of_group[b])]
+            both = (square[a] ** 2 - fourth[0]) / 2 if a == b else square[a] * square[b]
+            of_two = found["squares"][a, b] - 2 * rate * found["met"][a, b] + rate**2 * both
+            least = np.maximum(of_two, 0)
+            variance[a, b] = variance[b, a] = np.maximum(by_person - of_two, least) / pairs**2 * people / (people - 1)
+    return variance

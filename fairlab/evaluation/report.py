@@ -10,14 +10,11 @@ import pandas as pd
 
 from fairlab.evaluation import verification
 from fairlab.evaluation.accuracies import over_accuracies
+from fairlab.evaluation.clusters import auc_influence, d_prime_influence
 from fairlab.evaluation.groups import Asked, GroupPairs, cut
-from fairlab.evaluation.intervals import (
-    FEW_IDENTITIES,
-    defined_interval,
-    rate_interval,
-    share_interval,
-)
+from fairlab.evaluation.intervals import FEW_IDENTITIES, normal_interval, share_interval, variance_of
 from fairlab.evaluation.operating import OperatingPoint, at_point, numbers_at
+from fairlab.evaluation.spread import angle, rate_of
 from fairlab.tables import METRICS, NUMBER, TEXT, WHOLE, Table
 
 CURVE = Table(
@@ -28,7 +25,7 @@ CURVE = Table(
 CURVE_POINTS = 60
 AT_A_TIME = 50_000_000
 """Comparisons of scores with thresholds held at once: 50 MB."""
-EER_THRESHOLDS = 201
+EER_STEPS = 401
 """Thresholds tried for each redrawn EER; the EER itself is exact."""
 
 
@@ -48,7 +45,7 @@ def evaluate(run_id: str, images: pd.DataFrame, pairs: pd.DataFrame, scores: np.
     eer, d_prime, and at each operating point "fmr=x" (threshold set on all groups' impostors together) fmr, fnmr, tar,
     tar_own_threshold. For all groups: mean_accuracy, fmr and fnmr, the fairness metrics and "<metric>_fair_p95" (value:
     95 % point of a perfectly fair model; low, high: its 2.5 % point and median). Intervals are 95 %, over redrawn
-    identities, group by group, at the thresholds found.
+    identities, group by group; thresholds that are set at an FMR are set anew in every draw.
     """
     protocol = str(pairs["protocol"].iloc[0]) if len(pairs) else ""
     return evaluate_groups(run_id, protocol, cut(images, pairs, scores, settings), settings)
@@ -89,19 +86,50 @@ def _group_numbers(group: GroupPairs, add: Any, notes: list[str]) -> None:
         return
     if group.bootstrap.identities < FEW_IDENTITIES:
         notes.append(f"{group.name}: only {group.bootstrap.identities} identities, intervals are indicative")
-    area, error = verification.auc(group.scores, group.genuine), verification.eer(group.scores, group.genuine)
-    if area < 0.5:
+    if verification.auc(group.scores, group.genuine) < 0.5:
         notes.append(
-            f"{group.name}: AUC {area:.3f} is below one half; are genuine and impostor swapped, or distances taken for scores?"
+            f"{group.name}: AUC {verification.auc(group.scores, group.genuine):.3f} is below one half; are genuine and "
+            "impostor swapped, or distances taken for scores?"
         )
-    # Perfectly parted scores stay parted in every draw. What is known then: so many comparisons of one genuine with one
-    # impostor pair, each pair used once, all went right.
-    once = min(group.trials)
-    add(group.name, "auc", area, *share_interval(area, once, group.bootstrap.auc(group.scores)), counts)
-    thresholds = np.unique(np.quantile(group.scores, np.linspace(0, 1, EER_THRESHOLDS)))
-    add(group.name, "eer", error, *share_interval(error, once, group.bootstrap.eer(group.scores, thresholds)), counts)
+    for row in separation(group):
+        add(*row, counts)
+
+
+def separation(group: GroupPairs) -> list[tuple[str, str, float, float, float]]:
+    """(group, metric, value, low, high) of AUC, EER and d', of a group with both kinds of pairs."""
+    area, error = verification.auc(group.scores, group.genuine), verification.eer(group.scores, group.genuine)
     distance = verification.d_prime(group.scores, group.genuine)
-    add(group.name, "d_prime", distance, *defined_interval(distance, group.bootstrap.d_prime(group.scores)), counts)
+    # Of perfectly parted scores this is known: so many comparisons of one genuine with one impostor pair, each pair used
+    # once, all went right.
+    once, people, clusters = min(group.trials), group.bootstrap.identities, group.bootstrap.clusters
+    of_area = clusters.variance(auc_influence(group.scores, group.genuine))
+    of_error = _redrawn_eer(group)
+    of_distance = clusters.variance(d_prime_influence(group.scores, group.genuine, distance))
+    return [
+        (group.name, "auc", area, *share_interval(area, of_area, people, once)),
+        (group.name, "eer", error, *share_interval(error, variance_of(of_error), people, once)),
+        (group.name, "d_prime", distance, *normal_interval(distance, of_distance, people)),
+    ]
+
+
+def _redrawn_eer(group: GroupPairs) -> np.ndarray:
+    """Redrawn equal error rates (draws,), the threshold set anew in every draw: rates are carried along as in `moving`."""
+    thresholds = np.unique(group.scores)
+    fmr, fnmr = verification.rates(group.scores, group.genuine, thresholds)
+    at = int(np.argmin(np.abs(fmr - fnmr)))
+    match = group.scores >= thresholds[at]
+    drawn = group.bootstrap.narrowed(match, False), group.bootstrap.narrowed(~match, True)
+    noise = [angle(redrawn) - angle(rate[at]) for redrawn, rate in zip(drawn, (fmr, fnmr), strict=True)]
+    reach = 6 * max(float(np.nanstd(part)) for part in noise)
+    near = np.flatnonzero(
+        (np.abs(angle(fmr) - angle(fmr[at])) <= reach) | (np.abs(angle(fnmr) - angle(fnmr[at])) <= reach)
+    )
+    near = np.unique(near[np.linspace(0, len(near) - 1, min(EER_STEPS, len(near))).astype(int)])
+    false, missed = (rate_of(angle(rate[near]) + part[:, None]) for rate, part in zip((fmr, fnmr), noise, strict=True))
+    gap = np.where(np.isfinite(false - missed), np.abs(false - missed), np.inf)
+    best = (np.arange(len(gap)), gap.argmin(1))
+    found: np.ndarray = (false[best] + missed[best]) / 2
+    return found
 
 
 def _operating_point(
@@ -127,10 +155,9 @@ def _own_threshold(group: GroupPairs, target: float, point: str, add: Any, notes
         notes.append(f"{group.name}: TAR at its own FMR {target:g} is not measurable with {counts[1]} impostor pairs")
         add(group.name, "tar_own_threshold", np.nan, np.nan, np.nan, counts, point)
         return
-    threshold = verification.threshold_at_fmr(group.scores[~group.genuine], target)
-    errors = verification.count_errors(group.scores, group.genuine, threshold)
-    redrawn = group.bootstrap.rate(group.scores < threshold, True)
-    low, high = rate_interval(errors.false_non_matches, counts[0], redrawn, group.trials[0])
+    at = at_point([group], OperatingPoint("own", target))
+    errors, redrawn = at.counts[0], at.fnmr[:, 0]
+    low, high = share_interval(errors.fnmr, variance_of(redrawn), group.bootstrap.identities, group.trials[0])
     add(group.name, "tar_own_threshold", 1 - errors.fnmr, 1 - high, 1 - low, counts, point)
 
 
@@ -142,10 +169,25 @@ def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
     targets = np.unique(np.round(np.geomspace(1, impostor, CURVE_POINTS)).astype(int)) / impostor
     thresholds = np.unique(verification.thresholds_at_fmr(group.scores[~group.genuine], targets))[::-1]
     fmr, fnmr = verification.rates(group.scores, group.genuine, thresholds)
-    parts = np.array_split(thresholds, 1 + len(thresholds) * len(group.scores) // AT_A_TIME)
-    redrawn = np.concatenate([group.bootstrap.rate(group.scores[:, None] < part, True) for part in parts], axis=1)
-    trials = group.trials[0]
-    ends = [rate_interval(round(rate * genuine), genuine, redrawn[:, at], trials) for at, rate in enumerate(fnmr)]
+    varied = _curve_variance(group, thresholds, fmr, fnmr)
+    people, trials = group.bootstrap.identities, group.trials[0]
+    ends = [share_interval(rate, float(spread), people, trials) for rate, spread in zip(fnmr, varied, strict=True)]
     high, low = 1 - np.array(ends).T
     columns = (run_id, protocol, group.name, thresholds, fmr, 1 - fnmr, low, high, genuine, impostor)
     return CURVE.of(dict(zip(CURVE, columns, strict=True)))
+
+
+def _curve_variance(group: GroupPairs, thresholds: np.ndarray, fmr: np.ndarray, fnmr: np.ndarray) -> np.ndarray:
+    """Variance (T,) of the FNMR at the FMR that each of the thresholds (T,) has, thresholds set anew in every draw."""
+    parts = np.array_split(np.arange(len(thresholds)), 1 + len(thresholds) * len(group.scores) // AT_A_TIME)
+    impostors, genuines = np.sort(group.scores[~group.genuine]), np.sort(group.scores[group.genuine])
+    found = np.empty(len(thresholds))
+    for part in parts:
+        match = group.scores[:, None] >= thresholds[part]
+        false, missed = group.bootstrap.narrowed(match, False), group.bootstrap.narrowed(~match, True)
+        wanted = rate_of(2 * angle(fmr[part]) - angle(false))  # where, by the scores seen, the redrawn rate is fmr
+        above = np.clip(np.nan_to_num(wanted) * len(impostors), 1, len(impostors)).round().astype(int)
+        moved = np.searchsorted(genuines, impostors[len(impostors) - above], side="left") / len(genuines)
+        redrawn = rate_of(angle(moved) + angle(missed) - angle(fnmr[part]))
+        found[part] = np.nanvar(redrawn, axis=0)
+    return found

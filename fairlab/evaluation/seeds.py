@@ -19,12 +19,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri, stdtrit
 
 from fairlab.evaluation import verification
-from fairlab.evaluation.chance import fair_draws
 from fairlab.evaluation.groups import Asked, cut
-from fairlab.evaluation.intervals import chance_of_none, effective_pairs, percentile_interval, share_interval
+from fairlab.evaluation.intervals import (
+    chance_of_none,
+    clopper_pearson,
+    drawn_in,
+    percentile_interval,
+    share_interval,
+    symmetric_interval,
+    variance_of,
+)
 from fairlab.evaluation.operating import over_groups
+from fairlab.evaluation.spread import Around, Noise, worth
 from fairlab.tables import ALL_GROUPS, NUMBER, TEXT, Table
 
 SUMMARY = Table(group=TEXT, metric=TEXT, value=NUMBER, low=NUMBER, high=NUMBER)
@@ -89,7 +98,8 @@ class SeededComparison:
             if self._known[number]:
                 found = verification.fold_accuracy(values[group.where], group.genuine, group.folds)
                 accuracy[number], right[number] = found.accuracy, found.correct.sum()
-                redrawn[:, number] = group.bootstrap.mean(found.correct)
+                drawn = group.bootstrap.mean(found.correct)
+                redrawn[:, number] = drawn_in(found.accuracy, drawn, group.bootstrap.mean_variance(found.correct))
                 correct[number] = found.correct
         return Judged(accuracy, redrawn, right, tuple(correct))
 
@@ -109,29 +119,35 @@ class SeededComparison:
         accuracy = each.mean(0)
         drawn = np.clip(two_level(each, redrawn, self.settings.seed), 0, 1)
         for number, name in enumerate(self.names):
-            between = share_interval(accuracy[number], int(self._trials[number]), drawn[:, number])
+            people = self._groups[number].bootstrap.identities
+            trials = int(self._trials[number])
+            between = _between(float(accuracy[number]), drawn[:, [number]], people, trials, len(each))
             add(name, "accuracy", float(accuracy[number]), *between)
         some = self._known
         if not some.any():
             add(ALL_GROUPS, "mean_accuracy", np.nan, np.nan, np.nan)
             return SUMMARY.build(rows)
         mean, sizes = float(accuracy[some].mean()), self.sizes[some]
-        add(
-            ALL_GROUPS,
-            "mean_accuracy",
-            mean,
-            *share_interval(mean, int(self._trials[some].sum()), drawn[:, some].mean(1)),
-        )
+        people = np.array([group.bootstrap.identities for group in self._groups])[some]
+        trials = int(self._trials[some].sum())
+        between = _between(mean, drawn[:, some], int(people.sum()), trials, len(each))
+        add(ALL_GROUPS, "mean_accuracy", mean, *between)
         right = np.mean([run.right[some] for run in runs.values()], axis=0)
-        of_seeds = each[:, some].var(0, ddof=1) / len(each) if len(each) > 1 else 0.0
-        effective = effective_pairs(right, sizes, redrawn.mean(0)[:, some], of_seeds)
-        fair = fair_draws(mean, effective, self.settings.seed)
+        error, wrong = 1 - accuracy[some], 1 - redrawn.mean(0)[:, some]
+        count = worth(error, wrong, sizes, people)
+        if len(each) > 1:  # Student's t, as the draws of seeds
+            wider = (stdtrit(len(each) - 1, 0.975) / ndtri(0.975)) ** 2
+            of_seeds = wider * each[:, some].var(0, ddof=1) / len(each)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                count = 1 / (1 / count + of_seeds / (error * (1 - error)))
+        noise = Noise.of(1 - drawn[:, some], count, self.settings.seed)
         certain = bool((right < sizes).all())
-        over_groups("accuracy", accuracy[some], drawn[:, some], fair, certain, lambda *row: add(ALL_GROUPS, *row))
+        around = Around(error, np.full(len(error), 1 - mean), noise)
+        over_groups("accuracy", around, lambda rates: 1 - rates, certain, lambda *row: add(ALL_GROUPS, *row))
         return SUMMARY.build(rows)
 
     def difference(self, runs: Mapping[int, Judged], baseline: Mapping[int, Judged]) -> dict[str, float]:
-        """Mean accuracy of a model minus the baseline's, as fractions: difference, low, high (95 %), p, seeds.
+        """Mean accuracy of a model minus the baseline's, as fractions: difference, low, high (95 %), p of so many draws, seeds.
 
         Seeds are paired by number and those that only one of the two has are left out; `seeds` says how many remain. p:
         two-sided, how often chance of people and seeds alone would show as much. NaN without a seed in common.
@@ -141,28 +157,50 @@ class SeededComparison:
 
     def paired(self, pairs: Sequence[tuple[Judged, Judged]]) -> dict[str, float]:
         """As difference(), of runs that somebody has paired already."""
-        nothing = {"difference": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "seeds": len(pairs)}
+        drawn_times = self.settings.bootstrap
+        nothing = {
+            "difference": np.nan,
+            "low": np.nan,
+            "high": np.nan,
+            "p": np.nan,
+            "draws": drawn_times,
+            "seeds": len(pairs),
+        }
         if not pairs or not self._known.any():
             return nothing
         some = self._known
         gain = np.array([(ours.accuracy - theirs.accuracy)[some].mean() for ours, theirs in pairs])
         redrawn = np.array([ours.redrawn - theirs.redrawn for ours, theirs in pairs])
         if all(ours.correct and theirs.correct for ours, theirs in pairs):
-            self._narrow(redrawn, pairs)
+            self._redraw(redrawn, pairs)
         drawn = two_level(gain, redrawn[:, :, some].mean(2), self.settings.seed)
-        low, high = percentile_interval(drawn)
+        low, high = symmetric_interval(float(gain.mean()), drawn)
         return {
             "difference": float(gain.mean()),
             "low": low,
             "high": high,
-            "p": chance_of_none(drawn),
+            "p": chance_of_none(drawn, float(gain.mean())),
+            "draws": drawn_times,
             "seeds": len(pairs),
         }
 
-    def _narrow(self, redrawn: np.ndarray, pairs: Sequence[tuple[Judged, Judged]]) -> None:
-        """Draw the redrawn differences (S, draws, G) in, in place, to the spread that people make (see paired)."""
+    def _redraw(self, redrawn: np.ndarray, pairs: Sequence[tuple[Judged, Judged]]) -> None:
+        """Fill in the redrawn differences (S, draws, G), with the spread that people make of them (see paired)."""
         for number in np.flatnonzero(self._known):
+            draws = self._groups[number].bootstrap
             gains = [np.subtract(*(side.correct[number].astype(np.float32) for side in both)) for both in pairs]
-            mean = np.mean(gains, axis=0)
-            factor = self._groups[number].bootstrap.narrowing(mean, redrawn[:, :, number].mean(0))
-            redrawn[:, :, number] = mean.mean() + factor * (redrawn[:, :, number] - mean.mean())
+            each, mean = np.array([draws.mean(gain) for gain in gains]), np.mean(gains, axis=0)
+            factor = draws.narrowing(mean, each.mean(0))
+            redrawn[:, :, number] = mean.mean() + factor * (each - mean.mean())
+
+
+def _between(value: float, drawn: np.ndarray, people: int, trials: int, seeds: int) -> tuple[float, float]:
+    """Interval of the mean of accuracies, drawn (draws, G): over people as everywhere; with several seeds the middle of
+    draws with Student's tails.
+    """
+    if seeds > 1 and 0 < value < 1:
+        return percentile_interval(drawn.mean(1))
+    if value in (0.0, 1.0):
+        return clopper_pearson(int(value) * trials, trials, one_sided=True)
+    varied = sum(variance_of(column) for column in drawn.T) / drawn.shape[1] ** 2
+    return share_interval(value, varied, people, trials)

@@ -75,8 +75,8 @@ def why_not_measurable(target: float, impostors: int) -> str:
     if measurable(target, impostors):
         return ""
     return (
-        f"FMR {target:g} is not measurable: {impostors} impostor pairs let {target * impostors:.1f} false matches be "
-        f"expected, at least {EXPECTED_ERRORS} are needed"
+        f"FMR {target:g} is not measurable: with {impostors:,} impostor pairs only about {target * impostors:.1f} false "
+        f"matches are expected; at least {EXPECTED_ERRORS} are needed"
     )
 
 

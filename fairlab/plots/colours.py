@@ -62,6 +62,17 @@ def styled(figure: go.Figure, height: int = 380) -> go.Figure:
     return figure
 
 
+def legend_below(figure: go.Figure, entries: int) -> go.Figure:
+    """A legend of many entries under the figure, which grows by its rows, so that it never lies over the curves."""
+    rows = -(-entries // 2)
+    room, height = 24 * rows, int(figure.layout.height or 380)
+    return figure.update_layout(
+        height=height + room,
+        legend={"yanchor": "top", "y": -64 / max(height - 84, 1)},
+        margin={"t": 16, "b": 72 + room},
+    )
+
+
 def band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, label: str) -> None:
     """Fill between two curves over x, in a curve's colour; it appears and goes with the curve called `label`."""
     figure.add_scatter(

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy.special import ndtri
 
-from fairlab.plots.colours import DASHES, Style, band, group_styles, styled, words
+from fairlab.plots.colours import DASHES, Style, band, group_styles, legend_below, styled, words
 from fairlab.plots.verification import FEW_ERRORS, POINT
 
 TICKS = (1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
@@ -65,7 +65,8 @@ def det_figure(
     if shown:
         low, high = (float(ndtri(np.clip(edge, 1e-7, 1 - 1e-7))) for edge in (min(shown), max(shown)))
         figure.update_xaxes(range=[low - 0.1, min(high, float(ndtri(0.8))) + 0.1])
-    return styled(figure, 440)
+    styled(figure, 440)
+    return legend_below(figure, len(runs) * len(groups)) if len(runs) > 1 else figure
 
 
 def _band(figure: go.Figure, part: pd.DataFrame, style: Style, label: str) -> None:

@@ -51,7 +51,7 @@ def rate_figure(metrics: pd.DataFrame, groups: Sequence[str], title: str, pooled
     )
     if pooled is not None:
         figure.add_hline(y=pooled, line={"dash": "dot", "color": "#888888"}, annotation_text="all groups")
-    figure.update_yaxes(title=title or None, tickformat=".0%")
+    figure.update_yaxes(title=title or None, tickformat=".3~%")
     styled(figure, 300)
     return figure.update_layout(margin={"t": 8, "l": 48})
 
@@ -115,11 +115,12 @@ def fdr_figure(curve: pd.DataFrame, at: float | None = None) -> go.Figure:
     """
     figure = go.Figure()
     x = curve["fmr_target"].to_numpy(float)
-    both = list(x) + list(x[::-1])
     for low, high, colour, name in (
         (curve["fair_p95"], curve["fair_p95"] * 0 + 1, "rgba(0,158,115,0.18)", "fair by chance (95 %)"),
         (curve["low"], curve["high"], "rgba(0,114,178,0.18)", "95 % interval"),
     ):
+        some = (low.notna() & high.notna()).to_numpy()  # no interval where a group shows no error
+        low, high, both = low[some], high[some], [*x[some], *x[some][::-1]]
         figure.add_scatter(
             x=both, y=[*high, *low[::-1]], fill="toself", fillcolor=colour, line={"width": 0}, name=name, hoverinfo="skip"
         )  # fmt: skip

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fairlab.data.spreadsheets import disarmed
 from fairlab.errors import FairLabError
+from fairlab.evaluation.intervals import p_words
 from fairlab.words import duration
 
 FORMATS = ("csv", "latex", "markdown")
@@ -156,7 +157,7 @@ def _cells(
             cells.append("n/a")
         else:
             cells.append(said(row["difference"], "+.1f") + interval(row, "difference", "+.1f"))
-        cells += ["" if pd.isna(row["p"]) else f"{row['p']:.3f}", duration(row["cpu_s"]) or "n/a"]
+        cells += [escaped(p_words(row["p"], row.get("p_draws", 0))), duration(row["cpu_s"]) or "n/a"]
         if published:
             cells += ["" if pd.isna(row[name]) else escaped(row[name]) for name in ("published", "published_source")]
         rows.append(cells)

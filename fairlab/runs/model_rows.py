@@ -71,7 +71,7 @@ def compared(groups: Iterable[str]) -> Table:
     return ABOUT.plus(
         **accuracies, **overall, std_fair_p95=NUMBER, ser_fair_p95=NUMBER, genuine_pairs=WHOLE, impostor_pairs=WHOLE,
         cpu_s=NUMBER, total_cpu_s=NUMBER, all_cpu_s=NUMBER, baseline=TEXT, **_ends("difference"), p=NUMBER,
-        paired_seeds=WHOLE, **_ends("cross"), cross_gallery=TEXT, cross_seeds=WHOLE, published=TEXT, published_source=TEXT,
+        p_draws=NUMBER, paired_seeds=WHOLE, **_ends("cross"), cross_gallery=TEXT, cross_seeds=WHOLE, published=TEXT, published_source=TEXT,
     )  # fmt: skip
 
 
@@ -138,13 +138,13 @@ def difference(
     row: dict[str, Any] = {"baseline": against.first.run_id}
     if against.first.run_id == model.first.run_id:
         nothing = {f"difference{end}": np.nan for end in ("_low", "_high")}
-        return row | {"difference": 0.0, **nothing, "p": np.nan, "paired_seeds": len(own)}
+        return row | {"difference": 0.0, **nothing, "p": np.nan, "p_draws": 0, "paired_seeds": len(own)}
     if model.elsewhere or against.elsewhere:  # beside every seed of the other
         found = comparison.paired([(mine, other) for mine in own.values() for other in theirs.values()])
     else:
         found = comparison.difference(own, theirs)
     row |= {f"difference{end}": 100 * found["difference" if of == "value" else of] for end, of in ENDS}
-    return row | {"p": found["p"], "paired_seeds": found["seeds"]}
+    return row | {"p": found["p"], "p_draws": found["draws"], "paired_seeds": found["seeds"]}
 
 
 def against_galleries(

@@ -71,7 +71,7 @@ def sentence(found: Verdict | None, train_id: str, test_id: str) -> str:
     """The verdict in a sentence or three; how to get one where there is none."""
     command = f"fairlab data overlap {train_id} {test_id}"
     if found is None:
-        return f"Whether training and test share people or images was not checked: {command}"
+        return f"Train/test overlap not checked yet: {command}"
     facts = found.facts
     train, test = (f"{facts[side]['dataset']} ({', '.join(facts[side]['splits'])})" for side in ("train", "test"))
     said = [] if found.found else [f"No overlap was found of {train} with {test}."]

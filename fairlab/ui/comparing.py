@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.data.base import Dataset
+from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
 from fairlab.runs.exports import FORMATS, LOWER_IS_BETTER, best_of, exported, measured
 from fairlab.runs.model_rows import Model
@@ -162,7 +163,9 @@ def _difference(row: dict[str, Any]) -> Cell:
 def _chance(row: dict[str, Any]) -> Cell:
     value = row["p"]
     return (
-        Cell("", None) if value != value else Cell(f"{value:.3f}", value, tone="" if value < BEYOND_CHANCE else "quiet")
+        Cell("", None)
+        if value != value
+        else Cell(p_words(value, row.get("p_draws", 0)), value, tone="" if value < BEYOND_CHANCE else "quiet")
     )
 
 
@@ -194,15 +197,15 @@ def published_note(table: pd.DataFrame, data: Dataset) -> None:
     beside = "published" in table and bool(table["published"].notna().any())
     if not beside:
         why = (
-            "no printed row is of the same method and backbone as a model here"
+            "No published number is of the same method and backbone as a model here"
             if family(data)
-            else f"papers' numbers are on other data than {data.dataset_id}"
+            else "No published numbers exist for this data set"
         )
-        st.caption(plain(f"Numbers of other people are not in this table: {why}."))
+        st.caption(plain(f"{why}."))
     with st.expander("Published numbers", icon=":material/menu_book:"):
         st.caption(
-            "As printed by their authors, in %; measured on other pairs, with other training, by other code. Papers of "
-            "which no table could be had are not in it."
+            "As printed by their authors, in %; measured on other pairs, with other training, by other code. Papers "
+            "without an accessible table are missing."
         )
         known = read_published()
         sets = dict.fromkeys(name for row in known["accuracy"] for name in row)

@@ -50,10 +50,10 @@ def matrix(run: RunRecord, data: Dataset, point: OperatingPoint) -> bool:
     shown = table[table["operating_point"] == nearest]
     chart(matrix_figure(shown, _known(data, shown, "group_a")), "matrix", "FMR between groups", table=shown)
     st.caption(
-        f"Two strangers of the groups beside and above: how often are they taken for the same person? All comparisons of the "
+        f"False match rate between two people, by row and column group. All comparisons of the "
         f"test part, one threshold ({shown['threshold'].iloc[0]:.4f}), set where all comparisons within groups together reach "
-        f"{name_of(nearest)}; hover for counts and 95{HARD_SPACE}% intervals over redrawn people. It stands at the operating "
-        "point nearest to the one above of those that were computed."
+        f"{name_of(nearest)}; hover for counts and 95{HARD_SPACE}% intervals over redrawn people. Shown at the "
+        "closest operating point that was computed."
     )
     return True
 

@@ -10,6 +10,7 @@ import streamlit as st
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
+from fairlab.evaluation.intervals import p_words
 from fairlab.evaluation.operating import OperatingPoint
 from fairlab.evaluation.paired import paired_report, power_sentences
 from fairlab.store.runs import RunRecord
@@ -39,7 +40,7 @@ def against(
     if not others:
         st.caption("There is no second model with numbers on these data.")
         return
-    other = choose("Compare with", [NOBODY, *others], "against", {NOBODY: "nobody", **titles})
+    other = choose("Compare with", [NOBODY, *others], "against", {NOBODY: "none", **titles})
     if other == NOBODY:
         return
     record = next(model for model in models if model.run_id == other)
@@ -56,8 +57,7 @@ def against(
         st.table(_measures(table), border="horizontal", hide_index=True)
     st.caption(
         f"{plain(titles[found.run_id])} minus {plain(titles[other])}: the same pairs, the same redrawn people, each at its own "
-        "threshold of the rule above; 95 % intervals and two-sided p. Bold: p below 0.05; of many numbers one in twenty is so by "
-        "chance alone."
+        "threshold of the rule above; 95 % intervals and two-sided p. Bold: p below 0.05; about 1 in 20 will be bold by chance."
     )
     for sentence in power_sentences(table):
         st.caption(plain(sentence))
@@ -95,4 +95,4 @@ def _shown(row: pd.Series, digits: int, factor: float) -> str:
     text = cell(row["difference"], row["low"], row["high"], digits, factor, signed=True, strong=bool(row["p"] < 0.05))
     if row["p"] != row["p"]:
         return text if row["difference"] != row["difference"] else f"{text} :small[:gray[no interval]]"
-    return f"{text} :small[:gray[p {row['p']:.3f}]]"
+    return f"{text} :small[:gray[p {plain(p_words(row['p'], row['draws']))}]]"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
 from fairlab.errors import FairLabError
+from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
 from fairlab.plots.study import models_figure
 from fairlab.runs.compare import read_study
@@ -49,9 +53,14 @@ def sentences(table: pd.DataFrame) -> list[str]:
         said.append(
             f"{row['model']}: {row['mean']:.1f} %, against {means[against]:.1f} % of {names[against]}: "
             f"{row['difference']:+.1f} points [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}], "
-            f"{verdict} (p = {row['p']:.3f})."
+            f"{verdict} (p {_p(row)})."
         )
     return said
+
+
+def _p(row: Mapping[Hashable, Any]) -> str:
+    text = p_words(row["p"], row.get("p_draws", 0))
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _many(compared: pd.DataFrame, names: pd.Series) -> str:

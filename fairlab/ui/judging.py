@@ -7,7 +7,7 @@ import streamlit as st
 
 from fairlab import __version__
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
-from fairlab.evaluation.fairness_report import FairnessReport
+from fairlab.evaluation.fairness_report import FairnessReport, metric_p
 from fairlab.evaluation.fdr_curve import FdrCurve
 from fairlab.evaluation.summary import point_words
 from fairlab.plots.fairness import band_figure, fdr_figure, matrix_figure, rate_figure
@@ -25,6 +25,17 @@ def alone(at: FairnessReport) -> pd.DataFrame:
     return at.numbers[at.numbers["group"] == ALL_GROUPS].set_index("metric")
 
 
+def adjust(at: FairnessReport) -> FairnessReport:
+    """The report, its measures' p values adjusted for being many where the reader wants that."""
+    wanted = st.toggle(
+        "Adjust for the number of measures (Holm)",
+        key="holm",
+        help="With 20 measures, about one is beyond chance in a perfectly fair model. Holm's rule keeps the chance of even one "
+        "such false alarm at 5 %.",
+    )
+    return at.adjusted("holm") if wanted else at
+
+
 def summary(at: FairnessReport, found: Evidence) -> None:
     """What is, and what is not, beyond chance; and how all of it was computed, one click away."""
     st.info("\n".join(f"- {plain(sentence)}" for sentence in at.summary), icon=":material/balance:")
@@ -35,9 +46,9 @@ def summary(at: FairnessReport, found: Evidence) -> None:
                 for line in (
                     f"Rates: {plain(point_words(at.at.point))}. A pair matches if its score reaches the threshold.",
                     plain(at.method) + ".",
-                    "Intervals of measures over groups: such a measure is never below its fair value, so chance alone moves "
-                    "it away from fair; the far end is the 97.5 % point over redrawn people, the near end its mirror "
-                    "image, or the fair value where equal groups show as much in one draw of twenty.",
+                    "Intervals of measures over groups: chance alone moves such a measure away from fair. The groups are "
+                    "drawn together and apart, and the interval holds every value whose test sets show what was seen.",
+                    "A threshold set at an FMR is set anew in every draw of people.",
                     f"By chance: {1000:,} test sets of groups that all have the pooled rate, as large as these pairs are "
                     "worth (pairs that share people count less).",
                     "Accuracy: ten folds, each decided with the threshold that is best on the other nine, a threshold for "
@@ -57,7 +68,7 @@ def cards(at: FairnessReport) -> None:
     pairs = f"{int(counts['genuine_pairs'].sum()):,} + {int(counts['impostor_pairs'].sum()):,}"
     facts(
         _card(numbers, "mean_accuracy", "Mean accuracy, %", 1, 100, "Mean of the groups' accuracies; ten folds, a threshold for each group, as in the papers."),
-        _card(numbers, "worst_accuracy", "Worst group, %", 1, 100, "Accuracy of the group with the lowest. Redrawing people pulls its interval down."),
+        _card(numbers, "worst_accuracy", "Worst group, %", 1, 100, "Accuracy of the group with the lowest. Its interval allows for any group being the worst."),
         _card(numbers, "std_points", "STD, points", 2, 1, "Sample standard deviation of the accuracies."),
         _card(numbers, "ser", "SER", 2, 1, "Skewed error ratio: largest error divided by smallest error of the groups."),
         ("Pairs", pairs, f"{len(counts)} groups", "Genuine and impostor pairs, all groups together."),
@@ -116,18 +127,20 @@ def bands(at: FairnessReport) -> None:
 def metric_tables(at: FairnessReport) -> None:
     """Every registered fairness metric: value, interval, what is fair, what chance shows; formulas a click away."""
     rows, about_all = [], []
+    if at.adjust:
+        st.caption("p values are adjusted for the number of measures (Holm).")
     for row in at.metrics.itertuples():
         fair = row.fair_value
         known = row.value == row.value
         limit = row.fair_p95
-        beyond = (row.value > limit if limit >= fair else row.value < limit) if known and limit == limit else None
         rows.append(
             {
                 "Metric": plain(row.title),
                 "Value": cell(row.value, row.low, row.high, 3) if known else ":gray[n/a: not defined here]",
-                "Fair is": "" if fair != fair else f"{fair:g}",
+                "Fair is": "" if fair != fair else f"{fair:.5g}",
                 "A fair model, by chance": "" if fair != fair else ("no limit" if limit != limit else plain(f"{'up' if limit >= fair else 'down'} to {limit:.3f}")),
-                "Beyond chance?": "" if fair != fair else {True: "**yes**", False: "no", None: "n/a"}[beyond],
+                "Beyond chance?": "" if fair != fair else {True: "**yes**", False: "no", None: "n/a"}[None if pd.isna(row.beyond) else bool(row.beyond)],
+                "p": plain(metric_p(row.p, row.p_adjusted)),
                 "Beware": plain(row.trap),
             }
         )  # fmt: skip

@@ -145,7 +145,7 @@ def _meaning(at: FairnessReport) -> None:
         row = alone.loc[kind]
         between = span(row["low"], row["high"], 3 if kind == "fmr" else 1, 100)
         said.append(
-            f"{kind.upper()} of everybody **{plain(rate_text(row['value'])) if row['value'] == row['value'] else 'n/a'}** "
+            f"Overall {kind.upper()} **{plain(rate_text(row['value'])) if row['value'] == row['value'] else 'n/a'}** "
             f":small[:gray[{plain(between)}{' · ' if between else ''}{errors[number]:,} of {pairs[number]:,} pairs]]"
         )
     st.markdown("  \n".join(said))

@@ -133,10 +133,9 @@ def tar_tables(metrics: pd.DataFrame, groups: Sequence[str], targets: Sequence[f
     for column, metric, title, about in zip(
         st.columns(2),
         ("tar", "tar_own_threshold"),
-        ("One threshold for everybody", "A threshold for each group"),
+        ("One threshold for all groups", "A threshold for each group"),
         (
-            "As in use: set where all groups' impostor pairs together reach the rate above the column; beneath, the FMR that "
-            "the group itself has there.",
+            "As deployed: one threshold, set on all impostor pairs; beneath, the group's own FMR there.",
             "As papers print it. It hides that the groups need different thresholds.",
         ),
         strict=True,

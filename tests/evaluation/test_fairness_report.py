@@ -71,7 +71,7 @@ def test_a_group_may_be_called_this_and_that() -> None:
 
 def test_few_impostors_are_said_first() -> None:
     report = quick(small(), at_fmr=0.01)
-    assert report.summary[0].startswith("FMR 0.01 is not measurable: 270 impostor pairs")
+    assert report.summary[0].startswith("FMR 0.01 is not measurable: with 270 impostor pairs")
     assert report.notes[0].startswith("FMR 0.01 is not measurable")
     assert report.as_json()["measurable"] is False
 
@@ -229,3 +229,27 @@ def test_it_needs_numpy_pandas_and_scipy_only() -> None:
     lines = result.stdout.splitlines()
     assert float(lines[0]) == pytest.approx(0.8257575757575757, abs=1e-12)
     assert lines[1:] == ["set()", "pyarrow is missing"]
+
+
+def test_p_values_of_many_measures_are_adjusted_on_request(report: FairnessReport) -> None:
+    """Holm: never below the plain p, at most so many times as large; without it the summary says how many chance would show."""
+    adjusted = report.adjusted("holm")
+    plain, after = (found.metrics.dropna(subset=["p_adjusted"]).set_index("metric") for found in (report, adjusted))
+    assert (after["p_adjusted"] >= plain["p"] - 1e-12).all()
+    smallest = plain["p"].min()
+    assert after["p_adjusted"].min() == pytest.approx(min(1.0, smallest * len(plain)))
+    assert (
+        f"of {len(plain)} measures are beyond chance; in a perfectly fair model about {0.05 * len(plain):.1f} would be"
+        in " ".join(report.summary)
+    )
+    assert f"adjusted for {len(plain)} measures (Holm)" in " ".join(adjusted.summary)
+    with pytest.raises(FairLabError, match="right would be holm"):
+        report.adjusted("bonferroni")
+    assert adjusted.as_json()["adjust"] == "holm"
+
+
+def test_one_sentence_says_why_there_are_several_worst_groups(report: FairnessReport) -> None:
+    """Golden scores: African has the highest FMR, Caucasian (2 of 4,416 false matches) the highest FNMR at one threshold."""
+    said = [sentence for sentence in report.summary if "has the highest FMR" in sentence]
+    assert len(said) == 1
+    assert said[0].startswith("African has the highest FMR and Caucasian has the highest FNMR: one threshold for all")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fairlab.evaluation import formulas
+from fairlab.evaluation import FAIRNESS_METRICS, formulas
+from fairlab.evaluation.fairness import fair_value
+from fairlab.evaluation.formulas import max_geomean, werm, werm_fair
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).with_name("fixtures") / "fairness.json").read_text())
 PAIRS = np.full(4, 1000)
@@ -87,3 +90,30 @@ def test_where_nobody_errs_nothing_is_said(name: str) -> None:
 
 def test_werm_of_groups_without_any_error_is_not_zero() -> None:
     assert np.isnan(formulas.werm(np.zeros(3), np.array([0.1, 0.2, 0.3])))
+
+
+def test_werm_of_equal_groups_is_a_little_below_one() -> None:
+    """e = 1e-5 stands in the denominators only: sqrt(.001 / .00101 * .1 / .10001) = 0.99498789 for FMR .1 %, FNMR 10 %."""
+    assert werm_fair(0.001, 0.1) == pytest.approx(0.994987, abs=1e-6)
+    assert werm(np.full(4, 0.001), np.full(4, 0.1)) == pytest.approx(werm_fair(0.001, 0.1), abs=1e-12)
+    assert fair_value("werm", 0.001, 0.1) == werm_fair(0.001, 0.1)
+    assert fair_value("max_min_fmr", 0.001, 0.1) == 1.0
+
+
+def test_a_lifted_zero_that_exceeds_the_largest_rate_leaves_nothing_to_say() -> None:
+    """No largest value is below its own mean: one false match of 120 is .83 %, and none of 120 may still be 2.47 %."""
+    rates, pairs = np.array([1 / 120, 0.0]), np.array([120, 120])
+    assert np.isnan(max_geomean(rates, pairs))
+    assert max_geomean(np.array([5 / 120, 0.0]), pairs) >= 1
+    assert np.isnan(werm(np.array([5e-6, 0.0]), np.array([0.1, 0.1])))
+    assert werm(np.array([5e-3, 0.0]), np.array([0.1, 0.1])) >= 1
+
+
+def test_no_name_is_torn_by_the_names_of_rates() -> None:
+    """The X of "arXiv" is no rate."""
+    for name in FAIRNESS_METRICS:
+        facts = FAIRNESS_METRICS.facts(name)
+        for fact in ("title", "formula", "source", "trap"):
+            assert not re.search(r"ar(FMR|FNMR)iv", facts[fact])
+            assert not re.search(r"\bX(\b|_)", facts[fact])
+    assert FAIRNESS_METRICS.facts("gini_fmr")["formula"] == "n/(n-1) * sum|FMR_i - FMR_j| / (2 n^2 mean FMR)"

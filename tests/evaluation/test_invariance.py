@@ -25,7 +25,7 @@ from fairlab.evaluation import (
     threshold_at_fmr,
 )  # fmt: skip
 from fairlab.evaluation.fairness_report import groups_of
-from fairlab.evaluation.intervals import rate_interval
+from fairlab.evaluation.intervals import share_interval
 from fairlab.evaluation.verification import rates
 from tests.evaluation.scored_tables import small
 
@@ -61,8 +61,10 @@ def numbers(frame: pd.DataFrame) -> dict[str, list[object]]:
         found[group.name] = [
             (count.fmr, count.fnmr),
             *(rates.tolist() for rates in drawn),
-            rate_interval(count.false_matches, count.impostor, drawn[0], group.trials[1]),
-            rate_interval(count.false_non_matches, count.genuine, drawn[1], group.trials[0]),
+            share_interval(
+                count.fmr, float(np.var(at.fixed[0][:, number])), group.bootstrap.identities, group.trials[1]
+            ),
+            share_interval(count.fnmr, float(np.var(drawn[1])), group.bootstrap.identities, group.trials[0]),
         ]
     return found
 

@@ -133,7 +133,7 @@ def test_too_few_impostors_are_said_and_counted() -> None:
     """135 impostors a group: at FMR 1 % 2.7 errors in all are expected."""
     at = at_point(groups_of(scored_pairs(small()), 50, 0), OperatingPoint("pooled", 0.01))
     assert at.missing == (
-        "FMR 0.01 is not measurable: 270 impostor pairs let 2.7 false matches be expected, at least 10 are needed"
+        "FMR 0.01 is not measurable: with 270 impostor pairs only about 2.7 false matches are expected; at least 10 are needed"
     )
 
 

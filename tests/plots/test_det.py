@@ -57,3 +57,10 @@ def test_the_band_is_drawn_for_one_run_only_and_names_stay_text() -> None:
     several = det_figure(curves(runs=("r", "s"), group=bad), (bad,), {"r": bad})
     assert not [trace for trace in several.data if trace.fill == "toself"]
     assert all("<b>" not in trace.name for trace in several.data)
+
+
+def test_a_legend_of_many_runs_lies_under_the_curves() -> None:
+    """Three runs of one group: the legend hangs from below the axis, and the figure grows by its rows."""
+    one, three = (det_figure(curves(runs=runs), ("A",)) for runs in (("r",), ("r", "s", "t")))
+    assert (three.layout.legend.yanchor, three.layout.legend.y < 0) == ("top", True)
+    assert three.layout.height > one.layout.height

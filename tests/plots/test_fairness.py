@@ -112,3 +112,9 @@ def test_the_curve_of_discrepancy_lies_in_its_interval_over_the_fair_band() -> N
     assert list(line.y) == [0.97, 0.95]
     assert list(interval.y) == [1.0, 0.99, 0.9, 0.9]
     assert list(fair.y) == [1.0, 1.0, 0.98, 0.99]
+
+
+def test_small_rates_have_ticks_that_differ() -> None:
+    """An axis up to 0.2 % must not read 0 %, 0 %, 0 %: the format keeps decimals (d3's ~ drops the zeros behind them)."""
+    figure = rate_figure(rows(("A", 0.002, 0.001, 0.003)), ("A",), "")
+    assert figure.layout.yaxis.tickformat == ".3~%"

@@ -149,7 +149,7 @@ def test_a_verdict_on_changed_data_is_stale_and_a_damaged_one_is_none(copied: Wo
     assert verdict(copied, "learned", "judged") is None
     path.write_text(path.read_text().replace('"same": 00', '"same": 0'))
     assert verdict(copied, "learned", "judged") is None
-    assert "was not checked: fairlab data overlap learned judged" in sentence(None, "learned", "judged")
+    assert "not checked yet: fairlab data overlap learned judged" in sentence(None, "learned", "judged")
 
 
 def test_parts_of_one_data_set_are_compared_with_each_other(lab: Workspace, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_the_command_and_the_pages_tell_the_same(
         assert not app.exception, (page, app.exception)
         return " ".join(item.value for item in (*app.caption, *app.warning)).replace("\\", "")
 
-    assert f"was not checked: fairlab data overlap {name} {name}" in said("verification")
+    assert f"not checked yet: fairlab data overlap {name} {name}" in said("verification")
     result = fairlab(lab.home, "data", "overlap", name, name, "--model", model, "--json")
     assert result.returncode == 0, result.stderr
     facts = json.loads(result.stdout)
