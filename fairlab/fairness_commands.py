@@ -222,7 +222,6 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=arguments.seed, help="seed of those draws (default: as the run was judged; of a table 0)"
     )
-    parser.add_argument("--seed", type=int, help="seed of those draws (default: as the run was judged; of a table 0)")
     parser.add_argument(
         "--adjust", choices=["none", "holm"], default="none",
         help="adjust the measures' p values for being many (default: none)",
