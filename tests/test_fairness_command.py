@@ -109,7 +109,7 @@ def test_for_people(run: Any) -> None:
     """Sentences first, then every group with counts, the metrics with formulas, method and notes."""
     code, out, _ = run(GOLDEN, "--draws", "50")
     assert code == 0
-    assert out.startswith("At one threshold for everybody")
+    assert out.startswith("At one threshold for all groups")
     for word in ("African", "4,416", "Gini of FMR", "n/(n-1)", "threshold 0.692826", "people redrawn", "note: "):
         assert word in out, word
 

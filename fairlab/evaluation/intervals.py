@@ -290,8 +290,10 @@ def share_interval(
         return float("nan"), float("nan")
     if value in (0.0, 1.0):
         return clopper_pearson(int(value) * trials, trials, one_sided=True)
+    if variance == 0:  # whoever is drawn, it stays
+        return value, value
     count = float(independent_pairs(value, variance, people))
-    if not count >= 1 or variance <= 0:  # worth less than one pair: the threshold may lie anywhere
+    if not count >= 1:  # worth less than one pair: the threshold may lie anywhere
         return float("nan"), float("nan")
     count = min(count, most) if most is not None else count
     errors, tail = value * count, (1 - LEVEL) / 2

@@ -125,7 +125,7 @@ def test_facex_maximises_youdens_index_and_not_accuracy() -> None:
 def test_facex_is_defined_for_its_table_only(pairs: int) -> None:
     found = compat_accuracy("facex-zoo", *drawn(pairs, 0))
     assert np.isnan(found.accuracy)
-    assert f"6,000 pairs only, here are {pairs:,}" in found.reason
+    assert f"exactly 6,000 pairs; this list has {pairs:,}" in found.reason
 
 
 def test_facex_divides_by_no_zero() -> None:

@@ -122,7 +122,7 @@ def test_orthogonal_people_are_all_found(groups: int) -> None:
     assert (row["genuine_pairs"], row["impostor_pairs"]) == (40, 100)
     assert row["low"] == pytest.approx(1 - clopper_pearson(0, 40, one_sided=True)[1], abs=1e-12)
     assert row["high"] == 1
-    assert any("FPIR 0.01 is not measurable: 100 probes" in note for note in found.notes)
+    assert any("FPIR 0.01 is not measurable: with 100 probes" in note for note in found.notes)
     assert np.isnan(value(found, "fnir", ALL_GROUPS, "fpir=0.01"))
 
 
