@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fairlab.config import Backbone
 from fairlab.errors import FairLabError
-from fairlab.models import ir, iresnet
+from fairlab.models import ir, iresnet, vit
 from fairlab.models.published import CAVAFACE_UNITS, LARGE_BLOCKS, LARGE_SCALE
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -157,7 +157,27 @@ def _gnap(shapes: Shapes, where: str) -> Details:
     )
 
 
+def _vit(shapes: Shapes, where: str) -> Details:
+    width, blocks, (_, patches, _) = shapes["norm.weight"][0], _rows(shapes, "blocks."), shapes["pos_embed"]
+    size = next((size for size, known in vit.FORMS.items() if known == (width, blocks)), None)
+    window, side = _window(shapes["patch_embed.proj.weight"]), isqrt(patches)
+    if size is None or window != vit.PATCH or side * side != patches:
+        known = ", ".join(f"{size}: {width} x {blocks}" for size, (width, blocks) in vit.FORMS.items())
+        raise FairLabError(
+            f"{where} is a transformer of width {width} with {blocks} blocks, patches of {window} px and {patches} positions; "
+            f"known are {known}, with patches of {vit.PATCH} px"
+        )
+    name = "transface" if "senet.0.weight" in shapes else "vit"
+    return Details(f"{name}_{size}", "feature.2.weight", -(-side * window // 16))  # 12 patches of 9 px: of 112 px
+
+
 LAYOUTS: list[Layout] = [
+    Layout(
+        "vit",
+        ("patch_embed.proj.weight", "pos_embed", "mask_token", "norm.weight", "feature.2.weight"),
+        _vit,
+        ("vit_t", "transface_s"),
+    ),
     Layout(
         "iresnet",
         ("conv1.weight", "prelu.weight", "layer1.0.bn1.weight", "layer4.0.bn1.weight", "fc.weight"),
