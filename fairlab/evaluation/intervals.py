@@ -290,7 +290,7 @@ def share_interval(
         return float("nan"), float("nan")
     if value in (0.0, 1.0):
         return clopper_pearson(int(value) * trials, trials, one_sided=True)
-    if variance == 0:  # whoever is drawn, it stays
+    if variance < 1e-20:  # whoever is drawn, it stays
         return value, value
     count = float(independent_pairs(value, variance, people))
     if not count >= 1:  # worth less than one pair: the threshold may lie anywhere
