@@ -110,8 +110,8 @@ class ModelFile(Settings):
         "", description="Of a file of embeddings: the data set whose images they are of; empty: one of their own."
     )
     publisher: Literal[
-        "", "adaface", "cavaface", "curricularface", "cvlface", "cvlface_bgr", "face_evolve", "facex_zoo", "insightface",
-        "insightface_pytorch", "magface",
+        "", "adaface", "cavaface", "curricularface", "cvlface", "cvlface_bgr", "edgeface", "face_evolve", "facex_zoo",
+        "insightface", "insightface_pytorch", "magface",
     ] = Field(
         "",
         description="Of a checkpoint: whose code trained it, where the file does not tell; decides colours and scaling, and for MagFace the network (batch-norm epsilon 2e-5).",

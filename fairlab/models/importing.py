@@ -20,7 +20,7 @@ from fairlab.files import sha256
 from fairlab.models.base import BACKBONES
 from fairlab.models.heads import HEAD_WRAPPERS, choose_head, is_head_key
 from fairlab.models.inert import Inert
-from fairlab.models.layouts import ANCHORS, Recognised, recognise
+from fairlab.models.layouts import ANCHORS, Recognised, recognise, within
 from fairlab.models.nearest import unknown
 from fairlab.models.origin import Clues, as_published, chosen_origin, origin_of
 from fairlab.models.preprocessing import Preprocessing, preprocessing_of
@@ -81,7 +81,12 @@ def import_checkpoint(path: Path, publisher: str = "") -> Imported:
     prefix = _prefix(tensors, str(path))
     if prefix:
         notes.append(f"took the prefix {prefix} off the keys")
-    apart = {key for key in tensors if not key.startswith(prefix) or is_head_key(key, PREFIXES)}
+    inside = tuple(prefix + name for name in within({key[len(prefix) :] for key in tensors if key.startswith(prefix)}))
+    apart = {
+        key
+        for key in tensors
+        if not key.startswith(prefix) or (is_head_key(key, PREFIXES) and not key.startswith(inside))
+    }
     body = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key not in apart}
     if strange := [key for key in apart if not _is_head(key, prefix)]:
         raise FairLabError(f"{path} holds more than a backbone under {prefix} and a head: {_few(sorted(strange))}")

@@ -5,14 +5,14 @@ A layout is one entry of LAYOUTS: the keys that every file of it has, those that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import isqrt
 from typing import NamedTuple
 
 from fairlab.config import Backbone
 from fairlab.errors import FairLabError
-from fairlab.models import ir, iresnet, vit
+from fairlab.models import edgeface, ir, iresnet, vit
 from fairlab.models.published import CAVAFACE_UNITS, LARGE_BLOCKS, LARGE_SCALE
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -32,15 +32,17 @@ class Details(NamedTuple):
 class Layout:
     """A way in which keys are named. signs: keys that every file has, the first being the anchor: prefixes are taken off
     until it stands at the start. never: keys that no file has, where another layout has all the signs too. like: backbones
-    of this layout, for the message about a file that nearly fits."""
+    of this layout, for the message about a file that nearly fits. inside: beginnings of keys that are the network's although
+    classifiers have such names too."""
 
     family: str
     signs: tuple[str, ...]
     details: Callable[[Shapes, str], Details]
     like: tuple[str, ...]
     never: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
 
-    def fits(self, shapes: Shapes) -> bool:
+    def fits(self, shapes: Collection[str]) -> bool:
         return all(key in shapes for key in self.signs) and not any(key in shapes for key in self.never)
 
 
@@ -63,6 +65,11 @@ def recognise(shapes: Shapes, where: str) -> Recognised | None:
     if len(shapes[last]) != 2 or side < 1:
         raise FairLabError(f"{where}: {last} has the shape {list(shapes[last])}, which no square image gives")
     return Recognised(fitting[0].family, Backbone(name=name, embedding_dim=max(shapes[last][0], 2)), 16 * side)
+
+
+def within(keys: Collection[str]) -> tuple[str, ...]:
+    """Beginnings of keys that belong to the network and not to a classifier beside it."""
+    return tuple(name for layout in LAYOUTS if layout.fits(keys) for name in layout.inside)
 
 
 def _rows(shapes: Shapes, stage: str) -> int:
@@ -171,7 +178,44 @@ def _vit(shapes: Shapes, where: str) -> Details:
     return Details(f"{name}_{size}", "feature.2.weight", -(-side * window // 16))  # 12 patches of 9 px: of 112 px
 
 
+IMAGENET_CLASSES = (1000, 21_841, 11_821)
+"""Rows of a classifier of ImageNet, where a face network has its embedding."""
+
+
+def _edgeface(shapes: Shapes, where: str) -> Details:
+    low = "head.fc.linear2.weight" in shapes
+    last = "head.fc.linear2.weight" if low else "head.fc.weight"
+    widths = tuple(
+        shapes[key][0] for key in (f"stages.{at}.blocks.0.conv_dw.weight" for at in range(4)) if key in shapes
+    )
+    size = next(
+        (size for size, form in edgeface.FORMS.items() if form.widths == widths and bool(form.gamma) == low), None
+    )
+    if size is None or last not in shapes:
+        known = ", ".join(
+            f"{size}: {list(form.widths)}{' with linear layers of low rank' if form.gamma else ''}"
+            for size, form in edgeface.FORMS.items()
+        )
+        raise FairLabError(
+            f"{where} is an EdgeNeXt of {list(widths)} channels{' with linear layers of low rank' if low else ''}"
+            f"{'' if last in shapes else ' without a last layer'}; known are EdgeFace's {known}"
+        )
+    if shapes[last][0] in IMAGENET_CLASSES:
+        raise FairLabError(
+            f"{where} is an EdgeNeXt whose last layer has {shapes[last][0]} rows, as a classifier of ImageNet; "
+            "a face network of EdgeFace has its embedding there"
+        )
+    return Details(f"edgeface_{size}", last, 7)  # its keys fit every size; EdgeFace takes 112 px
+
+
 LAYOUTS: list[Layout] = [
+    Layout(
+        "edgeface",
+        ("stem.0.weight", "stages.0.blocks.0.conv_dw.weight", "head.norm.weight"),
+        _edgeface,
+        ("edgeface_xs", "edgeface_base"),
+        inside=("head.norm.", "head.fc."),
+    ),
     Layout(
         "vit",
         ("patch_embed.proj.weight", "pos_embed", "mask_token", "norm.weight", "feature.2.weight"),

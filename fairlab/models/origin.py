@@ -66,6 +66,8 @@ def origin_of(found: Recognised, clues: Clues) -> Origin:
         return Origin("cavaface")
     if found.family == "ir":
         return _of_ir(clues)
+    if found.family == "edgeface":
+        return Origin("edgeface")
     return Origin("insightface")
 
 

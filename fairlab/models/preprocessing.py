@@ -56,6 +56,7 @@ PUBLISHERS: dict[str, Preprocessing] = {
     "insightface_pytorch": Preprocessing(channels="BGR"),  # its data step stores OpenCV's BGR as if it were RGB
     "curricularface": Preprocessing(),
     "cavaface": Preprocessing(),
+    "edgeface": Preprocessing(flip="none"),  # as its README embeds a face
     "magface": Preprocessing(channels="BGR", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), flip="none"),
 }
 """What each code base does to its images, read in its data loading and its test code."""

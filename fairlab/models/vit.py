@@ -130,36 +130,36 @@ class FaceTransformer(nn.Module):
         return embedding
 
 
-@BACKBONES.register("vit_t", title="ViT-T for faces", source=SOURCE)
+@BACKBONES.register("vit_t", parameters=19_139_330, title="ViT-T for faces", source=SOURCE)
 def build_vit_t(settings: Backbone, image_px: int) -> nn.Module:
     return FaceTransformer(FORMS["t"], settings, image_px)
 
 
-@BACKBONES.register("vit_s", title="ViT-S for faces", source=SOURCE)
+@BACKBONES.register("vit_s", parameters=76_025_346, title="ViT-S for faces", source=SOURCE)
 def build_vit_s(settings: Backbone, image_px: int) -> nn.Module:
     return FaceTransformer(FORMS["s"], settings, image_px)
 
 
-@BACKBONES.register("vit_b", title="ViT-B for faces", source=SOURCE)
+@BACKBONES.register("vit_b", parameters=113_835_522, title="ViT-B for faces", source=SOURCE)
 def build_vit_b(settings: Backbone, image_px: int) -> nn.Module:
     return FaceTransformer(FORMS["b"], settings, image_px)
 
 
-@BACKBONES.register("vit_l", title="ViT-L for faces", source=SOURCE)
+@BACKBONES.register("vit_l", parameters=255_686_914, title="ViT-L for faces", source=SOURCE)
 def build_vit_l(settings: Backbone, image_px: int) -> nn.Module:
     return FaceTransformer(FORMS["l"], settings, image_px)
 
 
-@BACKBONES.register("transface_s", title="TransFace-S", source=TRANSFACE_SOURCE)
+@BACKBONES.register("transface_s", parameters=86_662_914, title="TransFace-S", source=TRANSFACE_SOURCE)
 def build_transface_s(settings: Backbone, image_px: int) -> nn.Module:
     return FaceTransformer(FORMS["s"], settings, image_px, weighing=True)
 
 
-@BACKBONES.register("transface_b", title="TransFace-B", source=TRANSFACE_SOURCE)
+@BACKBONES.register("transface_b", parameters=124_473_090, title="TransFace-B", source=TRANSFACE_SOURCE)
 def build_transface_b(settings: Backbone, image_px: int) -> nn.Module:
     return FaceTransformer(FORMS["b"], settings, image_px, weighing=True)
 
 
-@BACKBONES.register("transface_l", title="TransFace-L", source=TRANSFACE_SOURCE)
+@BACKBONES.register("transface_l", parameters=271_632_898, title="TransFace-L", source=TRANSFACE_SOURCE)
 def build_transface_l(settings: Backbone, image_px: int) -> nn.Module:
     return FaceTransformer(FORMS["l"], settings, image_px, weighing=True)

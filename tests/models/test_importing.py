@@ -104,9 +104,9 @@ class TestRoundTrips:
         [
             pytest.param(name, dim, px, marks=pytest.mark.slow if files_only and deep else ())
             for name in BACKBONES
-            if name != "tiny" and not name.startswith("magface_")  # whose keys are iResNet's
+            if not name.startswith(("tiny", "ghostfacenet_", "magface_"))  # no files; files of Keras; keys of iResNet
             for files_only, deep in [(BACKBONES.facts(name).get("files_only"), name.endswith(("01", "00", "52", "85")))]
-            for dim, px in [(512, 112), (256, 224)][: 1 if files_only else 2]
+            for dim, px in [(512, 112), (256, 224)][: 1 if files_only or name.startswith("edgeface_") else 2]
         ],
     )
     def test_every_depth_is_recognised(self, name: str, dim: int, px: int) -> None:

@@ -140,7 +140,9 @@ def test_networks_have_the_parameters_that_they_are_registered_with() -> None:
 
     known = declared_facts("BACKBONES", "models")
     assert all("parameters" in known[name] for name in BACKBONES.names())
-    for name in ("iresnet34", "iresnet18_se", "ir_50", "ir_se_18", "evolve_ir_50", "mobilefacenet", "mbf", "tiny"):
+    names = ("iresnet34", "iresnet18_se", "ir_50", "ir_se_18", "evolve_ir_50", "mobilefacenet", "mbf", "tiny")
+    new = ("vit_t", "transface_s", "edgeface_xs", "edgeface_base", "ghostfacenet_v1", "ghostfacenet_v2_s2")
+    for name in (*names, *new):
         with torch.device("meta"):
             network = BACKBONES[name](Backbone(name=name), 112)
         count = sum(tensor.numel() for tensor in (*network.parameters(), *network.buffers()))
