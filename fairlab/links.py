@@ -95,6 +95,20 @@ def links() -> list[tuple[str, str]]:
     return found
 
 
+def seal(kind: str, text: str) -> str:
+    """What only this user, with this configuration folder, can put under a text. Raises FairLabError where no key can be kept."""
+    key = _kept_key(config_folder() / KEY_FILE)
+    return hmac.new(key, f"{kind}\n{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def sealed(kind: str, text: str, mark: str) -> bool:
+    """Did this user put the seal `mark` under the text?"""
+    try:
+        return hmac.compare_digest(seal(kind, text).encode(), mark.encode("utf-8", "replace"))
+    except FairLabError:
+        return False
+
+
 def _servers() -> Path:
     return config_folder() / "servers"
 

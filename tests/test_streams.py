@@ -64,7 +64,7 @@ def test_commands_print_titles_that_are_markup(lab: Workspace) -> None:
         ["runs"],
         ["watch", "--once"],
         ["runs", "show", waiting.run_id],
-        ["storage"],
+        ["disk"],
         ["runs", "wait", waiting.run_id],
     ):
         said = command(lab.home, *words)

@@ -11,26 +11,36 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.files import MANIFEST, explain, place_folder, read_json, sha256, write_json
+from fairlab.errors import FairLabError, Refused
+from fairlab.files import MANIFEST, explain, place_folder, sha256
+from fairlab.runs.forget_plan import (
+    FOLDER,
+    NEW,
+    PLAN,
+    READY,
+    ReadyFile,
+    delete_sources,
+    read_plan,
+    read_ready,
+    write_plan,
+    write_ready,
+)
 from fairlab.runs.forget_scope import readable_runs, templates
 from fairlab.runs.forget_staging import prepare
 from fairlab.runs.forget_survey import Asked, Found, Scope, is_marker
-from fairlab.runs.quiet import DELETION, cut_short, no_starts
+from fairlab.runs.quiet import cut_short, no_starts
 from fairlab.store import database
 from fairlab.temporaries import beside, foreign, is_left_behind, remove, sweep
 from fairlab.words import some
 from fairlab.workspace import Workspace
 
-FOLDER, READY = DELETION
-PLAN, NEW = "plan.json", "new"
 Progress = Callable[[int, int], None]
 
 
@@ -84,36 +94,34 @@ def forget_all(
 def _forget(workspace: Workspace, asked: Asked, progress: Progress) -> Found:
     with _alone(workspace):
         sweep(workspace.home)
-        before, notes = _plan(workspace), []
+        before, notes = read_plan(workspace), []
         if before is not None and before.asks_as(asked) and not cut_short(workspace):
             shutil.rmtree(workspace.home / FOLDER)  # it has changed nothing yet: this one says what is wanted now
         elif before is not None:
-            same, ready = before.asks_as(asked), _ready(workspace)
+            same, ready = before.asks_as(asked), read_ready(workspace)
             if same and asked.files:
-                write_json(workspace.home / FOLDER / PLAN, asdict(replace(before, files=True)))
+                write_plan(workspace, replace(before, files=True))
             notes = ["finished a deletion that had been cut short", *_finish(workspace, progress)]
             if same:
                 return Found(notes=notes + (_heads_too(workspace, before, ready, progress) if asked.heads else []))
         found = Scope(workspace, asked).found  # nobody of that name: nothing is written
-        write_json(workspace.home / FOLDER / PLAN, asdict(asked))
+        write_plan(workspace, asked)
         found.notes += [*notes, *_finish(workspace, progress)]
         return found
 
 
-def _heads_too(workspace: Workspace, before: Asked, ready: Mapping[str, Any], progress: Progress) -> list[str]:
+def _heads_too(workspace: Workspace, before: Asked, ready: ReadyFile, progress: Progress) -> list[str]:
     """Zero the rows that a finished deletion has left under its mark; returns what is to be said of it."""
     if before.heads:
         return []
     said = (
-        [f"checkpoints of {some(ready['unended'])} still hold their rows: delete these runs"]
-        if ready["unended"]
-        else []
+        [f"checkpoints of {some(ready['unended'])} still hold their rows: delete these runs"] if ready.unended else []
     )
     again = Asked(before.dataset, (before.marker,), True, False, before.marker)
     try:
         if not templates(readable_runs(workspace)[0], {}, before.marker):
             return said
-        write_json(workspace.home / FOLDER / PLAN, asdict(again))
+        write_plan(workspace, again)
         _finish(workspace, progress)
     except FairLabError as error:
         how = f"`fairlab forget {before.dataset} {before.marker} --heads` does it"
@@ -124,7 +132,7 @@ def _heads_too(workspace: Workspace, before: Asked, ready: Mapping[str, Any], pr
 def finish(workspace: Workspace) -> Found | None:
     """Complete a deletion that was cut short; None when there is none. The notes are as those of forget()."""
     with _alone(workspace):
-        if _plan(workspace) is None:
+        if read_plan(workspace) is None:
             return None
         return Found(
             notes=["finished a deletion that had been cut short", *_finish(workspace, lambda _done, _total: None)]
@@ -150,27 +158,9 @@ def _alone(workspace: Workspace) -> Any:
         raise Refused(f"somebody is being deleted from {workspace.home} already; wait until that has ended") from error
 
 
-def _plan(workspace: Workspace) -> Asked | None:
-    path = workspace.home / FOLDER / PLAN
-    if not path.exists():
-        return None
-    try:
-        raw = read_json(path)
-        return Asked(**{**raw, "people": tuple(raw["people"])})
-    except (KeyError, TypeError) as error:
-        raise Damaged(f"{path} is not a plan of this FairLab: {error}") from error
-
-
-def _ready(workspace: Workspace) -> dict[str, Any]:
-    """What prepare() has found, once all is written; nothing before."""
-    path = workspace.home / FOLDER / READY
-    nothing: dict[str, Any] = {"new": [], "deleted": [], "folders": {}, "sources": [], "unended": []}
-    return {**nothing, **(read_json(path) if path.exists() else {})}
-
-
 def _finish(workspace: Workspace, progress: Progress) -> list[str]:
     """Carry out what the plan says, from wherever an earlier attempt came to; returns what is to be said of it."""
-    folder, asked = workspace.home / FOLDER, _plan(workspace)
+    folder, asked = workspace.home / FOLDER, read_plan(workspace)
     if asked is None:
         return []
     try:
@@ -178,13 +168,13 @@ def _finish(workspace: Workspace, progress: Progress) -> list[str]:
             if not (folder / READY).exists():
                 shutil.rmtree(folder / NEW, ignore_errors=True)
                 try:
-                    write_json(folder / READY, prepare(workspace, asked, Workspace(folder / NEW), progress))
+                    write_ready(workspace, prepare(workspace, asked, Workspace(folder / NEW), progress), asked)
                 except Exception:
                     shutil.rmtree(folder, ignore_errors=True)  # nothing was changed yet, and nothing will be
                     raise
-            ready = _ready(workspace)
+            ready = read_ready(workspace)
             _put_in_place(workspace, ready, folder / NEW)
-            stay = _delete_sources(ready["sources"]) if asked.files else []
+            stay = delete_sources(workspace, ready) if asked.files else []
             stay += _sweep_all(workspace)
             database.purge(workspace)
             grave = beside(workspace.home / FOLDER)
@@ -195,46 +185,27 @@ def _finish(workspace: Workspace, progress: Progress) -> list[str]:
     return stay
 
 
-def _put_in_place(workspace: Workspace, ready: Mapping[str, Any], new: Path) -> None:
+def _put_in_place(workspace: Workspace, ready: ReadyFile, new: Path) -> None:
     """Move what is still to be moved, delete what is still there: each may have been done by an earlier attempt."""
-    for name, manifest in ready["folders"].items():
-        target = _inside(workspace, name)
+    for name, manifest in ready.folders.items():
+        target = workspace.home / name
         if (new / name).exists() and not ((target / MANIFEST).exists() and sha256(target / MANIFEST) == manifest):
             target.parent.mkdir(parents=True, exist_ok=True)
             place_folder(new / name, target)
         shutil.rmtree(new / name, ignore_errors=True)  # it may be the old one: swapped, and then cut short
-    for name in ready["new"]:
-        if (new / name).exists() and not any(name.startswith(f"{folder}/") for folder in ready["folders"]):
-            target = _inside(workspace, name)
+    for name in ready.new:
+        if (new / name).exists() and not any(name.startswith(f"{folder}/") for folder in ready.folders):
+            target = workspace.home / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(new / name, "rb+") as handle:
                 os.fsync(handle.fileno())
             os.replace(new / name, target)
-    for name in ready["deleted"]:
-        path = _inside(workspace, name)
-        if path.is_dir():
+    for name in ready.deleted:
+        path = workspace.home / name
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _inside(workspace: Workspace, name: str) -> Path:
-    """A path of the list below the workspace, wherever that lies now: it may have been moved or copied meanwhile."""
-    path = workspace.home / name
-    if Path(name).is_absolute() or ".." in Path(name).parts or path == workspace.home:
-        raise Damaged(f"{workspace.home / FOLDER / READY} names {name[:200]!r}, which is no place in this workspace")
-    return path
-
-
-def _delete_sources(names: Sequence[str]) -> list[str]:
-    """Delete files of the user's own; returns a sentence about each that stays. One of them must not keep all the rest."""
-    said = []
-    for name in names:
-        try:
-            Path(name).unlink(missing_ok=True)
-        except OSError as error:
-            said.append(f"your own file {name} could not be deleted and stays: {error.strerror or error}")
-    return said
 
 
 def _sweep_all(workspace: Workspace) -> list[str]:

@@ -39,13 +39,17 @@ class Entry:
     said: str
 
 
+AS_WE_ARE = os.access in os.supports_effective_ids
+
+
 def stamp_of(folder: Path) -> str:
-    """Changes whenever a run's record or results change."""
+    """Changes whenever a run's record or results change, or may no longer be read."""
     marks = []
     for path in (folder / "run.json", *manifests(folder)):
         try:
             found = path.stat()
-            marks.append(f"{found.st_mtime_ns}.{found.st_size}")
+            closed = "" if os.access(path, os.R_OK, effective_ids=AS_WE_ARE) else ".closed"
+            marks.append(f"{found.st_mtime_ns}.{found.st_size}{closed}")
         except OSError:
             marks.append("")  # not there yet, or deleted at this moment
     return "|".join(marks)
