@@ -38,6 +38,8 @@ def main(words: Sequence[str] | None = None) -> int:
         code, said = 130, "interrupted; runs that were started go on (see `fairlab runs`)"
     except BrokenPipeError:
         code = 0  # who reads has seen enough
+    except streams.OutputError as error:
+        code, said = 2, error.sentence
     except OSError as error:  # of the system, where nobody knew more to say about it
         code, said = 2, sentence_of(error)
     trouble = streams.end()

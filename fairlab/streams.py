@@ -9,7 +9,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -23,11 +23,43 @@ PIPED_COLUMNS = 200
 """Into a file or another program a row stays one line."""
 
 
+class OutputError(OSError):
+    """The system's error where what is printed cannot be written; told from one about a file."""
+
+    @property
+    def sentence(self) -> str:
+        return f"the output could not be written: {self.strerror}"
+
+
+class Behind:
+    """A text stream whose errors say that they are the output's. A broken pipe stays what it is."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._told(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        self._told(self._stream.flush)
+
+    def _told(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error.errno, error.strerror or str(error)) from error
+
+
 class Plain(io.TextIOBase):
     """A text stream that passes no control characters on; rich, whose colours are such, writes to the stream behind it."""
 
     def __init__(self, behind: TextIO) -> None:
-        self.rich_proxied_file = behind
+        self.rich_proxied_file: Any = Behind(behind)
 
     def write(self, text: str) -> int:
         self.rich_proxied_file.write(printable(text))
@@ -126,6 +158,9 @@ def end() -> str:
         sys.stdout.flush()
     except BrokenPipeError:
         _nowhere()
+    except OutputError as error:
+        _nowhere()
+        return error.sentence
     except (OSError, ValueError) as error:
         _nowhere()
         return f"the output could not be written: {getattr(error, 'strerror', None) or error}"
