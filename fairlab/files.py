@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.staying import check
 from fairlab.temporaries import beside, sweep
 
 MANIFEST = "manifest.json"
@@ -55,14 +56,16 @@ def _flush_folder(folder: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing, so that they survive power loss too. Raises OSError."""
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for part in reversed(missing):
+    check(folder)
+    for part in reversed(missing):  # one by one: what is moved away meanwhile is not made anew
+        part.mkdir(exist_ok=True, mode=0o700)
         _flush_folder(part.parent)
+    folder.mkdir(exist_ok=True, mode=0o700)
 
 
 def private_file(path: Path) -> None:
     """Make an empty file that its owner alone can read, and its folder, where there is none yet. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
@@ -84,6 +87,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     as FairLabError with the path and the reason.
     """
     temporary = beside(path)
+    check(path)
     try:
         make_folder(path.parent)
         write(temporary)
@@ -105,6 +109,7 @@ def place_folder(temporary: Path, folder: Path) -> None:
     A kill leaves the old or the new one. Where the system cannot swap two folders in one step the old one is set aside
     first: then a kill may leave none, but never a mixture. Raises OSError, for the caller who knows what was being written.
     """
+    check(folder)
     for path in temporary.rglob("*"):
         if path.is_file():
             with open(path, "rb+") as handle:

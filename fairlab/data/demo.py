@@ -21,7 +21,7 @@ from fairlab.data.raster import Kernels, kernels
 from fairlab.data.scene import Canvas, draw_shot, spoil, take
 from fairlab.data.texture import Atlas, Skin, make_atlas, paint
 from fairlab.errors import FairLabError
-from fairlab.files import explain, reserve
+from fairlab.files import explain, make_folder, reserve
 from fairlab.tables import IMAGES
 from fairlab.temporaries import beside
 
@@ -117,7 +117,7 @@ def build_demo(
     pairs["pair_id"] = np.arange(len(pairs))
     temporary = beside(folder.with_name(f"{folder.name}.pixels"))
     try:
-        temporary.mkdir(parents=True, exist_ok=True)
+        make_folder(temporary)
         pixels = np.lib.format.open_memmap(
             temporary / PIXELS_FILE,
             mode="w+",

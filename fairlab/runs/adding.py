@@ -27,6 +27,7 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import (
     digest,
     explain,
+    make_folder,
     not_there,
     ordinary,
     read_json,
@@ -357,7 +358,7 @@ def _left(
 def _decode_all(folder: Path, view: EncodedPixels, pulse: Pulse, stop: Callable[[], bool]) -> Path:
     """All images decoded into one .npy file beside `folder`."""
     pulse.begin("decoding images", 0.9, 0.1)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     path = beside(folder.with_name(f"{folder.name}.pixels"))
     try:
         target = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=view.shape)

@@ -114,9 +114,7 @@ def _heads_too(workspace: Workspace, before: Asked, ready: ReadyFile, progress: 
     """Zero the rows that a finished deletion has left under its mark; returns what is to be said of it."""
     if before.heads:
         return []
-    said = (
-        [f"checkpoints of {some(ready['unended'])} still hold their rows: delete these runs"] if ready.unended else []
-    )
+    said = [f"checkpoints of {some(ready.unended)} still hold their rows: delete these runs"] if ready.unended else []
     again = Asked(before.dataset, (before.marker,), True, False, before.marker)
     try:
         if not templates(readable_runs(workspace)[0], {}, before.marker):

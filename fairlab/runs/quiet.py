@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from fairlab.errors import FairLabError
+from fairlab.staying import check
 from fairlab.workspace import Workspace
 
 WAIT_S = 30
@@ -23,6 +24,7 @@ class Busy(FairLabError):
 @contextmanager
 def no_starts(workspace: Workspace, patience_s: float = WAIT_S) -> Iterator[None]:
     """Of all processes on this workspace one is inside. Raises Busy when somebody else has it for longer."""
+    check(workspace.home)  # a lock makes its folder
     lock = FileLock(workspace.home / "dispatch.lock", timeout=patience_s)
     try:
         lock.acquire()

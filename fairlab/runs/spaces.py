@@ -14,6 +14,7 @@ from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.runs import choices, tables
 from fairlab.runs.embedding import agreed, embed_view, embedded
+from fairlab.staying import check
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.runs import SPACES, RunRecord, read_run
@@ -200,6 +201,7 @@ def check_model(space: RunRecord) -> None:
 @contextmanager
 def _alone(space: RunRecord, stop: Stop, world: World) -> Iterator[None]:
     """Two runs that build on one model must not both write its embeddings; the second finds them made."""
+    check(space.folder)  # a lock makes its folder
     lock = FileLock(space.folder / "embedding.lock", timeout=1)
     stopped = False
     while world.leads and not lock.is_locked and not stopped:

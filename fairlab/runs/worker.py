@@ -19,6 +19,7 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
+from fairlab import staying
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import is_disk_full
 from fairlab.runs import jobs, on_cluster
@@ -119,6 +120,8 @@ class StopSwitch:
         self.asked, self.signal = True, self.signal or number
 
     def __call__(self) -> bool:
+        """Raises Moved: where the run's folder was, no checkpoint is to be saved."""
+        staying.check()
         return self.asked or self.file.exists()
 
 
@@ -128,13 +131,16 @@ def work(workspace: Workspace, run_id: str) -> int:
     On a cluster a run that was not finished ends with on_cluster.LEFT, or runs that wait for it there would begin.
     """
     record = read_run(workspace, run_id)
-    if not from_environment().leads:
-        return follow(workspace, record)
+    with staying.held(workspace.home, record.folder):
+        return _lead(workspace, record) if from_environment().leads else follow(workspace, record)
+
+
+def _lead(workspace: Workspace, record: RunRecord) -> int:
     lock = FileLock(record.folder / "lock", timeout=on_cluster.patience_s())
     try:
         lock.acquire()
     except Timeout:
-        print(f"[fairlab] {run_id} is already running", flush=True)
+        print(f"[fairlab] {record.run_id} is already running", flush=True)
         return ALREADY
     try:
         return _locked(workspace, record)
@@ -194,7 +200,10 @@ def _end_with(folder: Path, before: dict[str, object]) -> None:
         try:
             said = read_status(folder)
         except FairLabError:
-            continue  # a shared folder may be away for a moment
+            said = before  # a shared folder may be away for a moment
+        if staying.moved():
+            time.sleep(GRACE_S)
+            os._exit(1)
         if said != before and said.get("status") in ("done", "failed", "stopped"):
             time.sleep(GRACE_S)
             os._exit(1)
@@ -239,6 +248,8 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
 
 def _trouble(error: Exception, stage: str) -> tuple[str, str]:
     """How a run ends that met this error: (status, reason), a sentence with what to change."""
+    if staying.moved():  # whatever failed first
+        return "stopped", "the workspace was moved while it worked; resume it"
     if is_disk_full(error):
         words = str(error).removeprefix("the disk is full: ")
         return "stopped", f"paused: disk full: {words}"
@@ -262,6 +273,11 @@ def _is_memory(error: Exception) -> bool:
 
 def _end(folder: Path, status: str, reason: str, started: float, before: float, facts: dict[str, object]) -> int:
     spent = before + time.process_time() - started
+    place = staying.now_at(folder)
+    if place is None:
+        _say(f"{now()} {status}: {reason or 'the workspace was moved'}; {folder} is gone, so no file says so")
+        return 1
+    folder = place
     try:
         if status == "stopped":
             (folder / HEARTBEAT).unlink(missing_ok=True)  # nobody needs it any more, and a full disk its room

@@ -237,7 +237,7 @@ def forged_archives(lab: Workspace, tmp_path: Path) -> Iterator[tuple[str, Path]
     for column, values in (("genuine_pairs", np.array([2**63], dtype=np.uint64)), ("value", ["x"]), ("group", [[1]])):
         shutil.rmtree(folder / "results")
         write_results(folder, "faces", dict.fromkeys(TABLES, numbers(record.run_id, **{column: values})))
-        archive(lab, record.run_id, out)
+        archive(lab, record.run_id, out, overwrite=True)
         yield f"metrics {column}", out
 
 
