@@ -27,7 +27,7 @@ from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.by_protocol import protocols_record
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.cross import check_lengths, cross_record
-from fairlab.runs.data_starts import add_data, check_overlap, inspect_data, make_data, move_data
+from fairlab.runs.data_starts import add_data, check_overlap, find_data, inspect_data, make_data, move_data
 from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
 from fairlab.runs.disk import usage
 from fairlab.runs.drawing import draw_pairs, drawn_pairs
@@ -104,6 +104,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "export_scores",
+    "find_data",
     "first",
     "forget",
     "forget_all",

@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     data = _command(
         groups,
         "data",
-        "list the data sets, show one, add your own, make one of others, check two for overlap, say where one is now, "
+        "list the data sets, show one, add your own, make one of others, check two for overlap, find one that is missing, say where one is now, "
         "draw pairs for one without, delete one, limit its age",
         commands.do_data,
         epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}\n\npairs: {_settings_help(DrawnPairs)}",
@@ -84,14 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "dataset",
         nargs="?",
-        help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, move NAME PATH, pairs NAME, delete NAME, keep NAME",
+        help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, find NAME [PATH], move NAME PATH, pairs NAME, delete NAME, keep NAME",
     )
     data.add_argument(
         "path",
         nargs="?",
-        help="add: file or folder with your data; make, move, pairs, delete, keep: name; overlap: training set",
+        help="add: file or folder with your data; make, find, move, pairs, delete, keep: name; overlap: training set",
     )
-    data.add_argument("test", nargs="?", help="overlap: test set; move: where the images are now")
+    data.add_argument("test", nargs="?", help="overlap: test set; find, move: where the images are now")
     data.add_argument(
         "--changed",
         action="store_true",

@@ -1,5 +1,5 @@
-"""`fairlab data make`, `overlap`, `move`, `pairs`, `delete`, `keep`: data made of other data, shared people, where and how long data
-lie.
+"""`fairlab data make`, `overlap`, `find`, `move`, `pairs`, `delete`, `keep`: data made of other data, shared people, where and how
+long data lie.
 """
 
 from __future__ import annotations
@@ -51,6 +51,17 @@ def move(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str
     found = api.move_data(workspace, options.path, options.test, options.changed, terminal.progress_line())
     same = "the same data" if found.fingerprint == before else "other data now: its fingerprint has changed"
     print(f"{options.path} reads its images from {found.info['images_from']['path']}; it is {same}")
+    return 0
+
+
+def find(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+    """Bring back a data set that runs know and that is not in this workspace."""
+    if not options.path:
+        raise FairLabError("name the data set and where its images are now: `fairlab data find NAME PATH`")
+    run_id = api.find_data(workspace, options.path, options.test or "")
+    if not _done(workspace, run_id, options.json):
+        return 1
+    terminal.show_data(workspace, options.path, options.json)
     return 0
 
 
@@ -116,4 +127,4 @@ def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
     return False
 
 
-ACTIONS = {"make": make, "overlap": overlap, "move": move, "pairs": pairs, "delete": delete, "keep": keep}
+ACTIONS = {"make": make, "overlap": overlap, "find": find, "move": move, "pairs": pairs, "delete": delete, "keep": keep}

@@ -87,6 +87,9 @@ class Source(Settings):
     copy_pixels: bool = Field(
         False, description="Also decode every image once into one file of the workspace: faster to read, large."
     )
+    fingerprint: Name = Field(
+        "", description="Fingerprint that the data set must have; with any other, nothing is registered. Empty: any."
+    )
 
 
 class ModelFile(Settings):

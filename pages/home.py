@@ -41,8 +41,7 @@ facts(
     ("Working", str(counts.get("running", 0)), f"{counts.get('queued', 0)} waiting", "Each is a process of its own."),
     ("Need a look", str(lost), "", "Stopped, failed or crashed runs; see Runs, they can be resumed."),
 )
-if not known.empty:
-    newest = known.iloc[0]
-    st.subheader(plain(newest["title"]), anchor=False)
-    headline.progress(lab, str(newest["study_id"]))
-    headline.show(lab, str(newest["study_id"]))
+for study in headline.newest(lab, known):
+    st.subheader(plain(study["title"]), anchor=False)
+    headline.progress(lab, str(study["study_id"]))
+    headline.show(lab, str(study["study_id"]))

@@ -19,7 +19,7 @@ from fairlab.data.pixels import EncodedPixels
 from fairlab.data.reading import Texts, reader
 from fairlab.data.record_file import DatasetFile
 from fairlab.data.views import Pixels, Rescaled, ViewPixels
-from fairlab.errors import Damaged, FairLabError
+from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import (
     MANIFEST,
     digest,
@@ -228,7 +228,10 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
     Raises FairLabError when there is none, Damaged when its files are not what was written.
     """
     if not (folder / MANIFEST).exists():
-        raise FairLabError(f"there is no data set {folder.name!r} in {folder.parent}; make it again or check its name")
+        raise FairLabError(
+            f"there is no data set {folder.name!r} in {folder.parent}; `fairlab data find {folder.name} PATH` brings back "
+            "one that runs know, `fairlab data` lists those that there are"
+        )
     if verify:
         verify_manifest(folder)
     info = read_json(folder / INFO)
@@ -287,14 +290,16 @@ def write_dataset(
     notes: str = "",
     templates: pd.DataFrame | None = None,
     facts: Mapping[str, Any] | None = None,
+    expected: str = "",
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
     `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk,
     which is moved, or where the encoded images lie, or whose they are; None when there are no images, only tables about
     some. `recipe`: the settings it was made from; `templates`: tables.TEMPLATES where pairs name those; `facts`: what else
-    dataset.json says: alignment (the rule, where faces are aligned), without_landmarks, failures_to_enrol. Raises
-    FairLabError when the disk is full or may not be written.
+    dataset.json says: alignment (the rule, where faces are aligned), without_landmarks, failures_to_enrol;
+    `expected`: the fingerprint that it must have. Raises Refused for another, and FairLabError when the disk is full or may
+    not be written.
     """
     count, px = (len(images), 0) if pixels is None else _count_and_size(pixels)
     if ALL_GROUPS in groups:
@@ -317,7 +322,8 @@ def write_dataset(
             tables[-1].to_parquet(temporary / TEMPLATES_FILE, index=False)
             names.append(TEMPLATES_FILE)
         if isinstance(pixels, Elsewhere):
-            seen = digest([pixels.hashes.tobytes().hex(), dict(pixels.origin)])
+            reading = {name: value for name, value in pixels.origin.items() if name != "path"}
+            seen = digest([pixels.hashes.tobytes().hex(), reading])  # the same bytes elsewhere are the same data
             np.save(temporary / HASHES_FILE, pixels.hashes)
             names.append(HASHES_FILE)
             if pixels.sizes is not None:
@@ -350,6 +356,11 @@ def write_dataset(
         content = [pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in tables]
         rule = [facts["alignment"]] if facts and "alignment" in facts else []
         fingerprint = digest([seen, *content, *rule])
+        if expected not in ("", fingerprint):
+            raise Refused(
+                f"these are not the data that {dataset_id} was (their fingerprint is {fingerprint[:12]} instead of "
+                f"{expected[:12]}): nothing was registered; name the place where the same files are"
+            )
         info = {
             "dataset_id": dataset_id,
             "kind": kind,

@@ -48,7 +48,7 @@ class Unreadable(Exception):
 
 
 class Hostile(Exception):
-    """The pickle asks for something that no checkpoint needs; the message begins with a verb: "asks for os.system"."""
+    """The pickle asks for something that no checkpoint needs; the message begins with a verb: "asks for subprocess.Popen"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

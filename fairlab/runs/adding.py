@@ -312,6 +312,7 @@ def _write(
         notes="; ".join([f"{path}: {how}", *listing.notes]),
         templates=templates,
         facts={name: fact for name, fact in facts.items() if fact},
+        expected=source.fingerprint,
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from fairlab import __version__
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import MANIFEST, digest, not_there, read_json, read_manifest, sha256, write_atomic
 from fairlab.runs.launch import ACTIVE
+from fairlab.runs.missing import data_of, maker_of
 from fairlab.store.embeddings import FILES
 from fairlab.store.records import study_of
 from fairlab.store.runs import read_run, state
@@ -95,6 +96,12 @@ def archive(
     runs = _runs_of(workspace, name) if study else [name]
     parents: list[str] = []
     entries: list[Entry] = []
+    makers = _adders(workspace, runs)
+    for run_id in makers:  # how the data were added, so that they can be found again elsewhere; nobody's name is in it
+        folder = workspace.run(run_id)
+        entries += [
+            replace(entry, name=f"runs/{run_id}/{entry.name}") for entry in of_run(folder, Choice(numbers=False))
+        ]
     for run_id in runs:
         record = read_run(workspace, run_id)
         if state(record.folder).status in ACTIVE:
@@ -111,8 +118,8 @@ def archive(
         "fairlab": __version__,
         "created_at": now(),
         "study": name if study else "",
-        "runs": runs,
-        "parents": sorted(set(parents) - set(runs)),
+        "runs": [*makers, *runs],
+        "parents": sorted(set(parents) - {*makers, *runs}),
         "choice": vars(choice),
         "files": [{"name": e.name, "bytes": e.size, "sha256": _checked(e, counted)} for e in entries],
     }
@@ -126,6 +133,13 @@ def archive(
     finally:
         note.unlink(missing_ok=True)
     return dict(listing)
+
+
+def _adders(workspace: Workspace, runs: Sequence[str]) -> list[str]:
+    """The runs, beside these, that added the data sets which these have numbers or embeddings of."""
+    sets = dict.fromkeys(name for run_id in runs for name, _ in data_of(workspace.run(run_id)))
+    found = [maker_of(workspace, name) for name in sets]
+    return [run.run_id for run in found if run is not None and run.method == "add" and run.run_id not in runs]
 
 
 def _checked(entry: Entry, counted: _Counter) -> str:

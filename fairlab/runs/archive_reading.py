@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,6 +35,7 @@ from fairlab.runs.archive import (
     padding,
 )
 from fairlab.runs.compare import read_study
+from fairlab.runs.missing import data_of
 from fairlab.runs.quiet import no_starts
 from fairlab.runs.verdicts import fingerprint
 from fairlab.store.faults import faults_of
@@ -246,10 +247,13 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
             from fairlab.models.onnx import inspect_onnx  # loads torch
 
             inspect_onnx(record.folder / "weights" / "model.onnx")
-        for name, made_of in _data(record.folder):
+        for name, made_of in data_of(record.folder):
             here = fingerprint(workspace, name)
             if not here:
-                notes[name] = f"data set {name} is not here: its faces and pairs cannot be shown"
+                notes[name] = (
+                    f"data set {name} is not here: its faces, pairs and numbers cannot be shown until it is; `fairlab data "
+                    f"find {name} PATH` brings it back"
+                )
             elif here != made_of:
                 notes[name] = (
                     f"the data set {name} here is another (its fingerprint differs): what came does not fit it"
@@ -283,14 +287,6 @@ def _halt(folder: Path) -> None:
     if read_status(folder).get("status") not in ENDED:
         path = folder / "status.json"
         write_status(folder, "stopped", BROUGHT, archived_status=sha256(path) if path.exists() else "")
-
-
-def _data(folder: Path) -> Iterator[tuple[str, str]]:
-    """Data sets that a run's numbers and embeddings are of, with their fingerprints."""
-    for manifest in folder.glob(f"results/*/{MANIFEST}"):
-        yield manifest.parent.name, str(read_json(manifest).get("data", ""))
-    for manifest in folder.glob(f"embeddings/*/plain/{MANIFEST}"):
-        yield manifest.parent.parent.name, str(read_json(manifest).get("fingerprint", ""))
 
 
 def _place(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], same: list[str]) -> list[str]:

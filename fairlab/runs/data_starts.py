@@ -11,6 +11,7 @@ from fairlab.data.moving import look_there, put
 from fairlab.errors import FairLabError, Refused
 from fairlab.runs.adding import changed_since
 from fairlab.runs.launch import delete, start_one
+from fairlab.runs.missing import missing
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import single, slug
 from fairlab.runs.quiet import CUT_SHORT, cut_short, no_starts
@@ -92,6 +93,51 @@ def move_data(
             raise Refused(f"data set {name} has changed while its images were read; say again where they are")
         put(data, seen)
     return open_dataset(workspace.dataset(name))
+
+
+def find_data(workspace: Workspace, name: str, path: str = "") -> str:
+    """Start the job that brings back data set `name`, which runs know and which is not here; returns its run id.
+
+    path: where its images are now; "" for data that were generated or made of others. Data with another fingerprint are
+    refused by the job, and nothing is registered. Raises FairLabError where no run says how the data were added, and
+    Refused when the data set is here.
+    """
+    if (workspace.dataset(name) / "manifest.json").exists():
+        raise Refused(f"data set {name} is here; `fairlab data move {name} PATH` says where its images are now")
+    lost = missing(workspace, name)
+    if lost.maker is None:
+        raise FairLabError(f"no run of this workspace says how data set {name} was added: `{lost.command()}` adds it")
+    source = lost.maker.config.source
+    if source is None:
+        if path:
+            raise Refused(f"data set {name} was not read from a folder: `{lost.command()}` makes it again")
+        recipe = lost.maker.config.recipe
+        for parent in filter(None, (recipe.dataset, recipe.mix)) if recipe is not None else ():
+            open_dataset(workspace.dataset(parent))
+        return start_one(workspace, lost.maker)
+    if not path:
+        raise FairLabError(f"name where the images of data set {name} are now: `{lost.command()}`")
+    to = Path(path).expanduser().absolute()
+    if not to.exists():
+        raise FairLabError(f"there is nothing at {to}; name where the images of data set {name} are now")
+    tables = {
+        field: _beside(Path(str(getattr(source, field))), Path(source.path), to, name)
+        for field in ("groups_table", "pair_list")
+        if getattr(source, field)
+    }
+    again = source.model_copy(update={"path": str(to), "fingerprint": lost.fingerprint, **tables})
+    return add_data(workspace, again, name)
+
+
+def _beside(table: Path, root: Path, to: Path, name: str) -> str:
+    """A table that was added with the images of `root`, now that they are at `to`. Raises FairLabError where it is not."""
+    inside = [to / table.relative_to(root)] if table.is_relative_to(root) else []
+    for place in (*inside, to.parent / table.name, table):
+        if place.is_file():
+            return str(place)
+    raise FairLabError(
+        f"data set {name} was added with the file {table.name}: put it into {to.parent}, then look again"
+    )
 
 
 def check_overlap(workspace: Workspace, settings: Overlap) -> str:

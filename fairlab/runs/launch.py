@@ -55,9 +55,7 @@ def start(workspace: Workspace, plan: Plan, placement: Placement | None = None) 
             record = planned.record
             known = (record.folder / "run.json").exists()
             status = state(record.folder).status if known else "new"
-            if status == "done" and record.role == "dataset" and not workspace.dataset(record.dataset).is_dir():
-                status = "lost"  # somebody deleted the data set; it can be made again, bit for bit
-            if status in ("done", "running", "queued"):
+            if status in ("done", "running", "queued") and not _lost(workspace, record):
                 continue
             enter(workspace, record, turn)
             queued.append(record.run_id)
@@ -78,10 +76,17 @@ def start_one(workspace: Workspace, record: RunRecord, anew: bool = False, place
         if known and anew and state(record.folder).status not in ("running", "queued"):
             delete_run(workspace, record.run_id, force=True)
             known = False
-        if not known or state(record.folder).status in ENDED_BADLY:
+        if not known or state(record.folder).status in ENDED_BADLY or _lost(workspace, record):
             enter(workspace, record, Turn(placement=placement))
     dispatch(workspace)
     return record.run_id
+
+
+def _lost(workspace: Workspace, record: RunRecord) -> bool:
+    """Is this run done and the data set that it made gone? It can be made again, bit for bit."""
+    if record.role != "dataset" or not record.dataset or record.method == "inspect":
+        return False
+    return state(record.folder).status == "done" and not workspace.dataset(record.dataset).is_dir()
 
 
 def enter(workspace: Workspace, record: RunRecord, turn: Turn) -> None:

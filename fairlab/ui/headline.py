@@ -12,11 +12,11 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
 from fairlab.plots.study import models_figure
-from fairlab.runs.compare import read_study
+from fairlab.runs.compare import default_dataset, read_study
 from fairlab.runs.exports import groups_of, seeds_sentence
 from fairlab.runs.next_steps import without_numbers
 from fairlab.store.runs import state
-from fairlab.ui import cached
+from fairlab.ui import cached, missing
 from fairlab.ui.page import chart, plain
 from fairlab.words import duration
 from fairlab.workspace import Workspace
@@ -78,6 +78,17 @@ def _many(compared: pd.DataFrame, names: pd.Series) -> str:
     )
 
 
+def newest(lab: Workspace, known: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """The newest study; where its data set is missing, the newest with one too, so that it keeps nobody from others."""
+    studies = known.to_dict("records")
+    there = cached.datasets(lab)
+    for number, study in enumerate(studies):
+        dataset_id = default_dataset(lab, str(study["study_id"]))
+        if not dataset_id or dataset_id in there:
+            return [study] if number == 0 else [studies[0], study]
+    return studies[:1]
+
+
 def progress(lab: Workspace, study_id: str) -> None:
     """How many of a study's runs are done, renewed while some work; the page is drawn anew when one has ended."""
     planned = read_study(lab, study_id).run_ids
@@ -111,9 +122,13 @@ def progress(lab: Workspace, study_id: str) -> None:
 
 def show(lab: Workspace, study_id: str) -> None:
     """A study's sentences and its models in one picture, where it has any yet, and what to look at next."""
+    dataset_id = default_dataset(lab, study_id)
+    if dataset_id and dataset_id not in cached.datasets(lab):  # it came with an archive, without its data set
+        missing.panel(lab, [dataset_id])
+        return
     try:
         table = cached.comparison(lab, study_id)
-    except FairLabError as error:  # e.g. it came with an archive, without its data set
+    except FairLabError as error:
         st.warning(plain(error), icon=":material/warning:")
         return
     if table.empty:

@@ -15,8 +15,8 @@ from fairlab.runs.cross import crossed
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.results import judged_on
 from fairlab.store.runs import SPACES, RunRecord, read_run
-from fairlab.ui import cached, choices, ways
-from fairlab.ui.page import empty, plain
+from fairlab.ui import cached, choices, missing, ways
+from fairlab.ui.page import empty, plain, stop
 from fairlab.workspace import Workspace
 
 ALL, ADDED = "all", "added"
@@ -139,9 +139,14 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
         dict.fromkeys([*(model.dataset for model in own), *(name for found in have.values() for name in found)])
     )
     sets = [name for name in sets if any(name in found for found in have.values())]
-    gone = [name for name in sets if name not in cached.datasets(lab)]
-    sets = [name for name in sets if name not in gone]
-    ways.name_missing(lab, gone)
+    here_are = cached.datasets(lab)
+    gone = [name for name in sets if name not in here_are]
+    sets = [name for name in sets if name in here_are]
+    if not sets:
+        gone = _never_here(lab, [*own, *added])
+    missing.panel(lab, gone, folded=bool(here_are))
+    if gone and not here_are:
+        stop()
     if not sets:
         ways.nothing_yet(lab, what, study_id, own or ([] if study_id else added))
     with there:
@@ -153,6 +158,14 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
             help=f"Data sets of which models here have {what}; the Models page makes more.",
         )
     return Shown(study_id, [model for model in [*own, *added, *pairs] if dataset_id in have[model.run_id]], dataset_id)
+
+
+def _never_here(lab: Workspace, models: Sequence[RunRecord]) -> list[str]:
+    """Data sets that these models have learned from, have numbers of or have embedded, and that are not here."""
+    known = [
+        name for model in models for name in (model.dataset, *judged_on(model.folder), *embedded_sets(model.folder))
+    ]
+    return [name for name in dict.fromkeys(known) if name and name not in cached.datasets(lab)]
 
 
 def title_of(model: RunRecord, models: Sequence[RunRecord]) -> str:

@@ -19,11 +19,12 @@ from fairlab.runs.deletion_words import goes, reached
 from fairlab.runs.disk import BY, summed, usage
 from fairlab.runs.forget import finish, forget, survey, unfinished
 from fairlab.runs.forget_survey import Found
+from fairlab.runs.missing import all_missing
 from fairlab.runs.prune import prunable, prune
 from fairlab.runs.retention import damaged, keep, limits
 from fairlab.store.database import list_runs
 from fairlab.tables import BOOL, TEXT, WHOLE, Table
-from fairlab.ui import cached, choices
+from fairlab.ui import cached, choices, missing
 from fairlab.ui.page import chart, facts, plain, show_error
 from fairlab.ui.pickers import choose
 from fairlab.user_settings import may_write
@@ -99,7 +100,11 @@ def take_away(lab: Workspace) -> None:
     with right:
         source = st.text_input("Archive to bring in", key="source", placeholder="a file that FairLab has written")
         if st.button("Bring it in", icon=":material/unarchive:", key="bring", disabled=not source):
-            _with_progress(lambda tell: bring_in(lab, Path(source).expanduser(), tell), "It is here.")
+            _with_progress(lambda tell: bring_in(lab, Path(source).expanduser(), tell), "Imported.")
+    gone = all_missing(lab)
+    if gone:
+        st.subheader("Data sets that are missing", anchor=False)
+        missing.panel(lab, gone)
 
 
 def _write(lab: Workspace, names: dict[str, str]) -> None:

@@ -26,19 +26,6 @@ MINED_HERE = 20_000
 """Images that impostors are picked among while somebody waits; for more there is the command."""
 
 
-def name_missing(lab: Workspace, gone: Sequence[str]) -> None:
-    """Data sets that numbers are of and that are not in the workspace, and how each comes back."""
-    for name in gone:
-        st.warning(
-            plain(
-                f"Data set {name} is not in this workspace; an archive may have come without it. Its numbers are hidden "
-                "until it is back: add the same images under this name, and the fingerprint shows that they are the same."
-            ),
-            icon=":material/folder_off:",
-        )
-        st.code(f"fairlab data add PATH --name {name}", language="bash")
-
-
 def nothing_yet(
     lab: Workspace, what: Literal["embeddings", "numbers"], study_id: str, models: Sequence[RunRecord]
 ) -> None:
