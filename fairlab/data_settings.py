@@ -114,7 +114,7 @@ class ModelFile(Settings):
     )
     publisher: Literal[
         "", "adaface", "cavaface", "curricularface", "cvlface", "cvlface_bgr", "edgeface", "face_evolve", "facex_zoo",
-        "insightface", "insightface_pytorch", "magface",
+        "insightface", "insightface_pytorch", "magface", "timm",
     ] = Field(
         "",
         description="Of a checkpoint: whose code trained it, where the file does not tell; decides colours and scaling, and for MagFace the network (batch-norm epsilon 2e-5).",

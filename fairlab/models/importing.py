@@ -34,6 +34,8 @@ WITH_FEATURES = (*PREFIXES, "features.")
 DEEPEST = 4
 """Wrappers or prefixes around each other; more than any code base has. A pickle can hold a dict that holds itself."""
 COUNTER = "num_batches_tracked"
+MASK = "mask_token"
+"""Stands for a masked patch while training; some files have it, no embedding needs it."""
 SHOWN = 3
 
 
@@ -99,6 +101,11 @@ def import_checkpoint(path: Path, publisher: str = "") -> Imported:
     found = as_published(found, origin.publisher)
     state, more = _fitted(body, found, str(path))
     head, words = choose_head(heads, found.backbone.embedding_dim, str(path)) if heads else (None, [])
+    if head is not None and found.family == "timm_vit":  # of objects, not of people
+        head, words = (
+            None,
+            [f"left out the classifier {_few(sorted(heads))}: of {len(head)} classes that are not people"],
+        )
     return Imported(
         found.family,
         found.backbone,
@@ -194,7 +201,7 @@ def _fitted(body: dict[str, Tensor], found: Recognised, where: str) -> tuple[dic
     """The state dict of the recognised network, whole and float32. Only counters of batches may be missing."""
     expected = _meta(found.backbone, found.image_px).state_dict()
     absent = [key for key in expected if key not in body]
-    missing = [key for key in absent if not key.endswith(COUNTER)]
+    missing = [key for key in absent if not key.endswith((COUNTER, MASK))]
     extra = [key for key in body if key not in expected]
     wrong = [
         f"{key} is {list(body[key].shape)} of {_kind(body[key])}, not {list(tensor.shape)} of {_kind(tensor)}"
@@ -213,9 +220,9 @@ def _fitted(body: dict[str, Tensor], found: Recognised, where: str) -> tuple[dic
     notes = []
     if kinds := sorted({_kind(body[key]) for key in state} - {"float32", "int64"}):
         notes.append(f"stored as {', '.join(kinds)}, turned into float32")
-    if absent:
-        notes.append(f"{len(absent)} counters {COUNTER} were missing and start at 0")
-    return {key: state.get(key, torch.zeros((), dtype=torch.int64)) for key in expected}, notes
+    if counters := sum(key.endswith(COUNTER) for key in absent):
+        notes.append(f"{counters} counters {COUNTER} were missing and start at 0")
+    return {key: state.get(key, torch.zeros(like.shape, dtype=like.dtype)) for key, like in expected.items()}, notes
 
 
 def _kind(tensor: Tensor) -> str:

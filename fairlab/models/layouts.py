@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from fairlab.config import Backbone
 from fairlab.errors import FairLabError
-from fairlab.models import edgeface, ir, iresnet, vit
+from fairlab.models import edgeface, ir, iresnet, timm_vit, vit
+from fairlab.models.base import BACKBONES
 from fairlab.models.published import CAVAFACE_UNITS, LARGE_BLOCKS, LARGE_SCALE
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -21,11 +22,13 @@ LAST_CHANNELS = 512
 
 
 class Details(NamedTuple):
-    """name: of the backbone; last: key of the layer whose rows are the embedding's numbers; side: edge of the last map."""
+    """name: of the backbone; last: key of the layer whose rows are the embedding's numbers; side: edge of the last map;
+    image_px: where it is not 16 times that."""
 
     name: str
     last: str
     side: int
+    image_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,12 @@ def recognise(shapes: Shapes, where: str) -> Recognised | None:
     fitting = [layout for layout in LAYOUTS if layout.fits(shapes)]
     if len(fitting) != 1:
         return None
-    name, last, side = fitting[0].details(shapes, where)
+    name, last, side, image_px = fitting[0].details(shapes, where)
     if len(shapes[last]) != 2 or side < 1:
         raise FairLabError(f"{where}: {last} has the shape {list(shapes[last])}, which no square image gives")
-    return Recognised(fitting[0].family, Backbone(name=name, embedding_dim=max(shapes[last][0], 2)), 16 * side)
+    return Recognised(
+        fitting[0].family, Backbone(name=name, embedding_dim=max(shapes[last][0], 2)), image_px or 16 * side
+    )
 
 
 def within(keys: Collection[str]) -> tuple[str, ...]:
@@ -165,17 +170,53 @@ def _gnap(shapes: Shapes, where: str) -> Details:
 
 
 def _vit(shapes: Shapes, where: str) -> Details:
-    width, blocks, (_, patches, _) = shapes["norm.weight"][0], _rows(shapes, "blocks."), shapes["pos_embed"]
-    size = next((size for size, known in vit.FORMS.items() if known == (width, blocks)), None)
-    window, side = _window(shapes["patch_embed.proj.weight"]), isqrt(patches)
-    if size is None or window != vit.PATCH or side * side != patches:
-        known = ", ".join(f"{size}: {width} x {blocks}" for size, (width, blocks) in vit.FORMS.items())
+    if marks := [key for key in shapes if key.startswith("keypoint_linear") or ".rpe_" in key]:
         raise FairLabError(
-            f"{where} is a transformer of width {width} with {blocks} blocks, patches of {window} px and {patches} positions; "
-            f"known are {known}, with patches of {vit.PATCH} px"
+            f"{where} is a transformer with positions relative to landmarks (KP-RPE: {marks[0]}), which takes landmarks "
+            "beside each image; networks here take images alone: use CVLface's ViT without KP-RPE"
         )
-    name = "transface" if "senet.0.weight" in shapes else "vit"
-    return Details(f"{name}_{size}", "feature.2.weight", -(-side * window // 16))  # 12 patches of 9 px: of 112 px
+    width, blocks, (_, patches, _) = shapes["norm.weight"][0], _rows(shapes, "blocks."), shapes["pos_embed"]
+    window, side = _window(shapes["patch_embed.proj.weight"]), isqrt(patches)
+    ratio = shapes.get("blocks.0.mlp.fc1.weight", (0,))[0] // width
+    forms = {f"{'transface' if 'senet.0.weight' in shapes else 'vit'}_{size}": form for size, form in vit.FORMS.items()}
+    forms |= {f"cvlface_vit_{size}": form for size, form in vit.CVLFACE_FORMS.items()}
+    seen = (width, blocks, ratio, window)
+    name = next(
+        (name for name, form in forms.items() if (form.width, form.blocks, form.ratio, form.patch) == seen), None
+    )
+    if name is None or side * side != patches:
+        known = ", ".join(f"{size}: {form.width} x {form.blocks}" for size, form in vit.FORMS.items())
+        ours = ", ".join(
+            f"{size}: {form.width} x {form.blocks} x {form.ratio}" for size, form in vit.CVLFACE_FORMS.items()
+        )
+        raise FairLabError(
+            f"{where} is a transformer of width {width} with {blocks} blocks, perceptrons {ratio} times as wide, patches of "
+            f"{window} px and {patches} positions; known are {known}, four times as wide inside with patches of 9 px, "
+            f"and CVLface's {ours} with patches of 8 px"
+        )
+    return Details(name, "feature.2.weight", -(-side * window // 16))  # 12 patches of 9 px or 14 of 8: of 112 px
+
+
+def _timm_vit(shapes: Shapes, where: str) -> Details:
+    (_, positions, width), window = shapes["pos_embed"], _window(shapes["patch_embed.proj.weight"])
+    blocks = _rows(shapes, "blocks.")
+    size = next((size for size, known in timm_vit.SIZES.items() if known == (width, blocks)), "")
+    registers = next((key for key in ("reg_token", "register_tokens") if key in shapes), "")
+    placed = positions - (registers != "reg_token")
+    kind = timm_vit.Kind(
+        mean="fc_norm.weight" in shapes, scaled="blocks.0.ls1.gamma" in shapes, registers=registers,
+        placed=registers != "reg_token",
+    )  # fmt: skip
+    end = next((end for end, known in timm_vit.KINDS.items() if known == kind), None)
+    name, side = f"timm_vit_{size}{window}{end}", isqrt(max(placed, 0))
+    if name not in BACKBONES or side * side != placed:
+        known = ", ".join(name.removeprefix("timm_vit_") for name in BACKBONES if name.startswith("timm_vit_"))
+        sizes = ", ".join(f"{size}: {width} x {blocks}" for size, (width, blocks) in timm_vit.SIZES.items())
+        raise FairLabError(
+            f"{where} is a transformer of timm's kind of width {width} with {blocks} blocks, patches of {window} px and "
+            f"{positions} positions; known are {known} ({sizes}); export it as ONNX instead"
+        )
+    return Details(name, "blocks.0.attn.proj.weight", side, side * window)
 
 
 IMAGENET_CLASSES = (1000, 21_841, 11_821)
@@ -218,9 +259,16 @@ LAYOUTS: list[Layout] = [
     ),
     Layout(
         "vit",
-        ("patch_embed.proj.weight", "pos_embed", "mask_token", "norm.weight", "feature.2.weight"),
+        ("patch_embed.proj.weight", "pos_embed", "norm.weight", "feature.2.weight"),
         _vit,
-        ("vit_t", "transface_s"),
+        ("vit_t", "transface_s", "cvlface_vit_s"),
+    ),
+    Layout(
+        "timm_vit",
+        ("patch_embed.proj.weight", "pos_embed", "cls_token", "blocks.0.attn.qkv.weight", "blocks.0.attn.proj.weight"),
+        _timm_vit,
+        ("timm_vit_ti16", "timm_vit_s14_dinov2"),
+        ("feature.2.weight",),
     ),
     Layout(
         "iresnet",

@@ -29,6 +29,10 @@ RELATIVES = (
 ENLARGED = (
     "face.evoLVe's own test enlarges a face to 128 px and cuts 112 out of its middle; here the face is taken as it is"
 )
+TIMM_HEADS = "its attention is taken to have heads of 64 channels, as all of this width have; the file does not tell"
+TIMM_COLOURS = (
+    "scaled by ImageNet's mean and std, as DeiT's and DINOv2's; timm's augreg weights take mean and std of 127.5"
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ def origin_of(found: Recognised, clues: Clues) -> Origin:
         return _of_ir(clues)
     if found.family == "edgeface":
         return Origin("edgeface")
+    if name.startswith("cvlface_"):
+        return Origin("cvlface", ("channels",))
+    if found.family == "timm_vit":
+        return Origin("timm", ("mean", "std"), (TIMM_HEADS, TIMM_COLOURS))
     return Origin("insightface")
 
 

@@ -15,6 +15,7 @@ from fairlab.errors import FairLabError
 from fairlab.settings import Level
 
 HALF = (127.5, 127.5, 127.5)
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class Preprocessing(Settings):
@@ -57,6 +58,7 @@ PUBLISHERS: dict[str, Preprocessing] = {
     "curricularface": Preprocessing(),
     "cavaface": Preprocessing(),
     "edgeface": Preprocessing(flip="none"),  # as its README embeds a face
+    "timm": Preprocessing(mean=IMAGENET_MEAN, std=IMAGENET_STD, flip="none"),  # most of its ViTs and DINOv2
     "magface": Preprocessing(channels="BGR", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), flip="none"),
 }
 """What each code base does to its images, read in its data loading and its test code."""

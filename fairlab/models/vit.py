@@ -1,11 +1,14 @@
 """Vision transformers for faces (Dosovitskiy et al., arXiv 2010.11929) as arcface_torch of insightface trains them, and
 TransFace's (Dan et al., ICCV 2023, arXiv 2308.10133), which weighs the patches before the embedding.
 
-LVFace's (arXiv 2501.13420) are the same networks. Patches of 9 px, no class token, ReLU6 in the perceptrons, queries, keys and values without bias; all patches side by side
-go through two linear layers with batch norm. Names of modules are those of the published checkpoints.
+LVFace's (arXiv 2501.13420) are the same networks, CVLface's have patches of 8 px and other perceptrons. No class token,
+ReLU6, queries, keys and values without bias; all patches side by side go through two linear layers with batch norm. Names of
+modules are those of the published checkpoints.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,34 +18,51 @@ from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 
-PATCH, HEADS, NORM_EPS = 9, 8, 2e-5
-FORMS = {"t": (256, 12), "s": (512, 12), "b": (512, 24), "l": (768, 24)}
-"""Size -> (width, blocks); all with 8 heads."""
+NORM_EPS = 2e-5
+
+
+class Form(NamedTuple):
+    """ratio: channels inside a perceptron, as a multiple of the width; patch: edge in pixels."""
+
+    width: int
+    blocks: int
+    heads: int = 8
+    ratio: int = 4
+    patch: int = 9
+
+
+FORMS = {"t": Form(256, 12), "s": Form(512, 12), "b": Form(512, 24), "l": Form(768, 24)}
+CVLFACE_FORMS = {"s": Form(512, 12, 8, 5, 8), "b": Form(512, 24, 16, 3, 8)}
+"""Its base has 16 heads, which the shapes in a file do not tell."""
 DROP_PATH = 0.05
 """The last block's share of images that skip it while training, as in the published runs called dp005."""
 SOURCE = "ViT of arcface_torch (insightface), arXiv 2010.11929"
 TRANSFACE_SOURCE = "TransFace, arXiv 2308.10133"
+CVLFACE = "CVLface (arXiv 2403.14852), ViT without KP-RPE"
 
 
 class _Attention(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
+        self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, W) -> (B, N, W): softmax(q k^T / sqrt(W / heads)) v for each head."""
         batch, patches, width = x.shape
-        query, key, value = self.qkv(x).reshape(batch, patches, 3, HEADS, width // HEADS).permute(2, 0, 3, 1, 4)
+        query, key, value = (
+            self.qkv(x).reshape(batch, patches, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        )
         out = functional.scaled_dot_product_attention(query, key, value)
         projected: Tensor = self.proj(out.transpose(1, 2).reshape(batch, patches, width))
         return projected
 
 
 class _Perceptron(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, ratio: int) -> None:
         super().__init__()
-        self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.fc1, self.fc2 = nn.Linear(width, ratio * width), nn.Linear(ratio * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc2(functional.relu6(self.fc1(x)))
@@ -52,10 +72,11 @@ class _Perceptron(nn.Module):
 class _Block(nn.Module):
     """x + attention(norm(x)), then x + perceptron(norm(x)); while training some images skip a term (stochastic depth)."""
 
-    def __init__(self, width: int, skipped: float) -> None:
+    def __init__(self, form: Form, skipped: float) -> None:
         super().__init__()
+        width = form.width
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attn, self.mlp = _Attention(width), _Perceptron(width)
+        self.attn, self.mlp = _Attention(width, form.heads), _Perceptron(width, form.ratio)
         self.skipped = skipped
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,9 +91,9 @@ class _Block(nn.Module):
 
 
 class _Patches(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, patch: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, PATCH, PATCH)
+        self.proj = nn.Conv2d(3, width, patch, patch)
 
     def forward(self, images: Tensor) -> Tensor:
         out: Tensor = self.proj(images).flatten(2).transpose(1, 2)
@@ -82,18 +103,18 @@ class _Patches(nn.Module):
 class FaceTransformer(nn.Module):
     """(B, 3, P, P) -> (B, D). weighing: TransFace's weight of every patch, (sigmoid of two linear layers over all)."""
 
-    def __init__(self, form: tuple[int, int], settings: Backbone, image_px: int, weighing: bool = False) -> None:
+    def __init__(self, form: Form, settings: Backbone, image_px: int, weighing: bool = False) -> None:
         super().__init__()
-        width, blocks = form
-        if image_px < PATCH:
+        width, blocks, patch = form.width, form.blocks, form.patch
+        if image_px < patch:
             raise FairLabError(
-                f"a transformer with patches of {PATCH} px takes images of at least {PATCH} px, not {image_px}"
+                f"a transformer with patches of {patch} px takes images of at least {patch} px, not {image_px}"
             )
-        count = (image_px // PATCH) ** 2
-        self.patch_embed = _Patches(width)
+        count = (image_px // patch) ** 2
+        self.patch_embed = _Patches(width, patch)
         self.pos_embed = nn.Parameter(torch.zeros(1, count, width))
         self.register_buffer("mask_token", torch.zeros(1, 1, width))  # stands in the files; no patch is masked here
-        self.blocks = nn.ModuleList(_Block(width, DROP_PATH * at / max(blocks - 1, 1)) for at in range(blocks))
+        self.blocks = nn.ModuleList(_Block(form, DROP_PATH * at / max(blocks - 1, 1)) for at in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(settings.dropout)
         self.feature = nn.Sequential(
@@ -163,3 +184,13 @@ def build_transface_b(settings: Backbone, image_px: int) -> nn.Module:
 @BACKBONES.register("transface_l", parameters=271_632_898, title="TransFace-L", source=TRANSFACE_SOURCE)
 def build_transface_l(settings: Backbone, image_px: int) -> nn.Module:
     return FaceTransformer(FORMS["l"], settings, image_px, weighing=True)
+
+
+@BACKBONES.register("cvlface_vit_s", parameters=95_954_946, files_only=True, title="ViT-S of CVLface", source=CVLFACE)
+def build_cvlface_s(settings: Backbone, image_px: int) -> nn.Module:
+    return FaceTransformer(CVLFACE_FORMS["s"], settings, image_px)
+
+
+@BACKBONES.register("cvlface_vit_b", parameters=114_872_322, files_only=True, title="ViT-B of CVLface", source=CVLFACE)
+def build_cvlface_b(settings: Backbone, image_px: int) -> nn.Module:
+    return FaceTransformer(CVLFACE_FORMS["b"], settings, image_px)

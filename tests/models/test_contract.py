@@ -16,8 +16,8 @@ from fairlab.errors import FairLabError
 from fairlab.models.base import ADAPTORS, BACKBONES
 
 SIZE = 32
-LARGE = re.compile(r"1\d\d|200")
-"""Depths from 100 layers on: half a gigabyte and seconds each; of the same code as the smaller ones, as are those of files alone."""
+LARGE = re.compile(r"1\d\d|200|(vit|transface)_[bl]$")
+"""Depths from 100 layers on, and the large transformers: half a gigabyte and seconds each; of the same code as the smaller ones, as are those of files alone."""
 EVERY = [
     pytest.param(name, marks=pytest.mark.slow)
     if LARGE.search(name) or BACKBONES.facts(name).get("files_only")

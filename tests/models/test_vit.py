@@ -18,16 +18,25 @@ PX, PATCH, HEADS = 112, 9, 8
 PATCHES = 144  # 12 x 12: 112 px hold 12 patches of 9 px
 
 
-def shapes(width: int, blocks: int, weighing: bool, dims: int = 512) -> dict[str, tuple[int, ...]]:
+Other = tuple[int, int, int, int]
+ARCFACE: Other = (PATCH, PATCHES, HEADS, 4)
+CVLFACE: Other = (8, 196, 8, 5)
+"""Patch in pixels, patches, heads, width inside the perceptrons; CVLface's small one: 14 x 14 patches of 8 px."""
+
+
+def shapes(
+    width: int, blocks: int, weighing: bool, other: Other = ARCFACE, dims: int = 512
+) -> dict[str, tuple[int, ...]]:
     """Keys and shapes as arcface_torch's vit.py and TransFace's name them."""
+    patch, patches, _, ratio = other
     found: dict[str, tuple[int, ...]] = {
-        "pos_embed": (1, PATCHES, width),
+        "pos_embed": (1, patches, width),
         "mask_token": (1, 1, width),
-        "patch_embed.proj.weight": (width, 3, PATCH, PATCH),
+        "patch_embed.proj.weight": (width, 3, patch, patch),
         "patch_embed.proj.bias": (width,),
         "norm.weight": (width,),
         "norm.bias": (width,),
-        "feature.0.weight": (width, width * PATCHES),
+        "feature.0.weight": (width, width * patches),
         "feature.2.weight": (dims, width),
     }
     for number in range(blocks):
@@ -38,22 +47,22 @@ def shapes(width: int, blocks: int, weighing: bool, dims: int = 512) -> dict[str
             f"{start}attn.qkv.weight": (3 * width, width),
             f"{start}attn.proj.weight": (width, width),
             f"{start}attn.proj.bias": (width,),
-            f"{start}mlp.fc1.weight": (4 * width, width),
-            f"{start}mlp.fc1.bias": (4 * width,),
-            f"{start}mlp.fc2.weight": (width, 4 * width),
+            f"{start}mlp.fc1.weight": (ratio * width, width),
+            f"{start}mlp.fc1.bias": (ratio * width,),
+            f"{start}mlp.fc2.weight": (width, ratio * width),
             f"{start}mlp.fc2.bias": (width,),
         }
     for place, size in ((1, width), (3, dims)):
         found |= {f"feature.{place}.{name}": (size,) for name in ("weight", "bias", "running_mean", "running_var")}
     if weighing:
-        found |= {"senet.0.weight": (PATCHES, width * PATCHES), "senet.2.weight": (PATCHES, PATCHES)}
+        found |= {"senet.0.weight": (patches, width * patches), "senet.2.weight": (patches, patches)}
     return found
 
 
-def drawn(width: int, blocks: int, weighing: bool = False) -> dict[str, Tensor]:
+def drawn(width: int, blocks: int, weighing: bool = False, other: Other = ARCFACE) -> dict[str, Tensor]:
     dice = torch.Generator().manual_seed(3)
     state = {}
-    for key, shape in shapes(width, blocks, weighing).items():
+    for key, shape in shapes(width, blocks, weighing, other).items():
         fan = math.prod(shape[1:]) or 1
         values = torch.randn(shape, generator=dice) / math.sqrt(fan)
         if key.endswith("running_var"):
@@ -64,8 +73,10 @@ def drawn(width: int, blocks: int, weighing: bool = False) -> dict[str, Tensor]:
     return state | {f"feature.{place}.num_batches_tracked": torch.tensor(7) for place in (1, 3)}
 
 
-def by_hand(state: dict[str, Tensor], images: Tensor, blocks: int) -> Tensor:
+def by_hand(state: dict[str, Tensor], images: Tensor, blocks: int, other: Other = ARCFACE) -> Tensor:
     """From the description, step by step; eps 1e-5 in layer norm, 2e-5 in batch norm."""
+    patch, patches, head_count, _ = other
+    side = math.isqrt(patches)
 
     def layer_norm(x: Tensor, name: str) -> Tensor:
         centred = x - x.mean(-1, keepdim=True)
@@ -80,19 +91,19 @@ def by_hand(state: dict[str, Tensor], images: Tensor, blocks: int) -> Tensor:
 
     kernel = state["patch_embed.proj.weight"].flatten(1)
     rows = [
-        images[:, :, PATCH * i : PATCH * i + PATCH, PATCH * j : PATCH * j + PATCH].flatten(1) @ kernel.T
-        for i in range(12)
-        for j in range(12)
+        images[:, :, patch * i : patch * i + patch, patch * j : patch * j + patch].flatten(1) @ kernel.T
+        for i in range(side)
+        for j in range(side)
     ]
     x = torch.stack(rows, dim=1) + state["patch_embed.proj.bias"] + state["pos_embed"]
     width = x.shape[-1]
-    head = width // HEADS
+    head = width // head_count
     for number in range(blocks):
         start = f"blocks.{number}."
         normed = layer_norm(x, f"{start}norm1")
         query, key, value = (normed @ part.T for part in state[f"{start}attn.qkv.weight"].split(width))
         heads = []
-        for at in range(HEADS):
+        for at in range(head_count):
             q, k, v = (side[..., at * head : (at + 1) * head] for side in (query, key, value))
             weights = (q @ k.transpose(1, 2) / math.sqrt(head)).exp()
             heads.append(weights / weights.sum(-1, keepdim=True) @ v)
@@ -107,19 +118,24 @@ def by_hand(state: dict[str, Tensor], images: Tensor, blocks: int) -> Tensor:
     return batch_norm(x @ state["feature.2.weight"].T, "feature.3")
 
 
-@pytest.mark.parametrize(("name", "width", "blocks"), [("vit_t", 256, 12), ("transface_s", 512, 12)])
+@pytest.mark.parametrize(
+    ("name", "width", "blocks"), [("vit_t", 256, 12), ("transface_s", 512, 12), ("cvlface_vit_s", 512, 12)]
+)
 def test_a_published_file_is_the_network_that_its_code_describes(
     name: str, width: int, blocks: int, tmp_path: Path
 ) -> None:
     """Saved as several processes save it, with `module.` before each key."""
-    state = drawn(width, blocks, name.startswith("transface"))
+    other = CVLFACE if name.startswith("cvlface") else ARCFACE
+    state = drawn(width, blocks, name.startswith("transface"), other)
+    if name.startswith("cvlface"):
+        del state["mask_token"]  # as it is without masks in training
     torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "model.pt")
     found = import_checkpoint(tmp_path / "model.pt")
     assert (found.backbone.name, found.backbone.embedding_dim, found.image_px) == (name, 512, PX)
     network = found.network().eval()
     images = torch.rand(2, 3, PX, PX, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
-        embeddings, expected = network(images), by_hand(state, images, blocks)
+        embeddings, expected = network(images), by_hand(state, images, blocks, other)
     scale = float(expected.abs().max())
     assert float((embeddings - expected).abs().max()) < 1e-5 * scale
     assert float(expected.std(0).mean()) > 1e-3 * scale  # the two faces differ
@@ -130,6 +146,21 @@ def test_another_transformer_is_said_as_such(tmp_path: Path) -> None:
     with pytest.raises(
         FairLabError, match=r"a transformer of width 256 with 5 blocks.*known are t: 256 x 12, s: 512 x 12"
     ):
+        import_checkpoint(tmp_path / "model.pt")
+
+
+def test_cvlfaces_base_has_sixteen_heads() -> None:
+    """Its shapes would allow 8; the code says 16 for the 24 blocks."""
+    with torch.device("meta"):
+        network = BACKBONES["cvlface_vit_b"](Backbone(name="cvlface_vit_b"), PX)
+    assert {block.attn.heads for block in network.blocks} == {16}
+
+
+def test_landmarks_beside_the_image_are_said_to_be_needed(tmp_path: Path) -> None:
+    """CVLface's ViT with KP-RPE."""
+    state = drawn(256, 1) | {"keypoint_linear.weight": torch.ones(8, 10)}
+    torch.save({f"net.{key}": value for key, value in state.items()}, tmp_path / "model.pt")
+    with pytest.raises(FairLabError, match=r"relative to landmarks \(KP-RPE: keypoint_linear.weight\)"):
         import_checkpoint(tmp_path / "model.pt")
 
 
