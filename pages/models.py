@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from fairlab.files import app_root
 from fairlab.runs.models import list_models
 from fairlab.ui import cached, modelling
 from fairlab.ui.page import start, stop
@@ -15,8 +16,10 @@ if models.empty:
     st.info("There is no model yet: add one from a file, or train some on Launch.", icon=":material/info:")
     stop()
 modelling.table(models)
-st.subheader("Judge a model on a data set", anchor=False)
+st.subheader("Evaluate a model on a data set", anchor=False)
 if cached.datasets(lab):
     modelling.judge(lab, models)
 else:
-    st.info("There is no data set yet: add one on the Data page.", icon=":material/info:")
+    st.info("There is no data set to evaluate a model on yet.", icon=":material/info:")
+    if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
+        st.switch_page(app_root() / "pages" / "data.py")

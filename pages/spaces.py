@@ -30,10 +30,11 @@ with fourth:
         help="Models have seen the part they were trained on; the test part shows people they have never seen.",
     )
 sides = tuple(linked.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right)))
-if linked.make_maps(lab, sides, shown.dataset_id):
+drawn = linked.make_maps(lab, sides, shown.dataset_id)
+if drawn:
     linked.maps(lab, data, sides, colour_by, splits)
 selection.show_or_refuse(data.dataset_id)
 face = nearby.asked_face(data)
 if face is not None:
     nearby.neighbour_panels(lab, data, sides, face, splits)
-nearby.chosen_faces(data)
+nearby.chosen_faces(data, drawn)

@@ -35,7 +35,7 @@ def form(lab: Workspace) -> None:
             help="Folders of images, RFW, RecordIO (.rec), verification packs (.bin), shards (.tar), LMDB and Hugging Face parquet "
             "are recognised.",
         )
-        look = right.button("Look at it", type="primary", icon=":material/search:", width="stretch", disabled=not path)
+        look = right.button("Inspect", type="primary", icon=":material/search:", width="stretch", disabled=not path)
         with st.popover("More settings", icon=":material/tune:"):
             changes = settings_form(Source(), "add", skip=("path",))
         if look:

@@ -12,9 +12,9 @@ from fairlab import api
 from fairlab.config import ModelFile, parse
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
-from fairlab.store.runs import read_run
+from fairlab.store.runs import RunRecord, read_run
 from fairlab.tables import texts
-from fairlab.ui import cached, ways
+from fairlab.ui import cached, missing, ways
 from fairlab.ui.forms import settings_form
 from fairlab.ui.numbers import cell
 from fairlab.ui.page import facts, plain, show_error
@@ -56,8 +56,8 @@ def form(lab: Workspace, open_at_first: bool) -> None:
             help="iResNet, IR and IR-SE, MobileFaceNet as .pth, .pth.tar, .pt, .ckpt, .bin, .safetensors; any face network as .onnx; "
             "or what a model said: scores of pairs (BFW, bob) or embeddings (.npy, .npz, .parquet).",
         )
-        look = right.button("Look at it", type="primary", icon=":material/search:", width="stretch", disabled=not path)
-        with st.popover("What the file does not say", icon=":material/tune:"):
+        look = right.button("Inspect", type="primary", icon=":material/search:", width="stretch", disabled=not path)
+        with st.popover("Missing details", icon=":material/tune:"):
             changes = settings_form(ModelFile(), "model", skip=("path", "sha256"))
         if look:
             _begin(lab, {**changes, "path": path.strip()})
@@ -107,7 +107,7 @@ def _added(lab: Workspace, run_id: str) -> None:
             st.success(f"{said}, with its numbers on {plain(record.dataset)}.", icon=":material/check:")
             _links(record.study, record.dataset, run_id, PAGES if record.method == "embeddings" else PAGES[1:])
         else:
-            st.success(f"{said}: judge it below.", icon=":material/check:")
+            st.success(f"{said}: evaluate it below.", icon=":material/check:")
 
 
 def show(found: dict[str, Any]) -> None:
@@ -190,15 +190,21 @@ def judge(lab: Workspace, models: pd.DataFrame) -> None:
     first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
     with first:
         model = choose("Model", list(names), "evaluate", names)
+    record = read_run(lab, model)
+    if record.method in ("scores", "embeddings"):  # without a network, there is nothing to see other images with
+        sets = [name for name in sets if name == record.dataset]
+    if record.method == "scores" or not sets:
+        _without_network(lab, record)
+        return
     with second:
         with_pairs = [number for number, name in enumerate(sets) if len(cached.dataset(lab, name).pairs)]
         dataset_id = choose("Data set", sets, "set", {}, next(iter(with_pairs), 0))
     data = cached.dataset(lab, dataset_id)
     pairs = len(data.pairs)
     with third, st.container(horizontal=True):
-        if st.button("Judge it", type="primary", icon=":material/balance:", disabled=not pairs, key="judge"):
+        if st.button("Evaluate", type="primary", icon=":material/balance:", disabled=not pairs, key="judge"):
             _start(lambda: api.evaluate(lab, model, dataset_id))
-        if st.button("Only embed", icon=":material/scatter_plot:", key="embed"):
+        if st.button("Embed only", icon=":material/scatter_plot:", key="embed"):
             _start(lambda: api.embed(lab, model, dataset_id))
     if not pairs:
         ways.pairs(lab, data)
@@ -208,6 +214,22 @@ def judge(lab: Workspace, models: pd.DataFrame) -> None:
         st.success(f"Done: {plain(record.title)}.", icon=":material/check:")
         judged = read_run(lab, record.parents[0])
         _links(judged.study, record.dataset, judged.run_id, PAGES if record.role == "evaluation" else PAGES[:1])
+
+
+def _without_network(lab: Workspace, record: RunRecord) -> None:
+    """A model that came as scores or embeddings: where its numbers are, and what it cannot do."""
+    came = "scores of pairs" if record.method == "scores" else f"embeddings of {record.dataset}"
+    st.info(
+        plain(
+            f"{record.title} came as {came}, without a network: it cannot see other images. To evaluate it on other data, add "
+            "its checkpoint or ONNX file above."
+        ),
+        icon=":material/info:",
+    )
+    if record.dataset in cached.datasets(lab):
+        _links(record.study, record.dataset, record.run_id, PAGES[1:])
+    else:
+        missing.panel(lab, [record.dataset])
 
 
 def _start(begin: Any) -> None:

@@ -20,15 +20,16 @@ SHOWN_FACES, NEAREST = 60, 12
 FACE = "face"
 
 
-def chosen_faces(data: Dataset) -> None:
-    """The selected images as faces, their groups counted; a click asks for a face's neighbours."""
+def chosen_faces(data: Dataset, drawn: bool = True) -> None:
+    """The selected images as faces, their groups counted; a click asks for a face's neighbours. drawn: maps are shown."""
     chosen = selection.selected(data.dataset_id)
     images = data.images
     chosen = None if chosen is None else chosen[(chosen >= 0) & (chosen < len(images))]
     if chosen is None or len(chosen) == 0:
-        st.info(
-            "Draw a lasso or a box around points, or click one: their faces appear here.", icon=":material/gesture:"
-        )
+        if drawn:
+            st.info(
+                "Draw a lasso or a box around points, or click one: their faces appear here.", icon=":material/gesture:"
+            )
         return
     part = images.iloc[chosen]
     counts = ", ".join(f"{plain(group)} {count}" for group, count in part["group"].value_counts().items())

@@ -102,7 +102,11 @@ def pick_dataset(lab: Workspace) -> Dataset:
     """Any data set of the workspace."""
     found = cached.datasets(lab)
     if not found:
-        empty("Images, people and pairs of a data set are shown here.", "There is no data set yet.", "fairlab demo")
+        empty(
+            "Images, people and pairs of a data set are shown here.",
+            "There is no data set yet: add your own above, or start a study that generates faces.",
+            "fairlab data add PATH",
+        )
     return cached.dataset(lab, choose("Data set", found, "set", {}))
 
 

@@ -17,6 +17,7 @@ from fairlab.files import app_root
 from fairlab.workspace import open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped
+from tests.zoo import scores_only
 
 
 def test_embeddings_of_own_images_get_numbers_from_the_empty_page(
@@ -73,3 +74,40 @@ def test_a_paper_preset_starts_with_a_picker_and_not_with_an_error(
 def test_prune_with_nothing_to_prune_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--home", str(tmp_path / "home"), "prune"]) == 0
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_scores_only_and_embeddings_without_groups_have_a_way_forward_on_every_page(
+    tmp_path: Path, here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model without a network says on Models why it sees no other images, and leads to its numbers; embeddings of images
+    that no group is named for get pairs, numbers and Fairness of the one group.
+    """
+    lab = open_workspace(tmp_path / "home")
+    scores_only(lab.home, lab)
+    monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
+    app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    pages = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
+    for page in pages:
+        app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()
+        assert not app.exception, page
+        assert not app.error, (page, [item.value for item in app.error])
+        if page == "models":
+            assert any("without a network" in item.value for item in app.info)
+            assert not [button.label for button in app.button if button.label == "Evaluate" and button.disabled]
+    random = np.random.default_rng(1)
+    vectors = np.repeat(random.normal(size=(6, 8)), 3, axis=0) + 0.1 * random.normal(size=(18, 8))
+    np.save(tmp_path / "plain.npy", vectors.astype(np.float32))
+    rows = [f"p{person}/{number}.jpg,p{person}" for person in range(6) for number in range(3)]
+    (tmp_path / "plain.csv").write_text("image,identity\n" + "\n".join(rows) + "\n")
+    [run_id] = api.add_model(lab, ModelFile(path=str(tmp_path / "plain.npy")), "plain")
+    name = api.read_run(lab, run_id).dataset
+    app.query_params["evaluate"] = run_id
+    app.switch_page(str(app_root() / "pages" / "models.py")).run()
+    assert not app.error
+    app.button(key=f"draw pairs:{name}").click().run()
+    app.button(key="judge").click().run()
+    assert not app.error
+    for page in pages:
+        app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()
+        assert not app.exception, page
+        assert not app.error, (page, [item.value for item in app.error])
