@@ -39,7 +39,7 @@ facts(
     ("Studies", str(len(known)), "", "A study is a grid of runs started together."),
     ("Runs done", str(counts.get("done", 0)), "", "Their results stay in the workspace and are reused."),
     ("Working", str(counts.get("running", 0)), f"{counts.get('queued', 0)} waiting", "Each is a process of its own."),
-    ("Need a look", str(lost), "", "Stopped, failed or crashed runs; see Runs, they can be resumed."),
+    ("Needs attention", str(lost), "", "Stopped, failed or crashed runs; see Runs, they can be resumed."),
 )
 for study in headline.newest(lab, known):
     st.subheader(plain(study["title"]), anchor=False)

@@ -33,7 +33,7 @@ loggers_form(lab)
 st.subheader("Health", anchor=False)
 with st.container(horizontal=True):
     rebuild = st.button(
-        "Make the catalogue again",
+        "Rebuild catalogue",
         icon=":material/refresh:",
         key="rebuild",
         help="The catalogue is only an index over the run folders; nothing is lost.",

@@ -5,11 +5,13 @@ import streamlit as st
 from fairlab.ui import cached, storing
 from fairlab.ui.page import start
 
-lab = start("Storage", "What lies on the disk, how to make room, take work away, and delete: first listed, then done.")
+lab = start(
+    "Storage", "What lies on the disk, how to free space, export and import work, and delete: first listed, then done."
+)
 storing.overview(lab)
-st.subheader("Make room", anchor=False)
+st.subheader("Free space", anchor=False)
 storing.room_to_make(lab)
-st.subheader("Take away and bring in", anchor=False)
+st.subheader("Archives", anchor=False)
 storing.take_away(lab)
 if cached.datasets(lab):
     st.subheader("Delete a data set or a study", anchor=False)

@@ -23,7 +23,7 @@ with columns[1]:
 titles = {model.run_id: title_of(model, shown.models) for model in shown.models}
 with columns[2]:
     more = choose_many(
-        "Beside it",
+        "Overlay",
         [name for name in titles if name != run.run_id],
         "over",
         titles,

@@ -88,7 +88,7 @@ def test_a_folder_and_a_checkpoint_end_in_a_figure(browser: Browser, tmp_path: P
         page.get_by_text("Add your own data").click()
         walk.fill("File or folder on this machine", str(folder))
         walk.press("Inspect")
-        walk.sees(re.compile("Adding it would"))
+        walk.sees(re.compile("Adding it will"))
         walk.press("Add it")
         walk.sees(re.compile("is a data set of this workspace now"))
         walk.press("Show it")

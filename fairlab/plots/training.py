@@ -75,7 +75,7 @@ def pull_figure(events: pd.DataFrame) -> go.Figure:
             mode="lines",
             name=label,
             line={"color": colour, "width": 1.5},
-            hovertemplate=f"{label} pulls %{{y:.3g}} times as hard as {part['against'].iloc[0]}<br>step %{{x}}<extra></extra>",
+            hovertemplate=f"{label}/{part['against'].iloc[0]} gradient ratio %{{y:.3g}}<br>step %{{x}}<extra></extra>",
         )
     figure.add_hline(1.0, line={"color": "#888888", "width": 1, "dash": "dot"})
     figure.update_xaxes(title="step")
@@ -111,6 +111,6 @@ def validation_figure(events: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
             line={"color": "#888888", "width": 3},
             hovertemplate="mean %{y:.1%}<br>pass %{x}<extra></extra>",
         )
-    figure.update_xaxes(title="pass over the images", dtick=max(1, len(mean) // 12))
+    figure.update_xaxes(title="epoch", dtick=max(1, len(mean) // 12))
     figure.update_yaxes(title="accuracy, held-out people", tickformat=".0%")
     return styled(figure, 320)

@@ -80,7 +80,7 @@ def _looked(lab: Workspace, run_id: str) -> None:
             "Large: some faces as they are stored, with their five points (the eye on the picture's left is green), and "
             "below as they would be handed out, aligned."
         )
-    st.markdown("**Adding it would** " + plain("; ".join(found["will_do"])) + ".")
+    st.markdown("**Adding it will** " + plain("; ".join(found["will_do"])) + ".")
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     source = read_run(lab, run_id).config.source
     assert source is not None

@@ -27,7 +27,7 @@ HELP = {
     "std": "Sample standard deviation of the groups' accuracies, in points. Underlined: more than a perfectly fair model "
     "would show by chance.",
     "ser": "Skewed error ratio: largest error divided by smallest error. Underlined: more than chance would show.",
-    "worst": "Accuracy of the group with the lowest. Redrawing people pulls its interval down.",
+    "worst": "Accuracy of the group with the lowest. Its bootstrap interval is biased downwards.",
     "cross": "Mean accuracy with the gallery embedded by another model, the probe by this one.",
 }
 FILES = {

@@ -130,7 +130,7 @@ def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, offere
     if known is not None and type(None) in get_args(field.annotation):  # empty is as before
         options = known if old is None or old in known else [*known, str(old)]
         place = None if old is None else options.index(str(old))
-        return st.selectbox(label, options, place, key=key, help=help_, placeholder="empty: as its sentence says")
+        return st.selectbox(label, options, place, key=key, help=help_, placeholder="default (see ?)")
     if known is not None:
         options = ([""] if old == "" else []) + known
         options += [] if old in options else [str(old)]

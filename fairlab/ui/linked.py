@@ -180,5 +180,5 @@ def _caption(item: Side, shown: int) -> str:
     trust = about["trustworthiness"]
     said = f"n/a: {about.get('trust_reason') or 'too few points'}" if trust != trust else f"{trust:.3f}"
     line = f"{about['method']} · {shown:,} of {about['of']:,} images · seed {about['seed']} · trustworthiness {said}"
-    aligned = " · turned to the common space's map" if about.get("aligned_to") else ""
+    aligned = " · rotated to match the common space" if about.get("aligned_to") else ""
     return plain(". ".join([line + aligned, *about.get("notes", ())]))

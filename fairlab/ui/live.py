@@ -102,7 +102,7 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, 
             },
         )
         done = int((runs["status"] == "done").sum())
-        st.caption(f"{done} of {len(runs)} done. Click the left edge of a row to see its run below.")
+        st.caption(f"{done} of {len(runs)} done. Tick a row to see its details below.")
         if st.session_state.pop("row chosen", False) or (live and not runs["status"].isin(ACTIVE).any()):
             st.rerun()
 
@@ -228,7 +228,7 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
             for line in goes(what_goes(lab, run=run_id)):
                 st.caption(plain(line))
-            st.caption("What needs it keeps its results, and could not be made again without it.")
+            st.caption("Runs built on it keep their results but cannot be reproduced.")
             sure = st.checkbox("Yes, delete this run and its files", key=f"sure:{run_id}")
             if st.button("Delete for good", type="primary", disabled=not sure, key="delete"):
                 act(lambda: _delete(lab, run_id), "Deleted.")

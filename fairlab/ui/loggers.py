@@ -14,7 +14,7 @@ from fairlab.workspace import Workspace
 
 def loggers_form(lab: Workspace) -> None:
     """The workspace's loggers, kept as soon as they are changed; runs that start from then on tell them."""
-    with st.expander("Other places that readings go to", icon=":material/share:"):
+    with st.expander("Loggers", icon=":material/share:"):
         old = settings_of(lab)
         dials = settings_form(old, "loggers")
         st.caption("For runs that start from now on; nothing leaves this machine unless a server is named here.")

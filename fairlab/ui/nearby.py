@@ -48,7 +48,9 @@ def chosen_faces(data: Dataset, drawn: bool = True) -> None:
     ]
     _ask(data, faces(data.dataset_id, shown, "selected", pictures=data.has_images))
     if len(part) > SHOWN_FACES:
-        st.caption(f"{SHOWN_FACES} of them, evenly taken. Click a face for its neighbours in both spaces.")
+        st.caption(
+            f"Showing {SHOWN_FACES} of {len(part):,}, evenly spaced. Click a face for its neighbours in both spaces."
+        )
 
 
 def _ask(data: Dataset, clicked: int | None) -> None:

@@ -159,7 +159,7 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
             sets,
             "on",
             {},
-            help=f"Data sets of which models here have {what}; the Models page makes more.",
+            help=f"Data sets on which models here have {what}; add more on Models.",
         )
     return Shown(study_id, [model for model in [*own, *added, *pairs] if dataset_id in have[model.run_id]], dataset_id)
 

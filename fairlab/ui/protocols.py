@@ -35,16 +35,16 @@ def panel(lab: Workspace, run: RunRecord, data: Dataset) -> None:
             st.markdown(f"{mark}**{plain(facts['title'])}**: {plain(facts['sentence'])}")
         left, right = st.columns([4, 1], vertical_alignment="bottom")
         chosen = left.multiselect(
-            "Judge by",
+            "Protocol",
             list(known),
             format_func=lambda name: str(known[name]["title"]),
             key="judge by",
             placeholder="protocols",
-            help="What was made from the same embeddings, data and settings is not computed anew.",
+            help="Cached results are reused.",
         )
         with st.popover("More settings", icon=":material/tune:"):
             changes = settings_form(Protocols(), "protocols", skip=("names",))
-        if right.button("Judge", icon=":material/play_arrow:", width="stretch", disabled=not chosen, key="judge"):
+        if right.button("Evaluate", icon=":material/play_arrow:", width="stretch", disabled=not chosen, key="judge"):
             _begin(lab, run, data, {**changes, "names": chosen})
         if JUDGING in st.query_params:
             _outcome(lab, run, data, st.query_params[JUDGING])

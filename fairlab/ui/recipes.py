@@ -21,7 +21,7 @@ MAKE = "making"
 
 def form(lab: Workspace, data: Dataset) -> None:
     """A form of all settings of a recipe over this data set."""
-    with st.expander("Make a data set of this one", icon=":material/call_split:", expanded=MAKE in st.query_params):
+    with st.expander("Derive data set", icon=":material/call_split:", expanded=MAKE in st.query_params):
         left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
         name = left.text_input("Name of the new data set", key="make_name", placeholder="balanced")
         others = ["", *cached.datasets(lab)]

@@ -40,10 +40,10 @@ def overview(lab: Workspace) -> None:
     facts(
         ("In the workspace", room(total), f"{int(table['files'].sum()):,} files", "Everything below its folder."),
         ("Free on the disk", room(free), "", "Of the disk that the workspace is on."),
-        ("Checkpoints", room(int(of.get("checkpoints", 0))), "", "Needed to resume; of a run that is done, no more."),
-        ("Embeddings", room(int(of.get("embeddings", 0))), "", "With the maps and searches that stand on them."),
+        ("Checkpoints", room(int(of.get("checkpoints", 0))), "", "Only needed to resume unfinished runs."),
+        ("Embeddings", room(int(of.get("embeddings", 0))), "", "Including maps and indexes built from them."),
     )
-    by = choose("Add up by", list(BY), "sum", {"run": "run and data set"})
+    by = choose("Group by", list(BY), "sum", {"run": "run and data set"})
     column = {"run": "name", "study": "study", "kind": "kind"}[by]
     found = summed(table, by)
     named = table.assign(name=table["name"].where(table["name"] != "", "(the workspace itself)"))
@@ -60,7 +60,7 @@ def room_to_make(lab: Workspace) -> None:
     with left:
         study = choose("Of study", ["", *studies(lab)["study_id"]], "of", {"": "all studies"})
     count = right.number_input(
-        "Checkpoints to keep of each run", 0, 10, 1, key="kept", help="The newest; 0: of done runs the weights stay."
+        "Checkpoints to keep of each run", 0, 10, 1, key="kept", help="Newest kept; 0 keeps only final weights."
     )
     found = prunable(lab, int(count), study)
     size = room(int(found["bytes"].sum()))
@@ -94,12 +94,12 @@ def take_away(lab: Workspace) -> None:
     left, right = st.columns(2)
     with left:
         if not names:
-            st.caption("There is nothing to take away yet.")
+            st.caption("There is nothing to export yet.")
         else:
             _write(lab, names)
     with right:
-        source = st.text_input("Archive to bring in", key="source", placeholder="a file that FairLab has written")
-        if st.button("Bring it in", icon=":material/unarchive:", key="bring", disabled=not source):
+        source = st.text_input("Archive to import", key="source", placeholder="a file that FairLab has written")
+        if st.button("Import", icon=":material/unarchive:", key="bring", disabled=not source):
             _with_progress(lambda tell: bring_in(lab, Path(source).expanduser(), tell), "Imported.")
     gone = all_missing(lab)
     if gone:
@@ -119,7 +119,7 @@ def _write(lab: Workspace, names: dict[str, str]) -> None:
     taken = st.pills("Besides settings and networks", options, selection_mode="multi", default=options[0], key="with")
     st.caption("Embeddings, and the rows of classifiers, are templates of people. Images are never taken along.")
     anew = st.checkbox("Replace the file if it is there", key="anew")
-    if st.button("Write it", icon=":material/archive:", key="archive", type="primary"):
+    if st.button("Export", icon=":material/archive:", key="archive", type="primary"):
         choice = Choice(*(option in taken for option in options))
 
         def write(tell: Callable[[int, int], None]) -> None:
@@ -202,7 +202,7 @@ def age_limit(lab: Workspace) -> None:
     for problem in damaged(lab).values():
         st.warning(plain(problem), icon=":material/warning:")
     st.caption(
-        "Nothing goes by itself: `fairlab forget --expired` deletes what is over its limit, `--dry-run` lists it."
+        "Nothing is deleted automatically: `fairlab forget --expired` deletes what is over its limit, `--dry-run` lists it."
     )
 
 
