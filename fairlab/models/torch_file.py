@@ -1,6 +1,6 @@
 """Files of torch.save: where the pickle and the numbers lie, in the zip form (torch >= 1.6) and in the form before it.
 
-torch.load is not used: it compares the names in a zip without case, so that a second DATA.PKL would be read in place of
+torch's own loader is not used: it compares the names in a zip without case, so that a second DATA.PKL would be read in place of
 the data.pkl that was looked at. Here the table of contents must hold what torch.save writes and nothing else, every size is
 compared with the file before anything is allocated, and tensors are views of the mapped file.
 Source of the forms: torch/serialization.py.
