@@ -88,5 +88,5 @@ def band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, co
 
 
 def words(text: object) -> str:
-    """Text from data as plotly shows it letter by letter: plotly reads a part of HTML in names and labels."""
-    return html.escape(str(text), quote=False)
+    """Text from data as plotly shows it letter by letter: it reads a part of HTML, formulas, and in hovers its templates."""
+    return html.escape(str(text), quote=False).replace("$", "&#36;").replace("%{", "&#37;{")
