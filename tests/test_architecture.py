@@ -26,7 +26,7 @@ THIRD_PARTY = {
     "umap": ("fairlab/projection.py",),
     "faiss": ("fairlab/store/index.py",),
     "plotly": ("fairlab/plots/",),
-    "sqlite3": ("fairlab/store/database.py",),
+    "sqlite3": ("fairlab/store/database.py", "fairlab/store/schema.py"),
     # Compiled loops where numpy's are the bottleneck: the renderer, and the histogram of all comparisons (a third of the
     # time of the matrix product instead of as much as it). umap-learn brings numba; without it numpy gives equal counts.
     "numba": ("fairlab/data/raster.py", "fairlab/projection.py", "fairlab/evaluation/pair_blocks.py"),

@@ -1,6 +1,6 @@
 """The catalogue: an SQLite index over the run folders, for quick lists. It holds nothing that they do not.
 
-`rebuild` makes it again from them, so losing or damaging it loses nothing. The only place with SQL.
+`rebuild` makes it again from them, so losing or damaging it loses nothing. SQL is only here and in store.schema.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,49 +22,18 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from fairlab.errors import FairLabError, Refused
+from fairlab.errors import FairLabError
 from fairlab.files import explain, private_file
 from fairlab.store.marks import STANDING, Entry, asked, marks_of, news, standing_of, told
 from fairlab.store.results import rows_of
 from fairlab.store.runs import read_run
+from fairlab.store.schema import MIGRATIONS, WAIT_S, connect, prepared
 from fairlab.tables import LIVE_RUNS, METRICS, NUMBER, RUNS, TEXT
 from fairlab.workspace import Workspace
 
 log = logging.getLogger(__name__)
-WAIT_S = 30.0
 AT_ONCE = 500
 """Runs entered in one transaction, so that others wait for seconds at most when thousands are new."""
-
-
-def _first_schema(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "CREATE TABLE runs (run_id TEXT PRIMARY KEY, study TEXT, title TEXT, role TEXT, method TEXT, preset TEXT, "
-        "created_at TEXT, parents TEXT, config TEXT, code_version TEXT, seed INTEGER, dataset TEXT, stamp TEXT)"
-    )
-    connection.execute(
-        'CREATE TABLE metrics (run_id TEXT, protocol TEXT, "group" TEXT, metric TEXT, operating_point TEXT, value REAL, '
-        "low REAL, high REAL, genuine_pairs INTEGER, impostor_pairs INTEGER)"
-    )
-    connection.execute("CREATE INDEX metrics_of_run ON metrics (run_id)")
-
-
-def _numbers_by_dataset(connection: sqlite3.Connection) -> None:
-    """A run may be judged on several data sets; the rows are read again from the run folders."""
-    connection.execute("DELETE FROM runs")
-    connection.execute("DELETE FROM metrics")
-    connection.execute("ALTER TABLE metrics ADD COLUMN dataset TEXT")
-
-
-def _last_words(connection: sqlite3.Connection) -> None:
-    """How runs at rest stand is kept too, with the mark of the folder that vouches for it."""
-    connection.execute("ALTER TABLE runs ADD COLUMN seen TEXT DEFAULT ''")
-    connection.execute("ALTER TABLE runs ADD COLUMN said TEXT DEFAULT ''")
-    connection.execute("CREATE TABLE edition (token TEXT)")
-    connection.execute("INSERT INTO edition VALUES (hex(randomblob(8)))")
-
-
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_first_schema, _numbers_by_dataset, _last_words]
-"""Step n brings the catalogue from version n to n + 1; released steps are never changed."""
 
 
 T = TypeVar("T")
@@ -75,6 +45,31 @@ DAMAGED = (
 )  # fmt: skip
 """Parts of SQLite's messages for a file that is not, or no longer, our catalogue; the last when somebody sets it aside
 while we open it, and then the second look finds the new one."""
+
+
+def _look(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
+    """As _use, for work that only looks: on a full disk it looks at a catalogue in memory, made from the run folders."""
+    path = workspace.catalogue_file
+    if not _no_room(path.parent):
+        return _use(workspace, work)
+    with _memory_lock:
+        if path not in _memory:
+            log.warning("the disk is full: the catalogue of %s is kept in memory meanwhile", workspace.home)
+            _memory[path] = prepared(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), path)
+        return work(_memory[path])
+
+
+_memory: dict[Path, sqlite3.Connection] = {}
+_memory_lock = threading.Lock()
+LEAST_ROOM = 1 << 20
+"""Bytes that SQLite needs for its journal and the index of it."""
+
+
+def _no_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < LEAST_ROOM
+    except OSError:
+        return False
 
 
 def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -91,7 +86,7 @@ def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return _connected(path, work)
         except sqlite3.DatabaseError as error:
-            if not any(words in str(error) for words in DAMAGED):
+            if not any(words in str(error) for words in DAMAGED) or _no_room(path.parent):
                 raise
             _set_aside(workspace, str(error))
             return _connected(path, work)
@@ -102,7 +97,7 @@ def _use(workspace: Workspace, work: Callable[[sqlite3.Connection], T]) -> T:
 
 
 def _connected(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
-    connection = _connect(path)
+    connection = connect(path)
     try:
         return work(connection)
     finally:
@@ -140,56 +135,6 @@ def _sound(connection: sqlite3.Connection) -> bool:
     if connection.execute("SELECT token FROM edition").fetchone() is None:
         return False
     return str(connection.execute("PRAGMA integrity_check").fetchone()[0]) == "ok"
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
-    try:
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            _to_wal(connection)
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA secure_delete=ON")  # what is deleted leaves no bytes behind
-        version = _version(connection)
-        if version > len(MIGRATIONS):
-            raise Refused(
-                f"the catalogue {path} has version {version}, this FairLab reads up to {len(MIGRATIONS)}; update FairLab"
-            )
-        if version < len(MIGRATIONS):
-            connection.execute("BEGIN IMMEDIATE")  # one migrates, the others wait here and then find it done
-            version = _version(connection)
-            if 0 < version < len(MIGRATIONS):
-                _keep(path, version)
-            for number in range(version, len(MIGRATIONS)):
-                MIGRATIONS[number](connection)
-            connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
-            connection.execute("COMMIT")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _keep(path: Path, version: int) -> None:
-    """A copy of the catalogue as it was before its schema changes, for whoever goes back to an older FairLab."""
-    with closing(sqlite3.connect(path)) as now, closing(sqlite3.connect(f"{path}.version{version}")) as kept:
-        now.backup(kept)
-
-
-def _to_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging. SQLite does not wait its turn for that, so it is asked again."""
-    until = time.monotonic() + WAIT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def sync(workspace: Workspace) -> None:
@@ -341,7 +286,7 @@ def _now(workspace: Workspace) -> tuple[_Picture, list[dict[str, Any]]]:
         _fill(connection, workspace)
         return _picture(connection, workspace)
 
-    picture = _use(workspace, work)
+    picture = _look(workspace, work)
     standing = list(picture.standing)
     for number, entry in enumerate(picture.known.values()):
         if not entry.said:
@@ -383,7 +328,7 @@ def metrics(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> pd
         )
         return connection.execute(order, (wanted, dataset_id)).fetchall()
 
-    return METRICS.build(_use(workspace, work))
+    return METRICS.build(_look(workspace, work))
 
 
 def health(workspace: Workspace) -> str:
@@ -393,5 +338,5 @@ def health(workspace: Workspace) -> str:
         verdict = str(connection.execute("PRAGMA quick_check").fetchone()[0])
         return verdict, int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
 
-    verdict, count = _use(workspace, work)
+    verdict, count = _look(workspace, work)
     return f"{verdict}, version {len(MIGRATIONS)}, {count} runs"
