@@ -500,7 +500,10 @@ def test_a_catalogue_of_version_2_goes_on_with_its_numbers(lab: Workspace) -> No
         connection.execute("ALTER TABLE runs DROP COLUMN seen")
         connection.execute("ALTER TABLE runs DROP COLUMN said")
         connection.execute("DROP TABLE edition")
-        connection.execute("INSERT INTO metrics (run_id, dataset, metric, value) VALUES ('a-run', 'faces', 'ser', 2)")
+        connection.execute(
+            "INSERT INTO metrics (run_id, dataset, metric, value, genuine_pairs, impostor_pairs) "
+            "VALUES ('a-run', 'faces', 'ser', 2, 0, 0)"
+        )
         connection.execute("PRAGMA user_version=2")
     assert _listed(lab) == {"a-run": "done"}
     assert database.metrics(lab, ["a-run"], "faces")["value"].tolist() == [2.0]
