@@ -420,8 +420,8 @@ def test_two_changes_within_one_tick_of_the_clock_are_both_seen(lab: Workspace) 
 
 def test_a_hand_edit_in_place_is_seen(believed: Workspace) -> None:
     path = believed.run("one") / "status.json"
-    path.write_bytes(path.read_bytes().replace(b"done", b"lost"))
-    assert _listed(believed)["one"] == "lost"
+    path.write_bytes(path.read_bytes().replace(b"done", b"failed"))
+    assert _listed(believed)["one"] == "failed"
 
 
 def test_a_changed_result_is_seen(believed: Workspace) -> None:
