@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlab.config import Data
@@ -17,6 +17,7 @@ def test_part_sizes_are_the_papers(count: int, sizes: list[int]) -> None:
     assert part_sizes(count, 4) == sizes
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.dictionaries(st.text(min_size=1, max_size=4), st.sampled_from("XYZ"), min_size=1),
     st.integers(1, 5),

@@ -246,7 +246,8 @@ def test_what_has_no_network_is_no_parent(
 def test_the_own_teacher_of_every_image(tmp_path: Path) -> None:
     """Any number of groups, parents in any order; who was trained on no one group, or one that is not here, is nobody's."""
     groups = ["x", "z", "y", "x", "w"]
-    table = pd.DataFrame({name: [""] * len(groups) for name in IMAGES}).assign(group=groups)
+    blank = {name: [""] * len(groups) for name in IMAGES}
+    table = pd.DataFrame(blank).assign(group=groups, image_id=range(len(groups)))
     empty = open_workspace(tmp_path / "home")
     table.to_parquet(tmp_path / "images.parquet")
     data = Dataset(tmp_path, {"dataset_id": "four"})

@@ -267,9 +267,18 @@ def test_a_run_resumed_under_another_setting_is_marked_for_ever(
     assert read_status(undisturbed)["bitwise"] is True
 
 
-def _impatient(home: str, run_id: str) -> None:
+def _impatient(home: str, run_id: str, dead: str) -> None:
+    """The run in a process in which nothing answers that opens the file `dead`, as on a disk that is gone."""
     from fairlab.cli import main
 
+    opened = os.open
+
+    def slow(path: object, *given: Any, **named: Any) -> int:
+        if str(path) == dead:
+            time.sleep(3600)
+        return opened(path, *given, **named)  # type: ignore[call-overload, no-any-return]
+
+    os.open = slow  # type: ignore[assignment]
     pixels.PATIENCE_S = 1.0
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
@@ -290,12 +299,10 @@ def of_own_faces(lab: Workspace, tmp_path: Path) -> tuple[Path, RunRecord]:
 
 
 def test_a_process_that_waits_for_a_dead_disk_ends(copy: Workspace, tmp_path: Path) -> None:
-    """An image that never answers (a pipe that nobody writes to): said, and the process itself is gone soon."""
+    """An image that never answers: said, and the process itself is gone soon."""
     tree, record = of_own_faces(copy, tmp_path)
     victim = sorted(tree.rglob("*.jpg"))[5]
-    victim.unlink()
-    os.mkfifo(victim)
-    child = fork(_impatient, str(copy.home), record.run_id)
+    child = fork(_impatient, str(copy.home), record.run_id, str(victim))
     began = time.monotonic()
     child.join(30)
     print(f"gone after {time.monotonic() - began:.1f} s")
