@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from fairlab.config import Projection
 from fairlab.errors import FairLabError
@@ -30,7 +30,10 @@ class MapFile(Kept):
     created_at: Time = ""
     run_id: Name = ""
     aligned_to: Name | None = ""
-    trustworthiness: Annotated[float, Field(ge=0, le=1)] | None = None
+    trustworthiness: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(lambda value: None if value != value else value)
+    ] = None
+    """NaN, as written, where there is none: see trust_reason."""
     shown: Count | None = None
     of: Count | None = None
     notes: tuple[Text, ...] = Field((), max_length=10_000)

@@ -112,6 +112,9 @@ def bands(at: FairnessReport) -> None:
             if name not in numbers.index or pd.isna(numbers.loc[name, "value"]):
                 st.caption(f"{plain(label)}: not defined here.")
                 continue
+            if f"{name}_fair_p95" not in numbers.index:
+                st.caption(f"{plain(label)}: no limit by chance here, since each group's threshold sets its FMR.")
+                continue
             row, band = numbers.loc[name], numbers.loc[f"{name}_fair_p95"]
             figure = band_figure(
                 row["value"], row["low"], row["high"], band["value"], band["high"], label, about["fair_value"]

@@ -159,7 +159,7 @@ def test_the_page_shows_the_mean_of_seeds_or_one_of_them(
         return " ".join(item.value for item in app.caption).replace("\\", "")
 
     assert "Means of 1 to 2 seeds" in said()
-    assert "papers' numbers are on other data than demo-" in said()
+    assert "No published numbers exist for this data set" in said()
     assert [item.label for item in app.expander] == ["Published numbers"]
     assert [button.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown"]
     app.selectbox(key="seed").select_index(2).run()

@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_before_anything_goes(
     person, own = somebody(lab, photos)
     before, real = (lab.dataset("faces") / "images.parquet").read_bytes(), os.access
     locked = own[-1].parent  # to whoever may do everything it is open all the same: the system's answer is set
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked and real(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: Path(path) != locked and real(path, mode, **more))
     with pytest.raises(Refused, match=f"^{locked} holds images .* leave out --files"):
         forget(lab, "faces", person, files=True)
     assert all(path.exists() for path in own)
