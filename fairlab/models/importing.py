@@ -102,10 +102,8 @@ def import_checkpoint(path: Path, publisher: str = "") -> Imported:
     state, more = _fitted(body, found, str(path))
     head, words = choose_head(heads, found.backbone.embedding_dim, str(path)) if heads else (None, [])
     if head is not None and found.family == "timm_vit":  # of objects, not of people
-        head, words = (
-            None,
-            [f"left out the classifier {_few(sorted(heads))}: of {len(head)} classes that are not people"],
-        )
+        words = [f"left out the classifier {_few(sorted(heads))}: of {len(head)} classes that are not people"]
+        head = None
     return Imported(
         found.family,
         found.backbone,
