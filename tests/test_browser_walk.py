@@ -157,6 +157,7 @@ def test_every_page_opens_in_chromium(browser: Browser, tiny: Workspace, tmp_pat
                 shown(page, lab)
 
 
+@pytest.mark.skipif(not os.environ.get("FAIRLAB_LONG_WALKS"), reason="minutes; nightly, with FAIRLAB_LONG_WALKS=1")
 def test_random_walk_in_chromium(browser: Browser, tiny: Workspace, tmp_path: Path) -> None:
     """Menu, choices, Back, Forward and reload: the link is what is shown, and what was chosen holds."""
     lab = animal("two_studies", tiny, tmp_path)

@@ -18,7 +18,12 @@ from fairlab.data.demo import build_demo
 from fairlab.models.base import BACKBONES
 from tests.server import app_server, chromium, entered
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not os.environ.get("FAIRLAB_LONG_WALKS"), reason="minutes; nightly, with FAIRLAB_LONG_WALKS=1"),
+]
 PATIENT = 90_000
 PICTURES = os.environ.get("FAIRLAB_WALK_PICTURES", "")
 """A folder that gets a picture of every step, for whoever wants to see the walk."""
