@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -164,9 +165,9 @@ def _graph(path: Path, source: ModelFile) -> Found:
     px = seen.image_px or source.image_px
     if px is None:
         raise FairLabError(f"{path.name} takes faces of any size; say which with image_px, e.g. 112")
-    limit_memory(MOST_MEMORY)
-    network = load_onnx(path)
-    notes = (*seen.notes, *check_batches(network, px))
+    with memory_limited(MOST_MEMORY):
+        network = load_onnx(path)
+        notes = (*seen.notes, *check_batches(network, px))
     about = preprocessing_of("insightface", px).to_json() | {"flip": "none"}
     if seen.normalised_inside:
         about |= {"mean": [0.0] * 3, "std": [1.0] * 3}
@@ -184,15 +185,25 @@ def _graph(path: Path, source: ModelFile) -> Found:
     return Found(network, None, facts, ("channels", "mean", "std", "flip"), notes)
 
 
-def limit_memory(more: int) -> None:
-    """Let this process take at most `more` further bytes, where the system can say so; it does one job and ends."""
+@contextmanager
+def memory_limited(more: int) -> Iterator[None]:
+    """Let this process take at most `more` further bytes inside, where the system can say so.
+
+    The old limit comes back: what a process starts inherits it, and a browser, say, reserves more addresses than that.
+    """
     try:
         import resource
     except ImportError:  # Windows
+        yield
         return
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = psutil.Process().memory_info().vms + more
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([wanted, *known]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _trial(found: Found, progress: Callable[[int, int], None], stop: Stop, runs: Path | None) -> dict[str, Any]:
@@ -207,7 +218,8 @@ def _trial(found: Found, progress: Callable[[int, int], None], stop: Stop, runs:
     about = preprocessing_from_json(found.facts["preprocessing"], found.facts["file"])
     with tempfile.TemporaryDirectory(prefix="fairlab-") as folder:
         faces = build_demo(faces_for_trial(about.image_px), Path(folder) / "faces", "trial")
-        return try_model(found.network, about, faces, progress, stop)
+        with memory_limited(MOST_MEMORY) if found.facts["kind"] == "onnx" else nullcontext():
+            return try_model(found.network, about, faces, progress, stop)
 
 
 def _tried_before(facts: dict[str, Any], version: int, runs: Path | None) -> dict[str, Any] | None:

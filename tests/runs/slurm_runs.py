@@ -75,7 +75,9 @@ def _stands_in(run_id: str, program: str) -> None:
     """The user's one Python for all nodes becomes a script that hands each run, its last word, to its own program."""
     folder = config_folder()
     (folder / "stand-ins").mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / "stand-ins" / run_id).symlink_to(program)
+    link = folder / "stand-ins" / run_id
+    link.unlink(missing_ok=True)  # a module's tests may come in two turns, each with a cluster of its own
+    link.symlink_to(program)
     python = folder / "python"
     python.write_text(f'#!/bin/bash\nexec "{folder}/stand-ins/${{!#}}" "$@"\n')
     python.chmod(0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.checkpoints import load_head
-from fairlab.runs.importing import recognised, report_of
+from fairlab.runs.importing import memory_limited, recognised, report_of
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import create_run, read_run, state
@@ -168,6 +169,17 @@ def test_an_onnx_graph_that_scales_by_itself_is_judged_as_it_wants(copy: Workspa
         units.append(found / np.linalg.norm(found))
     scores = read_results(copy.run(added["run_id"]), faces, "scores").set_index("pair_id")["score"]
     assert scores[pair["pair_id"]] == pytest.approx(float(units[0] @ units[1]), abs=2e-5)
+
+
+def test_a_look_at_a_graph_leaves_this_process_the_memory_it_had(tmp_path: Path) -> None:
+    """The limit is the graph's. Kept, it was inherited: Chromium, started by the same process, died of it."""
+    path = tmp_path / "zoo.onnx"
+    path.write_bytes(onnx_models.network().SerializeToString())
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    report_of(ModelFile(path=str(path)))
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    with memory_limited(1 << 20), pytest.raises((MemoryError, RuntimeError)):
+        torch.ones(200_000_000)
 
 
 @pytest.mark.usefixtures("here")
