@@ -14,11 +14,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.config import Source
+from fairlab.config import Source, changed
 from fairlab.data.base import open_dataset
-from fairlab.files import app_root, write_json, write_manifest
+from fairlab.data.demo import build_demo
+from fairlab.files import app_root, write_json
 from fairlab.logger_settings import Loggers
 from fairlab.placement_settings import Placement
+from fairlab.presets import load_preset
 from fairlab.registry import declared
 from fairlab.runs.compare import read_study, studies
 from fairlab.runs.engines.local import LocalEngine
@@ -411,13 +413,13 @@ def test_data_that_lie_elsewhere_are_found_again_on_their_page(
     assert any(item.value == "Faces" for item in app.subheader)
 
 
-@pytest.mark.xfail(reason="its hand-made dataset.json is no record any more; to be built from a real one", strict=False)
 def test_a_run_whose_data_changed_goes_on_only_when_told_to(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:
     """Offered where the newest checkpoint is of other data; afterwards it is written in the run."""
     run_id = waiting_id(queued, "A")
     folder = queued.run(run_id)
-    write_json(queued.dataset("faces") / "dataset.json", {"fingerprint": "new"})
-    write_manifest(queued.dataset("faces"), ["dataset.json"])
+    demo = changed(load_preset("tiny"), {"demo.groups": ("a",)}).demo
+    assert demo is not None
+    data = build_demo(demo, queued.dataset("faces"), "faces")
     write_status(folder, "failed", reason="the data set is not the one this run started with")
     app = opened(monkeypatch, queued, "runs", study=STUDY, run=run_id)
     assert "other data" not in {button.key for button in app.button}
@@ -425,7 +427,7 @@ def test_a_run_whose_data_changed_goes_on_only_when_told_to(monkeypatch: pytest.
     app = opened(monkeypatch, queued, "runs", study=STUDY, run=run_id)
     app.button(key="other data").click().run()
     assert not app.exception
-    assert read_status(folder)["accepted_data"] == "new"
+    assert read_status(folder)["accepted_data"] == data.fingerprint
     assert state(folder).status in ("queued", "running")
 
 

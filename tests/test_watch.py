@@ -18,7 +18,7 @@ from fairlab.files import write_json
 from fairlab.presets import load_preset
 from fairlab.runs.plan import single
 from fairlab.store.runs import RunRecord, create_run, record_process, state, write_heartbeat, write_status
-from fairlab.workspace import Workspace
+from fairlab.workspace import Workspace, now
 from tests.conftest import ROOT, command
 
 
@@ -42,7 +42,7 @@ def running(lab: Workspace, title: str, pid: int, study: str = "") -> RunRecord:
 
 
 def in_study(lab: Workspace, *records: RunRecord) -> None:
-    study = {"study_id": "grid", "preset": "tiny", "title": "Grid", "created_at": "2026", "run_ids": []}
+    study = {"study_id": "grid", "preset": "tiny", "title": "Grid", "created_at": now(), "run_ids": []}
     runs = {"run_ids": [record.run_id for record in records]}
     write_json(lab.study("grid") / "study.json", study | runs | {"config": load_preset("tiny").model_dump(mode="json")})
 

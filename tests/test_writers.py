@@ -303,16 +303,21 @@ BESIDE = {
     "fairlab/training/forgetting.py": "files for that journal",
     "fairlab/runs/exports.py": "text for a download, no file",
     "fairlab/fairness_commands.py": "text for the terminal",
+    "fairlab/temporaries.py": "a note on a temporary file outside the workspace, which is removed with it",
+    "fairlab/streams.py": "nothing: the null device in place of a closed output",
 }
 """Files that change the disk in another way, each with its reason."""
 
 
 def test_nobody_writes_a_file_in_a_way_of_their_own() -> None:
-    """All go through write_atomic or place_folder, which the tests above hold; a new writer is found here."""
+    """All go through write_atomic or place_folder (amend, of a data set, does), which the tests above hold; a new writer is
+    found here."""
     found = {}
     for path in [*ROOT.glob("fairlab/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / "app.py"]:
         text = path.read_text(encoding="utf-8")
         if WRITES.search(text):
-            found[str(path.relative_to(ROOT))] = "write_atomic(" in text or "place_folder(" in text
+            found[str(path.relative_to(ROOT))] = any(
+                way in text for way in ("write_atomic(", "place_folder(", "amend(")
+            )
     assert {name for name, whole in found.items() if not whole} <= BESIDE.keys(), found
     assert {"fairlab/training/checkpoint.py", "fairlab/data/base.py", "fairlab/store/index.py"} <= found.keys()

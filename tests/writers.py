@@ -32,6 +32,8 @@ from fairlab.store.results import (
     write_protocol,
     write_results,
 )
+from fairlab.table_checks import KINDS, NUMBER, TEXT, TRUTH, WHOLE
+from fairlab.tables import METRICS, PAIRS, SCORES
 from fairlab.training import checkpoint
 from fairlab.training.optim import optimisers
 
@@ -118,26 +120,35 @@ def _read_embeddings(home: Path) -> int:
     return _only(np.concatenate([found.vectors.ravel(), found.norms, found.ids // 12]))
 
 
-def _table(version: int) -> pd.DataFrame:
-    return pd.DataFrame({"a": np.full(30, version), "b": np.full(30, float(version))})
+COLUMNS = {"metrics": METRICS, "scores": SCORES, "curves": ("low", "high"), "pairs": PAIRS}
+
+
+def _table(name: str, version: int) -> pd.DataFrame:
+    """All columns that such a table must have, each cell telling the version."""
+    cells = {TEXT: str(version), WHOLE: version, NUMBER: float(version), TRUTH: bool(version)}
+    return pd.DataFrame({column: [cells[KINDS[column]]] * 30 for column in COLUMNS[name]})
+
+
+def _version(tables: list[pd.DataFrame]) -> int:
+    return _only(np.concatenate([table.astype(float).to_numpy().ravel() for table in tables]))
 
 
 def _write_results(home: Path, version: int) -> None:
-    write_results(home, "d", dict.fromkeys(TABLES, _table(version)), data="f")
+    write_results(home, "d", {name: _table(name, version) for name in TABLES}, data="f")
 
 
 def _read_results(home: Path) -> int:
     verify_manifest(results_folder(home, "d"))
-    return _only([read_results(home, "d", name).to_numpy() for name in TABLES])
+    return _version([read_results(home, "d", name) for name in TABLES])
 
 
 def _write_protocol(home: Path, version: int) -> None:
-    write_protocol(home, "d", "p", dict.fromkeys((*TABLES, "pairs"), _table(version)), data="f")
+    write_protocol(home, "d", "p", {name: _table(name, version) for name in (*TABLES, "pairs")}, data="f")
 
 
 def _read_protocol(home: Path) -> int:
     verify_manifest(protocol_folder(home, "d", "p"))
-    return _only([read_protocol(home, "d", "p", name).to_numpy() for name in TABLES])
+    return _version([read_protocol(home, "d", "p", name) for name in TABLES])
 
 
 def _write_projection(home: Path, version: int) -> None:
@@ -168,11 +179,11 @@ def _read_dataset(home: Path) -> int:
 
 
 def _write_json(home: Path, version: int) -> None:
-    write_json(home / "x.json", [version] * 40)
+    write_json(home / "x.json", {"values": [version] * 40})
 
 
 def _read_json(home: Path) -> int:
-    return _only(read_json(home / "x.json"))
+    return _only(read_json(home / "x.json")["values"])
 
 
 def _write_table(home: Path, version: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -61,7 +61,8 @@ METHOD = {
 @dataclass(frozen=True)
 class FairnessReport:
     """numbers: operating.NUMBERS of the point; matrix: MATRIX; auc, eer, d_prime: of all groups' pairs together;
-    by_group: the same of each; summary: sentences; notes: what is wrong or missing and why.
+    by_group: the same of each; summary: sentences; notes: what is wrong or missing and why; warning: what makes every
+    number doubtful, also the first sentence of the summary.
     """
 
     pairs: ScoredPairs
@@ -75,6 +76,7 @@ class FairnessReport:
     method: str
     pairs_hash: str
     adjust: str = ""
+    warning: str = ""
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -111,7 +113,7 @@ class FairnessReport:
             raise FairLabError(f"there is no adjustment {adjust!r}; right would be holm, or none")
         names = [group.name for group in self.at.groups]
         said = summary(self.numbers, names, self.at.point, self.at.missing, adjust)
-        return replace(self, adjust=adjust, summary=tuple(said))
+        return replace(self, adjust=adjust, summary=_after(self.warning, said))
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -239,13 +241,18 @@ def report_on(
         _matrix(pairs, at, draws, seed),
         _separation(scores, genuine),
         SEPARATION.build({"group": group.name, **_separation(group.scores, group.genuine)} for group in groups),
-        (*([warning] if warning else []), *summary(numbers, [group.name for group in groups], point, at.missing)),
+        _after(warning, summary(numbers, [group.name for group in groups], point, at.missing)),
         tuple(dict.fromkeys(notes)),
         METHOD[named].format(draws=draws, seed=seed),
         hashlib.sha256(
             pd.util.hash_pandas_object(pairs.frame.drop(columns="line"), index=False).to_numpy().tobytes()
         ).hexdigest(),
+        warning=warning,
     )
+
+
+def _after(warning: str, said: Iterable[str]) -> tuple[str, ...]:
+    return (warning, *said) if warning else tuple(said)
 
 
 def groups_of(pairs: ScoredPairs, draws: int, seed: int) -> list[GroupPairs]:

@@ -178,7 +178,8 @@ def _train_and_embed(
         pulse.begin("training", done, 0.9 - done)
         facts |= _train(workspace, record, dataset, lessons, method, rows, labels, attempt, pulse, stop, world)
         if world.leads:
-            about = {**spaces.rebuild_facts(config, dataset, dims, method.embedding_dim), "identities": names}
+            whose = {"identities": names, "data": dataset.fingerprint}
+            about = {**spaces.rebuild_facts(config, dataset, dims, method.embedding_dim), **whose}
             save_model(record.folder / "weights", method.learner, method.head, about)
         world.wait()
     device = pick_device(config.training) if config.training else torch.device("cpu")

@@ -71,7 +71,7 @@ class Lessons:
             store = fresh(parent, self.dataset)
             return Inherited(centroids(store, self.rows, labels, len(names)), scale)
         centres = own_centres(parent, names)
-        if spaces.embedded(parent, self.dataset):
+        if spaces.embedded(parent, self.dataset) and not _learnt_from(parent, self.dataset):
             own, others = acquainted(centres, fresh(parent, self.dataset), self.rows, labels)
             if own <= others:
                 raise FairLabError(
@@ -126,6 +126,15 @@ def own_centres(parent: RunRecord, names: list[str]) -> Any:
     if centres is None or centres.ndim != 2:
         raise Damaged(f"{folder / HEAD} holds no class centres")
     return centres[_rows_of(parent, facts, names, len(centres))]
+
+
+def _learnt_from(parent: RunRecord, dataset: Dataset) -> bool:
+    """Were these class centres learnt from this very data, in its own order? Then how well says nothing about whose they are."""
+    from fairlab.models.checkpoints import read_facts
+
+    facts = read_facts(parent.folder / "weights")
+    names = facts.get("identities")
+    return facts.get("data") == dataset.fingerprint and isinstance(names, list) and names == sorted(map(str, names))
 
 
 def _rows_of(parent: RunRecord, facts: Mapping[str, Any], names: list[str], count: int) -> list[int]:

@@ -129,6 +129,11 @@ def train(
     steps_here = 0
 
     def save() -> None:
+        if world.any(not (_all_finite(method.learner) and _all_finite(together.head))):
+            raise NotFinite(
+                f"a weight became NaN or infinite at step {at.step}; the last checkpoint from before is kept: clone the run with "
+                "a lower learning rate"
+            )
         at.cpu_s = cpu_before + time.process_time() - started_cpu
         checkpoint.save(folder, method.learner, together.head, kept, at, facts, more, writes=world.leads)
         world.wait()
@@ -283,6 +288,12 @@ def _check_finite(values: Mapping[str, float], step: int, epoch: int, images: np
             f"{', '.join(map(str, images[:NAMED]))}{' ...' if len(images) > NAMED else ''}); the last checkpoint from before is "
             "kept: clone the run with a lower learning rate"
         )
+
+
+def _all_finite(network: nn.Module | None) -> bool:
+    """An update may overflow although its gradients were finite; the loss of the next step would be too late for a checkpoint."""
+    tensors = [] if network is None else [value for value in network.state_dict().values() if value.is_floating_point()]
+    return not tensors or bool(torch.stack([value.isfinite().all() for value in tensors]).all())
 
 
 def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hooks: Hooks) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from fairlab import terminal
 from fairlab.config import Data, ModelFile, Run, Source
@@ -24,9 +23,9 @@ from fairlab.store.results import write_results
 from fairlab.store.runs import create_run
 from fairlab.tables import METRICS, SCORES
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import ROOT
 from tests.data.trees import LMK, ijb, rfw
 from tests.runs.in_process import Silent
+from tests.test_pages import opened
 
 
 def added(lab: Workspace, name: str, **source: object) -> Dataset:
@@ -56,9 +55,6 @@ def shown(data: Dataset, lab: Workspace, capsys: pytest.CaptureFixture[str]) -> 
     return capsys.readouterr().out
 
 
-@pytest.mark.xfail(
-    reason="opens the page without the frame that reads links; the warning itself is tested below", strict=False
-)
 def test_data_aligned_by_an_older_rule_are_other_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,10 +74,8 @@ def test_data_aligned_by_an_older_rule_are_other_data(
     whole = np.asarray(added(lab, "px", path=str(root), image_px=200).pixels[0])  # crops come by today's rule
     assert np.array_equal(open_dataset(lab.dataset("copied-true")).pixels[0], data.pixels[0])
     assert whole.shape == (200, 200, 3)
-    monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
-    page = AppTest.from_file(str(ROOT / "pages" / "data.py"), default_timeout=60)
-    page.query_params["set"] = "copied-true"
-    assert any("copied when they were aligned by another rule" in item.value for item in page.run().warning)
+    page = opened(monkeypatch, lab, "data", set="copied-true")
+    assert any("copied when they were aligned by another rule" in item.value for item in page.warning)
 
 
 def test_numbers_of_data_as_they_were_before_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
