@@ -290,9 +290,10 @@ def _check_finite(values: Mapping[str, float], step: int, epoch: int, images: np
         )
 
 
-def _all_finite(network: nn.Module | None) -> bool:
+def _all_finite(part: checkpoint.Stateful | None) -> bool:
     """An update may overflow although its gradients were finite; the loss of the next step would be too late for a checkpoint."""
-    tensors = [] if network is None else [value for value in network.state_dict().values() if value.is_floating_point()]
+    values = () if part is None else part.state_dict().values()
+    tensors = [value for value in values if torch.is_tensor(value) and value.is_floating_point()]
     return not tensors or bool(torch.stack([value.isfinite().all() for value in tensors]).all())
 
 
