@@ -169,10 +169,10 @@ def test_the_operating_point_moves_through_every_number(browser: Browser, tiny: 
         expect(page.get_by_text("false non-match rate (FNMR)").first).to_be_visible()
         page.get_by_role("link", name="Fairness").click()
         expect(page.get_by_role("heading", name="Fairness", exact=True)).to_be_visible()
-        expect(page.get_by_text("reach an FMR of 20").first).to_be_visible()
+        expect(page.get_by_text("set at an overall FMR of 20").first).to_be_visible()
         expect(page.get_by_text(f"{int(counts.sum()):,} of {len(impostors):,} pairs").first).to_be_visible()
         page.get_by_role("button", name="How is this computed?").click()
-        expect(page.get_by_text("vertex bootstrap").first).to_be_visible()
+        expect(page.get_by_text("dyadic").first).to_be_visible()
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Save").first.click()
         with page.expect_download() as saved:

@@ -39,7 +39,6 @@ def begin(page: str) -> None:
     st.session_state[_SHOWN] = {}
     if entered or back:
         _take(page, complete=back)
-    if entered:
         st.session_state[_PAGE] = page
         st.session_state[_VISIT] = st.session_state.get(_VISIT, 0) + 1
 
@@ -115,6 +114,12 @@ def place(widget: str, value: Any, look: Any = None) -> None:
     drawn = st.session_state.get(_DRAWN, {}).get(widget)
     if drawn != (st.session_state.get(_VISIT), look) or st.session_state.get(widget) != value:
         st.session_state[widget] = value
+
+
+def standing(widget: str) -> Any:
+    """What a widget has stood on since this visit to the page began, None when it was not drawn before."""
+    drawn = st.session_state.get(_DRAWN, {}).get(widget)
+    return st.session_state.get(widget) if drawn and drawn[0] == st.session_state.get(_VISIT) else None
 
 
 def placed(widget: str, look: Any = None) -> None:

@@ -35,7 +35,8 @@ def choose(
     """A select box whose choice is the link's parameter `key` and holds on every page (ui.choices).
 
     names: what is shown for an option; the link holds the option itself. What is asked for and not there is said in a
-    sentence, and the option `index` is shown. of: what the choice is part of, where its values mean something else
+    sentence, and the option `index` is shown. Once shown it stays, also where `index` comes to mean another: a run that has
+    just been stopped is still the one that can be resumed. of: what the choice is part of, where its values mean something else
     elsewhere. (Streamlit's own bind="query-params" writes the shown names into the link, which change.)
     """
     asked = [text for text in choices.asked(key, of) if text in options or text != ALL][-1:]
@@ -46,6 +47,8 @@ def choose(
         choices.keep(key, [shown], of)
     elif asked:
         _gone(label, asked, names.get(shown, shown))
+    elif choices.standing(key) in options:
+        shown = choices.standing(key)
     choices.place(key, shown)
     chosen = str(
         st.selectbox(

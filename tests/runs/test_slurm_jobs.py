@@ -71,6 +71,7 @@ def test_a_hostile_path_reaches_the_node_as_it_is(cluster: Cluster, tmp_path: Pa
     lab = open_workspace(tmp_path / HOSTILE)
     run = quick(lab, "a.run-with_all.1", on_slurm(python=stand_in(tmp_path, f'printf "[%s]" "$@"; {DONE}')))
     seen(lab, run.folder, "done")
+    until(lambda: log(run.folder) != "")  # it may be written after the run has said that it is done
     assert log(run.folder) == f"[-m][fairlab][--home][{lab.home}][work][{run.run_id}]"
     assert not [path for place in (tmp_path, Path.cwd()) for path in place.rglob("gone")]
 

@@ -1,7 +1,7 @@
 """Text from data in Markdown, and numbers in words."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -9,6 +9,7 @@ from fairlab.ui.page import plain
 from fairlab.words import duration
 
 
+@settings(deadline=None)  # seconds say nothing on a machine with other work
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40))
 def test_markdown_shows_escaped_text_letter_by_letter(text: str) -> None:
     """Whatever a label holds, it is shown and nothing else happens."""
