@@ -12,10 +12,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit.components.v2.manifest_scanner as installed
 from filelock import FileLock
 
 from fairlab.store.runs import state
@@ -27,6 +29,9 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ["FAIRLAB_CONFIG"] = tempfile.mkdtemp(prefix="fairlab-config-")  # never the user's
 atexit.register(shutil.rmtree, os.environ["FAIRLAB_CONFIG"], ignore_errors=True)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start: none compiles what another has compiled
+
+installed.scan_component_manifests = cache(installed.scan_component_manifests)
+"""Streamlit reads about every installed package for each AppTest: half a second, of which there are a thousand."""
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -150,18 +150,20 @@ def _lane(y: float, boxes: Sequence[float]) -> float:
 def _boxes(
     figure: go.Figure, part: pd.DataFrame, place: Mapping[str, tuple[float, float]], colour: str, label: str
 ) -> None:
-    for run_id in part["run_id"]:
-        x, y = place[run_id]
-        figure.add_shape(
-            type="rect",
-            x0=x - HALF_WIDTH,
-            x1=x + HALF_WIDTH,
-            y0=y - HALF_HEIGHT,
-            y1=y + HALF_HEIGHT,
-            fillcolor=translucent(colour, 0.16),
-            line={"color": colour, "width": 1.4},
-            layer="below",
-        )
+    looks = {"type": "rect", "fillcolor": translucent(colour, 0.16), "line": {"color": colour, "width": 1.4}}
+    boxes = [
+        {
+            **looks,
+            "x0": x - HALF_WIDTH,
+            "x1": x + HALF_WIDTH,
+            "y0": y - HALF_HEIGHT,
+            "y1": y + HALF_HEIGHT,
+            "layer": "below",
+        }
+        for x, y in (place[run_id] for run_id in part["run_id"])
+    ]
+    # all at once: with each add_shape plotly goes through all that are there
+    figure.update_layout(shapes=[*figure.layout.shapes, *boxes])
     figure.add_scatter(
         x=[place[run_id][0] for run_id in part["run_id"]],
         y=[place[run_id][1] for run_id in part["run_id"]],

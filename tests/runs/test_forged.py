@@ -5,6 +5,7 @@ what is bad is named: by lists, pages and `fairlab doctor`. An archive with such
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from hashlib import sha256
@@ -84,7 +85,7 @@ def test_any_forged_field_harms_no_other_run(lab: Workspace, name: str) -> None:
     good, bad = judged(lab, "Good"), judged(lab, "Bad")
     path = bad.folder / name
     whole = read_json(path)
-    for place, forged in forgeries(whole):
+    for place, forged in list(forgeries(whole))[:: 1 if os.environ.get("FAIRLAB_LONG_WALKS") else 4]:
         content = put(whole, place, forged)
         if isinstance(content, dict) and "check" in content and place != ("check",):
             content["check"] = digest({key: item for key, item in content.items() if key != "check"})
