@@ -28,7 +28,8 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
     sizes = (good["width"].astype(str) + "x" + good["height"].astype(str)).value_counts()
     problems = [*listing.problems, *_common_problems(images, listing, looked)]
     problems += [sentence(listing.unenrolled)] if listing.unenrolled else []
-    parts = {str(part): int(count) for part, count in splits_of(source, listing).value_counts(sort=False).items()}
+    kept = splits_of(source, listing).drop(listing.images.index[_rows_of(looked[~looked["readable"].astype(bool)])])
+    parts = {str(part): int(count) for part, count in kept.value_counts(sort=False).items()}
     return {
         "kind": kind,
         "why": why,
@@ -75,9 +76,13 @@ def _lost(listing: Listing, looked: pd.DataFrame) -> np.ndarray:
     if pairs is None or listing.templates is not None:
         return np.zeros(0 if pairs is None else len(pairs), bool)
     bad = np.zeros(len(listing.images), bool)
-    bad[looked["row"][~looked["readable"].astype(bool)].to_numpy(np.int64)] = True
+    bad[_rows_of(looked[~looked["readable"].astype(bool)])] = True
     lost: np.ndarray = bad[pairs["image_a"].to_numpy(np.int64)] | bad[pairs["image_b"].to_numpy(np.int64)]
     return lost
+
+
+def _rows_of(looked: pd.DataFrame) -> np.ndarray:
+    return looked["row"].to_numpy(np.int64)
 
 
 def _pair_counts(pairs: pd.DataFrame) -> dict[str, Mapping[str, int]]:
@@ -144,11 +149,12 @@ def _will_do(source: Source, listing: Listing, parts: Mapping[str, int], good: p
         "by landmarks": f"bring faces to the template by their landmarks when they are read, {px}",
         "cropped in the middle": f"crop the middle square and scale it to {px} when images are read; see the mean faces",
     }[how]
-    steps = [f"register {len(listing.images):,} images as {_parts(parts)}", doing]
+    count = sum(parts.values())
+    steps = [f"register {count:,} image{'' if count == 1 else 's'} as {_parts(parts)}", doing]
     if source.swap_channels:
         steps.append("take red for blue")
     if source.copy_pixels:
-        size = len(listing.images) * source.image_px**2 * 3
+        size = count * source.image_px**2 * 3
         steps.append(f"decode every image once into a file of {size / 1e9:.1f} GB in the workspace")
     else:
         steps.append("copy nothing: images stay where they are and are read from there")

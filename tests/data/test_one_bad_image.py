@@ -73,7 +73,8 @@ def test_one_bad_image_is_left_out_counted_and_named(tmp_path: Path, kind: str, 
     found, listing = dry_run(Source(path=str(stored(tmp_path / "set", kind, images))))
     said = "\n".join(found["problems"])
     left = len(listing.images) - found["unreadable"]
-    assert left == 11, said
+    assert left == sum(found["parts"].values()) == 11, said
+    assert found["will_do"][0].startswith("register 11 images")
     named = "6" if kind == "classic rec" and "record " in said else "5"  # keys count from 1 there
     assert "left out: 1 (" in said, said
     assert named in said.split("left out: 1 (")[1], said
