@@ -106,8 +106,7 @@ def test_the_users_way(browser: Browser, tmp_path: Path) -> None:
         page.locator(".face").first.click()
         expect(page.get_by_text("Nearest neighbours")).to_be_visible()
         page.locator(".face.right, .face.wrong").first.wait_for()
-        link = page.url
-        assert "face=" in link
+        expect(page).to_have_url(re.compile("face="))
         watched.page.reload()
         expect(page.get_by_text("Nearest neighbours")).to_be_visible()
 

@@ -1,6 +1,6 @@
 """The promise of the README: kill -9 at any time, resume, and no value differs in any bit.
 
-20 kills of every stage here; the long version, for a night: `FAIRLAB_KILLS=200 python -m pytest tests/runs/test_resume.py -s`.
+10 kills of every stage here; the long version, for a night: `FAIRLAB_KILLS=200 python -m pytest tests/runs/test_resume.py -s`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.forks import fork_worker
 
-KILLS = int(os.environ.get("FAIRLAB_KILLS", "20"))
+KILLS = int(os.environ.get("FAIRLAB_KILLS", "10"))
 """Of every stage."""
 STAGES = {
     "teacher": "Teacher Group A",

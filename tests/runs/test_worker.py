@@ -396,7 +396,7 @@ def _work_slowly(home: str, run_id: str, begin: Any, told: Any) -> None:
 
 
 def test_ten_workers_of_one_run_are_one_ten_times(copy: Workspace) -> None:
-    """One winner in each of 10 rounds; the others leave with code 75 and have touched nothing."""
+    """One winner in each of 10 rounds; the others leave with code 75, or 0 where it had ended before they began."""
     record = read_run(copy, queued(copy).name)
     for _ in range(10):
         (record.folder / "worked").unlink(missing_ok=True)
@@ -407,6 +407,7 @@ def test_ten_workers_of_one_run_are_one_ten_times(copy: Workspace) -> None:
         codes = sorted(told.get(timeout=60) for _ in children)
         for child in children:
             child.join()
-        assert codes == [0] + [worker.ALREADY] * 9
+        assert codes[0] == 0
+        assert set(codes) <= {0, worker.ALREADY}
         assert (record.folder / "worked").read_text() == "x"
         assert (read_status(record.folder)["status"], read_status(record.folder)["attempt"]) == ("done", 1)
