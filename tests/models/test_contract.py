@@ -29,7 +29,9 @@ OF_FILES = {
 
 
 def _tested(name: str) -> bool:
-    always = name in OF_FILES if BACKBONES.facts(name).get("files_only") else name not in NIGHTLY and not LARGE.search(name)
+    always = (
+        name in OF_FILES if BACKBONES.facts(name).get("files_only") else name not in NIGHTLY and not LARGE.search(name)
+    )
     return always or bool(os.environ.get("FAIRLAB_LARGE"))
 
 
