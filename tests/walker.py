@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from streamlit.testing.v1 import AppTest, local_script_runner
 
 from fairlab.files import app_root
 from fairlab.ui.operating import LADDER, rate_text
+from fairlab.ui.page import plain
 from fairlab.workspace import Workspace
+from tests.conftest import command
 
 MAIN = app_root() / "fairlab" / "ui" / "main.py"
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
@@ -79,6 +82,8 @@ class Walk:
     """Choices that were made, by hand or link: they must hold."""
     past: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    compared: set[tuple[str, ...]] = field(default_factory=set)
+    """Choices whose numbers on the page were compared with the command's."""
 
     def __post_init__(self) -> None:
         self.app = AppTest.from_file(str(MAIN), default_timeout=300).run()
@@ -258,6 +263,43 @@ class Walk:
                 raise Fault(f"the page shows {key} {value}, its link has {link(self.app, key)}")
         if step[0] not in ("press", "type"):
             self._holds(step)
+        if self.page == "fairness" and point(self.app):
+            self._same_as_command()
+
+    def _same_as_command(self) -> None:
+        """What the page says in words and numbers is what `fairlab fairness RUN` prints for the same choices."""
+        at, run, by = str(point(self.app)), raw(self.app, "model"), [i for i in self.app.multiselect if i.key == "by"]
+        (holm,) = [item for item in self.app.toggle if item.key == "holm"] or [None]
+        asked = (
+            str(run),
+            str(raw(self.app, "on")),
+            str(raw(self.app, "pairs")),
+            at,
+            "holm" if holm and holm.value else "none",
+        )
+        if asked in self.compared or not run or not (self.lab.run(run) / "run.json").exists() or (by and by[0].value):
+            return
+        self.compared.add(asked)
+        rule, _, value = at.partition("=")
+        option = {"fmr": "--at-fmr", "own_fmr": "--at-own-fmr", "threshold": "--threshold"}[rule]
+        words = (
+            "fairness",
+            run,
+            "--data",
+            asked[1],
+            "--pairs",
+            asked[2],
+            f"{option}={value}",
+            "--adjust",
+            asked[4],
+            "--json",
+        )
+        told = command(self.lab.home, *words)
+        if told.returncode:
+            raise Fault(f"the page has numbers where the command ends with {told.stderr!r}")
+        wanted = "\n".join(f"- {plain(sentence)}" for sentence in json.loads(told.stdout)["summary"])
+        if wanted not in [item.value for item in self.app.info]:
+            raise Fault(f"the page says other numbers than {' '.join(words)}, which prints {wanted!r}")
 
     def _holds(self, step: Step) -> None:
         """Choices that were made are shown, or a sentence says why not."""
