@@ -90,10 +90,21 @@ def legend_below(figure: go.Figure, entries: int) -> go.Figure:
 
 
 def band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, label: str) -> None:
-    """Fill between two curves over x, in a curve's colour; it appears and goes with the curve called `label`."""
+    """Fill between two curves over x, in a curve's colour; it appears and goes with the curve called `label`.
+
+    Where an end is not known (NaN) there is no band: each stretch between is a shape of its own, for plotly closes a line at
+    every gap, upper and lower ends apart.
+    """
+    known = np.isfinite(low) & np.isfinite(high)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
+    xs: list[float] = []
+    ys: list[float] = []
+    for start, stop in edges.reshape(-1, 2):
+        xs += [*([np.nan] if xs else []), *x[start:stop], *x[start:stop][::-1]]
+        ys += [*([np.nan] if ys else []), *high[start:stop], *low[start:stop][::-1]]
     figure.add_scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([high, low[::-1]]),
+        x=xs,
+        y=ys,
         fill="toself",
         fillcolor=translucent(colour, 0.14),
         line={"width": 0},

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
-from fairlab.plots.colours import group_styles
+from fairlab.plots.colours import band, group_styles
 from fairlab.plots.fairness import rate_figure
 from fairlab.plots.verification import roc_figure
 
@@ -52,3 +55,22 @@ def test_a_rate_is_drawn_with_its_interval_and_an_unknown_one_is_not_drawn() -> 
     assert len(traces) == 1
     error = traces[0].error_y
     assert [*error.array, *error.arrayminus] == pytest.approx([0.2, 0.1])
+
+
+def test_a_band_has_a_gap_where_its_ends_are_not_known() -> None:
+    """Every closed piece spans from low to high at each of its places; none joins the two sides of a gap."""
+    x = np.arange(7.0)
+    low, high = x / 10, x / 10 + 0.3
+    low[3] = np.nan
+    high[6] = np.nan
+    figure = go.Figure()
+    band(figure, x, low, high, "#0072B2", "A")
+    (trace,) = figure.data
+    xs, ys = np.array(trace.x, float), np.array(trace.y, float)
+    ends = [-1, *np.flatnonzero(np.isnan(xs)), len(xs)]
+    pieces = [(xs[a + 1 : b], ys[a + 1 : b]) for a, b in pairwise(ends)]
+    assert [sorted(set(places)) for places, _ in pieces] == [[0, 1, 2], [4, 5]]
+    for places, heights in pieces:
+        for place in set(places):
+            here = heights[places == place]
+            assert (here.min(), here.max()) == (low[int(place)], high[int(place)])
