@@ -14,7 +14,7 @@ from tests.walker import PAGES, Fault, Step, Walk
 from tests.zoo import ZOO, animal
 
 STEPS = int(os.environ.get("FAIRLAB_WALK_STEPS", "300"))
-"""Over the whole zoo; 2,000 once these have run to their end on a quiet machine (.3 s of processor a step); nightly 50,000."""
+"""Over the whole zoo. A step takes .3 s of processor: 2,000 would take CI over its time; nightly 50,000."""
 SEED = int(os.environ.get("FAIRLAB_WALK_SEED", "1"))
 FULL = ("done", "two_studies", "ended_badly")
 """Their pages have most to press: they are walked in twice as long."""

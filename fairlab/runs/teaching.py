@@ -129,7 +129,7 @@ def own_centres(parent: RunRecord, names: list[str]) -> Any:
 
 
 def _learnt_from(parent: RunRecord, dataset: Dataset) -> bool:
-    """Were these class centres learnt from this very data, in its own order? Then how well says nothing about whose they are."""
+    """Were these class centres learnt from this very data, in its own order? They are these people's, however poorly learnt."""
     from fairlab.models.checkpoints import read_facts
 
     facts = read_facts(parent.folder / "weights")

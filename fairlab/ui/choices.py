@@ -45,7 +45,8 @@ def begin(page: str) -> None:
 
 def _take(page: str, complete: bool) -> None:
     """Make the link's choices those of the session; complete: what the page's own link leaves out was not chosen."""
-    link = {key: st.query_params.get_all(key) for key in st.query_params}
+    given = {key: [text for text in st.query_params.get_all(key) if text] for key in st.query_params}
+    link = {key: texts for key, texts in given.items() if texts}  # `study=` asks for nothing
     known = st.session_state.setdefault(_ASKED, {})
     if complete and link:
         for key in st.session_state.get(_PAGES, {}).get(page, ()):

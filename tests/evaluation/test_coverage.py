@@ -54,14 +54,14 @@ def missed() -> tuple[np.ndarray, np.ndarray, float]:
 def test_fmr_is_covered_over_people_and_not_over_pairs(
     strangers: tuple[np.ndarray, np.ndarray, np.ndarray, float],
 ) -> None:
-    """At least 90 %; redrawing pairs, which would be the naive way, holds the truth in less than half."""
+    """At least 90 %; redrawing pairs, which would be the naive way, holds the truth in less than two of five."""
     a, b, wrong, truth = strangers
     nobody = np.zeros(len(a), bool)
     people = covered(IdentityBootstrap(a, b, nobody, 1000, 0), wrong, False, truth)
     pairs = covered(PairBootstrap(nobody, 1000, 0), wrong, False, truth)
     print(f"\ncoverage of FMR, {PEOPLE} people, {REPETITIONS} repetitions: people {people:.3f}, pairs {pairs:.3f}")
     assert people >= 0.90
-    assert pairs < 0.5
+    assert pairs < 0.4
 
 
 def test_fnmr_is_covered_over_people_and_not_over_pairs(missed: tuple[np.ndarray, np.ndarray, float]) -> None:

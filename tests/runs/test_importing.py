@@ -113,10 +113,10 @@ def shown_on_pages(copy: Workspace, run_id: str, study: str, faces: str, monkeyp
     from tests.test_pages import fine, opened
 
     for page in ("models", "verification", "fairness", "compare", "spaces"):
-        for asked in ("", study):
+        for asked in ("added", study, ""):
             app = opened(monkeypatch, copy, page, study=asked, model=run_id, right=run_id, on=faces)
             fine(app)
-            assert not [item for item in app.warning if item.icon != ":material/link_off:"] or page == "spaces"
+            assert not app.warning or page == "spaces", [item.value for item in app.warning]
     app = opened(monkeypatch, copy, "verification", study=study, model=run_id)
     assert app.selectbox(key="model").value == run_id
 
