@@ -261,6 +261,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("study", nargs="?", help="study id (default: the newest)")
     compare.add_argument("--data", default="", help="data set to compare on (default: the study's)")
+    compare.add_argument(
+        "--added", action="store_true", help="only the models added from files, on the data set of --data"
+    )
+    compare.add_argument("--pairs", default="test", help="pair list or protocol to compare by (default: test)")
     compare.add_argument("--baseline", help="title or run id to compare with (default: the student without KD)")
     compare.add_argument("--seed", type=arguments.seed, help="only the runs of this seed (default: the mean of all)")
     compare.add_argument(

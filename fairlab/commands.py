@@ -68,6 +68,7 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
     from fairlab import terminal, terminal_compare
     from fairlab.config import changed
     from fairlab.runs import estimate, launch
+    from fairlab.runs.compare import compare
     from fairlab.runs.grid import expand
 
     plan = expand(changed(study or load_preset(preset), dials(options)), preset, workspace)
@@ -87,7 +88,7 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
     names = [run.record.run_id for run in plan.runs]
     if not terminal.watch(workspace, names):
         return 1
-    terminal_compare.show_comparison(workspace, plan.study_id, None)
+    terminal_compare.show_comparison(workspace, compare(workspace, plan.study_id), plan.study_id)
     return 0
 
 
@@ -243,29 +244,39 @@ def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import terminal, terminal_compare
-    from fairlab.runs.compare import compare, default_dataset, studies
-    from fairlab.runs.exports import caption, exported
-    from fairlab.runs.next_steps import without_numbers
+    from fairlab.runs.compare import studies
 
     known = studies(workspace)
-    if not options.study and known.empty:
+    if options.added and options.study:
+        raise FairLabError("--added compares the models added from files alone; name either a study or --added")
+    if options.added and not options.data:
+        raise FairLabError("--added needs --data: the data set to compare the added models on")
+    if not (options.added or options.study) and known.empty:
         raise FairLabError("there is no study yet; start one with `fairlab demo`")
-    study = options.study or known.iloc[0]["study_id"]
-    if options.json or options.format != "table":
-        table = compare(workspace, study, options.baseline, dataset_id=options.data, seed=options.seed)
-        if len(table):
-            data = options.data or default_dataset(workspace, study)
-            terminal.say_caveats(workspace, table["run_id"].tolist(), data)
-        if options.json:
-            print(table.to_json(orient="records", indent=1))
-        elif table.empty:
-            raise FairLabError(without_numbers(workspace, study, options.data))
-        else:
-            said = caption(table, options.data or default_dataset(workspace, study))
-            print(exported(table, options.format, said), end="")
+    study = "" if options.added else options.study or known.iloc[0]["study_id"]
+    return _compare(workspace, study, options)
+
+
+def _compare(workspace: Workspace, study: str, options: argparse.Namespace) -> int:
+    from fairlab import terminal, terminal_compare
+    from fairlab.runs.compare import compare, default_dataset
+    from fairlab.runs.exports import caption, exported
+    from fairlab.runs.next_steps import without_numbers
+    from fairlab.tables import rows_as_json
+
+    table = compare(workspace, study, options.baseline, options.pairs, options.data, options.seed)
+    if options.format == "table" and not options.json:
+        terminal_compare.show_comparison(workspace, table, study, options.data, options.pairs)
+        return 0
+    data = options.data or default_dataset(workspace, study)
+    if len(table):
+        terminal.say_caveats(workspace, table["run_id"].tolist(), data)
+    if options.json:
+        print(rows_as_json(table))
+    elif table.empty:
+        raise FairLabError(without_numbers(workspace, study, options.data, options.pairs))
     else:
-        terminal_compare.show_comparison(workspace, study, options.baseline, options.data, options.seed)
+        print(exported(table, options.format, caption(table, data, options.pairs)), end="")
     return 0
 
 

@@ -83,10 +83,11 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
 
 def do_disk(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab.runs.disk import summed, usage
+    from fairlab.tables import rows_as_json
 
     table = usage(workspace)
     if options.json:
-        print(table.to_json(orient="records", indent=1))
+        print(rows_as_json(table))
         return 0
     found = summed(table, options.by)
     print(found.assign(bytes=found["bytes"].map(room)).to_string(index=False) if len(found) else "nothing yet")
@@ -96,11 +97,12 @@ def do_disk(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def do_prune(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab.runs import prune
+    from fairlab.tables import rows_as_json
 
     work = prune.prune if options.yes else prune.prunable
     found = work(workspace, options.keep, options.study, options.run)
     if options.json:
-        print(found.to_json(orient="records", indent=1))
+        print(rows_as_json(found))
         return 0
     if len(found):
         print(found.assign(bytes=found["bytes"].map(room)).to_string(index=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -84,6 +85,24 @@ def texts(rows: Iterable[Mapping[str, str]], *columns: str) -> pd.DataFrame:
     rows = list(rows)
     names = dict.fromkeys([*columns, *(name for row in rows for name in row)], TEXT)
     return Table(**names).build(rows)
+
+
+def json_values(value: Any) -> Any:
+    """Numbers, lists and mappings as JSON has them, to the last digit: NaN and infinite become null."""
+    if isinstance(value, dict):
+        return {str(key): json_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_values(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def rows_as_json(table: pd.DataFrame) -> str:
+    """A table as JSON, an object per row. pandas rounds to ten decimals: a p of 1e-12 would be 0."""
+    return json.dumps(json_values(table.to_dict("records")), indent=1, allow_nan=False)
 
 
 def rows_where(claims: Iterable[bool]) -> np.ndarray:

@@ -28,7 +28,7 @@ from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
 from fairlab.streams import PlainText as Text
 from fairlab.streams import console_for_people, counter, is_terminal
-from fairlab.tables import METRICS, TEXT, WHOLE
+from fairlab.tables import METRICS, TEXT, WHOLE, rows_as_json
 from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
@@ -172,7 +172,7 @@ def show_runs(workspace: Workspace, as_json: bool) -> None:
     for sentence in sentences(left_out(workspace)):
         say(sentence)
     if as_json:
-        print(table.drop(columns=["config"]).to_json(orient="records", indent=1))
+        print(rows_as_json(table.drop(columns=["config"])))
         return
     if table.empty:
         console.print(f"no runs yet in {workspace.home}; start with `fairlab demo`")
@@ -233,7 +233,7 @@ def show_metrics(
     table = metrics(workspace, [run_id], dataset_id)[list(METRICS[1:])]
     table = table[table["protocol"].isin(protocols)] if protocols else table
     say_caveats(workspace, [run_id], dataset_id)
-    print(table.to_json(orient="records", indent=1) if as_json else table.to_string(index=False))
+    print(rows_as_json(table) if as_json else table.to_string(index=False))
 
 
 def say_caveats(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from fairlab.evaluation.intervals import p_words
-from fairlab.runs.compare import compare, default_dataset
+from fairlab.runs.compare import default_dataset
 from fairlab.runs.exports import best_of, caption, measured
 from fairlab.runs.next_steps import without_numbers
 from fairlab.streams import PlainText as Text
@@ -19,16 +19,16 @@ from fairlab.workspace import Workspace
 
 
 def show_comparison(
-    workspace: Workspace, study_id: str, baseline: str | None, dataset_id: str = "", seed: int | None = None
+    workspace: Workspace, table: pd.DataFrame, study_id: str, dataset_id: str = "", protocol: str = "test"
 ) -> None:
-    """Print a study in the papers' layout, with intervals: a row per model, over its seeds or of one seed."""
-    table = compare(workspace, study_id, baseline, dataset_id=dataset_id, seed=seed)
+    """Print a comparison (runs.compare.compare) in the papers' layout, with intervals; without a row, what is missing."""
     if table.empty:
-        console.print(Text(without_numbers(workspace, study_id, dataset_id)), soft_wrap=True)
+        console.print(Text(without_numbers(workspace, study_id, dataset_id, protocol)), soft_wrap=True)
         return
-    say_caveats(workspace, table["run_id"].tolist(), dataset_id or default_dataset(workspace, study_id))
-    console.print(comparison_table(table, study_id))
-    console.print(Text(caption(table, dataset_id or default_dataset(workspace, study_id)), style="dim"))
+    dataset_id = dataset_id or default_dataset(workspace, study_id)
+    say_caveats(workspace, table["run_id"].tolist(), dataset_id)
+    console.print(comparison_table(table, study_id or "models added from files"))
+    console.print(Text(caption(table, dataset_id, protocol), style="dim"))
     for row in table[table["published"].notna()].to_dict("records") if "published" in table else ():
         console.print(Text(f"published: {row['model']}: {row['published']} ({row['published_source']})"))
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fairlab.runs.models import list_models
 from fairlab.streams import PlainText as Text
+from fairlab.tables import rows_as_json
 from fairlab.terminal import console
 from fairlab.workspace import Workspace
 
@@ -18,7 +19,7 @@ def show_models(workspace: Workspace, as_json: bool) -> None:
     """Print the models of the workspace."""
     table = list_models(workspace)
     if as_json:
-        print(table.to_json(orient="records", indent=1))
+        print(rows_as_json(table))
     elif table.empty:
         print(f"no models yet in {workspace.home}; train some with `fairlab demo`, or `fairlab models add FILE`")
     else:

@@ -12,6 +12,7 @@ from fairlab.runs.progress import sentence, study_progress
 from fairlab.runs.queueing import look_at, queue_table
 from fairlab.runs.turns import ACTIVE
 from fairlab.store.database import list_runs
+from fairlab.tables import rows_as_json
 from fairlab.terminal import console
 from fairlab.workspace import Workspace
 
@@ -21,7 +22,7 @@ def show_queue(workspace: Workspace, as_json: bool) -> None:
     runs = list_runs(workspace)
     table = queue_table(workspace, runs)
     if as_json:
-        print(table.to_json(orient="records", indent=1))
+        print(rows_as_json(table))
         return
     if table.empty:
         console.print("nothing works and nothing waits; `fairlab launch` starts a study")

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import streamlit.components.v2.manifest_scanner as installed
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
@@ -32,6 +33,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start: 
 
 installed.scan_component_manifests = cache(installed.scan_component_manifests)
 """Streamlit reads about every installed package for each AppTest: half a second, of which there are a thousand."""
+
+settings.register_profile("fairlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fairlab")
+"""An example may take as long as it likes: other tests and other people work on the same machine."""
 
 ROOT = Path(__file__).resolve().parent.parent
 

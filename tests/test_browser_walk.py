@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from collections.abc import Iterator
@@ -16,13 +15,13 @@ from fairlab.runs.compare import studies
 from fairlab.store.database import list_runs
 from fairlab.workspace import Workspace
 from tests.server import app_server, chromium, entered
+from tests.thorough import THOROUGH, several
 from tests.walker import PAGES
 from tests.zoo import ZOO, animal
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
-NIGHTLY = int(os.environ.get("FAIRLAB_WALK_STEPS", "2000")) > 2000
-SEEN = tuple(ZOO) if NIGHTLY else ("odd_names", "archive_without_data")
-STEPS = 1000 if NIGHTLY else 60
+SEEN = several(("odd_names",), tuple(ZOO))
+STEPS = several(60, 1000)
 LOOKING = ("verification", "fairness", "compare", "spaces")
 BOXES = {"study": "Study", "on": "On the data set", "model": "Model", "pairs": "Pairs"}
 expect.set_options(timeout=300_000)
@@ -160,7 +159,7 @@ def test_every_page_opens_in_chromium(browser: Browser, tiny: Workspace, tmp_pat
                 shown(page, lab)
 
 
-@pytest.mark.skipif(not os.environ.get("FAIRLAB_LONG_WALKS"), reason="minutes; nightly, with FAIRLAB_LONG_WALKS=1")
+@pytest.mark.skipif(not THOROUGH, reason="minutes; nightly, with FAIRLAB_THOROUGH=1")
 def test_random_walk_in_chromium(browser: Browser, tiny: Workspace, tmp_path: Path) -> None:
     """Menu, choices, Back, Forward and reload: the link is what is shown, and what was chosen holds."""
     lab = animal("two_studies", tiny, tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fairlab import api
+from fairlab.data.base import open_dataset
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
@@ -37,6 +38,7 @@ from tests.conftest import command, fairlab
         (["work", "nobody"], "there is no run 'nobody'"),
         (["data", "nothing"], "there is no data set 'nothing'; there are: none yet"),
         (["compare"], "there is no study yet; start one with `fairlab demo`"),
+        (["compare", "--added"], "--added needs --data: the data set to compare the added models on"),
         (["evaluate", "nobody"], "there is no run 'nobody'"),
         (["project", "nobody"], "there is no run 'nobody'"),
         (["embed", "nobody", "nothing"], "there is no run 'nobody'"),
@@ -52,7 +54,7 @@ def test_wrong_calls_end_with_one_sentence(lab: Workspace, arguments: list[str],
 
 def test_a_workspace_of_a_newer_version_is_refused(lab: Workspace) -> None:
     lab.settings_file.write_text('{"version": 7}')
-    result = fairlab(lab.home, "runs")
+    result = command(lab.home, "runs")
     assert result.returncode == 2
     assert "has version 7, this FairLab reads up to 2" in result.stderr
 
@@ -80,7 +82,7 @@ def test_a_wrong_call_of_the_real_command_ends_with_code_2_and_one_sentence(lab:
 def test_help_shows_the_settings_own_sentences(lab: Workspace) -> None:
     from fairlab.config import Loss
 
-    text = fairlab(lab.home, "launch", "--help").stdout
+    text = command(lab.home, "launch", "--help").stdout
     assert "student.loss.margin_rad  [0.5]" in text
     assert Loss.model_fields["margin_rad"].description in text
 
@@ -108,19 +110,28 @@ def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
 
 
 def test_what_a_finished_study_tells(copy: Workspace) -> None:
-    runs = json.loads(fairlab(copy.home, "runs", "--json").stdout)
+    runs = json.loads(command(copy.home, "runs", "--json").stdout)
     assert {run["status"] for run in runs} == {"done"}
-    data = json.loads(fairlab(copy.home, "data", "--json").stdout)
+    data = json.loads(command(copy.home, "data", "--json").stdout)
     assert (data[0]["groups"], data[0]["images"]) == (2, 2 * (12 * 6 + 6 * 5 + 10 * 5 + 2 * 6))
-    table = json.loads(fairlab(copy.home, "compare", "--json").stdout)
+    table = json.loads(command(copy.home, "compare", "--json").stdout)
     assert len(table) == 6
     for row in table:
         groups = [row[f"accuracy:Group {name}"] for name in "AB"]
         assert row["mean"] == pytest.approx(sum(groups) / 2)
         assert row["mean_low"] <= row["mean"] <= row["mean_high"]
         assert (row["genuine_pairs"], row["impostor_pairs"]) == (120, 120)
-    assert "Student without KD" in fairlab(copy.home, "compare").stdout.replace("\n", " ")
-    doctor = json.loads(fairlab(copy.home, "doctor", "--rebuild", "--verify", "--json").stdout)
+    (other,) = {
+        row["genuine_pairs"]
+        for row in json.loads(command(copy.home, "compare", "--pairs", "validation", "--json").stdout)
+    }
+    pairs = open_dataset(copy.dataset(data[0]["dataset_id"])).pairs_of("validation")
+    assert other == pairs["genuine"].sum() != 120
+    assert "Student without KD" in command(copy.home, "compare").stdout.replace("\n", " ")
+    told = command(copy.home, "compare", "--pairs", "nonsense").stdout
+    assert "has the pair lists validation, test" in told or "has the pair lists test, validation" in told
+    assert "no model was added from a file yet" in command(copy.home, "compare", "--added", "--data", "x").stdout
+    doctor = json.loads(command(copy.home, "doctor", "--rebuild", "--verify", "--json").stdout)
     assert doctor["problems"] == []
     assert doctor["runs"] == {"done": len(runs)}
 
@@ -138,7 +149,7 @@ def test_doctor_names_a_damaged_file(copy: Workspace) -> None:
 @pytest.mark.usefixtures("here")
 def test_evaluate_and_project_again_with_other_settings(copy: Workspace) -> None:
     student = next(path.name for path in copy.runs_folder.iterdir() if path.name.startswith("student-without"))
-    result = fairlab(copy.home, "evaluate", student, "--set", "fmr_targets=[0.2]", "--set", "bootstrap=150")
+    result = command(copy.home, "evaluate", student, "--set", "fmr_targets=[0.2]", "--set", "bootstrap=150")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "fmr=0.2" in result.stdout
     before = len(list((copy.run(student) / "projections").glob("*.json")))
@@ -163,7 +174,7 @@ def test_embed_a_set_that_the_run_never_saw(copy: Workspace) -> None:
         path.name for path in copy.datasets_folder.iterdir() if path.name not in names and ".tmp" not in path.name
     )
     runs = {path.name.rsplit("-s0-", 1)[0]: path.name for path in copy.runs_folder.iterdir()}
-    result = fairlab(copy.home, "embed", runs["student-eaf-kd-sl-specialised"], other)
+    result = command(copy.home, "embed", runs["student-eaf-kd-sl-specialised"], other)
     assert result.returncode == 0, result.stdout + result.stderr
     assert (copy.run(runs["student-eaf-kd-sl-specialised"]) / "embeddings" / other / "plain" / "index.faiss").exists()
     result = command(copy.home, "embed", runs["common-space-sl-specialised"], other)

@@ -10,10 +10,11 @@ import pytest
 
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.workspace import Workspace
+from tests.thorough import several
 from tests.walker import PAGES, Fault, Step, Walk
 from tests.zoo import ZOO, animal
 
-STEPS = int(os.environ.get("FAIRLAB_WALK_STEPS", "300"))
+STEPS = int(os.environ.get("FAIRLAB_WALK_STEPS", several("300", "50000")))
 """Over the whole zoo. A step takes .3 s of processor: 2,000 would take CI over its time; nightly 50,000."""
 SEED = int(os.environ.get("FAIRLAB_WALK_SEED", "1"))
 FULL = ("done", "two_studies", "ended_badly")

@@ -6,11 +6,13 @@ import ast
 import copy
 import importlib
 import inspect
+import json
 import pickle
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,7 +22,7 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation import paired
 from fairlab.plots import training
 from fairlab.runs import compare, disk, model_rows, models, overlap, prune, published, queueing
-from fairlab.tables import TEXT, WHOLE, Table, matches, rows_where
+from fairlab.tables import TEXT, WHOLE, Table, matches, rows_as_json, rows_where
 from fairlab.ui import live
 from fairlab.ui import queueing as ui_queueing
 from fairlab.workspace import Workspace, open_workspace
@@ -156,6 +158,15 @@ def test_a_table_refuses_what_is_not_its_own() -> None:
             table.build(rows)
     with pytest.raises(ValueError, match="known"):
         table.of({"name": "a", "images": [1]})
+
+
+def test_json_keeps_every_digit_and_says_null() -> None:
+    """A p of 1e-12 stays one, 61.250000000000007 does not become 61.25, and what is not known is null."""
+    table = pd.DataFrame({"p": [1e-12, np.nan], "mean": [61.250000000000007, np.inf], "name": ["é", None], "n": [3, 4]})
+    assert json.loads(rows_as_json(table)) == [
+        {"p": 1e-12, "mean": 61.250000000000007, "name": "é", "n": 3},
+        {"p": None, "mean": None, "name": None, "n": 4},
+    ]
 
 
 def test_no_row_is_chosen_of_none() -> None:

@@ -17,12 +17,13 @@ from fairlab.config import Backbone, DemoData
 from fairlab.data.demo import build_demo
 from fairlab.models.base import BACKBONES
 from tests.server import app_server, chromium, entered
+from tests.thorough import THOROUGH
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not os.environ.get("FAIRLAB_LONG_WALKS"), reason="minutes; nightly, with FAIRLAB_LONG_WALKS=1"),
+    pytest.mark.skipif(not THOROUGH, reason="minutes; nightly, with FAIRLAB_THOROUGH=1"),
 ]
 PATIENT = 90_000
 PICTURES = os.environ.get("FAIRLAB_WALK_PICTURES", "")

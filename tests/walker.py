@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +16,8 @@ from streamlit.testing.v1 import AppTest, local_script_runner
 
 from fairlab.files import app_root
 from fairlab.ui.operating import LADDER, rate_text
-from fairlab.ui.page import plain
 from fairlab.workspace import Workspace
-from tests.conftest import command
+from tests import page_numbers
 
 MAIN = app_root() / "fairlab" / "ui" / "main.py"
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
@@ -263,43 +261,36 @@ class Walk:
                 raise Fault(f"the page shows {key} {value}, its link has {link(self.app, key)}")
         if step[0] not in ("press", "type"):
             self._holds(step)
-        if self.page == "fairness" and point(self.app):
+        try:
             self._same_as_command()
+        except page_numbers.Differs as found:
+            raise Fault(str(found)) from None
 
     def _same_as_command(self) -> None:
-        """What the page says in words and numbers is what `fairlab fairness RUN` prints for the same choices."""
-        at, run, by = str(point(self.app)), raw(self.app, "model"), [i for i in self.app.multiselect if i.key == "by"]
-        (holm,) = [item for item in self.app.toggle if item.key == "holm"] or [None]
-        asked = (
-            str(run),
-            str(raw(self.app, "on")),
-            str(raw(self.app, "pairs")),
-            at,
-            "holm" if holm and holm.value else "none",
-        )
-        if asked in self.compared or not run or not (self.lab.run(run) / "run.json").exists() or (by and by[0].value):
+        """The numbers of Fairness, Verification and Compare are those that the command prints for the same choices."""
+        data, pairs, at = raw(self.app, "on"), raw(self.app, "pairs"), point(self.app)
+        if self.page == "compare" and data and pairs:
+            self._once(page_numbers.same_table, self._compare_words(data, pairs))
+        run, by = raw(self.app, "model"), [item for item in self.app.multiselect if item.key == "by"]
+        if not (at and run and data and pairs) or not (self.lab.run(run) / "run.json").exists() or (by and by[0].value):
             return
-        self.compared.add(asked)
-        rule, _, value = at.partition("=")
-        option = {"fmr": "--at-fmr", "own_fmr": "--at-own-fmr", "threshold": "--threshold"}[rule]
-        words = (
-            "fairness",
-            run,
-            "--data",
-            asked[1],
-            "--pairs",
-            asked[2],
-            f"{option}={value}",
-            "--adjust",
-            asked[4],
-            "--json",
-        )
-        told = command(self.lab.home, *words)
-        if told.returncode:
-            raise Fault(f"the page has numbers where the command ends with {told.stderr!r}")
-        wanted = "\n".join(f"- {plain(sentence)}" for sentence in json.loads(told.stdout)["summary"])
-        if wanted not in [item.value for item in self.app.info]:
-            raise Fault(f"the page says other numbers than {' '.join(words)}, which prints {wanted!r}")
+        if self.page == "verification":
+            self._once(page_numbers.same_groups, page_numbers.fairness_words(run, data, pairs, at))
+        elif self.page == "fairness":
+            (holm,) = [item for item in self.app.toggle if item.key == "holm"] or [None]
+            adjust = "holm" if holm and holm.value else "none"
+            self._once(page_numbers.same_sentences, page_numbers.fairness_words(run, data, pairs, at, adjust))
+
+    def _compare_words(self, data: str, pairs: str) -> list[str]:
+        study, base, seed = (raw(self.app, key) for key in ("study", "base", "seed"))
+        words = ["compare", *(["--added"] if study in ("added", None) else [study]), "--data", data, "--pairs", pairs]
+        words += ["--baseline", base] if base else []
+        return [*words, *(["--seed", seed] if seed and seed != "mean" else []), "--json"]
+
+    def _once(self, same: Callable[[AppTest, Workspace, Sequence[str]], None], words: Sequence[str]) -> None:
+        if (self.page, *words) not in self.compared:
+            self.compared.add((self.page, *words))
+            same(self.app, self.lab, words)
 
     def _holds(self, step: Step) -> None:
         """Choices that were made are shown, or a sentence says why not."""

@@ -24,7 +24,7 @@ from fairlab.evaluation.operating import NUMBERS, AtPoint, OperatingPoint, at_po
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs, suspected
 from fairlab.evaluation.spread import DRAWS
 from fairlab.evaluation.summary import ADJUST, ALPHA, adjusted, summary
-from fairlab.tables import ALL_GROUPS, MAYBE, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table
+from fairlab.tables import ALL_GROUPS, MAYBE, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table, json_values
 
 MATRIX = Table(
     group_a=TEXT, group_b=TEXT, impostor_pairs=WHOLE, false_matches=WHOLE, fmr=NUMBER, low=NUMBER, high=NUMBER
@@ -168,19 +168,8 @@ class FairnessReport:
             "pairs_hash": self.pairs_hash,
             "code_version": __version__,
         }
-        plain: dict[str, Any] = _plain(said)
+        plain: dict[str, Any] = json_values(said)
         return plain
-
-
-def _plain(value: Any) -> Any:
-    """Numbers, lists and mappings as JSON has them: NaN and infinite become null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def fairness_report(

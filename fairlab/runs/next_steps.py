@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.errors import FairLabError
-from fairlab.runs.compare import models_of, read_study
+from fairlab.runs.compare import imported, models_of, read_study
 from fairlab.workspace import Workspace
 
 
@@ -20,15 +20,25 @@ def how_to_evaluate(dataset: Dataset, run_id: str) -> str:
     return f"`fairlab evaluate {run_id} {name}` evaluates it"
 
 
-def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "") -> str:
-    """Why a study has nothing to compare, and what to do about it."""
-    study = read_study(workspace, study_id)
-    models = models_of(workspace, study)
+def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "", protocol: str = "test") -> str:
+    """Why a study ("": the models added from files) has nothing to compare by a protocol, and what to do about it."""
+    models = models_of(workspace, read_study(workspace, study_id)) if study_id else imported(workspace)
     if not models:
-        return f"{study_id}: none of its models is finished yet; `fairlab runs` says how far they are"
-    done = f"{study_id}: {len(models)} models are done, and none has numbers"
+        return (
+            f"{study_id}: none of its models is finished yet; `fairlab runs` says how far they are"
+            if study_id
+            else "no model was added from a file yet; `fairlab models add FILE` adds one"
+        )
+    name = study_id or "models added from files"
+    done = f"{name}: {'1 model is' if len(models) == 1 else f'{len(models)} models are'} done, and none has numbers"
     try:
         dataset = open_dataset(workspace.dataset(dataset_id or models[-1].dataset))
     except FairLabError as error:
         return f"{done}: {error}"
+    lists = list(dict.fromkeys(dataset.pairs["protocol"]))
+    if lists and protocol not in lists:
+        return (
+            f"{done} by {protocol!r} on {dataset.dataset_id}, which has the pair lists {', '.join(lists)}; a further "
+            f"protocol is evaluated by `fairlab evaluate RUN {dataset.dataset_id} --protocol NAME`"
+        )
     return f"{done} on {dataset.dataset_id}: {how_to_evaluate(dataset, models[-1].run_id)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 
@@ -28,10 +27,9 @@ from fairlab.evaluation.fairness_report import groups_of
 from fairlab.evaluation.intervals import share_interval
 from fairlab.evaluation.verification import rates
 from tests.evaluation.scored_tables import small
+from tests.thorough import several
 
-THOROUGH = "FAIRLAB_EXAMPLES" in os.environ
-"""Asked for by a person: as many cases as each test says; otherwise a share of them."""
-MANY = settings(max_examples=500 if THOROUGH else 100, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=several(100, 500), deadline=None, suppress_health_check=list(HealthCheck))
 POINT = OperatingPoint("pooled", 0.25)
 DRAWS = 16
 SCORES = np.array([-0.5, 0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
@@ -160,7 +158,7 @@ def odd_tables(draw: st.DrawFn) -> pd.DataFrame:
 REASONS = ("n/a", "nothing to compare", "only", "not measurable", "no interval", "no column 'fold'", "Not defined here")
 
 
-@settings(max_examples=1000 if THOROUGH else 100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=several(100, 1000), deadline=None, suppress_health_check=list(HealthCheck))
 @given(odd_tables(), st.sampled_from(["pooled", "threshold", "own"]), st.sampled_from([0.0, 0.1, 0.5]))
 def test_tiny_and_degenerate_tables_never_crash_and_never_lie(table: pd.DataFrame, rule: str, value: float) -> None:
     """1,000 of them: a report or one sentence; a rate is a share of pairs that are there, without pairs there is none;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
 from functools import lru_cache
 
@@ -15,24 +14,25 @@ from torch.nn import functional
 from fairlab.config import Adaptor, Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import ADAPTORS, BACKBONES
+from tests.thorough import THOROUGH
 
 SIZE = 32
 LARGE = re.compile(r"1\d\d|200")
-"""Depths from 100 layers on: half a gigabyte and seconds each, of the same code as the smaller ones: with FAIRLAB_LARGE=1."""
+"""Depths from 100 layers on: half a gigabyte and seconds each, of the same code as the smaller ones: with FAIRLAB_THOROUGH=1."""
 NIGHTLY = {"vit_s", "vit_b", "vit_l", "transface_b", "transface_l"}
-"""The code of vit_t and transface_s with more of the same, up to a gigabyte each: with FAIRLAB_LARGE=1."""
+"""The code of vit_t and transface_s with more of the same, up to a gigabyte each: with FAIRLAB_THOROUGH=1."""
 OF_FILES = {
     "cavaface_ir_50", "curricular_ir_50", "magface_iresnet18", "mbf_large", "mobilefacenet_affine", "mobilefacenet_flat",
     "timm_vit_ti16", "timm_vit_s14_dinov2_reg4",
 }  # fmt: skip
-"""Of the networks that only files bring, one of each kind; the others with FAIRLAB_LARGE=1."""
+"""Of the networks that only files bring, one of each kind; the others with FAIRLAB_THOROUGH=1."""
 
 
 def _tested(name: str) -> bool:
     always = (
         name in OF_FILES if BACKBONES.facts(name).get("files_only") else name not in NIGHTLY and not LARGE.search(name)
     )
-    return always or bool(os.environ.get("FAIRLAB_LARGE"))
+    return always or THOROUGH
 
 
 EVERY = [

@@ -5,7 +5,6 @@ what is bad is named: by lists, pages and `fairlab doctor`. An archive with such
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from hashlib import sha256
@@ -33,6 +32,7 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
 from tests.runs.test_archive import _packed
 from tests.runs.waiting import STUDY, entered
+from tests.thorough import several
 
 VALUES: list[Any] = [
     [], ["x"], {}, {"x": 1}, None, 2**63, -(2**63) - 1, 10**400, 1e308, float("nan"), float("inf"), "", "x" * 100_000, True, "\x1b[2J",
@@ -85,7 +85,7 @@ def test_any_forged_field_harms_no_other_run(lab: Workspace, name: str) -> None:
     good, bad = judged(lab, "Good"), judged(lab, "Bad")
     path = bad.folder / name
     whole = read_json(path)
-    for place, forged in list(forgeries(whole))[:: 1 if os.environ.get("FAIRLAB_LONG_WALKS") else 4]:
+    for place, forged in list(forgeries(whole))[:: several(4, 1)]:
         content = put(whole, place, forged)
         if isinstance(content, dict) and "check" in content and place != ("check",):
             content["check"] = digest({key: item for key, item in content.items() if key != "check"})

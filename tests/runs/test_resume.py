@@ -1,6 +1,6 @@
 """The promise of the README: kill -9 at any time, resume, and no value differs in any bit.
 
-10 kills of every stage here; the long version, for a night: `FAIRLAB_KILLS=200 python -m pytest tests/runs/test_resume.py -s`.
+10 kills of every stage here; 200 by night (tests/thorough.py), or FAIRLAB_KILLS of them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from fairlab.store.runs import create_run, state, write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.forks import fork_worker
+from tests.thorough import several
 
-KILLS = int(os.environ.get("FAIRLAB_KILLS", "10"))
+KILLS = int(os.environ.get("FAIRLAB_KILLS", several("10", "200")))
 """Of every stage."""
 STAGES = {
     "teacher": "Teacher Group A",
