@@ -34,6 +34,7 @@ from fairlab.runs.drawing import draw_pairs, drawn_pairs
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.forget import forget, forget_all, survey
 from fairlab.runs.grid import expand
+from fairlab.runs.landmarks import check_landmarks
 from fairlab.runs.launch import (
     delete,
     dispatch,
@@ -69,6 +70,7 @@ from fairlab.runs.tables import models_in, table_kind
 from fairlab.runs.turns import any_goes_on
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
+from fairlab.store.records import read_weights
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace, open_workspace
 
@@ -238,7 +240,10 @@ def _model_and_data(workspace: Workspace, run_id: str, dataset_id: str) -> tuple
         raise FairLabError(f"{run_id} is no model: its role is {record.role}; `fairlab models` lists the models")
     if not (dataset_id or record.dataset):
         raise FairLabError(f"{run_id} was trained elsewhere: name the data set too")
-    return record, open_dataset(workspace.dataset(dataset_id or record.dataset))
+    dataset = open_dataset(workspace.dataset(dataset_id or record.dataset))
+    if (record.folder / "weights" / "model.json").exists():
+        check_landmarks(record, read_weights(record.folder), dataset)
+    return record, dataset
 
 
 def inspect_model(workspace: Workspace, source: ModelFile) -> str:

@@ -113,11 +113,11 @@ class ModelFile(Settings):
         "", description="Of a file of embeddings: the data set whose images they are of; empty: one of their own."
     )
     publisher: Literal[
-        "", "adaface", "cavaface", "curricularface", "cvlface", "cvlface_bgr", "edgeface", "face_evolve", "facex_zoo",
+        "", "adaface", "cavaface", "clip", "clip_quickgelu", "curricularface", "cvlface", "cvlface_bgr", "edgeface", "face_evolve", "facex_zoo",
         "insightface", "insightface_pytorch", "magface", "timm",
     ] = Field(
         "",
-        description="Of a checkpoint: whose code trained it, where the file does not tell; decides colours and scaling, and for MagFace the network (batch-norm epsilon 2e-5).",
+        description="Of a checkpoint: whose code trained it, where the file does not tell; decides colours and scaling, for MagFace the network (batch-norm epsilon 2e-5), and for CLIP the activation.",
     )  # fmt: skip
     image_px: int | None = Field(None, ge=16, le=512, description="Width and height of the faces that it takes.")
     channels: Literal["", "RGB", "BGR"] = Field("", description="Order of the colour channels that it was trained on.")
@@ -129,6 +129,11 @@ class ModelFile(Settings):
     )
     flip: Literal["", "sum", "none"] = Field(
         "", description="sum: a face is judged together with its mirror image; none: alone."
+    )
+    landmarks: Literal["", "data", "template"] = Field(
+        "",
+        description="Of a network that takes landmarks (KP-RPE): data or empty: those of the data set, and none but those; "
+        "template: for a face that the data have none of, the points that aligned faces have.",
     )
     chosen_on: Text | None = Field(
         None,

@@ -17,6 +17,7 @@ from fairlab.characters import clean, unfit
 from fairlab.data.align import RULE
 from fairlab.data.landmarks import with_faces_only
 from fairlab.data.pixels import EncodedPixels
+from fairlab.data.points import LANDMARKS_FILE, POINTS_FILE
 from fairlab.data.reading import Texts, reader
 from fairlab.data.record_file import DatasetFile
 from fairlab.data.views import Pixels, Rescaled, ViewPixels
@@ -39,7 +40,7 @@ from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
 from fairlab.temporaries import beside
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
-LANDMARKS_FILE, SIZES_FILE, HASHES_FILE = "landmarks.npy", "bytes.npy", "hashes.npy"
+SIZES_FILE, HASHES_FILE = "bytes.npy", "hashes.npy"
 TEMPLATES_FILE = "templates.parquet"
 BORROWED_FILES = ("parent.npy", "row.npy")
 
@@ -244,9 +245,8 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
 class Elsewhere:
     """Images that stay encoded where they lie.
 
-    origin: kind, path, swap_channels (see reading.READERS); hashes (N,) int64 of the encoded images; landmarks
-    (N, 5, 2) or None, where faces are to be aligned when they are read; sizes (N,) of the encoded images in bytes, to
-    notice one that changed.
+    origin: kind, path, swap_channels (see reading.READERS); hashes (N,) int64 and sizes (N,) in bytes of the encoded images;
+    landmarks (N, 5, 2) or None, where faces are to be aligned when they are read.
     """
 
     origin: Mapping[str, Any]
@@ -292,6 +292,7 @@ def write_dataset(
     templates: pd.DataFrame | None = None,
     facts: Mapping[str, Any] | None = None,
     expected: str = "",
+    points: np.ndarray | None = None,
 ) -> Dataset:
     """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
 
@@ -299,8 +300,8 @@ def write_dataset(
     which is moved, or where the encoded images lie, or whose they are; None when there are no images, only tables about
     some. `recipe`: the settings it was made from; `templates`: tables.TEMPLATES where pairs name those; `facts`: what else
     dataset.json says: alignment (the rule, where faces are aligned), without_landmarks, failures_to_enrol;
-    `expected`: the fingerprint that it must have. Raises Refused for another, and FairLabError when the disk is full or may
-    not be written.
+    `expected`: the fingerprint that it must have; `points`: see data.points, of images that are not aligned when they are
+    read. Raises Refused for another fingerprint, and FairLabError when the disk is full or may not be written.
     """
     count, px = (len(images), 0) if pixels is None else _count_and_size(pixels)
     if ALL_GROUPS in groups:
@@ -356,6 +357,10 @@ def write_dataset(
                 np.save(temporary / PIXELS_FILE, pixels)
             seen = sha256(temporary / PIXELS_FILE)
             names.append(PIXELS_FILE)
+        if points is not None and np.isfinite(points).any():
+            np.save(temporary / POINTS_FILE, points.astype(np.float32))
+            names.append(POINTS_FILE)
+            seen = digest([seen, sha256(temporary / POINTS_FILE)])
         # The tables' content is hashed, not their files: parquet writers put their own version into the file.
         content = [pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in tables]
         rule = [facts["alignment"]] if facts and "alignment" in facts else []

@@ -18,7 +18,7 @@ from fairlab.data.head import Head, load_head
 from fairlab.data.pairs import draw_pairs
 from fairlab.data.people import Factors, Person, draw_people, generator, likeness, list_factors
 from fairlab.data.raster import Kernels, kernels
-from fairlab.data.scene import Canvas, draw_shot, spoil, take
+from fairlab.data.scene import SAMPLES, Canvas, draw_shot, spoil, take
 from fairlab.data.texture import Atlas, Skin, make_atlas, paint
 from fairlab.errors import FairLabError
 from fairlab.files import explain, make_folder, reserve
@@ -65,9 +65,18 @@ def sculpt(studio: Studio, person: Person) -> tuple[np.ndarray, Skin]:
 
 
 def photograph(
-    studio: Studio, person: Person, count: int, px: int, level: float, canvas: Canvas | None = None
+    studio: Studio,
+    person: Person,
+    count: int,
+    px: int,
+    level: float,
+    canvas: Canvas | None = None,
+    points: np.ndarray | None = None,
 ) -> np.ndarray:
-    """`count` pictures (count, px, px, 3) uint8 of a person; those of the split "synthetic" in its style."""
+    """`count` pictures (count, px, px, 3) uint8 of a person; those of the split "synthetic" in its style.
+
+    points (count, 5, 2): where eyes, nose and mouth come to lie is written there, in shares of the picture.
+    """
     shape, skin = sculpt(studio, person)
     canvas = canvas or Canvas(px, len(shape))
     pose, post = (0.45, 0.4) if person.split == "synthetic" else (1.0, 1.0)
@@ -76,6 +85,9 @@ def photograph(
         rng = generator(*person.seed, 8, number)
         shot = draw_shot(rng, studio.head, level, pose, post)
         images[number] = spoil(take(canvas, studio.head, shape, skin, shot, studio.kernels), shot, rng)
+        if points is not None:
+            marks = [canvas.points[which, :2].mean(0) for which in studio.head.landmarks]
+            points[number] = np.array(marks) / (SAMPLES * px)
     return images
 
 
@@ -126,14 +138,15 @@ def build_demo(
         )
         reserve(temporary / PIXELS_FILE)
         everybody = [person for split in SPLITS for person in people[split]]
-        if not _render(studio, demo, everybody, pixels, progress, stop, threads):
+        points = np.full((len(images), 5, 2), np.nan, np.float32)
+        if not _render(studio, demo, everybody, pixels, points, progress, stop, threads):
             return Dataset(folder, {})
         pixels.flush()
         del pixels
         return write_dataset(
             folder, dataset_id=dataset_id, kind="demo", attribute="Group", groups=demo.groups,
             images=images, pairs=pairs, pixels=temporary / PIXELS_FILE,
-            recipe=demo.model_dump(mode="json"), notes=NOTES,
+            recipe=demo.model_dump(mode="json"), notes=NOTES, points=points,
         )  # fmt: skip
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
@@ -175,6 +188,7 @@ def _render(
     demo: DemoData,
     people: list[Person],
     pixels: np.ndarray,
+    points: np.ndarray,
     progress: Callable[[int, int], None],
     stop: Callable[[], bool],
     threads: int,
@@ -186,7 +200,8 @@ def _render(
     def work(person: Person, first: int, count: int) -> int:
         if not hasattr(local, "canvas"):
             local.canvas = Canvas(demo.image_px, len(studio.head.mean) + len(studio.head.anchor))
-        pixels[first : first + count] = photograph(studio, person, count, demo.image_px, demo.level, local.canvas)
+        rows = slice(first, first + count)
+        pixels[rows] = photograph(studio, person, count, demo.image_px, demo.level, local.canvas, points[rows])
         return count
 
     def orders() -> Iterator[tuple[Person, int, int]]:

@@ -19,6 +19,7 @@ from fairlab.data.base import (
     LANDMARKS_FILE,
     PAIRS_FILE,
     PIXELS_FILE,
+    POINTS_FILE,
     SIZES_FILE,
     TEMPLATES_FILE,
     Dataset,
@@ -90,7 +91,7 @@ def write_without(
     renumbered(data.pairs, number, ("image_a", "image_b")).to_parquet(folder / PAIRS_FILE, index=False)
     if data.templates is not None:
         _templates(data.templates, number).to_parquet(folder / TEMPLATES_FILE, index=False)
-    for name in (LANDMARKS_FILE, SIZES_FILE, HASHES_FILE):
+    for name in (LANDMARKS_FILE, POINTS_FILE, SIZES_FILE, HASHES_FILE):
         if (data.folder / name).exists():
             np.save(folder / name, np.load(data.folder / name, allow_pickle=False)[stays])
     info = {**data.info, "added_at": added_at(data)}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fairlab.config import Backbone
 from fairlab.errors import FairLabError
-from fairlab.models import edgeface, ir, iresnet, timm_vit, vit
+from fairlab.models import edgeface, ir, iresnet, kprpe, timm_vit, vit
 from fairlab.models.base import BACKBONES
 from fairlab.models.published import CAVAFACE_UNITS, LARGE_BLOCKS, LARGE_SCALE
 
@@ -169,12 +169,13 @@ def _gnap(shapes: Shapes, where: str) -> Details:
     )
 
 
+EXPORT = (
+    "export it as ONNX with images and landmarks as inputs: torch.onnx.export(net, (images, keypoints), 'net.onnx', "
+    "input_names=['images', 'keypoints'], dynamic_axes={'images': {0: 'n'}, 'keypoints': {0: 'n'}}, dynamo=False)"
+)
+
+
 def _vit(shapes: Shapes, where: str) -> Details:
-    if marks := [key for key in shapes if key.startswith("keypoint_linear") or ".rpe_" in key]:
-        raise FairLabError(
-            f"{where} is a transformer with positions relative to landmarks (KP-RPE: {marks[0]}), which takes landmarks "
-            "beside each image; networks here take images alone: use CVLface's ViT without KP-RPE"
-        )
     width, blocks, (_, patches, _) = shapes["norm.weight"][0], _rows(shapes, "blocks."), shapes["pos_embed"]
     window, side = _window(shapes["patch_embed.proj.weight"]), isqrt(patches)
     ratio = shapes.get("blocks.0.mlp.fc1.weight", (0,))[0] // width
@@ -194,29 +195,60 @@ def _vit(shapes: Shapes, where: str) -> Details:
             f"{window} px and {patches} positions; known are {known}, four times as wide inside with patches of 9 px, "
             f"and CVLface's {ours} with patches of 8 px"
         )
+    if marks := [key for key in shapes if key.startswith("keypoint_linear") or ".rpe_" in key]:
+        name += "_kprpe"
+        numbers = kprpe.POSITIONS * forms[name.removesuffix("_kprpe")].heads * blocks
+        if (
+            name not in BACKBONES
+            or shapes.get("keypoint_linear.weight") != (numbers, 2 * kprpe.POINTS)
+            or len(marks) > 2
+        ):
+            raise FairLabError(
+                f"{where} is a transformer with relative positions ({marks[0]} {list(shapes[marks[0]])}) of another form than "
+                f"CVLface's vit_kprpe, whose keypoint_linear.weight has {kprpe.POSITIONS} rows for each head of each block "
+                f"and {2 * kprpe.POINTS} columns; {EXPORT}"
+            )
     return Details(name, "feature.2.weight", -(-side * window // 16))  # 12 patches of 9 px or 14 of 8: of 112 px
 
 
 def _timm_vit(shapes: Shapes, where: str) -> Details:
     (_, positions, width), window = shapes["pos_embed"], _window(shapes["patch_embed.proj.weight"])
     blocks = _rows(shapes, "blocks.")
-    size = next((size for size, known in timm_vit.SIZES.items() if known == (width, blocks)), "")
+    inside = shapes.get("blocks.0.mlp.fc2.weight", shapes.get("blocks.0.mlp.w3.weight", (0, 0)))[-1]
+    size = next(
+        (
+            size
+            for size, form in timm_vit.SIZES.items()
+            if (form.width, form.blocks, form.inside) == (width, blocks, inside)
+        ),
+        "",
+    )
+    clip = "norm_pre.weight" in shapes
     registers = next((key for key in ("reg_token", "register_tokens") if key in shapes), "")
     placed = positions - (registers != "reg_token")
     kind = timm_vit.Kind(
         mean="fc_norm.weight" in shapes, scaled="blocks.0.ls1.gamma" in shapes, registers=registers,
-        placed=registers != "reg_token",
+        placed=registers != "reg_token", clip=clip, official="blocks.0.mlp.w12.weight" in shapes,
     )  # fmt: skip
-    end = next((end for end, known in timm_vit.KINDS.items() if known == kind), None)
-    name, side = f"timm_vit_{size}{window}{end}", isqrt(max(placed, 0))
+    name, side = f"timm_vit_{size}{window}{timm_vit.ENDS.get(kind)}", isqrt(max(placed, 0))
     if name not in BACKBONES or side * side != placed:
         known = ", ".join(name.removeprefix("timm_vit_") for name in BACKBONES if name.startswith("timm_vit_"))
-        sizes = ", ".join(f"{size}: {width} x {blocks}" for size, (width, blocks) in timm_vit.SIZES.items())
+        sizes = ", ".join(f"{size}: {form.width} x {form.blocks}" for size, form in timm_vit.SIZES.items())
         raise FairLabError(
             f"{where} is a transformer of timm's kind of width {width} with {blocks} blocks, patches of {window} px and "
             f"{positions} positions; known are {known} ({sizes}); export it as ONNX instead"
         )
-    return Details(name, "blocks.0.attn.proj.weight", side, side * window)
+    if not clip:
+        return Details(name, "blocks.0.attn.proj.weight", side, side * window)
+    rows = shapes.get("head.weight", (0,))[0]
+    if rows in (0, *IMAGENET_CLASSES) or "head.bias" not in shapes:
+        told = (
+            f"whose head has {rows} rows, as a classifier of ImageNet"
+            if rows
+            else "without its projection (head.weight)"
+        )
+        raise FairLabError(f"{where} is an image tower of CLIP {told}; use the file of the tower with its projection")
+    return Details(name, "head.weight", side, side * window)
 
 
 IMAGENET_CLASSES = (1000, 21_841, 11_821)
@@ -268,7 +300,15 @@ LAYOUTS: list[Layout] = [
         ("patch_embed.proj.weight", "pos_embed", "cls_token", "blocks.0.attn.qkv.weight", "blocks.0.attn.proj.weight"),
         _timm_vit,
         ("timm_vit_ti16", "timm_vit_s14_dinov2"),
+        ("feature.2.weight", "norm_pre.weight"),
+    ),
+    Layout(
+        "clip",
+        ("patch_embed.proj.weight", "pos_embed", "cls_token", "norm_pre.weight", "blocks.0.attn.qkv.weight"),
+        _timm_vit,
+        ("timm_vit_b32_clip",),
         ("feature.2.weight",),
+        inside=("head.",),
     ),
     Layout(
         "iresnet",

@@ -27,7 +27,15 @@ from fairlab.models.onnx_file import OnnxFile, Value, look_through, read_onnx
 
 LARGEST_PX, LARGEST_BATCH, LONGEST = 4096, 1024, 1 << 16
 """More in a file's fixed sizes is a mistake, and would be allocated for the first image; numbers of an embedding at most."""
-PIXELS = ("float32", "float16", "uint8")
+FLOATS = ("float32", "float16")
+PIXELS = (*FLOATS, "uint8")
+POINTS = 5
+FACE = ((0.34, 0.46), (0.66, 0.46), (0.5, 0.64), (0.37, 0.82), (0.63, 0.82))
+"""About where an aligned face has them, as shares of the crop: what a graph is tried with."""
+LANDMARKS = (
+    "the network takes the landmarks of each face too: x and y of two eyes, nose and two mouth corners, as shares of the crop's "
+    "width and height"
+)
 _SAME = 0.9999  # cosine; rounding in float16 stays above
 INSTALL = "to use ONNX networks, install it with: pip install 'fairlab[onnx]'"
 
@@ -39,6 +47,7 @@ class OnnxFacts:
     image_px, embedding_dim, batch: None when the file leaves them open. normalised_inside: the graph begins with
     subtraction and scaling as insightface's zoo does, so its preprocessing record has mean 0 and std 1. notes: sentences
     for the user about what was found or assumed. channels_last: it takes (batch, height, width, 3) of `element`.
+    landmarks: its second input, of five points beside each image, or None.
     """
 
     image_px: int | None
@@ -51,6 +60,7 @@ class OnnxFacts:
     notes: tuple[str, ...]
     channels_last: bool = False
     element: str = "float32"
+    landmarks: Value | None = None
 
 
 def inspect_onnx(path: Path) -> OnnxFacts:
@@ -73,7 +83,7 @@ def _facts(path: Path, file: OnnxFile) -> OnnxFacts:
             f"{path} was exported in training mode: what it makes of a face would depend on the other faces embedded with "
             "it; export it again after model.eval()"
         )
-    image, notes = _image(path, file), list[str]()
+    (image, landmarks), notes = _inputs(path, file), list[str]()
     output = _embedding(path, file, notes)
     channels_last = image.dims[1] != 3
     batch, sides = image.dims[0], image.dims[1:3] if channels_last else image.dims[2:]
@@ -93,17 +103,45 @@ def _facts(path: Path, file: OnnxFile) -> OnnxFacts:
         raise Refused(f"{path} makes embeddings of {dim:,} numbers; at most {LONGEST:,} are taken for an embedding")
     if inside := image.element == "uint8" or _normalised_inside(file, image.name):
         notes.append("the graph takes pixel values and scales them itself, so mean 0 and std 1")
+    if landmarks is not None:
+        notes.append(LANDMARKS)
     return OnnxFacts(
-        px, dim, batch, image.name, output.name, file.opset, inside, tuple(notes), channels_last, image.element
+        px,
+        dim,
+        batch,
+        image.name,
+        output.name,
+        file.opset,
+        inside,
+        tuple(notes),
+        channels_last,
+        image.element,
+        landmarks,
     )
 
 
-def _image(path: Path, file: OnnxFile) -> Value:
-    """The one input, if it is an image."""
+def _inputs(path: Path, file: OnnxFile) -> tuple[Value, Value | None]:
+    """The image, and the landmarks beside it or None."""
     shown = "; ".join(map(str, file.inputs))[:300] or "none"
-    if len(file.inputs) != 1:
-        raise FairLabError(f"{path} must have one input, the image; it has {len(file.inputs)}: {shown}")
-    image = file.inputs[0]
+    landmarks = [value for value in file.inputs if value.dims[1:] in ((POINTS, 2), (2 * POINTS,))]
+    if not (len(file.inputs) == 1 or (len(file.inputs) == 2 and len(landmarks) == 1)):
+        raise FairLabError(
+            f"{path} must have one input, the image, or a second one for landmarks, [batch, {POINTS}, 2] or "
+            f"[batch, {2 * POINTS}]; it has {len(file.inputs)}: {shown}"
+        )
+    (image,) = [value for value in file.inputs if len(file.inputs) == 1 or value is not landmarks[0]]
+    _check_image(path, image, shown)
+    if len(file.inputs) == 1:
+        return image, None
+    if landmarks[0].element not in FLOATS or landmarks[0].dims[0] != image.dims[0]:
+        raise FairLabError(
+            f"{path} must take landmarks of {' or '.join(FLOATS)}, as many as images, not {shown}; export it so"
+        )
+    return image, landmarks[0]
+
+
+def _check_image(path: Path, image: Value, shown: str) -> None:
+    """Raise FairLabError for an input that is no image."""
     if image.element not in PIXELS:
         raise FairLabError(f"{path} must take images of {', '.join(PIXELS)}, not {shown}; export it in float32")
     if len(image.dims) != 4 or 3 not in (image.dims[1], image.dims[3]):
@@ -116,13 +154,12 @@ def _image(path: Path, file: OnnxFile) -> Value:
         raise FairLabError(
             f"{path} must take square images of at most {LARGEST_PX} pixels, at most {LARGEST_BATCH} at a time, not {shown}"
         )
-    return image
 
 
 def _embedding(path: Path, file: OnnxFile, notes: list[str]) -> Value:
     """The one output of rank 2, or of 4 with ones at its end; beside it a column of norms (AdaFace) may stand, and outputs of
     other ranks. Where the file gives no shapes, the only output."""
-    floats = [out for out in file.outputs if out.element in ("float32", "float16")]
+    floats = [out for out in file.outputs if out.element in FLOATS]
     tables = [out for out in floats if len(out.dims) == 2 or (len(out.dims) in (3, 4) and set(out.dims[2:]) == {1})]
     if not tables and len(file.outputs) == 1:
         tables = [out for out in floats if not out.dims]
@@ -181,7 +218,8 @@ def load_onnx(path: Path, threads: int = 1, cuda: bool = False) -> OnnxNetwork:
     except Exception as error:  # it raises a dozen kinds of its own; none may pass as a traceback
         raise FairLabError(f"{path} could not be loaded by onnxruntime ({_reason(error)})") from error
     inputs = [value.name for value in session.get_inputs()]
-    if inputs != [facts.input_name] or facts.output_name not in [value.name for value in session.get_outputs()]:
+    expected = {facts.input_name} | ({facts.landmarks.name} if facts.landmarks else set())
+    if set(inputs) != expected or facts.output_name not in [value.name for value in session.get_outputs()]:
         raise FairLabError(f"{path} is not the network it seemed to be: onnxruntime finds the inputs {inputs}")
     return OnnxNetwork(path, facts, session).eval()
 
@@ -196,17 +234,24 @@ class OnnxNetwork(nn.Module):
         self._session = session
         self._batch = facts.batch
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, D) on the images' device. Raises FairLabError, naming the file."""
+    @property
+    def takes_landmarks(self) -> bool:
+        """Does it want five points beside each image?"""
+        return self.facts.landmarks is not None
+
+    def forward(self, images: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W), and landmarks (B, 5, 2) where it takes them -> (B, D) on the images' device. Raises FairLabError,
+        naming the file.
+        """
         px = self.facts.image_px
         if images.ndim != 4 or images.shape[1] != 3 or (px and tuple(images.shape[2:]) != (px, px)):
             right = f"(B, 3, {px or 'H'}, {px or 'W'})"
             raise FairLabError(f"{self.path} takes images {right}, not {tuple(images.shape)}")
-        pixels = self._as_the_graph_takes_them(images)
+        pixels = {self.facts.input_name: self._as_the_graph_takes_them(images)} | self._points(landmarks, len(images))
         try:
-            parts = self._in_pieces(pixels, self._batch or max(len(pixels), 1))
+            parts = self._in_pieces(pixels, self._batch or max(len(images), 1))
         except FairLabError as error:
-            if self._batch is not None or len(pixels) < 2:
+            if self._batch is not None or len(images) < 2:
                 raise
             try:  # a batch of one may stand inside the graph, though its input says that it takes any number
                 parts = self._in_pieces(pixels, 1)
@@ -232,41 +277,66 @@ class OnnxNetwork(nn.Module):
             return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
         return pixels.astype(self.facts.element, copy=False)
 
-    def _in_pieces(self, pixels: np.ndarray, size: int) -> list[np.ndarray]:
-        return [self._run(pixels[at : at + size], size) for at in range(0, len(pixels), size)]
+    def _points(self, landmarks: Tensor | None, count: int) -> dict[str, np.ndarray]:
+        """The second input, by its name, where the graph has one."""
+        wanted = self.facts.landmarks
+        if wanted is None:
+            return {}
+        if landmarks is None or landmarks.shape != (count, POINTS, 2):
+            given = "none" if landmarks is None else tuple(landmarks.shape)
+            raise FairLabError(f"{self.path} takes landmarks ({count}, {POINTS}, 2) beside the images, not {given}")
+        points = landmarks.detach().to("cpu", torch.float32).numpy().reshape(count, *map(int, wanted.dims[1:]))  # type: ignore[arg-type]
+        return {wanted.name: np.ascontiguousarray(points.astype(wanted.element, copy=False))}
 
-    def _run(self, pixels: np.ndarray, size: int) -> np.ndarray:
+    def _in_pieces(self, inputs: dict[str, np.ndarray], size: int) -> list[np.ndarray]:
+        count = len(inputs[self.facts.input_name])
+        return [
+            self._run({name: values[at : at + size] for name, values in inputs.items()}, size)
+            for at in range(0, count, size)
+        ]
+
+    def _run(self, inputs: dict[str, np.ndarray], size: int) -> np.ndarray:
         """Embeddings of at most `size` images; a piece that is shorter is filled up with its last image."""
-        missing = size - len(pixels)
-        filled = np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)]) if missing else pixels
+        count = len(inputs[self.facts.input_name])
+        filled = {name: _filled(values, size) for name, values in inputs.items()}
         try:
-            (vectors,) = self._session.run([self.facts.output_name], {self.facts.input_name: filled})
+            (vectors,) = self._session.run([self.facts.output_name], filled)
         except Exception as error:  # as when loading
-            raise FairLabError(f"{self.path} could not be run on images {filled.shape} ({_reason(error)})") from error
+            shape = filled[self.facts.input_name].shape
+            raise FairLabError(f"{self.path} could not be run on images {shape} ({_reason(error)})") from error
         if vectors.ndim in (3, 4) and vectors.shape[2:] == (1,) * (vectors.ndim - 2):
             vectors = vectors.reshape(vectors.shape[:2])
         dim = self.facts.embedding_dim
         if vectors.ndim != 2 or len(vectors) != size or (dim and vectors.shape[1] != dim) or vectors.shape[1] > LONGEST:
             raise FairLabError(f"{self.path} returned {vectors.shape} and not ({size}, {dim or 'dim'})")
-        vectors = vectors[: len(pixels)].astype(np.float32, copy=False)
+        vectors = vectors[:count].astype(np.float32, copy=False)
         if not np.isfinite(vectors).all():
             raise FairLabError(f"{self.path} returned embeddings that are not finite; is its preprocessing right?")
         return vectors
+
+
+def _filled(values: np.ndarray, size: int) -> np.ndarray:
+    """Rows repeated at the end until there are `size`."""
+    missing = size - len(values)
+    return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)]) if missing else values
 
 
 def check_batches(network: OnnxNetwork, px: int) -> list[str]:
     """What embedding a few images alone and together shows, as sentences. Raises FairLabError when an image's embedding
     depends on the others, or is another one each time, as while training.
     """
-    images = torch.from_numpy(np.random.default_rng(0).uniform(0, 1, (4, 3, px, px)).astype(np.float32))
+    draws = np.random.default_rng(0)
+    images = torch.from_numpy(draws.uniform(0, 1, (4, 3, px, px)).astype(np.float32))
     if network.facts.normalised_inside:
         images *= 255
-    alone = torch.cat([network(images[at : at + 1]) for at in range(len(images))])
-    together = network(images)
+    points = torch.from_numpy((np.array(FACE) + draws.normal(0, 0.02, (4, POINTS, 2))).astype(np.float32))
+    beside = (points,) if network.takes_landmarks else ()
+    alone = torch.cat([network(*(values[at : at + 1] for values in (images, *beside))) for at in range(len(images))])
+    together = network(images, *beside)
     notes = []
     if network.one_at_a_time:
         notes.append("the graph holds a batch of one, so images are embedded one at a time, which is slow")
-    again = network(images)
+    again = network(images, *beside)
     for other, what in (
         (together, "depends on the other images embedded with it"),
         (again, "is another one each time"),

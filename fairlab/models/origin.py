@@ -17,6 +17,7 @@ from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.layouts import Recognised
 from fairlab.models.preprocessing import PUBLISHERS
+from fairlab.models.timm_vit import QUICK
 
 MAGFACE_ENDS = ("features.", "features.module.")
 """What stands before the keys of a network that MagFace's trainers saved: one process, or one for each GPU."""
@@ -30,6 +31,8 @@ ENLARGED = (
     "face.evoLVe's own test enlarges a face to 128 px and cuts 112 out of its middle; here the face is taken as it is"
 )
 TIMM_HEADS = "its attention is taken to have heads of 64 channels, as all of this width have; the file does not tell"
+TIMM_HEADS_OF_80 = "its attention is taken to have 16 heads of 80 channels, as ViT-H/14; the file does not tell"
+CLIP_COLOURS = "scaled by CLIP's mean and std, as OpenAI's; LAION-2B's ViT-L/14 takes mean and std of 127.5"
 TIMM_COLOURS = (
     "scaled by ImageNet's mean and std, as DeiT's and DINOv2's; timm's augreg weights take mean and std of 127.5"
 )
@@ -74,6 +77,11 @@ def origin_of(found: Recognised, clues: Clues) -> Origin:
         return Origin("edgeface")
     if name.startswith("cvlface_"):
         return Origin("cvlface", ("channels",))
+    if found.family == "clip":
+        raise FairLabError(
+            f"{clues.path} is an image tower of CLIP, and its file does not tell which activation it was trained with: say "
+            "publisher=clip_quickgelu (OpenAI's, MetaCLIP's, DFN's, LAION-400M's) or publisher=clip (GELU: LAION-2B's, DataComp's)"
+        )
     if found.family == "timm_vit":
         return Origin("timm", ("mean", "std"), (TIMM_HEADS, TIMM_COLOURS))
     return Origin("insightface")
@@ -115,14 +123,22 @@ def chosen_origin(publisher: str, found: Recognised, where: str) -> Origin:
         raise FairLabError(f"there is no publisher {publisher!r}; choose one of: {', '.join(sorted(PUBLISHERS))}")
     if publisher == "magface" and not magface_name(found.backbone.name):
         raise FairLabError(f"{where} is {found.backbone.name}, and MagFace's networks are iresnet18, 34, 50 and 100")
+    if (found.family == "clip") != publisher.startswith("clip"):
+        raise FairLabError(
+            f"{where} is {found.backbone.name}: publisher=clip and clip_quickgelu are for image towers of CLIP, and those need one"
+        )
+    if found.family == "clip":
+        heads = TIMM_HEADS_OF_80 if found.backbone.name.startswith("timm_vit_h14") else TIMM_HEADS
+        return Origin(publisher, ("mean", "std"), (heads, CLIP_COLOURS))
     return Origin(publisher)
 
 
 def as_published(found: Recognised, publisher: str) -> Recognised:
     """The network of that publisher where the keys leave two."""
-    if publisher != "magface":
+    names = {"magface": magface_name(found.backbone.name), "clip_quickgelu": found.backbone.name + QUICK}
+    if publisher not in names:
         return found
-    return replace(found, backbone=found.backbone.model_copy(update={"name": magface_name(found.backbone.name)}))
+    return replace(found, backbone=found.backbone.model_copy(update={"name": names[publisher]}))
 
 
 def magface_name(backbone: str) -> str:

@@ -15,6 +15,8 @@ from fairlab.errors import FairLabError
 from fairlab.settings import Level
 
 HALF = (127.5, 127.5, 127.5)
+CLIP_MEAN, CLIP_STD = (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)
+"""Of OpenAI's CLIP, as openai/CLIP and open_clip have them (.48145466 and so on), times 255."""
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -58,6 +60,8 @@ PUBLISHERS: dict[str, Preprocessing] = {
     "curricularface": Preprocessing(),
     "cavaface": Preprocessing(),
     "edgeface": Preprocessing(flip="none"),  # as its README embeds a face
+    "clip": Preprocessing(mean=CLIP_MEAN, std=CLIP_STD, flip="none"),
+    "clip_quickgelu": Preprocessing(mean=CLIP_MEAN, std=CLIP_STD, flip="none"),
     "timm": Preprocessing(mean=IMAGENET_MEAN, std=IMAGENET_STD, flip="none"),  # most of its ViTs and DINOv2
     "magface": Preprocessing(channels="BGR", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), flip="none"),
 }

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fairlab.config import Backbone
-from fairlab.errors import FairLabError
+from fairlab.models.attention import Attention, Patches, Perceptron, check_size
 from fairlab.models.base import BACKBONES
 
 NORM_EPS = 2e-5
@@ -41,34 +41,6 @@ TRANSFACE_SOURCE = "TransFace, arXiv 2308.10133"
 CVLFACE = "CVLface (arXiv 2403.14852), ViT without KP-RPE"
 
 
-class _Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, W) -> (B, N, W): softmax(q k^T / sqrt(W / heads)) v for each head."""
-        batch, patches, width = x.shape
-        query, key, value = (
-            self.qkv(x).reshape(batch, patches, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        )
-        out = functional.scaled_dot_product_attention(query, key, value)
-        projected: Tensor = self.proj(out.transpose(1, 2).reshape(batch, patches, width))
-        return projected
-
-
-class _Perceptron(nn.Module):
-    def __init__(self, width: int, ratio: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(width, ratio * width), nn.Linear(ratio * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc2(functional.relu6(self.fc1(x)))
-        return out
-
-
 class _Block(nn.Module):
     """x + attention(norm(x)), then x + perceptron(norm(x)); while training some images skip a term (stochastic depth)."""
 
@@ -76,11 +48,13 @@ class _Block(nn.Module):
         super().__init__()
         width = form.width
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attn, self.mlp = _Attention(width, form.heads), _Perceptron(width, form.ratio)
+        self.attn = Attention(width, form.heads, qkv_bias=False)
+        self.mlp = Perceptron(width, form.ratio * width, functional.relu6)
         self.skipped = skipped
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self._kept(self.attn(self.norm1(x)))
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """bias: see Attention."""
+        x = x + self._kept(self.attn(self.norm1(x), bias))
         return x + self._kept(self.mlp(self.norm2(x)))
 
     def _kept(self, term: Tensor) -> Tensor:
@@ -90,28 +64,15 @@ class _Block(nn.Module):
         return term * stays / (1 - self.skipped)
 
 
-class _Patches(nn.Module):
-    def __init__(self, width: int, patch: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, width, patch, patch)
-
-    def forward(self, images: Tensor) -> Tensor:
-        out: Tensor = self.proj(images).flatten(2).transpose(1, 2)
-        return out
-
-
 class FaceTransformer(nn.Module):
     """(B, 3, P, P) -> (B, D). weighing: TransFace's weight of every patch, (sigmoid of two linear layers over all)."""
 
     def __init__(self, form: Form, settings: Backbone, image_px: int, weighing: bool = False) -> None:
         super().__init__()
         width, blocks, patch = form.width, form.blocks, form.patch
-        if image_px < patch:
-            raise FairLabError(
-                f"a transformer with patches of {patch} px takes images of at least {patch} px, not {image_px}"
-            )
+        check_size(image_px, patch)
         count = (image_px // patch) ** 2
-        self.patch_embed = _Patches(width, patch)
+        self.patch_embed = Patches(width, patch)
         self.pos_embed = nn.Parameter(torch.zeros(1, count, width))
         self.register_buffer("mask_token", torch.zeros(1, 1, width))  # stands in the files; no patch is masked here
         self.blocks = nn.ModuleList(_Block(form, DROP_PATH * at / max(blocks - 1, 1)) for at in range(blocks))

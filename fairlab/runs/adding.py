@@ -20,6 +20,8 @@ from fairlab.data.checking import LOOKED_AT, look_at, sample
 from fairlab.data.enrolment import failures, joined
 from fairlab.data.landmarks import judged
 from fairlab.data.pixels import EncodedPixels
+from fairlab.data.points import aligned as points_of_crops
+from fairlab.data.points import in_the_middle
 from fairlab.data.previews import alignment_strips, group_pictures, png
 from fairlab.data.reading import READERS, Listing, detect_kind, has_images, reader
 from fairlab.data.report import aligned, report, splits_of
@@ -313,7 +315,20 @@ def _write(
         templates=templates,
         facts={name: fact for name, fact in facts.items() if fact},
         expected=source.fingerprint,
+        points=_points(source, listing, looked, good, landmarks) if has_images(kind) else None,
     )
+
+
+def _points(
+    source: Source, listing: Listing, looked: pd.DataFrame, good: np.ndarray, landmarks: np.ndarray | None
+) -> np.ndarray | None:
+    """What data.points keeps of images that are not aligned when they are read; None where nothing is known of them."""
+    if listing.landmarks is None or (landmarks is not None and not source.copy_pixels):
+        return None
+    if landmarks is not None:
+        return points_of_crops(landmarks, source.image_px)
+    sizes = looked.loc[good, ["width", "height"]].to_numpy(np.int64)
+    return in_the_middle(listing.landmarks[good], sizes, source.image_px)
 
 
 def _left(

@@ -16,6 +16,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json, write_json
 from fairlab.mistaken import check_file
 from fairlab.runs import tables
+from fairlab.runs.landmarks import FACT
 from fairlab.store.runs import RunRecord
 
 Stop = Callable[[], bool]
@@ -121,7 +122,12 @@ def recognised(source: ModelFile) -> Found:
             f"{path.name} takes faces of {found.facts['image_px']} px, not {about['image_px']}; leave image_px out"
         )
     confirm = tuple(name for name in found.confirm if name not in settings)
-    return Found(found.network, found.head, {**found.facts, "preprocessing": about}, confirm, found.notes)
+    facts = {**found.facts, "preprocessing": about}
+    if getattr(found.network, "takes_landmarks", False):
+        facts[FACT] = source.landmarks or "data"
+    elif source.landmarks:
+        raise FairLabError(f"{path.name} takes no landmarks; leave landmarks out")
+    return Found(found.network, found.head, facts, confirm, found.notes)
 
 
 def _three(values: tuple[float, ...]) -> list[float]:

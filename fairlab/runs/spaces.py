@@ -14,6 +14,7 @@ from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.runs import choices, tables
 from fairlab.runs.embedding import agreed, embed_view, embedded
+from fairlab.runs.landmarks import landmarks_for
 from fairlab.staying import check
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import build_index
@@ -92,11 +93,12 @@ def embed(
     share: float = 0.07,
     flip: str = "sum",
     world: World = ALONE,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Store a space's embeddings of all images, as they are and mirrored, and index them; a whole view is kept.
 
-    flip: how the two views are to be judged, see Preprocessing; kept beside the vectors. world: the processes that call
-    this together and share the work; all return when everything is there. What was cut short goes on where it was.
+    flip: how the two views are to be judged, see Preprocessing; kept beside the vectors, as is `more`. world: the processes
+    that call this together and share the work; all return when everything is there. What was cut short goes on where it was.
     """
     about = getattr(inputs, "preprocessing", None)  # what looks at others' embeddings has none
     facts = {
@@ -106,6 +108,7 @@ def embed(
         "flip": flip,
         "image_px": dataset.image_px,
         "preprocessing": about.to_json() if about is not None else None,
+        **(more or {}),
     }
     for number, view in enumerate(VIEWS):
         pulse.begin("embedding", base + 0.45 * share * number, 0.45 * share)
@@ -135,12 +138,13 @@ def embed_elsewhere(
         return  # as the leader sees it: a shared folder may show others something else for a while
     parents = model_parents(workspace, space)
     learner, facts = network(space, dataset, parents)
-    everything = np.arange(len(dataset.images))
+    everything, more = np.arange(len(dataset.images)), dict[str, int]()
     if facts["kind"] in ("backbone", "onnx"):
         from fairlab.training.loader import ImageInputs
 
         about = preprocessing_of_model(facts)
-        inputs: Any = ImageInputs(dataset.pixels_at(about.image_px), everything, about)
+        points, more = landmarks_for(space, facts, dataset, about.image_px)
+        inputs: Any = ImageInputs(dataset.pixels_at(about.image_px), everything, about, points)
         flip = about.flip
     else:
         part = share / (len(parents) + 1)
@@ -150,7 +154,7 @@ def embed_elsewhere(
         inputs, flip = inputs_from_parents(parents, dataset, everything, needs_group(space.config)), "sum"
     device = _device(space)
     with _alone(space, stop, world):
-        embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip, world)
+        embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip, world, more)
 
 
 def embed_parents(

@@ -100,6 +100,7 @@ class WeightsFile(Kept):
     classes: Count | None = None
     parameters: Count | None = None
     identities: Annotated[tuple[Text, ...], Field(max_length=100_000_000)] | None = None
+    landmarks: Literal["data", "template"] | None = None
     warnings: tuple[Text, ...] = Field((), max_length=10_000)
     notes: tuple[Text, ...] = Field((), max_length=10_000)
 

@@ -40,13 +40,14 @@ def embed(
     """
     learner.eval()
 
-    def make(start: int) -> torch.Tensor:
+    def make(start: int) -> tuple[torch.Tensor, ...]:
         positions = np.arange(start, min(start + CHUNK, len(inputs)))
-        return inputs.batch(positions, np.full(len(positions), mirrored), device)
+        flip = np.full(len(positions), mirrored)
+        return inputs.batch(positions, flip, device), *inputs.beside(positions, flip, device)
 
     with torch.inference_mode():
         for batch in ahead(make, range(0, len(inputs), CHUNK) if starts is None else starts, inputs.depth):
-            raw = learner(batch).float()
+            raw = learner(*batch).float()
             norms = raw.norm(dim=1)
             yield (raw / norms.clamp_min(1e-12)[:, None]).cpu().numpy(), norms.cpu().numpy()
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairlab.data.points import mirrored
 from fairlab.data.views import Pixels
 from fairlab.models.preprocessing import HALF, Preprocessing
 
@@ -99,15 +100,27 @@ class Inputs(Protocol):
         """Inputs of the samples at `positions` (B,), on `device`; `flip` (B,) says which to mirror."""
         ...
 
+    def beside(self, positions: np.ndarray, flip: np.ndarray, device: torch.device = CPU) -> tuple[Tensor, ...]:
+        """What a network takes beside `batch`, for the same samples; nothing for most."""
+        ...
+
 
 class ImageInputs:
     """Images as a network takes them, (B, 3, H, W) in channels-last memory.
 
-    As the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; or as the record of an imported model says.
+    As the papers feed them: RGB, (x/255 - 0.5)/0.5, so -1..1; or as the record of an imported model says. points (N, 5, 2)
+    of all the pixels' images (data.points): of a network that takes landmarks too.
     """
 
-    def __init__(self, pixels: Pixels, rows: np.ndarray, preprocessing: Preprocessing | None = None) -> None:
+    def __init__(
+        self,
+        pixels: Pixels,
+        rows: np.ndarray,
+        preprocessing: Preprocessing | None = None,
+        points: np.ndarray | None = None,
+    ) -> None:
         self.pixels, self.rows, self.preprocessing = pixels, rows, preprocessing or Preprocessing()
+        self.points = points
         self.depth = 0 if isinstance(pixels, np.ndarray) else 2
         self.change: Callable[[np.ndarray, np.ndarray], None] | None = None
 
@@ -141,6 +154,13 @@ class ImageInputs:
         mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (about.mean, about.std))
         return images.sub_(mean).div_(std)
 
+    def beside(self, positions: np.ndarray, flip: np.ndarray, device: torch.device = CPU) -> tuple[Tensor, ...]:
+        if self.points is None:
+            return ()
+        points = np.array(self.points[self.rows[positions]], np.float32)
+        points[flip] = mirrored(points[flip])
+        return (torch.from_numpy(points).to(device),)
+
 
 class EmbeddingInputs:
     """Teachers' unit embeddings side by side, (B, sum of dims), in the recorded order of the teachers.
@@ -171,3 +191,6 @@ class EmbeddingInputs:
         if self.own is not None:
             parts.append(self.own[rows, None].astype(np.float32))
         return torch.from_numpy(np.concatenate(parts, axis=1)).to(device, non_blocking=True)
+
+    def beside(self, positions: np.ndarray, flip: np.ndarray, device: torch.device = CPU) -> tuple[Tensor, ...]:
+        return ()

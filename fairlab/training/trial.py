@@ -18,6 +18,7 @@ from torch import nn
 
 from fairlab.config import DemoData, Evaluation
 from fairlab.data.base import Dataset
+from fairlab.data.points import points_of
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation.intervals import clopper_pearson
 from fairlab.evaluation.paired import PairedComparison
@@ -139,7 +140,8 @@ def _as_many_as_time_allows(
 def _embedded(
     network: nn.Module, faces: Dataset, ids: np.ndarray, way: Preprocessing, mirrored: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    inputs = ImageInputs(faces.pixels_at(way.image_px), ids, way)
+    points = points_of(faces, way.image_px) if getattr(network, "takes_landmarks", False) else None
+    inputs = ImageInputs(faces.pixels_at(way.image_px), ids, way, points)
     parts = list(embed(network, inputs, mirrored, torch.device("cpu")))
     vectors, norms = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
     if not np.isfinite(vectors).all():

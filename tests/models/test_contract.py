@@ -23,7 +23,7 @@ NIGHTLY = {"vit_s", "vit_b", "vit_l", "transface_b", "transface_l"}
 """The code of vit_t and transface_s with more of the same, up to a gigabyte each: with FAIRLAB_THOROUGH=1."""
 OF_FILES = {
     "cavaface_ir_50", "curricular_ir_50", "magface_iresnet18", "mbf_large", "mobilefacenet_affine", "mobilefacenet_flat",
-    "timm_vit_ti16", "timm_vit_s14_dinov2_reg4",
+    "timm_vit_ti16", "timm_vit_s14_dinov2_reg4", "cvlface_vit_s_kprpe",
 }  # fmt: skip
 """Of the networks that only files bring, one of each kind; the others with FAIRLAB_THOROUGH=1."""
 
@@ -60,6 +60,12 @@ def made(name: str) -> nn.Module:
     return BACKBONES[name](Backbone(name=name, embedding_dim=7, widths=(4, 8)), SIZE)
 
 
+def beside(name: str, images: int) -> tuple[torch.Tensor, ...]:
+    """What a network takes beside the images: landmarks, where its registration says so."""
+    dice = torch.Generator().manual_seed(4)
+    return (torch.rand(images, 5, 2, generator=dice),) if BACKBONES.facts(name).get("landmarks") else ()
+
+
 first_made = lru_cache(maxsize=1)(made)  # drawing the weights of a hundred layers takes longer than what follows
 
 
@@ -79,7 +85,7 @@ class TestEveryBackbone:
     def test_embeds_and_learns(self, name: str) -> None:
         """(B, 3, P, P) -> (B, D), finite, and every weight that may learn gets a finite gradient."""
         network = a_backbone(name)
-        embeddings = network(torch.rand(3, 3, SIZE, SIZE) * 2 - 1)
+        embeddings = network(torch.rand(3, 3, SIZE, SIZE) * 2 - 1, *beside(name, 3))
         assert embeddings.shape == (3, 7)
         weights = torch.linspace(-1, 1, 21).reshape(3, 7)
         (functional.normalize(embeddings) * weights).sum().backward()
@@ -91,14 +97,15 @@ class TestEveryBackbone:
     def test_an_image_is_embedded_alone(self, name: str) -> None:
         """In evaluation the rest of the batch does not matter, nor does asking twice."""
         network = a_backbone(name)
-        images = torch.rand(4, 3, SIZE, SIZE) * 2 - 1
+        images, more = torch.rand(4, 3, SIZE, SIZE) * 2 - 1, beside(name, 4)
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum = 1.0  # one batch tells the statistics; without any, deep networks overflow
-        network.train()(images)
+        network.train()(images, *more)
         network.eval()
         with torch.inference_mode():
-            together, again, alone = network(images), network(images), network(images[2:3])
+            together, again = network(images, *more), network(images, *more)
+            alone = network(images[2:3], *(values[2:3] for values in more))
         assert torch.equal(together, again)
         torch.testing.assert_close(together[2:3], alone, rtol=1e-4, atol=1e-4)
 

@@ -156,14 +156,6 @@ def test_cvlfaces_base_has_sixteen_heads() -> None:
     assert {block.attn.heads for block in network.blocks} == {16}
 
 
-def test_landmarks_beside_the_image_are_said_to_be_needed(tmp_path: Path) -> None:
-    """CVLface's ViT with KP-RPE."""
-    state = drawn(256, 1) | {"keypoint_linear.weight": torch.ones(8, 10)}
-    torch.save({f"net.{key}": value for key, value in state.items()}, tmp_path / "model.pt")
-    with pytest.raises(FairLabError, match=r"relative to landmarks \(KP-RPE: keypoint_linear.weight\)"):
-        import_checkpoint(tmp_path / "model.pt")
-
-
 def test_images_skip_blocks_in_training_alone() -> None:
     """Stochastic depth: the mean over many draws is the evaluation's, since what stays is scaled up."""
     torch.manual_seed(0)

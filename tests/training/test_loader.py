@@ -128,6 +128,9 @@ class Counted:
         self.made += 1
         return torch.from_numpy(positions).to(torch.float32)[:, None] + 3.0
 
+    def beside(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> tuple[torch.Tensor, ...]:
+        return ()
+
 
 def test_embedding_keeps_its_order_and_never_more_than_a_few_chunks() -> None:
     """Twenty chunks: while one is embedded at most `depth` + 1 others are made, and rows come out as they went in."""
