@@ -58,7 +58,8 @@ class _Excitation(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Of V2: on the halved map, one window along the rows and one along the columns; a weight for each channel and place."""
+    """Of V2: on the halved map, one window along the rows and one along the columns; a weight for each channel and place,
+    brought back to the map's size between its neighbours, as GhostFaceNets' code does (GhostNetV2's repeats them)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class _Attention(nn.Module):
         weights = self.mix(functional.avg_pool2d(x, 2) if min(size) > 1 else x)  # a single place cannot be halved
         for layer in self.along:
             weights = layer(weights)
-        return functional.interpolate(weights.sigmoid(), size=size, mode="nearest")
+        return functional.interpolate(weights.sigmoid(), size=size, mode="bilinear", align_corners=False)
 
 
 class _Ghost(nn.Module):
@@ -155,8 +156,8 @@ def _built(version: int, stride: int) -> Callable[[Backbone, int], nn.Module]:
 
 
 # fmt: off
-BACKBONES.register("ghostfacenet_v1", parameters=4_088_382, title="GhostFaceNetV1-1.3-1", source=SOURCE)(_built(1, 1))
-BACKBONES.register("ghostfacenet_v1_s2", parameters=4_066_470, title="GhostFaceNetV1-1.3-2", source=SOURCE)(_built(1, 2))
-BACKBONES.register("ghostfacenet_v2", parameters=6_880_412, title="GhostFaceNetV2-1.3-1", source=SOURCE)(_built(2, 1))
-BACKBONES.register("ghostfacenet_v2_s2", parameters=6_839_228, title="GhostFaceNetV2-1.3-2", source=SOURCE)(_built(2, 2))
+BACKBONES.register("ghostfacenet_v1", parameters=4_088_382, title="GhostFaceNetV1-1.3-1", no_files=True, source=SOURCE)(_built(1, 1))
+BACKBONES.register("ghostfacenet_v1_s2", parameters=4_066_470, title="GhostFaceNetV1-1.3-2", no_files=True, source=SOURCE)(_built(1, 2))
+BACKBONES.register("ghostfacenet_v2", parameters=6_880_412, title="GhostFaceNetV2-1.3-1", no_files=True, source=SOURCE)(_built(2, 1))
+BACKBONES.register("ghostfacenet_v2_s2", parameters=6_839_228, title="GhostFaceNetV2-1.3-2", no_files=True, source=SOURCE)(_built(2, 2))
 # fmt: on

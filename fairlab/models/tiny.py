@@ -60,7 +60,11 @@ class Tiny(nn.Module):
 
 
 @BACKBONES.register(
-    "tiny", parameters=2_691_845, title="Tiny residual network", source="FairLab; for the demo's small images"
+    "tiny",
+    parameters=2_691_845,
+    title="Tiny residual network",
+    no_files=True,
+    source="FairLab; for the demo's small images",
 )
 def build_tiny(settings: Backbone, image_px: int) -> nn.Module:
     return Tiny(settings, image_px)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from fairlab.errors import FairLabError
 from fairlab.registry import declared_facts
+
+_SIZE = re.compile(r"-(?:\d+|XXS|XS|Ti|Base|[TSBLHg])(?:/\d+)?(?=$|[ ,])")
+"""In a title: what tells the networks of one family apart."""
 
 
 def losses() -> dict[str, dict[str, Any]]:
@@ -18,6 +22,17 @@ def backbones() -> dict[str, dict[str, Any]]:
     """Networks that can be trained, by name; those of the fact files_only are known for the files of others alone."""
     known = declared_facts("BACKBONES", "models")
     return {name: facts for name, facts in known.items() if not facts.get("files_only")}
+
+
+def published_families() -> list[str]:
+    """Families of networks whose published files are recognised, sorted; a family has one line, whatever its sizes.
+
+    The fact no_files marks networks that are for training alone.
+    """
+    known = declared_facts("BACKBONES", "models").values()
+    return sorted(
+        {_SIZE.sub("", str(facts["title"]), count=1) for facts in known if not facts.get("no_files")}, key=str.lower
+    )
 
 
 def student_methods() -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from fairlab import api
 from fairlab.config import ModelFile, parse
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
+from fairlab.runs import choices
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.tables import texts
 from fairlab.ui import cached, missing, ways
@@ -53,8 +54,9 @@ def form(lab: Workspace, open_at_first: bool) -> None:
             "File on this machine",
             key="model_path",
             placeholder="/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx, /tables/bfw.csv",
-            help="iResNet, IR and IR-SE, MobileFaceNet as .pth, .pth.tar, .pt, .ckpt, .bin, .safetensors; any face network as .onnx; "
-            "or what a model said: scores of pairs (BFW, bob) or embeddings (.npy, .npz, .parquet).",
+            help="Any face network as .onnx; as .pth, .pth.tar, .pt, .ckpt, .bin or .safetensors these: "
+            f"{plain('; '.join(choices.published_families()))}. Or what a model said: scores of pairs (BFW, bob) or embeddings "
+            "(.npy, .npz, .parquet).",
         )
         look = right.button("Inspect", type="primary", icon=":material/search:", width="stretch", disabled=not path)
         with st.popover("Missing details", icon=":material/tune:"):
