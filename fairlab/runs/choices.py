@@ -9,7 +9,7 @@ from typing import Any
 from fairlab.errors import FairLabError
 from fairlab.registry import declared_facts
 
-_SIZE = re.compile(r"-(?:\d+|XXS|XS|Ti|Base|[TSBLHg])(?:/\d+)?(?=$|[ ,])")
+_SIZE = re.compile(r"-(?:\d+|XXS|XS|Ti|Base|[TSBLHg])(?:/\d+)?(?:, rank \.\d)?(?=$|[ ,])")
 """In a title: what tells the networks of one family apart."""
 
 
@@ -30,9 +30,12 @@ def published_families() -> list[str]:
     The fact no_files marks networks that are for training alone.
     """
     known = declared_facts("BACKBONES", "models").values()
-    return sorted(
-        {_SIZE.sub("", str(facts["title"]), count=1) for facts in known if not facts.get("no_files")}, key=str.lower
-    )
+    return sorted({family(str(facts["title"])) for facts in known if not facts.get("no_files")}, key=str.lower)
+
+
+def family(title: str) -> str:
+    """The title of a network without its size."""
+    return _SIZE.sub("", title, count=1)
 
 
 def student_methods() -> dict[str, dict[str, Any]]:

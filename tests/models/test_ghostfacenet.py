@@ -103,7 +103,9 @@ def test_a_block_of_v2_by_hand() -> None:
     for layer in attention.along:
         weights = normed(windowed(weights, layer[0]), layer[1])
     weights = 1 / (1 + (-weights).exp())
-    between = torch.tensor([[4, 0, 0], [3, 1, 0], [1, 3, 0], [0, 3, 1], [0, 1, 3], [0, 0, 4]]) / 4  # centres of 6 among 3
+    between = (
+        torch.tensor([[4, 0, 0], [3, 1, 0], [1, 3, 0], [0, 3, 1], [0, 1, 3], [0, 0, 4]]) / 4
+    )  # centres of 6 among 3
     out = ghost(x, first, active=True) * (between @ weights @ between.T)
     out = normed(windowed(out, halving[0], 2), halving[1])
     inside = mixed(out.mean((2, 3), keepdim=True), excitation.fc1) + excitation.fc1.bias[:, None, None]
