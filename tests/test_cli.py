@@ -125,7 +125,7 @@ def test_what_a_finished_study_tells(copy: Workspace) -> None:
         row["genuine_pairs"]
         for row in json.loads(command(copy.home, "compare", "--pairs", "validation", "--json").stdout)
     }
-    pairs = open_dataset(copy.dataset(data[0]["dataset_id"])).pairs_of("validation")
+    pairs = open_dataset(copy.dataset(data[0]["dataset"])).pairs_of("validation")
     assert other == pairs["genuine"].sum() != 120
     assert "Student without KD" in command(copy.home, "compare").stdout.replace("\n", " ")
     told = command(copy.home, "compare", "--pairs", "nonsense").stdout
