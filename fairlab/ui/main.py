@@ -6,7 +6,7 @@ import streamlit as st
 
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, sentence_of
-from fairlab.ui import browser, choices
+from fairlab.ui import browser, choices, printing
 from fairlab.ui.page import frame, show_error
 
 PAGES = app_root() / "pages"
@@ -48,6 +48,7 @@ chosen = st.navigation(
 choices.begin(chosen.url_path)
 frame()
 browser.one_entry_each()
+printing.camera()
 try:
     chosen.run()
 except FairLabError as error:

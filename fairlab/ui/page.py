@@ -11,6 +11,7 @@ import streamlit as st
 
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
+from fairlab.plots.printing import dressed, page_of
 from fairlab.runs.exports import as_csv
 from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.store.database import statuses
@@ -127,22 +128,17 @@ def facts(*shown: tuple[str, str, str, str]) -> None:
 INK = {"light": "#3C4856", "dark": "#C6CFD8"}
 """Colour of a figure's words, as the page is light or dark; Streamlit's own is hard to read."""
 GROUND = {"light": "#FFFFFF", "dark": "#10161D"}
-"""What a figure stands on: the page's own ground, so that a saved picture of a dark page can be read anywhere."""
-FONT = "Arial, Helvetica, sans-serif"
-"""A font that every viewer has: a saved SVG names its font only, and words of another width would be cut."""
+"""What a figure stands on: the page's own ground."""
 
 
 def chart(figure: Any, key: str, alt: str, table: pd.DataFrame | None = None, **options: Any) -> Any:
     """A plotly figure in the page's light or dark dress; `alt` says it to those who do not see it.
 
-    Its camera saves SVG or PNG. With a `table`, a small menu below offers the figure as HTML and its numbers as CSV.
+    Its camera saves SVG or PNG for paper (ui/printing.py). With a `table`, a small menu below offers the figure as HTML and its numbers as CSV.
     """
     dress = str(st.context.theme.type)
     ink, ground = INK.get(dress, INK["light"]), GROUND.get(dress, GROUND["light"])
-    for update in (figure.update_xaxes, figure.update_yaxes):
-        update(tickfont={"color": ink}, title={"font": {"color": ink}})
-    figure.update_layout(font={"color": ink, "family": FONT}, legend={"font": {"color": ink}}, paper_bgcolor=ground)
-    figure.update_annotations(font={"color": ink})
+    figure = dressed(figure, ink, ground)
     picture = st.session_state.get(PICTURE, "SVG").lower()
     image = {"format": picture, "filename": key.replace(":", "-"), "scale": 2}
     config = {"displaylogo": False, "toImageButtonOptions": image}
@@ -158,7 +154,7 @@ def _saving(figure: Any, key: str, table: pd.DataFrame) -> None:
     with st.popover("Save", icon=":material/download:", key=f"save:{key}", type="tertiary"):
         st.download_button(
             "Chart as HTML",
-            partial(_page_of, figure),
+            partial(page_of, figure),
             f"{name}.html",
             "text/html",
             key=f"html:{key}",
@@ -175,10 +171,3 @@ def _saving(figure: Any, key: str, table: pd.DataFrame) -> None:
             on_click="ignore",
         )
         st.caption("As SVG or PNG: the camera at the chart's corner; which of the two is chosen in the sidebar.")
-
-
-def _page_of(figure: Any) -> bytes:
-    """A figure as an HTML page that needs nothing from elsewhere."""
-    white = {"paper_bgcolor": "white", "plot_bgcolor": "white", "font": {"color": INK["light"]}}
-    page: str = type(figure)(figure).update_layout(**white).to_html(include_plotlyjs=True)
-    return page.encode()

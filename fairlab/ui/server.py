@@ -1,4 +1,4 @@
-"""The app's own HTTP side: what happens when it starts, and faces as small pictures. Who may ask: door.py."""
+"""The app's own HTTP side: what happens when it starts, and faces as small pictures, plotly for saved charts. Who may ask: door.py."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.images import thumbnail_png
 from fairlab.errors import FairLabError
 from fairlab.links import announced, link
+from fairlab.plots.printing import drawing_script
 from fairlab.runs.launch import dispatch
 from fairlab.ui import opening
 from fairlab.ui.door import Door, keys
@@ -60,6 +61,12 @@ def _number(text: str) -> int:
     return int(text)
 
 
+async def plotly_js(_request: Request) -> Response:
+    """GET /api/plotly.js -> what draws a chart again for paper."""
+    content = await run_in_threadpool(drawing_script)
+    return Response(content, media_type="text/javascript", headers={"cache-control": "private, max-age=3600"})
+
+
 async def health(_request: Request) -> Response:
     """GET /api/health -> {"fairlab": version}."""
     return JSONResponse({"fairlab": __version__})
@@ -84,5 +91,9 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
         closing.cancel()
 
 
-ROUTES = [Route("/api/thumb/{dataset}/{image_id}", thumbnail), Route("/api/health", health)]
+ROUTES = [
+    Route("/api/thumb/{dataset}/{image_id}", thumbnail),
+    Route("/api/plotly.js", plotly_js),
+    Route("/api/health", health),
+]
 MIDDLEWARE = [Middleware(Door)]

@@ -1,0 +1,92 @@
+"""A chart's camera in a real Chromium: what it saves is for paper, whichever theme the page has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from fairlab.workspace import Workspace
+from tests.server import app_server, chromium, entered
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+expect.set_options(timeout=90_000)
+MEASURED = """(wider) => {
+  const svg = document.querySelector("svg"), all = svg.getBoundingClientRect(), painted = svg.querySelector("rect");
+  if (wider) for (const one of svg.querySelectorAll("text")) one.style.letterSpacing = "0.08em";
+  const light = (text) => {
+    const parts = text.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255);
+    const [r, g, b] = parts.map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = light(getComputedStyle(painted).fill), under = painted.getBoundingClientRect();
+  const words = [...svg.querySelectorAll("text")].filter((one) => one.textContent.trim() && one.getBoundingClientRect().width);
+  return {
+    ground, covers: [under.left <= all.left, under.top <= all.top, under.right >= all.right, under.bottom >= all.bottom],
+    words: words.map((one) => one.textContent),
+    cut: words.filter((one) => {
+      const box = one.getBoundingClientRect();
+      return box.left < all.left || box.top < all.top || box.right > all.right || box.bottom > all.bottom;
+    }).map((one) => one.textContent),
+    contrast: Math.min(...words.map((one) => (ground + 0.05) / (light(getComputedStyle(one).fill) + 0.05))),
+    fonts: [...new Set(words.map((one) => getComputedStyle(one).fontFamily))],
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+def saved(page: Page, number: int) -> Path:
+    """What the camera of a chart saves."""
+    plot = page.locator(".js-plotly-plot").nth(number)
+    plot.scroll_into_view_if_needed()
+    plot.hover()
+    with page.expect_download(timeout=90_000) as download:
+        plot.locator(".modebar-btn[data-title^='Download plot']").click()
+    return download.value.path()
+
+
+def measured(browser: Browser, picture: Path, wider: bool = False) -> Any:
+    """An SVG on a page of its own: its words, how they contrast with its ground, and which of them cross its edge.
+
+    wider: as a viewer without the font shows it.
+    """
+    page = browser.new_page()
+    try:
+        page.set_content(f"<body style='background:black;margin:200px'>{picture.read_text()}</body>")
+        return page.evaluate(MEASURED, wider)
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_saved_chart_is_for_paper(browser: Browser, tiny: Workspace, scheme: Any) -> None:
+    """A9 of the findings: from a dark page it was pale words on no ground, and long labels were cut elsewhere."""
+    with app_server(tiny.home) as (address, _):
+        page = entered(browser, address, viewport={"width": 1400, "height": 1200}, color_scheme=scheme)
+        for where in ("fairness", "spaces") if scheme == "dark" else ("fairness",):
+            page.goto(f"{address}/{where}")
+            page.wait_for_function("document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 2")
+            page.wait_for_timeout(1500)
+            for number in range(2):
+                picture = saved(page, number)
+                found = measured(browser, picture)
+                assert (found["ground"], found["covers"]) == (1, [True] * 4), "white, to every edge"
+                assert len(found["words"]) > 3
+                assert found["contrast"] >= 4.5, found
+                assert found["cut"] == [], found
+                assert found["fonts"] == ["Arial, Helvetica, sans-serif"]
+                assert measured(browser, picture, wider=True)["cut"] == []
+        page.get_by_test_id("stSidebar").get_by_text("PNG", exact=True).click()
+        page.wait_for_timeout(1500)
+        content = saved(page, 0).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 20_000
+        page.close()
