@@ -27,10 +27,10 @@ from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.by_protocol import protocols_record
 from fairlab.runs.compare import compare, read_study, studies
 from fairlab.runs.cross import check_lengths, cross_record
-from fairlab.runs.data_starts import add_data, check_overlap, find_data, inspect_data, make_data, move_data
+from fairlab.runs.data_starts import add_data, check_overlap, draw_pairs, find_data, inspect_data, make_data, move_data
 from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
 from fairlab.runs.disk import usage
-from fairlab.runs.drawing import draw_pairs, drawn_pairs
+from fairlab.runs.drawing import drawn_pairs
 from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
 from fairlab.runs.forget import forget, forget_all, survey
 from fairlab.runs.grid import expand

@@ -15,7 +15,7 @@ from fairlab.data_settings import Data, DemoData, ModelFile, Source
 from fairlab.distillation_settings import Adaptor, Distillation
 from fairlab.errors import FairLabError
 from fairlab.loss_settings import Loss
-from fairlab.protocol_settings import Protocols
+from fairlab.protocol_settings import Drawing, Protocols
 from fairlab.recipe_settings import Overlap, Recipe
 from fairlab.settings import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.training_settings import Training
@@ -207,6 +207,7 @@ class Run(Settings):
     model: ModelFile | None = None
     recipe: Recipe | None = None
     overlap: Overlap | None = None
+    drawing: Drawing | None = None
     backbone: Backbone | None = None
     adaptor: Adaptor | None = None
     loss: Loss | None = None

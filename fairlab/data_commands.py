@@ -15,6 +15,7 @@ from fairlab.config import Overlap, Recipe, parse
 from fairlab.errors import FairLabError
 from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.deletion_words import goes
+from fairlab.store.runs import read_status
 from fairlab.workspace import Workspace
 
 
@@ -62,6 +63,11 @@ def find(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str
     if not _done(workspace, run_id, options.json):
         return 1
     terminal.show_data(workspace, options.path, options.json)
+    facts = read_status(workspace.run(run_id))
+    if "pairs_seed" in facts:
+        terminal.say(f"Its pairs are drawn again, with seed {facts['pairs_seed']} as before.")
+    if "pairs_missing" in facts:
+        terminal.say(f"The pairs that were drawn for it before are missing: {facts['pairs_missing']}.")
     return 0
 
 
@@ -73,14 +79,18 @@ def pairs(workspace: Workspace, options: argparse.Namespace, values: Mapping[str
     settings = parse(DrawnPairs, values, "--set")
     if options.dry_run:
         drawn = api.drawn_pairs(workspace, api.open_dataset(workspace.dataset(options.path)), settings)
+        groups, notes = drawn.facts, drawn.notes
     else:
-        drawn = api.draw_pairs(workspace, options.path, settings)
+        if not _done(workspace, api.draw_pairs(workspace, options.path, settings), options.json):
+            return 1
+        kept = api.open_dataset(workspace.dataset(options.path)).info["drawn_pairs"]
+        groups, notes = kept["groups"], kept["notes"]
     if options.json:
-        print(json.dumps({"groups": drawn.facts, "notes": drawn.notes}, indent=1))
+        print(json.dumps({"groups": groups, "notes": notes}, indent=1))
         return 0
-    for group, counts in drawn.facts.items():
+    for group, counts in groups.items():
         print(f"{group}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
-    for note in drawn.notes:
+    for note in notes:
         print(note)
     done = (
         "nothing is written yet"

@@ -59,3 +59,10 @@ class DrawnPairs(Settings):
         "as chance brings them together.",
     )
     seed: Seed = Field(0, description="Seed of what is drawn.")
+
+
+class Drawing(Settings):
+    """Pairs to draw for a data set."""
+
+    dataset: Name = Field("", description="The data set.")
+    pairs: DrawnPairs = DrawnPairs()

@@ -18,6 +18,7 @@ from typing import IO, Any
 from fairlab import __version__
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import MANIFEST, digest, not_there, read_json, read_manifest, sha256, write_atomic
+from fairlab.runs.drawing import drawers
 from fairlab.runs.launch import ACTIVE
 from fairlab.runs.missing import data_of, maker_of
 from fairlab.store.embeddings import FILES
@@ -136,10 +137,12 @@ def archive(
 
 
 def _adders(workspace: Workspace, runs: Sequence[str]) -> list[str]:
-    """The runs, beside these, that added the data sets which these have numbers or embeddings of."""
+    """The runs, beside these, that added the data sets which these have numbers or embeddings of, or drew their pairs."""
     sets = dict.fromkeys(name for run_id in runs for name, _ in data_of(workspace.run(run_id)))
     found = [maker_of(workspace, name) for name in sets]
-    return [run.run_id for run in found if run is not None and run.method == "add" and run.run_id not in runs]
+    added = [run.run_id for run in found if run is not None and run.method == "add"]
+    drew = [name for dataset_id in sets for name in drawers(workspace, dataset_id)]
+    return [name for name in dict.fromkeys([*added, *drew]) if name not in runs]
 
 
 def _checked(entry: Entry, counted: _Counter) -> str:

@@ -35,6 +35,7 @@ from fairlab.runs.archive import (
     padding,
 )
 from fairlab.runs.compare import read_study
+from fairlab.runs.drawing import drawn_by
 from fairlab.runs.missing import data_of
 from fairlab.runs.quiet import no_starts
 from fairlab.runs.verdicts import fingerprint
@@ -250,9 +251,11 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
         for name, made_of in data_of(record.folder):
             here = fingerprint(workspace, name)
             if not here:
+                drawn = drawn_by(unpacked, name, made_of)
+                again = f", and its pairs are drawn again with seed {drawn.seed} as before" if drawn else ""
                 notes[name] = (
                     f"data set {name} is not here: its faces, pairs and numbers cannot be shown until it is; `fairlab data "
-                    f"find {name} PATH` brings it back"
+                    f"find {name} PATH` brings it back{again}"
                 )
             elif here != made_of:
                 notes[name] = (

@@ -9,13 +9,16 @@ from fairlab.config import Data, Overlap, Recipe, Run, Source
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.moving import look_there, put
 from fairlab.errors import FairLabError, Refused
+from fairlab.protocol_settings import Drawing, DrawnPairs
 from fairlab.runs.adding import changed_since
+from fairlab.runs.drawing import METHOD, miner_of, other_pairs
 from fairlab.runs.launch import delete, start_one
 from fairlab.runs.missing import missing
 from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import single, slug
 from fairlab.runs.quiet import CUT_SHORT, cut_short, no_starts
 from fairlab.runs.verdicts import verdict
+from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace
@@ -160,6 +163,29 @@ def check_overlap(workspace: Workspace, settings: Overlap) -> str:
         if found is None or found.stale or found.facts["run_id"] != record.run_id:
             delete(workspace, record.run_id)
     return start_one(workspace, record)
+
+
+def draw_pairs(workspace: Workspace, name: str, settings: DrawnPairs | None = None) -> str:
+    """Start the job that draws pairs for data set `name`, which came without; returns its run id.
+
+    What would be drawn, in this process and without writing: runs.drawing.drawn_pairs. Raises FairLabError when the data set
+    or the model's embeddings are not there, and when the data set has a list already.
+    """
+    settings = settings or DrawnPairs()
+    other_pairs(open_dataset(workspace.dataset(name)))
+    miner_of(workspace, name, settings)
+    config = Run(role="dataset", method=METHOD, data=Data(), drawing=Drawing(dataset=name, pairs=settings))
+    # It may be done already, for a data set that has been made again since.
+    return start_one(workspace, single(workspace, f"Pairs of {name}", config, ()), anew=True)
+
+
+def latest_job(workspace: Workspace, method: str, matches: Callable[[Run], bool]) -> str:
+    """The newest job of a kind that works, waits, or ended badly, on what its settings say; "" for none."""
+    runs = list_runs(workspace)
+    for name in runs.loc[(runs["method"] == method) & (runs["status"] != "done"), "run_id"][::-1]:
+        if matches(read_run(workspace, name).config):
+            return str(name)
+    return ""
 
 
 def _source_run(method: str, source: Source, name: str) -> Run:

@@ -147,7 +147,19 @@ def _refuse_users(goes: Goes, what: str, force: bool) -> None:
 
 
 def _makers(workspace: Workspace, dataset_id: str) -> list[str]:
-    return [name for name, raw in _records(workspace) if raw.get("role") == "dataset" and raw["dataset"] == dataset_id]
+    """The runs that made a data set and its pairs."""
+    return [
+        name
+        for name, raw in _records(workspace)
+        if raw.get("role") == "dataset" and dataset_id in (raw["dataset"], _drawn_for(raw))
+    ]
+
+
+def _drawn_for(raw: Mapping[str, object]) -> object:
+    """The data set that a run has drawn pairs for; None for other runs."""
+    config = raw.get("config")
+    drawing = config.get("drawing") if isinstance(config, dict) else None
+    return drawing.get("dataset") if isinstance(drawing, dict) else None
 
 
 def _users(workspace: Workspace, dataset_id: str, makers: set[str]) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Pairs for a data set that came without: drawn as RFW's were, and kept with the data set as its list."""
+"""Pairs for a data set that came without: drawn as RFW's were, and kept with the data set as its list.
+
+The run that draws them says how. Where the data set is made again, by hand or from an archive, they are drawn again so.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,7 +18,7 @@ import pandas as pd
 from fairlab.data.amending import amend
 from fairlab.data.base import INFO, PAIRS_FILE, Dataset, open_dataset
 from fairlab.data.sampling import part_sizes
-from fairlab.errors import FairLabError
+from fairlab.errors import FairLabError, Stopped
 from fairlab.files import read_json, write_json
 from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.assess import judged_vectors
@@ -25,7 +28,7 @@ from fairlab.runs.protocols.lists import strangers
 from fairlab.runs.protocols.random_impostors import draw
 from fairlab.runs.quiet import no_starts
 from fairlab.store.embeddings import has_embeddings
-from fairlab.store.runs import read_run
+from fairlab.store.runs import RunRecord, read_run, read_status
 from fairlab.tables import LISTED, PAIRS
 from fairlab.workspace import Workspace
 
@@ -33,10 +36,13 @@ PEOPLE_EACH = 5
 """Fewer folds are made rather than folds of fewer people, in which few strangers could meet."""
 IMAGES_EACH = 100
 """Images of a person that genuine pairs are drawn from, at most: of 10,000 images there are 50 million pairs."""
+METHOD = "pairs"
+"""Method of the runs that draw."""
 RULE = 1
 """Raised when the same settings draw other pairs."""
 
 
+Progress = Callable[[int, int], None]
 Pick = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 """(image ids (n,), people (n,), how many, random) -> rows of impostor pairs."""
 
@@ -50,18 +56,87 @@ class Drawn:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def draw_pairs(workspace: Workspace, dataset_id: str, settings: DrawnPairs | None = None) -> Drawn:
+class Pulse(Protocol):
+    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
+    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+
+
+def carry_out(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[str, Any]:
+    """A run's `drawing`; an earlier attempt that had kept its pairs is not repeated."""
+    asked = record.config.drawing
+    assert asked is not None
+    pulse.begin("drawing pairs", 0.0, 1.0, "groups")
+    data = open_dataset(workspace.dataset(asked.dataset))
+    kept = data.info.get("drawn_pairs", {})
+    if {**kept, **asked.pairs.model_dump(mode="json")} != kept:
+        draw_pairs(workspace, asked.dataset, asked.pairs, pulse.advance, stop)
+        data = open_dataset(data.folder)
+        kept = data.info["drawn_pairs"]
+    for note in kept["notes"]:
+        print(f"[fairlab] {note}", flush=True)
+    return {"fingerprint": data.fingerprint, "pairs": len(data.pairs_of(FINAL))}
+
+
+def drawn_by(workspace: Workspace, dataset_id: str, fingerprint: str = "") -> DrawnPairs | None:
+    """How pairs were last drawn for a data set of this name (and fingerprint, if one is given); None for never."""
+    for name in reversed(drawers(workspace, dataset_id)):
+        asked = read_run(workspace, name).config.drawing
+        if asked is not None and fingerprint in ("", read_status(workspace.run(name)).get("fingerprint")):
+            return asked.pairs
+    return None
+
+
+def drawers(workspace: Workspace, dataset_id: str) -> list[str]:
+    """The runs that have drawn pairs for a data set of this name, oldest first."""
+    found = []
+    for path in workspace.runs_folder.glob("*/run.json"):
+        try:
+            if read_json(path).get("method") != METHOD:
+                continue
+            record = read_run(workspace, path.parent.name)
+            done = read_status(record.folder).get("status") == "done"
+        except (FairLabError, AttributeError):
+            continue  # a damaged run is named where runs are listed
+        if done and record.config.drawing is not None and record.config.drawing.dataset == dataset_id:
+            found.append((record.created_at, record.run_id))
+    return [name for _, name in sorted(found)]
+
+
+def draw_again(workspace: Workspace, data: Dataset, pulse: Pulse, stop: Callable[[], bool]) -> dict[str, Any]:
+    """For a data set that has just been made: the pairs that were drawn for the same data before, here or before an archive.
+
+    Returns facts for the status of the run that made it; "pairs_missing" says why they cannot be drawn now.
+    """
+    settings = drawn_by(workspace, data.dataset_id, data.fingerprint)
+    if settings is None or len(data.pairs_of(FINAL)):
+        return {}
+    pulse.begin("drawing pairs again", 0.99, 0.01, "groups")
+    try:
+        draw_pairs(workspace, data.dataset_id, settings, pulse.advance, stop)
+    except FairLabError as error:
+        print(f"[fairlab] the pairs that were drawn for these data before are not here: {error}", flush=True)
+        return {"pairs_missing": str(error)}
+    print(f"[fairlab] the pairs of these data are drawn again, with seed {settings.seed} as before", flush=True)
+    return {"pairs_seed": settings.seed}
+
+
+def draw_pairs(
+    workspace: Workspace,
+    dataset_id: str,
+    settings: DrawnPairs,
+    progress: Progress = lambda _done, _total: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Drawn:
     """Draw pairs of a data set's images and keep them as its list "test", so that every protocol works on them.
 
     The fingerprint stays, as images and people do; numbers name the list that they are of. Raises FairLabError for a data
-    set that has such a list, and where no group has a genuine and an impostor pair.
+    set that has such a list, and where no group has a genuine and an impostor pair; Stopped before anything is kept.
     """
-    settings = settings or DrawnPairs()
     data = open_dataset(workspace.dataset(dataset_id))
-    drawn = drawn_pairs(workspace, data, settings)
+    drawn = drawn_pairs(workspace, data, settings, progress, stop)
     with no_starts(workspace):
         data = open_dataset(workspace.dataset(dataset_id))
-        before = _without_list(data)
+        before = other_pairs(data)
         listed = drawn.pairs.assign(
             pair_id=np.arange(len(drawn.pairs)) + (int(before["pair_id"].max()) + 1 if len(before) else 0),
             protocol=FINAL,
@@ -78,7 +153,7 @@ def draw_pairs(workspace: Workspace, dataset_id: str, settings: DrawnPairs | Non
     return drawn
 
 
-def _without_list(data: Dataset) -> pd.DataFrame:
+def other_pairs(data: Dataset) -> pd.DataFrame:
     """The data set's other lists. Raises FairLabError when it has a final one."""
     known = len(data.pairs_of(FINAL))
     if known:
@@ -89,26 +164,30 @@ def _without_list(data: Dataset) -> pd.DataFrame:
     return data.pairs
 
 
-def drawn_pairs(workspace: Workspace, data: Dataset, settings: DrawnPairs) -> Drawn:
+def drawn_pairs(
+    workspace: Workspace,
+    data: Dataset,
+    settings: DrawnPairs,
+    progress: Progress = lambda _done, _total: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Drawn:
     """The pairs that would be drawn; nothing is written.
 
     Of every group: people are dealt to folds that share nobody; in each fold as many genuine as impostor pairs, as many
     of both as there are where there are fewer. Groups without either are left out and named. Raises as draw_pairs.
     """
-    _without_list(data)
+    other_pairs(data)
     images = final_images(data)
     pick: Pick = _random
-    if settings.mined_by:
-        miner = read_run(workspace, settings.mined_by)
-        if not has_embeddings(miner.folder, data.dataset_id, "plain"):
-            raise FairLabError(
-                f"{miner.title} has no embeddings of {data.dataset_id} to pick impostors by; "
-                f"`fairlab embed {miner.run_id} {data.dataset_id}` makes them"
-            )
+    miner = miner_of(workspace, data.dataset_id, settings)
+    if miner is not None:
         vectors, ids, _ = judged_vectors(miner, data)
         images, pick = images[images["image_id"].isin(ids)], _mined(vectors, ids)
     tables, notes, facts = [], [], {}
-    for group in data.groups:
+    for number, group in enumerate(data.groups):
+        progress(number, len(data.groups))
+        if stop():
+            raise Stopped
         of = images[images["group"].astype(str) == group]
         table = _of_group(of, group, settings, pick)
         reason = _lacking(of) if table is None else ""
@@ -128,6 +207,19 @@ def drawn_pairs(workspace: Workspace, data: Dataset, settings: DrawnPairs) -> Dr
             "can be embedded and looked at (`fairlab embed RUN " + data.dataset_id + "`)"
         )
     return Drawn(LISTED.stack(tables), notes, facts)
+
+
+def miner_of(workspace: Workspace, dataset_id: str, settings: DrawnPairs) -> RunRecord | None:
+    """The model that picks impostors; None for chance. Raises FairLabError when it has no embeddings of the data set."""
+    if not settings.mined_by:
+        return None
+    miner = read_run(workspace, settings.mined_by)
+    if not has_embeddings(miner.folder, dataset_id, "plain"):
+        raise FairLabError(
+            f"{miner.title} has no embeddings of {dataset_id} to pick impostors by; `fairlab embed {miner.run_id} {dataset_id}` "
+            "makes them"
+        )
+    return miner
 
 
 def _lacking(of: pd.DataFrame) -> str:

@@ -170,6 +170,8 @@ def works_on(record: RunRecord, names: Mapping[str, Loss]) -> bool:
     read = [record.dataset, config.data.judge]
     if config.overlap is not None:
         read += [config.overlap.train, config.overlap.test]
+    if config.drawing is not None:
+        read.append(config.drawing.dataset)
     if config.recipe is not None:
         read += [config.recipe.dataset, config.recipe.mix]
     return any(name in names for name in read)

@@ -16,7 +16,7 @@ from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
-from fairlab.runs import adding, assess, by_protocol, cross, importing, maps, overlap, spaces, tables
+from fairlab.runs import adding, assess, by_protocol, cross, drawing, importing, maps, overlap, spaces, tables
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord, read_status
@@ -92,6 +92,14 @@ def _make_data(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop
     sweep(workspace.datasets_folder)  # pixels that killed jobs left
     if record.config.overlap is not None:
         return overlap.check(workspace, record, pulse, stop)
+    if record.config.drawing is not None:
+        return drawing.carry_out(workspace, record, pulse, stop)
+    facts = _data_of(workspace, record, pulse, stop)
+    return facts | drawing.draw_again(workspace, open_dataset(workspace.dataset(record.dataset)), pulse, stop)
+
+
+def _data_of(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
+    """The data set that a run makes: of others, of files, or of generated faces."""
     if record.config.recipe is not None:
         made = build_recipe(record.config.recipe, workspace.dataset(record.dataset), record.dataset)
         return {"images": len(made.images), "fingerprint": made.fingerprint}

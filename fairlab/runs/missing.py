@@ -9,6 +9,8 @@ from pathlib import Path
 
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, read_json
+from fairlab.protocol_settings import DrawnPairs
+from fairlab.runs.drawing import drawn_by
 from fairlab.store.runs import RunRecord, read_run, read_status
 from fairlab.workspace import Workspace
 
@@ -21,12 +23,13 @@ class Missing:
     """A data set that is not here.
 
     fingerprint: of the data that the numbers are of, "" where none says; maker: the run that made it, None where that is
-    not here either.
+    not here either; drawn: how its pairs were drawn, None where they were not.
     """
 
     dataset_id: str
     fingerprint: str
     maker: RunRecord | None
+    drawn: DrawnPairs | None = None
 
     @property
     def made(self) -> bool:
@@ -42,11 +45,13 @@ class Missing:
     def sentence(self) -> str:
         """What is missing, why that matters, and what helps."""
         start = f"Data set {self.dataset_id} is not in this workspace, so its faces, pairs and numbers cannot be shown."
+        end = f" Its pairs are then drawn again, with seed {self.drawn.seed} as before." if self.drawn else ""
         if self.made:
-            return f"{start} Its run can make it again."
+            return f"{start} Its run can make it again.{end}"
         if self.path:
-            return f"{start} Name the place of its images (they were at {self.path}); nothing is registered unless they are the same."
-        return f"{start} Add the same data under this name again, with the same settings."
+            where = f"Name the place of its images (they were at {self.path})"
+            return f"{start} {where}; nothing is registered unless they are the same.{end}"
+        return f"{start} Add the same data under this name again, with the same settings.{end}"
 
     def command(self) -> str:
         """What brings it back."""
@@ -93,7 +98,8 @@ def missing(workspace: Workspace, dataset_id: str) -> Missing:
     prints.pop("", None)
     if not prints and maker is not None:
         prints[str(read_status(maker.folder).get("fingerprint") or "")] += 1
-    return Missing(dataset_id, prints.most_common(1)[0][0] if prints else "", maker)
+    fingerprint = prints.most_common(1)[0][0] if prints else ""
+    return Missing(dataset_id, fingerprint, maker, drawn_by(workspace, dataset_id, fingerprint))
 
 
 def all_missing(workspace: Workspace) -> list[str]:

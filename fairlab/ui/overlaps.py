@@ -8,13 +8,14 @@ from typing import Any
 import streamlit as st
 
 from fairlab import api
-from fairlab.config import Overlap, parse
+from fairlab.config import Overlap, Run, parse
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
+from fairlab.runs.data_starts import latest_job
 from fairlab.runs.verdicts import Verdict, sentence, verdict
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
-from fairlab.store.runs import SPACES
+from fairlab.store.runs import SPACES, state
 from fairlab.ui import cached
 from fairlab.ui.forms import settings_form
 from fairlab.ui.gallery import Face, faces
@@ -28,20 +29,54 @@ CHECK = "overlap"
 SHOWN = 12
 
 
-def overlap_note(lab: Workspace, train_id: str, test_id: str) -> None:
+def overlap_note(lab: Workspace, train_id: str, test_id: str, offer: bool = True) -> None:
     """What is known of the two data sets behind a number: a warning where they overlap, else a quiet line.
 
-    train_id is "" for a model that was trained elsewhere.
+    train_id is "" for a model that was trained elsewhere. offer: with a button that checks, where nothing is known.
     """
     if not train_id:
         st.caption(f"Trained elsewhere: whether its training shares people with {plain(test_id)} is not known here.")
         return
     found = verdict(lab, train_id, test_id)
-    said = plain(sentence(found, train_id, test_id))
-    if found is not None and found.found:
-        st.warning(said, icon=":material/join_inner:")
-    else:
-        st.caption(said)
+    if found is not None:
+        said = plain(sentence(found, train_id, test_id))
+        if found.found:
+            st.warning(said, icon=":material/join_inner:")
+        else:
+            st.caption(said)
+    elif not offer:
+        st.caption("Train/test overlap not checked yet.")
+    if offer and (found is None or found.stale):
+        _check_now(lab, train_id, test_id)
+
+
+def _check_now(lab: Workspace, train_id: str, test_id: str) -> None:
+    """A button that checks by a job, whose progress and outcome are shown in its place."""
+    gone = [name for name in dict.fromkeys((train_id, test_id)) if name not in cached.datasets(lab)]
+    if gone:
+        st.caption(f"Train/test overlap not checked: data set {plain(gone[0])} is not in this workspace.")
+        return
+
+    def same(config: Run) -> bool:
+        return config.overlap is not None and (config.overlap.train, config.overlap.test) == (train_id, test_id)
+
+    job = latest_job(lab, "overlap", same)
+    if job:
+        waiting(lab, job, "Checking for shared people and images")
+        if state(lab.run(job)).status in ("running", "queued"):
+            return
+    command = f"fairlab data overlap {train_id} {test_id}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Train/test overlap not checked yet.", width="content")
+        if st.button(
+            "Check now", icon=":material/join_inner:", key="check now", help=f"The same in a terminal: `{command}`"
+        ):
+            try:
+                api.check_overlap(lab, Overlap(train=train_id, test=test_id))
+            except FairLabError as error:
+                show_error(error)
+                return
+            st.rerun()
 
 
 def panel(lab: Workspace, data: Dataset) -> None:
@@ -76,7 +111,7 @@ def panel(lab: Workspace, data: Dataset) -> None:
     run_id = st.query_params.get(CHECK, "")
     if run_id and _concerns(lab, run_id, train, data.dataset_id) and not waiting(lab, run_id, "Comparing"):
         return
-    overlap_note(lab, train, data.dataset_id)
+    overlap_note(lab, train, data.dataset_id, offer=False)
     found = verdict(lab, train, data.dataset_id)
     if found is not None:
         _show(found)

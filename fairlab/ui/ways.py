@@ -13,6 +13,8 @@ from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.compare import read_study
+from fairlab.runs.data_starts import latest_job
+from fairlab.runs.drawing import METHOD, drawn_by
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.runs import RunRecord, state
 from fairlab.ui import cached
@@ -22,8 +24,6 @@ from fairlab.workspace import Workspace
 
 JOBS = "started"
 """The link's parameter: the runs that these buttons started."""
-MINED_HERE = 20_000
-"""Images that impostors are picked among while somebody waits; for more there is the command."""
 
 
 def nothing_yet(
@@ -105,8 +105,14 @@ def _working(lab: Workspace) -> bool:
 
 
 def pairs(lab: Workspace, data: Dataset) -> None:
-    """For a data set without pairs: draw some."""
+    """For a data set without pairs: draw some, by a job whose progress is shown here."""
     name = data.dataset_id
+    job = latest_job(lab, METHOD, lambda config: config.drawing is not None and config.drawing.dataset == name)
+    if job:
+        waiting(lab, job, "Drawing pairs")
+        if state(lab.run(job)).status in ("running", "queued"):
+            return
+    before = drawn_by(lab, name, data.fingerprint) or DrawnPairs()
     st.info(
         plain(f"Data set {name} has no pairs, so nothing can be evaluated on pairs of it yet."), icon=":material/info:"
     )
@@ -115,27 +121,35 @@ def pairs(lab: Workspace, data: Dataset) -> None:
         "Genuine pairs per group",
         1,
         1_000_000,
-        3000,
+        before.genuine,
         key=f"drawn:{name}",
         help="And as many impostor pairs; 3,000 as in RFW.",
     )
-    seed = middle.number_input("Seed", 0, 2**31 - 1, 0, key=f"drawn seed:{name}")
+    seed = middle.number_input("Seed", 0, 2**31 - 1, before.seed, key=f"drawn seed:{name}")
     miners = {"": "by chance"} | _miners(lab, data)
     mined_by = right.selectbox(
         "Impostors",
         list(miners),
+        list(miners).index(before.mined_by) if before.mined_by in miners else 0,
         format_func=miners.__getitem__,
         key=f"drawn by:{name}",
         help="By chance, or the strangers whom a model takes for most alike, as RFW picked its impostors.",
     )
     if last.button("Draw pairs", type="primary", icon=":material/casino:", key=f"draw pairs:{name}", width="stretch"):
         try:
-            drawn = api.draw_pairs(lab, name, DrawnPairs(genuine=int(genuine), seed=int(seed), mined_by=mined_by))
+            settings = DrawnPairs(genuine=int(genuine), folds=before.folds, seed=int(seed), mined_by=mined_by)
+            api.draw_pairs(lab, name, settings)
         except FairLabError as error:
             show_error(error)
             return
-        st.toast(f"{len(drawn.pairs):,} pairs drawn.", icon=":material/check:")
         st.rerun()
+    if before.mined_by and before.mined_by not in miners:
+        st.caption(
+            plain(
+                f"Before, the impostors were picked by {before.mined_by}. It has no embeddings of this data set here: "
+                f"`fairlab embed {before.mined_by} {name}` makes them, and the same pairs can be drawn again."
+            )
+        )
     st.caption(
         "Within each group, in folds that share no person. They are kept with the data set; images and embeddings stay."
     )
@@ -143,8 +157,6 @@ def pairs(lab: Workspace, data: Dataset) -> None:
 
 def _miners(lab: Workspace, data: Dataset) -> dict[str, str]:
     """Models that have embedded the data set, by run id."""
-    if len(data.images) > MINED_HERE:
-        return {}
     models = api.list_models(lab)
     return {
         row.run_id: f"picked by {row.title}"

@@ -14,6 +14,7 @@ from fairlab.data.base import Dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import verify_manifest
 from fairlab.protocol_settings import DrawnPairs
+from fairlab.runs.drawing import draw_pairs
 from fairlab.tables import IMAGES, PAIRS, matches
 from fairlab.workspace import Workspace, open_workspace
 
@@ -42,7 +43,7 @@ def who(data: Dataset, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def test_drawn_pairs_are_what_they_say(tmp_path: Path) -> None:
     lab = open_workspace(tmp_path / "home")
     before = made(lab, {"A": [4] * 30, "B": [3, 1] * 20})
-    drawn = api.draw_pairs(lab, "mine", DrawnPairs(genuine=50, seed=3))
+    drawn = draw_pairs(lab, "mine", DrawnPairs(genuine=50, seed=3))
     data = api.open_dataset(before.folder, verify=True)
     pairs = data.pairs_of("test")
     assert matches(pairs, PAIRS)
@@ -98,11 +99,11 @@ def test_where_no_pair_can_be_drawn_a_sentence_says_why(tmp_path: Path, people: 
     lab = open_workspace(tmp_path / "home")
     before = made(lab, people)
     with pytest.raises(FairLabError, match=f"no pairs can be drawn for data set mine: .*{why}"):
-        api.draw_pairs(lab, "mine")
+        draw_pairs(lab, "mine", DrawnPairs())
     assert api.open_dataset(before.folder, verify=True).pairs.empty
 
 
-def test_the_command_draws_them_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_draws_them_once(tmp_path: Path, here: None, capsys: pytest.CaptureFixture[str]) -> None:
     lab = open_workspace(tmp_path / "home")
     made(lab, {"A": [3] * 20})
     call = ["--home", str(lab.home), "data", "pairs", "mine", "--set", "genuine=20"]

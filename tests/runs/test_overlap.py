@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -224,7 +225,14 @@ def test_the_command_and_the_pages_tell_the_same(
         assert not app.exception, (page, app.exception)
         return " ".join(item.value for item in (*app.caption, *app.warning)).replace("\\", "")
 
-    assert f"not checked yet: fairlab data overlap {name} {name}" in said("verification")
+    assert "Train/test overlap not checked yet." in said("verification")
+    assert app.button(key="check now").help == f"The same in a terminal: `fairlab data overlap {name} {name}`"
+    app.button(key="check now").click().run()
+    until = time.monotonic() + 120
+    while "No overlap was found" not in said("verification") and time.monotonic() < until:
+        assert not app.error
+        time.sleep(0.5)
+    assert "No overlap was found" in said("verification"), "shown where the user stands"
     result = fairlab(lab.home, "data", "overlap", name, name, "--model", model, "--json")
     assert result.returncode == 0, result.stderr
     facts = json.loads(result.stdout)

@@ -14,13 +14,14 @@ from fairlab.config import ModelFile, Source
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
+from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.archive import archive
 from fairlab.runs.archive_reading import bring_in
 from fairlab.runs.missing import missing
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
-from tests.data.trees import face, rfw
+from tests.data.trees import face, grouped, rfw
 from tests.zoo import built
 
 PAGES = tuple(sorted(path.stem for path in (app_root() / "pages").glob("*.py")))
@@ -118,3 +119,59 @@ def test_generated_faces_are_made_again(
     assert all(state(lab.run(path.name)).status == "done" for path in lab.runs_folder.iterdir())
     for page in PAGES:
         assert "not in this workspace" not in show(app, page), page
+
+
+def drawn(tmp_path: Path, **settings: object) -> tuple[Workspace, Workspace]:
+    """A workspace with pairs drawn for an own folder, and one into which a model judged on them was imported."""
+    lab, other = open_workspace(tmp_path / "theirs"), open_workspace(tmp_path / "ours")
+    tree = grouped(tmp_path / "set", ("A", "B"), 6, 3, px=32)
+    api.add_data(lab, Source(path=str(tree), image_px=32), "mine")
+    images = open_dataset(lab.dataset("mine")).images
+    vectors = np.random.default_rng(0).normal(size=(len(images), 8)).astype(np.float32)
+    np.savez(tmp_path / "emb.npz", vectors=vectors, image=images["location"].to_numpy(dtype=str))
+    [model] = api.add_model(lab, ModelFile(path=str(tmp_path / "emb.npz"), dataset="mine"))
+    by = {"mined_by": model} if settings.pop("mined", False) else {}
+    api.draw_pairs(lab, "mine", DrawnPairs(genuine=12, seed=3, **by))
+    api.evaluate(lab, model, "mine")
+    archive(lab, model, tmp_path / "model.tar")
+    [note] = bring_in(other, tmp_path / "model.tar")["notes"]
+    assert "its pairs are drawn again with seed 3 as before" in note
+    assert "drawn again, with seed 3 as before" in missing(other, "mine").sentence()
+    return lab, other
+
+
+def test_drawn_pairs_are_drawn_again_where_an_archive_went(
+    tmp_path: Path, here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive holds no data; the settings and the seed travel with the run that drew."""
+    lab, other = drawn(tmp_path)
+    found = command(other.home, "data", "find", "mine", str(tmp_path / "set"))
+    assert found.returncode == 0, found.stderr
+    assert "Its pairs are drawn again, with seed 3 as before." in found.stdout + found.stderr
+    theirs, ours = (open_dataset(one.dataset("mine"), verify=True) for one in (lab, other))
+    assert ours.fingerprint == theirs.fingerprint
+    assert len(ours.pairs) == 48
+    assert ours.pairs.equals(theirs.pairs)
+    app = opened(other, monkeypatch)
+    show(app, "verification")
+    assert "At the operating point" in [item.value for item in app.subheader]
+
+
+def test_pairs_that_a_model_picked_wait_for_its_embeddings(
+    tmp_path: Path, here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, other = drawn(tmp_path, mined=True)
+    found = command(other.home, "data", "find", "mine", str(tmp_path / "set"))
+    assert found.returncode == 0, found.stderr
+    assert "drawn for it before are missing: emb has no embeddings of mine" in found.stdout + found.stderr
+    assert open_dataset(other.dataset("mine")).pairs.empty
+    app = opened(other, monkeypatch)
+    show(app, "data")
+    assert app.number_input(key="drawn seed:mine").value == 3
+    assert any("makes them, and the same pairs can be drawn again" in item.value for item in app.caption)
+
+
+def test_a_data_set_goes_with_the_run_that_drew_its_pairs(tmp_path: Path, here: None) -> None:
+    lab, _ = drawn(tmp_path)
+    goes = api.delete_dataset(lab, "mine", force=True)
+    assert sorted(name.rpartition("-s")[0] for name in goes.runs) == ["data-mine", "pairs-of-mine"]

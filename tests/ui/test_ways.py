@@ -41,6 +41,11 @@ def test_embeddings_of_own_images_get_numbers_from_the_empty_page(
         assert {"Draw pairs", "Compare all images"} <= {button.label for button in app.button}, page
     app.number_input(key="drawn:mine").set_value(12)
     app.button(key="draw pairs:mine").click().run()
+    until = time.monotonic() + 120
+    while "way:Evaluate" not in [button.key for button in app.button] and time.monotonic() < until:
+        assert not app.error
+        time.sleep(0.5)
+        app.run()
     assert len(open_dataset(lab.dataset("mine"), verify=True).pairs) == 48
     app.button(key="way:Evaluate").click().run()
     until = time.monotonic() + 120
