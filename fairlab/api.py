@@ -204,7 +204,7 @@ def evaluate(
     if protocols:
         if gallery:
             raise FairLabError(
-                "against a gallery a model is judged on the data set's own pairs: leave the protocols out"
+                "against a gallery a model is evaluated on the data set's own pairs: leave the protocols out"
             )
         chosen = protocols if isinstance(protocols, Protocols) else Protocols(names=tuple(protocols))
         evaluation = settings or record.config.evaluation or Evaluation()
@@ -251,7 +251,7 @@ def inspect_model(workspace: Workspace, source: ModelFile) -> str:
 
     For the report at once, in this process: fairlab.runs.importing.report_of.
     """
-    title = f"A look at {Path(source.path).name}"
+    title = f"Inspect {Path(source.path).name}"
     return start_one(workspace, single(workspace, title, _model_run("inspect", source), ()), anew=True)
 
 

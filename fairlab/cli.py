@@ -35,7 +35,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # --help, --version, a wrong call
         code = int(done.code or 0)
     except KeyboardInterrupt:
-        code, said = 130, "interrupted; runs that were started go on (see `fairlab runs`)"
+        code, said = 130, "interrupted; started runs continue (see `fairlab runs`)"
     except BrokenPipeError:
         code = 0  # who reads has seen enough
     except streams.OutputError as error:
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--changed",
         action="store_true",
-        help="move: take images that are others as they are now; it is other data then",
+        help="move: accept images that have changed; this makes it a different data set",
     )
     data.add_argument(
         "--model",
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--dry-run",
         action="store_true",
-        help="add: report what was understood; delete, pairs: what goes or comes; no more",
+        help="add, delete, pairs: only report what would be done",
     )
     data.add_argument("--force", action="store_true", help="delete: even if runs or data sets need it")
     data.add_argument(
@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument(
         "--other-data",
         action="store_true",
-        help="resume: go on although the data set is not the one the run started with; recorded for ever",
+        help="resume: continue although the data set has changed since the run started; the run records it",
     )
     runs.add_argument("--json", action="store_true", help="print JSON")
     _placement_options(runs, "where, resume, clone: ")
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         "all of them have ended.\nInto a file or another program: a line for each change.",
     )
     watch.add_argument("name", nargs="*", help="studies or run ids (default: all that are active)")
-    watch.add_argument("--once", action="store_true", help="show how it stands and return; nothing is started")
+    watch.add_argument("--once", action="store_true", help="show the current state and return; nothing is started")
     watch.add_argument("--json", action="store_true", help="a JSON object a line: a run that is new or has changed")
 
     loggers = _command(
@@ -194,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     _set_option(models)
 
     scores = _command(groups, "scores", "write models' scores as a table that other tools read", commands.do_scores)
-    scores.add_argument("run", nargs="+", help="run ids of models that were judged on the same data set")
+    scores.add_argument("run", nargs="+", help="run ids of models that were evaluated on the same data set")
     scores.add_argument("--out", required=True, help="file to write (.csv)")
     scores.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     scores.add_argument("--format", choices=["bob", "bfw"], default="bob", help="bob: one model; bfw: any number")
@@ -209,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = _command(
         groups,
         "evaluate",
-        "judge a model, trained here or added, on the pairs of a data set",
+        "evaluate a model, trained here or added, on the pairs of a data set",
         commands.do_evaluate,
         epilog="\n".join(
             (
@@ -230,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         action="append",
         default=[],
-        help="judge by this protocol instead of the data set's own pairs; may be given several times",
+        help="evaluate by this protocol instead of the data set's own pairs; may be given several times",
     )
     _placement_options(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print JSON")
@@ -275,7 +275,7 @@ def _parser() -> argparse.ArgumentParser:
     housekeeping_commands.options_of(_command, groups)
 
     doctor = _command(groups, "doctor", "versions, devices, workspace health", commands.do_doctor)
-    doctor.add_argument("--rebuild", action="store_true", help="make the catalogue again from the run folders")
+    doctor.add_argument("--rebuild", action="store_true", help="rebuild the catalogue from the run folders")
     doctor.add_argument("--verify", action="store_true", help="check every finished run's files against their hashes")
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
@@ -316,7 +316,7 @@ def _command(groups: Any, name: str, help_: str, do: Do, epilog: str | None = No
 
 def _study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=arguments.seed, nargs="+", help="repeat the study with these seeds")
-    parser.add_argument("--no-wait", action="store_true", help="return at once; the runs go on by themselves")
+    parser.add_argument("--no-wait", action="store_true", help="return at once; the runs continue in the background")
     _placement_options(parser)
     _set_option(parser)
 

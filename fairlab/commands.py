@@ -107,7 +107,9 @@ def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
     if not options.path:
         raise FairLabError("name the file or folder to add: `fairlab data add PATH`")
     if options.pictures and not options.dry_run:
-        raise FairLabError("--pictures belongs to a look at data: `fairlab data add PATH --dry-run --pictures FOLDER`")
+        raise FairLabError(
+            "--pictures belongs to an inspection of data: `fairlab data add PATH --dry-run --pictures FOLDER`"
+        )
     from fairlab import api
     from fairlab.runs.adding import dry_run, write_pictures
 

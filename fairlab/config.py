@@ -101,7 +101,7 @@ class Grid(Settings):
     )
     relatives: Names = Field(
         (),
-        description="Methods whose students learn from one teacher of everybody, or from the one model given above.",
+        description="Methods whose students learn from one teacher trained on all groups, or from the one model given above.",
     )
     distil_from: Names = Field(
         (), description="Common spaces, of those in `adaptors`, that teach the students; empty: all."
@@ -131,9 +131,9 @@ class Grid(Settings):
     )
     cross_model: bool = Field(
         False,
-        description="Also judge every student against a gallery that its teacher embedded (ProxylessKD's question).",
+        description="Also evaluate every student against a gallery that its teacher embedded (as in ProxylessKD).",
     )
-    maps: Literal["all", "first seed", "none"] = Field("all", description="Draw maps of which models?")
+    maps: Literal["all", "first seed", "none"] = Field("all", description="Which models get maps.")
 
 
 class Study(Settings):
@@ -160,7 +160,7 @@ class Study(Settings):
         description="Methods whose students learn from a common space, e.g. a_kd: the space only; eaf_kd: identities too.",
     )
     plain_student: bool = Field(True, description="Also train the same student without distillation.")
-    concatenation: bool = Field(True, description="Also judge the teachers' embeddings simply put side by side.")
+    concatenation: bool = Field(True, description="Also evaluate the concatenation of the teachers' embeddings.")
     grid: Grid = Grid()
     held_out: float | None = Field(
         None,

@@ -67,7 +67,9 @@ class Source(Settings):
         "", description="CSV with a column 'identity' or 'image' and one column for each attribute; empty: none."
     )
     group: Name = Field("everyone", min_length=1, description="Name of the one group where the data name no groups.")
-    pair_list: PathText = Field("", description="Text file of pairs to judge models on; empty: the data's own, if any.")
+    pair_list: PathText = Field(
+        "", description="Text file of pairs to evaluate models on; empty: the data's own, if any."
+    )
     identity_pattern: Name = Field(
         "",
         description="How files are named, where names tell who is shown, e.g. {identity}_{number} or "
@@ -79,7 +81,9 @@ class Source(Settings):
         "otherwise train.",
     )
     source: Literal["real", "synthetic"] = Field("real", description="Whether people or a generator were photographed.")
-    image_px: int = Field(112, ge=16, le=512, description="Width and height in pixels at which images are handed out.")
+    image_px: int = Field(
+        112, ge=16, le=512, description="Width and height of the images in pixels, as models see them."
+    )
     align: bool = Field(
         True, description="Turn and scale faces to the template where the data bring landmarks and are not aligned yet."
     )
@@ -105,7 +109,9 @@ class ModelFile(Settings):
         "", description="File of its classifier, where that is a file of its own (for methods that inherit it)."
     )
     column: Name = Field("", description="Of a table of scores: the model that is meant; filled in when it is added.")
-    attribute: Name = Field("", description="Of a table of scores: what the groups are values of; empty: as it says.")
+    attribute: Name = Field(
+        "", description="Of a table of scores: the attribute that its groups are values of; empty: as in the table."
+    )
     distances: bool | None = Field(
         None, description="Of a table of scores: it holds distances, where smaller means more alike; empty: no."
     )
@@ -117,7 +123,7 @@ class ModelFile(Settings):
         "insightface", "insightface_pytorch", "magface", "timm",
     ] = Field(
         "",
-        description="Of a checkpoint: whose code trained it, where the file does not tell; decides colours and scaling, for MagFace the network (batch-norm epsilon 2e-5), and for CLIP the activation.",
+        description="Of a checkpoint: the code that trained it, where the file does not say; decides colours and scaling, for MagFace the network (batch-norm epsilon 2e-5), and for CLIP the activation.",
     )  # fmt: skip
     image_px: int | None = Field(None, ge=16, le=512, description="Width and height of the faces that it takes.")
     channels: Literal["", "RGB", "BGR"] = Field("", description="Order of the colour channels that it was trained on.")
@@ -128,7 +134,7 @@ class ModelFile(Settings):
         (), max_length=3, description="The pixel values are then divided by this: one number, or three."
     )
     flip: Literal["", "sum", "none"] = Field(
-        "", description="sum: a face is judged together with its mirror image; none: alone."
+        "", description="sum: add the embedding of the mirror image; none: the image alone."
     )
     landmarks: Literal["", "data", "template"] = Field(
         "",
@@ -164,7 +170,7 @@ class Data(Settings):
     )
     part: int = Field(0, ge=0, le=9_999, description="... and train on this one (counted from 0).")
     judge: Name | None = Field(
-        None, description="Data set whose pairs the run is judged on, where that is another one; empty: its own."
+        None, description="Data set whose pairs the run is evaluated on, if another one; empty: its own."
     )
     held_out: float | None = Field(
         None,

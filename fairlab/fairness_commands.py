@@ -217,10 +217,12 @@ def options_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draws",
         type=arguments.whole(1, 100_000),
-        help="draws of people for the intervals (default: as the run was judged; of a table 1000)",
+        help="draws of people for the intervals (default: as in the evaluation of the run; for a table 1000)",
     )
     parser.add_argument(
-        "--seed", type=arguments.seed, help="seed of those draws (default: as the run was judged; of a table 0)"
+        "--seed",
+        type=arguments.seed,
+        help="seed of those draws (default: as in the evaluation of the run; for a table 0)",
     )
     parser.add_argument(
         "--adjust", choices=["none", "holm"], default="none",

@@ -22,12 +22,12 @@ from fairlab.workspace import Workspace
 def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None:
     """The five commands and their options."""
     disk = add(groups, "disk", "what the workspace holds on disk", do_disk)
-    disk.add_argument("--by", choices=["run", "study", "kind"], default="kind", help="add up by (default: kind)")
+    disk.add_argument("--by", choices=["run", "study", "kind"], default="kind", help="group by (default: kind)")
     disk.add_argument("--json", action="store_true", help="print JSON: bytes of every run and kind")
 
     prune = add(groups, "prune", "delete checkpoints of runs that have ended; without --yes only list them", do_prune)
     prune.add_argument(
-        "run", nargs="*", help="only these runs; so also the last checkpoint of one that could go on may go"
+        "run", nargs="*", help="only these runs; then also the last checkpoint of a run that can be resumed"
     )
     prune.add_argument("--study", default="", help="only runs that were started for this study")
     prune.add_argument(
@@ -53,7 +53,7 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
     archive.add_argument(
         "--checkpoints",
         action="store_true",
-        help="take checkpoints along, to go on training elsewhere; classifiers are in them",
+        help="include checkpoints, to continue training elsewhere; they hold classifiers",
     )
     archive.add_argument("--no-numbers", action="store_true", help="leave out results and maps: the networks alone")
     archive.add_argument("--json", action="store_true", help="print JSON")
@@ -156,7 +156,7 @@ def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
         return _expired(workspace, options)
     if cut and not options.dataset:
         if options.heads or options.files:
-            raise FairLabError("--heads and --files are about somebody: name data set and people again")
+            raise FairLabError("--heads and --files belong to the deletion of people: name data set and people again")
         found = forget.finish(workspace) or Found()
         dispatch(workspace)  # nothing could start meanwhile
         print(json.dumps(asdict(found), indent=1) if options.json else "\n".join(reached(found)))

@@ -20,8 +20,8 @@ class Protocols(Settings):
     seed: Seed = Field(0, description="Seed of what is drawn.")
     mined_by: Name = Field(
         "",
-        description="Run id of the model whose nearest strangers are the hard impostors; empty: the judged model itself, so "
-        "that its numbers cannot be held against those of others.",
+        description="Run id of the model whose nearest strangers are the hard impostors; empty: the evaluated model itself, so "
+        "that its numbers cannot be compared with those of others.",
     )
     exclude_mixed: bool = Field(
         False, description="Leave out people whose images are in two groups when all images are compared."
@@ -31,7 +31,7 @@ class Protocols(Settings):
         ge=2,
         le=1_000_000_000,
         description="Compare only so many people of each group, drawn by chance, with all their images: comparisons grow with "
-        "the square of the images, and intervals over people say what the draw costs. Empty: everybody.",
+        "the square of the images, and intervals over people show what the draw costs. Empty: all people.",
     )
     people_seed: Seed | None = Field(None, description="Seed of that draw; empty: 0.")
     enrolled: int = Field(1, ge=1, le=10_000, description="Images of each person in the gallery of an identification.")
@@ -39,7 +39,7 @@ class Protocols(Settings):
         0.3,
         ge=0.0,
         le=1.0,
-        description="Share of each group's people who stay out of that gallery, so that strangers are searched.",
+        description="Share of each group's people who stay out of that gallery, so that searches for people who are not enrolled are tested.",
     )
 
 
@@ -55,8 +55,8 @@ class DrawnPairs(Settings):
     folds: int = Field(10, ge=2, le=100, description="Folds at most; no two share a person.")
     mined_by: Name = Field(
         "",
-        description="Run id of the model whose nearest strangers are the impostors, as RFW picked its own; empty: impostors "
-        "as chance brings them together.",
+        description="Run id of the model that picks the most similar pairs of two people as impostors, as in RFW; empty: "
+        "impostors drawn by chance.",
     )
     seed: Seed = Field(0, description="Seed of what is drawn.")
 

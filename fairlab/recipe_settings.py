@@ -33,7 +33,7 @@ class Recipe(Settings):
     mix_splits: Names = Field(("train",), min_length=1, description="Parts of the second data set to take.")
     share: float = Field(0.5, gt=0, lt=1, description="Share of the mixture that comes from the second data set.")
     held_out: bool = Field(
-        True, description="Keep the first data set's other parts that have pairs, whole, to judge models on."
+        True, description="Keep the first data set's other parts that have pairs, whole, to evaluate models on."
     )
     seed: Seed = Field(0, description="Seed of what is drawn.")
 
@@ -48,7 +48,7 @@ class Overlap(Settings):
     """Are people or images that models are judged on among those they learned from?"""
 
     train: Name = Field("", description="Data set that was learned from.")
-    test: Name = Field("", description="Data set that models are judged on; may be the same.")
+    test: Name = Field("", description="Data set that models are evaluated on; may be the same.")
     train_splits: Names = Field((), description="Its parts; empty: 'train', or all where no part is called so.")
     test_splits: Names = Field(
         (), description="Its parts; empty: those with pairs, or else all that are not learned from."

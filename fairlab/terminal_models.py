@@ -64,7 +64,7 @@ def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
     for text in found["warnings"]:
         console.print(Text(f"warning: {text}", style="yellow"))
     if "run_id" in found:
-        console.print(f"added as {found['run_id']}; judge it with `fairlab evaluate {found['run_id']} DATASET`")
+        console.print(f"added as {found['run_id']}; evaluate it with `fairlab evaluate {found['run_id']} DATASET`")
 
 
 def _show_table_report(found: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from fairlab.ui import adding, albums, caveats, moving, overlaps, recipes, ways
 from fairlab.ui.page import start, stop
 from fairlab.ui.pickers import pick_dataset
 
-lab = start("Data", "What a data set holds: images, people, groups, and the pairs that models are judged on.")
+lab = start("Data", "What a data set holds: images, people, groups, and the pairs that models are evaluated on.")
 adding.form(lab)
 data = pick_dataset(lab)
 recipes.form(lab, data)
@@ -25,6 +25,6 @@ else:
     albums.pairs(data, group)
 st.subheader("Images by part and group", anchor=False)
 st.dataframe(albums.counts(data), hide_index=True)
-st.subheader("Does the training share people or images with this test?", anchor=False)
+st.subheader("Train/test overlap", anchor=False)
 overlaps.panel(lab, data)
 st.caption(f"Fingerprint {data.fingerprint[:16]}: a different fingerprint means different data.")

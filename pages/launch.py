@@ -19,7 +19,7 @@ with right:
     earlier = studies(lab)
     options = ["", *earlier["study_id"].tolist()]
     names = {
-        "": "no, start from the preset",
+        "": "none",
         **dict(zip(earlier["study_id"], earlier["title"] + " · " + earlier["study_id"], strict=True)),
     }
     clone = choose(
@@ -36,7 +36,7 @@ st.caption(plain_facts(base))
 
 data = pick_data(lab, base)
 about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name", *data)
-with st.expander("Dials", icon=":material/tune:"):
+with st.expander("Settings", icon=":material/tune:"):
     dials = {**study_form(base, f"{name}:{clone}", about, offers(lab)), **data}
 placement, where = choose_placement(lab)
 plan = planned(lab, base, name, dials)
@@ -44,7 +44,8 @@ if plan is not None:
     show_plan(lab, plan)
     if not plan.new:
         st.success(
-            "Every run of this study is done already. Change a dial, or look at its results.", icon=":material/check:"
+            "Every run of this study is done already. Change a setting, or look at the results.",
+            icon=":material/check:",
         )
     hindered = not plan.new or placement is None
     if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=hindered, key="start"):

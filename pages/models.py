@@ -8,7 +8,7 @@ from fairlab.ui import cached, modelling
 from fairlab.ui.page import start, stop
 
 lab = start(
-    "Models", "Every model of this workspace, trained here or added from a file; each can look at any data set."
+    "Models", "Every model of this workspace, trained here or added from a file; each can be evaluated on any data set."
 )
 models = list_models(lab)
 modelling.form(lab, open_at_first=models.empty)

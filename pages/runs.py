@@ -31,7 +31,7 @@ if shown.empty:
     stop()
 everything, shown = shown, find(shown)
 if shown.empty:
-    st.info("No run matches; take away a word or a filter.", icon=":material/search_off:")
+    st.info("No run matches; remove a word or a filter.", icon=":material/search_off:")
     stop()
 run_ids = run_ids if len(shown) == len(everything) else shown["run_id"].tolist()
 runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run", "" if study in (ALL, ADDED) else study)

@@ -26,7 +26,7 @@ if slots != lab.slots:
     st.toast("Saved.")
 st.caption("Another workspace: set FAIRLAB_HOME, or start with fairlab --home FOLDER app.")
 
-st.subheader("Where runs work", anchor=False)
+st.subheader("Compute", anchor=False)
 default_placement_form(lab)
 loggers_form(lab)
 

@@ -5,9 +5,7 @@ import streamlit as st
 from fairlab.ui import cached, storing
 from fairlab.ui.page import start
 
-lab = start(
-    "Storage", "What lies on the disk, how to free space, export and import work, and delete: first listed, then done."
-)
+lab = start("Storage", "Disk use, free space, export, import and delete. What is deleted is listed first.")
 storing.overview(lab)
 st.subheader("Free space", anchor=False)
 storing.room_to_make(lab)

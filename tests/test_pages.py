@@ -104,7 +104,7 @@ def test_a_link_to_something_gone_is_said_kindly(
     """A study or data set that is not there is a warning and the page shows another one."""
     app = opened(monkeypatch, finished, page, **{"set" if page == "data" else "study": "gone-1234"})
     fine(app)
-    assert any("gone" in item.value and "not here" in item.value for item in app.warning)
+    assert any("gone" in item.value and "not in this workspace" in item.value for item in app.warning)
 
 
 def test_a_link_restores_its_choices(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
@@ -271,7 +271,7 @@ def test_the_queue_is_shown_and_changed(monkeypatch: pytest.MonkeyPatch, queued:
 
 def test_a_study_is_resumed_and_stopped_from_its_page(monkeypatch: pytest.MonkeyPatch, queued: Workspace) -> None:
     app = opened(monkeypatch, queued, "runs", study=STUDY)
-    assert app.button(key="resume study").label == "Resume all that ended badly (1)"
+    assert app.button(key="resume study").label == "Resume failed, crashed and stopped runs (1)"
     app.button(key="resume study").click().run()
     fine(app)
     assert order(queued) == ["A", "B", "C", "Bad"]
@@ -401,7 +401,7 @@ def test_data_that_lie_elsewhere_are_found_again_on_their_page(
     (tmp_path / "here").rename(tmp_path / "there")
     app = opened(monkeypatch, lab, "data", set="faces")
     assert not app.exception
-    assert "which is not there" in app.warning[0].value
+    assert "are missing" in app.warning[0].value
     assert app.button(key="move").disabled
     app.text_input(key="moved to:faces").set_value(str(tmp_path / "nowhere")).run()
     app.button(key="move").click().run()

@@ -302,7 +302,7 @@ class Walk:
                 continue
             if chosen and not self._offered(key, wanted):
                 continue  # it changed with what was chosen
-            if self._offered(key, wanted) or not re.search(r"is not here|is shown|not here", said):
+            if self._offered(key, wanted) or not re.search(r"not in this (workspace|data set)|is shown", said):
                 raise Fault(f"{key} was {wanted}, and without a word {value} is shown")
 
     def _offered(self, key: str, value: str) -> bool:

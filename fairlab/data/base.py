@@ -127,7 +127,7 @@ class Dataset:
         path = Path(origin["path"])
         if not path.exists():
             raise FairLabError(
-                f"the images of data set {self.dataset_id} lie in {path}, which is not there (any more); "
+                f"the images of data set {self.dataset_id} lie in {path}, which no longer exists; "
                 f"bring it back, or say where they are now: `fairlab data move {self.dataset_id} PATH`"
             )
         locations = Texts(self.images["location"])
@@ -163,7 +163,7 @@ class Dataset:
             name, folder = lender["dataset"], self.folder.with_name(lender["dataset"])
             if not (folder / MANIFEST).exists():
                 raise FairLabError(
-                    f"data set {self.dataset_id} borrows its images from data set {name}, which is not there (any more); "
+                    f"data set {self.dataset_id} borrows its images from data set {name}, which no longer exists; "
                     f"make {name} again, or delete {self.dataset_id}"
                 )
             data = open_dataset(folder)
@@ -180,7 +180,7 @@ class Dataset:
         try:
             parent, row = (np.load(self.folder / name, allow_pickle=False) for name in BORROWED_FILES)
         except (OSError, ValueError, EOFError) as error:
-            raise Damaged(f"{self.folder} does not say (any more) whose images it borrows: {error}") from error
+            raise Damaged(f"{self.folder} does not say whose images it borrows: {error}") from error
         if parent.shape != row.shape or len(row) != len(self.images):
             raise Damaged(f"{self.folder} is damaged: {len(row)} borrowed images, but {len(self.images)} in its table")
         return parent, row

@@ -41,16 +41,17 @@ def joined(first: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
     return {"what": first["what"], "failed": len(names), "of": first["of"], "names": names, "pairs": pairs}
 
 
-def sentence(facts: Mapping[str, Any]) -> str:
-    """The failures in words; "" when there are none."""
+def sentence(facts: Mapping[str, Any], named: bool = True) -> str:
+    """The failures in words; "" when there are none. named: False where the text before has named them."""
     if not facts:
         return ""
     names = [f"{name} ({reason})" for name, reason in list(facts["names"].items())[:SHOWN]]
     more = ", ..." if facts["failed"] > SHOWN else ""
+    who = f": {', '.join(names)}{more}" if named else ""
     share = f"{facts['failed']:,} of {facts['of']:,} {facts['what']} ({facts['failed'] / max(facts['of'], 1):.2%})"
     lost = [
         f"{group} {counts['genuine']:,} genuine and {counts['impostor']:,} impostor"
         for group, counts in facts["pairs"].items()
     ]
     left = f"their pairs are in no error rate: {'; '.join(lost)}" if lost else "they are in no pair"
-    return f"Failures to enrol: {share}: {', '.join(names)}{more}; {left}."
+    return f"Failures to enrol: {share}{who}; {left}."

@@ -79,7 +79,7 @@ class LmdbImages:
         """Locations are byte+size; a read is one pread."""
         found = lmdb_file(path)
         if found is None:
-            raise Damaged(f"{path} is no LMDB file and holds not exactly one (any more)")
+            raise Damaged(f"{path} is no LMDB file, and no folder with exactly one")
         file = RecordFile(found)
 
         def read(row: int) -> bytes:

@@ -99,7 +99,7 @@ class Packs:
             name, _, number = locations[row].rpartition("#")
             if name not in opened:
                 if name not in files:
-                    raise Damaged(f"{path} does not hold {name} (any more)")
+                    raise Damaged(f"{path} no longer holds {name}")
                 opened[name] = open_pack(files[name])
             return opened[name].read(int(number))
 

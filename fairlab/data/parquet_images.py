@@ -151,7 +151,7 @@ class _Groups:
             starts = self._starts[name]
             group = int(np.searchsorted(starts, row, side="right")) - 1
             if not 0 <= group < len(starts) - 1:
-                raise Damaged(f"{path} has no row {row} (any more)")
+                raise Damaged(f"{path} no longer has row {row}")
             if (name, group) not in self._kept:
                 while len(self._kept) >= KEPT:
                     self._kept.popitem(last=False)
@@ -175,7 +175,7 @@ def _images(path: Path, group: int) -> list[bytes | None]:
     with plain_errors(path, "a parquet file"), pq.ParquetFile(path, pre_buffer=False) as file:
         column = image_column(file.schema_arrow)
         if not column:
-            raise Damaged(f"{path} has no column of images (any more)")
+            raise Damaged(f"{path} no longer has a column of images")
         facts = file.metadata.row_group(group)
         sizes = [facts.column(place).total_uncompressed_size for place in range(facts.num_columns)]
         step = max(1, min(64, AT_ONCE // max(1, *sizes)))  # one value may be as large as all that is packed

@@ -26,8 +26,7 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
     groups = images.groupby("group", sort=False).agg(images=("location", "size"), identities=("identity", "nunique"))
     good = looked[looked["readable"]]
     sizes = (good["width"].astype(str) + "x" + good["height"].astype(str)).value_counts()
-    problems = [*listing.problems, *_common_problems(images, listing, looked)]
-    problems += [sentence(listing.unenrolled)] if listing.unenrolled else []
+    problems = [*listing.problems, *_unreadable(listing, looked), *_common_problems(images, listing, looked)]
     kept = splits_of(source, listing).drop(listing.images.index[_rows_of(looked[~looked["readable"].astype(bool)])])
     parts = {str(part): int(count) for part, count in kept.value_counts(sort=False).items()}
     return {
@@ -58,7 +57,7 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
         "notes": list(listing.notes),
         "will_do": _will_do(source, listing, parts, good)
         if has_images(kind)
-        else [f"register people, groups and pairs of {len(images):,} images, which themselves are not there"],
+        else [f"register people, groups and pairs of {len(images):,} images, without the images themselves"],
     }
 
 
@@ -105,17 +104,22 @@ def aligned(source: Source, listing: Listing, good: pd.DataFrame) -> str:
     return "cropped in the middle"
 
 
-def _common_problems(images: pd.DataFrame, listing: Listing, looked: pd.DataFrame) -> list[Problem]:
-    bad = looked[~looked["readable"]]
+def _unreadable(listing: Listing, looked: pd.DataFrame) -> list[Problem | str]:
+    """Images that cannot be read, and what could not be enrolled; an image that is both is named once."""
+    bad = looked[~looked["readable"].astype(bool)]
     found = problem("images that cannot be read, left out", bad["fault"].tolist())
-    lost = _lost(listing, looked)
-    if listing.pairs is not None and lost.any():
-        sides = listing.pairs.loc[lost, ["image_a", "image_b"]].to_numpy(np.int64)
-        names = images["location"].to_numpy(dtype=object)[sides]
-        found += problem("pairs whose image cannot be read, left out", [f"{a} with {b}" for a, b in names])
+    failed = listing.unenrolled.get("names", {})
+    named = set(listing.images["location"].astype(str).iloc[_rows_of(bad)]) if listing.templates is None else set()
+    if found and failed and set(failed) <= named:
+        return [f"{found[0]}. {sentence(listing.unenrolled, named=False)}"]
+    return [*found, *filter(None, [sentence(listing.unenrolled)])]
+
+
+def _common_problems(images: pd.DataFrame, listing: Listing, looked: pd.DataFrame) -> list[Problem]:
+    found: list[Problem] = []
     names = images["identity"].astype(str).str.rpartition("/")[2]
     several = images.assign(name=names).groupby("name")["group"].nunique()
-    found += problem("identities that stand in two groups, kept apart", several.index[several > 1].tolist())
+    found += problem("identities in two groups, kept apart", several.index[several > 1].tolist())
     single = images["identity"].value_counts()
     found += problem("identities with one image only", single.index[single == 1].tolist())
     good = looked[looked["readable"]]
@@ -145,17 +149,17 @@ def _will_do(source: Source, listing: Listing, parts: Mapping[str, int], good: p
     how = aligned(source, listing, good)
     px = f"{source.image_px} x {source.image_px} pixels"
     doing = {
-        "as they are": f"hand images out as they are, {px}",
-        "by landmarks": f"bring faces to the template by their landmarks when they are read, {px}",
-        "cropped in the middle": f"crop the middle square and scale it to {px} when images are read; see the mean faces",
+        "as they are": f"use images as they are, {px}",
+        "by landmarks": f"align faces by their landmarks when they are read, {px}",
+        "cropped in the middle": f"crop the middle square and scale it to {px} when images are read; check the mean faces",
     }[how]
     count = sum(parts.values())
     steps = [f"register {count:,} image{'' if count == 1 else 's'} as {_parts(parts)}", doing]
     if source.swap_channels:
-        steps.append("take red for blue")
+        steps.append("swap red and blue channels")
     if source.copy_pixels:
         size = count * source.image_px**2 * 3
         steps.append(f"decode every image once into a file of {size / 1e9:.1f} GB in the workspace")
     else:
-        steps.append("copy nothing: images stay where they are and are read from there")
+        steps.append("copy no image: they are read from where they are")
     return steps

@@ -81,7 +81,7 @@ class Rfw:
         """Locations are paths below data/."""
         root = root_of(path)
         if root is None:
-            raise FairLabError(f"{path} is no RFW folder (any more)")
+            raise FairLabError(f"{path} is not an RFW folder")
         return read_below(root / "data", locations)
 
 

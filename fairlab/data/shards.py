@@ -98,7 +98,7 @@ class Shards:
             name, offset, size = locations[row].rsplit(":", 2)
             if name not in opened:
                 if not (folder / name).is_file():
-                    raise Damaged(f"{folder} does not hold {name} (any more)")
+                    raise Damaged(f"{folder} no longer holds {name}")
                 opened[name] = RecordFile(folder / name)
             data = opened[name].read(int(offset) - BLOCK, BLOCK + int(size))
             header = data[:BLOCK]

@@ -94,7 +94,7 @@ class Transferface:
         """Locations are paths below data/."""
         root = train_root(path)
         if root is None:
-            raise FairLabError(f"{path} is no folder of BUPT-Transferface (any more)")
+            raise FairLabError(f"{path} is not a folder of BUPT-Transferface")
         return lambda row: Path(root, "data", locations[row]).read_bytes()
 
 

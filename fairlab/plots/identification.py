@@ -23,7 +23,7 @@ def open_set_figure(curves: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
     """FNIR over FPIR of each group (identification.IDENTIFICATION_CURVE), with the band of the FNIR."""
     figure = go.Figure()
     _lines(figure, curves[curves["fpir"] > 0], groups, "fpir", "fnir", "FPIR %{x:.3~%}<br>FNIR %{y:.2%}")
-    figure.update_xaxes(title="strangers who are taken for somebody (FPIR)", type="log", dtick=1, tickformat=".3~%")
+    figure.update_xaxes(title="false positive identification rate (FPIR)", type="log", dtick=1, tickformat=".3~%")
     figure.update_yaxes(title="enrolled people not found (FNIR)", tickformat=".0%")
     return styled(figure, 380)
 

@@ -85,7 +85,7 @@ def scoring(record: RunRecord, dataset: Dataset) -> tuple[Score, AsPeers, str]:
         values: dict[str, np.ndarray | str] = {}
         for mode, about in COMPAT.items():
             if about.flip and flip != "sum":
-                values[mode] = "it adds the mirror image, and this model is judged without"
+                values[mode] = "it adds the mirror image, and this model is evaluated without"
                 continue
             of = (vectors, ids) if about.flip else (plain.vectors, plain.ids)
             values[mode] = (pair_distances if about.takes == "distances" else pair_scores)(*of, pairs)

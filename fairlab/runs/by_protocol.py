@@ -107,13 +107,13 @@ def judge(
             reused.append(name)
             if known is not None:
                 notes += [
-                    f"{name}: same embeddings, data, settings and code as before, not computed anew",
+                    f"{name}: same embeddings, data, settings and code as before, reused",
                     *known["notes"],
                 ]
             discard_counts(model.folder, dataset.dataset_id, name, world.leads)
             continue
         base = 0.5 + share * number
-        pulse.begin(f"judging by {name}", base, share, "runs")
+        pulse.begin(f"evaluating by {name}", base, share, "runs")
         stopped = False
         try:
             if world.leads or PROTOCOLS.facts(name).get("shared"):

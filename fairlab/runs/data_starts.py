@@ -29,7 +29,7 @@ def inspect_data(workspace: Workspace, source: Source) -> str:
 
     For the report at once, in this process: fairlab.runs.adding.dry_run.
     """
-    record = single(workspace, f"A look at {Path(source.path).name}", _source_run("inspect", source, ""), ())
+    record = single(workspace, f"Inspect {Path(source.path).name}", _source_run("inspect", source, ""), ())
     return start_one(workspace, record, anew=True)
 
 

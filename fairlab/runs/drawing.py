@@ -229,7 +229,7 @@ def _lacking(of: pd.DataFrame) -> str:
     if people < 2:
         return f"it has {people} people with images, and impostor pairs need two"
     if int(each.max()) < 2:
-        return "everybody has one image, and genuine pairs need two of a person"
+        return "each person has one image, and genuine pairs need two"
     return f"its {people} people cannot be put into two folds that both have genuine and impostor pairs"
 
 

@@ -152,7 +152,7 @@ def _marked(facts: dict[str, Any], loss: Loss, how: str) -> dict[str, Any]:
     said = (
         f"{images}; the numbers are of the pairs that stay"
         if how == "computed anew"
-        else f"made before {images}: judge again"
+        else f"made before {images}: evaluate again"
     )
     return {**facts, "notes": [*facts.get("notes", ()), said]}
 

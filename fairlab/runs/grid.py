@@ -240,7 +240,7 @@ class _Seed:
         own = settings.embedding_dim if settings else None
         if not choices.student_methods().get(record.method, {}).get("in_space") and own != space.dim:
             self.builder.notes.append(
-                f"{record.title} is not judged against a gallery by {space.record.title}: their embeddings are "
+                f"{record.title} is not evaluated against a gallery by {space.record.title}: their embeddings are "
                 f"{own} and {space.dim or 'an unknown number of'} long"
             )
             return

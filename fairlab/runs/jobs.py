@@ -217,7 +217,9 @@ def _look_elsewhere(
         return by_protocol.judge(workspace, record, dataset, pulse, stop, world)
     judging = record.role == "evaluation"
     if judging and dataset.pairs.empty:
-        raise FairLabError(f"data set {dataset.dataset_id} has no pairs to judge a model on; embed it and look instead")
+        raise FairLabError(
+            f"data set {dataset.dataset_id} has no pairs to evaluate a model on; embed it and look at its maps instead"
+        )
     if record.method == cross.METHOD:
         return cross.verify(workspace, record, dataset, pulse, stop, world)
     models = spaces.model_parents(workspace, record)

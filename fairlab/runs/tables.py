@@ -90,7 +90,7 @@ def _add_scores(workspace: Workspace, record: RunRecord, pulse: Pulse) -> dict[s
         np.array_equal(names, table.images["location"].astype(str).to_numpy())
         and np.array_equal(table.pairs[same].to_numpy(np.int64), dataset.pairs[same].to_numpy(np.int64))
     ):
-        raise FairLabError(f"{source.path} is not (any more) the table that data set {record.dataset} was made from")
+        raise FairLabError(f"{source.path} is no longer the table that data set {record.dataset} was made from")
     scores = table.scores[source.column]
     write_json(record.folder / "report.json", report_of(source))
     pulse.begin("evaluating", 0.5, 0.5, "runs")

@@ -194,7 +194,7 @@ def read_results(run_folder: Path, dataset_id: str, name: str) -> pd.DataFrame:
     path = results_folder(run_folder, dataset_id) / f"{name}.parquet"
     if not path.exists():
         raise FairLabError(
-            f"{run_folder.name} has no numbers on {dataset_id} yet; judge it with "
+            f"{run_folder.name} has no numbers on {dataset_id} yet; evaluate it with "
             f"`fairlab evaluate {run_folder.name} {dataset_id}`"
         )
     further = [read_protocol(run_folder, dataset_id, protocol, name) for protocol in judged_by(run_folder, dataset_id)]
@@ -207,7 +207,7 @@ def read_protocol(run_folder: Path, dataset_id: str, protocol: str, name: str) -
     path = protocol_folder(run_folder, dataset_id, protocol) / f"{name}.parquet"
     if not path.exists():
         raise FairLabError(
-            f"{run_folder.name} has no {name} by {protocol} on {dataset_id}; judge it with "
+            f"{run_folder.name} has no {name} by {protocol} on {dataset_id}; evaluate it with "
             f"`fairlab evaluate {run_folder.name} {dataset_id} --protocol {protocol}`"
         )
     return _read(path, name)

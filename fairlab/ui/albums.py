@@ -28,9 +28,9 @@ def summary(data: Dataset) -> None:
             "",
             f"{data.image_px} x {data.image_px} pixels, RGB." if data.has_images else "By name only.",
         ),
-        ("People", f"{images['identity'].nunique():,}", "", "Identities over all parts; no person is in two parts."),
+        ("People", f"{images['identity'].nunique():,}", "", "Over all parts; no person is in two parts."),
         (plain(data.attribute), str(len(data.groups)), "", "Groups as the data name them; FairLab infers none."),
-        ("Pairs", f"{len(pairs):,}", "", "Comparisons on which models are judged, genuine and impostor."),
+        ("Pairs", f"{len(pairs):,}", "", "Comparisons that models are evaluated on, genuine and impostor."),
     )
     if data.info.get("notes"):
         st.caption(plain(data.info["notes"]))
@@ -45,7 +45,7 @@ def mean_faces(data: Dataset) -> None:
         for group in data.groups:
             face = np.kron(mean_face(data, group), np.ones((4, 4, 1), np.uint8))
             st.image(face, caption=plain(group), width=170)
-    st.caption("Aligned images give a face; a blur would mean that they are not aligned.")
+    st.caption("Eyes and a mouth show that the images are aligned; a uniform blur shows that they are not.")
 
 
 def people(data: Dataset) -> str:

@@ -27,7 +27,7 @@ HELP = {
     "std": "Sample standard deviation of the groups' accuracies, in points. Underlined: more than a perfectly fair model "
     "would show by chance.",
     "ser": "Skewed error ratio: largest error divided by smallest error. Underlined: more than chance would show.",
-    "worst": "Accuracy of the group with the lowest. Its bootstrap interval is biased downwards.",
+    "worst": "Lowest accuracy of a group. Its bootstrap interval is biased downwards.",
     "cross": "Mean accuracy with the gallery embedded by another model, the probe by this one.",
 }
 FILES = {
@@ -87,8 +87,8 @@ def columns_of(table: pd.DataFrame) -> list[Column]:
         lower, meaning = name in LOWER_IS_BETTER, HELP.get(name, "Accuracy in %, ten folds, a threshold of its own.")
         columns.append(Column(name, heading, meaning, lower, ends if name == "mean" else None))
     columns += [
-        Column("difference", "Difference", "Points of mean accuracy against the baseline.", range=_ends(table, "difference")),
-        Column("p", "p", "How often chance alone would show as much.", lower=True),
+        Column("difference", "Difference", "Difference in mean accuracy from the baseline, in points.", range=_ends(table, "difference")),
+        Column("p", "p", "How often chance alone would show a difference this large.", lower=True),
         Column("cpu", "CPU", "Processor time of a run; small: with all that it builds on.", lower=True),
     ]  # fmt: skip
     if "published" in table and table["published"].notna().any():

@@ -25,14 +25,14 @@ def everybody(lab: Workspace, run: RunRecord, data: Dataset) -> None:
     """ROC over all comparisons within each group, where the model was judged by them."""
     if EVERYBODY not in judged_by(run.folder, data.dataset_id):
         return
-    st.subheader("Everybody against everybody", anchor=False)
+    st.subheader("All comparisons", anchor=False)
     curves = cached.results(lab, run.run_id, data.dataset_id, "curves")
     table = curves[curves["protocol"] == EVERYBODY]
     chart(roc_figure(table, _known(data, table)), "roc everybody", "ROC over all comparisons", table=table)
     facts = results_facts(run.folder, data.dataset_id, EVERYBODY)["facts"]
     st.caption(
         f"{facts['comparisons']:,} comparisons of {facts['images']:,} images of {facts['identities']:,} people; the curves are of "
-        "those within each group. Strangers are not chosen to be hard here, so rates differ from those of the pair list."
+        "those within each group. Impostors are not picked to be hard here, so rates differ from those of the pair list."
     )
 
 
@@ -75,8 +75,8 @@ def search(lab: Workspace, run: RunRecord, data: Dataset) -> None:
     facts = results_facts(run.folder, data.dataset_id, SEARCH)
     st.caption(
         f"{facts['facts']['gallery']:,} images enrolled, {facts['facts']['probes']:,} searched. FNIR: an enrolled person is not first "
-        "or below the threshold; FPIR: a stranger is taken for somebody. One threshold for everybody; in percent, with 95 % "
-        "intervals over redrawn people. A rate at N enrolled people is no rate at another N."
+        "or below the threshold; FPIR: a person who is not enrolled is matched. One threshold for all groups; in percent, with 95 % "
+        "intervals over redrawn people. Rates depend on the number of people enrolled."
     )
     if facts["notes"]:
         with st.expander(f"Notes ({len(facts['notes'])})"):

@@ -38,7 +38,7 @@ def against(
     """A second model, and how the first differs from it."""
     others = [model.run_id for model in models if model.run_id != found.run_id]
     if not others:
-        st.caption("There is no second model with numbers on these data.")
+        st.caption("No other model was evaluated on these data.")
         return
     other = choose("Compare with", [NOBODY, *others], "against", {NOBODY: "none", **titles})
     if other == NOBODY:

@@ -35,7 +35,7 @@ def login_page(wanted: str, wrong: bool = False) -> HTMLResponse:
     )
     body = f"""<h1>FairLab opens with its link</h1>{why}
 <p>The terminal in which FairLab was started shows the link. <code>fairlab link</code> prints it again, on the machine and for
-the account that FairLab runs under. A browser that has opened the link once needs it no more.</p>
+the account that FairLab runs under. A browser needs the link once only.</p>
 <form method="post" action="/login"><input type="hidden" name="next" value="{escape(wanted)}">
 <p><label>Or paste it here:<br><input name="token" autocomplete="off" spellcheck="false" autofocus></label>
 <button>Open</button></p></form>"""

@@ -122,7 +122,7 @@ def too_many(run: RunRecord, data: Dataset, protocol: str) -> bool:
     return len(pairs_of(run.folder, data, protocol)) > MANY
 
 
-@st.cache_resource(max_entries=8, show_spinner="Judging these groups ...")
+@st.cache_resource(max_entries=8, show_spinner="Evaluating these groups ...")
 def _results(key: tuple[str, ...], _found: Evidence) -> Results:
     return evaluate_groups(_found.run_id, _found.protocol, list(_found.groups), _found.settings)
 

@@ -91,7 +91,7 @@ def _fields(
 
 
 SPELT = {"gb": "GB", "gpu": "GPU", "cpus": "CPUs", "lr": "learning rate", "mlflow": "MLflow", "tensorboard": "TensorBoard",
-         "uri": "address", "fmr": "FMR", "ema": "EMA", "dim": "length", "px": "pixels"}  # fmt: skip
+         "uri": "address", "fmr": "FMR", "ema": "EMA", "dim": "length", "px": "pixels", "arms": "teacher sets"}  # fmt: skip
 """Words of settings that are not spelt as in a sentence."""
 
 

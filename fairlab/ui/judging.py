@@ -178,4 +178,6 @@ def matrix(at: FairnessReport, found: Evidence) -> None:
         )
         return
     chart(matrix_figure(at.matrix, found.names), "matrix", "FMR between groups", table=at.matrix)
-    st.caption("Impostors of the groups beside and above, at the one threshold; hover for counts and 95 % intervals.")
+    st.caption(
+        "False match rate between two people, by row and column group, at the one threshold; hover for counts and 95 % intervals."
+    )

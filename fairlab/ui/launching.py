@@ -90,7 +90,7 @@ def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = 
     chart(plan_figure(PLANNED.build(rows), parents), "plan", "the runs of the study and what builds on what")
     judged = sum(run.record.role == "evaluation" for run in plan.runs)
     if judged:
-        st.caption(f"Not drawn: {judged} students judged against a teacher's gallery.")
+        st.caption(f"Not drawn: {judged} evaluations against a teacher's gallery.")
     if len(plan.study.seeds) > 1:
         st.caption(f"Drawn for the first of {len(plan.study.seeds)} seeds; the others look alike and share the data.")
 
@@ -136,8 +136,8 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
             "Disk",
             f"{'< ' if waiting else ''}{disk_bytes(lab, plan) / 1e6:,.0f} MB",
             f"{shutil.disk_usage(lab.home).free / 1e9:,.0f} GB free",
-            "Images, weights, checkpoints and embeddings still to be written. Until this machine was timed networks are "
-            "taken to be as large as for the papers' images: less may do.",
+            "Images, weights, checkpoints and embeddings still to be written. Before this machine is timed, "
+            "this is an upper estimate.",
         ),
     )
     if waiting:

@@ -92,8 +92,8 @@ def _wait(lab: Workspace, job: str, titles: str) -> None:
         if view.status not in ("running", "queued"):
             st.rerun()
         doing = view.stage or "waiting for its turn"
-        st.progress(view.progress or 0.0, f"The map of {plain(titles)} is under way: {plain(doing)}")
-        st.caption("A job of its own; you may leave this page.")
+        st.progress(view.progress or 0.0, f"Drawing the map of {plain(titles)}: {plain(doing)}")
+        st.caption("A background job; you may leave this page.")
 
     waiting()
 

@@ -153,7 +153,7 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
         chart(loss_figure(events), f"loss:{record.run_id}", "loss terms over the steps")
         pull = pulls(events)
         if not pull.empty:
-            chart(pull_figure(events), f"pull:{record.run_id}", "how hard each loss term pulls, against identity")
+            chart(pull_figure(events), f"pull:{record.run_id}", "gradient of each loss term relative to identity")
     with right:
         st.markdown("**Accuracy on held-out people**")
         here = record.dataset in cached.datasets(lab)  # it may have been deleted since
@@ -163,7 +163,7 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
     words = {"lr": "learning rate {:g}", "grad_norm": "gradient norm {:.2f}", "images_per_s": "{:.0f} images/s"}
     said = [text.format(last[name]) for name, text in words.items() if name in last]
     latest = pull.groupby("name").last().itertuples()
-    said += [f"{row.Index} pulls {row.ratio:.3g} times as hard as {row.against}" for row in latest]
+    said += [f"{row.Index}/{row.against} gradient ratio {row.ratio:.3g}" for row in latest]
     st.caption(plain(" · ".join([f"step {int(events['step'].max()):,}", *said])))
 
 
@@ -211,18 +211,18 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
             icon=":material/stop:",
             disabled=status not in ACTIVE,
             key="stop",
-            help="It saves its state first; resume goes on exactly there.",
+            help="It saves its state first; resume continues exactly there.",
         ):
             act(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
         if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
             act(lambda: launch.resume(lab, run_id), "Queued again.")
         if status in ENDED_BADLY and met_other_data(lab, record):
-            with st.popover("Go on with other data", icon=":material/difference:"):
+            with st.popover("Continue with changed data", icon=":material/difference:"):
                 st.markdown(
                     "The data set is not the one this run started with. It can go on with the data as they are now; that "
                     "the two were mixed stays written in the run."
                 )
-                if st.button("Go on with the data as they are", type="primary", key="other data"):
+                if st.button("Continue with the changed data", type="primary", key="other data"):
                     act(lambda: launch.resume(lab, run_id, other_data=True), "Queued again.")
         where_panel(lab, record, status)
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):

@@ -26,12 +26,12 @@ def _page(name: str, title: str, icon: str, help_: str, default: bool = False) -
 st.set_page_config(page_title="FairLab", page_icon=str(app_root() / "assets" / "icon.png"), layout="wide")
 chosen = st.navigation(
     {
-        "": [_page("home", "Home", "home", "Where things stand", default=True)],
+        "": [_page("home", "Home", "home", "Overview", default=True)],
         "Make": [
             _page("data", "Data", "photo_library", "Images, people, groups, pairs"),
-            _page("models", "Models", "model_training", "Trained here or added; judge any on any data"),
+            _page("models", "Models", "model_training", "Trained here or added; evaluate any on any data"),
             _page("launch", "Launch", "rocket_launch", "Plan and start a study"),
-            _page("runs", "Runs", "monitoring", "What works, and how far it is"),
+            _page("runs", "Runs", "monitoring", "What is running, and its progress"),
         ],
         "Look": [
             _page("spaces", "Spaces", "scatter_plot", "Two spaces side by side"),

@@ -15,7 +15,7 @@ from fairlab.files import app_root, read_json
 from fairlab.runs import choices
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.tables import texts
-from fairlab.ui import cached, missing, ways
+from fairlab.ui import cached, inspecting, missing, ways
 from fairlab.ui.forms import settings_form
 from fairlab.ui.numbers import cell
 from fairlab.ui.page import facts, plain, show_error
@@ -23,8 +23,8 @@ from fairlab.ui.pickers import ADDED, choose
 from fairlab.ui.waiting import waiting
 from fairlab.workspace import Workspace
 
-LOOK, ADD, JUDGE = "look", "adding", "job"
-"""The link's parameters: the run that looks at a file, the run that adds it, the run that embeds or judges."""
+JUDGE = "job"
+"""The link's parameter: the run that embeds or evaluates."""
 PAGES = (("spaces", "Spaces"), ("verification", "Verification"), ("fairness", "Fairness"))
 HEADINGS = {
     "title": "Model",
@@ -34,8 +34,8 @@ HEADINGS = {
     "image_px": "Pixels",
     "seed": "Seed",
     "trained_on": "Trained on, or file",
-    "embedded": "Has embedded",
-    "judged_on": "Judged on",
+    "embedded": "Embedded",
+    "judged_on": "Evaluated on",
     "run_id": "Run",
 }
 
@@ -47,69 +47,42 @@ def table(models: pd.DataFrame) -> None:
 
 def form(lab: Workspace, open_at_first: bool) -> None:
     """Where the file lies; a look at it is the next step."""
-    expanded = open_at_first or bool({LOOK, ADD} & set(st.query_params))
+    expanded = open_at_first or inspecting.begun()
     with st.expander("Add a model that was trained elsewhere", icon=":material/upload_file:", expanded=expanded):
-        left, right = st.columns([3, 1], vertical_alignment="bottom")
-        path = left.text_input(
+        path, pressed = inspecting.path_field(
             "File on this machine",
-            key="model_path",
-            placeholder="/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx, /tables/bfw.csv",
-            help="Any face network as .onnx; as .pth, .pth.tar, .pt, .ckpt, .bin or .safetensors these: "
-            f"{plain('; '.join(choices.published_families()))}. Or what a model said: scores of pairs (BFW, bob) or embeddings "
-            "(.npy, .npz, .parquet).",
+            "model_path",
+            "/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx, /tables/bfw.csv",
+            "Any face network as .onnx; as .pth, .pth.tar, .pt, .ckpt, .bin or .safetensors these: "
+            f"{plain('; '.join(choices.published_families()))}. Or the output of a model: scores of pairs (BFW, bob) or "
+            "embeddings (.npy, .npz, .parquet).",
         )
-        look = right.button("Inspect", type="primary", icon=":material/search:", width="stretch", disabled=not path)
         with st.popover("Missing details", icon=":material/tune:"):
             changes = settings_form(ModelFile(), "model", skip=("path", "sha256"))
-        if look:
-            _begin(lab, {**changes, "path": path.strip()})
-        if ADD in st.query_params:
-            _added(lab, st.query_params[ADD])
-        elif LOOK in st.query_params:
-            _looked(lab, st.query_params[LOOK])
-
-
-def _begin(lab: Workspace, values: dict[str, Any]) -> None:
-    try:
-        run_id = api.inspect_model(lab, parse(ModelFile, values, "these settings"))
-    except FairLabError as error:
-        show_error(error)
-        return
-    st.query_params.pop(ADD, None)
-    st.query_params[LOOK] = run_id
+        if pressed:
+            values = {**changes, "path": path}
+            inspecting.begin(lambda: api.inspect_model(lab, parse(ModelFile, values, "these settings")))
+        inspecting.show(lab, "model", _looked, _added)
 
 
 def _looked(lab: Workspace, run_id: str) -> None:
-    if not (lab.run(run_id) / "run.json").exists():
-        st.warning("The link's look at a model is not here (any more).")
-        return
-    if not waiting(lab, run_id, "Trying the model"):
-        return
+    """What was found, and the way to add it."""
     show(read_json(lab.run(run_id) / "report.json"))
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
     source = read_run(lab, run_id).config.model
     assert source is not None
-    name = left.text_input("Name of the model", key="model_name", placeholder="from the file")
-    if right.button("Add it", type="primary", icon=":material/add:", width="stretch"):
-        try:
-            adding = api.add_model(lab, source, name.strip())
-        except FairLabError as error:
-            show_error(error)
-            return
-        del st.query_params[LOOK]
-        st.query_params[ADD] = adding[-1]
-        st.rerun()
+    inspecting.add_field(
+        "Name of the model", "model_name", "from the file", lambda name: api.add_model(lab, source, name)[-1]
+    )
 
 
 def _added(lab: Workspace, run_id: str) -> None:
-    if (lab.run(run_id) / "run.json").exists() and waiting(lab, run_id, "Adding the model"):
-        record = read_run(lab, run_id)
-        said = f"{plain(record.title)} is a model of this workspace now"
-        if record.dataset:  # scores or embeddings, which came with all that they can say
-            st.success(f"{said}, with its numbers on {plain(record.dataset)}.", icon=":material/check:")
-            _links(record.study, record.dataset, run_id, PAGES if record.method == "embeddings" else PAGES[1:])
-        else:
-            st.success(f"{said}: evaluate it below.", icon=":material/check:")
+    record = read_run(lab, run_id)
+    said = f"{plain(record.title)} is a model of this workspace now"
+    if record.dataset:  # scores or embeddings, which came with all that they can say
+        st.success(f"{said}, with its numbers on {plain(record.dataset)}.", icon=":material/check:")
+        _links(record.study, record.dataset, run_id, PAGES if record.method == "embeddings" else PAGES[1:])
+    else:
+        st.success(f"{said}: evaluate it below.", icon=":material/check:")
 
 
 def show(found: dict[str, Any]) -> None:
@@ -119,12 +92,12 @@ def show(found: dict[str, Any]) -> None:
         return
     about, trial = found["preprocessing"], found["trial"]
     size = f"{found['parameters'] / 1e6:.1f} M parameters" if found["parameters"] else ""
-    head = (f"{found['classes']:,}", "identities") if found["classes"] else ("none", "")
+    head = (f"{found['classes']:,}", "people") if found["classes"] else ("none", "")
     scaling = about["mean"][0], about["std"][0]
     facts(
         ("Network", plain(found["family"]), size, "Found from the names and shapes in the file."),
         ("Faces, pixels", str(found["image_px"]), about["channels"], "Width and height, and order of the colours."),
-        ("Embedding", str(found["embedding_dim"] or "n/a"), "", "Numbers of an embedding."),
+        ("Embedding", str(found["embedding_dim"] or "n/a"), "", "Length of an embedding."),
         ("Values", _span(*scaling), f"mirror image: {about['flip']}", "(x - {:g}) / {:g} of 0..255.".format(*scaling)),
         ("Classifier", *head, "Class centres that a student could inherit."),
     )
@@ -136,7 +109,9 @@ def show(found: dict[str, Any]) -> None:
             "Accuracy on generated faces, %": cell(
                 row["accuracy"], row["accuracy_low"], row["accuracy_high"], factor=100
             ),
-            "Against the record, points": cell(row["difference"], row["low"], row["high"], factor=100, signed=True)
+            "Difference from the detected reading, points": cell(
+                row["difference"], row["low"], row["high"], factor=100, signed=True
+            )
             if "difference" in row
             else "",
         }
@@ -162,7 +137,7 @@ def _show_table(found: dict[str, Any]) -> None:
     if found["kind"] == "scores":
         facts(
             ("Models", str(len(found["models"])), plain(", ".join(found["models"])), "Each column of scores is one."),
-            ("People", f"{found['identities']:,}", f"{found['images']:,} images", "By name; no images came."),
+            ("People", f"{found['identities']:,}", f"{found['images']:,} images", "By name; there are no images."),
             (plain(found["attribute"]), str(len(found["groups"])), plain(", ".join(found["groups"])), "The groups."),
             ("Genuine pairs", f"{found['genuine']:,}", "", "Two images of one person."),
             ("Impostor pairs", f"{found['impostor']:,}", "", "Two people of one group."),
@@ -170,7 +145,7 @@ def _show_table(found: dict[str, Any]) -> None:
     else:
         facts(
             ("Embeddings", f"{found['images']:,}", "", "A row for each image."),
-            ("Numbers each", str(found["embedding_dim"]), "", "The length of an embedding."),
+            ("Length", str(found["embedding_dim"]), "", "The length of an embedding."),
             ("Columns", plain(", ".join(found["columns"])), "", "What is known of the images."),
         )
     for text in found["notes"]:
@@ -211,7 +186,7 @@ def judge(lab: Workspace, models: pd.DataFrame) -> None:
     if not pairs:
         ways.pairs(lab, data)
     job = st.query_params.get(JUDGE, "")
-    if job and (lab.run(job) / "run.json").exists() and waiting(lab, job, "At work"):
+    if job and (lab.run(job) / "run.json").exists() and waiting(lab, job, "Working"):
         record = read_run(lab, job)
         st.success(f"Done: {plain(record.title)}.", icon=":material/check:")
         judged = read_run(lab, record.parents[0])
@@ -223,7 +198,7 @@ def _without_network(lab: Workspace, record: RunRecord) -> None:
     came = "scores of pairs" if record.method == "scores" else f"embeddings of {record.dataset}"
     st.info(
         plain(
-            f"{record.title} came as {came}, without a network: it cannot see other images. To evaluate it on other data, add "
+            f"{record.title} came as {came}, without a network: it cannot embed other images. To evaluate it on other data, add "
             "its checkpoint or ONNX file above."
         ),
         icon=":material/info:",

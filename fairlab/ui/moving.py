@@ -20,17 +20,17 @@ def panel(lab: Workspace, data: Dataset) -> bool:
         return True
     st.warning(
         plain(
-            f"The images of this data set lie in {lies}, which is not there (any more). Bring it back, or say where they are."
+            f"The images of this data set are missing: there is no {lies}. Put it back, or enter its new place below."
         ),
         icon=":material/warning:",
     )
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     to = left.text_input("Where the images are now", key=f"moved to:{data.dataset_id}", placeholder=lies)
     changed = st.checkbox(
-        "Take images that are others as they are now: it is other data then", key=f"changed:{data.dataset_id}"
+        "Accept images that have changed; this makes it a different data set", key=f"changed:{data.dataset_id}"
     )
     if right.button(
-        "Look there", icon=":material/search:", type="primary", disabled=not to, key="move", width="stretch"
+        "Check this place", icon=":material/search:", type="primary", disabled=not to, key="move", width="stretch"
     ):
         bar = st.progress(0.0)
 

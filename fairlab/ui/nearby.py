@@ -67,7 +67,7 @@ def asked_face(data: Dataset) -> int | None:
         return None
     if not asked[-1].isdecimal() or int(asked[-1]) >= len(data.images):
         st.warning(
-            plain(f"The link asks for image {asked[-1][:20]}, which this data set does not have."),
+            plain(f"Image {asked[-1][:20]} of this link is not in this data set; click a face instead."),
             icon=":material/link_off:",
         )
         choices.show(FACE, [])

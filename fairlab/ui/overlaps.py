@@ -35,7 +35,7 @@ def overlap_note(lab: Workspace, train_id: str, test_id: str, offer: bool = True
     train_id is "" for a model that was trained elsewhere. offer: with a button that checks, where nothing is known.
     """
     if not train_id:
-        st.caption(f"Trained elsewhere: whether its training shares people with {plain(test_id)} is not known here.")
+        st.caption(f"This model was trained elsewhere, so its train/test overlap with {plain(test_id)} is unknown.")
         return
     found = verdict(lab, train_id, test_id)
     if found is not None:
@@ -85,12 +85,12 @@ def panel(lab: Workspace, data: Dataset) -> None:
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
     with left:
         train = choose(
-            "Learned from",
+            "Training data",
             names,
             "learned",
             {},
             names.index(data.dataset_id),
-            "Its part 'train', unless said otherwise.",
+            "Its part 'train', unless set otherwise.",
         )
     both = list(dict.fromkeys((train, data.dataset_id)))
     with middle:
@@ -141,13 +141,16 @@ def _show(found: Verdict) -> None:
     names, images, near = (found.facts[name] for name in ("names", "images", "neighbours"))
     tested = found.facts["test"]["images"]
     cards = [
-        ("Same name", f"{names['shared']:,}", f"of {names['comparable']:,} that can tell", "People, by name."),
+        (
+            "Same name",
+            f"{names['shared']:,}",
+            f"of {names['comparable']:,} comparable",
+            "People of the test part whose name is in the training.",
+        ),
         ("Same image", f"{images['same']:,}", f"of {tested:,}", "Test images that are in the training too, by pixels."),
     ]
     if near:
-        meaning = (
-            f"Above cosine {near['threshold']:.3f}; about {near['expected']:,.0f} would be by chance alone. No proof."
-        )
+        meaning = f"Above cosine {near['threshold']:.3f}; about {near['expected']:,.0f} are expected by chance. Candidates, not proof."
         cards.append(("Candidates by embedding", f"{near['flagged']:,}", f"of {tested:,}", meaning))
     facts(*cards)
     if names["examples"]:
@@ -161,7 +164,7 @@ def _pairs(found: Verdict, examples: Sequence[Sequence[Any]], title: str, key: s
     """Test images, and right of each the training image that it is like."""
     if not examples or found.stale:
         return
-    st.markdown(f"**{title}**: tested on, and learned from")
+    st.markdown(f"**{title}**: test image, and the training image it resembles")
     for column, side, place in zip(st.columns(2), ("test", "train"), (0, 1), strict=True):
         shown = [Face(int(row[place]), text=f"{row[2]:.3f}") for row in examples[:SHOWN]]
         with column:

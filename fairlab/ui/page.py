@@ -162,7 +162,7 @@ def _saving(figure: Any, key: str, table: pd.DataFrame) -> None:
             on_click="ignore",
         )
         st.download_button(
-            "Its numbers as CSV",
+            "Numbers as CSV",
             partial(as_csv, table),
             f"{name}.csv",
             "text/csv",
@@ -170,4 +170,4 @@ def _saving(figure: Any, key: str, table: pd.DataFrame) -> None:
             width="stretch",
             on_click="ignore",
         )
-        st.caption("As SVG or PNG: the camera at the chart's corner; which of the two is chosen in the sidebar.")
+        st.caption("SVG or PNG for a paper: the camera at the chart's corner; choose the format in the sidebar.")

@@ -97,8 +97,8 @@ def choose_many(
 def _gone(label: str, asked: Sequence[str], shown: str) -> None:
     """Say that what was asked for is not there, and what is shown instead."""
     names = ", ".join(plain(text[:80]) for text in asked)
-    instead = f"showing {plain(shown)}" if shown else "nothing is chosen there"
-    st.warning(f"{label}: {names} is not here; {instead}.", icon=":material/link_off:")
+    instead = f"{plain(shown)} is shown instead" if shown else "choose another"
+    st.warning(f"{label} {names} of this link is not in this workspace; {instead}.", icon=":material/link_off:")
 
 
 def pick_dataset(lab: Workspace) -> Dataset:

@@ -49,7 +49,7 @@ def choose_placement(lab: Workspace) -> tuple[Placement | None, dict[str, Any]]:
     """For one launch: the workspace's default, and fields to change it."""
     old = launch.default_placement(lab)
     devices = f", {old.devices} processes for each run" if old.devices > 1 else ""
-    with st.expander(f"Where it runs: {plain(old.engine)}{devices} unless changed here", icon=":material/dns:"):
+    with st.expander(f"Compute: {plain(old.engine)}{devices}", icon=":material/dns:"):
         return placement_form(old, "where")
 
 
@@ -59,8 +59,8 @@ def where_panel(lab: Workspace, record: RunRecord, status: str) -> None:
         return
     with st.popover("Where", icon=":material/dns:"):
         _, dials = placement_form(read_turn(record.folder).placement, f"where:{record.run_id}")
-        if st.button("Keep", disabled=not dials, key="where"):
-            act(lambda: queueing.where(lab, [record.run_id], dials), "Kept: that is where it works next.")
+        if st.button("Save", disabled=not dials, key="where"):
+            act(lambda: queueing.where(lab, [record.run_id], dials), "Saved: it will run there.")
 
 
 def default_placement_form(lab: Workspace) -> None:

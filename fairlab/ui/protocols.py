@@ -73,7 +73,7 @@ def _outcome(lab: Workspace, run: RunRecord, data: Dataset, job: str) -> None:
     if waiting(lab, job, "Judging"):
         said = read_status(record.folder)
         st.success(
-            "Done: lists of pairs are under Pairs above, counted ones further down this page and on Fairness.",
+            "Done. Pair lists are under Pairs above; results over all comparisons are below and on Fairness.",
             icon=":material/check:",
         )
         for note in said.get("notes", ()):

@@ -41,15 +41,15 @@ def study_buttons(lab: Workspace, study_id: str, runs: pd.DataFrame) -> None:
         if active:
             with st.popover("Stop the study", icon=":material/stop:"):
                 st.markdown(
-                    f"{active} runs wait or work. Those that work save their state first; resume goes on there."
+                    f"{active} runs are waiting or running. Running ones save their state first; resume continues from there."
                 )
                 if st.button("Stop them all", type="primary", key="stop study"):
                     act(lambda: queueing.stop_study(lab, study_id), "Asked to stop.")
         if bad and st.button(
-            f"Resume all that ended badly ({bad})",
+            f"Resume failed, crashed and stopped runs ({bad})",
             icon=":material/replay:",
             key="resume study",
-            help="Failed, crashed and stopped runs of this study go on from their last checkpoints.",
+            help="They continue from their last checkpoints.",
         ):
             act(lambda: queueing.resume_study(lab, study_id), "Queued again.")
 
@@ -168,7 +168,9 @@ def clone_panel(lab: Workspace, record: RunRecord) -> None:
         def clone() -> None:
             name, new = queueing.clone(lab, record.run_id, dials)
             choices.choose("run", [name])
-            st.session_state["said"] = "Queued." if new else "The same settings are the same run: here it is."
+            st.session_state["said"] = (
+                "Queued." if new else "A run with these settings exists already; it is shown here."
+            )
 
         act(clone, "")
 

@@ -65,7 +65,9 @@ def room_to_make(lab: Workspace) -> None:
     found = prunable(lab, int(count), study)
     size = room(int(found["bytes"].sum()))
     if found.empty:
-        st.caption("No checkpoint could go: nothing of runs that wait or work, nor the last of one that could go on.")
+        st.caption(
+            "No checkpoints to delete: waiting and running runs keep theirs, and every run that can be resumed keeps its last one."
+        )
         return
     _listed(found, 250)
     _sure(
@@ -117,7 +119,7 @@ def _write(lab: Workspace, names: dict[str, str]) -> None:
     )
     options = ("results and maps", "embeddings and classifiers", "checkpoints")
     taken = st.pills("Besides settings and networks", options, selection_mode="multi", default=options[0], key="with")
-    st.caption("Embeddings, and the rows of classifiers, are templates of people. Images are never taken along.")
+    st.caption("Embeddings, and the rows of classifiers, are templates of people. Images are never included.")
     anew = st.checkbox("Replace the file if it is there", key="anew")
     if st.button("Export", icon=":material/archive:", key="archive", type="primary"):
         choice = Choice(*(option in taken for option in options))
@@ -152,7 +154,7 @@ def _gone(work: Callable[..., object], lab: Workspace, name: str) -> object:
 def delete_person(lab: Workspace) -> None:
     """Somebody's images and all that was made with them: everything is listed first."""
     if unfinished(lab):
-        st.warning("A deletion was cut short.", icon=":material/warning:")
+        st.warning("A deletion was interrupted.", icon=":material/warning:")
         if st.button("Finish it", type="primary", key="finish"):
             _do(lambda: finish(lab), "Finished.")
         return
@@ -215,7 +217,7 @@ def _names(lab: Workspace) -> dict[str, str]:
 def _sure(label: str, key: str, action: Callable[[], object], said: str) -> None:
     """A button behind a tick."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        sure = st.checkbox("Yes, I have read what goes", key=f"sure {key}")
+        sure = st.checkbox("Yes, I have read what is deleted", key=f"sure {key}")
         if st.button(label, type="primary", icon=":material/delete:", disabled=not sure, key=key):
             _do(action, said)
 

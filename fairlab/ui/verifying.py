@@ -43,7 +43,7 @@ def curves(found: Sequence[Evidence], at: FairnessReport, titles: Mapping[str, s
     with det:
         chart(det_figure(table, groups, titles, marks), "det", "DET per group", table=table)
     st.caption(
-        "Left is strict: few strangers are let in. Marks: the operating point above. The band is the 95 % interval over "
+        "Left is strict: few impostors are accepted. Marks: the operating point above. The band is the 95 % interval over "
         "redrawn people; it is drawn for one model at a time. Each group's curve runs over its own impostor pairs; its "
         "faint part rests on fewer than ten false matches."
     )
@@ -116,7 +116,7 @@ def stored(lab: Workspace, run: RunRecord, data: Dataset, protocol: str) -> None
         st.info("This model has no scored pairs on this data set.", icon=":material/info:")
         return
     st.info(
-        "So many pairs are not judged anew while you wait: these are the numbers of the evaluation. At any other operating point: "
+        "There are too many pairs to evaluate again on this page; these are the stored numbers. For another operating point: "
         f"`fairlab fairness {plain(run.run_id)} --data {plain(data.dataset_id)} --pairs {plain(protocol)} --at-fmr 0.01`",
         icon=":material/info:",
     )
@@ -135,7 +135,7 @@ def tar_tables(metrics: pd.DataFrame, groups: Sequence[str], targets: Sequence[f
         ("tar", "tar_own_threshold"),
         ("One threshold for all groups", "A threshold for each group"),
         (
-            "As deployed: one threshold, set on all impostor pairs; beneath, the group's own FMR there.",
+            "As deployed: one threshold, set on all impostor pairs; below each rate the group's own FMR there.",
             "As papers print it. It hides that the groups need different thresholds.",
         ),
         strict=True,
@@ -196,7 +196,7 @@ def peer_table(found: Evidence, at: FairnessReport, metrics: pd.DataFrame) -> No
     said = [note for note in found.notes if note.startswith(starts)]
     if not said and all(one(metrics, column_of(mode), found.names[0]) is None for mode in COMPAT):
         said = [
-            "Other tools' accuracies come with an evaluation of the data set's own pairs by this version: judge the model anew."
+            "Other tools' accuracies come with an evaluation of the data set's own pairs by this version: evaluate the model again."
         ]
     for note in said:
         st.caption(plain(note))

@@ -20,7 +20,7 @@ def waiting(lab: Workspace, run_id: str, doing: str) -> bool:
     if stuck or view.status not in ("running", "queued"):
         st.error(plain(view.reason or f"the job is {view.status}"), icon=":material/error:")
         if view.status in ("stopped", "crashed") and st.button(
-            "Go on", icon=":material/play_arrow:", key=f"go on {run_id}"
+            "Resume", icon=":material/play_arrow:", key=f"go on {run_id}"
         ):
             api.resume(lab, run_id)
             st.rerun()

@@ -38,7 +38,7 @@ def nothing_yet(
         )
     sets = _sets(lab, models)
     if not sets:
-        st.info("These models have seen no data set of this workspace. Add one, and they can be evaluated on it.")
+        st.info("These models have not been evaluated on a data set of this workspace. Add one to evaluate them.")
         if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
             st.switch_page(app_root() / "pages" / "data.py")
         stop()
@@ -58,12 +58,12 @@ def nothing_yet(
             "Compare all images",
             "grid_on",
             lambda: [api.evaluate(lab, run_id, name, protocols=("all_pairs",))],
-            f"Embeds {len(data.images):,} images if need be, and compares every two: false match rates within and between "
+            f"Embeds {len(data.images):,} images if needed and compares every pair: false match rates within and between "
             "groups, without a pair list.",
         )
     else:
         st.info(plain(f"Not evaluated on {name} yet."), icon=":material/info:")
-        about = f"Embeds {len(data.images):,} images if need be, and scores {len(data.pairs):,} pairs."
+        about = f"Embeds {len(data.images):,} images if needed and scores {len(data.pairs):,} pairs."
         _button("Evaluate", "balance", lambda: [api.evaluate(lab, run_id, name)], about)
         if len(models) > 1:
             every = [model.run_id for model in models]
@@ -92,7 +92,7 @@ def _button(label: str, icon: str, begin: Callable[[], list[str]], about: str) -
             show_error(error)
             return
         st.rerun()
-    st.caption(plain(about) + " A job of its own; you may leave this page.")
+    st.caption(plain(about) + " A background job; you may leave this page.")
 
 
 def _working(lab: Workspace) -> bool:
@@ -133,7 +133,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
         list(miners).index(before.mined_by) if before.mined_by in miners else 0,
         format_func=miners.__getitem__,
         key=f"drawn by:{name}",
-        help="By chance, or the strangers whom a model takes for most alike, as RFW picked its impostors.",
+        help="By chance, or the pairs of two people that a model finds most similar, as in RFW.",
     )
     if last.button("Draw pairs", type="primary", icon=":material/casino:", key=f"draw pairs:{name}", width="stretch"):
         try:

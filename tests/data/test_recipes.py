@@ -191,7 +191,7 @@ def test_what_cannot_be_made_is_said_with_the_numbers(home: Path, recipe: dict[s
 def test_parents_that_are_gone_or_changed_are_said_when_pixels_are_asked_for(home: Path) -> None:
     data = build(home, mix="made")
     shutil.move(home / "made", home / "away")
-    with pytest.raises(FairLabError, match=r"out borrows its images from data set made, which is not there .any more."):
+    with pytest.raises(FairLabError, match=r"out borrows its images from data set made, which no longer exists"):
         _ = open_dataset(home / "out").pixels
     parent(home / "made", {"X": 8, "Y": 8, "Z": 9}, each=5)
     with pytest.raises(FairLabError, match=r"made is not the one that out borrows its images from .*make out again"):

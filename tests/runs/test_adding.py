@@ -70,7 +70,7 @@ def test_an_added_set_is_read_from_where_it_lies(lab: Workspace, tmp_path: Path)
     assert len(pairs) == 80 - len(lost)
     assert data.pixels[np.array([0, 5, 70])].shape == (3, 56, 56, 3)
     shutil.move(str(tree), tmp_path / "elsewhere")
-    with pytest.raises(FairLabError, match=r"which is not there .any more.; bring it back, or say .*data move rfw"):
+    with pytest.raises(FairLabError, match=r"which no longer exists; bring it back, or say .*data move rfw"):
         _ = open_dataset(lab.dataset("rfw")).pixels[0]
 
 
@@ -170,7 +170,7 @@ def _queued(lab: Workspace, source: Source) -> str:
         (("data", "add", "/nowhere/at/all"), "there is nothing at /nowhere/at/all"),
         (("data", "add", "/nowhere", "--set", "kind=zip"), "nothing at /nowhere"),
         (("data", "add", "/", "--set", "knid=x", "--dry-run"), "there is no setting 'knid'; known here: path, kind"),
-        (("data", "add", "/", "--pictures", "x"), "--pictures belongs to a look at data"),
+        (("data", "add", "/", "--pictures", "x"), "--pictures belongs to an inspection of data"),
         (("data", "--dry-run"), "these options belong to `fairlab data add PATH`"),
     ],
 )
@@ -254,7 +254,7 @@ def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, mo
     app.switch_page("../../pages/data.py").run()
     assert not app.exception
     assert len(app.get("image")) == 12
-    assert any("below as they would be handed out" in item.value for item in app.caption)
+    assert any("below as models see them" in item.value for item in app.caption)
 
 
 @pytest.mark.usefixtures("here")

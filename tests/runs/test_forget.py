@@ -201,7 +201,7 @@ def test_a_long_list_is_marked_instead(copy: Workspace) -> None:
     assert {item["how"] for item in found.numbers} == {"marked"}
     record, data = spaces(copy)[0], data_of(copy)
     facts = results_facts(record.folder, data.dataset_id)
-    assert facts["notes"][-1] == f"made before 5 images were deleted from data set {data.dataset_id}: judge again"
+    assert facts["notes"][-1] == f"made before 5 images were deleted from data set {data.dataset_id}: evaluate again"
     assert set(read_results(record.folder, data.dataset_id, "scores")["pair_id"]) == set(data.pairs["pair_id"])
 
 

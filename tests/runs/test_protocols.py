@@ -236,7 +236,7 @@ def test_hard_impostors_score_above_random_ones_and_name_their_miner(
     table = compare_models(lab, by_title([model, other]), "faces", SETTINGS, protocol="hard_impostors")
     assert table["impostor_pairs"].tolist() == [180, 180]
     judged(lab, model, data, "hard_impostors")
-    with pytest.raises(FairLabError, match="were not judged on the same pairs by hard_impostors"):
+    with pytest.raises(FairLabError, match="were not evaluated on the same pairs by hard_impostors"):
         compare_models(lab, by_title([model, other]), "faces", SETTINGS, protocol="hard_impostors")
 
 
@@ -306,7 +306,7 @@ def test_what_is_known_is_not_computed_anew_and_would_be_the_same(
     before = {path: sha256(path) for folder in folders for path in folder.glob("*.parquet")}
     facts = judged(lab, model, data, *names)
     assert facts["reused"] == list(names)
-    assert "all_pairs: same embeddings, data, settings and code as before, not computed anew" in facts["notes"]
+    assert "all_pairs: same embeddings, data, settings and code as before, reused" in facts["notes"]
     damaged = folders[0] / "metrics.parquet"
     damaged.write_bytes(b"nothing")
     assert judged(lab, model, data, *names)["reused"] == list(names[1:])
@@ -365,7 +365,7 @@ def test_a_stopped_job_keeps_what_was_whole(home: tuple[Workspace, Dataset, RunR
 
     pulse = Watched()
     with pytest.raises(Stopped):
-        jobs.carry_out(lab, record, 1, pulse, lambda: pulse.stage == "comparing everybody")
+        jobs.carry_out(lab, record, 1, pulse, lambda: pulse.stage == "comparing all images")
     folder = protocol_folder(model.folder, "faces", "all_pairs")
     assert [path.name for path in folder.parent.iterdir()] == ["identity_disjoint"]
     assert jobs.carry_out(lab, record, 2, Silent(), lambda: False)["reused"] == ["identity_disjoint"]
@@ -443,7 +443,7 @@ def test_the_command_line_and_the_page_judge_by_protocols(
     fine(app)
     assert app.selectbox(key="pairs").options == ["test pairs"], "what is counted has places of its own"
     there = [item.value for item in app.subheader]
-    assert "Everybody against everybody" in there
+    assert "All comparisons" in there
     assert "Identification: one among all enrolled" in there
     assert "Random impostors" in app.multiselect(key="judge by").options
     app.multiselect(key="judge by").set_value(["random_impostors"]).run()

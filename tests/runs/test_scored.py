@@ -99,7 +99,7 @@ def test_without_scored_pairs_the_pages_show_what_was_counted(tmp_path: Path, mo
     data = made_data(lab, pairs=False)
     model = made_model(lab, data)
     judged(lab, model, data, "all_pairs")
-    for page, heading in (("verification", "Everybody against everybody"), ("fairness", "")):
+    for page, heading in (("verification", "All comparisons"), ("fairness", "")):
         app = opened(monkeypatch, lab, page, on="faces", model=model.run_id)
         fine(app)
         assert any("no scored pairs" in item.value for item in app.info)

@@ -350,7 +350,7 @@ def test_a_changed_or_moved_data_set_is_refused_at_resume(
     tree.rename(tmp_path / "elsewhere")
     launch.resume(copy, record.run_id)
     assert worker.work(copy, record.run_id) == 1
-    assert "which is not there (any more)" in state(record.folder).reason
+    assert "which no longer exists" in state(record.folder).reason
     before = api.open_dataset(copy.dataset("faces")).fingerprint
     twin = open_workspace(shutil.copytree(copy.home, tmp_path / "twin"))
     for lab in (copy, twin):

@@ -38,7 +38,7 @@ def all_pairs(asked: Asked) -> Outcome:
     if wanted is not None:
         arranged = some_people(everybody, wanted, seed)
     rows = np.searchsorted(ids, known["image_id"].to_numpy())
-    asked.pulse.begin("comparing everybody", asked.base, asked.share, "comparisons")
+    asked.pulse.begin("comparing all images", asked.base, asked.share, "comparisons")
     found = evaluate_all(
         asked.model.run_id,
         "all_pairs",

@@ -15,7 +15,7 @@ from fairlab.store.runs import read_run
 @PROTOCOLS.register(
     "hard_impostors",
     title="Hard impostors",
-    sentence="The genuine pairs of the test list, and as impostors every image with its nearest stranger of the same group, "
+    sentence="The genuine pairs of the test list, and as impostors every image with the nearest image of another person of its group, "
     "then its second nearest, and so on.",
     source="as RFW picked its impostors (Wang et al., ICCV 2019, arXiv 1812.00194); nearest neighbours by FAISS",
     needs_pairs=True,
@@ -42,7 +42,7 @@ def hard_impostors(asked: Asked) -> Outcome:
         asked.pulse.advance(number + 1, len(groups))
     by_itself = miner.run_id == asked.model.run_id
     note = (
-        "the impostors were picked by this model itself: its numbers cannot be held against those of others"
+        "the impostors were picked by this model itself: its numbers cannot be compared with those of others"
         if by_itself
         else f"the impostors were picked by {miner.title} ({miner.run_id})"
     )
