@@ -83,14 +83,14 @@ def test_fewer_pairs_than_asked_for_and_groups_without_any_are_named(tmp_path: P
     drawn = api.drawn_pairs(lab, data, DrawnPairs())
     assert drawn.facts == {"A": {"genuine": 6, "impostor": 6, "folds": 2}}  # each of six people has one genuine pair
     said = " ".join(drawn.notes)
-    for words in ("not 3,000", "one person has no pairs", "one image has no pairs: everybody has one image"):
+    for words in ("not 3,000", "one person has no pairs", "one image has no pairs: each person has one image"):
         assert words in said
 
 
 @pytest.mark.parametrize(
     ("people", "why"),
     [
-        ({"A": [1] * 9}, "everybody has one image"),
+        ({"A": [1] * 9}, "each person has one image"),
         ({"A": [5]}, "impostor pairs need two"),
         ({"A": [4, 1]}, "two folds"),
     ],
