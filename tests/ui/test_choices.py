@@ -59,7 +59,7 @@ def test_a_selection_that_cannot_be_read_is_said(monkeypatch: pytest.MonkeyPatch
     """A19: as all other wrong ids are."""
     app = opened(monkeypatch, tiny, "spaces", sel="garbage")
     fine(app)
-    assert any("selection of images could not be read" in item.value for item in app.warning)
+    assert any("selection in this link is damaged" in item.value for item in app.warning)
     assert "sel" not in app.query_params
 
 
