@@ -135,7 +135,7 @@ def tar_tables(metrics: pd.DataFrame, groups: Sequence[str], targets: Sequence[f
         ("tar", "tar_own_threshold"),
         ("One threshold for all groups", "A threshold for each group"),
         (
-            "As deployed: one threshold, set on all impostor pairs; below each rate the group's own FMR there.",
+            "As deployed: one threshold, set on all impostor pairs; with the group's own FMR in brackets.",
             "As papers print it. It hides that the groups need different thresholds.",
         ),
         strict=True,
