@@ -244,7 +244,8 @@ def request_probe(workspace: Workspace, plan: Plan) -> None:
     """Start the measurement in a process of its own, unless one is under way (a request older than 3 minutes is not)."""
     path = _probe_file(workspace, plan)
     request = path.with_suffix(".request")
-    if path.exists() or (request.exists() and time.time() - request.stat().st_mtime < 180):
+    under_way = request.exists() and time.time() - request.stat().st_mtime < 180
+    if path.exists() or under_way or probe_failure(workspace, plan):
         return
     write_json(request, {"preset": plan.preset, "study": plan.study.model_dump(mode="json")})
     command = [sys.executable, "-m", "fairlab", "--home", str(workspace.home), "probe", str(request)]
@@ -253,12 +254,26 @@ def request_probe(workspace: Workspace, plan: Plan) -> None:
     subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, env=environment)
 
 
+def probe_failure(workspace: Workspace, plan: Plan) -> str:
+    """Why the measurement of the last ten minutes failed; "" when it did not."""
+    path = _probe_file(workspace, plan).with_suffix(".failed")
+    if not path.exists() or time.time() - path.stat().st_mtime > 600:
+        return ""
+    return str(read_json(path).get("why", ""))
+
+
 def run_request(workspace: Workspace, request: Path) -> None:
-    """Carry out a measurement that request_probe() asked for."""
+    """Carry out a measurement that request_probe() asked for; why it failed is kept beside the request."""
     asked = read_json(request)
     plan = expand(parse(Study, asked["study"], request.name), asked["preset"], workspace)
-    measure(workspace, plan)
-    request.unlink(missing_ok=True)
+    try:
+        measure(workspace, plan)
+    except Exception as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        write_json(request.with_suffix(".failed"), {"why": why})
+        raise
+    finally:
+        request.unlink(missing_ok=True)
 
 
 def measure(workspace: Workspace, plan: Plan, say: Callable[[str], None] = lambda _text: None) -> None:

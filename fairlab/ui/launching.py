@@ -15,7 +15,7 @@ from fairlab.placement_settings import Placement
 from fairlab.plots.plan import PLANNED, plan_figure
 from fairlab.presets import load_preset
 from fairlab.runs import launch
-from fairlab.runs.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estimate, request_probe
+from fairlab.runs.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estimate, probe_failure, request_probe
 from fairlab.runs.grid import expand
 from fairlab.runs.models import list_models
 from fairlab.runs.plan import Plan
@@ -102,8 +102,9 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
     for note in plan.notes:
         st.caption(f":material/info: {plain(note)}")
     reused = len(plan.runs) - len(plan.new)
+    failure = probe_failure(lab, plan) if cost is None and plan.new else ""
     waiting = cost is None and bool(plan.new)
-    unknown = "timing" if waiting else "not known" if plan.new else "none"
+    unknown = "not timed" if failure else "timing ..." if waiting else "not known" if plan.new else "none"
     facts(
         (
             "Runs to do",
@@ -140,7 +141,11 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
             "this is an upper estimate.",
         ),
     )
-    if waiting:
+    if failure:
+        st.warning(
+            plain(f"Timing failed: {failure}. The plan can be started all the same."), icon=":material/timer_off:"
+        )
+    elif waiting:
         request_probe(lab, plan)
         _wait_for_probe(lab, plan)
 
@@ -150,7 +155,9 @@ def _wait_for_probe(lab: Workspace, plan: Plan) -> None:
     def waiting() -> None:
         if estimate(lab, plan) is not None:
             st.rerun()
-        st.caption("Timing a few real steps on this machine; the plan can be started meanwhile.")
+        st.caption(
+            "Timing a few real steps of each network on this machine. Time and cost appear here when it is done; you can start now."
+        )
 
     waiting()
 

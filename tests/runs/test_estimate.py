@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,19 @@ from fairlab.config import changed
 from fairlab.data.base import open_dataset
 from fairlab.files import write_json
 from fairlab.presets import load_preset
-from fairlab.runs.estimate import _images, _keys, _probe_file, check_disk, disk_bytes, estimate, measure
+from fairlab.runs import estimate as module
+from fairlab.runs.estimate import (
+    _images,
+    _keys,
+    _probe_file,
+    check_disk,
+    disk_bytes,
+    estimate,
+    measure,
+    probe_failure,
+    request_probe,
+    run_request,
+)
 from fairlab.runs.grid import expand
 from fairlab.runs.launch import write_study
 from fairlab.runs.plan import Plan
@@ -127,3 +140,26 @@ def test_of_registered_data_the_people_of_each_runs_groups_count(tiny: Workspace
     )
     assert one == other
     check_disk(lab, registered)
+
+
+def test_a_measurement_that_fails_is_said_and_not_tried_again_at_once(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Launch page said "timing" for ever."""
+    plan, started = planned(lab), []
+    request = _probe_file(lab, plan).with_suffix(".request")
+    monkeypatch.setattr(module.subprocess, "Popen", lambda command, **_options: started.append(command))
+    request_probe(lab, plan)
+    assert len(started) == 1
+    monkeypatch.setattr(module, "measure", lambda *_: (_ for _ in ()).throw(MemoryError("no memory\nfor this")))
+    with pytest.raises(MemoryError):
+        run_request(lab, request)
+    assert probe_failure(lab, plan) == "no memory"
+    assert not request.exists()
+    request_probe(lab, plan)
+    assert len(started) == 1
+    old = request.with_suffix(".failed").stat().st_mtime - 601
+    os.utime(request.with_suffix(".failed"), (old, old))
+    assert probe_failure(lab, plan) == ""
+    request_probe(lab, plan)
+    assert len(started) == 2
