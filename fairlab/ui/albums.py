@@ -29,7 +29,12 @@ def summary(data: Dataset) -> None:
             f"{data.image_px} x {data.image_px} pixels, RGB." if data.has_images else "By name only.",
         ),
         ("People", f"{images['identity'].nunique():,}", "", "Over all parts; no person is in two parts."),
-        (plain(data.attribute), str(len(data.groups)), "", "Groups as the data name them; FairLab infers none."),
+        (
+            f"Groups by {plain(data.attribute)}",
+            str(len(data.groups)),
+            "",
+            "Groups as the data name them; FairLab infers none.",
+        ),
         ("Pairs", f"{len(pairs):,}", "", "Comparisons that models are evaluated on, genuine and impostor."),
     )
     if data.info.get("notes"):

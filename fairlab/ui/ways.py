@@ -116,7 +116,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
     st.info(
         plain(f"Data set {name} has no pairs, so nothing can be evaluated on pairs of it yet."), icon=":material/info:"
     )
-    left, middle, right, last = st.columns([2, 1, 2, 1.5], vertical_alignment="bottom")
+    left, middle, right = st.columns([2, 1, 2], vertical_alignment="bottom")
     genuine = left.number_input(
         "Genuine pairs per group",
         1,
@@ -135,7 +135,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
         key=f"drawn by:{name}",
         help="By chance, or the pairs of two people that a model finds most similar, as in RFW.",
     )
-    if last.button("Draw pairs", type="primary", icon=":material/casino:", key=f"draw pairs:{name}", width="stretch"):
+    if st.button("Draw pairs", type="primary", icon=":material/casino:", key=f"draw pairs:{name}"):
         try:
             settings = DrawnPairs(genuine=int(genuine), folds=before.folds, seed=int(seed), mined_by=mined_by)
             api.draw_pairs(lab, name, settings)
