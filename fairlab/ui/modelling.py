@@ -93,12 +93,14 @@ def show(found: dict[str, Any]) -> None:
     about, trial = found["preprocessing"], found["trial"]
     size = f"{found['parameters'] / 1e6:.1f} M parameters" if found["parameters"] else ""
     head = (f"{found['classes']:,}", "people") if found["classes"] else ("none", "")
-    scaling = about["mean"][0], about["std"][0]
+    scaling = list(zip(about["mean"], about["std"], strict=True))[
+        : 3 if len(set(about["mean"] + about["std"])) > 2 else 1
+    ]
     facts(
         ("Network", plain(found["family"]), size, "Found from the names and shapes in the file."),
         ("Faces, pixels", str(found["image_px"]), about["channels"], "Width and height, and order of the colours."),
         ("Embedding", str(found["embedding_dim"] or "n/a"), "", "Length of an embedding."),
-        ("Values", _span(*scaling), f"mirror image: {about['flip']}", "(x - {:g}) / {:g} of 0..255.".format(*scaling)),
+        ("Values", _span(*scaling[0]), f"mirror image: {about['flip']}", _formula(scaling)),
         ("Classifier", *head, "Class centres that a student could inherit."),
     )
     for text in found["warnings"]:
@@ -130,6 +132,12 @@ def show(found: dict[str, Any]) -> None:
 def _span(mean: float, std: float) -> str:
     """What pixel values of 0..255 become, in the first channel."""
     return f"{-mean / std:.3g} to {(255 - mean) / std:.3g}"
+
+
+def _formula(scaling: Sequence[tuple[float, float]]) -> str:
+    """How pixel values are scaled: once where all channels are alike, else channel by channel."""
+    terms = ", ".join(f"(x - {mean:.5g}) / {std:.5g}" for mean, std in scaling)
+    return f"{terms} of 0..255{', channel by channel' if len(scaling) > 1 else ''}."
 
 
 def _show_table(found: dict[str, Any]) -> None:
