@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.evaluation import verification
+from fairlab.evaluation.fold_chance import Choice
 from fairlab.evaluation.groups import GroupPairs
 from fairlab.evaluation.intervals import drawn_in, share_interval
 from fairlab.evaluation.operating import NUMBERS, over_groups
@@ -27,17 +28,22 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
     total = (sum(group.counts[0] for group in groups), sum(group.counts[1] for group in groups))
     known: list[tuple[verification.FoldAccuracy, np.ndarray]] = []
     judged = [group for group in groups if 0 not in group.counts]
-    variances = []
+    variances, shifts = [], []
     for group in groups:
         if 0 in group.counts:
             add(group.name, "accuracy", np.nan, np.nan, np.nan, group.counts)
             continue
         found = verification.fold_accuracy(group.scores, group.genuine, group.folds)
-        variance = group.bootstrap.mean_variance(found.correct)
+        choice = Choice.of(group.scores, group.genuine, found, group.trials)
+        variance = group.bootstrap.mean_variance(found.correct) + choice.variance
         variances.append(variance)
+        shifts.append(choice.shift)
         known.append((found, drawn_in(found.accuracy, group.bootstrap.mean(found.correct), variance)))
-        # The mean over folds and the mean over pairs are the same when folds are equally large; the interval is of the latter.
-        low, high = share_interval(1 - found.accuracy, variance, group.bootstrap.identities, sum(group.trials))
+        # The mean over folds and the mean over pairs are the same when folds are equally large; the interval is of the latter,
+        # at the best threshold.
+        low, high = share_interval(
+            1 - found.accuracy + choice.shift, variance, group.bootstrap.identities, sum(group.trials)
+        )
         add(group.name, "accuracy", found.accuracy, 1 - high, 1 - low, group.counts)
     if not known:
         add(ALL_GROUPS, "mean_accuracy", np.nan, np.nan, np.nan, total)
@@ -45,7 +51,9 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
     error = np.array([1 - found.accuracy for found, _ in known])
     people = np.array([group.bootstrap.identities for group in judged])
     mean, trials = float(error.mean()), sum(sum(group.trials) for group in judged)
-    low, high = share_interval(mean, float(np.sum(variances)) / len(error) ** 2, int(people.sum()), trials)
+    low, high = share_interval(
+        mean + float(np.mean(shifts)), float(np.sum(variances)) / len(error) ** 2, int(people.sum()), trials
+    )
     add(ALL_GROUPS, "mean_accuracy", 1 - mean, 1 - high, 1 - low, total)
     sizes = np.array([len(found.correct) for found, _ in known])
     certain = bool(all(not found.correct.all() for found, _ in known))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairlab.evaluation.all_pairs import AllPairs
-from fairlab.evaluation.intervals import drawn_in
-from fairlab.evaluation.moving import Steps, carried, move, targets_around
+from fairlab.evaluation.intervals import correlated, drawn_in
+from fairlab.evaluation.moving import Steps, carried, move, steepness, straightened, targets_around
 from fairlab.evaluation.pair_intervals import Redrawn
 from fairlab.evaluation.spread import angle, rate_of
 
@@ -38,6 +38,10 @@ def narrowed(found: AllPairs, at: int, redrawn: Redrawn, number: int) -> np.ndar
 def moved_point(found: AllPairs, at: int, target: float, redrawn: Redrawn, number: int) -> MovedPoint:
     """Rates at the threshold where the impostors within all groups together reach FMR `target`, set anew in every draw."""
     cells, fnmr = narrowed(found, at, redrawn, number), redrawn.fnmr[..., number]
+    for group in range(len(found.within)):
+        cells[:, group, group] = correlated(
+            cells[:, group, group], fnmr[:, group], redrawn.covariance[group, number, number]
+        )
     fixed = np.diagonal(cells, axis1=1, axis2=2)
     impostors = found.within.sum(1)
     if at >= len(found.thresholds):
@@ -48,6 +52,7 @@ def moved_point(found: AllPairs, at: int, target: float, redrawn: Redrawn, numbe
     near = near[near < len(found.thresholds)]
     rates = found.fmr()[:, near], found.fnmr()[:, near]
     steps = Steps(found.thresholds[near], *rates, int(np.searchsorted(near, at)))
+    along = steps.together(impostors / impostors.sum())
     _, missed, step = move(steps, impostors / impostors.sum(), target, fixed, fnmr)
     moved = cells.copy()
     for one in range(len(impostors)):
@@ -55,6 +60,7 @@ def moved_point(found: AllPairs, at: int, target: float, redrawn: Redrawn, numbe
             counts = found.impostors[one, other]
             if counts.any():
                 curve = found.matches(counts)[near] / counts.sum()
+                curve = straightened(curve, along, steps.at)
                 moved[:, one, other] = moved[:, other, one] = carried(cells[:, one, other], curve, steps.at, step)
     return MovedPoint(moved, missed, fixed)
 
@@ -82,8 +88,7 @@ class OwnFmr:
         if not known or not 0 < wanted < 1:
             return redrawn
         nearest = min(known, key=lambda number: abs(np.log(self.seen[number][group] / wanted)))
-        noise = angle(self.drawn[nearest][:, group]) - angle(self.seen[nearest][group])
-        reached = rate_of(angle(np.array(wanted)) - noise)
-        step = np.searchsorted(-self.fmr[group], -np.nan_to_num(reached), side="left")
-        step = np.clip(step, 0, self.fmr.shape[1] - 1)
-        return carried(redrawn, self.fnmr[group], at, step)
+        drawn = correlated(self.drawn[nearest][:, group], redrawn, self.redrawn.covariance[group, nearest, column])
+        noise = angle(drawn) - angle(self.seen[nearest][group])
+        slope = steepness(self.fmr[group], self.fnmr[group], at, 3 * float(np.nanstd(noise)))
+        return rate_of(angle(redrawn) - slope * noise)

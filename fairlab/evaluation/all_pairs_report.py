@@ -14,7 +14,7 @@ from fairlab.evaluation.all_pairs_moving import MovedPoint, OwnFmr, moved_point
 from fairlab.evaluation.fairness import Rates
 from fairlab.evaluation.groups import Asked
 from fairlab.evaluation.intervals import FEW_IDENTITIES, share_interval, variance_of
-from fairlab.evaluation.operating import around_rates, over_groups
+from fairlab.evaluation.operating import LEAST_FALSE, around_rates, over_groups
 from fairlab.evaluation.pair_intervals import Redrawn, redraw
 from fairlab.evaluation.report import CURVE, CURVE_POINTS
 from fairlab.evaluation.shares import ALONE, Sharing
@@ -274,13 +274,17 @@ class _Writer:
             return CURVE.build()
         first, people = 2 * len(self.targets), int(self.people[group])
         misses = redrawn.misses[group, first : first + len(points)]
-        drawn = [self.own_fmr.drawn_fnmr(group, at, first + number) for number, at in enumerate(points)]
+        matches = self.found.matches(self.found.within[group])[points]
+        drawn = [
+            self.own_fmr.drawn_fnmr(group, at, first + number) * (1.0 if matches[number] >= LEAST_FALSE else np.nan)
+            for number, at in enumerate(points)
+        ]
         ends = [
             share_interval(missed / genuine, variance_of(rates), people, genuine)
             for missed, rates in zip(misses, drawn, strict=True)
         ]
         high, low = 1 - np.array(ends).T
-        fmr = self.found.matches(self.found.within[group])[points] / impostors
+        fmr = matches / impostors
         name, thresholds = self.arranged.groups[group], self.found.thresholds[points]
         columns = (self.run_id, self.protocol, name, thresholds, fmr, 1 - misses / genuine, low, high)
         return CURVE.of(dict(zip(CURVE, (*columns, genuine, impostors), strict=True)))

@@ -81,8 +81,34 @@ class Clusters:
         pairs = squares(sums, np.ones(len(values)) if met is None else met.sum(1))
         return np.maximum(people - pairs, pairs) * self.correction
 
+    def rate_covariance(self, match: np.ndarray) -> np.ndarray:
+        """Covariance of FMR and FNMR, of pairs that `match` (P,) or (P, K): () or (K,). Who is often taken for others is
+        seldom missed, so that it is negative as a rule."""
+        columns = np.asarray(match, dtype=bool)
+        columns = columns[:, None] if columns.ndim == 1 else columns
+        step = max(1, COLUMNS_AT_ONCE // max(len(columns), 1))
+        parts = [self._rate_covariance(columns[:, at : at + step]) for at in range(0, columns.shape[1], step)]
+        found = np.concatenate(parts) if parts else np.empty(0)
+        return found if np.ndim(match) > 1 else found[0]
+
+    def _rate_covariance(self, match: np.ndarray) -> np.ndarray:
+        kinds = [self.genuine, ~self.genuine]
+        if not all(of.any() for of in kinds):
+            return np.full(match.shape[1], np.nan)
+        wrong = [~match[kinds[0]], match[kinds[1]]]
+        sums = [self._kinds[kind][0] @ part.astype(np.float64) for kind, part in zip((True, False), wrong, strict=True)]
+        pairs = [self._kinds[kind][0].sum(1) for kind in (True, False)]
+        count, rates = float(len(wrong[0])) * len(wrong[1]), [part.sum(0) / len(part) for part in wrong]
+        both = (sums[0] * sums[1]).sum(0) / count, float(pairs[0] @ pairs[1]) / count
+        apart = pairs[0] @ sums[1] / count, pairs[1] @ sums[0] / count
+        found: np.ndarray = both[0] - rates[0] * apart[0] - rates[1] * apart[1] + rates[0] * rates[1] * both[1]
+        return found * self.correction
+
     def variance(self, values: np.ndarray, kinds: tuple[bool, ...] = (True, False)) -> float:
-        """Variance of the sum of the means over genuine and over impostor pairs of `values` (P,), of these kinds."""
+        """Variance of the sum of the means over genuine and over impostor pairs of `values` (P,), of these kinds.
+
+        The least it can be is what single pairs vary by: a person's luck in the two kinds may cancel, a pair's cannot.
+        """
         by_person, own, pairs = np.zeros(self.people), 0.0, 0.0
         for kind in kinds:
             of = self.genuine == kind
@@ -93,7 +119,7 @@ class Clusters:
             people, met = self._kinds[kind]
             sums = people @ share
             by_person += sums
-            square = float((sums**2).sum()) if kind else float(((share if met is None else met @ share) ** 2).sum())
+            square = float(((share if met is None else met @ share) ** 2).sum())
             own, pairs = own + square, pairs + (0.0 if kind else square)
         return max(float((by_person**2).sum()) - pairs, own) * self.correction
 
@@ -111,6 +137,9 @@ class PairClusters(Clusters):
             rate = chosen.sum(0) / len(chosen) if len(chosen) else np.full(chosen.shape[1:], np.nan)
             found: np.ndarray = rate * (1 - rate) / len(chosen)
         return found
+
+    def rate_covariance(self, match: np.ndarray) -> np.ndarray:
+        return np.zeros(np.shape(match)[1:])
 
     def variance(self, values: np.ndarray, kinds: tuple[bool, ...] = (True, False)) -> float:
         parts = [np.asarray(values, dtype=np.float64)[self.genuine == kind] for kind in kinds]

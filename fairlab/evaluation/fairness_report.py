@@ -19,7 +19,7 @@ from fairlab.evaluation.accuracies import over_accuracies
 from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_value
 from fairlab.evaluation.groups import GroupPairs, redrawn_people, seed_of
 from fairlab.evaluation.intervals import FEW_IDENTITIES, PairBootstrap, p_words, share_interval, variance_of
-from fairlab.evaluation.moving import carried
+from fairlab.evaluation.moving import carried, straightened
 from fairlab.evaluation.operating import NUMBERS, AtPoint, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs, suspected
 from fairlab.evaluation.spread import DRAWS
@@ -326,7 +326,9 @@ def _matrix(pairs: ScoredPairs, at: AtPoint, draws: int, seed: int) -> pd.DataFr
             wrong = int(match.sum())
             drawn = bootstrap.narrowed(match, False)
             if at.steps is not None and at.step is not None:
-                drawn = carried(drawn, _reached(part["score"].to_numpy(), at.steps.thresholds), at.steps.at, at.step)
+                reached = _reached(part["score"].to_numpy(), at.steps.thresholds)
+                drawn = carried(drawn, straightened(reached, at.along, at.steps.at), at.steps.at, at.step)
+                drawn = drawn if np.isfinite(at.fmr).any() else np.full(len(drawn), np.nan)
             trials = int((~part["repeated"].astype(bool)).sum()) if "repeated" in part else len(part)
             between = share_interval(wrong / len(part), variance_of(drawn), bootstrap.identities, trials)
             rows.append((one, two, len(part), wrong, wrong / len(part), *between))

@@ -10,8 +10,9 @@ import pandas as pd
 
 from fairlab.evaluation.formulas import fdr
 from fairlab.evaluation.groups import GroupPairs
-from fairlab.evaluation.intervals import chance_points, spread_interval
-from fairlab.evaluation.operating import OperatingPoint, around, at_point
+from fairlab.evaluation.intervals import chance_points
+from fairlab.evaluation.operating import AtPoint, OperatingPoint, around, at_point
+from fairlab.evaluation.spread import Around, Noise
 from fairlab.evaluation.verification import EXPECTED_ERRORS
 from fairlab.tables import NUMBER, Table
 
@@ -34,7 +35,7 @@ class FdrCurve:
 
 
 def fdr_curve(groups: Sequence[GroupPairs], seed: int) -> FdrCurve:
-    """FDR at one threshold for all, from strict to loose, with 95 % intervals and what chance alone would show."""
+    """FDR at one threshold for all, from strict to loose, with 95 % intervals (as every measure's, see spread) and what chance shows."""
     impostors = np.concatenate([group.scores[~group.genuine] for group in groups])
     nothing = FDR_CURVE.build()
     if len(groups) < 2 or any(0 in group.counts for group in groups):
@@ -43,20 +44,32 @@ def fdr_curve(groups: Sequence[GroupPairs], seed: int) -> FdrCurve:
     if least >= LOOSEST:
         return FdrCurve(nothing, np.nan, np.nan, np.nan, f"{len(impostors)} impostor pairs are too few")
     targets = np.geomspace(least, LOOSEST, POINTS)
-    rows, by_people, by_chance = [], [], []
+    rows, points = [], []
     for target in targets:
         at = at_point(groups, OperatingPoint("pooled", float(target)))
         about = around(at, seed)
         value = float(fdr(*at.rates))
-        by_people.append(np.asarray(fdr(at.fmr, at.fnmr)))
-        by_chance.append(np.asarray(_fdr(about.fair_draws)))
-        rows.append(
-            (target, at.thresholds[0], value, *about.interval(_fdr, value), chance_points(by_chance[-1], 1.0)[2])
-        )
+        points.append((at, about))
+        limit = chance_points(_fdr(about.fair_draws), 1.0)[2]
+        rows.append((target, at.thresholds[0], value, *about.interval(_fdr, value), limit))
     table = FDR_CURVE.build(rows)
     area = float(_area(table["fdr"].to_numpy()))
-    between = spread_interval(area, _area(np.array(by_people).T), _area(np.array(by_chance).T), 1.0, False)
-    return FdrCurve(table, area, *between)
+    return FdrCurve(table, area, *_together(points, seed).interval(_area_of, area))
+
+
+def _together(points: Sequence[tuple[AtPoint, Around]], seed: int) -> Around:
+    """The rates (points x 2G,) at all operating points, and what chance does to them together."""
+    drawn = np.concatenate([np.concatenate([at.fmr, at.fnmr], axis=1) for at, _ in points], axis=1)
+    count = np.concatenate([about.noise.count for _, about in points])
+    seen, fair = (np.concatenate([getattr(about, what) for _, about in points]) for what in ("seen", "fair"))
+    pairs = np.concatenate([at.pairs.ravel() for at, _ in points])
+    seen = np.clip(seen, 0.5 / pairs, 1 - 0.5 / pairs)  # a group without an error weighs nothing in an area
+    return Around(seen, fair, Noise.of(drawn, count, seed), 2 * len(points))
+
+
+def _area_of(rates: np.ndarray) -> np.ndarray:
+    """Area under the FDRs of rates (..., points x 2G)."""
+    return _area(_fdr(rates.reshape(*rates.shape[:-1], POINTS, -1)))
 
 
 def _fdr(rates: np.ndarray) -> np.ndarray:

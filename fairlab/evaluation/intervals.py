@@ -14,6 +14,8 @@ from scipy.special import betaincinv, ndtri, stdtrit
 from fairlab.evaluation.clusters import Clusters, PairClusters
 
 LEVEL = 0.95
+CLOSEST = 0.99
+"""Two rates that are estimated from people are never taken to vary more alike than that."""
 FEW_IDENTITIES = 30
 """With fewer people an interval is only indicative."""
 
@@ -48,29 +50,6 @@ def share_of_chance(value: float, by_chance: np.ndarray, fair: float) -> float:
     away = _away(by_chance, fair)
     reached = int((np.where(np.isnan(by_chance), np.inf, away * by_chance) >= away * value).sum())
     return max(reached / len(by_chance), 1 / (len(by_chance) + 1))
-
-
-def spread_interval(
-    value: float, redrawn: np.ndarray, by_chance: np.ndarray, fair: float, ratio: bool
-) -> tuple[float, float]:
-    """95 % interval of a measure of difference, which is `fair` at one end of its range and biased away from it by chance.
-
-    Redrawing adds the same noise once more, so percentiles alone shut out the truth whenever groups are equal (0 % of
-    300 simulations covered). Here the far end is the percentile, generous for that reason; the near end is its mirror
-    image at `value` (in logarithms for a ratio), or `fair` itself when equal groups show as much in one draw of
-    twenty. NaN where the measure or more than one draw in twenty is not defined.
-    """
-    if not np.isfinite(value) or len(redrawn) == 0 or np.isfinite(redrawn).mean() <= 0.95:
-        return float("nan"), float("nan")
-    away = _away(redrawn, fair)
-    far = float(np.quantile(away * redrawn[np.isfinite(redrawn)], (1 + LEVEL) / 2)) * away
-    far = max(far, value) if away > 0 else min(far, value)
-    near = value * value / far if ratio else 2 * value - far
-    near = max(near, fair) if away > 0 else min(near, fair)
-    limit = chance_points(by_chance, fair)[2]
-    if not away * value > away * limit:  # also when chance sets no limit
-        near = fair
-    return (near + 0.0, far + 0.0) if away > 0 else (far + 0.0, near + 0.0)  # -0.0 + 0.0 is 0.0
 
 
 def _away(values: np.ndarray, fair: float) -> int:
@@ -120,14 +99,25 @@ class IdentityBootstrap:
         value = chosen.mean(0, dtype=np.float64) if len(chosen) else np.nan
         return np.clip(drawn_in(value, redrawn, self.clusters.rate_variance(errors, genuine)), 0, 1)
 
+    def errors(self, match: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Redrawn FMRs and FNMRs, (draws,) or (draws, K) each, of pairs that `match` (P,) or (P, K), as `narrowed` and
+        varying together as they do over people: drawing in the spread of FMRs alone would take their share of it away.
+        """
+        false, missed = self.narrowed(match, False), self.narrowed(~match, True)
+        return correlated(false, missed, self.clusters.rate_covariance(match)), missed
+
     def mean_variance(self, values: np.ndarray) -> float:
         """Variance over people of the mean of a value per pair (P,), genuine and impostor pairs in their shares."""
         share = float(self.genuine.mean())
         return self.clusters.variance(np.asarray(values, dtype=np.float64) * np.where(self.genuine, share, 1 - share))
 
-    def narrowing(self, values: np.ndarray, redrawn: np.ndarray, kinds: tuple[bool, ...] = (True, False)) -> float:
-        """The factor that gives redrawn means of values (P,), over pairs of these kinds, their spread over people."""
-        true = self.mean_variance(values) if len(kinds) == 2 else self.clusters.variance(values, kinds)
+    def narrowing(
+        self, values: np.ndarray, redrawn: np.ndarray, kinds: tuple[bool, ...] = (True, False), more: float = 0.0
+    ) -> float:
+        """The factor that gives redrawn means of values (P,), over pairs of these kinds, their spread over people; more:
+        variance of another source that is to be in it.
+        """
+        true = more + (self.mean_variance(values) if len(kinds) == 2 else self.clusters.variance(values, kinds))
         drawn = float(np.var(redrawn[np.isfinite(redrawn)])) if np.isfinite(redrawn).any() else 0.0
         return float(np.sqrt(true / drawn)) if drawn > 0 and true > 0 else 1.0
 
@@ -201,10 +191,6 @@ class PairBootstrap(IdentityBootstrap):
             drawn.append(random.multinomial(count, equal, size=draws) if count else np.zeros((draws, 0)))
         self.weights_genuine, self.weights_impostor = (times.astype(np.float32) for times in drawn)
 
-    def narrowing(self, values: np.ndarray, redrawn: np.ndarray, kinds: tuple[bool, ...] = (True, False)) -> float:
-        """1: single pairs are drawn as they vary."""
-        return 1.0
-
 
 def drawn_in(value: np.ndarray | float, redrawn: np.ndarray, variance: np.ndarray | float) -> np.ndarray:
     """Redrawn values (draws, ...), pulled towards `value` (...) or away from it until their variance is `variance` (...)."""
@@ -214,6 +200,24 @@ def drawn_in(value: np.ndarray | float, redrawn: np.ndarray, variance: np.ndarra
         spread = (np.where(some, redrawn - mean, 0) ** 2).sum(0) / some.sum(0)
         factor = np.sqrt(np.where(spread > 0, variance / np.where(spread > 0, spread, 1), 1))
     found: np.ndarray = value + factor * (redrawn - value)
+    return found
+
+
+def correlated(first: np.ndarray, second: np.ndarray, covariance: np.ndarray | float) -> np.ndarray:
+    """Redrawn rates `first` (draws, ...), changed so that their covariance with `second` is as given (...); each keeps its
+    mean and variance. As they are where either does not vary.
+    """
+    some = np.isfinite(first) & np.isfinite(second)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        count = some.sum(0)
+        mean, other = (np.where(some, part, 0).sum(0) / count for part in (first, second))
+        away, beside = np.where(some, first - mean, 0), np.where(some, second - other, 0)
+        spread, wide = np.sqrt((away**2).sum(0) / count), np.sqrt((beside**2).sum(0) / count)
+        away, beside = away / spread, beside / wide
+        before, wanted = (away * beside).sum(0) / count, np.clip(covariance / (spread * wide), -CLOSEST, CLOSEST)
+        kept = np.sqrt((1 - wanted**2) / (1 - before**2))
+        changed = mean + spread * (kept * away + (wanted - kept * before) * beside)
+    found: np.ndarray = np.where(some & np.isfinite(changed), np.clip(changed, 0, 1), first)
     return found
 
 

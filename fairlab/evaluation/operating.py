@@ -23,6 +23,8 @@ from fairlab.evaluation.moving import Steps, move, targets_around
 from fairlab.evaluation.spread import Around, Noise, worth
 from fairlab.tables import ALL_GROUPS, METRICS
 
+LEAST_FALSE = 1.5
+"""A threshold set by fewer false matches (one, or none) may lie anywhere: what rates are at its FMR is not known."""
 Rule = Literal["pooled", "own", "threshold"]
 PREFIX: dict[str, Rule] = {"fmr": "pooled", "own_fmr": "own", "threshold": "threshold"}
 NUMBERS = METRICS.without("run_id", "protocol")
@@ -96,6 +98,11 @@ class AtPoint:
         return np.divide(self.errors, self.pairs, out=np.full(self.pairs.shape, np.nan), where=self.pairs > 0)
 
     @property
+    def along(self) -> np.ndarray:
+        """(K,) FMRs of all groups together at the steps of a pooled threshold."""
+        return self.steps.together(self.pairs[0] / self.pairs[0].sum()) if self.steps is not None else np.empty(0)
+
+    @property
     def people(self) -> np.ndarray:
         """(G,) how many people each group's pairs show."""
         return np.array([group.bootstrap.identities for group in self.groups])
@@ -112,9 +119,8 @@ def at_point(groups: Sequence[GroupPairs], point: OperatingPoint) -> AtPoint:
     counts, drawn = [], ([], [])  # type: tuple[list[verification.Counts], tuple[list[np.ndarray], list[np.ndarray]]]
     for group, threshold in zip(groups, thresholds, strict=True):
         counts.append(verification.count_errors(group.scores, group.genuine, threshold))
-        match = group.scores >= threshold
-        drawn[0].append(group.bootstrap.narrowed(match, False))
-        drawn[1].append(group.bootstrap.narrowed(~match, True))
+        for found, redrawn in zip(drawn, group.bootstrap.errors(group.scores >= threshold), strict=True):
+            found.append(redrawn)
     fixed = np.array(drawn[0]).T, np.array(drawn[1]).T
     steps, step = None, None
     fmr, fnmr = fixed
@@ -122,6 +128,11 @@ def at_point(groups: Sequence[GroupPairs], point: OperatingPoint) -> AtPoint:
         impostors = np.array([found.impostor for found in counts], dtype=float)
         steps = _steps(groups, float(thresholds[0]), point.value, fixed[0], impostors)
         fmr, fnmr, step = move(steps, impostors / impostors.sum(), point.value, *fixed)
+        if (
+            sum(found.fmr * group.trials[1] for found, group in zip(counts, groups, strict=True) if found.impostor)
+            < LEAST_FALSE
+        ):
+            fmr, fnmr = np.full_like(fmr, np.nan), np.full_like(fnmr, np.nan)
     elif point.rule == "own":
         fmr, fnmr = fixed[0].copy(), fixed[1].copy()
         for number, group in enumerate(groups):
@@ -130,6 +141,8 @@ def at_point(groups: Sequence[GroupPairs], point: OperatingPoint) -> AtPoint:
             around = _steps([group], float(thresholds[number]), point.value, alone, np.ones(1))
             _, fnmr[:, one], _ = move(around, np.ones(1), point.value, alone, fixed[1][:, one])
             fmr[:, number] = counts[number].fmr
+            if counts[number].fmr * group.trials[1] < LEAST_FALSE:
+                fnmr[:, number] = np.nan
     return AtPoint(point, groups, thresholds, tuple(counts), fmr, fnmr, fixed, steps, step, missing)
 
 

@@ -29,7 +29,8 @@ class Redrawn:
     """Errors counted and rates over redrawn people, at K thresholds for impostors and L per group for genuine pairs.
 
     false_matches (G, G, K) and misses (G, L) int64; fmr (draws, G, G, K), symmetric, and fnmr (draws, G, L), NaN in a
-    draw without such a pair; fmr_variance (G, G, K): of the FMRs over people (see clusters).
+    draw without such a pair; fmr_variance (G, G, K): of the FMRs over people (see clusters); covariance (G, K, L): of the FMRs
+    within groups and the FNMRs.
     """
 
     false_matches: np.ndarray
@@ -37,6 +38,7 @@ class Redrawn:
     fmr: np.ndarray
     fnmr: np.ndarray
     fmr_variance: np.ndarray
+    covariance: np.ndarray
 
 
 def draw_people(arranged: Arranged, draws: int, seed: int) -> np.ndarray:
@@ -180,7 +182,25 @@ def _rates(arranged: Arranged, times: np.ndarray, found: shares.Counts) -> Redra
     fmr[~np.isfinite(fmr)], fnmr[~np.isfinite(fnmr)] = np.nan, np.nan
     upper = np.arange(groups)[:, None] <= np.arange(groups)
     both = np.where(upper[..., None], false_matches, false_matches.transpose(1, 0, 2))
-    return Redrawn(both, misses, fmr, fnmr, _fmr_variance(arranged, both, found))
+    variance = _fmr_variance(arranged, both, found)
+    return Redrawn(both, misses, fmr, fnmr, variance, _covariance(arranged, both, misses, found))
+
+
+def _covariance(arranged: Arranged, false_matches: np.ndarray, misses: np.ndarray, found: shares.Counts) -> np.ndarray:
+    """(G, K, L) as Clusters.rate_covariance."""
+    groups, edges, images = len(arranged.groups), arranged.first_person, arranged.images_of.astype(np.float64)
+    covariance = np.full((groups, false_matches.shape[-1], misses.shape[1]), np.nan)
+    for group in range(groups):
+        own = slice(edges[group], edges[group + 1])
+        count, people = images[own], edges[group + 1] - edges[group]
+        met, same = count * (count.sum() - count), count * (count - 1) / 2
+        if people < 2 or not met.any() or not same.any():
+            continue
+        pairs = met.sum() / 2, same.sum()
+        matched = found["matched"][own, group] - met[:, None] * false_matches[group, group] / pairs[0]
+        missed = found["missed"][own] - same[:, None] * misses[group] / pairs[1]
+        covariance[group] = matched.T @ missed / (pairs[0] * pairs[1]) * people / (people - 1)
+    return covariance
 
 
 def _fmr_variance(arranged: Arranged, false_matches: np.ndarray, found: shares.Counts) -> np.ndarray:

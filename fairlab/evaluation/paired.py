@@ -18,10 +18,11 @@ from scipy.special import ndtri
 
 from fairlab.errors import FairLabError
 from fairlab.evaluation import verification
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
+from fairlab.evaluation.both_points import Both
+from fairlab.evaluation.fold_chance import Choice
 from fairlab.evaluation.groups import Asked, GroupPairs, checked, cut
-from fairlab.evaluation.intervals import chance_of_none, clopper_pearson, symmetric_interval
-from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point
+from fairlab.evaluation.intervals import chance_of_none, clopper_pearson, drawn_in, symmetric_interval
+from fairlab.evaluation.operating import OperatingPoint, at_point
 from fairlab.evaluation.seeds import two_level
 from fairlab.tables import ALL_GROUPS, NUMBER, TEXT, Table
 
@@ -85,7 +86,7 @@ def paired_seeds(
         raise FairLabError(
             f"{len(runs_a)} runs cannot be paired with {len(runs_b)}; right would be as many on either side"
         )
-    each = [_differences(*both, point) for both in zip(runs_a, runs_b, strict=True)]
+    each = [_differences(*both, point, seed) for both in zip(runs_a, runs_b, strict=True)]
     rows = []
     for group, metric in each[0]:
         values = np.array([found[group, metric][0] for found in each])
@@ -100,35 +101,39 @@ Difference = tuple[float, np.ndarray, float]
 
 
 def _differences(
-    ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs], point: OperatingPoint
+    ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs], point: OperatingPoint, seed: int = 0
 ) -> dict[tuple[str, str], Difference]:
     _check(ours, theirs)
-    sides = at_point(ours, point), at_point(theirs, point)
+    both = Both(at_point(ours, point), at_point(theirs, point))
     found: dict[tuple[str, str], Difference] = {}
     folded = all(len(np.unique(group.folds)) > 1 for group in ours)
     accuracies = _accuracies(ours, theirs) if folded else {}
-    for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+    for number, mine in enumerate(ours):
         if folded:
             found[mine.name, "accuracy"] = accuracies[mine.name]
-        match = [side.groups[number].scores >= side.thresholds[number] for side in sides]
         for kind, name in enumerate(("fmr", "fnmr")):
-            genuine = name == "fnmr"
-            gain = (match[0].astype(np.float32) - match[1]) * (-1 if genuine else 1)
-            of = mine.genuine if genuine else ~mine.genuine
-            value, redrawn, least = _of_pairs(mine, other, np.where(of, gain, 0), (genuine,), mine.trials[1 - kind])
-            if sides[0].sets_fmr and name == "fmr":  # what the thresholds are set by: no property of a model
-                found[mine.name, name] = value, np.full(len(redrawn), np.nan), 0.0
-                continue
-            moved = [_of_moving(side, kind)[:, number] for side in sides]
-            found[mine.name, name] = value, redrawn + moved[0] - moved[1], least
+            found[mine.name, name] = _of_rate(both, kind, number)
     if folded:
         found[ALL_GROUPS, "accuracy"] = accuracies[ALL_GROUPS]
-    return found | {(ALL_GROUPS, name): change for name, change in _metrics(*sides).items()}
+    return found | {(ALL_GROUPS, name): change for name, change in both.measures(seed).items()}
 
 
-def _of_moving(side: AtPoint, kind: int) -> np.ndarray:
-    """What moving thresholds add to the redrawn FMRs (kind 0) or FNMRs (draws, G)."""
-    return (side.fmr, side.fnmr)[kind] - side.fixed[kind]
+def _of_rate(both: Both, kind: int, number: int) -> Difference:
+    """The difference of two models' FMRs (kind 0) or FNMRs of a group, each at its own threshold."""
+    mine, other = (side.groups[number] for side in both.sides)
+    seen = [float(side.rates[kind, number]) for side in both.sides]
+    gain = seen[0] - seen[1]
+    if (kind == 0 and both.ours.sets_fmr) or not np.isfinite(
+        gain
+    ):  # what thresholds are set by is no property of a model
+        return gain, np.full(mine.bootstrap.draws, np.nan), 0.0
+    one, two = ((side.fmr, side.fnmr)[kind][:, number] for side in both.sides)
+    redrawn = drawn_in(gain, one - two, both.variance(kind, number))
+    of = mine.genuine == bool(kind)
+    differ = (np.subtract(*both.match(number))[of] != 0).any()
+    alike = np.array_equal(mine.scores, other.scores)
+    least = 0.0 if alike or differ else clopper_pearson(0, mine.trials[1 - kind], one_sided=True)[1]
+    return gain, redrawn, least
 
 
 def _check(ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs]) -> None:
@@ -139,21 +144,6 @@ def _check(ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs]) -> None:
         raise FairLabError(f"two models can be compared on the same groups only, not on {len(ours)} and {len(theirs)}")
 
 
-def _of_pairs(
-    mine: GroupPairs, other: GroupPairs, gain: np.ndarray, kinds: tuple[bool, ...], trials: int
-) -> Difference:
-    """What a gain of each pair (P,) among the pairs of these kinds comes to."""
-    of = np.isin(mine.genuine, kinds)
-    draws = mine.bootstrap
-    if not of.any():
-        return np.nan, np.full(draws.draws, np.nan), 0.0
-    value = float(gain[of].mean(dtype=np.float64))
-    redrawn = draws.mean(gain) if len(kinds) == 2 else draws.rate(gain, kinds[0])
-    redrawn = value + draws.narrowing(gain, redrawn, kinds) * (redrawn - value)
-    alike = np.array_equal(mine.scores, other.scores)
-    return value, redrawn, 0.0 if alike or gain.any() else clopper_pearson(0, trials, one_sided=True)[1]
-
-
 def _accuracies(ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs]) -> dict[str, Difference]:
     """Of each group and of ALL_GROUPS (the mean): accuracy over folds, a threshold for each group."""
     found: dict[str, Difference] = {}
@@ -162,8 +152,16 @@ def _accuracies(ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs]) -> dic
             found[mine.name] = np.nan, np.full(mine.bootstrap.draws, np.nan), 0.0
             continue
         results = [verification.fold_accuracy(side.scores, side.genuine, side.folds) for side in (mine, other)]
-        gain = results[0].correct.astype(np.float32) - results[1].correct.astype(np.float32)
-        _, redrawn, least = _of_pairs(mine, other, gain, (True, False), sum(mine.trials))
+        correct = [result.correct.astype(np.float32) for result in results]
+        gain, alike = correct[0] - correct[1], np.array_equal(mine.scores, other.scores)
+        chosen = [
+            Choice.of(side.scores, side.genuine, result, side.trials)
+            for side, result in zip((mine, other), results, strict=True)
+        ]
+        more = chosen[0].apart(chosen[1]) if gain.any() else 0.0
+        redrawn = mine.bootstrap.mean(gain)
+        redrawn = gain.mean() + mine.bootstrap.narrowing(gain, redrawn, more=more) * (redrawn - gain.mean())
+        least = 0.0 if alike or gain.any() else clopper_pearson(0, sum(mine.trials), one_sided=True)[1]
         found[mine.name] = results[0].accuracy - results[1].accuracy, redrawn, least
     known = [item for item in found.values() if np.isfinite(item[0])]
     if not known:
@@ -172,22 +170,6 @@ def _accuracies(ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs]) -> dic
     mean = float(np.mean([value for value, _, _ in known]))
     least = max(item[2] for item in known) if all(item[2] for item in known) else 0.0
     return found | {ALL_GROUPS: (mean, np.mean([redrawn for _, redrawn, _ in known], axis=0), least)}
-
-
-def _metrics(ours: AtPoint, theirs: AtPoint) -> dict[str, Difference]:
-    """Every metric of rates."""
-    found: dict[str, Difference] = {}
-    sides = [(Rates(*at.rates, *at.pairs), Rates(at.fmr, at.fnmr, *at.pairs)) for at in (ours, theirs)]
-    for name in FAIRNESS_METRICS:
-        facts = FAIRNESS_METRICS.facts(name)
-        if facts["of"] == "rates":
-            metric = FAIRNESS_METRICS[name]
-            if ours.point.rule == "own" and facts["kinds"] == ("fmr",):
-                found[name] = float("nan"), np.full(len(ours.fmr), np.nan), 0.0
-                continue
-            (value, other), (redrawn, others) = ([metric(side[at]) for side in sides] for at in (0, 1))
-            found[name] = float(value) - float(other), np.asarray(redrawn) - np.asarray(others), 0.0
-    return found
 
 
 def _row(group: str, metric: str, difference: float, redrawn: np.ndarray, least: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fairlab.evaluation.accuracies import over_accuracies
 from fairlab.evaluation.clusters import auc_influence, d_prime_influence
 from fairlab.evaluation.groups import Asked, GroupPairs, cut
 from fairlab.evaluation.intervals import FEW_IDENTITIES, normal_interval, share_interval, variance_of
-from fairlab.evaluation.operating import OperatingPoint, at_point, numbers_at
+from fairlab.evaluation.operating import LEAST_FALSE, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.spread import angle, rate_of
 from fairlab.tables import METRICS, NUMBER, TEXT, WHOLE, Table
 
@@ -118,7 +118,7 @@ def _redrawn_eer(group: GroupPairs) -> np.ndarray:
     fmr, fnmr = verification.rates(group.scores, group.genuine, thresholds)
     at = int(np.argmin(np.abs(fmr - fnmr)))
     match = group.scores >= thresholds[at]
-    drawn = group.bootstrap.narrowed(match, False), group.bootstrap.narrowed(~match, True)
+    drawn = group.bootstrap.errors(match)
     noise = [angle(redrawn) - angle(rate[at]) for redrawn, rate in zip(drawn, (fmr, fnmr), strict=True)]
     reach = 6 * max(float(np.nanstd(part)) for part in noise)
     near = np.flatnonzero(
@@ -178,16 +178,23 @@ def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
 
 
 def _curve_variance(group: GroupPairs, thresholds: np.ndarray, fmr: np.ndarray, fnmr: np.ndarray) -> np.ndarray:
-    """Variance (T,) of the FNMR at the FMR that each of the thresholds (T,) has, thresholds set anew in every draw."""
+    """Variance (T,) of the FNMR at the FMR that each of the thresholds (T,) has, thresholds set anew in every draw.
+
+    NaN for a threshold that one false match sets: anybody's luck moves it, and how far is not known.
+    """
     parts = np.array_split(np.arange(len(thresholds)), 1 + len(thresholds) * len(group.scores) // AT_A_TIME)
     impostors, genuines = np.sort(group.scores[~group.genuine]), np.sort(group.scores[group.genuine])
     found = np.empty(len(thresholds))
     for part in parts:
-        match = group.scores[:, None] >= thresholds[part]
-        false, missed = group.bootstrap.narrowed(match, False), group.bootstrap.narrowed(~match, True)
-        wanted = rate_of(2 * angle(fmr[part]) - angle(false))  # where, by the scores seen, the redrawn rate is fmr
-        above = np.clip(np.nan_to_num(wanted) * len(impostors), 1, len(impostors)).round().astype(int)
-        moved = np.searchsorted(genuines, impostors[len(impostors) - above], side="left") / len(genuines)
-        redrawn = rate_of(angle(moved) + angle(missed) - angle(fnmr[part]))
-        found[part] = np.nanvar(redrawn, axis=0)
+        false, missed = group.bootstrap.errors(group.scores[:, None] >= thresholds[part])
+        noise = angle(false) - angle(fmr[part])
+        reach = 3 * np.nanstd(noise, axis=0)
+        ends = [rate_of(angle(fmr[part]) + side * reach) for side in (-1, 1)]
+        counts = [np.clip((end * len(impostors)).round().astype(int), 1, len(impostors)) for end in ends]
+        below = [np.searchsorted(genuines, impostors[len(impostors) - count]) / len(genuines) for count in counts]
+        length = np.subtract(*(angle(count / len(impostors)) for count in counts[::-1]))
+        rise = angle(below[1]) - angle(below[0])
+        slope = np.where(length > 0, rise / np.where(length > 0, length, 1), 0.0)
+        found[part] = np.nanvar(rate_of(angle(missed) - slope * noise), axis=0)
+    found[fmr * group.trials[1] < LEAST_FALSE] = np.nan
     return found

@@ -22,6 +22,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from fairlab.evaluation import verification
+from fairlab.evaluation.fold_chance import Choice
 from fairlab.evaluation.groups import Asked, cut
 from fairlab.evaluation.intervals import (
     chance_of_none,
@@ -68,13 +69,15 @@ def two_level(values: np.ndarray, redrawn: np.ndarray, seed: int) -> np.ndarray:
 @dataclass(frozen=True)
 class Judged:
     """One run on the pairs: accuracy (G,) of each group, NaN where it has none; redrawn (draws, G); right (G,) decisions;
-    correct: per group (P,) which decisions were right, for a difference's true spread; () where that is not known.
+    correct: per group (P,) which decisions were right, for a difference's true spread; () where that is not known; choices: what
+    choosing thresholds does to each group's. Several seeds show its variance by how they differ, one does not.
     """
 
     accuracy: np.ndarray
     redrawn: np.ndarray
     right: np.ndarray
     correct: tuple[np.ndarray, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
 
 class SeededComparison:
@@ -94,6 +97,7 @@ class SeededComparison:
         accuracy, right = np.full(len(self._groups), np.nan), np.zeros(len(self._groups))
         redrawn = np.full((self.settings.bootstrap, len(self._groups)), np.nan)
         correct = [np.zeros(0, dtype=bool)] * len(self._groups)
+        choices = [Choice(0.0, 0.0, np.zeros(0, dtype=bool))] * len(self._groups)
         for number, group in enumerate(self._groups):
             if self._known[number]:
                 found = verification.fold_accuracy(values[group.where], group.genuine, group.folds)
@@ -101,7 +105,8 @@ class SeededComparison:
                 drawn = group.bootstrap.mean(found.correct)
                 redrawn[:, number] = drawn_in(found.accuracy, drawn, group.bootstrap.mean_variance(found.correct))
                 correct[number] = found.correct
-        return Judged(accuracy, redrawn, right, tuple(correct))
+                choices[number] = Choice.of(values[group.where], group.genuine, found, group.trials)
+        return Judged(accuracy, redrawn, right, tuple(correct), tuple(choices))
 
     def summary(self, runs: Mapping[int, Judged]) -> pd.DataFrame:
         """The mean training: SUMMARY, with 95 % intervals over people and, with two seeds or more, over seeds.
@@ -117,11 +122,17 @@ class SeededComparison:
         each = np.array([run.accuracy for run in runs.values()])
         redrawn = np.array([run.redrawn for run in runs.values()])
         accuracy = each.mean(0)
+        choices = [run.choices for run in runs.values() if run.choices]
+        shift = np.mean([[choice.shift for choice in of] for of in choices], axis=0) if choices else 0 * accuracy
+        if len(each) == 1 and choices:
+            more = np.array([choice.variance for choice in choices[0]])
+            redrawn = drawn_in(accuracy, redrawn[0], redrawn[0].var(0) + more)[None]
         drawn = np.clip(two_level(each, redrawn, self.settings.seed), 0, 1)
         for number, name in enumerate(self.names):
             people = self._groups[number].bootstrap.identities
             trials = int(self._trials[number])
-            between = _between(float(accuracy[number]), drawn[:, [number]], people, trials, len(each))
+            best = float(accuracy[number] - shift[number])
+            between = _between(best, drawn[:, [number]] - shift[number], people, trials, len(each))
             add(name, "accuracy", float(accuracy[number]), *between)
         some = self._known
         if not some.any():
@@ -130,7 +141,8 @@ class SeededComparison:
         mean, sizes = float(accuracy[some].mean()), self.sizes[some]
         people = np.array([group.bootstrap.identities for group in self._groups])[some]
         trials = int(self._trials[some].sum())
-        between = _between(mean, drawn[:, some], int(people.sum()), trials, len(each))
+        off = float(shift[some].mean())
+        between = _between(mean - off, drawn[:, some] - off, int(people.sum()), trials, len(each))
         add(ALL_GROUPS, "mean_accuracy", mean, *between)
         right = np.mean([run.right[some] for run in runs.values()], axis=0)
         error, wrong = 1 - accuracy[some], 1 - redrawn.mean(0)[:, some]
@@ -190,12 +202,14 @@ class SeededComparison:
             draws = self._groups[number].bootstrap
             gains = [np.subtract(*(side.correct[number].astype(np.float32) for side in both)) for both in pairs]
             each, mean = np.array([draws.mean(gain) for gain in gains]), np.mean(gains, axis=0)
-            factor = draws.narrowing(mean, each.mean(0))
+            chosen = [side.choices[number] for side in pairs[0] if side.choices]
+            more = chosen[0].apart(chosen[1]) if len(pairs) == 1 and len(chosen) == 2 and mean.any() else 0.0
+            factor = draws.narrowing(mean, each.mean(0), more=more)
             redrawn[:, :, number] = mean.mean() + factor * (each - mean.mean())
 
 
 def _between(value: float, drawn: np.ndarray, people: int, trials: int, seeds: int) -> tuple[float, float]:
-    """Interval of the mean of accuracies, drawn (draws, G): over people as everywhere; with several seeds the middle of
+    """Interval of the mean of accuracies at the best thresholds, drawn (draws, G): over people as everywhere; with several seeds the middle of
     draws with Student's tails.
     """
     if seeds > 1 and 0 < value < 1:

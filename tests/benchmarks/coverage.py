@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.coverage [--sets 300] [--designs rfw,few,all]`: how often 95 % intervals hold the truth.
+"""`python -m tests.benchmarks.coverage --out FOLDER [--sets 300] [--designs rfw,few,all]`: how often 95 % intervals hold the truth.
 
 Test sets are simulated whose truth is known in closed form: scores are normal, with an effect of each person, and of each
 two people, so that pairs share luck as real ones do. Every number of a report is counted: is the true value in its interval,
@@ -9,10 +9,10 @@ the Markdown table of assets/docs/evaluation.md.
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +35,13 @@ NAMES = ("A", "B", "C", "D")
 WORLDS = {
     "unequal": (np.array([0.0, 0.15, 0.3, 0.5]), np.array([3.5, 3.3, 3.4, 3.2])),
     "equal": (np.full(4, 0.2), np.full(4, 3.3)),
+    "better": (np.array([0.0, 0.1, 0.2, 0.3]), np.array([3.6, 3.5, 3.5, 3.4])),
+    "noise": (np.zeros(4), np.zeros(4)),
 }
-"""Means of impostor and genuine scores of the groups."""
+"""Means of impostor and genuine scores of the groups; the last two are of a second model (coverage_more)."""
+SHOWN = ("unequal", "equal")
+BAND = " (fair band)"
+CHUNK = 10
 RULES = ("threshold", "pooled", "own")
 
 
@@ -105,10 +110,12 @@ def true_threshold(world: str) -> float:
     return float(brentq(lambda at: ndtr(shifts - at).mean() - TARGET, -5, 10))
 
 
-def truth_of(world: str, rule: str, groups: list[GroupPairs], used: np.ndarray) -> dict[tuple[str, str], float]:
-    """(group, metric) -> its true value; used (G,): the thresholds of this set."""
+def truth_of(
+    world: str, rule: str, groups: list[GroupPairs], used: np.ndarray, threshold: float | None = None
+) -> dict[tuple[str, str], float]:
+    """(group, metric) -> its true value; used (G,): the thresholds of this set; threshold: given, instead of the world's."""
     shifts, own = WORLDS[world]
-    at = np.full(4, true_threshold(world))
+    at = np.full(4, true_threshold(world) if threshold is None else threshold)
     if rule == "own":
         at = shifts - _normal_quantile(TARGET)
     fmr, fnmr = ndtr(shifts - at), ndtr(at - own)
@@ -170,10 +177,25 @@ def numbers_of(groups: list[GroupPairs], world: str, rules: tuple[str, ...], see
         table, _ = numbers_at(at, seed)
         truth = truth_of(world, rule, groups, at.thresholds)
         yield _with_truth(table, truth, rule)
+        if world == "equal":
+            yield _bands(table, rule)
     table, _ = over_accuracies(groups, seed)
     single = [row for group in groups for row in separation(group)]
     table = pd.concat([table, pd.DataFrame(single, columns=["group", "metric", "value", "low", "high"])])
+    if world == "equal":
+        yield _bands(table, "any")
     yield _with_truth(table, general_truth(world, groups), "any")
+
+
+def _bands(table: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """Is a fair model within its fair band? As an interval that reaches up to p, which 5 % lies in when p is above 5 %."""
+    rows = table[table["metric"].str.endswith("_p")]
+    found = rows.assign(
+        metric=rows["metric"].str.removesuffix("_p") + BAND, low=0.0, high=rows["value"], truth=0.05 + 1e-6
+    )
+    return found.assign(rule=rule)[["group", "metric", "value", "low", "high", "truth", "rule"]].dropna(
+        subset=["value"]
+    )
 
 
 def _with_truth(table: pd.DataFrame, truth: dict[tuple[str, str], float], rule: str) -> pd.DataFrame:
@@ -184,15 +206,66 @@ def _with_truth(table: pd.DataFrame, truth: dict[tuple[str, str], float], rule: 
 
 def simulate(design: str, world: str, sets: int, draws: int = 0, rules: tuple[str, ...] = RULES) -> pd.DataFrame:
     """A row per (rule, metric): coverage, n/a share, width against +-1.96 standard deviations of the estimates."""
-    groups = groups_of(DESIGNS[design], draws)
-    random = np.random.default_rng(11)
+    made = Sets(design, world, draws, rules)
+    return summed(pd.concat([made(number) for number in range(sets)], ignore_index=True))
+
+
+class Sets:
+    """Test sets of a design and world, by number: the same set for the same number."""
+
+    def __init__(self, design: str, world: str, draws: int = 0, rules: tuple[str, ...] = RULES) -> None:
+        self.world, self.rules, self.groups = world, rules, groups_of(DESIGNS[design], draws)
+
+    def __call__(self, number: int) -> pd.DataFrame:
+        """Rows (group, metric, value, low, high, truth, rule, set)."""
+        groups = scored(self.groups, self.world, np.random.default_rng([11, number]))
+        return pd.concat(numbers_of(groups, self.world, self.rules, number)).assign(set=number)
+
+
+Made = Callable[[int], pd.DataFrame]
+
+
+def collected(cells: dict[tuple[str, str, str], Callable[[], Made]], asked: argparse.Namespace) -> pd.DataFrame:
+    """`summed` of every cell (part, design, world), of asked.sets sets each; rows are kept in the folder asked.out, where a run
+    that was cut short goes on. Cells take turns, so that what is there at any time is of all of them.
+    """
+    asked.out.mkdir(parents=True, exist_ok=True)
+    made: dict[tuple[str, str, str], Made] = {}
+    end = time.monotonic() + 60 * asked.minutes
+    for start in range(0, asked.sets, CHUNK):
+        for cell, make in cells.items():
+            file = asked.out / f"{'-'.join(cell)}-{start}.csv"
+            if file.exists() or time.monotonic() > end:
+                continue
+            made.setdefault(cell, make())
+            rows = pd.concat(made[cell](number) for number in range(start, min(start + CHUNK, asked.sets)))
+            rows.to_csv(file, index=False)
     tables = []
-    for number in range(sets):
-        tables += [
-            table.assign(set=number) for table in numbers_of(scored(groups, world, random), world, rules, number)
-        ]
-    rows = pd.concat(tables, ignore_index=True)
-    return summed(rows).assign(design=design, world=world)
+    for part, design, world in cells:
+        files = sorted(asked.out.glob(f"{part}-{design}-{world}-*.csv"))
+        if files:
+            rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
+            print(f"{part} {design} {world}: {rows['set'].nunique()} sets")
+            tables.append(summed(rows).assign(part=part, design=design, world=world))
+    return pd.concat(tables, ignore_index=True)
+
+
+def parsed(about: str | None, parts: str = "one") -> argparse.Namespace:
+    """What a benchmark of coverage is asked for; sets the draws."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--sets", type=int, default=300)
+    parser.add_argument("--parts", default=parts)
+    parser.add_argument("--designs", default=",".join(DESIGNS))
+    parser.add_argument("--worlds", default=",".join(SHOWN))
+    parser.add_argument("--draws", type=int, default=0, help="draws of people, and of test sets at each place")
+    parser.add_argument("--target", type=float, default=TARGET, help="the FMR that thresholds are set at")
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin nothing new after so many")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for the numbers, where a later run goes on")
+    asked = parser.parse_args()
+    if asked.draws:
+        spread.DRAWS = asked.draws
+    globals()["TARGET"] = asked.target
+    return asked
 
 
 def summed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -224,26 +297,29 @@ def summed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Rows: numbers; columns: designs by rule; cells: coverage in percent where groups differ / where they are equal."""
+    """Rows: numbers; columns: designs by rule; cells: coverage in percent where groups differ / where they are equal. Then the
+    same of fair bands: percent of fair models that lie within.
+    """
+    band = table["metric"].str.endswith(BAND)
+    return _markdown(table[~band], SHOWN, "number") + "\n\n" + _markdown(table[band], ("equal",), "fair band of")
+
+
+def _markdown(table: pd.DataFrame, worlds: tuple[str, ...], title: str) -> str:
     designs = [name for name in DESIGNS if name in set(table["design"])]
-    lines = ["| number | " + " | ".join(f"{name}: {rule}" for name in designs for rule in RULES) + " |"]
+    lines = [f"| {title} | " + " | ".join(f"{name}: {rule}" for name in designs for rule in RULES) + " |"]
     lines.append("|---" * (1 + len(designs) * len(RULES)) + "|")
     for (whose, metric), rows in table.groupby(["whose", "metric"], sort=False):
         cells = []
         for design in designs:
             for rule in RULES:
                 here = rows[(rows["design"] == design) & rows["rule"].isin([rule, "any"])]
-                shares = [_cell(here[here["world"] == world]) for world in WORLDS if world in set(table["world"])]
-                cells.append(" / ".join(shares))
-        lines.append(
-            f"| {metric}{' (all)' if whose == ALL_GROUPS and metric in ('fmr', 'fnmr') else ''} | "
-            + " | ".join(cells)
-            + " |"
-        )
+                cells.append(" / ".join(cell(here[here["world"] == world]) for world in worlds))
+        name = metric.removesuffix(BAND) + (" (all)" if whose == ALL_GROUPS and metric in ("fmr", "fnmr") else "")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _cell(rows: pd.DataFrame) -> str:
+def cell(rows: pd.DataFrame) -> str:
     if rows.empty or not np.isfinite(rows["covered"].iloc[0]) or rows["known"].iloc[0] < 0.5:
         return "n/a"
     row = rows.iloc[0]
@@ -252,30 +328,17 @@ def _cell(rows: pd.DataFrame) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", type=int, default=300)
-    parser.add_argument("--designs", default=",".join(DESIGNS))
-    parser.add_argument("--worlds", default=",".join(WORLDS))
-    parser.add_argument("--draws", type=int, default=0, help="draws of people, and of test sets at each place")
-    parser.add_argument(
-        "--out", type=Path, default=None, help="keep the numbers here (JSON) and add those that lie there"
-    )
-    asked = parser.parse_args()
-    if asked.draws:
-        spread.DRAWS = asked.draws
-    tables = []
-    if asked.out is not None and asked.out.exists():
-        tables.append(pd.DataFrame(json.loads(asked.out.read_text())))
-    for design in asked.designs.split(","):
-        for world in asked.worlds.split(","):
-            start = time.process_time()
-            tables.append(simulate(design, world, asked.sets, asked.draws))
-            print(f"{design}, {world}: {asked.sets} sets, {time.process_time() - start:.0f} s CPU", flush=True)
-            if asked.out is not None:
-                asked.out.write_text(pd.concat(tables).to_json(orient="records"))
-    print(markdown(pd.concat(tables, ignore_index=True)))
+    asked = parsed(__doc__)
+    cells = {
+        ("one", design, world): partial(Sets, design, world, asked.draws)
+        for design in asked.designs.split(",")
+        for world in asked.worlds.split(",")
+    }
+    print(markdown(collected(cells, asked)))
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from tests.benchmarks import coverage  # so that TARGET is one
+
+    raise SystemExit(coverage.main())

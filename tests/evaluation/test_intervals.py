@@ -9,13 +9,12 @@ from fairlab.evaluation import FAIRNESS_METRICS, IdentityBootstrap
 from fairlab.evaluation.clusters import Clusters
 from fairlab.evaluation.intervals import (
     chance_of_none,
-    chance_points,
     clopper_pearson,
+    correlated,
     holm,
     p_words,
     percentile_interval,
     share_interval,
-    spread_interval,
 )
 from fairlab.evaluation.spread import Around, Noise, worth
 from fairlab.evaluation.verification import d_prime
@@ -52,31 +51,6 @@ def test_measures_of_difference_cover_equal_groups_which_percentiles_never_do(na
 @pytest.mark.parametrize("rates", [[0.91, 0.93, 0.94, 0.95], [0.85, 0.93, 0.94, 0.95]])
 def test_measures_of_difference_cover_unequal_groups(name: str, rates: list[float]) -> None:
     assert _cover(name, rates, 600)[0] >= 0.90
-
-
-def test_a_measure_that_is_fair_at_its_top_is_mirrored() -> None:
-    """FDR: 1 is fair; by chance it falls."""
-    random = np.random.default_rng(3)
-    redrawn = 1 - np.abs(random.normal(0.05, 0.01, 500))
-    chance = 1 - np.abs(random.normal(0, 0.01, 500))
-    low, high = spread_interval(0.95, redrawn, chance, 1.0, ratio=False)
-    assert low == pytest.approx(np.quantile(redrawn, 0.025), abs=1e-3)
-    assert high == pytest.approx(0.95 + (0.95 - low), abs=1e-12)
-    assert spread_interval(0.99, redrawn, chance, 1.0, ratio=False)[1] == 1.0
-    far, middle, limit = chance_points(chance, 1.0)
-    assert far > middle > limit == pytest.approx(1 - 0.0196, abs=0.002)
-
-
-def test_when_chance_sets_no_limit_the_fair_value_is_never_shut_out() -> None:
-    """SER of groups that may show no error at all: the 95 % point is not defined, so nothing is proved."""
-    chance = np.where(np.arange(100) < 80, 1.5, np.nan)
-    assert np.isnan(chance_points(chance, 1.0)[2])
-    assert spread_interval(4.0, np.linspace(3, 6, 100), chance, 1.0, ratio=True)[0] == 1.0
-
-
-def test_a_measure_that_often_does_not_exist_has_no_interval() -> None:
-    redrawn = np.where(np.arange(100) < 90, 2.0, np.nan)
-    assert np.isnan(spread_interval(2.0, redrawn, redrawn, 1.0, ratio=True)).all()
 
 
 def test_plain_repetition_is_undone() -> None:
@@ -119,6 +93,61 @@ def test_the_variance_is_that_of_dyadic_clusters() -> None:
     clusters = Clusters(first, second, np.zeros(90, bool), 12)
     assert clusters.rate_variance(wrong, False) == pytest.approx(total / 90**2 * 12 / 11, rel=1e-9)
     assert clusters.variance(wrong, (False,)) == pytest.approx(total / 90**2 * 12 / 11, rel=1e-9)
+
+
+def people_in_both_kinds(effect: float) -> tuple[Clusters, np.ndarray, np.ndarray]:
+    """(clusters, scores, who is in each pair): 200 people, 10 genuine and 20 impostor pairs each; who looks like others looks
+    `effect` more like themselves."""
+    random = np.random.default_rng(8)
+    person = np.repeat(np.arange(200), 10)
+    other = (person + 1 + 7 * np.tile(np.arange(10), 200)) % 200  # everybody ten times, too
+    first, second = np.concatenate([person, person]), np.concatenate([person, other])
+    genuine = np.arange(4000) < 2000
+    luck = random.normal(size=200)
+    scores = np.where(genuine, effect * luck[first] + 2, luck[first] + luck[second]) + random.normal(size=4000)
+    return Clusters(first, second, genuine, 200), scores, genuine
+
+
+def test_fmr_and_fnmr_vary_together_as_their_people_say() -> None:
+    """The covariance: products of all genuine with all impostor pairs that share a person, added up one by one."""
+    clusters, scores, genuine = people_in_both_kinds(1.0)
+    match = scores > 1
+    away = np.where(genuine, ~match - (~match[genuine]).mean(), match - match[~genuine].mean())
+    total = 0.0
+    for at in np.flatnonzero(genuine):
+        shared = ~genuine & ((clusters.first == clusters.first[at]) | (clusters.second == clusters.first[at]))
+        total += away[at] * away[shared].sum()
+    found = clusters.rate_covariance(match)
+    assert found < 0
+    assert found == pytest.approx(total / 2000**2 * 200 / 199, rel=1e-9)
+    both = clusters.rate_covariance(np.stack([match, scores > 2], axis=1))
+    assert both[0] == pytest.approx(found, rel=1e-12)
+
+
+def test_luck_that_cancels_between_the_kinds_is_not_counted() -> None:
+    """mean genuine - mean impostor, of people whose effects are the same in both: only single pairs vary it, and what is summed
+    over all two pairs that share a person is far below what genuine pairs alone would vary by."""
+    clusters, scores, genuine = people_in_both_kinds(2.0)
+    away = np.where(genuine, scores - scores[genuine].mean(), scores[~genuine].mean() - scores) / 2000
+    total = 0.0
+    for at in range(4000):
+        mine = clusters.first[at], clusters.second[at]
+        total += away[at] * away[np.isin(clusters.first, mine) | np.isin(clusters.second, mine)].sum()
+    found = clusters.variance(np.where(genuine, scores, -scores))
+    assert found == pytest.approx(max(total, float((away**2).sum())) * 200 / 199, rel=1e-9)
+    assert found < 0.2 * clusters.variance(scores, (True,))
+
+
+def test_redrawn_rates_get_the_covariance_asked_for() -> None:
+    random = np.random.default_rng(9)
+    first, second = 0.3 + 0.01 * random.normal(size=(2, 5000, 3))
+    wanted = np.array([-0.5e-4, 0.0, 0.8e-4])
+    found = correlated(first, second, wanted)
+    assert found.mean(0) == pytest.approx(first.mean(0), abs=1e-12)
+    assert found.var(0) == pytest.approx(first.var(0), rel=1e-9)
+    assert np.mean((found - found.mean(0)) * (second - second.mean(0)), axis=0) == pytest.approx(wanted, abs=1e-12)
+    still = np.full((50, 1), 0.5)
+    assert np.array_equal(correlated(still, second[:50, :1], np.array([0.1])), still)
 
 
 def test_a_share_never_seen_or_always_seen_gets_an_exact_bound() -> None:

@@ -152,7 +152,11 @@ def test_a_curve_rises_and_ends_where_everybody_is_let_in() -> None:
     for group, part in curves.groupby("group"):
         part = part.sort_values("fmr")
         assert part["tmr"].is_monotonic_increasing
-        assert ((part["low"] <= part["tmr"]) & (part["tmr"] <= part["high"])).all()
+        assert (
+            part["low"].isna().tolist() == (part["fmr"] < 0.015).tolist()
+        )  # one of 100: its threshold may lie anywhere
+        known = part.dropna(subset=["low"])
+        assert ((known["low"] <= known["tmr"]) & (known["tmr"] <= known["high"])).all()
         assert part["fmr"].min() == 0.01
         assert part["fmr"].max() == 1
         of = (pairs["group"] == group).to_numpy()

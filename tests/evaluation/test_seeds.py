@@ -104,7 +104,7 @@ def test_one_seed_is_what_the_run_itself_says() -> None:
     assert {"std_points", "ser", "worst_accuracy", "ser_fair_p95"} <= set(found.index.get_level_values(1))
     for key, row in found.iterrows():
         expected = stored.loc[key]
-        assert row["value"] == pytest.approx(expected["value"], abs=1e-12, nan_ok=True), key
+        assert row["value"] == pytest.approx(expected["value"], rel=1e-9, abs=1e-12, nan_ok=True), key
         assert (row["low"], row["high"]) == pytest.approx((expected["low"], expected["high"]), rel=1e-5, nan_ok=True)
 
 
