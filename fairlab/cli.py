@@ -53,7 +53,17 @@ def _carried_out(words: Sequence[str] | None) -> int:
     options = _parser().parse_args(words)
     if options.home:
         os.environ["FAIRLAB_HOME"] = options.home
-    return int(options.do(open_workspace(options.home), options) or 0)
+    workspace = open_workspace(options.home)
+    if options.command not in SILENT:
+        from fairlab.runs.hidden import hidden
+
+        for sentence in hidden(workspace):  # no list is short of something in silence
+            print(f"fairlab: {sentence}", file=sys.stderr)
+    return int(options.do(workspace, options) or 0)
+
+
+SILENT = ("demo", "work", "import", "doctor", "app", "link", "config", "loggers", "probe")
+"""Commands that show nothing of runs, studies and data sets, or name themselves what cannot be read."""
 
 
 class _Parser(argparse.ArgumentParser):

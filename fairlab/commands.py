@@ -17,6 +17,7 @@ from fairlab.files import not_there, read_json
 from fairlab.placement_settings import PERSONAL
 from fairlab.presets import load_preset, preset_names
 from fairlab.store.runs import read_run, read_status
+from fairlab.structured import value_of
 from fairlab.workspace import Workspace
 
 
@@ -43,10 +44,7 @@ def _settings(given: Sequence[str], option: str, example: str) -> dict[str, Any]
         name, equals, text = item.partition("=")
         if not equals or not name:
             raise FairLabError(f"{option} {item}: write SETTING=VALUE, e.g. {example}")
-        try:
-            found[name] = json.loads(text)
-        except ValueError:
-            found[name] = text
+        found[name] = value_of(text)
     return found
 
 
@@ -93,7 +91,7 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
 
 
 def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import data_commands, terminal
+    from fairlab import data_commands, terminal, terminal_data
 
     if options.dataset in data_commands.ACTIONS:
         return data_commands.ACTIONS[options.dataset](workspace, options, dials(options))
@@ -102,7 +100,7 @@ def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.dataset != "add":
         if options.path or options.dry_run or options.name or options.set or options.pictures:
             raise FairLabError("these options belong to `fairlab data add PATH`")
-        terminal.show_data(workspace, options.dataset, options.json)
+        terminal_data.show_data(workspace, options.dataset, options.json)
         return 0
     if not options.path:
         raise FairLabError("name the file or folder to add: `fairlab data add PATH`")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from fairlab import api, terminal
+from fairlab import api, terminal, terminal_data
 from fairlab.config import Overlap, Recipe, parse
 from fairlab.errors import FairLabError
 from fairlab.protocol_settings import DrawnPairs
@@ -26,7 +26,7 @@ def make(workspace: Workspace, options: argparse.Namespace, values: Mapping[str,
     run_id = api.make_data(workspace, parse(Recipe, values, "--set"), options.path)
     if not _done(workspace, run_id, options.json):
         return 1
-    terminal.show_data(workspace, api.read_run(workspace, run_id).dataset, options.json)
+    terminal_data.show_data(workspace, api.read_run(workspace, run_id).dataset, options.json)
     return 0
 
 
@@ -62,7 +62,7 @@ def find(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str
     run_id = api.find_data(workspace, options.path, options.test or "")
     if not _done(workspace, run_id, options.json):
         return 1
-    terminal.show_data(workspace, options.path, options.json)
+    terminal_data.show_data(workspace, options.path, options.json)
     facts = read_status(workspace.run(run_id))
     if "pairs_seed" in facts:
         terminal.say(f"Its pairs are drawn again, with seed {facts['pairs_seed']} as before.")

@@ -10,19 +10,19 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.staying import check
+from fairlab.structured import as_read, parse_json
 from fairlab.temporaries import beside, sweep
 
 MANIFEST = "manifest.json"
 MOST_JSON = 256 << 20
 """Bytes: the names of ten million people."""
-DEEPEST_JSON = 64
-"""Levels of nesting; our own files have fewer than ten."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _LISTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9][A-Za-z0-9._-]{0,199})*")
 """How a manifest may name a file below its folder."""
@@ -170,9 +170,13 @@ def sentence_of(error: OSError) -> str:
 
 
 def there(path: Path) -> bool:
-    """path.exists(), but where that may not be looked at an error says so. Raises FairLabError."""
+    """path.exists(), but where that may not be looked at, or is a link that leads nowhere, an error says so: FairLabError."""
     try:
-        return path.exists()
+        if path.exists():
+            return True
+        if path.is_symlink():
+            raise Damaged(f"{path} is a link that leads nowhere")
+        return False
     except OSError as error:  # Python before 3.12 lets "permission denied" through
         raise FairLabError(f"could not look at {path}: {sentence_of(error)}") from error
 
@@ -245,47 +249,28 @@ def read_json(path: Path, kind: type = dict) -> Any:
 
     Raises FairLabError (missing, no permission) or Damaged (not JSON, another kind, too large or too deep), naming the file.
     """
+    return parse_json(read_bytes(path, MOST_JSON), str(path), kind)
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a small file of ours. Raises FairLabError (missing, closed) or Damaged (larger, no file), naming it.
+
+    A pipe, which would keep its reader waiting for ever, a device and a folder are no files.
+    """
     try:
-        if path.stat().st_size > MOST_JSON:
-            raise Damaged(f"{path} is too large for a file of FairLab: {path.stat().st_size:,} of {MOST_JSON:,} bytes")
-        return parse_json(path.read_bytes(), str(path), kind)
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            what = "a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe, a socket or a device"
+            raise Damaged(f"{path} is {what}; a file belongs there")
+        if facts.st_size > most:
+            raise Damaged(f"{path} is too large for a file of FairLab: {facts.st_size:,} of {most:,} bytes")
+        return path.read_bytes()
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise Damaged(f"{path} is a link to a file that is not there") from error
         raise FairLabError(f"{path} does not exist; was its folder deleted?") from error
     except (OSError, ValueError) as error:  # ValueError: a name that is none
         raise FairLabError(f"could not read {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def parse_json(content: bytes | str, where: str, kind: type = dict) -> Any:
-    """A JSON text whose outermost value is a `kind`. Raises Damaged, naming `where` it came from."""
-    try:
-        found = json.loads(content)
-        text = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
-        deep = text.count(b"[") + text.count(b"{") > DEEPEST_JSON and _deeper(found, DEEPEST_JSON)
-    except RecursionError:
-        deep = True
-    except ValueError as error:
-        raise Damaged(f"{where} is not readable JSON: {str(error)[:200]}") from error
-    if deep:
-        raise Damaged(f"{where} is nested more than {DEEPEST_JSON} levels deep; no file of FairLab is")
-    if not isinstance(found, kind):
-        wanted = "an object with names" if kind is dict else "a list" if kind is list else "a text"
-        raise Damaged(f"{where} is not what FairLab writes: {wanted} belongs there, not {type(found).__name__}")
-    return found
-
-
-def _deeper(value: Any, most: int) -> bool:
-    """Is a value of JSON nested deeper than that?"""
-    level = [value]
-    for _ in range(most):
-        level = [
-            inner
-            for item in level
-            if isinstance(item, dict | list)
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return False
-    return any(isinstance(item, dict | list) for item in level)
 
 
 def sha256(path: Path) -> str:
@@ -306,7 +291,7 @@ def write_manifest(folder: Path, names: Iterable[str], **facts: Any) -> None:
     The entry "check" is the hash of all the others, so that a flipped bit in the manifest itself is seen too.
     """
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in names}
-    content = json.loads(json.dumps({"files": files, **facts}))  # what a reader will get: lists, text keys
+    content = as_read({"files": files, **facts})  # what a reader will get: lists, text keys
     write_json(folder / MANIFEST, {**content, "check": digest(content)})
 
 
@@ -315,7 +300,7 @@ def amend_manifest(folder: Path, into: Path, changed: Iterable[str], **facts: An
     manifest = read_manifest(folder)
     for name in changed:
         manifest["files"][name] = {"bytes": (into / name).stat().st_size, "sha256": sha256(into / name)}
-    content = json.loads(json.dumps({**manifest, **facts}))
+    content = as_read({**manifest, **facts})
     write_json(into / MANIFEST, {**content, "check": digest(content)})
 
 
@@ -340,9 +325,13 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     for name, expected in manifest["files"].items():
         path = folder / name
-        if not path.is_file():
-            raise Damaged(f"{path} is missing although {folder / MANIFEST} lists it")
-        if path.stat().st_size != expected["bytes"] or sha256(path) != expected["sha256"]:
+        try:
+            if not path.is_file():
+                raise Damaged(f"{path} is missing although {folder / MANIFEST} lists it")
+            whole = path.stat().st_size == expected["bytes"] and sha256(path) == expected["sha256"]
+        except OSError as error:
+            raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
+        if not whole:
             raise Damaged(f"{path} is damaged: its content is not what {folder / MANIFEST} recorded")
     return manifest
 

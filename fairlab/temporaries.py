@@ -44,6 +44,11 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}{mark()}")
 
 
+def temporary(name: str) -> bool:
+    """Is this the name of a temporary, of anybody?"""
+    return _MARK.search(name) is not None
+
+
 def left_behind(name: str, changed_at: float | None = None) -> bool:
     """Is this the name of a temporary whose process is dead? changed_at: when it was last written to, where that is known.
 

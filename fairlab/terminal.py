@@ -16,19 +16,16 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from fairlab import tables
-from fairlab.errors import FairLabError
 from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.runs.plan import Plan, data_of
 from fairlab.runs.quiet import CUT_SHORT
 from fairlab.runs.room import ROOM
 from fairlab.runs.turns import HELD, any_goes_on
-from fairlab.store.faults import left_out, sentences
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
 from fairlab.streams import PlainText as Text
 from fairlab.streams import console_for_people, counter, is_terminal
-from fairlab.tables import METRICS, TEXT, WHOLE, rows_as_json
+from fairlab.tables import METRICS, rows_as_json
 from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
@@ -169,8 +166,6 @@ def show_runs(workspace: Workspace, as_json: bool) -> None:
     from fairlab.store.database import list_runs
 
     table = list_runs(workspace)
-    for sentence in sentences(left_out(workspace)):
-        say(sentence)
     if as_json:
         print(rows_as_json(table.drop(columns=["config"])))
         return
@@ -309,72 +304,3 @@ def say_pictures(folder: Path, names: Sequence[str], groups: Sequence[str]) -> N
 def _counted(counts: Mapping[str, int], most: int = 4) -> str:
     shown = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:most])
     return shown + (", ..." if len(counts) > most else "") or "none"
-
-
-def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
-    """Print the data sets of the workspace, or the counts of one."""
-    from fairlab.data.base import open_dataset
-    from fairlab.runs.caveats import of_data
-
-    folders = sorted(path.parent for path in workspace.datasets_folder.glob("*/dataset.json"))
-    if name is None:
-        rows = []
-        for folder in folders:
-            found = open_dataset(folder)
-            rows.append(
-                {
-                    "dataset": found.dataset_id,
-                    "images": len(found.images),
-                    "identities": int(found.images["identity"].nunique()),
-                    "groups": len(found.groups),
-                    "pairs": len(found.pairs),
-                    "px": found.image_px,
-                }
-            )
-        print(
-            json.dumps(rows, indent=1)
-            if as_json
-            else tables.Table(dataset=TEXT, images=WHOLE, identities=WHOLE, groups=WHOLE, pairs=WHOLE, px=WHOLE)
-            .build(rows)
-            .to_string(index=False)
-            if rows
-            else f"no data sets yet in {workspace.home}; `fairlab demo` makes one"
-        )
-        return
-    if workspace.dataset(name) not in folders:
-        raise FairLabError(
-            f"there is no data set {name!r}; there are: {', '.join(folder.name for folder in folders) or 'none yet'}"
-        )
-    found = open_dataset(workspace.dataset(name))
-    counts = (
-        found.images.groupby(["split", "group"], sort=False)
-        .agg(images=("image_id", "size"), identities=("identity", "nunique"))
-        .reset_index()
-    )
-    pairs = (
-        found.pairs.groupby(["protocol", "group"], sort=False)
-        .agg(genuine=("genuine", "sum"), pairs=("genuine", "size"))
-        .reset_index()
-    )
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "dataset": name,
-                    "fingerprint": found.fingerprint,
-                    "without_landmarks": found.info.get("without_landmarks", {}),
-                    "failures_to_enrol": found.info.get("failures_to_enrol", {}),
-                    "notes": of_data(found),
-                    "images": counts.to_dict("records"),
-                    "pairs": pairs.to_dict("records"),
-                },
-                indent=1,
-                default=int,
-            )
-        )
-    else:
-        print(
-            f"{name} · fingerprint {found.fingerprint[:16]} · {found.image_px} px\n\n{counts.to_string(index=False)}\n\n{pairs.to_string(index=False)}"
-        )
-        for text in of_data(found):
-            print(f"\nnote: {text}")

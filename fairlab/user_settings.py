@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from fairlab.config import changed, parse
 from fairlab.errors import FairLabError
 from fairlab.files import explain, write_bytes
 from fairlab.settings import PathText, Settings, Text
+from fairlab.structured import parse_toml
 
 FILE = "config.toml"
 FOLDER_VARIABLE = "FAIRLAB_CONFIG"
@@ -148,9 +148,7 @@ def _kept() -> UserSettings:
         if not path.exists():
             return UserSettings()
         private(path)
-        return parse(UserSettings, tomllib.loads(path.read_text("utf-8")), str(path))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FairLabError(f"{path} is not readable TOML: {error}") from error
+        return parse(UserSettings, parse_toml(path.read_bytes(), str(path)), str(path))
     except OSError as error:
         raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
 

@@ -157,7 +157,7 @@ def _results_by_dataset(workspace: Workspace) -> None:
             os.replace(folder / "results", aside)
         if aside.exists():
             (folder / "results").mkdir(exist_ok=True)
-            os.replace(aside, folder / "results" / read_json(path)["dataset"])
+            os.replace(aside, folder / "results" / checked_name(str(read_json(path).get("dataset")), "data set"))
         (folder / MANIFEST).unlink(missing_ok=True)  # weights, embeddings and numbers have each their own
 
 

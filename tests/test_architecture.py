@@ -111,6 +111,20 @@ def test_nothing_loads_what_can_run_code() -> None:
         assert "st.html(" not in text, path
 
 
+READERS_OF_TEXT = {"json.loads", "json.load", "tomllib.loads", "tomllib.load", "json.JSONDecoder"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_json_and_toml_are_read_in_one_place(path: Path) -> None:
+    """With kind, depth and size checked: a list for an object, or 200,000 levels, was a traceback wherever it was forgotten."""
+    if path == ROOT / "fairlab" / "structured.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.Attribute) and ast.unparse(node) in READERS_OF_TEXT), (path.name, node.lineno)
+        if isinstance(node, ast.ImportFrom):
+            assert node.module not in ("json", "tomllib"), (path.name, node.lineno)
+
+
 def test_the_readme_shows_the_real_tree() -> None:
     """Every path in the README's tree exists, and every package is in it."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

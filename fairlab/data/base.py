@@ -30,6 +30,7 @@ from fairlab.files import (
     place_folder,
     read_json,
     sha256,
+    there,
     verify_manifest,
     write_json,
     write_manifest,
@@ -229,7 +230,12 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
 
     Raises FairLabError when there is none, Damaged when its files are not what was written.
     """
-    if not (folder / MANIFEST).exists():
+    if not there(folder / MANIFEST):
+        if (folder / INFO).exists():
+            raise Damaged(
+                f"{folder / MANIFEST} is gone, so nobody can say whether the data set is whole; "
+                f"`fairlab data find {folder.name} PATH` brings back what runs know of it"
+            )
         raise FairLabError(
             f"there is no data set {folder.name!r} in {folder.parent}; `fairlab data find {folder.name} PATH` brings back "
             "one that runs know, `fairlab data` lists those that there are"

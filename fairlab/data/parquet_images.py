@@ -11,7 +11,6 @@ holds when it is unpacked is bounded, whatever the file declares.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -36,6 +35,7 @@ from fairlab.data.parts import part_of, with_parts
 from fairlab.data.reading import MAX_IMAGE_BYTES, READERS, Listing, Progress, Stop
 from fairlab.data.table_headers import plain_errors
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.structured import parse_json
 
 ENDINGS = (".parquet", ".pq")
 IDENTITIES = ("identity", "identity_id", "person", "person_id", "subject", "subject_id", "name", "label", "id")
@@ -250,14 +250,14 @@ def _labels(schema: pa.Schema) -> dict[str, Sequence[str]]:
     """Column -> names of its numbers, as the metadata of `datasets` have them; {} when there are none."""
     raw = (schema.metadata or {}).get(b"huggingface", b"")
     try:
-        features = json.loads(raw)["info"]["features"]
+        features = parse_json(raw, "the metadata")["info"]["features"]
         items: Mapping[str, Any] = features if isinstance(features, dict) else {}
         labels = {
             name: value["names"]
             for name, value in items.items()
             if isinstance(value, dict) and isinstance(value.get("names"), list)
         }
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (Damaged, KeyError, TypeError):
         return {}
     return {name: names for name, names in labels.items() if all(isinstance(item, str) for item in names)}
 

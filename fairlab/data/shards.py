@@ -12,7 +12,6 @@ it is what is before the last one. `key.seg.png` behind a member `key.*` is stil
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from array import array
@@ -30,6 +29,7 @@ from fairlab.data.reading import PICTURES, READERS, SHOWN, Listing, Problem, Pro
 from fairlab.data.recordio import RecordFile
 from fairlab.data.tars import BLOCK, FILE, FOLDER, Archive, Member, is_header, size_in
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.structured import parse_json
 
 LABEL_BYTES, FACTS_BYTES, IMAGE_BYTES = 1 << 10, 1 << 20, 64 << 20
 """Larger members are no label, no facts, no picture of a face."""
@@ -294,10 +294,10 @@ def _facts(content: bytes) -> dict[str, Any] | None:
     if len(content) > FACTS_BYTES:
         return None
     try:
-        found = json.loads(content, object_pairs_hook=single)
+        found = parse_json(content, "", pairs=single)
         for key, value in found.items():
             (key + _word(value)).encode("utf-8")
-    except (ValueError, AttributeError, RecursionError):  # UnicodeError is a ValueError
+    except (Damaged, ValueError):  # UnicodeError is a ValueError
         return None
     return found
 

@@ -6,7 +6,6 @@ is looked through before its numbers are: how many bytes it declares, and what i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.mistaken import HEAD_BYTES as FIRST_BYTES
 from fairlab.mistaken import check_file
 from fairlab.models.torch_file import CAP_BYTES, RE_EXPORT, SLACK_BYTES, check_sum, named, read_legacy, read_zip
+from fairlab.structured import parse_json
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".pth.tar", ".bin", ".pkl")
 """Names under which checkpoints are published; any other name will do as well."""
@@ -71,9 +71,9 @@ def _safetensors(path: Path, size: int) -> dict[str, Any]:
         if length > HEADER_BYTES:
             raise Refused(f"{path} declares a header of {length} bytes; at most {HEADER_BYTES} are read")
         try:
-            entries = json.loads(file.read(length))
+            entries = parse_json(file.read(length), str(path))
             ends = [_end(entry) for name, entry in entries.items() if name != "__metadata__"]
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (Damaged, ValueError, LookupError, TypeError) as error:
             raise Damaged(f"{path} is no safetensors file: its header is not as the format says") from error
     check_sum(path, max(ends, default=0), size)
     try:

@@ -5,13 +5,13 @@ Or from another preset: `extends = "its name"` as the first line.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fairlab.config import Settings, Study, parse
 from fairlab.errors import FairLabError
+from fairlab.structured import parse_toml
 
 FOLDER = Path(__file__).parent
 
@@ -41,9 +41,9 @@ def load_study(path: Path) -> Study:
 
 def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FairLabError(f"{path} cannot be read as TOML: {error}") from error
+        values = parse_toml(path.read_bytes(), str(path))
+    except OSError as error:
+        raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
     name = values.pop("extends", None)
     if name is None:
         return values

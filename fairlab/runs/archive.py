@@ -24,6 +24,7 @@ from fairlab.runs.missing import data_of, maker_of
 from fairlab.store.embeddings import FILES
 from fairlab.store.records import study_of
 from fairlab.store.runs import read_run, state
+from fairlab.structured import as_read
 from fairlab.temporaries import beside, note_outside, sweep
 from fairlab.workspace import Workspace, now
 
@@ -124,7 +125,7 @@ def archive(
         "choice": vars(choice),
         "files": [{"name": e.name, "bytes": e.size, "sha256": _checked(e, counted)} for e in entries],
     }
-    listing = json.loads(json.dumps({**facts, "check": digest(facts)}))
+    listing = as_read({**facts, "check": digest(facts)})
     sweep(workspace.home)
     note = note_outside(
         workspace.home, beside(out.absolute())

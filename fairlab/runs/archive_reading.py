@@ -7,7 +7,6 @@ device, a path that leads elsewhere, a second file of one name cannot be listed;
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -41,6 +40,7 @@ from fairlab.runs.quiet import no_starts
 from fairlab.runs.verdicts import fingerprint
 from fairlab.store.faults import faults_of
 from fairlab.store.runs import RunRecord, read_run, read_status, write_status
+from fairlab.structured import parse_json
 from fairlab.temporaries import beside, sweep
 from fairlab.workspace import Workspace, checked_name
 
@@ -118,10 +118,10 @@ def _listing(handle: IO[bytes], path: Path) -> dict[str, Any]:
         raise strange
     content = handle.read(size)
     try:
-        listing = json.loads(content)
+        listing = parse_json(content, str(path))
         facts = {name: value for name, value in listing.items() if name != "check"}
         whole = listing["check"] == digest(facts) and canonical(listing) == content
-    except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
+    except (Damaged, ValueError, KeyError, TypeError) as error:
         raise strange from error
     if not whole or handle.read(len(padding(size))) != padding(size):
         raise Damaged(f"{path} is damaged: its listing does not fit its own hash")

@@ -5,7 +5,6 @@ The run that draws them says how. Where the data set is made again, by hand or f
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from fairlab.runs.protocols.random_impostors import draw
 from fairlab.runs.quiet import no_starts
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import RunRecord, read_run, read_status
+from fairlab.structured import as_read
 from fairlab.tables import LISTED, PAIRS
 from fairlab.workspace import Workspace
 
@@ -143,7 +143,7 @@ def draw_pairs(
         )
         pairs = PAIRS.stack([before, listed[list(PAIRS)]])
         kept = {"rule": RULE, **settings.model_dump(mode="json"), "groups": drawn.facts, "notes": drawn.notes}
-        info = {**read_json(data.folder / INFO), "drawn_pairs": json.loads(json.dumps(kept))}
+        info = {**read_json(data.folder / INFO), "drawn_pairs": as_read(kept)}
 
         def write(folder: Path) -> None:
             write_json(folder / INFO, info)

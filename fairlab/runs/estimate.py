@@ -24,12 +24,13 @@ import pandas as pd
 
 from fairlab.config import DemoData, Study, parse
 from fairlab.data.base import open_dataset
-from fairlab.errors import FairLabError
+from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, digest, read_json, write_json
+from fairlab.kept import read_checked
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan, PlannedRun
 from fairlab.runs.room import CHECKPOINTS, checkpoint_mb, copies
-from fairlab.store.records import read_weights
+from fairlab.store.records import ProbeFile, ProbeRequest, read_weights
 from fairlab.store.runs import SPACES, read_run
 from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
@@ -146,18 +147,18 @@ def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
     path = _probe_file(workspace, plan, keys)
     if not path.exists():
         return None
-    probe = read_json(path)
+    probe = _measured(path, keys)
     count = _images(plan, workspace)[0]
     rows, seconds, flops = [], {}, 0.0
     for run in plan.runs:
         record = run.record
-        cost, work = probe["start_s"], 0.0
+        cost, work = probe.start_s, 0.0
         if record.method == "render":
-            cost += count * probe["render_s"]
+            cost += count * probe.render_s
         elif run.steps and record.config.training:
-            measured = probe["kinds"][keys[record.run_id]]
-            cost += run.steps * measured["step_s"] + 2 * count * measured["embed_s"] if probe["timed"] else 0.0
-            work = measured["flops"] * (3 * run.steps * record.config.training.step_images + 2 * count)
+            measured = probe.kinds[keys[record.run_id]]
+            cost += run.steps * measured.step_s + 2 * count * measured.embed_s if probe.timed else 0.0
+            work = measured.flops * (3 * run.steps * record.config.training.step_images + 2 * count)
         if run.status == "done":
             cost = work = 0.0
         seconds[record.run_id] = cost
@@ -169,12 +170,23 @@ def estimate(workspace: Workspace, plan: Plan) -> Estimate | None:
                 "role": record.role,
                 "status": run.status,
                 "steps": run.steps,
-                "cpu_s": cost if probe["timed"] else np.nan,
+                "cpu_s": cost if probe.timed else np.nan,
                 "flops": work,
             }
         )
-    wall, cpu = (_wall(plan, seconds, workspace.slots), sum(seconds.values())) if probe["timed"] else (None, None)
+    wall, cpu = (_wall(plan, seconds, workspace.slots), sum(seconds.values())) if probe.timed else (None, None)
     return Estimate(wall, cpu, disk_bytes(workspace, plan), flops, ESTIMATED.build(rows))
+
+
+def _measured(path: Path, keys: Mapping[str, str]) -> ProbeFile:
+    """What was measured. Raises Damaged: without the file this machine is measured again."""
+    try:
+        probe = read_checked(ProbeFile, path)
+        if not set(keys.values()) <= probe.kinds.keys():
+            raise Damaged(f"{path} is not the measurement of this plan")
+        return probe
+    except Damaged as error:
+        raise Damaged(f"{error}; delete the file, and this machine is measured again") from error
 
 
 def _wall(plan: Plan, seconds: dict[str, float], slots: int) -> float:
@@ -216,15 +228,15 @@ def _checkpoint_bytes(workspace: Workspace, plan: Plan) -> dict[str, float]:
     """The size of a checkpoint of each run that trains."""
     keys, classes = _keys(workspace, plan), _classes(plan, workspace)
     path = _probe_file(workspace, plan, keys)
-    measured = read_json(path)["kinds"] if path.exists() else {}
+    measured = _measured(path, keys).kinds if path.exists() else {}
     found = {}
     for run in plan.runs:
         record, training = run.record, run.record.config.training
         if record.run_id not in keys or training is None:
             continue
-        numbers = measured.get(keys[record.run_id], {}).get("numbers")
-        if numbers is not None:
-            found[record.run_id] = float(numbers) * 4 * copies(training)
+        kind = measured.get(keys[record.run_id])
+        if kind is not None and kind.numbers is not None:
+            found[record.run_id] = kind.numbers * 4 * copies(training)
         else:
             found[record.run_id] = checkpoint_mb(workspace, record, _people(run, classes)) * 1e6
     return found
@@ -264,8 +276,8 @@ def probe_failure(workspace: Workspace, plan: Plan) -> str:
 
 def run_request(workspace: Workspace, request: Path) -> None:
     """Carry out a measurement that request_probe() asked for; why it failed is kept beside the request."""
-    asked = read_json(request)
-    plan = expand(parse(Study, asked["study"], request.name), asked["preset"], workspace)
+    asked = read_checked(ProbeRequest, request)
+    plan = expand(parse(Study, asked.study, request.name), asked.preset, workspace)
     try:
         measure(workspace, plan)
     except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from fairlab.errors import FairLabError
 from fairlab.runs.archive import LISTING
 from fairlab.runs.archive_reading import read_listing
+from fairlab.structured import parse_json
 from fairlab.workspace import Workspace
 
 
@@ -50,7 +50,7 @@ def _of_data(path: Path, listing: dict[str, Any], datasets: Collection[str]) -> 
         for name in names:
             about_map = "/projections/" in name and name.endswith(".json")
             content = tar.extractfile(name) if about_map or name.endswith("/run.json") else None
-            facts = json.load(content) if content is not None else {}
-            if isinstance(facts, dict) and facts.get("dataset") in datasets:
+            facts = parse_json(content.read(), f"{path}: {name}") if content is not None else {}
+            if facts.get("dataset") in datasets:
                 return True
     return False

@@ -10,7 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from fairlab.errors import Damaged
 from fairlab.files import MANIFEST, digest, write_atomic, write_bytes
+from fairlab.structured import parse_json
 from fairlab.workspace import Workspace
 
 TEXTS = (".json", ".jsonl", ".txt", ".log", ".md", ".tex", ".html", ".toml")
@@ -143,7 +145,10 @@ def _rewritten(path: Path, text: str, name: Name) -> str:
 
 
 def _json_without(path: Path, text: str, name: Name) -> str:
-    before = json.loads(text)
+    try:
+        before = parse_json(text, str(path), object)
+    except Damaged:
+        return name.without(text)  # what is damaged is only text, and stays damaged
     content = _without(before, name, _free(path))
     if content == before:
         return text
@@ -154,8 +159,8 @@ def _json_without(path: Path, text: str, name: Name) -> str:
 
 def _line_without(path: Path, line: str, name: Name) -> str:
     try:
-        before = json.loads(line)
-    except ValueError:
+        before = parse_json(line, path.name, object)
+    except Damaged:
         return name.without(line)  # a torn line is only text
     content = _without(before, name, _free(path))
     return line if content == before else json.dumps(content) + "\n"

@@ -24,6 +24,7 @@ from fairlab.runs.schedule import Task, ends
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Queue, stuck
 from fairlab.store.queue import Turn
 from fairlab.store.runs import read_status
+from fairlab.structured import parse_json
 from fairlab.words import duration
 from fairlab.workspace import Workspace
 
@@ -194,7 +195,7 @@ def measured(workspace: Workspace, runs: pd.DataFrame) -> dict[tuple[str, ...], 
 
 def _kinds(row: pd.Series) -> list[tuple[str, ...]]:
     """What runs are compared by, the closest first."""
-    config = json.loads(row["config"])
+    config = parse_json(row["config"], "the catalogue")
     shape = [config.get(name) for name in ("backbone", "adaptor", "training")]
     return [(row["role"], row["method"], json.dumps(shape, sort_keys=True)), (row["role"], row["method"])]
 

@@ -5,7 +5,6 @@ Only where a row names the same method, backbone and test set (columns of the fi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -17,6 +16,7 @@ from fairlab.data.base import Dataset
 from fairlab.errors import Damaged
 from fairlab.files import asset
 from fairlab.store.runs import RunRecord
+from fairlab.structured import parse_json
 from fairlab.tables import ANY, NUMBER, TEXT, Table
 
 FILE = "published/paper_tables.csv"
@@ -38,7 +38,7 @@ def read_published() -> pd.DataFrame:
     for item in table[~table["row"].str.startswith(NOT_OBTAINED)].to_dict("records"):
         try:
             accuracy = {name: float(item[name]) for name in RFW if item[name]}
-            found = json.loads(item["metrics"]) if item["metrics"] else {}
+            found = parse_json(item["metrics"], f"assets/{FILE}, row {item['row']!r}") if item["metrics"] else {}
             accuracy |= {name: float(value) for name, value in found.items() if value is not None and name != "Avg"}
             mean, std, ser = (float(item[name]) if item[name] else np.nan for name in ("avg", "std", "ser"))
         except ValueError as error:

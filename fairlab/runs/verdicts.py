@@ -7,10 +7,53 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from fairlab.data.base import INFO, fingerprint_of
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, write_json
+from fairlab.kept import Count, FolderName, Kept, checked
+from fairlab.settings import Name, Text
 from fairlab.workspace import Workspace, checked_name
+
+
+class _Side(Kept):
+    dataset: FolderName
+    fingerprint: Name
+    splits: tuple[Name, ...] = Field(max_length=1000)
+    images: Count
+
+
+class _Names(Kept):
+    shared: Count
+    comparable: Count
+    people: Count
+    examples: tuple[tuple[Text, Text], ...] = Field((), max_length=1000)
+
+
+class _Images(Kept):
+    same: Count
+    exact: Count
+    without_images: Name | None = None
+    examples: tuple[tuple[Count, Count, float], ...] = Field((), max_length=1000)
+
+
+class _Neighbours(Kept):
+    model: Name
+    threshold: float
+    expected: float
+    flagged: Count
+    examples: tuple[tuple[Count, Count, float], ...] = Field((), max_length=1000)
+
+
+class VerdictFile(Kept):
+    """overlaps/*.json, as far as it is shown."""
+
+    train: _Side
+    test: _Side
+    names: _Names
+    images: _Images
+    neighbours: _Neighbours | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +93,8 @@ def verdict(workspace: Workspace, train_id: str, test_id: str) -> Verdict | None
         facts = read_json(path)
         if facts.pop("check") != digest(facts):
             return None
-    except (FairLabError, AttributeError, KeyError):
+        checked(VerdictFile, facts, path)
+    except (FairLabError, KeyError):
         return None
     for side in ("train", "test"):
         name = facts[side]["dataset"]

@@ -18,6 +18,7 @@ import numpy as np
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import read_json, write_bytes, write_json
 from fairlab.store.results import protocol_folder
+from fairlab.structured import parse_json
 from fairlab.temporaries import sweep
 
 ABOUT = "about.json"
@@ -96,10 +97,9 @@ class CountParts:
 
     def _said(self, line: bytes, about: str) -> dict[str, list[int]]:
         """A file's first line. Raises Damaged unless it is of this key and pass."""
-        try:
-            said = json.loads(line)
-            if said["key"] == self.key and said["about"] == about and said["units"] and said["sha256"]:
-                return dict(said)
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise Damaged("these are other counts")
+        said = parse_json(line, "the first line of a file of counts")
+        units = said.get("units")
+        ours = said.get("key") == self.key and said.get("about") == about and isinstance(said.get("sha256"), str)
+        if not ours or not units or not isinstance(units, list) or not all(type(unit) is int for unit in units):
+            raise Damaged("these are other counts")
+        return dict(said)

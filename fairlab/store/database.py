@@ -22,12 +22,13 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from fairlab.errors import FairLabError
+from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain, private_file
 from fairlab.store.marks import STANDING, Entry, asked, marks_of, news, standing_of, told
 from fairlab.store.results import rows_of
 from fairlab.store.runs import read_run
 from fairlab.store.schema import MIGRATIONS, WAIT_S, connect, prepared
+from fairlab.structured import parse_json
 from fairlab.tables import LIVE_RUNS, METRICS, NUMBER, RUNS, TEXT
 from fairlab.workspace import Workspace
 
@@ -191,7 +192,10 @@ def _picture(connection: sqlite3.Connection, workspace: Workspace) -> _Picture:
     rows = connection.execute(order).fetchall()
     known = {row[0]: Entry(row[0], *row[-3:]) for row in rows}
     table = RUNS.only(*RUN_COLUMNS.split(", ")).build(row[:-3] for row in rows)
-    standing = json.loads(f"[{','.join(row[-1] or '{}' for row in rows)}]")
+    try:
+        standing = parse_json(f"[{','.join(row[-1] or '{}' for row in rows)}]", str(path), list)
+    except Damaged as error:
+        raise sqlite3.DatabaseError(f"malformed: {error}") from error
     _pictures[path] = _Picture(found[0], known, table, standing)
     return _pictures[path]
 
@@ -313,7 +317,11 @@ def statuses(workspace: Workspace) -> dict[str, str]:
 def children(workspace: Workspace, run_id: str) -> list[str]:
     """Ids of the runs that build on this one, sorted."""
     table = _now(workspace)[0].table
-    return sorted(name for name, of in zip(table["run_id"], table["parents"], strict=True) if run_id in json.loads(of))
+    return sorted(
+        name
+        for name, of in zip(table["run_id"], table["parents"], strict=True)
+        if run_id in parse_json(of, "the catalogue", list)
+    )
 
 
 def metrics(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> pd.DataFrame:

@@ -11,8 +11,9 @@ from typing import IO, Any
 
 import pandas as pd
 
-from fairlab.errors import FairLabError
+from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain
+from fairlab.structured import parse_json
 from fairlab.tables import EVENTS
 
 FILE = "events.jsonl"
@@ -90,8 +91,8 @@ def read_new(folder: Path, offset: int = 0, most: int = -1) -> tuple[list[dict[s
     lines = []
     for raw in content[:end].split(b"\n"):
         try:
-            line = json.loads(raw)
-        except (ValueError, RecursionError):
+            line = parse_json(raw, FILE)
+        except Damaged:
             continue
         if _whole(line):
             lines.append(line)

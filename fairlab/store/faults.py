@@ -9,7 +9,7 @@ from fairlab.errors import FairLabError
 from fairlab.store.database import list_runs
 from fairlab.store.marks import closed_folders, marks_of
 from fairlab.store.queue import read_turn
-from fairlab.store.records import read_weights, study_of
+from fairlab.store.records import read_weights
 from fairlab.store.results import checked_rows, judged_by, judged_on, protocol_folder, results_facts, results_folder
 from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace
@@ -67,14 +67,3 @@ def _faults(workspace: Workspace, folder: Path) -> Iterator[FairLabError]:
             look()
         except FairLabError as error:
             yield error
-
-
-def faults_of_studies(workspace: Workspace) -> list[str]:
-    """What is wrong with the studies' own files."""
-    found = []
-    for path in sorted(workspace.studies_folder.glob("*/study.json")):
-        try:
-            study_of(path.parent)
-        except FairLabError as error:
-            found.append(f"study {path.parent.name}: {error}")
-    return found

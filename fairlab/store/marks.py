@@ -17,6 +17,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import sentence_of
 from fairlab.store.results import manifests
 from fairlab.store.runs import read_status, state
+from fairlab.temporaries import temporary
 from fairlab.workspace import Workspace
 
 STANDING = ["status", "reason", "stage", "progress", "eta_s", "rate", "unit", "finished_at", "train_s", "bitwise"]
@@ -83,13 +84,29 @@ def closed_folders(workspace: Workspace) -> dict[str, str]:
     """Run folders that are there and cannot be looked into now, with why: no list shows them, so they are named."""
     found = {}
     for name in os.listdir(workspace.runs_folder):
+        folder = workspace.runs_folder / name
         try:
-            os.stat(workspace.runs_folder / name / "run.json")
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # no run, or deleted at this moment
+            os.stat(folder / "run.json")
+        except FileNotFoundError:
+            if why := _without_record(folder):
+                found[name] = why
+        except NotADirectoryError:
+            if not temporary(name):
+                found[name] = f"{folder} is a file; the folder of a run belongs there"
         except OSError as error:
-            found[name] = f"{workspace.runs_folder / name} cannot be read: {sentence_of(error)}"
+            found[name] = f"{folder} cannot be read: {sentence_of(error)}"
     return found
+
+
+def _without_record(folder: Path) -> str:
+    """Why a folder among the runs has no run.json; "" for one that is being made, or was deleted at this moment."""
+    if folder.is_symlink() and not folder.exists():
+        return f"{folder} is a link that leads nowhere"
+    if (folder / "run.json").is_symlink():
+        return f"{folder / 'run.json'} is a link that leads nowhere"
+    if (folder / "status.json").exists() or (folder / "log.txt").exists():
+        return f"{folder / 'run.json'}, which says what the run is, is gone"
+    return ""
 
 
 def settled(folder: Path, seconds: float) -> bool:

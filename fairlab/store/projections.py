@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from fairlab.files import digest, read_json, sha256, write_atomic, write_json
 from fairlab.kept import Count, Kept, Time, checked
 from fairlab.settings import Name, Text
 from fairlab.store.embeddings import Embeddings
+from fairlab.structured import as_read
 from fairlab.table_checks import read_table
 from fairlab.tables import PROJECTION
 from fairlab.workspace import now
@@ -74,7 +74,7 @@ def write_projection(
     table = PROJECTION.of({"run_id": run_id, "image_id": ids, "x": xy[:, 0], "y": xy[:, 1]})
     write_atomic(points, lambda path: table.to_parquet(path, index=False))
     content = {**facts, "key": key, "run_id": run_id, "created_at": now(), "sha256": sha256(points)}
-    content = json.loads(json.dumps(content))  # what a reader will get
+    content = as_read(content)  # what a reader will get
     write_json(about, {**content, "check": digest(content)})
 
 

@@ -89,6 +89,31 @@ class StudyFile(Kept):
     run_ids: tuple[FolderName, ...] = Field(max_length=100_000)
 
 
+class Measured(Kept):
+    """What a short probe found of one kind of run: seconds for a step and an image, multiplications, numbers."""
+
+    step_s: Seconds = 0.0
+    embed_s: Seconds = 0.0
+    flops: Annotated[float, Field(ge=0, le=1e24)] = 0.0
+    numbers: Annotated[float, Field(ge=0, le=1e15)] | None = None
+
+
+class ProbeFile(Kept):
+    """probes/*.json: how long this machine takes for the runs of a plan."""
+
+    start_s: Seconds
+    render_s: Seconds = 0.0
+    timed: bool
+    kinds: dict[str, Measured] = Field(max_length=100_000)
+
+
+class ProbeRequest(Kept):
+    """probes/*.request: a plan that is to be measured."""
+
+    preset: Name
+    study: dict[str, Any]
+
+
 class WeightsFile(Kept):
     """weights/model.json: what is known of a network."""
 

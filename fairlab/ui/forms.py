@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
@@ -14,6 +13,7 @@ from pydantic.fields import FieldInfo
 from fairlab.config import Settings, Study
 from fairlab.registry import declared
 from fairlab.runs import choices
+from fairlab.structured import value_of
 from fairlab.ui.page import plain
 
 CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
@@ -163,7 +163,4 @@ def _step(value: float) -> float:
 
 def _parsed(text: str) -> Any:
     """A number where the text is one; otherwise the text, which the settings then refuse with a sentence."""
-    try:
-        return json.loads(text.strip())
-    except ValueError:
-        return text.strip()
+    return value_of(text.strip())

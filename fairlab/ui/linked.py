@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from fairlab.store.embeddings import Embeddings
 from fairlab.store.index import Index, index_among
 from fairlab.store.projections import StoredMap
 from fairlab.store.runs import RunRecord, state
+from fairlab.structured import parse_json
 from fairlab.tables import rows_where
 from fairlab.ui import cached, selection
 from fairlab.ui.page import chart, plain, show_error
@@ -82,7 +82,7 @@ def _jobs(lab: Workspace, wanted: set[str], dataset_id: str) -> pd.DataFrame:
     """Runs that draw maps of all these spaces over a data set, oldest first."""
     runs = list_runs(lab)
     runs = runs[(runs["role"] == "projection") & (runs["dataset"] == dataset_id)]
-    return runs[rows_where(wanted <= set(json.loads(parents)) for parents in runs["parents"])]
+    return runs[rows_where(wanted <= set(parse_json(parents, "the catalogue", list)) for parents in runs["parents"])]
 
 
 def _wait(lab: Workspace, job: str, titles: str) -> None:

@@ -13,9 +13,9 @@ from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.plots.printing import dressed, page_of
 from fairlab.runs.exports import as_csv
+from fairlab.runs.hidden import hidden
 from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.store.database import statuses
-from fairlab.store.faults import left_out, sentences
 from fairlab.ui import choices
 from fairlab.workspace import Workspace, open_workspace
 
@@ -52,12 +52,12 @@ def frame() -> None:
         try:
             lab = workspace()
             busy = not {"running", "queued"}.isdisjoint(statuses(lab).values())
-            hidden = sentences(left_out(lab))
+            missing = hidden(lab)
         except FairLabError as error:
             show_error(error)
             st.stop()
         st.caption(f"Workspace: {plain(lab.home)}")
-        for sentence in hidden:
+        for sentence in missing:
             st.warning(plain(sentence), icon=":material/warning:")
         _running(busy)
         st.session_state[PICTURE] = st.session_state.get(PICTURE, "SVG")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab import terminal
+from fairlab import terminal, terminal_data
 from fairlab.config import Data, ModelFile, Run, Source
 from fairlab.data.align import RULE, crop
 from fairlab.data.base import INFO, Dataset, open_dataset
@@ -51,7 +51,7 @@ def as_before(lab: Workspace, data: Dataset) -> Dataset:
 
 
 def shown(data: Dataset, lab: Workspace, capsys: pytest.CaptureFixture[str]) -> str:
-    terminal.show_data(lab, data.dataset_id, False)
+    terminal_data.show_data(lab, data.dataset_id, False)
     return capsys.readouterr().out
 
 
@@ -132,7 +132,7 @@ def test_points_of_no_face_and_failures_to_enrol_stand_in_the_record(
     said = shown(data, lab, capsys)
     assert "images without landmarks, left out of their templates: 2 (1.jpg, 4.jpg)" in said
     assert "Failures to enrol: 2 of 8 templates (25.00%)" in said
-    terminal.show_data(lab, "ijb", True)
+    terminal_data.show_data(lab, "ijb", True)
     assert json.loads(capsys.readouterr().out)["failures_to_enrol"]["failed"] == 2
 
     listed = rfw(tmp_path / "rfw", people=4) / "test/txts/African/African_lmk.txt"

@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from fairlab.doctor import examine
 from fairlab.errors import FairLabError
-from fairlab.files import DEEPEST_JSON, app_root, digest, parse_json, read_json, write_json, write_manifest
+from fairlab.files import app_root, digest, read_json, write_json, write_manifest
 from fairlab.runs import compare, deleting, launch, models, prune
 from fairlab.runs.archive import archive
 from fairlab.runs.archive_reading import bring_in
@@ -27,6 +27,7 @@ from fairlab.store.faults import faults_of, left_out
 from fairlab.store.queue import read_turn
 from fairlab.store.results import TABLES, write_results
 from fairlab.store.runs import RunRecord, read_run, state
+from fairlab.structured import DEEPEST, parse_json
 from fairlab.tables import METRICS
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
@@ -276,7 +277,7 @@ def test_a_forged_archive_is_refused_in_one_sentence_and_nothing_comes_in(
     [
         ("[" * 200_000 + "]" * 200_000, "levels deep"),
         ('{"a":' * 900 + "1" + "}" * 900, "levels deep"),
-        ("[" * (DEEPEST_JSON + 2) + "]" * (DEEPEST_JSON + 2), "levels deep"),
+        ("[" * (DEEPEST + 2) + "]" * (DEEPEST + 2), "levels deep"),
         ("[]", "an object with names belongs there, not list"),
         ("7", "an object with names belongs there, not int"),
         ("1" * 5000, "is not readable JSON"),

@@ -7,19 +7,19 @@ protobuf (tensorflow/core/util/event.proto: 1 wall_time double, 2 step, 3 file_v
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import struct
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairlab.errors import FairLabError
+from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain
 from fairlab.logger_settings import Loggers
 from fairlab.runs.loggers.base import LOGGERS
 from fairlab.store.events import FILE
 from fairlab.store.runs import RunRecord
+from fairlab.structured import parse_json
 
 FOLDER = "tensorboard"
 CASTAGNOLI = 0x82F63B78
@@ -70,10 +70,11 @@ def _after_earlier(record: RunRecord, attempt: int) -> int:
     with open(record.folder / FILE, "rb") as file:
         for line in file:
             try:
-                if json.loads(line)["attempt"] >= attempt:
-                    break
-            except (ValueError, KeyError, TypeError):
-                pass
+                number = parse_json(line, FILE).get("attempt")
+            except Damaged:
+                number = None
+            if isinstance(number, int) and number >= attempt:
+                break
             place += len(line)
     return place
 
