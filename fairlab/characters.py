@@ -6,6 +6,8 @@ A terminal obeys control characters; marks that turn the direction of writing ma
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _TURNS = r"\u202a-\u202e\u2066-\u2069"
@@ -24,6 +26,20 @@ def unfit(text: str) -> str:
     number = ord(found[0])
     kind = "half a character" if 0xD800 <= number <= 0xDFFF else "a control character"
     return f"{kind} (U+{number:04X}) at position {found.start() + 1}"
+
+
+def look_alike(names: Iterable[str]) -> str:
+    """Two different names that nobody can tell apart on a page, as words for an error; "" when there are none.
+
+    They differ in blanks, in characters that are not shown, or in how an accent is written (macOS writes it apart).
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        shown = "".join(letter for letter in unicodedata.normalize("NFC", name) if unicodedata.category(letter) != "Cf")
+        other = seen.setdefault(" ".join(shown.split()), name)
+        if other != name:
+            return f"{ascii(other)[:80]} and {ascii(name)[:80]}"
+    return ""
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -203,3 +203,90 @@ def ask(home: Path, words: Sequence[str]) -> Answer:
         where = f"{ours.filename.rpartition('/fairlab/')[2]}:{ours.lineno} {ours.line}"
         return Answer(-1, "", "", f"{type(error).__name__}: {str(error)[:150]} at {where}", time.monotonic() - began)
     return Answer(done.returncode, done.stdout, done.stderr, "", time.monotonic() - began)
+
+
+def commands_of(base: Path) -> list[list[str]]:
+    """Every command that looks; OUT stands for a file to write."""
+    study = next((base / "studies").iterdir()).name
+    run = next(path.name for path in (base / "runs").iterdir() if path.name.startswith("student-without"))
+    data = next((base / "datasets").iterdir()).name
+    return [
+        ["runs"], ["runs", "show", run], ["runs", "log", run], ["runs", "queue"], ["watch", "--once"], ["models"], ["data"],
+        ["data", data], ["compare"], ["fairness", run], ["disk"], ["prune"], ["doctor"], ["doctor", "--verify"],
+        ["launch", "--clone", study, "--dry-run"], ["runs", "delete", run, "--dry-run", "--force"],
+        ["runs", "delete", "--study", study, "--dry-run"], ["data", "delete", data, "--dry-run", "--force"],
+        ["forget", data, "Group A test 001", "--dry-run"], ["archive", study, "--out", "OUT"], ["scores", run, "--out", "OUT"],
+        ["loggers"],
+    ]  # fmt: skip
+
+
+CHANGES_BY_ITSELF = ("disk", "doctor")
+"""Commands whose answer holds sizes, times and places, which differ from copy to copy."""
+
+
+def settled(text: str, home: Path) -> str:
+    return text.replace(str(home), "HOME")
+
+
+def asked(home: Path, words: Sequence[str]) -> Answer:
+    out = home / "out.x"
+    answer = ask(home, [str(out) if word == "OUT" else word for word in words])
+    out.unlink(missing_ok=True)
+    return answer
+
+
+def fault(before: Answer, now: Answer, words: Sequence[str], place: Path, home: Path) -> str:
+    """What is wrong with an answer about a workspace with a bad file; "" when nothing is."""
+    text = now.out + now.said
+    if now.trouble:
+        return now.trouble
+    if now.code not in (0, 1, 2) or "Traceback" in text or "Warning:" in text:
+        return f"code {now.code}: {text[-300:]}"
+    if now.code == 2 and len(now.said.strip().splitlines()[-1]) > 900:
+        return f"a sentence of {len(now.said)} letters"
+    if now.seconds > SECONDS / 2:
+        return f"{now.seconds:.0f} s"
+    changed = now.code != before.code or settled(now.out, home) != before.out
+    if words[0] not in CHANGES_BY_ITSELF and changed and str(place) not in text:
+        return (
+            f"code {now.code}, another answer than before, and the path is not named: {settled(now.said, home)[:300]}"
+        )
+    return ""
+
+
+UNNAMED = re.compile(
+    r"lock$|heartbeat\.json$|process\.json$|log\.txt$|probes/|index\.(json|faiss)$|events\.jsonl$|^runs/[^/]+$|projections"
+)
+"""What is made anew, or says nothing that lasts: `doctor` may pass over what is in them, but not over what cannot be read."""
+
+
+def changed_place(lab: Workspace, case: Case) -> Path:
+    """Put the bad thing in its place."""
+    place = lab.home / case.name
+    (FOLDERS if place.is_dir() else REPLACED)[case.replaced](place)
+    if os.geteuid() == 0 and os.path.lexists(place):
+        os.lchown(place, NOBODY, NOBODY)
+    return place
+
+
+def faults_of_commands(base: Path, into: Path, some: Sequence[Case], words: Sequence[Sequence[str]]) -> list[str]:
+    """Everything that commands answer wrongly about copies of a workspace with one bad file each."""
+    into.mkdir(exist_ok=True)
+    into.chmod(0o755)
+    found = []
+    with copied(base, into) as lab:
+        for line in words:
+            command(lab.home, *[str(lab.home / "out.x") if word == "OUT" else word for word in line])
+            (lab.home / "out.x").unlink(missing_ok=True)
+        for path in lab.home.rglob("*"):
+            os.chown(path, NOBODY, NOBODY) if os.geteuid() == 0 else None
+        before = [asked(lab.home, line) for line in words]
+        before = [replace(answer, out=settled(answer.out, lab.home)) for answer in before]
+        found += [f"whole: {line}: {answer}" for line, answer in zip(words, before, strict=True) if answer.code]
+    for case in some:
+        with copied(base, into) as lab:
+            place = changed_place(lab, case)
+            for line, answer in zip(words, before, strict=True):
+                if wrong := fault(answer, asked(lab.home, line), line, place, lab.home):
+                    found.append(f"{case.name} {case.replaced}: {' '.join(line)}: {wrong}")
+    return found

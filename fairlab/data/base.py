@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.characters import clean, unfit
+from fairlab.characters import clean, look_alike, unfit
 from fairlab.data.align import RULE
 from fairlab.data.landmarks import with_faces_only
 from fairlab.data.pixels import EncodedPixels
@@ -317,6 +317,8 @@ def write_dataset(
     for group in groups:
         if fault := unfit(group):
             raise FairLabError(f"a group of {dataset_id}, {clean(group)[:80]!r}, holds {fault}; rename it")
+    if alike := look_alike(groups):
+        raise FairLabError(f"two groups of {dataset_id} look alike and are written differently, {alike}; rename one")
     if not np.array_equal(images["image_id"], np.arange(len(images))) or count != len(images):
         raise ValueError("image_id must number the images from 0, one per pixel row")
     temporary = beside(folder)

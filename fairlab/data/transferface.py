@@ -16,6 +16,7 @@ import pandas as pd
 
 from fairlab.config import Source
 from fairlab.data.attributes import with_groups
+from fairlab.data.folders import read_below
 from fairlab.data.reading import PICTURES, READERS, Listing, Problem, Progress, Stop, problem
 from fairlab.data.rfw import ATTRIBUTE, POINTS
 from fairlab.data.rfw_lists import rfw_landmarks
@@ -95,7 +96,7 @@ class Transferface:
         root = train_root(path)
         if root is None:
             raise FairLabError(f"{path} is not a folder of BUPT-Transferface")
-        return lambda row: Path(root, "data", locations[row]).read_bytes()
+        return read_below(root / "data", locations)
 
 
 def _landmarks(root: Path, images: pd.DataFrame, problems: list[Problem]) -> np.ndarray | None:

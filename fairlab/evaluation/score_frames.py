@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fairlab.characters import look_alike
 from fairlab.column_names import GENUINE, PROBE, REFERENCE, WANTED, attributes_of_both, meanings
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_reading import names, numbers, read_frame
@@ -104,6 +105,10 @@ def scored_pairs(
         notes.append("the table holds distances: scores are minus these, so a threshold of -0.4 is a distance of 0.4")
     found = pd.DataFrame({"score": -scores if distances else scores, "line": lines})
     found["group"], found["other"] = _groups(frame, name, attribute, known)
+    if alike := look_alike({*found["group"].unique(), *found["other"].unique()}):
+        raise FairLabError(
+            f"{name}: two groups look alike and are written differently, {alike}; write both the same way"
+        )
     if "id1" in known:
         for column in ("id1", "id2"):
             found[column] = names(frame[known[column]])

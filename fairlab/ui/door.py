@@ -202,7 +202,10 @@ async def _login(request: Request, address: str, known: bool) -> Response:
 def _token(text: str) -> str:
     """The token of a pasted link, or the text itself."""
     text = text.strip()
-    return parse_qs(urlsplit(text).query).get("token", [text])[0] if "?" in text else text
+    try:
+        return parse_qs(urlsplit(text).query).get("token", [text])[0] if "?" in text else text
+    except ValueError:  # no address, e.g. half an IPv6 one
+        return text
 
 
 def _inside(where: str) -> str:
