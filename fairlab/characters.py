@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _TURNS = r"\u202a-\u202e\u2066-\u2069"
@@ -40,6 +40,15 @@ def look_alike(names: Iterable[str]) -> str:
         if other != name:
             return f"{ascii(other)[:80]} and {ascii(name)[:80]}"
     return ""
+
+
+def fault_among(names: Collection[str]) -> str:
+    """What is wrong with one of these names, as words for an error: a character, or another name that looks like it; or ""."""
+    for name in names:
+        if fault := unfit(name):
+            return f"{clean(name)[:80]!r} holds {fault}"
+    alike = look_alike(names)
+    return f"{alike} look alike and are not the same" if alike else ""
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.characters import clean, look_alike, unfit
+from fairlab.characters import fault_among
 from fairlab.data.align import RULE
 from fairlab.data.landmarks import with_faces_only
 from fairlab.data.pixels import EncodedPixels
@@ -233,8 +233,7 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
     if not there(folder / MANIFEST):
         if (folder / INFO).exists():
             raise Damaged(
-                f"{folder / MANIFEST} is gone, so nobody can say whether the data set is whole; "
-                f"`fairlab data find {folder.name} PATH` brings back what runs know of it"
+                f"{folder / MANIFEST} is gone; `fairlab data find {folder.name} PATH` makes the data set anew"
             )
         raise FairLabError(
             f"there is no data set {folder.name!r} in {folder.parent}; `fairlab data find {folder.name} PATH` brings back "
@@ -314,11 +313,8 @@ def write_dataset(
         raise FairLabError(
             f"a group of {dataset_id} is called {ALL_GROUPS!r}, FairLab's word for all groups; rename it"
         )
-    for group in groups:
-        if fault := unfit(group):
-            raise FairLabError(f"a group of {dataset_id}, {clean(group)[:80]!r}, holds {fault}; rename it")
-    if alike := look_alike(groups):
-        raise FairLabError(f"two groups of {dataset_id} look alike and are written differently, {alike}; rename one")
+    if fault := fault_among(groups):
+        raise FairLabError(f"groups of {dataset_id}: {fault}; rename it")
     if not np.array_equal(images["image_id"], np.arange(len(images))) or count != len(images):
         raise ValueError("image_id must number the images from 0, one per pixel row")
     temporary = beside(folder)
