@@ -269,7 +269,9 @@ def changed_place(lab: Workspace, case: Case) -> Path:
     return place
 
 
-def faults_of_commands(base: Path, into: Path, some: Sequence[Case], words: Sequence[Sequence[str]]) -> list[str]:
+def faults_of_commands(
+    base: Path, into: Path, some: Sequence[Case], words: Sequence[Sequence[str]], say: Callable[[str], object] = print
+) -> list[str]:
     """Everything that commands answer wrongly about copies of a workspace with one bad file each."""
     into.mkdir(exist_ok=True)
     into.chmod(0o755)
@@ -289,4 +291,5 @@ def faults_of_commands(base: Path, into: Path, some: Sequence[Case], words: Sequ
             for line, answer in zip(words, before, strict=True):
                 if wrong := fault(answer, asked(lab.home, line), line, place, lab.home):
                     found.append(f"{case.name} {case.replaced}: {' '.join(line)}: {wrong}")
+                    say(found[-1])
     return found
