@@ -55,9 +55,9 @@ def _carried_out(words: Sequence[str] | None) -> int:
         os.environ["FAIRLAB_HOME"] = options.home
     workspace = open_workspace(options.home)
     if options.command not in SILENT:
-        from fairlab.runs.hidden import hidden
+        from fairlab.runs.hidden import of_commands
 
-        for sentence in hidden(workspace):  # no list is short of something in silence
+        for sentence in of_commands(workspace):  # no list is short of something in silence
             print(f"fairlab: {sentence}", file=sys.stderr)
     return int(options.do(workspace, options) or 0)
 

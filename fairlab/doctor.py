@@ -6,19 +6,18 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fairlab import __version__
 from fairlab.errors import FairLabError
-from fairlab.files import MANIFEST, read_json, sentence_of, verify_manifest
+from fairlab.files import MANIFEST, read_json, verify_manifest
 from fairlab.logger_settings import without_server
 from fairlab.mounts import file_system
 from fairlab.placement_settings import without_programs
 from fairlab.runs.engines import slurm_commands
-from fairlab.runs.hidden import bad_datasets, bad_studies
+from fairlab.runs.hidden import bad_datasets, bad_studies, unreadable
 from fairlab.runs.launch import default_placement
 from fairlab.store import database
 from fairlab.store.faults import faults_of
@@ -91,7 +90,7 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
     if verify:
         problems += _damaged([*folders, *workspace.datasets_folder.iterdir()])
     named = "\n".join(problems)
-    problems += [sentence for path, sentence in _closed(workspace.home) if path not in named]
+    problems += [sentence for path, sentence in unreadable(workspace.home) if path not in named]
     half = [path.name for path in workspace.runs_folder.iterdir() if _empty(path)]
     problems += [f"the folder runs/{name} has no run.json and is ignored; delete it" for name in half]
     return {
@@ -130,28 +129,6 @@ def _empty(folder: Path) -> bool:
         return folder.is_dir() and not (folder / "run.json").exists()
     except OSError:
         return False  # it cannot be looked into, which is said above
-
-
-def _closed(home: Path) -> Iterator[tuple[str, str]]:
-    """(path, sentence) of what is in the workspace and cannot be read, or is neither file nor folder."""
-    refused: list[OSError] = []
-    effective = os.access in os.supports_effective_ids
-    for folder, folders, names in os.walk(home, onerror=refused.append):
-        for path in map(Path(folder).joinpath, [*names, *folders]):
-            try:
-                mode = path.stat().st_mode
-            except OSError as error:
-                if path.is_symlink():
-                    yield str(path), f"{path} is a link that leads nowhere"
-                elif not isinstance(error, FileNotFoundError):
-                    yield str(path), f"{path} cannot be read: {sentence_of(error)}"
-                continue
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                yield str(path), f"{path} is a pipe, a socket or a device; it is no data"
-            elif path.name in names and not os.access(path, os.R_OK, effective_ids=effective):
-                yield str(path), f"{path} cannot be read: no permission; its owner can give it (chmod)"
-    for refusal in refused:
-        yield str(refusal.filename), f"{refusal.filename} cannot be read: {sentence_of(refusal)}"
 
 
 def _damaged(folders: Sequence[Path]) -> list[str]:

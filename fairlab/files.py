@@ -174,8 +174,9 @@ def there(path: Path) -> bool:
     try:
         if path.exists():
             return True
-        if path.is_symlink():
-            raise Damaged(f"{path} is a link that leads nowhere")
+        for part in (path, *path.parents):
+            if part.is_symlink() and not part.exists():
+                raise Damaged(f"{part} is a link that leads nowhere")
         return False
     except OSError as error:  # Python before 3.12 lets "permission denied" through
         raise FairLabError(f"could not look at {path}: {sentence_of(error)}") from error

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from fairlab.files import there
 from fairlab.runs.launch import dispatch_unless_busy
 from fairlab.runs.plan import Plan, data_of
 from fairlab.runs.quiet import CUT_SHORT
@@ -196,7 +197,7 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
     record = read_run(workspace, run_id)
     if log:
         path = record.folder / "log.txt"
-        print(path.read_text(encoding="utf-8", errors="replace") if path.exists() else "no log yet")
+        print(path.read_text(encoding="utf-8", errors="replace") if there(path) else "no log yet")
         return
     from fairlab.runs.caveats import of_runs
 

@@ -131,6 +131,10 @@ def open_workspace(home: Path | str | None = None) -> Workspace:
         else:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in (workspace.runs_folder, workspace.datasets_folder, workspace.studies_folder):
+            if os.path.lexists(part) and not part.is_dir():
+                raise FairLabError(
+                    f"{part} is a file, or a link that leads nowhere; a folder of the workspace belongs there"
+                )
             part.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error

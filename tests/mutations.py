@@ -220,8 +220,8 @@ def commands_of(base: Path) -> list[list[str]]:
     ]  # fmt: skip
 
 
-CHANGES_BY_ITSELF = ("disk", "doctor")
-"""Commands whose answer holds sizes, times and places, which differ from copy to copy."""
+CHANGES_BY_ITSELF = ("disk", "doctor", "archive")
+"""Commands whose answer holds sizes, times and places, which differ from copy to copy; as do plans of deletions."""
 
 
 def settled(text: str, home: Path) -> str:
@@ -247,7 +247,7 @@ def fault(before: Answer, now: Answer, words: Sequence[str], place: Path, home: 
     if now.seconds > SECONDS / 2:
         return f"{now.seconds:.0f} s"
     changed = now.code != before.code or settled(now.out, home) != before.out
-    if words[0] not in CHANGES_BY_ITSELF and changed and str(place) not in text:
+    if words[0] not in CHANGES_BY_ITSELF and "--dry-run" not in words[-2:] and changed and str(place) not in text:
         return (
             f"code {now.code}, another answer than before, and the path is not named: {settled(now.said, home)[:300]}"
         )

@@ -55,6 +55,12 @@ def files_of_maps(record: RunRecord, dataset_id: str) -> list[Path]:
     return [path for path in (record.folder / "projections").glob("*") if path.stem in keys]
 
 
+def damaged_maps(record: RunRecord) -> list[Path]:
+    """Files of a run's maps that cannot be read as one: nobody can say whose points are in them, and a map can be drawn again."""
+    whole = {found.key for found in list_projections(record.folder)}
+    return [path for path in (record.folder / "projections").glob("*") if path.stem not in whole and path.is_file()]
+
+
 def maps_without(record: RunRecord, loss: Loss, staged: Path) -> list[str]:
     """Write the run's maps of a data set without the points that go; returns their keys."""
     keys = []

@@ -176,6 +176,8 @@ class Scope:
                 going += [*here.glob(f"embeddings/{name}/*.parts"), *here.glob(f"results/{name}/protocols/*.parts")]
             if config.overlap is not None and {config.overlap.train, config.overlap.test} & set(self.lost):
                 going += [here / "seen", here / "matches.parquet"]
+            if works_on(record, self.lost):
+                going += forget_files.damaged_maps(record)
             if config.source is not None and (record.dataset in self.lost or str(Path(config.source.path)) in paths):
                 going += [here / "looked", *here.glob("*.png")]
         for verdict in (self.workspace.home / "overlaps").glob("*.json"):

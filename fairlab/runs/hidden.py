@@ -15,12 +15,45 @@ from fairlab.store.records import study_of
 from fairlab.temporaries import temporary
 from fairlab.workspace import Workspace
 
+EFFECTIVE = os.access in os.supports_effective_ids
+"""Whether the system can be asked what this process may read, also where it took on another user's rights."""
+
 
 def hidden(workspace: Workspace) -> list[str]:
     """A sentence for everything that is left out of lists, or shown without its files; none when all is well."""
     found = [f"study {name} is left out, because it cannot be read: {why}" for name, why in bad_studies(workspace)]
     found += [f"data set {name} cannot be used: {why}" for name, why in bad_datasets(workspace)]
     return [*sentences(left_out(workspace)), *found]
+
+
+def of_commands(workspace: Workspace) -> list[str]:
+    """As `hidden`, and what of the runs' files cannot be read; on a page that would take too long each time."""
+    found = hidden(workspace)
+    said = "\n".join(found)
+    return [*found, *(sentence for path, sentence in unreadable(workspace.runs_folder) if path not in said)]
+
+
+def unreadable(folder: Path | str) -> Iterator[tuple[str, str]]:
+    """(path, sentence) of all below a folder that cannot be read, or is neither file nor folder."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return  # deleted at this moment
+    except OSError as error:
+        yield str(folder), f"{folder} cannot be read: {sentence_of(error)}"
+        return
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from unreadable(entry.path)
+            elif entry.is_symlink() and not os.path.exists(entry.path):
+                yield entry.path, f"{entry.path} is a link that leads nowhere"
+            elif not (entry.is_file() or entry.is_dir()):
+                yield entry.path, f"{entry.path} is a pipe, a socket or a device; it is no data"
+            elif not os.access(entry.path, os.R_OK, effective_ids=EFFECTIVE) and os.path.exists(entry.path):
+                yield entry.path, f"{entry.path} cannot be read: no permission; its owner can give it (chmod)"
+        except OSError as error:
+            yield entry.path, f"{entry.path} cannot be read: {sentence_of(error)}"
 
 
 def bad_studies(workspace: Workspace) -> Iterator[tuple[str, str]]:
@@ -89,7 +122,7 @@ def _listed(folder: Path, _manifest: tuple[int, ...], _info: tuple[int, ...]) ->
 
 def _stamp(path: Path) -> tuple[int, ...]:
     facts = path.stat()
-    may = os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+    may = os.access(path, os.R_OK, effective_ids=EFFECTIVE)
     return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino, may
 
 
@@ -99,7 +132,7 @@ def file_fault(path: Path, size: int) -> str:
         return f"{path} is gone"
     if not path.is_file():
         return f"{path} is no file"
-    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+    if not os.access(path, os.R_OK, effective_ids=EFFECTIVE):
         return f"no permission to read {path}; its owner can give it (chmod)"
     if path.stat().st_size != size:
         return f"{path} is damaged: it has {path.stat().st_size:,} bytes, {size:,} were written"
