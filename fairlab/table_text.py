@@ -11,6 +11,9 @@ import csv
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
 
 from fairlab.errors import Damaged
 
@@ -71,6 +74,16 @@ def split_header(line: str, wanted: Collection[str]) -> tuple[str, list[str]] | 
         except csv.Error:
             continue
     return max(parts, key=lambda part: (len(set(wanted) & set(map(plain, part[1]))), len(part[1])), default=None)
+
+
+T = TypeVar("T", pd.Series, pd.Index)
+
+
+def composed(names: T) -> T:
+    """Names with each accented letter as one character: macOS writes files' names with letter and accent apart."""
+    if all(str(name).isascii() for name in names):
+        return names
+    return names.astype(object).str.normalize("NFC")
 
 
 def plain(name: str) -> str:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from fairlab.data.parts import are_parts, part_of
+from fairlab.errors import FairLabError
 
 POSES = {"frontal", "profile"}
 """CFP has them where others have identities: Data/Images/001/frontal/01.jpg."""
+
+_KINDS = re.compile(
+    r"(?:(?P<ready>aligned|align|cropped|crops?)|raw|originals?|loose|images?|imgs?|photos?|pictures?|faces?|\d+x\d+|[\s_&+-])+"
+)
+"""Folders called after how their images are kept and not after people: CALFW has `images` and `aligned images`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,11 @@ def arrange(files: Sequence[str]) -> Arrangement | None:
     part = next((place for place in places if are_parts(levels[place], alone=place == last or place > 0)), None)
     if part is not None:
         places.remove(part)
+        said = [part_of(folder.split("/")[part]) for folder in folders]
+        again = [place for place in places if are_parts(levels[place])]
+        for place in again:  # vggface2_train/train/n000001: the name of the archive says the part once more
+            if [part_of(folder.split("/")[place]) for folder in folders] == said:
+                places.remove(place)
     start = "" if part is None else "part/" if part == 0 else ""
     while len(places) > 1 and len(levels[places[0]]) == 1:
         del places[0]
@@ -54,6 +66,24 @@ def arrange(files: Sequence[str]) -> Arrangement | None:
     if len(places) == 2:
         return Arrangement(f"images as {start}group/identity/image", part, group=places[0], identity=places[1])
     return None
+
+
+def one_kind(files: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(files, those left out) where the same images lie in several folders, e.g. as photographs and aligned: only the aligned.
+
+    Raises FairLabError where nobody can say which folder is meant.
+    """
+    folders = sorted({file.partition("/")[0] for file in files if file.count("/") == 1})
+    matches = [_KINDS.fullmatch(folder.lower()) for folder in folders]
+    if len(folders) < 2 or not all(matches) or any(file.count("/") != 1 for file in files):
+        return list(files), []
+    ready = [folder for folder, match in zip(folders, matches, strict=True) if match and match["ready"]]
+    if len(ready) != 1:
+        raise FairLabError(
+            f"the images lie in folders of several kinds ({', '.join(folders)}); name the one that is meant"
+        )
+    kept = [file for file in files if file.startswith(f"{ready[0]}/")]
+    return kept, [file for file in files if not file.startswith(f"{ready[0]}/")]
 
 
 def as_table(files: Sequence[str], arrangement: Arrangement) -> pd.DataFrame:

@@ -11,11 +11,13 @@ from fairlab.config import Source
 from fairlab.data.reading import Problem, problem
 from fairlab.data.text_lists import Row, read_rows, wrong
 from fairlab.errors import FairLabError
-from fairlab.table_text import one_of, plain, ranges_of_dates, without_point_zero
+from fairlab.table_text import composed, one_of, plain, ranges_of_dates, without_point_zero
 from fairlab.tables import ANY, Table
 
 KEYS = {
-    **dict.fromkeys(("identity", "id", "identity_id", "person", "person_id", "subject", "subject_id"), "identity"),
+    **dict.fromkeys(
+        ("identity", "id", "identity_id", "person", "person_id", "subject", "subject_id", "class_id"), "identity"
+    ),
     **dict.fromkeys(("image", "file", "img_path", "image_path", "path", "filename", "img"), "image"),
 }
 """Names of the first column in the tables of this field, e.g. FairFace's `file`."""
@@ -124,7 +126,8 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
     attribute = next((name for name in columns if plain(name) == plain(attribute)), attribute)
     if attribute not in columns:
         raise FairLabError(f"{path} has no column {attribute!r}; it has: {one_of(columns)}")
-    wanted = images["identity"] if key == "identity" else images["location"]
+    wanted = composed(images["identity"] if key == "identity" else images["location"])
+    table.index = composed(table.index)
     rows = table.index.get_indexer(wanted)
     for short in (wanted.str.rpartition("/")[2], wanted.str.rpartition("/")[2].str.rpartition(".")[0]):
         rows = rows if (rows >= 0).any() else table.index.get_indexer(short)  # the table may hold bare names

@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fairlab.config import Source
-from fairlab.data.arranging import Arrangement, arrange, as_table
+from fairlab.data.arranging import Arrangement, arrange, as_table, one_kind
 from fairlab.data.attributes import with_columns, with_groups
 from fairlab.data.finding_lists import listed_pairs
 from fairlab.data.name_patterns import Told, by_custom, by_template, preview
@@ -74,6 +74,8 @@ class Folders:
                 f"{path} has no images as identity/image or group/identity/image (JPEG, PNG, WebP, BMP or TIFF, by their "
                 "endings)"
             )
+        files, others = one_kind(tree.files)
+        tree = replace(tree, files=files)
         arrangement = arrange(tree.files)
         if arrangement is None:
             raise FairLabError(
@@ -93,7 +95,8 @@ class Folders:
             notes.append(f"pairs of {listed.path}")
             used.append(listed.path)
         tree = replace(tree, others=[name for name in tree.others if root / name not in used])
-        problems = [*tree.problems(), *problems, *shared_by_parts(images), *_spare_tables(path, root, used)]
+        left = problem("images in another folder than the aligned ones, left out", others)
+        problems = [*tree.problems(), *left, *problems, *shared_by_parts(images), *_spare_tables(path, root, used)]
         said = [f"{arrangement.said} in {root}", *notes, *tree.links.notes()]
         return Listing(images, attribute, pairs, None, problems, said, names=named)
 

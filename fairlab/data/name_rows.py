@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.reading import PICTURES
+from fairlab.table_text import composed
 
 _ENDING = r"\.(?:" + "|".join(ending[1:] for ending in PICTURES) + r")$"
 
@@ -20,8 +21,8 @@ def rows_of(names: Sequence[str], images: pd.DataFrame) -> np.ndarray:
     file begins with its folder's name (Al_Gore/Al_Gore_0001.jpg), fits that file in any folder. Last, a name fits the file
     in which a face detector wrote `_0`, its first face, behind it. What several files fit, none does.
     """
-    wanted = pd.Series(list(names), dtype=object).str.lstrip("/")
-    location = images["location"].astype(object)
+    wanted = composed(pd.Series(list(names), dtype=object).str.lstrip("/"))
+    location = composed(images["location"].astype(object))
     found = np.full(len(wanted), -1)
     for cut, of_names in (
         (_whole, _whole),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairlab.characters import fault_among
 from fairlab.config import Source
 from fairlab.data.enrolment import sentence
 from fairlab.data.reading import Listing, Problem, has_images, problem
@@ -133,6 +134,8 @@ def _common_problems(images: pd.DataFrame, listing: Listing, looked: pd.DataFram
     count = int((crossed > 1).sum())
     if count:
         found.append(Problem("the same file under two identities", count, tuple(places)))
+    if fault := fault_among(images["group"].drop_duplicates().astype(str).tolist()):
+        found.append(Problem("groups that cannot be added before one is renamed", 1, (fault,)))
     if listing.pairs is not None and len(listing.pairs):
         doubled = listing.pairs.duplicated(["image_a", "image_b"])
         found += problem("pairs listed twice", np.flatnonzero(doubled).tolist())

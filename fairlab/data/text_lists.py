@@ -57,7 +57,12 @@ def read_rows(path: Path) -> tuple[str, list[Row]]:
         try:
             fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))
         except csv.Error as error:
-            raise wrong(path, number, f"the quotes are wrong ({error})") from error
+            why = (
+                "the quotes are wrong: one is not closed in this line, and cells with line breaks are not read"
+                if "end of data" in str(error)
+                else f"the quotes are wrong ({error})"
+            )
+            raise wrong(path, number, why) from error
         rows.append((number, [field.strip() for field in fields]))
     return separator, rows
 

@@ -6,17 +6,21 @@ pairs and then 3,000 impostor ones, folded into ten of 300 + 300; AgeDB-30 has a
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.io import savemat
 
+from fairlab.characters import fault_among
 from fairlab.config import Source
 from fairlab.data.name_patterns import by_custom, by_template, compiled
 from fairlab.data.parts import part_of
 from fairlab.data.reading import Listing, detect_kind, reader
 from fairlab.errors import FairLabError
+from fairlab.evaluation.score_frames import scored_pairs
 from tests.data.trees import face, grouped
 
 PEOPLE = ("Al_Gore", "Anna_K", "Bo_X", "Cy_Y", "Di_Z")
@@ -282,3 +286,80 @@ def test_no_name_makes_a_template_slow() -> None:
         with pytest.raises(FairLabError, match="fits no name"):
             by_template(template, [f"{name}.jpg"] * 200)
         by_custom([f"{name}.jpg"] * 200)
+
+
+def test_the_zip_of_cplfw_has_every_image_twice(tmp_path: Path) -> None:
+    """`images` as photographed and `aligned images`, with `landmarks` beside: five people, not the two folders."""
+    released(tmp_path / "cplfw", "pairs_CPLFW.txt")
+    released(tmp_path / "cplfw", "pairs_CPLFW.txt", images="images")
+    (tmp_path / "cplfw" / "landmarks").mkdir()
+    (tmp_path / "cplfw" / "landmarks" / "Al_Gore_1_5loc_attri.txt").write_text("1 2\n")
+    found = listed(tmp_path / "cplfw")
+    assert set(found.images["identity"]) == set(PEOPLE)
+    assert found.images["location"].str.startswith("aligned images/").all()
+    assert found.pairs is not None
+    assert found.pairs["genuine"].sum() == 20
+    assert "images in another folder than the aligned ones, left out: 15" in said(found)
+    (tmp_path / "cplfw" / "aligned images").rename(tmp_path / "cplfw" / "photos")
+    with pytest.raises(FairLabError, match=r"several kinds \(images, photos\); name the one"):
+        listed(tmp_path / "cplfw")
+
+
+def test_a_part_that_the_archives_name_says_again_is_no_group(tmp_path: Path) -> None:
+    """vggface2_train.tar.gz and vggface2_test.tar.gz, each unpacked into a folder of its name."""
+    for part, people in (("train", ("n000002", "n000003")), ("test", ("n000001", "n000009"))):
+        for number, person in enumerate(people):
+            face(tmp_path / "vgg" / f"vggface2_{part}" / part / person / "0001_01.jpg", number + len(part), px=24)
+    found = listed(tmp_path / "vgg")
+    assert found.images["group"].nunique() == 1
+    assert dict(zip(found.images["identity"], found.images["split"], strict=True)) == {
+        "n000001": "test", "n000009": "test", "n000002": "train", "n000003": "train",
+    }  # fmt: skip
+
+
+def test_vggface2s_table_of_people_says_their_gender(tmp_path: Path) -> None:
+    """identity_meta.csv as released: `Class_ID`, and a blank before every cell."""
+    for person in ("n000001", "n000002", "n000003"):
+        face(tmp_path / "train" / person / "0001_01.jpg", int(person[1:]), px=24)
+    table = tmp_path / "identity_meta.csv"
+    table.write_text(
+        'Class_ID, Name, Sample_Num, Flag, Gender\nn000001, "14th_Dalai_Lama", 424, 0, m\n'
+        'n000002, "A_Fine_Frenzy", 315, 1, f\nn000003, "Gill, A. A.", 205, 1, m\n'
+    )
+    found = listed(tmp_path, groups_table=str(table), attribute="gender")
+    assert found.images["group"].tolist() == ["m", "f", "m"]
+
+
+def test_an_accent_written_apart_is_the_same_letter(tmp_path: Path) -> None:
+    """macOS writes names of files with letter and accent apart, tables have one character."""
+    apart, together = unicodedata.normalize("NFD", "Zoë"), "Zoë"
+    for number, person in enumerate((apart, "Bo")):
+        for image in (1, 2):
+            face(tmp_path / "faces" / person / f"{person}_{image:04d}.jpg", 10 * number + image, px=24)
+    (tmp_path / "groups.csv").write_text(f"identity,group\n{together},A\nBo,B\n", encoding="utf-8")
+    (tmp_path / "faces" / "pairs.txt").write_text(f"1\t1\n{together}\t1\t2\n{together}\t1\tBo\t1\n", encoding="utf-8")
+    found = listed(tmp_path / "faces", groups_table=str(tmp_path / "groups.csv"))
+    assert sorted(found.images["group"]) == ["A", "A", "B", "B"]
+    assert found.pairs is not None
+    assert found.pairs["genuine"].tolist() == [True, False]
+
+
+def test_a_cell_with_a_line_break_is_called_that(tmp_path: Path) -> None:
+    face(tmp_path / "faces" / "a" / "1.jpg", 1, px=24)
+    (tmp_path / "groups.csv").write_text('identity,group\n"a","A\nB"\n')
+    with pytest.raises(
+        FairLabError, match=r"groups\.csv, line 2: the quotes are wrong: one is not closed .*line breaks"
+    ):
+        listed(tmp_path / "faces", groups_table=str(tmp_path / "groups.csv"))
+
+
+@pytest.mark.parametrize("other", ["A\u200b", "A ", "A\u2060", " A", "A\ufeff", "A\u00a0"])
+def test_groups_that_nobody_can_tell_apart_are_refused(other: str) -> None:
+    assert "look alike" in fault_among(["A", "B", other])
+    assert fault_among(["A", "B", "a", "Zoë", "👩‍🔬", "👩🔬"[:1]]) == ""
+
+
+def test_scores_of_two_groups_that_look_alike_are_refused() -> None:
+    table = pd.DataFrame({"score": [0.1, 0.9], "label": [0, 1], "group": ["A", "A\u200b"]})
+    with pytest.raises(FairLabError, match=r"two groups look alike .*'A\\u200b'"):
+        scored_pairs(table)
