@@ -27,6 +27,8 @@ from fairlab.table_text import (
 
 PARQUET = (".parquet", ".pq")
 MAX_BYTES = 4 << 30
+MAX_DECODED = 512 << 20
+"""Bytes of a table in another encoding than UTF-8, which is held in memory as a whole."""
 MAX_ROWS = 20_000_000
 _HEAD_BYTES = 1 << 20
 
@@ -49,7 +51,7 @@ def read_frame(path: Path | str, wanted: Collection[str] = ()) -> tuple[pd.DataF
             return frame, np.arange(len(frame)) + 2, []
         return _text(path, {*column_names.ALL, *wanted})
     except UnicodeDecodeError:
-        decoded(path, path.read_bytes())  # says which line
+        _decoded(path)  # says which line
         raise
     except pd.errors.ParserWarning as error:
         raise Damaged(
@@ -72,11 +74,23 @@ def _parquet(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path, read_dictionary=texts)
 
 
+def _decoded(path: Path) -> str:
+    """The whole file as text, which takes several times its size. Raises FairLabError, Damaged."""
+    size = path.stat().st_size
+    if size > MAX_DECODED:
+        raise FairLabError(f"{path} has {size:,} bytes and is not plain UTF-8; save the table as UTF-8, or as parquet")
+    return decoded(path, path.read_bytes())
+
+
 def _text(path: Path, wanted: set[str]) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     with open(path, "rb") as handle:
         head = handle.read(_HEAD_BYTES)
     encoding = encoding_of(head)
-    text = None if encoding.startswith("utf-8") else decoded(path, path.read_bytes())
+    text = None if encoding.startswith("utf-8") else _decoded(path)
+    if text is None and b"\0" in head:
+        raise Damaged(
+            f"{path} is no table in UTF-8: it holds bytes of zero, the first in line {head[: head.index(0)].count(10) + 1}"
+        )
     start = head.decode("utf-8-sig", "replace") if text is None else text[:_HEAD_BYTES]
     first = next((line for line in start.splitlines() if line.strip()), "")
     parted = split_header(first, wanted)

@@ -20,6 +20,7 @@ from fairlab.data import decode as decoding
 from fairlab.data.decode import decode
 from fairlab.data.reading import READERS, detect_kind, reader
 from fairlab.errors import Damaged, FairLabError
+from fairlab.evaluation.score_frames import scored_pairs
 from fairlab.runs.adding import dry_run
 from tests.data.trees import face, grouped
 
@@ -162,3 +163,18 @@ def test_every_reader_can_be_given_a_pattern_or_refuses_it(tmp_path: Path) -> No
     (tmp_path / "x.bin").write_bytes(pickle.dumps(([progressive(16)] * 2, [True]), protocol=2))
     with pytest.raises(FairLabError, match="identity_pattern is for images that files name"):
         dry_run(Source(path=str(tmp_path / "x.bin"), identity_pattern="{identity}_{number}"))
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"score,label\n", "score;label\n".encode("utf-16"), "score;label\n".encode("utf-16-be")]
+)
+def test_a_sparse_table_of_scores_is_refused_at_once(tmp_path: Path, head: bytes) -> None:
+    """3 GB of zeros behind a header take no place on a disk, and many times that in memory when they are read as text."""
+    path = tmp_path / "scores.csv"
+    with open(path, "wb") as handle:
+        handle.write(head)
+        handle.truncate(3 << 30)
+    began = time.monotonic()
+    with pytest.raises(FairLabError, match=r"scores\.csv .*(bytes of zero|not plain UTF-8)"):
+        scored_pairs(path)
+    assert time.monotonic() - began < 20
