@@ -9,9 +9,9 @@ import pandas as pd
 
 from fairlab.config import Evaluation, Study, parse
 from fairlab.data.base import open_dataset
-from fairlab.errors import Damaged, FairLabError
+from fairlab.errors import FairLabError
 from fairlab.evaluation.seeds import SeededComparison
-from fairlab.files import read_json
+from fairlab.files import read_json, there
 from fairlab.runs.cross import METHOD
 from fairlab.runs.model_rows import (
     ENDS,
@@ -68,10 +68,10 @@ def models_of(workspace: Workspace, study: StudyInfo) -> list[RunRecord]:
     found = []
     for run_id in study.run_ids:
         try:
-            there = (workspace.run(run_id) / "run.json").exists()
-            record = read_run(workspace, run_id) if there and state(workspace.run(run_id)).status == "done" else None
-        except Damaged:
-            continue  # one that cannot be read is left out of every list (store.faults)
+            here = there(workspace.run(run_id) / "run.json")
+            record = read_run(workspace, run_id) if here and state(workspace.run(run_id)).status == "done" else None
+        except FairLabError:
+            continue  # one that cannot be read is left out of every list, and named (runs.hidden)
         if record is not None and record.role in SPACES:
             found.append(record)
     return found

@@ -230,6 +230,15 @@ def state(folder: Path) -> Live:
     return _at_work(folder, reason or (job.reason if job is not None else ""), status == "running")
 
 
+def readable(folder: Path) -> bool:
+    """Is there a run in `folder` that can be read now? One that cannot is named by every list, see runs.hidden."""
+    try:
+        state(folder)
+    except FairLabError:
+        return False
+    return True
+
+
 def _works_on(folder: Path) -> str:
     """Another machine, where the run's process lives: its last sign of life is there for us to see and not old; or ""."""
     try:

@@ -15,7 +15,7 @@ from fairlab.plots.study import models_figure
 from fairlab.runs.compare import default_dataset, read_study
 from fairlab.runs.exports import groups_of, seeds_sentence
 from fairlab.runs.next_steps import without_numbers
-from fairlab.store.runs import state
+from fairlab.store.runs import readable, state
 from fairlab.ui import cached, missing
 from fairlab.ui.page import chart, plain
 from fairlab.words import duration
@@ -92,12 +92,12 @@ def newest(lab: Workspace, known: pd.DataFrame) -> list[dict[Hashable, Any]]:
 def progress(lab: Workspace, study_id: str) -> None:
     """How many of a study's runs are done, renewed while some work; the page is drawn anew when one has ended."""
     planned = read_study(lab, study_id).run_ids
-    run_ids = [name for name in planned if (lab.run(name) / "run.json").exists()]
+    run_ids = [name for name in planned if readable(lab.run(name))]
     gone = len(planned) - len(run_ids)
     deleted = f" {gone} more {'was' if gone == 1 else 'were'} deleted." if gone else ""
 
     def done() -> tuple[int, list[str]]:
-        views = [state(lab.run(name)) for name in run_ids if (lab.run(name) / "run.json").exists()]
+        views = [state(lab.run(name)) for name in run_ids if readable(lab.run(name))]
         working = [f"{view.stage} {view.progress or 0:.0%}" for view in views if view.status == "running"]
         return sum(view.status == "done" for view in views), working
 

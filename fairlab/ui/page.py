@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.errors import FairLabError
-from fairlab.files import app_root
+from fairlab.files import app_root, sentence_of
 from fairlab.plots.printing import dressed, page_of
 from fairlab.runs.exports import as_csv
 from fairlab.runs.hidden import hidden
@@ -55,6 +55,9 @@ def frame() -> None:
             missing = hidden(lab)
         except FairLabError as error:
             show_error(error)
+            st.stop()
+        except OSError as error:  # a folder of the workspace that may not be looked into
+            show_error(FairLabError(sentence_of(error)))
             st.stop()
         st.caption(f"Workspace: {plain(lab.home)}")
         for sentence in missing:
