@@ -14,7 +14,7 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation.seeds import Judged, SeededComparison
 from fairlab.runs.cross import crossed
 from fairlab.store.results import judged_by, pairs_of, read_results
-from fairlab.store.runs import RunRecord, read_run, read_status, readable
+from fairlab.store.runs import RunRecord, read_run, read_status
 from fairlab.tables import ALL_GROUPS, NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
@@ -124,10 +124,13 @@ def _cost_with_parents(workspace: Workspace, model: RunRecord) -> float:
     while waiting:
         name = waiting.pop()
         folder = workspace.run(name)
-        if name in seen or not readable(folder):
+        if name in seen:
             continue
-        record = read_run(workspace, name)
-        seen[name] = 0.0 if record.role == "dataset" else float(read_status(folder).get("train_s") or 0.0)
+        try:
+            record = read_run(workspace, name)
+            seen[name] = 0.0 if record.role == "dataset" else float(read_status(folder).get("train_s") or 0.0)
+        except FairLabError:
+            continue  # deleted, or it cannot be read and is named as such (runs.hidden)
         waiting += record.parents
     return sum(seen.values())
 
