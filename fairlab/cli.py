@@ -62,7 +62,7 @@ def _carried_out(words: Sequence[str] | None) -> int:
     return int(options.do(workspace, options) or 0)
 
 
-SILENT = ("demo", "work", "import", "doctor", "app", "link", "config", "loggers", "probe")
+SILENT = ("demo", "work", "import", "forget", "doctor", "app", "link", "config", "loggers", "probe")
 """Commands that show nothing of runs, studies and data sets, or name themselves what cannot be read."""
 
 

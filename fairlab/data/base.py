@@ -89,17 +89,17 @@ class Dataset:
     @cached_property
     def images(self) -> pd.DataFrame:
         """tables.IMAGES; row i has image_id i."""
-        return _read(self.folder / IMAGES_FILE, IMAGES)
+        return read_table(self.folder / IMAGES_FILE, IMAGES)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """tables.PAIRS, all protocols."""
-        return _read(self.folder / PAIRS_FILE, PAIRS)
+        return read_table(self.folder / PAIRS_FILE, PAIRS)
 
     @cached_property
     def templates(self) -> pd.DataFrame | None:
         """tables.TEMPLATES; None where pairs are of single images."""
-        return _read(self.folder / TEMPLATES_FILE, TEMPLATES) if self.info.get("templates") else None
+        return read_table(self.folder / TEMPLATES_FILE, TEMPLATES) if self.info.get("templates") else None
 
     @cached_property
     def pixels(self) -> Pixels:
@@ -219,10 +219,6 @@ def marked(info: Mapping[str, Any]) -> str:
         f"The faces of data set {name} were copied when they were aligned by another rule, which made turned faces too "
         "large: its numbers do not compare with published ones; add the data again."
     )
-
-
-def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    return read_table(path, columns)
 
 
 def open_dataset(folder: Path, verify: bool = False) -> Dataset:
