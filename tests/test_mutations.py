@@ -1,11 +1,10 @@
 """One bad file in a finished workspace: every command and every page says a sentence that names it, or does not need it.
 
-All of it (every kind of file x 16 things in its place x 22 commands and 10 pages) takes an hour: FAIRLAB_LONG_WALKS=1.
+All of it (every kind of file x 16 things in its place x 22 commands and 10 pages) takes an hour: FAIRLAB_THOROUGH=1.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from fairlab.files import app_root
 from fairlab.workspace import Workspace
 from tests import mutations
 from tests.mutations import Case
+from tests.thorough import THOROUGH
 
-LONG = bool(os.environ.get("FAIRLAB_LONG_WALKS"))
 PAGES = ("home", "data", "models", "runs", "spaces", "verification", "fairness", "compare", "storage", "settings")
 """Launch starts a measurement of its own, which these copies do not outlive."""
 ALWAYS = ("runs/*/run.json", "runs/*/status.json", "datasets/*/dataset.json", "studies/*/study.json")
@@ -39,7 +38,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def chosen(home: Path, most: int, seed: int) -> list[Case]:
     """All cases, or in CI some: of the records always, of the rest a few."""
     everything = mutations.cases(home)
-    if LONG:
+    if THOROUGH:
         return everything
     dice = random.Random(seed)
     few = [case for case in everything if case.replaced in SOME]
@@ -50,7 +49,7 @@ def chosen(home: Path, most: int, seed: int) -> list[Case]:
 def test_no_command_is_stopped_by_a_bad_file_or_silent_about_it(tiny: Workspace, place: Path) -> None:
     words = mutations.commands_of(tiny.home)
     some = chosen(tiny.home, 3, 1)
-    asked = words if LONG else [line for line in words if line[0] not in ("forget", "launch", "disk", "prune")]
+    asked = words if THOROUGH else [line for line in words if line[0] not in ("forget", "launch", "disk", "prune")]
     faults = mutations.faults_of_commands(tiny.home, place / "copies", some, asked)
     assert faults == [], f"{len(faults)} of {len(some) * len(asked)}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -18,10 +17,12 @@ from fairlab.store.database import list_runs
 from fairlab.store.results import read_results
 from fairlab.workspace import Workspace
 from tests.conftest import command
+from tests.thorough import THOROUGH
 
 KINDS = {"mbf", "edgeface_xxs", "ghostfacenet_v1_s2", "ghostfacenet_v2_s2", "tiny"}
-"""The small ones; every network with FAIRLAB_LARGE=1, as checkpoints of 100 MB take their time. That the others learn is tested in tests/models/test_contract.py."""
-TRAINED = [name for name in choices.backbones() if name in KINDS or os.environ.get("FAIRLAB_LARGE")]
+"""The small ones; with FAIRLAB_THOROUGH=1 every network, as checkpoints of 100 MB take their time. That the others learn is
+tested in tests/models/test_contract.py."""
+TRAINED = [name for name in choices.backbones() if name in KINDS or THOROUGH]
 SHORT = {
     "demo.train_identities": 4, "demo.train_images": 3, "demo.validation_identities": 5, "demo.test_identities": 4,
     "demo.test_images": 3, "demo.synthetic_identities": 0, "demo.test_pairs": 10, "demo.validation_pairs": 10, "demo.hard_impostors": 1,
@@ -66,7 +67,7 @@ def test_the_families_of_the_models_page_are_those_that_are_recognised() -> None
         label = matching[0] if matching else title
         of_family[label] = min(name, of_family.get(label, name), key=lambda name: BACKBONES.facts(name)["parameters"])
     for name in of_family.values():
-        if BACKBONES.facts(name)["parameters"] > 3e7 and not os.environ.get("FAIRLAB_LARGE"):
+        if BACKBONES.facts(name)["parameters"] > 8e6 and not THOROUGH:
             continue  # seconds each, even without their weights
         with torch.device("meta"):
             state = BACKBONES[name](Backbone(name=name), 112).state_dict()
