@@ -100,6 +100,7 @@ def test_a_folder_and_a_checkpoint_end_in_a_figure(browser: Browser, tmp_path: P
         walk.press("Show it")
         walk.sees("Mean face of each group")
         walk.press("Draw pairs")
+        walk.sees("Two people")
         walk.sees("Images by part and group")
         walk.to("Models")
         walk.fill("File on this machine", str(network))
