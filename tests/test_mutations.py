@@ -30,7 +30,8 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder, and a configuration, that a user without rights can reach."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        (Path(folder) / "config").mkdir(mode=0o755)
+        (Path(folder) / "config").mkdir()
+        (Path(folder) / "config").chmod(0o755)  # whatever the umask
         monkeypatch.setenv("FAIRLAB_CONFIG", f"{folder}/config")
         yield Path(folder)
 

@@ -78,7 +78,9 @@ def _decoded(path: Path) -> str:
     """The whole file as text, which takes several times its size. Raises FairLabError, Damaged."""
     size = path.stat().st_size
     if size > MAX_DECODED:
-        raise FairLabError(f"{path} has {size:,} bytes and is not plain UTF-8; save the table as UTF-8, or as parquet")
+        raise FairLabError(
+            f"{path} has {size:,} bytes and is not plain UTF-8: it holds bytes of zero, or is another encoding"
+        )
     return decoded(path, path.read_bytes())
 
 
@@ -88,9 +90,7 @@ def _text(path: Path, wanted: set[str]) -> tuple[pd.DataFrame, np.ndarray, list[
     encoding = encoding_of(head)
     text = None if encoding.startswith("utf-8") else _decoded(path)
     if text is None and b"\0" in head:
-        raise Damaged(
-            f"{path} is no table in UTF-8: it holds bytes of zero, the first in line {head[: head.index(0)].count(10) + 1}"
-        )
+        text = _decoded(path)  # says which line is no text
     start = head.decode("utf-8-sig", "replace") if text is None else text[:_HEAD_BYTES]
     first = next((line for line in start.splitlines() if line.strip()), "")
     parted = split_header(first, wanted)
