@@ -60,6 +60,10 @@ def test_no_page_is_stopped_by_a_bad_file(tiny: Workspace, place: Path, monkeypa
     (place / "copies").mkdir(mode=0o755)
     (place / "copies").chmod(0o755)
     faults = []
+    monkeypatch.setenv("FAIRLAB_HOME", str(tiny.home))
+    app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "main.py"), default_timeout=300).run()
+    for page in PAGES:  # all that pages import is there, also where Python itself is closed to other users
+        app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()
     for case in chosen(tiny.home, 1, 2):
         with mutations.copied(tiny.home, place / "copies") as lab:
             monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
