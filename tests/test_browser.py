@@ -296,5 +296,5 @@ def _a_model_is_added_and_judged(watched: Watched, path: Path) -> None:
     expect(main).to_contain_text("Done: zoo on lfw")
     main.get_by_role("link", name="Verification").click()
     expect(page).to_have_url(re.compile("/verification"))
-    expect(main).to_contain_text("Trained elsewhere")
+    expect(main).to_contain_text("was trained elsewhere")
     expect(page.get_by_role("combobox", name="On the data set")).to_have_value("lfw")

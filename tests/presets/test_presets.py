@@ -33,5 +33,5 @@ def test_a_preset_that_changes_one_field_keeps_its_neighbours(tmp_path: Path) ->
 @pytest.mark.parametrize("content", [b"a = ", b"\xff", b"[x\n"])
 def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mine.toml").write_bytes(content)
-    with pytest.raises(FairLabError, match=r"mine\.toml cannot be read as TOML"):
+    with pytest.raises(FairLabError, match=r"mine\.toml is not readable TOML"):
         load_study(tmp_path / "mine.toml")

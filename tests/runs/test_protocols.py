@@ -292,7 +292,10 @@ def test_all_pairs_counts_everybody_and_its_numbers_are_those_by_hand(
         assert (row.fmr, row.tmr) == pytest.approx(
             ((impostor >= row.threshold).mean(), (genuine >= row.threshold).mean())
         )
-        assert row.low <= row.tmr <= row.high
+        if (impostor >= row.threshold).sum() < 2:
+            assert np.isnan([row.low, row.high]).all(), "how far one false match moves the threshold is not known"
+        else:
+            assert row.low <= row.tmr <= row.high
 
 
 def test_what_is_known_is_not_computed_anew_and_would_be_the_same(
