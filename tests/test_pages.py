@@ -55,6 +55,12 @@ def fine(app: AppTest) -> None:
     assert not app.error, [item.value for item in app.error]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launch measures networks in a process of its own: 15 s of processor for each test that opens it."""
+    monkeypatch.setattr("fairlab.ui.launching.request_probe", lambda *_: None)
+
+
 @pytest.fixture
 def finished(tiny: Workspace) -> Workspace:
     """The tiny study, finished. Pages only look at it."""

@@ -63,6 +63,12 @@ def figures(app: AppTest) -> Iterator[str]:
             yield json.dumps(json.loads(node.proto.spec), ensure_ascii=False)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launch measures networks in a process of its own: 15 s of processor for each test that opens it."""
+    monkeypatch.setattr("fairlab.ui.launching.request_probe", lambda *_: None)
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     with pytest.MonkeyPatch.context() as mine:
