@@ -277,7 +277,7 @@ def probe_failure(workspace: Workspace, plan: Plan) -> str:
 def run_request(workspace: Workspace, request: Path) -> None:
     """Carry out a measurement that request_probe() asked for; why it failed is kept beside the request."""
     asked = read_checked(ProbeRequest, request)
-    plan = expand(parse(Study, asked.study, request.name), asked.preset, workspace)
+    plan = expand(parse(Study, read_json(request).get("study"), request.name), asked.preset, workspace)
     try:
         measure(workspace, plan)
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -15,6 +15,10 @@ from fairlab.files import digest, read_json, write_json
 from fairlab.kept import Count, FolderName, Kept, checked
 from fairlab.settings import Name, Text
 from fairlab.workspace import Workspace, checked_name
+
+Likeness = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""A score, or a difference of pixels: cosines are at most 1, and no pixel is farther from another than 65,535."""
+Example = tuple[Count, Count, Likeness]
 
 
 class _Side(Kept):
@@ -35,15 +39,15 @@ class _Images(Kept):
     same: Count
     exact: Count
     without_images: Name | None = None
-    examples: tuple[tuple[Count, Count, float], ...] = Field((), max_length=1000)
+    examples: tuple[Example, ...] = Field((), max_length=1000)
 
 
 class _Neighbours(Kept):
     model: Name
-    threshold: float
-    expected: float
+    threshold: Likeness
+    expected: Annotated[float, Field(ge=0, le=1e15)]
     flagged: Count
-    examples: tuple[tuple[Count, Count, float], ...] = Field((), max_length=1000)
+    examples: tuple[Example, ...] = Field((), max_length=1000)
 
 
 class VerdictFile(Kept):

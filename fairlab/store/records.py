@@ -104,14 +104,13 @@ class ProbeFile(Kept):
     start_s: Seconds
     render_s: Seconds = 0.0
     timed: bool
-    kinds: dict[str, Measured] = Field(max_length=100_000)
+    kinds: dict[Text, Measured] = Field(max_length=100_000)
 
 
 class ProbeRequest(Kept):
-    """probes/*.request: a plan that is to be measured."""
+    """probes/*.request: a plan that is to be measured. `study` is read by its own settings (fairlab.config.Study)."""
 
     preset: Name
-    study: dict[str, Any]
 
 
 class WeightsFile(Kept):
