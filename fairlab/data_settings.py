@@ -138,8 +138,8 @@ class ModelFile(Settings):
     )
     landmarks: Literal["", "data", "template"] = Field(
         "",
-        description="Of a network that takes landmarks (KP-RPE): data or empty: those of the data set, and none but those; "
-        "template: for a face that the data have none of, the points that aligned faces have.",
+        description="Of a network that takes landmarks (KP-RPE). data (or empty): only the landmarks of the data set. template: a face "
+        "without landmarks gets the points of the alignment template.",
     )
     chosen_on: Text | None = Field(
         None,

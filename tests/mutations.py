@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from fairlab.workspace import Workspace
 from tests.conftest import command
+from tests.in_time import Hangs, in_time
 
 NOBODY = 65_534
 """A user without rights, where the tests run as root: nothing is forbidden to root."""
@@ -161,26 +160,6 @@ def without_rights() -> Iterator[None]:
         os.setgroups(groups)
 
 
-class Hangs(BaseException):
-    """Nothing that reads takes it for an error of the system."""
-
-
-@contextmanager
-def in_time(seconds: int = SECONDS) -> Iterator[None]:
-    """What hangs is a fault."""
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise Hangs(f"no answer within {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 @dataclass(frozen=True)
 class Answer:
     code: int
@@ -195,7 +174,7 @@ def ask(home: Path, words: Sequence[str]) -> Answer:
     """What a command answers, asked by a user without rights."""
     began = time.monotonic()
     try:
-        with without_rights(), in_time():
+        with without_rights(), in_time(SECONDS):
             done = command(home, *words)
     except (Exception, Hangs) as error:  # the point of the test
         end = traceback.extract_tb(error.__traceback__)

@@ -10,10 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -33,6 +31,7 @@ from fairlab.store.runs import create_run, read_run, state, write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
 from tests.data.trees import face, grouped
+from tests.in_time import in_time
 from tests.store.test_runs import record
 
 SHELL = [
@@ -131,26 +130,10 @@ def _all_files(root: Path) -> set[Path]:
     return set(root.rglob("*"))
 
 
-@contextmanager
-def _in_time(seconds: int = 10) -> Iterator[None]:
-    """A call that hangs is a failure."""
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise AssertionError("it hangs")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def _allowed(call: Callable[[], object]) -> bool:
     """Did it work? Refused in a sentence of ours is the only other way."""
     try:
-        with _in_time():
+        with in_time():
             call()
     except FairLabError:
         return False
@@ -210,7 +193,7 @@ def test_sixty_names_at_the_command_line_are_one_sentence(
     monkeypatch.chdir(tmp_path / "a" / "b")  # where "." and ".." hold nothing
     for number, name in enumerate(NAMES):
         for words in COMMANDS[number % 3 :: 3]:
-            with _in_time():
+            with in_time():
                 result = command(lab.home, *words, name)
             said = result.stdout + result.stderr
             assert "Traceback" not in said, (words, name)
@@ -242,7 +225,7 @@ def test_no_shell_sees_the_name_of_a_workspace(tmp_path: Path) -> None:
     create_run(lab, record(lab))
     write_status(lab.run("a-run"), "queued", reason="")
     assert launch.dispatch(lab) == ["a-run"]
-    with _in_time(120):
+    with in_time(120):
         while state(lab.run("a-run")).status in ("queued", "running"):
             signal.sigtimedwait([], 0.05)
     assert "there is no data set 'd'" in state(lab.run("a-run")).reason
@@ -365,7 +348,7 @@ def test_pipes_devices_and_the_system_are_no_data_and_no_models(lab: Workspace, 
             ["models", "add", str(place), "--dry-run"],
             ["models", "add", str(place)],
         ):
-            with _in_time():
+            with in_time():
                 result = command(lab.home, *words)
             assert result.returncode == 2, (words, result.stdout)
             assert result.stderr.startswith("fairlab: ")
@@ -381,7 +364,7 @@ def test_a_pipe_among_the_images_is_left_out_and_said(lab: Workspace, tmp_path: 
     os.mkfifo(tree / "A" / "m.00" / "7.jpg")
     (tree / "A" / "m.00" / "8.jpg").symlink_to("/dev/zero")
     (tree / "A" / "m.00" / "9.jpg").symlink_to("nowhere.jpg")
-    with _in_time(60):
+    with in_time(60):
         result = command(lab.home, "data", "add", str(tree), "--dry-run", "--json")
     found = json.loads(result.stdout)
     assert (found["images"], found["unreadable"]) == (13, 1)

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from fairlab.files import app_root
 from fairlab.workspace import Workspace
 from tests import mutations
+from tests.in_time import in_time
 from tests.mutations import Case
 from tests.thorough import THOROUGH
 
@@ -68,7 +69,7 @@ def test_no_page_is_stopped_by_a_bad_file(tiny: Workspace, place: Path, monkeypa
         with mutations.copied(tiny.home, place / "copies") as lab:
             monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
             bad = mutations.changed_place(lab, case)
-            with mutations.without_rights(), mutations.in_time(600):
+            with mutations.without_rights(), in_time(600):
                 app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "main.py"), default_timeout=300).run()
                 for page in PAGES:
                     app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()

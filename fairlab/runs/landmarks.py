@@ -13,7 +13,7 @@ from fairlab.errors import FairLabError
 from fairlab.store.runs import RunRecord
 
 FACT = "landmarks"
-"""In the facts of a model whose network takes them: "data", or "template" for faces that the data have none of."""
+"""In the facts of a model whose network takes them: "data", or "template" for faces without any."""
 HOW = "where its faces are aligned to the template, add the model once more with landmarks=template"
 
 
