@@ -126,7 +126,9 @@ class SeededComparison:
         shift = np.mean([[choice.shift for choice in of] for of in choices], axis=0) if choices else 0 * accuracy
         if len(each) == 1 and choices:
             more = np.array([choice.variance for choice in choices[0]])
-            redrawn = drawn_in(accuracy, redrawn[0], redrawn[0].var(0) + more)[None]
+            redrawn = drawn_in(accuracy, redrawn[0], np.array([variance_of(column) for column in redrawn[0].T]) + more)[
+                None
+            ]
         drawn = np.clip(two_level(each, redrawn, self.settings.seed), 0, 1)
         for number, name in enumerate(self.names):
             people = self._groups[number].bootstrap.identities

@@ -44,7 +44,7 @@ def worth(rates: np.ndarray, redrawn: np.ndarray, pairs: np.ndarray, people: np.
 
     A group without an error (or with errors only) takes the smallest share of the others, or counts in full when there is
     no other. Infinite for a rate that does not vary, because the threshold is set to it; NaN for one that is worth less than
-    one pair, because the threshold may lie anywhere.
+    one pair, because the threshold may lie anywhere, and for one of which no draw is known.
     """
     some = np.isfinite(redrawn)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -56,7 +56,9 @@ def worth(rates: np.ndarray, redrawn: np.ndarray, pairs: np.ndarray, people: np.
     least = min(float(share[known].min()), 1.0) if known.any() else 1.0
     fixed = (rates > 0) & (rates < 1) & (spread == 0)
     count = np.where(count >= 1, count, np.nan)
-    found: np.ndarray = np.where(known, count, np.where(fixed, np.inf, np.maximum(least * pairs, 1.0)))
+    unknown = (rates > 0) & (rates < 1) & ~np.isfinite(spread)
+    without = np.where(unknown, np.nan, np.maximum(least * pairs, 1.0))
+    found: np.ndarray = np.where(known, count, np.where(fixed, np.inf, without))
     return found
 
 

@@ -70,6 +70,8 @@ def test_a_group_without_errors_takes_the_others_share() -> None:
     found = worth(np.array([0.5, 0.0]), redrawn, np.array([400, 1000]), np.array([10**6] * 2))
     assert found == pytest.approx([100, 250], rel=0.08)
     assert worth(np.array([0.0]), np.zeros((50, 1)), np.array([30]), np.array([9])) == pytest.approx([30])
+    unknown = worth(np.array([0.4]), np.full((50, 1), np.nan), np.array([30]), np.array([9]))
+    assert np.isnan(unknown).all(), "where no draw is known, pairs do not count in full"
 
 
 def test_independent_pairs_have_clopper_and_pearsons_interval() -> None:

@@ -93,9 +93,12 @@ def test_equal_models_are_called_different_in_one_case_of_twenty_at_most() -> No
     assert wrong / 300 <= 0.06
 
 
-def test_one_seed_is_what_the_run_itself_says() -> None:
-    """The summary of one run has every number of its stored metrics, intervals and fair band included."""
-    images, pairs = world(people=40)
+@pytest.mark.parametrize("people", [3, 4, 40])
+def test_one_seed_is_what_the_run_itself_says(people: int) -> None:
+    """The summary of one run has every number of its stored metrics, intervals and fair band included; also of so few people
+    that a draw has no impostor pair.
+    """
+    images, pairs = world(people=people)
     scores = scores_for(pairs, 1.0)
     stored = evaluate("r", images, pairs, scores, SETTINGS).metrics
     stored = stored[stored["operating_point"] == ""].set_index(["group", "metric"])
