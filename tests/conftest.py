@@ -20,6 +20,7 @@ import pytest
 import streamlit.components.v2.manifest_scanner as installed
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+from streamlit.testing.v1 import local_script_runner
 
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
@@ -33,6 +34,20 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start: 
 
 installed.scan_component_manifests = cache(installed.scan_component_manifests)
 """Streamlit reads about every installed package for each AppTest: half a second, of which there are a thousand."""
+
+
+def _page_done(runner: local_script_runner.LocalScriptRunner, timeout: float = 3) -> None:
+    """Wait until a page has run. AppTest asks a thousand times a second, which took a fifth of the processor."""
+    thread = runner._script_thread
+    assert thread is not None
+    thread.join(timeout)
+    if thread.is_alive():
+        runner.request_stop()
+        runner.join()
+        raise RuntimeError(f"the page took over {timeout} s")
+
+
+local_script_runner.require_widgets_deltas = _page_done
 
 settings.register_profile("fairlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fairlab")

@@ -228,8 +228,10 @@ class Walk:
 
     def shown(self) -> dict[str, str]:
         """The choices that the page shows."""
-        found = {key: raw(self.app, key) for key in KEYS} | {"point": point(self.app)}
-        return {key: value for key, value in found.items() if value is not None}
+        boxes = {box.key: box for box in self.app.selectbox}
+        found = {key: str(boxes[key].value) for key in KEYS & boxes.keys()}
+        at = point(self.app) if "point rule" in boxes else None
+        return found if at is None else found | {"point": at}
 
     def things(self) -> dict[str, set[str]]:
         """What the workspace holds."""

@@ -25,6 +25,7 @@ from fairlab.models.nearest import unknown
 from fairlab.models.origin import Clues, as_published, chosen_origin, origin_of
 from fairlab.models.preprocessing import Preprocessing, preprocessing_of
 from fairlab.models.reading import own, read_checkpoint
+from fairlab.models.shapes import shapes_only
 
 WRAPPERS = ("state_dict_backbone", "state_dict", "model_state_dict", "model", "backbone", "net")
 PREFIXES = ("module.", "backbone.", "model.", "net.", "features.module.", "feat_net.", "encoder.", "_orig_mod.")
@@ -191,7 +192,7 @@ def _prefix(keys: Mapping[str, Tensor], where: str) -> str:
 
 
 def _meta(backbone: Backbone, image_px: int) -> nn.Module:
-    with torch.device("meta"):  # shapes only
+    with shapes_only():  # shapes only
         return BACKBONES[backbone.name](backbone, image_px)
 
 

@@ -6,11 +6,10 @@ import re
 from collections.abc import Collection
 from functools import cache
 
-import torch
-
 from fairlab.config import Backbone
 from fairlab.models.base import BACKBONES
 from fairlab.models.layouts import LAYOUTS
+from fairlab.models.shapes import shapes_only
 
 SHOWN = 3
 NEAR = 0.3
@@ -72,7 +71,7 @@ def _prefixes(keys: Collection[str]) -> list[str]:
 
 @cache
 def _keys(backbone: str) -> tuple[str, ...]:
-    with torch.device("meta"):  # names only
+    with shapes_only():  # names only
         return tuple(BACKBONES[backbone](Backbone(name=backbone), 112).state_dict())
 
 

@@ -105,6 +105,10 @@ def _activation(form: Form, kind: Kind) -> Activation:
     return quick_gelu if kind.quick else functional.gelu
 
 
+def _drawn(*shape: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.normal_(torch.empty(shape), std=INIT_STD))
+
+
 def _eps(kind: Kind) -> float:
     return CLIP_EPS if kind.clip else NORM_EPS
 
@@ -120,10 +124,10 @@ class TimmTransformer(nn.Module):
         self.kind = kind
         count = (image_px // patch) ** 2 + kind.placed
         self.patch_embed = Patches(width, patch, bias=not kind.clip)
-        self.cls_token = nn.Parameter(torch.randn(1, 1, width) * INIT_STD)
-        self.pos_embed = nn.Parameter(torch.randn(1, count, width) * INIT_STD)
+        self.cls_token = _drawn(1, 1, width)
+        self.pos_embed = _drawn(1, count, width)
         if kind.registers:
-            self.register_parameter(kind.registers, nn.Parameter(torch.randn(1, REGISTERS, width) * INIT_STD))
+            self.register_parameter(kind.registers, _drawn(1, REGISTERS, width))
         if kind.scaled:
             self.register_buffer(
                 "mask_token", torch.zeros(1, width)

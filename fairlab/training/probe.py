@@ -12,6 +12,7 @@ from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
 from fairlab.models.flops import forward_flops
+from fairlab.models.shapes import shapes_only
 from fairlab.training.optim import optimisers
 
 WARM_UP = 2
@@ -24,7 +25,7 @@ def can_time() -> bool:
 
 def network_flops(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> int:
     """Floating-point operations of a forward pass of the run's network, without its classifier, for one image."""
-    with torch.device("meta"):
+    with shapes_only():
         method = _built(config, classes, image_px, teacher_dims)
         shape = (3, image_px, image_px) if method.inputs == "images" else (sum(teacher_dims) + method.needs_group,)
         return forward_flops(method.learner, torch.empty(1, *shape))
@@ -32,7 +33,7 @@ def network_flops(config: Run, classes: int, image_px: int, teacher_dims: tuple[
 
 def network_numbers(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> int:
     """Parameters of the run's network and its classifier."""
-    with torch.device("meta"):
+    with shapes_only():
         return sum(numbers.numel() for numbers in _built(config, classes, image_px, teacher_dims).parameters())
 
 

@@ -11,10 +11,11 @@ from fairlab.config import Backbone
 from fairlab.models.base import BACKBONES
 from fairlab.models.flops import forward_flops
 from fairlab.models.ghostfacenet import _Bottleneck
+from fairlab.models.shapes import shapes_only
 
 
 def meta(name: str) -> nn.Module:
-    with torch.device("meta"):
+    with shapes_only():
         return BACKBONES[name](Backbone(name=name), 112).eval()
 
 

@@ -11,11 +11,12 @@ from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.ir import IR, _Unit
+from fairlab.models.shapes import shapes_only
 
 
 def on_paper(name: str, image_px: int = 112, **changes: float) -> nn.Module:
     """Built without memory: shapes only."""
-    with torch.device("meta"):
+    with shapes_only():
         return BACKBONES[name](Backbone(name=name, **changes), image_px)
 
 

@@ -11,11 +11,12 @@ from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.iresnet import LAYERS, IResNet, _Block
+from fairlab.models.shapes import shapes_only
 
 
 def on_paper(depth: int, image_px: int = 112, **changes: float) -> nn.Module:
     """Built without memory: shapes only."""
-    with torch.device("meta"):
+    with shapes_only():
         return BACKBONES[f"iresnet{depth}"](Backbone(name=f"iresnet{depth}", **changes), image_px)
 
 
@@ -45,7 +46,7 @@ def test_has_as_many_parameters_as_the_published_network(depth: int, millions: f
 )
 def test_has_as_many_keys_as_the_published_network(name: str, keys: int) -> None:
     """As published; SE adds two a block."""
-    with torch.device("meta"):
+    with shapes_only():
         assert len(BACKBONES[name](Backbone(name=name), 112).state_dict()) == keys
 
 
@@ -86,7 +87,7 @@ def test_names_are_those_of_the_published_checkpoints() -> None:
     for block in (f"layer{number}.0" for number in range(1, 5)):
         names |= {f"{block}.{layer}.weight" for layer in ("conv1", "prelu", "conv2", "downsample.0")}
         names |= {f"{block}.{layer}.{part}" for layer in ("bn1", "bn2", "bn3", "downsample.1") for part in norm}
-    with torch.device("meta"):
+    with shapes_only():
         assert set(IResNet((1, 1, 1, 1), Backbone(), 112).state_dict()) == names
 
 

@@ -13,6 +13,7 @@ from fairlab.models.base import BACKBONES
 from fairlab.models.importing import import_checkpoint
 from fairlab.models.kprpe import LandmarkTransformer, offset_index, relative_positions
 from fairlab.models.layouts import recognise
+from fairlab.models.shapes import shapes_only
 from fairlab.models.vit import CVLFACE_FORMS, Form
 from tests.models.waves import images, wave, weights
 
@@ -95,7 +96,7 @@ def test_a_published_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_keys_and_shapes_of_the_published_networks(size: str) -> None:
     """keypoint_linear: 49 numbers for 8 heads of 12 blocks, or for 16 heads of 24, of 5 points."""
     name = f"cvlface_vit_{size}_kprpe"
-    with torch.device("meta"):
+    with shapes_only():
         state = BACKBONES[name](Backbone(name=name), 112).state_dict()
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     assert shapes["keypoint_linear.weight"] == {"s": (4704, 10), "b": (18816, 10)}[size]
@@ -110,7 +111,7 @@ def test_keys_and_shapes_of_the_published_networks(size: str) -> None:
 )  # fmt: skip
 def test_other_relative_positions_are_named_and_the_way_by_onnx_is_shown(other: dict[str, tuple[int, ...]]) -> None:
     """Numbers shared by the heads, a perceptron over the landmarks, iRPE without landmarks."""
-    with torch.device("meta"):
+    with shapes_only():
         state = BACKBONES["cvlface_vit_s"](Backbone(name="cvlface_vit_s"), 112).state_dict()
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()} | other
     with pytest.raises(
