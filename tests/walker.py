@@ -36,6 +36,8 @@ TEXTS = (
     "Group A test 001",
     "نص 🦊",
 )
+EMPTY = "No model passes these filters."
+"""Compare's sentence in its table's place."""
 DELETES = re.compile(r"^(delete|whole:|forget:|prune|finish)")
 MESSAGE = 500
 """Letters of a message that somebody still reads."""
@@ -135,12 +137,13 @@ class Walk:
         """Take a step, and check what must hold afterwards. Raises Fault."""
         self.steps.append(step)
         before, page, left = self.things(), self.page, (self.page, dict(self.app.query_params))
+        was = self.shown()
         kind, key = step[0], step[1] if len(step) > 1 else ""
         getattr(self, f"_{kind}", self._change)(step)
         if self.page != page and kind != "back":
             self.past.append(left)
         self.check(step, before)
-        self._learn(kind, key)
+        self._learn(kind, key, was)
         self._keep()
 
     def _go(self, page: str, query: dict[str, Any], back: bool = False) -> None:
@@ -271,7 +274,7 @@ class Walk:
     def _same_as_command(self) -> None:
         """The numbers of Fairness, Verification and Compare are those that the command prints for the same choices."""
         data, pairs, at = raw(self.app, "on"), raw(self.app, "pairs"), point(self.app)
-        if self.page == "compare" and data and pairs:
+        if self.page == "compare" and data and pairs and not any(said.value == EMPTY for said in self.app.info):
             self._once(page_numbers.same_table, self._compare_words(data, pairs))
         run, by = raw(self.app, "model"), [item for item in self.app.multiselect if item.key == "by"]
         if not (at and run and data and pairs) or not (self.lab.run(run) / "run.json").exists() or (by and by[0].value):
@@ -323,11 +326,13 @@ class Walk:
         except KeyError:
             return None
 
-    def _learn(self, kind: str, key: str) -> None:
-        """What was chosen by hand holds from now on; what changed with it too."""
+    def _learn(self, kind: str, key: str, was: dict[str, str]) -> None:
+        """What was chosen by hand holds from now on; what changed with it too. To choose what is chosen is no choice."""
         for name, value in self.shown().items():
             meaning = self._meaning(self.page, name)
             touched = key == name or (name == "point" and key.startswith("point"))
+            if was.get(name) == value:
+                continue
             if touched or (kind not in ("page", "back", "reload", "follow") and meaning in self.made):
                 self.made[meaning] = value
         if kind == "press":
