@@ -14,14 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairlab.config import Data, Evaluation, ModelFile, Overlap, Projection, Protocols, Recipe, Run, Source, changed
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.score_tables import write_bfw, write_bob
 from fairlab.errors import FairLabError
 from fairlab.files import not_there, ordinary, sha256
-from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
-from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.archive import Choice, archive
 from fairlab.runs.archive_reading import bring_in, read_listing
 from fairlab.runs.by_protocol import protocols_record
@@ -69,6 +66,20 @@ from fairlab.runs.retention import forget_expired, keep, limits
 from fairlab.runs.tables import models_in, table_kind
 from fairlab.runs.turns import any_goes_on
 from fairlab.runs.verdicts import Verdict, sentence, verdict
+from fairlab.settings.placement import Placement
+from fairlab.settings.protocols import DrawnPairs
+from fairlab.settings.study import (
+    Data,
+    Evaluation,
+    ModelFile,
+    Overlap,
+    Projection,
+    Protocols,
+    Recipe,
+    Run,
+    Source,
+    changed,
+)
 from fairlab.store.database import list_runs
 from fairlab.store.records import read_weights
 from fairlab.store.runs import SPACES, RunRecord, read_run, state

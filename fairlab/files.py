@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.staying import check
+from fairlab.machine.staying import check
+from fairlab.machine.temporaries import beside, sweep
 from fairlab.structured import as_read, parse_json
-from fairlab.temporaries import beside, sweep
 
 MANIFEST = "manifest.json"
 MOST_JSON = 256 << 20

@@ -14,10 +14,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
 from fairlab.characters import clean
-from fairlab.config import first_fault
 from fairlab.errors import Damaged
 from fairlab.files import read_json
-from fairlab.settings import Settings
+from fairlab.settings.base import Settings
+from fairlab.settings.study import first_fault
 
 
 class Kept(Settings):

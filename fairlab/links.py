@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from fairlab.errors import FairLabError
 from fairlab.files import explain, make_folder, read_json, write_bytes, write_json
-from fairlab.user_settings import config_folder
+from fairlab.settings.user import config_folder
 
 VARIABLE = "FAIRLAB_TOKEN"
 SHORTEST = 16

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlab.config import Projection
+from fairlab.settings.study import Projection
 from fairlab.store.index import knn
 
 TRUST_POINTS = 2000

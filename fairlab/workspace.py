@@ -14,8 +14,8 @@ from filelock import FileLock
 
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import MANIFEST, explain, read_json, write_json
-from fairlab.gpus import machine_gpus
-from fairlab.mounts import catalogue_folder
+from fairlab.machine.gpus import machine_gpus
+from fairlab.machine.mounts import catalogue_folder
 
 VERSION = 2
 """Of the folder's layout. A workspace of a newer version is refused, an older one is brought here by MIGRATIONS."""

@@ -64,15 +64,16 @@ def fairlab(home: Path, *arguments: str, timeout: float = 300) -> subprocess.Com
 
 def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line in this process: the same words and code, without the seconds that a process takes to start."""
-    from fairlab import cli, streams, terminal
+    from fairlab.cli import show, streams
+    from fairlab.cli.main import main
 
     out, said = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as mine, redirect_stdout(out), redirect_stderr(said):
         mine.setenv("FAIRLAB_HOME", str(home))  # the command sets it for itself; afterwards it is as before
-        mine.setattr(terminal.console, "width", streams.PIPED_COLUMNS)
-        mine.setattr(terminal.console, "_file", None)  # a console that is told to write elsewhere keeps the file
+        mine.setattr(show.console, "width", streams.PIPED_COLUMNS)
+        mine.setattr(show.console, "_file", None)  # a console that is told to write elsewhere keeps the file
         try:
-            code = cli.main(["--home", str(home), *arguments])
+            code = main(["--home", str(home), *arguments])
         except SystemExit as end:
             code = int(end.code or 0)
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), said.getvalue())

@@ -24,7 +24,7 @@ FORK.set_forkserver_preload(  # torch.optim asks for the last
     [
         "pytest",
         "tests.training.test_checkpoint",
-        "fairlab.cli",
+        "fairlab.cli.main",
         "fairlab.runs.worker",
         "fairlab.runs.assess",
         "torch._dynamo",
@@ -58,7 +58,7 @@ def worlds_of(size: int) -> list[dict[str, str]]:
 
 
 def _work(home: str, run_id: str, environment: dict[str, str]) -> None:
-    from fairlab.cli import main
+    from fairlab.cli.main import main
 
     os.environ.update(environment)
     os.setsid()

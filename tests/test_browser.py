@@ -216,10 +216,10 @@ def test_every_page_opens_first_by_its_link_and_names_from_data_load_nothing(bro
     """The pages/ trap: the first request of a fresh server is a deep link; it must come in the right frame. Groups called
     like Markdown with a picture are shown as text, and nothing is asked for outside.
     """
-    from fairlab.config import changed
     from fairlab.presets import load_preset
     from fairlab.runs import launch
     from fairlab.runs.grid import expand
+    from fairlab.settings.study import changed
 
     lab = open_workspace(tmp_path / "home")
     hostile = "![x](http://example.invalid/leak.png)"

@@ -26,7 +26,7 @@ from fairlab.files import (
     write_json,
     write_manifest,
 )
-from fairlab.temporaries import sweep
+from fairlab.machine.temporaries import sweep
 
 FORK = multiprocessing.get_context("fork")
 

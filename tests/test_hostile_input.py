@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlab import api
-from fairlab.config import Run, Source, Study, changed, parse
 from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json
 from fairlab.presets import load_preset, load_study
 from fairlab.runs import launch
 from fairlab.runs.engines import local
 from fairlab.runs.grid import expand
+from fairlab.settings.study import Run, Source, Study, changed, parse
 from fairlab.store.embeddings import embeddings_folder
 from fairlab.store.results import protocol_folder, results_folder
 from fairlab.store.runs import create_run, read_run, state, write_status

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairlab import api
-from fairlab.config import Source
+from fairlab.settings.study import Source
 from fairlab.store.embeddings import open_embeddings
 from fairlab.workspace import Workspace
 from tests.conftest import command

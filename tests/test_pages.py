@@ -14,18 +14,18 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.config import Source, changed
 from fairlab.data.base import open_dataset
 from fairlab.data.demo import build_demo
 from fairlab.files import app_root, write_json
-from fairlab.logger_settings import Loggers
-from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.registry import declared
 from fairlab.runs.compare import read_study, studies
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.launch import default_placement
 from fairlab.runs.loggers.base import settings_of
+from fairlab.settings.loggers import Loggers
+from fairlab.settings.placement import Placement
+from fairlab.settings.study import Source, changed
 from fairlab.store.database import list_runs
 from fairlab.store.projections import list_projections
 from fairlab.store.queue import read_turn

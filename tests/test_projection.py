@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fairlab.config import Projection
 from fairlab.projection import (
     alike,
     principal_plane,
@@ -15,6 +14,7 @@ from fairlab.projection import (
     trustworthiness,
     usable,
 )
+from fairlab.settings.study import Projection
 
 SETTINGS = Projection(epochs=60, neighbours=8)
 

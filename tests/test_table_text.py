@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import ModelFile, Source
 from fairlab.data.embedding_files import read_embeddings
 from fairlab.data.reading import reader
 from fairlab.data.score_tables import read_score_table
 from fairlab.errors import Damaged, FairLabError
 from fairlab.evaluation.score_frames import scored_pairs
 from fairlab.runs.tables import report_of
+from fairlab.settings.study import ModelFile, Source
 from fairlab.table_text import encoding_of, plain, ranges_of_dates, without_point_zero
 from tests.evaluation.scored_tables import small
 

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from fairlab.config import Backbone, DemoData
 from fairlab.data.demo import build_demo
 from fairlab.models.base import BACKBONES
+from fairlab.settings.study import Backbone, DemoData
 from tests.server import app_server, chromium, entered
 from tests.thorough import THOROUGH
 

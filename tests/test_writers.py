@@ -302,9 +302,9 @@ BESIDE = {
     "fairlab/data/forgetting.py": "files for that journal",
     "fairlab/training/forgetting.py": "files for that journal",
     "fairlab/runs/exports.py": "text for a download, no file",
-    "fairlab/fairness_commands.py": "text for the terminal",
-    "fairlab/temporaries.py": "a note on a temporary file outside the workspace, which is removed with it",
-    "fairlab/streams.py": "nothing: the null device in place of a closed output",
+    "fairlab/cli/fairness.py": "text for the terminal",
+    "fairlab/machine/temporaries.py": "a note on a temporary file outside the workspace, which is removed with it",
+    "fairlab/cli/streams.py": "nothing: the null device in place of a closed output",
 }
 """Files that change the disk in another way, each with its reason."""
 

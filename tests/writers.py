@@ -14,13 +14,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from fairlab.config import Backbone, Training
 from fairlab.data.base import open_dataset, write_dataset
 from fairlab.data.score_writing import write_table
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.models.base import BACKBONES
 from fairlab.models.checkpoints import load_head, load_learner, save_model
+from fairlab.settings.study import Backbone, Training
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.store.projections import read_projection, write_projection
 from fairlab.store.results import (

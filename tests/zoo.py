@@ -16,13 +16,13 @@ import pytest
 from filelock import FileLock
 
 from fairlab import api
-from fairlab.config import ModelFile, Source, changed
 from fairlab.presets import load_preset
 from fairlab.runs import launch, queueing
 from fairlab.runs.archive import Choice, archive
 from fairlab.runs.archive_reading import bring_in
 from fairlab.runs.compare import read_study, studies
 from fairlab.runs.grid import expand
+from fairlab.settings.study import ModelFile, Source, changed
 from fairlab.store.runs import write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.data.trees import face, grouped
@@ -113,8 +113,8 @@ def added_models(home: Path, _tiny: Workspace) -> None:
     """An ONNX graph and a .pth, judged on a pack of two pairs."""
     import torch
 
-    from fairlab.config import Backbone
     from fairlab.models.base import BACKBONES
+    from fairlab.settings.study import Backbone
 
     lab = open_workspace(home)
     shutil.copy(FORMATS / "py2_p2.bin", home.parent / "lfw.bin")

@@ -10,7 +10,7 @@ from pathlib import Path
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.files import amend_manifest, explain, make_folder, place_folder
-from fairlab.temporaries import beside
+from fairlab.machine.temporaries import beside
 
 
 def amend(data: Dataset, write: Callable[[Path], None], names: Iterable[str]) -> None:

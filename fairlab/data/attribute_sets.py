@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.arranging import arrange
 from fairlab.data.attributes import MAX_VALUES, headed_rows, mend_ranges, once, with_columns
 from fairlab.data.folders import people_in_folders, read_below
@@ -24,6 +23,7 @@ from fairlab.data.reading import PICTURES, READERS, Listing, Problem, Progress, 
 from fairlab.data.text_lists import Row, image_path, wrong
 from fairlab.data.walking import Links, Pace, folders_below
 from fairlab.errors import Damaged, FairLabError
+from fairlab.settings.study import Source
 from fairlab.table_text import encoding_of
 from fairlab.tables import ANY, Table
 

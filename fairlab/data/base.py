@@ -36,9 +36,9 @@ from fairlab.files import (
     write_manifest,
 )
 from fairlab.kept import checked
+from fairlab.machine.temporaries import beside
 from fairlab.table_checks import read_table
 from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
-from fairlab.temporaries import beside
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
 SIZES_FILE, HASHES_FILE = "bytes.npy", "hashes.npy"

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.config import DemoData
 from fairlab.data.base import PIXELS_FILE, Dataset, write_dataset
 from fairlab.data.head import Head, load_head
 from fairlab.data.pairs import draw_pairs
@@ -22,8 +21,9 @@ from fairlab.data.scene import SAMPLES, Canvas, draw_shot, spoil, take
 from fairlab.data.texture import Atlas, Skin, make_atlas, paint
 from fairlab.errors import FairLabError
 from fairlab.files import explain, make_folder, reserve
+from fairlab.machine.temporaries import beside
+from fairlab.settings.study import DemoData
 from fairlab.tables import IMAGES
-from fairlab.temporaries import beside
 
 SPLITS = ("train", "validation", "test", "synthetic")
 THREADS = 2

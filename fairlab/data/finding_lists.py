@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.name_rows import rows_of
 from fairlab.data.pair_lists import PairList, read_pairs
 from fairlab.data.reading import PICTURES, Problem
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Source
 
 USUAL = ("pairs.txt", "pairs.csv", "pairs.tsv")
 """A list with such a name is meant; what is wrong with it is an error."""

@@ -16,7 +16,6 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fairlab.config import Source
 from fairlab.data.arranging import Arrangement, arrange, as_table, one_kind
 from fairlab.data.attributes import with_columns, with_groups
 from fairlab.data.finding_lists import listed_pairs
@@ -28,6 +27,7 @@ from fairlab.data.parts import part_of, shared_by_parts
 from fairlab.data.reading import MAX_IMAGE_BYTES, READERS, Listing, Problem, Progress, Stop, problem
 from fairlab.data.walking import glance, walk
 from fairlab.errors import Damaged, FairLabError
+from fairlab.settings.study import Source
 
 
 def descend(path: Path) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Data
 from fairlab.data.folds import spread_folds
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Data
 from fairlab.tables import PAIRS
 
 HELD_OUT = 6

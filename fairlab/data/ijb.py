@@ -14,7 +14,6 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fairlab.config import Source
 from fairlab.data.attributes import with_groups
 from fairlab.data.enrolment import failures
 from fairlab.data.folders import read_below
@@ -37,6 +36,7 @@ from fairlab.data.reading import READERS, Listing, Problem, Progress, Stop, prob
 from fairlab.data.text_lists import wrong
 from fairlab.data.walking import walk
 from fairlab.errors import FairLabError, Stopped
+from fairlab.settings.study import Source
 
 FOLDER, UNKNOWN = "loose_crop", "unknown group"
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.attributes import with_columns
 from fairlab.data.lmdb_file import LmdbFile
 from fairlab.data.name_patterns import by_custom, by_template, preview
@@ -25,6 +24,7 @@ from fairlab.data.pickles import Array, Span, Unreadable, read_pickle
 from fairlab.data.reading import MAX_IMAGE_BYTES, READERS, Listing, Progress, Stop, problem
 from fairlab.data.recordio import RecordFile
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.settings.study import Source
 
 FILE = "data.mdb"
 COUNTS = (b"__len__", b"__keys__", b"num-samples", b"num_samples", b"length", b"keys", b"__meta__")

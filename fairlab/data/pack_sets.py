@@ -16,10 +16,10 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fairlab.config import Source
 from fairlab.data.packs import Pack, open_pack
 from fairlab.data.reading import READERS, Listing, Progress, Stop
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.settings.study import Source
 
 PICKLES = (b"\x80", b"(")
 """First byte of a pickle of protocol 2 or later, and of the older ones."""

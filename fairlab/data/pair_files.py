@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.finding_lists import listed_pairs
 from fairlab.data.name_rows import rows_of
 from fairlab.data.reading import Problem, problem
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Source
 
 MIXED = "across groups"
 """Group of a pair whose two people are of different groups."""

@@ -27,7 +27,6 @@ import pyarrow.parquet as pq
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fairlab.config import Source
 from fairlab.data.attributes import MAX_VALUES, with_columns
 from fairlab.data.name_patterns import by_template
 from fairlab.data.pair_lists import block_folds
@@ -35,6 +34,7 @@ from fairlab.data.parts import part_of, with_parts
 from fairlab.data.reading import MAX_IMAGE_BYTES, READERS, Listing, Progress, Stop
 from fairlab.data.table_headers import plain_errors
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.settings.study import Source
 from fairlab.structured import parse_json
 
 ENDINGS = (".parquet", ".pq")

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fairlab.config import Source
 from fairlab.errors import FairLabError
 from fairlab.registry import Registry
+from fairlab.settings.study import Source
 
 Progress = Callable[[int, int], None]
 Stop = Callable[[], bool]

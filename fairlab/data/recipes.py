@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Recipe
 from fairlab.data.attributes import UNKNOWN
 from fairlab.data.base import Borrowed, Dataset, open_dataset, write_dataset
 from fairlab.data.sampling import DRAWS, balanced_parts, shuffled
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Recipe
 
 KIND = "recipe"
 

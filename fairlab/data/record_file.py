@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from fairlab.kept import FolderName, Kept
-from fairlab.settings import Name, PathText, Text
+from fairlab.settings.base import Name, PathText, Text
 
 
 class Lender(Kept):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.attributes import with_groups
 from fairlab.data.reading import READERS, Listing, Progress, Stop, problem
 from fairlab.data.record_landmarks import landmarks_of
 from fairlab.data.record_sets import open_records
 from fairlab.data.recordio import HEADER_BYTES, RecordFile
 from fairlab.errors import Damaged
+from fairlab.settings.study import Source
 
 
 def rec_file(path: Path) -> Path | None:

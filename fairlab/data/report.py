@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from fairlab.characters import fault_among
-from fairlab.config import Source
 from fairlab.data.enrolment import sentence
 from fairlab.data.reading import Listing, Problem, has_images, problem
+from fairlab.settings.study import Source
 
 
 def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.DataFrame) -> dict[str, Any]:

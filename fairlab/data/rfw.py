@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.folders import read_below
 from fairlab.data.pair_files import resolve, rows_of
 from fairlab.data.pair_lists import read_pairs
@@ -16,6 +15,7 @@ from fairlab.data.reading import READERS, Listing, Problem, Progress, Stop, prob
 from fairlab.data.rfw_lists import rfw_landmarks
 from fairlab.data.walking import walk
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Source
 
 ATTRIBUTE = "Ethnicity"
 POINTS = [f"{axis}{number}" for number in range(1, 6) for axis in "xy"]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Data
 from fairlab.data.holding_out import held_out_identities
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Data
 
 
 def part_sizes(count: int, parts: int) -> list[int]:

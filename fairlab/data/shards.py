@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.attributes import MAX_VALUES, with_columns
 from fairlab.data.pair_files import pairs_from_list
 from fairlab.data.reading import PICTURES, READERS, SHOWN, Listing, Problem, Progress, Stop
 from fairlab.data.recordio import RecordFile
 from fairlab.data.tars import BLOCK, FILE, FOLDER, Archive, Member, is_header, size_in
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.settings.study import Source
 from fairlab.structured import parse_json
 
 LABEL_BYTES, FACTS_BYTES, IMAGE_BYTES = 1 << 10, 1 << 20, 64 << 20

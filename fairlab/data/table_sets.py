@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fairlab.config import Source
 from fairlab.data.attributes import with_columns, with_groups
 from fairlab.data.embedding_files import detect_embeddings, read_embeddings
 from fairlab.data.pair_files import pairs_from_list
 from fairlab.data.reading import READERS, Listing, Progress, Stop
 from fairlab.data.score_tables import detect_score_table, read_score_table
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Source
 
 
 class _Tables:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.attributes import with_groups
 from fairlab.data.folders import read_below
 from fairlab.data.reading import PICTURES, READERS, Listing, Problem, Progress, Stop, problem
@@ -22,6 +21,7 @@ from fairlab.data.rfw import ATTRIBUTE, POINTS
 from fairlab.data.rfw_lists import rfw_landmarks
 from fairlab.data.walking import Links, Pace, folders_below
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Source
 
 _ERRATUM = "erratum1"
 

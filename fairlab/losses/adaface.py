@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from fairlab.config import Loss
 from fairlab.losses.base import LOSSES, MarginHead, given
+from fairlab.settings.study import Loss
 
 EPSILON = 1e-3
 """Added to the spread, and how far cosines stay from +-1 and angles from 0 and pi."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Loss
 from fairlab.losses.columns import Columns, Ranks, SharedColumns, share
 from fairlab.losses.partial import sample_classes
 from fairlab.registry import Registry
+from fairlab.settings.study import Loss
 
 EDGE = 1e-6
 """Cosines are kept this far from +-1 before acos, whose gradient is infinite there. That an embedding lies exactly

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fairlab.config import Loss
 from fairlab.losses.base import LOSSES, MarginHead, given
+from fairlab.settings.study import Loss
 
 
 @LOSSES.register("cosface", title="CosFace", source="arXiv 1801.09414 eq. 4")

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from fairlab.config import Loss
 from fairlab.losses.base import LOSSES, MarginHead, add_angle, given
+from fairlab.settings.study import Loss
 
 
 @LOSSES.register("curricularface", title="CurricularFace", source="arXiv 2004.00288")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairlab.config import Loss
 from fairlab.losses.base import LOSSES, MarginHead, add_angle, given
+from fairlab.settings.study import Loss
 
 
 @LOSSES.register("elastic_arcface", title="ElasticFace-Arc", source="arXiv 2109.09416, ElasticFace-Arc")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairlab.config import Loss
-from fairlab.loss_settings import MAGFACE_MARGINS_RAD, MAGFACE_NORMS
 from fairlab.losses.base import LOSSES, MarginHead, add_angle, given
+from fairlab.settings.loss import MAGFACE_MARGINS_RAD, MAGFACE_NORMS
+from fairlab.settings.study import Loss
 
 
 @LOSSES.register("magface", title="MagFace", source="arXiv 2103.06627")

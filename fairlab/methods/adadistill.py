@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.losses.base import MarginHead
 from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, unit_targets
+from fairlab.settings.study import Run
 
 LEAST = 1e-6
 """Of a, and of the centre's cosine in it."""

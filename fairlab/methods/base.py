@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.losses.base import LOSSES, MarginHead
 from fairlab.models.base import BACKBONES
 from fairlab.models.projected import Projected
 from fairlab.registry import Registry
+from fairlab.settings.study import Run
 
 PAPER_DIM, PAPER_WEIGHT = 512, 10_000.0
 """Embedding length and lambda of MST-KD (arXiv 2408.16563, official code)."""

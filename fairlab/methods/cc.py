@@ -7,10 +7,10 @@ import math
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.methods.base import METHODS, Batch, unit_targets
 from fairlab.methods.sp import pair_cosines
 from fairlab.methods.student import Student
+from fairlab.settings.study import Run
 
 GAMMA, ORDER = 0.4, 2
 

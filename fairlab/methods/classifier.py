@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fairlab.config import Run
 from fairlab.methods.base import METHODS, Method, build_backbone, build_head
+from fairlab.settings.study import Run
 
 
 @METHODS.register(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Method, build_head
 from fairlab.models.base import ADAPTORS, HasTerms
+from fairlab.settings.study import Run
 
 
 @METHODS.register(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Method
+from fairlab.settings.study import Run
 
 
 @METHODS.register(

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.methods.base import METHODS, Batch, unit_targets
 from fairlab.methods.sp import pair_cosines
 from fairlab.methods.student import Student
+from fairlab.settings.study import Run
 
 RATES = tuple(10.0**-power for power in range(1, 7))
 """False positive rates of the anchors."""

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairlab.config import Run
 from fairlab.methods.base import METHODS, Batch, distillation_setting
 from fairlab.methods.hinton_kd import LogitStudent
+from fairlab.settings.study import Run
 
 PRIMARY_MASS = 0.9
 

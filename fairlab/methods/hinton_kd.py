@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.methods.base import METHODS, Batch, Inherited, distillation_setting, unit_targets
 from fairlab.methods.student import Student, checked, cosines
+from fairlab.settings.study import Run
 
 TEMPERATURE = 4.0
 """As in TFace."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Method
 from fairlab.models.adaptors_group import one_length
+from fairlab.settings.study import Run
 
 
 class MeanOfTeachers(nn.Module):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fairlab.config import Run
 from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, kd_weight, unit_distance
+from fairlab.settings.study import Run
 
 
 class _Student(Method):

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from fairlab.config import Run
 from fairlab.methods.base import METHODS, Batch, unit_distance
 from fairlab.methods.student import Heir
+from fairlab.settings.study import Run
 
 
 @METHODS.register(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.methods.base import METHODS, Batch, unit_targets
 from fairlab.methods.student import Student
+from fairlab.settings.study import Run
 
 
 @METHODS.register(

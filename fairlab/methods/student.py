@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.losses.base import SMALLEST, MarginHead
 from fairlab.methods.base import (
@@ -21,6 +20,7 @@ from fairlab.methods.base import (
     distillation_setting,
     unit_targets,
 )
+from fairlab.settings.study import Run
 
 
 class Student(Method):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from fairlab.config import Adaptor
 from fairlab.models.base import ADAPTORS
+from fairlab.settings.study import Adaptor
 
 SLOPE = 0.01
 """Of the LeakyReLU: torch's default, which the official code uses."""

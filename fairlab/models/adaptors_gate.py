@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Adaptor
 from fairlab.errors import FairLabError
 from fairlab.models.adaptors import SLOPE
 from fairlab.models.base import ADAPTORS
+from fairlab.settings.study import Adaptor
 
 TOP_K = 1
 """Of MST-Distill."""

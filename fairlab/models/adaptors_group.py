@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Adaptor
 from fairlab.errors import FairLabError
 from fairlab.models.base import ADAPTORS
+from fairlab.settings.study import Adaptor
 
 
 def one_length(what: str, input_dims: tuple[int, ...]) -> int:

@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from fairlab.config import Adaptor, Backbone
 from fairlab.registry import Registry
+from fairlab.settings.study import Adaptor, Backbone
 
 BACKBONES: Registry[Callable[[Backbone, int], nn.Module]] = Registry("backbone", "fairlab.models")
 """build(settings, image_px) -> module from images (B, 3, H, W) in -1..1 to raw embeddings (B, D)."""

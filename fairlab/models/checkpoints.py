@@ -11,7 +11,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fairlab.config import Adaptor, Backbone, parse
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
     behind,
@@ -23,9 +22,10 @@ from fairlab.files import (
     write_json,
     write_manifest,
 )
+from fairlab.machine.temporaries import beside
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.projected import Projected
-from fairlab.temporaries import beside
+from fairlab.settings.study import Adaptor, Backbone, parse
 
 LEARNER, HEAD, FACTS = "learner.safetensors", "head.safetensors", "model.json"
 GRAPH = "model.onnx"

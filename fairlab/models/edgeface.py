@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
+from fairlab.settings.study import Backbone
 
 KERNELS, SCALES, EXPANSION = (3, 5, 7, 9), (2, 2, 3, 4), 4
 """Of the four stages: edge of the depthwise windows, parts into which an attending block splits its channels."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Backbone
 from fairlab.models.base import BACKBONES
+from fairlab.settings.study import Backbone
 
 WIDTH, STEM, SE_SHARE, ATTENTION_WINDOW = 1.3, 16, 0.25, 5
 """Width: times the channels below, as in the networks of the paper's tables."""

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Backbone
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import sha256
 from fairlab.models.base import BACKBONES
@@ -26,6 +25,7 @@ from fairlab.models.origin import Clues, as_published, chosen_origin, origin_of
 from fairlab.models.preprocessing import Preprocessing, preprocessing_of
 from fairlab.models.reading import own, read_checkpoint
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 
 WRAPPERS = ("state_dict_backbone", "state_dict", "model_state_dict", "model", "backbone", "net")
 PREFIXES = ("module.", "backbone.", "model.", "net.", "features.module.", "feat_net.", "encoder.", "_orig_mod.")

@@ -17,10 +17,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.squeeze import SqueezeExcitation
+from fairlab.settings.study import Backbone
 
 SOURCE = "IR as in the code of CVLface and AdaFace (arXiv 2204.00964)"
 EVOLVE_SOURCE = "IR as in the code of face.evoLVe (arXiv 2107.08621)"

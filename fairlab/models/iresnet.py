@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.squeeze import SqueezeExcitation
+from fairlab.settings.study import Backbone
 
 SOURCE = "iResNet as in the code of ElasticFace (arXiv 2109.09416) and MST-KD (arXiv 2408.16563)"
 SE_SOURCE = "use_se of the iResNet in the code of ElasticFace (arXiv 2109.09416); SE: arXiv 1709.01507"

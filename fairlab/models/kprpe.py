@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.vit import CVLFACE_FORMS, FaceTransformer, Form
+from fairlab.settings.study import Backbone
 
 ALPHA, BETA, GAMMA = 1.9, 3.8, 15.2
 """iRPE's piecewise index: offsets up to alpha are themselves, larger ones grow with the logarithm, to beta at gamma."""

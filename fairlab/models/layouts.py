@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import NamedTuple
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models import edgeface, ir, iresnet, kprpe, timm_vit, vit
 from fairlab.models.base import BACKBONES
 from fairlab.models.published import CAVAFACE_UNITS, LARGE_BLOCKS, LARGE_SCALE
+from fairlab.settings.study import Backbone
 
 Shapes = Mapping[str, tuple[int, ...]]
 LAST_CHANNELS = 512

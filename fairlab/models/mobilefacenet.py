@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
+from fairlab.settings.study import Backbone
 
 LAST = 512
 """Channels before the global convolution."""

@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection
 from functools import cache
 
-from fairlab.config import Backbone
 from fairlab.models.base import BACKBONES
 from fairlab.models.layouts import LAYOUTS
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 
 SHOWN = 3
 NEAR = 0.3

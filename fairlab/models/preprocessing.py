@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fairlab.config import Settings, parse
 from fairlab.errors import FairLabError
-from fairlab.settings import Level
+from fairlab.settings.base import Level
+from fairlab.settings.study import Settings, parse
 
 HALF = (127.5, 127.5, 127.5)
 CLIP_MEAN, CLIP_STD = (122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)

@@ -12,10 +12,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Backbone
 from fairlab.models import ir, iresnet
 from fairlab.models.base import BACKBONES
 from fairlab.models.mobilefacenet import LAST, InsightMobileFaceNet, MobileFaceNet, NamedLayer, NamedOutput, side_of
+from fairlab.settings.study import Backbone
 
 MAGFACE_EPS = 2e-5
 """Of every norm in MagFace's iResNet, as in the MXNet networks that it descends from."""

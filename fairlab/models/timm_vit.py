@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Backbone
 from fairlab.models.attention import Activation, Attention, Patches, Perceptron, check_size, quick_gelu
 from fairlab.models.base import BACKBONES
+from fairlab.settings.study import Backbone
 
 NORM_EPS, CLIP_EPS, REGISTERS, INIT_STD = 1e-6, 1e-5, 4, 0.02
 

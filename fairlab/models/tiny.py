@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
+from fairlab.settings.study import Backbone
 
 
 def _convolution(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, nn.Module]:

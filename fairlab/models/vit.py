@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Backbone
 from fairlab.models.attention import Attention, Patches, Perceptron, check_size
 from fairlab.models.base import BACKBONES
+from fairlab.settings.study import Backbone
 
 NORM_EPS = 2e-5
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from fairlab.formatting import room
 from fairlab.plots.colours import group_styles, styled, words
-from fairlab.words import room
 
 MOST, ROW_PX = 20, 30
 KINDS, REST = 7, "the rest"

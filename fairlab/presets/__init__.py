@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fairlab.config import Settings, Study, parse
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Settings, Study, parse
 from fairlab.structured import parse_toml
 
 FOLDER = Path(__file__).parent

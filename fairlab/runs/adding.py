@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Source
 from fairlab.data.align import RULE
 from fairlab.data.base import Dataset, Elsewhere, open_dataset, write_dataset
 from fairlab.data.changes import difference, seen
@@ -38,9 +37,10 @@ from fairlab.files import (
     write_bytes,
     write_json,
 )
+from fairlab.machine.temporaries import beside
+from fairlab.settings.study import Source
 from fairlab.store.runs import RunRecord
 from fairlab.tables import PAIRS
-from fairlab.temporaries import beside
 from fairlab.workspace import Workspace
 
 FILES = "files.parquet"

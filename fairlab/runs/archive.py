@@ -18,6 +18,7 @@ from typing import IO, Any
 from fairlab import __version__
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import MANIFEST, digest, not_there, read_json, read_manifest, sha256, write_atomic
+from fairlab.machine.temporaries import beside, note_outside, sweep
 from fairlab.runs.drawing import drawers
 from fairlab.runs.launch import ACTIVE
 from fairlab.runs.missing import data_of, maker_of
@@ -25,7 +26,6 @@ from fairlab.store.embeddings import FILES
 from fairlab.store.records import study_of
 from fairlab.store.runs import read_run, state
 from fairlab.structured import as_read
-from fairlab.temporaries import beside, note_outside, sweep
 from fairlab.workspace import Workspace, now
 
 VERSION = 1

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sha256, verify_manifest, write_json
+from fairlab.machine.temporaries import beside, sweep
 from fairlab.runs.archive import (
     BLOCK,
     CHUNK,
@@ -41,7 +42,6 @@ from fairlab.runs.verdicts import fingerprint
 from fairlab.store.faults import faults_of
 from fairlab.store.runs import RunRecord, read_run, read_status, write_status
 from fairlab.structured import parse_json
-from fairlab.temporaries import beside, sweep
 from fairlab.workspace import Workspace, checked_name
 
 MOST_LISTING = 256 << 20

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from fairlab import __version__
-from fairlab.config import Data, Evaluation
 from fairlab.data.base import Dataset
 from fairlab.data.holding_out import held_out_pairs
 from fairlab.errors import FairLabError
@@ -22,6 +21,7 @@ from fairlab.files import digest, sha256
 from fairlab.runs import provenance
 from fairlab.runs.caveats import of_data
 from fairlab.runs.peers import Values, peer_rows
+from fairlab.settings.study import Data, Evaluation
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import results_facts, results_folder, write_results
 from fairlab.store.runs import RunRecord

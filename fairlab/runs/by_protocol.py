@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from fairlab import __version__
-from fairlab.config import Data, Evaluation, Protocols, Run
 from fairlab.data.base import PAIRS_FILE, Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation.report import CURVE
@@ -17,6 +16,7 @@ from fairlab.runs.embedding import agreed
 from fairlab.runs.plan import single
 from fairlab.runs.protocols.base import FINAL, PROTOCOLS, Asked, Outcome, Pulse
 from fairlab.runs.provenance import of_vectors, pairs_hash
+from fairlab.settings.study import Data, Evaluation, Protocols, Run
 from fairlab.store.count_parts import discard_counts
 from fairlab.store.results import judged_on, kept_facts, results_facts, write_protocol, write_results
 from fairlab.store.runs import RunRecord, read_run

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fairlab.config import Evaluation, Study, parse
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.seeds import SeededComparison
@@ -27,6 +26,7 @@ from fairlab.runs.model_rows import (
     numbers,
 )
 from fairlab.runs.published import published_beside, words
+from fairlab.settings.study import Evaluation, Study, parse
 from fairlab.store.database import list_runs, statuses
 from fairlab.store.records import study_of
 from fairlab.store.results import judged_on, manifests

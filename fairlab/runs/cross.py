@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from fairlab.config import Data, Evaluation, Run
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.scores import cross_scores
 from fairlab.runs import assess, provenance, spaces, tables
 from fairlab.runs.plan import single
+from fairlab.settings.study import Data, Evaluation, Run
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import embedded_sets, open_embeddings
 from fairlab.store.records import read_weights

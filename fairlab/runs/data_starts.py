@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from fairlab.config import Data, Overlap, Recipe, Run, Source
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.moving import look_there, put
 from fairlab.errors import FairLabError, Refused
-from fairlab.protocol_settings import Drawing, DrawnPairs
 from fairlab.runs.adding import changed_since
 from fairlab.runs.drawing import METHOD, miner_of, other_pairs
 from fairlab.runs.launch import delete, start_one
@@ -18,6 +16,8 @@ from fairlab.runs.overlap import parts_of
 from fairlab.runs.plan import single, slug
 from fairlab.runs.quiet import CUT_SHORT, cut_short, no_starts
 from fairlab.runs.verdicts import verdict
+from fairlab.settings.protocols import Drawing, DrawnPairs
+from fairlab.settings.study import Data, Overlap, Recipe, Run, Source
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import read_run, state

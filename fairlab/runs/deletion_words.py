@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fairlab.formatting import room, some
 from fairlab.runs.deleting import Goes
 from fairlab.runs.forget_survey import Found
-from fairlab.words import room, some
 
 
 def reached(found: Found, files: bool = False) -> list[str]:

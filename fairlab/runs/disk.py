@@ -10,8 +10,8 @@ import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.files import read_json
+from fairlab.machine.temporaries import left_behind
 from fairlab.tables import TEXT, WHOLE, Table
-from fairlab.temporaries import left_behind
 from fairlab.workspace import Workspace
 
 USAGE = Table(where=TEXT, name=TEXT, study=TEXT, kind=TEXT, bytes=WHOLE, files=WHOLE)

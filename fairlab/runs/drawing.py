@@ -19,13 +19,13 @@ from fairlab.data.base import INFO, PAIRS_FILE, Dataset, open_dataset
 from fairlab.data.sampling import part_sizes
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import read_json, write_json
-from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.assess import judged_vectors
 from fairlab.runs.protocols.base import FINAL, final_images
 from fairlab.runs.protocols.hard_impostors import mine
 from fairlab.runs.protocols.lists import strangers
 from fairlab.runs.protocols.random_impostors import draw
 from fairlab.runs.quiet import no_starts
+from fairlab.settings.protocols import DrawnPairs
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import RunRecord, read_run, read_status
 from fairlab.structured import as_read

@@ -10,10 +10,10 @@ from fairlab import __version__
 from fairlab.data.base import Dataset
 from fairlab.errors import Stopped
 from fairlab.files import MANIFEST, read_json, read_manifest, write_json
+from fairlab.machine.temporaries import sweep
 from fairlab.store.embedding_parts import EmbeddingParts
 from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
 from fairlab.store.runs import RunRecord
-from fairlab.temporaries import sweep
 from fairlab.training.world import World
 
 LOOK_S = 2.0

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.config import DemoData, Study, parse
 from fairlab.data.base import open_dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, digest, read_json, write_json
@@ -30,6 +29,7 @@ from fairlab.kept import read_checked
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan, PlannedRun
 from fairlab.runs.room import CHECKPOINTS, checkpoint_mb, copies
+from fairlab.settings.study import DemoData, Study, parse
 from fairlab.store.records import ProbeFile, ProbeRequest, read_weights
 from fairlab.store.runs import SPACES, read_run
 from fairlab.tables import NUMBER, TEXT, WHOLE, Table

@@ -11,7 +11,7 @@ import pandas as pd
 from fairlab.data.spreadsheets import disarmed
 from fairlab.errors import FairLabError
 from fairlab.evaluation.intervals import p_words
-from fairlab.words import duration
+from fairlab.formatting import duration
 
 FORMATS = ("csv", "latex", "markdown")
 LOWER_IS_BETTER = ("std", "ser")

@@ -20,6 +20,8 @@ from filelock import FileLock, Timeout
 
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import MANIFEST, explain, place_folder, sha256
+from fairlab.formatting import some
+from fairlab.machine.temporaries import beside, foreign, is_left_behind, remove, sweep
 from fairlab.runs.forget_plan import (
     FOLDER,
     NEW,
@@ -37,8 +39,6 @@ from fairlab.runs.forget_staging import prepare
 from fairlab.runs.forget_survey import Asked, Found, Scope, is_marker
 from fairlab.runs.quiet import cut_short, no_starts
 from fairlab.store import database
-from fairlab.temporaries import beside, foreign, is_left_behind, remove, sweep
-from fairlab.words import some
 from fairlab.workspace import Workspace
 
 Progress = Callable[[int, int], None]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Evaluation
 from fairlab.data.base import Dataset
 from fairlab.data.forgetting import renumbered
 from fairlab.errors import FairLabError
@@ -17,6 +16,7 @@ from fairlab.evaluation.report import evaluate
 from fairlab.files import MANIFEST, sha256
 from fairlab.runs import assess, provenance
 from fairlab.runs.forget_scope import Loss
+from fairlab.settings.study import Evaluation
 from fairlab.store.embeddings import EmbeddingWriter, has_embeddings, open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.projections import StoredMap, list_projections, write_projection

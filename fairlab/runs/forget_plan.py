@@ -21,7 +21,7 @@ from fairlab.kept import read_checked
 from fairlab.links import seal, sealed
 from fairlab.runs.forget_survey import Asked
 from fairlab.runs.quiet import DELETION
-from fairlab.settings import PathText
+from fairlab.settings.base import PathText
 from fairlab.workspace import Workspace
 
 FOLDER, READY = DELETION

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fairlab.config import Data, Distillation, Role, Run, StudentSettings, Study, TeacherSettings
 from fairlab.errors import FairLabError
 from fairlab.runs import choices
 from fairlab.runs.cross import cross_record, length_of
 from fairlab.runs.plan import Builder, Plan
 from fairlab.runs.portions import Faces, Portion, faces
 from fairlab.runs.spaces import check_model
+from fairlab.settings.study import Data, Distillation, Role, Run, StudentSettings, Study, TeacherSettings
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 

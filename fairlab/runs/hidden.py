@@ -10,9 +10,9 @@ from pathlib import Path
 from fairlab.data.base import IMAGES_FILE, INFO, PAIRS_FILE, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, read_manifest, sentence_of, there
+from fairlab.machine.temporaries import temporary
 from fairlab.store.faults import left_out, sentences
 from fairlab.store.records import study_of
-from fairlab.temporaries import temporary
 from fairlab.workspace import Workspace
 
 EFFECTIVE = os.access in os.supports_effective_ids

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import psutil
 
-from fairlab.config import ModelFile
 from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json, write_json
 from fairlab.mistaken import check_file
 from fairlab.runs import tables
 from fairlab.runs.landmarks import FACT
+from fairlab.settings.study import ModelFile
 from fairlab.store.runs import RunRecord
 
 Stop = Callable[[], bool]

@@ -16,11 +16,11 @@ from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
+from fairlab.machine.temporaries import sweep
 from fairlab.runs import adding, assess, by_protocol, cross, drawing, importing, maps, overlap, spaces, tables
 from fairlab.runs.teaching import Lessons
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord, read_status
-from fairlab.temporaries import sweep
 from fairlab.training.world import ALONE, World, from_environment
 from fairlab.workspace import Workspace
 
@@ -68,7 +68,7 @@ def _agree(world: World, stop: Stop) -> None:
 
 
 def _best_device() -> str:
-    from fairlab.config import Training
+    from fairlab.settings.study import Training
     from fairlab.training.loop import pick_device
 
     return pick_device(Training()).type

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fairlab.config import parse
 from fairlab.data.base import open_dataset
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, remove_folder, write_json
-from fairlab.placement_settings import Placement, warn_once, without_programs
 from fairlab.registry import declared_facts
 from fairlab.runs.choices import check
 from fairlab.runs.engines.base import ENGINES, Later
 from fairlab.runs.plan import Plan
 from fairlab.runs.quiet import Busy, no_starts
 from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Waiting, look, submitted
+from fairlab.settings.placement import Placement, warn_once, without_programs
+from fairlab.settings.study import parse
 from fairlab.store import remote
 from fairlab.store.database import statuses
 from fairlab.store.queue import Turn, read_turn, write_turn

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fairlab.config import Projection
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
 from fairlab.projection import project, stratified_sample, usable
+from fairlab.settings.study import Projection
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.projections import projection_key, read_projection, write_projection
 from fairlab.store.runs import RunRecord, read_run

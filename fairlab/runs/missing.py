@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, read_json
-from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.drawing import drawn_by
+from fairlab.settings.protocols import DrawnPairs
 from fairlab.store.runs import RunRecord, read_run, read_status
 from fairlab.workspace import Workspace
 

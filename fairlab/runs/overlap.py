@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Overlap
 from fairlab.data import duplicates
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.identity_names import compare_names
@@ -19,6 +18,7 @@ from fairlab.data.views import encoded
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest, read_json, write_atomic, write_json
 from fairlab.runs.verdicts import write_verdict
+from fairlab.settings.study import Overlap
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import index_over, open_index
 from fairlab.store.runs import RunRecord, read_run

@@ -11,9 +11,9 @@ import unicodedata
 from dataclasses import dataclass
 
 from fairlab import __version__
-from fairlab.config import DemoData, Run, Study
 from fairlab.errors import FairLabError
 from fairlab.files import digest
+from fairlab.settings.study import DemoData, Run, Study
 from fairlab.store.runs import RunRecord, state
 from fairlab.workspace import Workspace, now
 

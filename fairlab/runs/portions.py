@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fairlab.config import Data, DemoData, Recipe, Run
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.recipes import drawn_size, most
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest
+from fairlab.formatting import some
 from fairlab.runs.plan import Builder, dataset_id
-from fairlab.words import some
+from fairlab.settings.study import Data, DemoData, Recipe, Run
 from fairlab.workspace import Workspace
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from fairlab.errors import FairLabError
+from fairlab.formatting import duration
 from fairlab.runs.compare import read_study
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.estimate import estimate
@@ -25,7 +26,6 @@ from fairlab.runs.turns import ACTIVE, ENDED_BADLY, Queue, stuck
 from fairlab.store.queue import Turn
 from fairlab.store.runs import read_status
 from fairlab.structured import parse_json
-from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 

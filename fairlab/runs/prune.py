@@ -11,13 +11,13 @@ import pandas as pd
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, explain, verify_manifest
+from fairlab.machine.temporaries import beside
 from fairlab.runs.disk import bytes_below, study_of
 from fairlab.runs.launch import ENDED_BADLY
 from fairlab.runs.quiet import no_starts
 from fairlab.runs.turns import ACTIVE
 from fairlab.store.runs import state
 from fairlab.tables import TEXT, WHOLE, Table, rows_where
-from fairlab.temporaries import beside
 from fairlab.workspace import Workspace
 
 PRUNABLE = Table(run_id=TEXT, status=TEXT, checkpoint=TEXT, bytes=WHOLE)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from fairlab.config import changed
 from fairlab.errors import Refused
 from fairlab.files import read_json, write_json
 from fairlab.runs import launch
@@ -19,6 +18,7 @@ from fairlab.runs.compare import read_study
 from fairlab.runs.plan import run_name, single
 from fairlab.runs.quiet import no_starts
 from fairlab.runs.turns import ENDED_BADLY, HELD, Queue, Waiting, look, submitted
+from fairlab.settings.study import changed
 from fairlab.store.database import list_runs
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import read_run, state, write_status

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from fairlab.errors import FairLabError
-from fairlab.staying import check
+from fairlab.machine.staying import check
 from fairlab.workspace import Workspace
 
 WAIT_S = 30

@@ -11,9 +11,9 @@ from fairlab.data.base import open_dataset
 from fairlab.data.forgetting import added_at
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain, read_json, write_json
+from fairlab.machine.temporaries import sweep
 from fairlab.runs.forget import forget_all
 from fairlab.runs.launch import borrowers
-from fairlab.temporaries import sweep
 from fairlab.workspace import Workspace
 
 FILE, LOG = "keep.json", "retention.log"

@@ -14,12 +14,12 @@ from typing import Any
 
 import psutil
 
-from fairlab.config import Training
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json
-from fairlab.placement_settings import Placement
+from fairlab.machine.processes import family
 from fairlab.registry import declared_facts
-from fairlab.runs.processes import family
+from fairlab.settings.placement import Placement
+from fairlab.settings.study import Training
 from fairlab.store.queue import read_turn
 from fairlab.store.records import study_of
 from fairlab.store.runs import RunRecord, live_process, read_run, read_status

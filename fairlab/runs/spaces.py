@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from filelock import FileLock, Timeout
 
-from fairlab.config import Run
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError, Stopped
+from fairlab.machine.staying import check
 from fairlab.runs import choices, tables
 from fairlab.runs.embedding import agreed, embed_view, embedded
 from fairlab.runs.landmarks import landmarks_for
-from fairlab.staying import check
+from fairlab.settings.study import Run
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.runs import SPACES, RunRecord, read_run
@@ -244,7 +244,7 @@ def network(space: RunRecord, dataset: Dataset, parents: Sequence[RunRecord]) ->
 
 
 def _device(space: RunRecord) -> Any:
-    from fairlab.config import Training
+    from fairlab.settings.study import Training
     from fairlab.training.loop import pick_device
 
     return pick_device(space.config.training or Training())

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Evaluation, ModelFile
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.embedding_files import detect_embeddings, read_embeddings
 from fairlab.data.pair_files import rows_of
@@ -18,6 +17,7 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import suspected
 from fairlab.files import write_json
 from fairlab.runs import assess
+from fairlab.settings.study import Evaluation, ModelFile
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.results import read_results

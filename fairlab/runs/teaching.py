@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fairlab.config import Distillation
 from fairlab.data.base import Dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.runs import spaces
+from fairlab.settings.study import Distillation
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
@@ -82,7 +82,7 @@ class Lessons:
         return Inherited(centres, scale)
 
     def _at_work(self) -> Any:
-        from fairlab.config import Training
+        from fairlab.settings.study import Training
         from fairlab.training.loop import pick_device
         from fairlab.training.targets import OnlineTargets
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fairlab.errors import FairLabError
-from fairlab.placement_settings import Placement
 from fairlab.runs.engines.base import ENGINES
 from fairlab.runs.quiet import CUT_SHORT, cut_short
 from fairlab.runs.room import ROOM, Room
+from fairlab.settings.placement import Placement
 from fairlab.store import remote
 from fairlab.store.database import statuses
 from fairlab.store.queue import Turn, read_turn

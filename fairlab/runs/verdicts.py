@@ -13,7 +13,7 @@ from fairlab.data.base import INFO, fingerprint_of
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, write_json
 from fairlab.kept import Count, FolderName, Kept, checked
-from fairlab.settings import Name, Text
+from fairlab.settings.base import Name, Text
 from fairlab.workspace import Workspace, checked_name
 
 Likeness = Annotated[float, Field(ge=-1e6, le=1e6)]

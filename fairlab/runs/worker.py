@@ -19,9 +19,10 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
-from fairlab import staying
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import is_disk_full
+from fairlab.machine import staying
+from fairlab.machine.temporaries import sweep
 from fairlab.runs import jobs, on_cluster
 from fairlab.runs.launch import attempt_of, dispatch
 from fairlab.runs.loggers.base import followed
@@ -38,7 +39,6 @@ from fairlab.store.runs import (
     write_heartbeat,
     write_status,
 )
-from fairlab.temporaries import sweep
 from fairlab.training.world import from_environment, leave_environment
 from fairlab.workspace import Workspace, now
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import read_json, write_bytes, write_json
+from fairlab.machine.temporaries import sweep
 from fairlab.store.results import protocol_folder
 from fairlab.structured import parse_json
-from fairlab.temporaries import sweep
 
 ABOUT = "about.json"
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, read_manifest, write_json, write_manifest
+from fairlab.machine.temporaries import beside, sweep
 from fairlab.store.embeddings import FILES, array_header, check_finite, embeddings_folder
-from fairlab.temporaries import beside, sweep
 
 ABOUT = "about.json"
 NAMES = ("vectors", "norms")

@@ -15,7 +15,7 @@ import numpy as np
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, explain, make_folder, place_folder, read_manifest, verify_manifest, write_manifest
-from fairlab.temporaries import beside
+from fairlab.machine.temporaries import beside
 from fairlab.workspace import checked_name
 
 FILES = ("vectors.npy", "norms.npy", "ids.npy")

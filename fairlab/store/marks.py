@@ -15,9 +15,9 @@ from pathlib import Path
 
 from fairlab.errors import FairLabError
 from fairlab.files import sentence_of
+from fairlab.machine.temporaries import temporary
 from fairlab.store.results import manifests
 from fairlab.store.runs import read_status, state
-from fairlab.temporaries import temporary
 from fairlab.workspace import Workspace
 
 STANDING = ["status", "reason", "stage", "progress", "eta_s", "rate", "unit", "finished_at", "train_s", "bitwise"]

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, Field
 
-from fairlab.config import Projection
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, sha256, write_atomic, write_json
 from fairlab.kept import Count, Kept, Time, checked
-from fairlab.settings import Name, Text
+from fairlab.settings.base import Name, Text
+from fairlab.settings.study import Projection
 from fairlab.store.embeddings import Embeddings
 from fairlab.structured import as_read
 from fairlab.table_checks import read_table

@@ -9,10 +9,10 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fairlab.config import parse
 from fairlab.errors import Damaged
 from fairlab.files import read_json, there, write_json
-from fairlab.placement_settings import Placement, warn_once, without_programs
+from fairlab.settings.placement import Placement, warn_once, without_programs
+from fairlab.settings.study import parse
 
 FILE = "queue.json"
 

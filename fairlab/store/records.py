@@ -8,18 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fairlab.characters import clean
-from fairlab.config import Role
 from fairlab.errors import Damaged
 from fairlab.files import read_json
 from fairlab.kept import Count, FolderName, Kept, Seconds, Time, checked, read_checked
-from fairlab.settings import Name, Seed, Text
+from fairlab.settings.base import Name, Seed, Text
+from fairlab.settings.study import Role
 
 Status = Literal["queued", "running", "done", "failed", "stopped"]
 MOST_REASON = 2000
 
 
 class RunFile(Kept):
-    """run.json. `config` is read by its own settings (fairlab.config.Run)."""
+    """run.json. `config` is read by its own settings (fairlab.settings.study.Run)."""
 
     run_id: FolderName
     title: Text
@@ -80,7 +80,7 @@ class ProcessFile(Kept):
 
 
 class StudyFile(Kept):
-    """study.json. `config` is read by its own settings (fairlab.config.Study)."""
+    """study.json. `config` is read by its own settings (fairlab.settings.study.Study)."""
 
     study_id: FolderName
     title: Name
@@ -108,7 +108,7 @@ class ProbeFile(Kept):
 
 
 class ProbeRequest(Kept):
-    """probes/*.request: a plan that is to be measured. `study` is read by its own settings (fairlab.config.Study)."""
+    """probes/*.request: a plan that is to be measured. `study` is read by its own settings (fairlab.settings.study.Study)."""
 
     preset: Name
 

@@ -19,7 +19,6 @@ import pandas as pd
 from pyarrow.parquet import ParquetFile
 from pydantic import Field
 
-from fairlab.config import Evaluation
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
     MANIFEST,
@@ -33,11 +32,12 @@ from fairlab.files import (
     write_manifest,
 )
 from fairlab.kept import Kept, checked
-from fairlab.settings import Name, Text
+from fairlab.machine.temporaries import beside
+from fairlab.settings.base import Name, Text
+from fairlab.settings.study import Evaluation
 from fairlab.table_checks import KINDS, TEXT, WHOLE, check_schema, read_table
 from fairlab.tables import METRICS, SCORES
 from fairlab.tables import PAIRS as PAIRS_COLUMNS
-from fairlab.temporaries import beside
 from fairlab.workspace import checked_name
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import behind, explain, make_folder, place_folder, verify_manifest, write_manifest
-from fairlab.temporaries import beside
+from fairlab.machine.temporaries import beside
 
 KEPT = 2
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
-from fairlab.config import Training
 from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import Batch, Method
+from fairlab.settings.study import Training
 from fairlab.training import checkpoint
 from fairlab.training.augment import RandAugment
 from fairlab.training.average import Average

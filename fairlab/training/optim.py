@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from fairlab.config import Training
+from fairlab.settings.study import Training
 
 
 def learning_rate(settings: Training, epoch: int, step: int, steps: int = 0) -> float:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Training
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Training
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from fairlab.config import Run
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
 from fairlab.models.flops import forward_flops
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Run
 from fairlab.training.optim import optimisers
 
 WARM_UP = 2

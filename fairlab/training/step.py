@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, optim
 
-from fairlab.config import Training
 from fairlab.methods.base import Batch, Method
+from fairlab.settings.study import Training
 from fairlab.training.together import Together
 
 

@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from fairlab.config import DemoData, Evaluation
 from fairlab.data.base import Dataset
 from fairlab.data.points import points_of
 from fairlab.errors import FairLabError, Stopped
@@ -25,6 +24,7 @@ from fairlab.evaluation.paired import PairedComparison
 from fairlab.evaluation.scores import pair_scores
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.models.preprocessing import Preprocessing
+from fairlab.settings.study import DemoData, Evaluation
 from fairlab.tables import ALL_GROUPS
 from fairlab.training.extract import embed
 from fairlab.training.loader import ImageInputs

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from fairlab import api
-from fairlab.config import Source, parse
 from fairlab.files import read_json
+from fairlab.settings.study import Source, parse
 from fairlab.store.runs import read_run
 from fairlab.tables import MAYBE_WHOLE, TEXT, Table
 from fairlab.ui import choices, inspecting

@@ -11,6 +11,7 @@ import streamlit as st
 from fairlab.data.base import Dataset
 from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
+from fairlab.formatting import duration
 from fairlab.runs.exports import FORMATS, LOWER_IS_BETTER, best_of, exported, measured
 from fairlab.runs.model_rows import Model
 from fairlab.runs.published import family, read_published
@@ -19,7 +20,6 @@ from fairlab.ui.numbers import span, text
 from fairlab.ui.page import plain
 from fairlab.ui.pickers import ADDED, choose, choose_many
 from fairlab.ui.table import Cell, Column, Row, show
-from fairlab.words import duration
 
 BEYOND_CHANCE = 0.05
 HELP = {

@@ -19,9 +19,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fairlab.links import LOGIN, Keys, make_keys
+from fairlab.settings.user import COMMAND, App, user_settings
 from fairlab.ui.door_pages import login_page, opened_page
 from fairlab.ui.neighbours import from_another_account
-from fairlab.user_settings import COMMAND, App, user_settings
 
 log = logging.getLogger(__name__)
 LOCAL = ("127.0.0.1", "localhost", "[::1]")

@@ -10,9 +10,9 @@ import annotated_types
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from fairlab.config import Settings, Study
 from fairlab.registry import declared
 from fairlab.runs import choices
+from fairlab.settings.study import Settings, Study
 from fairlab.structured import value_of
 from fairlab.ui.page import plain
 

@@ -11,6 +11,7 @@ import streamlit as st
 from fairlab.errors import FairLabError
 from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
+from fairlab.formatting import duration
 from fairlab.plots.study import models_figure
 from fairlab.runs.compare import default_dataset, read_study
 from fairlab.runs.exports import groups_of, seeds_sentence
@@ -18,7 +19,6 @@ from fairlab.runs.next_steps import without_numbers
 from fairlab.store.runs import readable, state
 from fairlab.ui import cached, missing
 from fairlab.ui.page import chart, plain
-from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 FEW, ALPHA = 4, 0.05

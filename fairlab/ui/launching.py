@@ -8,10 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from fairlab.config import Study, changed
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
-from fairlab.placement_settings import Placement
+from fairlab.formatting import amount, duration
 from fairlab.plots.plan import PLANNED, plan_figure
 from fairlab.presets import load_preset
 from fairlab.runs import launch
@@ -19,12 +18,13 @@ from fairlab.runs.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estim
 from fairlab.runs.grid import expand
 from fairlab.runs.models import list_models
 from fairlab.runs.plan import Plan
+from fairlab.settings.placement import Placement
+from fairlab.settings.study import Study, changed
 from fairlab.store.runs import read_run
 from fairlab.ui import cached
 from fairlab.ui.page import chart, facts, plain, show_error, stop
 from fairlab.ui.pickers import choose
 from fairlab.ui.placing import options
-from fairlab.words import amount, duration
 from fairlab.workspace import Workspace
 
 

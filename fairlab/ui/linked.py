@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from fairlab import api
-from fairlab.config import Projection
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
+from fairlab.settings.study import Projection
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import Embeddings
 from fairlab.store.index import Index, index_among

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from fairlab.formatting import duration
 from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
 from fairlab.runs import launch
 from fairlab.runs.caveats import of_runs
@@ -22,7 +23,6 @@ from fairlab.ui import cached, choices
 from fairlab.ui.page import chart, plain
 from fairlab.ui.placing import where_panel
 from fairlab.ui.queueing import act, clone_panel, progress_line
-from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 COLOURS = {

@@ -9,10 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from fairlab import api
-from fairlab.config import ModelFile, parse
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
 from fairlab.runs import choices
+from fairlab.settings.study import ModelFile, parse
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.tables import texts
 from fairlab.ui import cached, inspecting, missing, ways

@@ -17,8 +17,8 @@ from streamlit import cli_util, config
 
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import write_bytes
+from fairlab.settings.user import COMMAND, config_folder
 from fairlab.ui.door import is_local, reach
-from fairlab.user_settings import COMMAND, config_folder
 
 SNAPS = Path("/snap/bin")
 LEFT_S = 60.0

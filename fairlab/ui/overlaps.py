@@ -8,11 +8,11 @@ from typing import Any
 import streamlit as st
 
 from fairlab import api
-from fairlab.config import Overlap, Run, parse
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.runs.data_starts import latest_job
 from fairlab.runs.verdicts import Verdict, sentence, verdict
+from fairlab.settings.study import Overlap, Run, parse
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import SPACES, state

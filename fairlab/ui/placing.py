@@ -9,18 +9,18 @@ from typing import Any
 
 import streamlit as st
 
-from fairlab.config import changed
 from fairlab.errors import FairLabError
-from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
 from fairlab.runs import launch, queueing
 from fairlab.runs.turns import ENDED_BADLY
+from fairlab.settings.placement import Placement
+from fairlab.settings.study import changed
+from fairlab.settings.user import user_settings
 from fairlab.store.queue import read_turn
 from fairlab.store.runs import RunRecord
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import plain, show_error
 from fairlab.ui.queueing import act
-from fairlab.user_settings import user_settings
 from fairlab.workspace import Workspace
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import streamlit as st
 
 from fairlab import api
-from fairlab.config import Protocols, parse
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.runs.by_protocol import METHOD, known_protocols
 from fairlab.runs.protocols.base import FINAL
+from fairlab.settings.study import Protocols, parse
 from fairlab.store.results import judged_by
 from fairlab.store.runs import SPACES, RunRecord, read_run, read_status
 from fairlab.ui.forms import settings_form

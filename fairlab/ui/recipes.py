@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from fairlab import api
-from fairlab.config import Recipe, parse
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Recipe, parse
 from fairlab.store.runs import read_run
 from fairlab.ui import cached, choices
 from fairlab.ui.forms import settings_form

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.errors import FairLabError
+from fairlab.formatting import room
 from fairlab.plots.storage import storage_figure
 from fairlab.runs.archive import Choice, archive
 from fairlab.runs.archive_reading import bring_in
@@ -22,13 +23,12 @@ from fairlab.runs.forget_survey import Found
 from fairlab.runs.missing import all_missing
 from fairlab.runs.prune import prunable, prune
 from fairlab.runs.retention import damaged, keep, limits
+from fairlab.settings.user import may_write
 from fairlab.store.database import list_runs
 from fairlab.tables import BOOL, TEXT, WHOLE, Table
 from fairlab.ui import cached, choices, missing
 from fairlab.ui.page import chart, facts, plain, show_error
 from fairlab.ui.pickers import choose
-from fairlab.user_settings import may_write
-from fairlab.words import room
 from fairlab.workspace import Workspace
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from fairlab import api
+from fairlab.formatting import duration
 from fairlab.store.runs import state
 from fairlab.ui.page import plain
-from fairlab.words import duration
 from fairlab.workspace import Workspace
 
 

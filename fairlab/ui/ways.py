@@ -11,10 +11,10 @@ from fairlab import api
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
-from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.compare import read_study
 from fairlab.runs.data_starts import latest_job
 from fairlab.runs.drawing import METHOD, drawn_by
+from fairlab.settings.protocols import DrawnPairs
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.runs import RunRecord, state
 from fairlab.ui import cached

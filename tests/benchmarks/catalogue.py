@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from fairlab.config import Backbone, Data, Loss, Run, Training
 from fairlab.files import write_json
 from fairlab.runs import launch
+from fairlab.settings.study import Backbone, Data, Loss, Run, Training
 from fairlab.store import database
 from fairlab.store.events import EventWriter
 from fairlab.store.results import TABLES, results_folder, write_results

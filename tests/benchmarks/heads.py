@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from fairlab.config import Loss, Training
 from fairlab.losses.base import LOSSES
+from fairlab.settings.study import Loss, Training
 from fairlab.training.optim import optimisers
 
 DIMS, BATCH, WARM_UP, ROUNDS = 512, 128, 2, 5

@@ -124,10 +124,10 @@ class Halves:
 def pack(folder: Path) -> None:
     import torch
 
-    from fairlab.config import Backbone, Source
     from fairlab.data.pixels import EncodedPixels
     from fairlab.data.reading import reader
     from fairlab.models.base import BACKBONES
+    from fairlab.settings.study import Backbone, Source
     from fairlab.training.extract import extract
     from fairlab.training.loader import ImageInputs
 

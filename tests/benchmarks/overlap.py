@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fairlab.config import DemoData
 from fairlab.data import duplicates
 from fairlab.data.demo import build_demo
+from fairlab.settings.study import DemoData
 
 COPIES = 400
 

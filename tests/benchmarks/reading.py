@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fairlab.config import Source
 from fairlab.data import pixels
 from fairlab.data.decode import decode
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.reading import detect_kind, reader
+from fairlab.settings.study import Source
 from fairlab.training.loader import ImageInputs, ahead, flips, order
 
 PX, BATCH, QUALITY = 112, 128, 95

@@ -18,14 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fairlab.config import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.methods.base import METHODS
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.preprocessing import Preprocessing
+from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.training.loader import ImageInputs
-from fairlab.training.loop import Samples, _step
+from fairlab.training.loop import Samples
 from fairlab.training.optim import optimisers
+from fairlab.training.step import update
 from fairlab.training.targets import FusedSpace, ImageSpace, OnlineTargets, StoredTargets, Targets
 
 IMAGES, CLASSES, TEACHERS, WARM_UP, ROUNDS = 6000, 600, 4, 3, 25
@@ -53,7 +54,7 @@ def a_step(method: str, backbone: Backbone, px: int, batch: int, samples: Sample
         draw = np.random.default_rng(number)
         positions, flip = draw.permutation(IMAGES)[:batch], draw.random(batch) < 0.5
         began = time.process_time()
-        _step(student, samples.batch(positions, flip, CPU), solvers, 0.01, settings)
+        update(student, [samples.batch(positions, flip, CPU)], solvers, 0.01, settings)
         return time.process_time() - began
 
     return step

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fairlab.config import Backbone, Data, Loss, Run, Training
 from fairlab.methods.base import METHODS, Batch, Method
+from fairlab.settings.study import Backbone, Data, Loss, Run, Training
 from fairlab.training.augment import RandAugment
 from fairlab.training.loader import ImageInputs, ahead, flips, order
 from fairlab.training.optim import optimisers

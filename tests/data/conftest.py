@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.config import DemoData
 from fairlab.data.base import Dataset
 from fairlab.data.demo import Studio, build_demo, open_studio
+from fairlab.settings.study import DemoData
 
 TINY = DemoData(
     image_px=24,

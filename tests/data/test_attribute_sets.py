@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.config import Source
 from fairlab.data.attribute_sets import AttributeSets
 from fairlab.data.reading import Listing, detect_kind
 from fairlab.errors import FairLabError, Stopped
+from fairlab.settings.study import Source
 from tests.data.trees import face, grouped
 
 HEAD = "file,age,gender,race,service_test\n"

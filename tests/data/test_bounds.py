@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairlab.config import Source
 from fairlab.data import decode as decoding
 from fairlab.data.decode import decode
 from fairlab.data.reading import READERS, detect_kind, reader
 from fairlab.errors import Damaged, FairLabError
 from fairlab.evaluation.score_frames import scored_pairs
 from fairlab.runs.adding import dry_run
+from fairlab.settings.study import Source
 from tests.data.trees import face, grouped
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab.config import DemoData
 from fairlab.data import demo as demo_module
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.demo import build_demo
 from fairlab.errors import FairLabError
+from fairlab.settings.study import DemoData
 from fairlab.tables import IMAGES, PAIRS
 from tests.data.conftest import TINY
 

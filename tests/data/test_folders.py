@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.config import Source
 from fairlab.data.folders import Folders, descend
 from fairlab.data.reading import detect_kind
 from fairlab.errors import FairLabError, Stopped
+from fairlab.settings.study import Source
 from tests.data.trees import face, grouped
 
 

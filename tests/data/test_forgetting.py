@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Recipe
 from fairlab.data.base import Dataset, open_dataset, write_dataset
 from fairlab.data.forgetting import borrowing, numbered, renumbered, write_without
 from fairlab.data.recipes import build_recipe
 from fairlab.errors import FairLabError
 from fairlab.files import place_folder
+from fairlab.settings.study import Recipe
 
 
 def written(folder: Path, people: str = "aabbcc") -> Dataset:

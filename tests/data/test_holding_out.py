@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlab.config import Data
 from fairlab.data.holding_out import held_out_identities, held_out_pairs
 from fairlab.data.sampling import training_rows
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Data
 from fairlab.tables import PAIRS
 
 

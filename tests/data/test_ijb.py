@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab.config import Source
 from fairlab.data.enrolment import sentence
 from fairlab.data.ijb_lists import MEMBERS, PAIRS, POINTS
 from fairlab.data.reading import Listing, detect_kind, reader
 from fairlab.errors import FairLabError, Stopped
+from fairlab.settings.study import Source
 from tests.data.trees import IJB_GENUINE, IJB_TEMPLATES, LMK, face, ijb
 
 

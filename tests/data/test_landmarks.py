@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Source
 from fairlab.data import landmarks
 from fairlab.data.align import TEMPLATE_112
 from fairlab.data.landmarks import faults, judged, sentence
 from fairlab.data.reading import Listing
 from fairlab.runs.adding import dry_run
+from fairlab.settings.study import Source
 from tests.data.test_align import turned
 from tests.data.trees import rfw
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairlab.config import Source
 from fairlab.data.lmdb_file import LmdbFile
 from fairlab.data.lmdb_images import LmdbImages
 from fairlab.data.reading import Listing, detect_kind
 from fairlab.errors import FairLabError
 from fairlab.runs.adding import dry_run
+from fairlab.settings.study import Source
 
 lmdb = pytest.importorskip("lmdb")
 

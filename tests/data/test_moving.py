@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from fairlab import api
-from fairlab.config import Source
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.moving import look_there, put
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import verify_manifest
 from fairlab.runs.forget import forget
+from fairlab.settings.study import Source
 from fairlab.workspace import Workspace
 from tests.data.trees import face, grouped, rfw
 from tests.forks import fork

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairlab.config import Source
 from fairlab.data.decode import decode
 from fairlab.errors import FairLabError
 from fairlab.runs.adding import dry_run
+from fairlab.settings.study import Source
 
 BAD = {
     "garbage": b"\x00garbage" * 30,

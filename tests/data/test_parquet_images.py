@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fairlab.config import Source
 from fairlab.data import parquet_images
 from fairlab.data.parquet_images import ParquetImages
 from fairlab.data.reading import Listing, detect_kind
 from fairlab.errors import Damaged, FairLabError
 from fairlab.runs.adding import dry_run
+from fairlab.settings.study import Source
 
 
 def png(seed: int, px: int = 24) -> bytes:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from fairlab.config import Source
 from fairlab.data.folders import Folders
 from fairlab.data.pair_lists import read_pairs
 from fairlab.errors import Damaged, FairLabError
+from fairlab.settings.study import Source
 from tests.data.test_matlab import cells
 from tests.data.trees import face
 

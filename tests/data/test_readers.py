@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab.config import Source
 from fairlab.data.decode import decode
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.reading import READERS, Listing, detect_kind, reader
 from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.settings.study import Source
 from tests.data.trees import LMK, RACES, face, rfw
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "formats"

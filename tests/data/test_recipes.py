@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Data, Recipe
 from fairlab.data.base import Dataset, open_dataset, write_dataset
 from fairlab.data.images import thumbnail_png
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import training_rows
 from fairlab.errors import Damaged, FairLabError
+from fairlab.settings.study import Data, Recipe
 from fairlab.tables import PAIRS
 from fairlab.training.loader import ImageInputs
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab.config import Source
 from fairlab.data.landmarks import MISSING, REASONS, faults
 from fairlab.data.reading import Listing
 from fairlab.data.record_landmarks import landmarks_of
 from fairlab.data.record_sets import open_records
 from fairlab.data.records import Records
 from fairlab.errors import Damaged, FairLabError
+from fairlab.settings.study import Source
 from tests.data.trees import LMK
 
 FORMATS = Path(__file__).parents[1] / "fixtures" / "formats"

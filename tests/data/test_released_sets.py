@@ -15,12 +15,12 @@ import pytest
 from scipy.io import savemat
 
 from fairlab.characters import fault_among
-from fairlab.config import Source
 from fairlab.data.name_patterns import by_custom, by_template, compiled
 from fairlab.data.parts import part_of
 from fairlab.data.reading import Listing, detect_kind, reader
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import scored_pairs
+from fairlab.settings.study import Source
 from tests.data.trees import face, grouped
 
 PEOPLE = ("Al_Gore", "Anna_K", "Bo_X", "Cy_Y", "Di_Z")

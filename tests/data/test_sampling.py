@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlab.config import Data
 from fairlab.data.sampling import balanced_parts, identity_labels, part_sizes, training_rows
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Data
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(7000, [1750] * 4), (6997, [1750, 1749, 1749, 1749]), (3, [1, 1, 1, 0])])

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairlab.config import Source
 from fairlab.data.decode import decode
 from fairlab.data.reading import Listing, detect_kind
 from fairlab.data.shards import Shards
 from fairlab.data.tars import Archive
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.settings.study import Source
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "shards"
 Entry = tuple[str, bytes]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab.config import Source
 from fairlab.data.reading import Listing, detect_kind
 from fairlab.data.transferface import Transferface
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.settings.study import Source
 from tests.data.trees import LMK, face, grouped, rfw
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Evaluation
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation import pair_blocks
 from fairlab.evaluation.all_pairs import Arranged, arrange, count_all, some_people
@@ -18,6 +17,7 @@ from fairlab.evaluation.all_pairs_report import evaluate_all
 from fairlab.evaluation.pair_blocks import STEPS, ArrayEngine, Engine, bins, grid
 from fairlab.evaluation.pair_intervals import draw_people, redraw
 from fairlab.evaluation.verification import threshold_at_fmr
+from fairlab.settings.study import Evaluation
 from fairlab.training.device_blocks import DeviceEngine
 
 Make = Callable[[np.ndarray, Arranged], Engine]

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Evaluation
 from fairlab.errors import FairLabError
 from fairlab.evaluation.groups import cut
+from fairlab.settings.study import Evaluation
 from tests.evaluation.test_report import SETTINGS, scores_for, world
 
 

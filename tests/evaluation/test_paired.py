@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Evaluation
 from fairlab.errors import FairLabError
 from fairlab.evaluation import (
     IdentityBootstrap,
@@ -25,6 +24,7 @@ from fairlab.evaluation import (
 from fairlab.evaluation.both_points import Both
 from fairlab.evaluation.groups import GroupPairs
 from fairlab.evaluation.intervals import PairBootstrap, chance_of_none
+from fairlab.settings.study import Evaluation
 from fairlab.tables import ALL_GROUPS
 from tests.evaluation.test_report import scores_for, world
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlab.config import Evaluation
 from fairlab.errors import FairLabError
 from fairlab.evaluation import PairedComparison, evaluate, fold_accuracy, threshold_at_fmr
 from fairlab.evaluation.chance import fair_band
+from fairlab.settings.study import Evaluation
 from fairlab.tables import ALL_GROUPS
 
 SETTINGS = Evaluation(bootstrap=200, fmr_targets=(0.1,))

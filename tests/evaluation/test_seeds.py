@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from fairlab.config import Evaluation
 from fairlab.evaluation import IdentityBootstrap, PairedComparison, evaluate
 from fairlab.evaluation.intervals import chance_of_none, percentile_interval
 from fairlab.evaluation.seeds import Judged, SeededComparison, seed_draws, two_level
+from fairlab.settings.study import Evaluation
 from fairlab.tables import ALL_GROUPS
 from tests.evaluation.test_report import scores_for, world
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch.nn import functional
 
-from fairlab.config import Loss
 from fairlab.losses.base import LOSSES, MarginHead
+from fairlab.settings.study import Loss
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, IDENTITIES
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Loss
 from fairlab.losses.arcface import ArcFace
+from fairlab.settings.study import Loss
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from fairlab.config import Loss
 from fairlab.losses.arcface import ArcFace
 from fairlab.losses.base import MarginHead, add_angle
+from fairlab.settings.study import Loss
 
 
 def a_head(classes: int = 5, dims: int = 8, **changes: float) -> ArcFace:

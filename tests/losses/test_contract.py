@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Loss
 from fairlab.errors import FairLabError
 from fairlab.losses.base import LOSSES, MarginHead
+from fairlab.settings.study import Loss
 
 NO_MARGIN = dict.fromkeys(("margin_rad", "margin_cos", "margin_low_rad", "margin_high_rad"), 0.0)
 NO_SPREAD = dict.fromkeys(("sigma_rad", "sigma_cos", "sigma_plus_rad"), 0.0)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Loss, parse
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Loss, parse
 from tests.fixtures.golden import EMBEDDINGS, GOLDEN, IDENTITIES
 from tests.losses.heads import cross_entropy, golden_head
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from fairlab.config import Loss
 from fairlab.losses.base import LOSSES
 from fairlab.losses.partial import sample_classes
+from fairlab.settings.study import Loss
 
 
 @given(

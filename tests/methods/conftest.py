@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Adaptor, Backbone, Data, Distillation, Loss, Run
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
+from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run
 
 DIMS, SIZE = 8, 16
 

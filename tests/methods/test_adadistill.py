@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Distillation, Loss
 from fairlab.methods.adadistill import kept_share, moved_centres
 from fairlab.methods.base import METHODS, Batch, Method
+from fairlab.settings.study import Distillation, Loss
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES, TARGETS
 from tests.methods.conftest import SIZE, a_run, built, student_batch
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from fairlab.config import Distillation, Loss
 from fairlab.errors import FairLabError
 from fairlab.methods.base import Method, build_backbone, build_head, kd_weight, unit_distance
+from fairlab.settings.study import Distillation, Loss
 from tests.fixtures.golden import EMBEDDINGS, GOLDEN, TARGETS
 from tests.methods.conftest import a_run
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Loss
 from fairlab.methods.base import METHODS, Batch
+from fairlab.settings.study import Loss
 from tests.methods.conftest import SIZE, a_run
 
 

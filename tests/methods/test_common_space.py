@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Adaptor, Loss
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Method
 from fairlab.models.base import ADAPTORS
+from fairlab.settings.study import Adaptor, Loss
 from tests.methods.conftest import DIMS, a_run
 from tests.models.test_contract import for_adaptor
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Distillation
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
+from fairlab.settings.study import Distillation
 from tests.methods.conftest import DIMS, SIZE, a_run, built, spots
 
 TERMS = {"loss", "identity", "distillation"}

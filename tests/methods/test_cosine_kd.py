@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Distillation
 from fairlab.methods.base import Batch
+from fairlab.settings.study import Distillation
 from tests.fixtures.golden import EMBEDDINGS, GOLDEN, TARGETS
 from tests.methods.conftest import DIMS, built
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Distillation
 from fairlab.methods.grouped_kd import grouped, primary_group
+from fairlab.settings.study import Distillation
 from tests.methods.conftest import built, student_batch
 
 

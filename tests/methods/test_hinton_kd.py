@@ -6,8 +6,8 @@ import pytest
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Distillation, Loss
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
+from fairlab.settings.study import Distillation, Loss
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES, TARGETS
 from tests.methods.conftest import SIZE, a_run, built
 

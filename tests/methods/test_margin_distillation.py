@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Loss
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
 from fairlab.methods.margin_distillation import margins
+from fairlab.settings.study import Loss
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES
 from tests.methods.conftest import SIZE, a_run
 

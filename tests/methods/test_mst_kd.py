@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Backbone, Distillation
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Method
+from fairlab.settings.study import Backbone, Distillation
 from tests.methods.conftest import DIMS, SIZE, a_run
 
 

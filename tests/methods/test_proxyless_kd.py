@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Distillation, Loss, Training
 from fairlab.losses.base import LOSSES
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
+from fairlab.settings.study import Distillation, Loss, Training
 from fairlab.training.optim import optimisers
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES
 from tests.methods.conftest import DIMS, SIZE, a_run, built, spots, student_batch

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fairlab.config import Distillation
 from fairlab.methods.base import Batch
 from fairlab.methods.sp import pair_cosines, similarity_rows
+from fairlab.settings.study import Distillation
 from tests.fixtures.golden import EMBEDDINGS, GOLDEN, TARGETS
 from tests.methods.conftest import a_rotation, built
 

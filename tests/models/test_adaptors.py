@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Adaptor
 from fairlab.models.base import ADAPTORS
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Adaptor
 
 
 def teachers(count: int = 4, dims: int = 6, images: int = 10) -> Tensor:

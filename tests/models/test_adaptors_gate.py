@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Adaptor
 from fairlab.errors import FairLabError
 from fairlab.models.adaptors_gate import Gate, balance
 from fairlab.models.checkpoints import load_learner, save_model
+from fairlab.settings.study import Adaptor
 
 DIMS = (3, 9, 2, 5)
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Adaptor
 from fairlab.errors import FairLabError
 from fairlab.models.adaptors_group import one_length, own_embedding
 from fairlab.models.base import ADAPTORS
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Adaptor
 
 OWN = torch.tensor([2, 0, 3, 1, 2])
 

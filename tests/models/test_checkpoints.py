@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from fairlab.config import Adaptor, Backbone, Loss
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import write_manifest
 from fairlab.losses.base import LOSSES
 from fairlab.models import checkpoints
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.checkpoints import load_head, load_learner, save_model
+from fairlab.settings.study import Adaptor, Backbone, Loss
 from tests.models.test_contract import EQUAL, for_adaptor
 
 TINY = Backbone(name="tiny", embedding_dim=6, widths=(4, 8))

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fairlab.config import Adaptor, Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import ADAPTORS, BACKBONES
+from fairlab.settings.study import Adaptor, Backbone
 from tests.thorough import THOROUGH
 
 SIZE = 32

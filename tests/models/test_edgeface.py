@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.flops import forward_flops
 from fairlab.models.importing import import_checkpoint
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 from tests.models.written import Shapes, State
 
 KERNELS, PARTS = (3, 5, 7, 9), (2, 2, 3, 4)

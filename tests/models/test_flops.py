@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from fairlab.config import Backbone
 from fairlab.models.base import BACKBONES
 from fairlab.models.flops import forward_flops
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 
 
 @pytest.mark.parametrize(("name", "gflop"), [("iresnet18", 5.22), ("iresnet34", 8.92), ("iresnet50", 12.62)])

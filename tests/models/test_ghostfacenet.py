@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Backbone
 from fairlab.models.base import BACKBONES
 from fairlab.models.flops import forward_flops
 from fairlab.models.ghostfacenet import _Bottleneck
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 
 
 def meta(name: str) -> nn.Module:

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fairlab.config import Backbone
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import sha256
 from fairlab.models.base import BACKBONES
@@ -21,6 +20,7 @@ from fairlab.models.importing import import_checkpoint, import_head
 from fairlab.models.layouts import recognise
 from fairlab.models.preprocessing import Preprocessing, preprocessing_from_json, preprocessing_of
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 
 DIM, PX = 6, 32
 FAMILIES = ("iresnet18", "ir_18", "mbf", "mobilefacenet")

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.iresnet import LAYERS, IResNet, _Block
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 
 
 def on_paper(depth: int, image_px: int = 112, **changes: float) -> nn.Module:

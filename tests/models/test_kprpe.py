@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.importing import import_checkpoint
@@ -15,6 +14,7 @@ from fairlab.models.kprpe import LandmarkTransformer, offset_index, relative_pos
 from fairlab.models.layouts import recognise
 from fairlab.models.shapes import shapes_only
 from fairlab.models.vit import CVLFACE_FORMS, Form
+from fairlab.settings.study import Backbone
 from tests.models.waves import images, wave, weights
 
 SMALL, PX, DIM = Form(16, 2, 2, 3, 8), 64, 6

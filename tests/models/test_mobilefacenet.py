@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
+from fairlab.settings.study import Backbone
 
 NAMES = ("mobilefacenet", "mbf")
 

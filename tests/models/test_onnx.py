@@ -12,10 +12,10 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.onnx import inspect_onnx, load_onnx
+from fairlab.settings.study import Backbone
 from tests.fixtures.onnx_models import (
     DIM,
     OPSET,

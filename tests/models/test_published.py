@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from fairlab.config import Backbone, ModelFile
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.importing import import_checkpoint
@@ -20,6 +19,7 @@ from fairlab.models.origin import Clues, origin_of
 from fairlab.models.preprocessing import PUBLISHERS
 from fairlab.models.shapes import shapes_only
 from fairlab.runs.choices import backbones
+from fairlab.settings.study import Backbone, ModelFile
 from tests.models.written import DIM, PUBLISHED, PX, Shapes, State, cavaface_keys, iresnet, iresnet_keys, values
 
 HALF, MAGFACE = (127.5,) * 3, ((0.0,) * 3, (255.0,) * 3)

@@ -8,13 +8,13 @@ import sys
 import pytest
 import torch
 
-from fairlab.config import Backbone
 from fairlab.models.base import BACKBONES
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 
 LOADED = """
 import sys
-from fairlab.config import Backbone
+from fairlab.settings.study import Backbone
 from fairlab.models.base import BACKBONES
 from fairlab.models.shapes import shapes_only
 for name in BACKBONES:

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models import timm_vit
 from fairlab.models.base import BACKBONES
@@ -17,6 +16,7 @@ from fairlab.models.importing import Imported, import_checkpoint
 from fairlab.models.layouts import recognise
 from fairlab.models.shapes import shapes_only
 from fairlab.models.timm_vit import Form, Kind, TimmTransformer
+from fairlab.settings.study import Backbone
 from tests.models.waves import images as wavy
 from tests.models.waves import weights
 from tests.models.written import Shapes, State

@@ -6,10 +6,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.tiny import Tiny, _Stage
+from fairlab.settings.study import Backbone
 
 
 @pytest.mark.parametrize("image_px", [24, 33, 48])

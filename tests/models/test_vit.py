@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from fairlab.config import Backbone
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.importing import import_checkpoint
 from fairlab.models.shapes import shapes_only
+from fairlab.settings.study import Backbone
 
 PX, PATCH, HEADS = 112, 9, 8
 PATCHES = 144  # 12 x 12: 112 px hold 12 patches of 9 px

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.config import Study, parse
 from fairlab.errors import FairLabError
 from fairlab.presets import load_preset, load_study, preset_names
+from fairlab.settings.study import Study, parse
 
 
 @pytest.mark.parametrize("name", preset_names())

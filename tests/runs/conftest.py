@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fairlab.placement_settings import Placement
 from fairlab.runs.engines.local import LocalEngine
+from fairlab.settings.placement import Placement
 from fairlab.store.runs import RunRecord, record_process, write_status
 from fairlab.workspace import Workspace
 

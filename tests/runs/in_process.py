@@ -10,13 +10,14 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from fairlab import api, terminal, terminal_watch
-from fairlab.placement_settings import Placement
+from fairlab import api
+from fairlab.cli import show, watch
 from fairlab.runs import launch, worker
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.jobs import carry_out
 from fairlab.runs.launch import write_study
 from fairlab.runs.plan import Plan
+from fairlab.settings.placement import Placement
 from fairlab.store.runs import RunRecord, create_run, record_process, write_status
 from fairlab.workspace import Workspace
 
@@ -57,7 +58,7 @@ def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(LocalEngine, "submit", submit)
     monkeypatch.setattr(launch, "dispatch", dispatch_and_work)
-    for module in (terminal, terminal_watch, api):
+    for module in (show, watch, api):
         monkeypatch.setattr(module, "dispatch_unless_busy", dispatch_and_work)
     monkeypatch.setattr(worker.StopSwitch, "install", lambda _switch: None)  # signals are the test's own
     monkeypatch.setattr(worker.faulthandler, "enable", lambda: None)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.placement_settings import Placement, Slurm
 from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.engines import slurm
 from fairlab.runs.grid import expand
-from fairlab.settings import PathText
+from fairlab.settings.base import PathText
+from fairlab.settings.placement import Placement, Slurm
+from fairlab.settings.user import config_folder, set_user_settings
 from fairlab.store.queue import Turn, write_turn
 from fairlab.store.remote import read_job
 from fairlab.store.runs import RunRecord, create_run, state, write_status
-from fairlab.user_settings import config_folder, set_user_settings
 from fairlab.workspace import Workspace
 from tests.conftest import ROOT
 from tests.slurm_cluster import Cluster, until

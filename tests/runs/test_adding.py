@@ -14,7 +14,6 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.config import Source
 from fairlab.data.base import open_dataset
 from fairlab.data.decode import decode
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
@@ -22,6 +21,7 @@ from fairlab.runs import adding
 from fairlab.runs.jobs import carry_out
 from fairlab.runs.next_steps import without_numbers
 from fairlab.runs.scored import scored
+from fairlab.settings.study import Source
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_run, read_status, state
 from fairlab.workspace import Workspace, open_workspace
@@ -154,8 +154,8 @@ def test_a_stopped_look_goes_on_where_it_was(lab: Workspace, tmp_path: Path, mon
 
 def _queued(lab: Workspace, source: Source) -> str:
     """The record of an add job, without starting it."""
-    from fairlab.config import Data, Run
     from fairlab.runs.plan import single
+    from fairlab.settings.study import Data, Run
     from fairlab.store.runs import create_run
 
     record = single(lab, "Data set", Run(role="dataset", method="add", data=Data(dataset="set"), source=source), ())

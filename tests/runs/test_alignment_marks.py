@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab import terminal, terminal_data
-from fairlab.config import Data, ModelFile, Run, Source
+from fairlab.cli import show, show_data
 from fairlab.data.align import RULE, crop
 from fairlab.data.base import INFO, Dataset, open_dataset
 from fairlab.evaluation.report import CURVE
@@ -19,6 +18,7 @@ from fairlab.files import amend_manifest, read_json, write_json
 from fairlab.runs import adding, caveats
 from fairlab.runs.plan import single
 from fairlab.runs.verdicts import fingerprint
+from fairlab.settings.study import Data, ModelFile, Run, Source
 from fairlab.store.results import write_results
 from fairlab.store.runs import create_run
 from fairlab.tables import METRICS, SCORES
@@ -51,7 +51,7 @@ def as_before(lab: Workspace, data: Dataset) -> Dataset:
 
 
 def shown(data: Dataset, lab: Workspace, capsys: pytest.CaptureFixture[str]) -> str:
-    terminal_data.show_data(lab, data.dataset_id, False)
+    show_data.show_data(lab, data.dataset_id, False)
     return capsys.readouterr().out
 
 
@@ -97,9 +97,9 @@ def test_numbers_of_data_as_they_were_before_are_marked(tmp_path: Path, capsys: 
     align, numbers = caveats.of_numbers([record], before)
     assert align == before.marked
     assert numbers.startswith("Numbers of Old were made with data set faces as it was before (another fingerprint)")
-    terminal.show_run(lab, record.run_id, log=False)
+    show.show_run(lab, record.run_id, log=False)
     assert json.loads(capsys.readouterr().out)["notes"] == [align, numbers]
-    terminal.show_metrics(lab, record.run_id, "faces")
+    show.show_metrics(lab, record.run_id, "faces")
     assert numbers in capsys.readouterr().err
 
 
@@ -132,7 +132,7 @@ def test_points_of_no_face_and_failures_to_enrol_stand_in_the_record(
     said = shown(data, lab, capsys)
     assert "images without landmarks, left out of their templates: 2 (1.jpg, 4.jpg)" in said
     assert "Failures to enrol: 2 of 8 templates (25.00%)" in said
-    terminal_data.show_data(lab, "ijb", True)
+    show_data.show_data(lab, "ijb", True)
     assert json.loads(capsys.readouterr().out)["failures_to_enrol"]["failed"] == 2
 
     listed = rfw(tmp_path / "rfw", people=4) / "test/txts/African/African_lmk.txt"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Backbone, Data, Evaluation, Loss, ModelFile, Run, Training
+from fairlab.cli.show import show_run
 from fairlab.data.base import Dataset, write_dataset
 from fairlab.data.holding_out import held_out_identities, held_out_pairs
 from fairlab.errors import FairLabError
@@ -18,10 +18,10 @@ from fairlab.evaluation.scores import pair_scores
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.runs import jobs
 from fairlab.runs.plan import single
+from fairlab.settings.study import Backbone, Data, Evaluation, Loss, ModelFile, Run, Training
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.events import read_events
 from fairlab.store.runs import RunRecord, create_run, write_status
-from fairlab.terminal import show_run
 from fairlab.workspace import Workspace
 
 PX, PEOPLE, EACH, GROUPS = 16, 8, 5, ("Coast", "Hills", "Plain")

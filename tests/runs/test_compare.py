@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from fairlab import api
-from fairlab.config import Data, Run
 from fairlab.errors import FairLabError
 from fairlab.files import write_json
 from fairlab.runs.compare import default_dataset, read_study
 from fairlab.runs.model_rows import by_title
 from fairlab.runs.plan import single
+from fairlab.settings.study import Data, Run
 from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run, write_status
 from fairlab.tables import ALL_GROUPS

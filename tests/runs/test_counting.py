@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Evaluation, Protocols
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.evaluation import shares
 from fairlab.evaluation.pair_blocks import ArrayEngine, Block
 from fairlab.runs import by_protocol, counting
+from fairlab.settings.study import Evaluation, Protocols
 from fairlab.store.count_parts import CountParts, counts_folder
 from fairlab.store.results import protocol_folder, results_facts
 from fairlab.store.runs import RunRecord, create_run, read_run

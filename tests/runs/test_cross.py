@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from fairlab import api
-from fairlab.config import Data, Evaluation, ModelFile, Run
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation import cross_scores, pair_scores
@@ -19,6 +18,7 @@ from fairlab.runs import jobs
 from fairlab.runs.compare import default_dataset
 from fairlab.runs.cross import check_lengths, cross_record, crossed
 from fairlab.runs.plan import single
+from fairlab.settings.study import Data, Evaluation, ModelFile, Run
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run, write_status

@@ -15,15 +15,15 @@ import psutil
 import pytest
 from safetensors.torch import load_file
 
-from fairlab.config import changed
 from fairlab.errors import FairLabError, Stopped
-from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.engines.local import TORCHRUN
 from fairlab.runs.grid import expand
 from fairlab.runs.jobs import carry_out
 from fairlab.runs.plan import Plan
+from fairlab.settings.placement import Placement
+from fairlab.settings.study import changed
 from fairlab.store.events import read_events
 from fairlab.store.runs import RunRecord, create_run, live_process, read_run, read_status, state, write_status
 from fairlab.training import world

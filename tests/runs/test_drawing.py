@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from fairlab import api
-from fairlab.cli import main
+from fairlab.cli.main import main
 from fairlab.data.base import Dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import verify_manifest
-from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.drawing import draw_pairs
+from fairlab.settings.protocols import DrawnPairs
 from fairlab.tables import IMAGES, PAIRS, matches
 from fairlab.workspace import Workspace, open_workspace
 

@@ -16,12 +16,12 @@ import pytest
 import torch
 from torch import nn
 
-from fairlab.config import Data, Run
 from fairlab.data.base import Dataset
 from fairlab.errors import Damaged, Stopped
 from fairlab.files import sha256
 from fairlab.runs import spaces
 from fairlab.runs.plan import single
+from fairlab.settings.study import Data, Run
 from fairlab.store.embedding_parts import EmbeddingParts
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.store.runs import RunRecord, create_run, read_run

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from fairlab.config import changed
 from fairlab.data.base import open_dataset
 from fairlab.files import write_json
 from fairlab.presets import load_preset
@@ -28,6 +27,7 @@ from fairlab.runs.grid import expand
 from fairlab.runs.launch import write_study
 from fairlab.runs.plan import Plan
 from fairlab.runs.room import checkpoint_mb
+from fairlab.settings.study import changed
 from fairlab.store.runs import RunRecord, create_run
 from fairlab.workspace import Workspace
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fairlab.config import Backbone
 from fairlab.models.base import BACKBONES
 from fairlab.models.checkpoints import load_learner
 from fairlab.models.layouts import recognise
 from fairlab.models.shapes import shapes_only
 from fairlab.runs import choices
+from fairlab.settings.study import Backbone
 from fairlab.store.database import list_runs
 from fairlab.store.results import read_results
 from fairlab.workspace import Workspace

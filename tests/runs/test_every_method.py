@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fairlab.config import changed
 from fairlab.presets import load_preset
 from fairlab.runs import choices
 from fairlab.runs.grid import expand
+from fairlab.settings.study import changed
 from fairlab.store.results import read_results
 from fairlab.store.runs import SPACES
 from fairlab.workspace import Workspace

@@ -9,19 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from fairlab import doctor
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import not_there
-from fairlab.logger_settings import Loggers
-from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
-from fairlab.runs import launch
+from fairlab.runs import doctor, launch
 from fairlab.runs.archive import archive
 from fairlab.runs.grid import expand
 from fairlab.runs.loggers.base import settings_of
+from fairlab.settings.loggers import Loggers
+from fairlab.settings.placement import Placement
+from fairlab.settings.user import config_file, may_write, set_user_settings, user_settings
 from fairlab.store.queue import read_turn
 from fairlab.store.runs import RunRecord, create_run, live_process, read_status, state, write_status
-from fairlab.user_settings import config_file, may_write, set_user_settings, user_settings
 from fairlab.workspace import Workspace
 from tests.conftest import command
 from tests.slurm_cluster import until

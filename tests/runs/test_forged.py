@@ -16,12 +16,12 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab.doctor import examine
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, digest, read_json, write_json, write_manifest
 from fairlab.runs import compare, deleting, launch, models, prune
 from fairlab.runs.archive import archive
 from fairlab.runs.archive_reading import bring_in
+from fairlab.runs.doctor import examine
 from fairlab.store.database import list_runs, metrics, rebuild
 from fairlab.store.faults import faults_of, left_out
 from fairlab.store.queue import read_turn

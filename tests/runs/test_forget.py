@@ -16,15 +16,15 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from fairlab.config import Data, Recipe, Run
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.recipes import build_recipe
-from fairlab.doctor import examine
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json
 from fairlab.runs import assess, forget_files
 from fairlab.runs.archive import archive
+from fairlab.runs.doctor import examine
 from fairlab.runs.forget import finish, forget, survey, unfinished
+from fairlab.settings.study import Data, Recipe, Run
 from fairlab.store import database
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import open_index

@@ -16,17 +16,17 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from fairlab import api, files
-from fairlab.config import Data, Run, Source
 from fairlab.data.base import open_dataset
-from fairlab.doctor import examine
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.runs import forget_files, launch, worker
 from fairlab.runs.archive import Choice, archive
 from fairlab.runs.deletion_words import reached
+from fairlab.runs.doctor import examine
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.forget import finish, forget, survey, unfinished
 from fairlab.runs.quiet import CUT_SHORT, cut_short
+from fairlab.settings.study import Data, Run, Source
 from fairlab.store.remote import ENDED, WAITING, Job, write_job
 from fairlab.store.runs import create_run, read_run, record_process, state, write_status
 from fairlab.training.forgetting import zero_rows

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.config import Recipe, Study, changed
 from fairlab.data.base import open_dataset
 from fairlab.data.recipes import drawn_size
 from fairlab.errors import FairLabError
 from fairlab.presets import load_preset
 from fairlab.runs.compare import compare
 from fairlab.runs.grid import expand
+from fairlab.settings.study import Recipe, Study, changed
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
 from tests.runs.in_process import carry_out_all

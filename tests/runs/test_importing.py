@@ -15,12 +15,12 @@ from PIL import Image
 from torch import nn
 
 from fairlab import api
-from fairlab.config import Backbone, ModelFile
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.checkpoints import load_head
 from fairlab.runs.importing import memory_limited, recognised, report_of
+from fairlab.settings.study import Backbone, ModelFile
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import create_run, read_run, state

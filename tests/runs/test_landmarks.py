@@ -13,13 +13,13 @@ import torch
 from skimage.transform import SimilarityTransform
 
 from fairlab import api
-from fairlab.config import Backbone, ModelFile, Recipe
 from fairlab.data.align import TEMPLATE_112
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.points import points_of
 from fairlab.errors import FairLabError
 from fairlab.models.kprpe import LandmarkTransformer
 from fairlab.models.vit import CVLFACE_FORMS, Form
+from fairlab.settings.study import Backbone, ModelFile, Recipe
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import state
@@ -160,8 +160,8 @@ def test_some_images_without_landmarks(lab: Workspace, graph: Path, tmp_path: Pa
     ("more", "message"), [({}, "takes no landmarks; leave landmarks out"), ({"landmarks": "mine"}, "landmarks")]
 )
 def test_landmarks_for_a_network_that_takes_none(tmp_path: Path, more: dict[str, Any], message: str) -> None:
-    from fairlab.config import parse
     from fairlab.runs.importing import recognised
+    from fairlab.settings.study import parse
     from tests.fixtures.onnx_models import network
 
     path = tmp_path / "a.onnx"

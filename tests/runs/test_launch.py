@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fairlab.config import Study, changed
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan
+from fairlab.settings.study import Study, changed
 from fairlab.store.runs import (
     create_run,
     live_process,

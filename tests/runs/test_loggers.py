@@ -13,19 +13,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fairlab.config import changed
 from fairlab.errors import FairLabError, Stopped
-from fairlab.logger_settings import Loggers
 from fairlab.presets import load_preset
 from fairlab.runs.grid import expand
 from fairlab.runs.loggers import base
 from fairlab.runs.loggers.base import LOGGERS, followed, set_loggers, settings_of
 from fairlab.runs.loggers.tensorboard import FOLDER, TensorBoardFiles, crc32c
+from fairlab.settings.loggers import Loggers
+from fairlab.settings.study import changed
+from fairlab.settings.user import set_user_settings
 from fairlab.store.events import EventWriter
 from fairlab.store.results import write_results
 from fairlab.store.runs import RunRecord, create_run
 from fairlab.tables import METRICS
-from fairlab.user_settings import set_user_settings
 from fairlab.workspace import Workspace
 from tests.conftest import ROOT, command
 

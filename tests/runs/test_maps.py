@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.config import Data, ModelFile, Projection, Run
 from fairlab.data.base import Dataset, open_dataset, write_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.runs import maps
 from fairlab.runs.plan import single
+from fairlab.settings.study import Data, ModelFile, Projection, Run
 from fairlab.store.embeddings import EmbeddingWriter
 from fairlab.store.projections import list_projections, write_projection
 from fairlab.store.runs import RunRecord, create_run

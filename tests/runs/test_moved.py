@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fairlab import staying
-from fairlab.config import changed
 from fairlab.files import make_folder, place_folder, read_json, write_json
+from fairlab.machine import staying
 from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.grid import expand
 from fairlab.runs.quiet import no_starts
+from fairlab.settings.study import changed
 from fairlab.store.runs import read_status, state
 from fairlab.workspace import Workspace, open_workspace
 

@@ -13,19 +13,21 @@ from typing import Any
 import psutil
 import pytest
 
-from fairlab import api, terminal, terminal_watch
+from fairlab import api
+from fairlab.cli import show, watch
 from fairlab.errors import FairLabError, Refused
-from fairlab.placement_settings import Placement
+from fairlab.machine import processes
 from fairlab.presets import load_preset
-from fairlab.runs import launch, processes, queueing, room, turns, worker
+from fairlab.runs import launch, queueing, room, turns, worker
 from fairlab.runs.engines import slurm, slurm_commands
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.grid import expand
 from fairlab.runs.schedule import Task, ends
+from fairlab.settings.placement import Placement
+from fairlab.settings.user import set_user_settings
 from fairlab.store import remote, runs
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import RunRecord, create_run, live_process, read_status, record_process, state, write_status
-from fairlab.user_settings import set_user_settings
 from fairlab.workspace import Workspace, set_slots
 from tests.conftest import command
 from tests.runs.slurm_runs import quick
@@ -82,7 +84,7 @@ def test_what_ends_while_one_looks_is_told(lab: Workspace, monkeypatch: pytest.M
         write_status(record.folder, "done", reason="")
         return asked(workspace, names)
 
-    for module in (api, terminal, terminal_watch):
+    for module in (api, show, watch):
         monkeypatch.setattr(module, "any_goes_on", ending)
     if how == "python":
         assert waited(lab, record)

@@ -13,14 +13,14 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.cli import main
-from fairlab.config import Data, Overlap, Run, Source
+from fairlab.cli.main import main
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import read_json
 from fairlab.runs import adding, overlap
 from fairlab.runs.plan import single
 from fairlab.runs.verdicts import path_of, sentence, verdict
+from fairlab.settings.study import Data, Overlap, Run, Source
 from fairlab.store.embeddings import EmbeddingWriter
 from fairlab.store.runs import RunRecord, create_run
 from fairlab.workspace import Workspace, open_workspace
@@ -175,8 +175,8 @@ def test_people_of_a_recipe_are_known_by_the_set_they_come_from(lab: Workspace, 
         for number in range(2):
             face(tmp_path / "set" / str(person) / f"{number}.jpg", 10 * person + number, 32)
     add(lab, tmp_path / "set", "whole")
-    from fairlab.config import Recipe
     from fairlab.data.recipes import build_recipe
+    from fairlab.settings.study import Recipe
 
     build_recipe(Recipe(dataset="whole", count=5), lab.dataset("five"), "five")
     names = check(lab, train="five", test="whole")["names"]

@@ -8,12 +8,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fairlab.config import Study, changed
 from fairlab.data.base import open_dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.presets import load_preset, preset_names
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import data_of, slug
+from fairlab.settings.study import Study, changed
 from fairlab.workspace import Workspace
 
 

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from fairlab import api
-from fairlab.config import Data, Evaluation, Protocols, Run
 from fairlab.data.base import Dataset, open_dataset, write_dataset
 from fairlab.data.pairs import draw_pairs
 from fairlab.errors import FairLabError, Stopped
@@ -24,6 +23,7 @@ from fairlab.runs.protocols.hard_impostors import mine
 from fairlab.runs.protocols.identity_disjoint import disjoint_folds
 from fairlab.runs.protocols.lists import first_pair
 from fairlab.runs.protocols.random_impostors import draw
+from fairlab.settings.study import Data, Evaluation, Protocols, Run
 from fairlab.store import database
 from fairlab.store.embeddings import EmbeddingWriter
 from fairlab.store.results import (

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from fairlab import __version__
-from fairlab.cli import main
-from fairlab.config import Data, Evaluation, ModelFile, Run
+from fairlab.cli.main import main
 from fairlab.data.base import Dataset, open_dataset, write_dataset
 from fairlab.runs.assess import evaluate_run, recompute
 from fairlab.runs.plan import single
 from fairlab.runs.provenance import pairs_hash
+from fairlab.settings.study import Data, Evaluation, ModelFile, Run
 from fairlab.store.embeddings import EmbeddingWriter
 from fairlab.store.results import read_results, results_facts
 from fairlab.store.runs import RunRecord, create_run

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlab.config import Backbone, Data, Run
 from fairlab.data.base import Dataset
 from fairlab.files import asset
 from fairlab.registry import declared
 from fairlab.runs.plan import single
 from fairlab.runs.published import FAMILIES, FILE, accuracies, published_beside, read_published, words
+from fairlab.settings.study import Backbone, Data, Run
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
 

@@ -12,15 +12,15 @@ import psutil
 import pytest
 from filelock import FileLock, Timeout
 
-from fairlab import gpus
 from fairlab.errors import FairLabError, Refused
-from fairlab.placement_settings import Placement
+from fairlab.machine import gpus
 from fairlab.presets import load_preset
 from fairlab.runs import launch, queueing
 from fairlab.runs.compare import read_study
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.grid import expand
 from fairlab.runs.turns import Queue
+from fairlab.settings.placement import Placement
 from fairlab.store import remote
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import (

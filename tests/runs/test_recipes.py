@@ -10,10 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.config import Recipe
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError, Refused
 from fairlab.runs.launch import delete
+from fairlab.settings.study import Recipe
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_status

@@ -16,11 +16,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fairlab.config import changed
 from fairlab.files import sha256
 from fairlab.presets import load_preset
 from fairlab.runs import launch
 from fairlab.runs.grid import expand
+from fairlab.settings.study import changed
 from fairlab.store.events import read_events
 from fairlab.store.runs import create_run, state, write_status
 from fairlab.workspace import Workspace, open_workspace

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.config import Recipe
 from fairlab.data.recipes import build_recipe
 from fairlab.errors import FairLabError
 from fairlab.files import read_json, write_json
 from fairlab.runs.compare import studies
 from fairlab.runs.forget import forget
 from fairlab.runs.retention import FILE, LOG, Expired, damaged, forget_expired, keep, limits
+from fairlab.settings.study import Recipe
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command

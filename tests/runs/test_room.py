@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from fairlab.config import Backbone
 from fairlab.files import read_json
 from fairlab.models.shapes import shapes_only
-from fairlab.placement_settings import Placement
 from fairlab.registry import declared_facts
 from fairlab.runs import launch, room
 from fairlab.runs.engines.local import LocalEngine
 from fairlab.runs.turns import any_goes_on
+from fairlab.settings.placement import Placement
+from fairlab.settings.study import Backbone
 from fairlab.store.runs import RunRecord, record_process, state, write_status
 from fairlab.workspace import Workspace, set_slots
 from tests.conftest import ROOT

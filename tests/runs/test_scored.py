@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab.cli import main
+from fairlab.cli.main import main
 from fairlab.data.base import Dataset, open_dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation import fairness_report

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.config import changed
 from fairlab.presets import load_preset
 from fairlab.runs import launch, on_cluster
 from fairlab.runs.grid import expand
 from fairlab.runs.plan import Plan
+from fairlab.settings.study import changed
+from fairlab.settings.user import set_user_settings
 from fairlab.store.remote import read_job
 from fairlab.store.runs import RunRecord, read_status, state
-from fairlab.user_settings import set_user_settings
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT
 from tests.runs.slurm_runs import HOSTILE, ask_often, jobs, log, on_slurm, quick, seen, stand_in

@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab import __version__, doctor
+from fairlab import __version__
 from fairlab.errors import Refused
-from fairlab.placement_settings import Placement
-from fairlab.runs import launch, on_cluster, worker
+from fairlab.runs import doctor, launch, on_cluster, worker
 from fairlab.runs.engines import slurm, slurm_commands, slurm_words
 from fairlab.runs.engines.slurm_script import job_script
+from fairlab.settings.placement import Placement
+from fairlab.settings.user import set_user_settings
 from fairlab.store.count_parts import CountParts, counts_folder
 from fairlab.store.embedding_parts import EmbeddingParts
 from fairlab.store.queue import read_turn, write_turn
 from fairlab.store.remote import ENDED, RUNNING, WAITING, forget_job, read_job
 from fairlab.store.runs import state
-from fairlab.user_settings import set_user_settings
 from fairlab.workspace import Workspace, open_workspace
 from tests.runs.slurm_runs import DONE, HOSTILE, ask_often, jobs, log, on_slurm, quick, seen, stand_in
 from tests.slurm_cluster import Cluster, running, until

@@ -13,7 +13,6 @@ import torch
 from filelock import FileLock
 from torch.nn import functional
 
-from fairlab.config import Adaptor, Data, DemoData, ModelFile, Role, Run, Study
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
@@ -21,6 +20,7 @@ from fairlab.models.checkpoints import load_learner
 from fairlab.presets import load_preset
 from fairlab.runs import jobs, spaces
 from fairlab.runs.plan import single
+from fairlab.settings.study import Adaptor, Data, DemoData, ModelFile, Role, Run, Study
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.store.events import read_events

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from fairlab.config import Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import Damaged, FairLabError
@@ -20,6 +19,7 @@ from fairlab.models.tiny import Tiny
 from fairlab.runs import launch, spaces
 from fairlab.runs.plan import single
 from fairlab.runs.teaching import Lessons, fresh, own_centres
+from fairlab.settings.study import Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.training.loader import ImageInputs

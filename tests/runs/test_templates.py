@@ -12,12 +12,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.config import Data, Evaluation, ModelFile, Run, Source
 from fairlab.data.base import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.runs import adding
 from fairlab.runs.cross import cross_record
 from fairlab.runs.plan import single
+from fairlab.settings.study import Data, Evaluation, ModelFile, Run, Source
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results, results_facts
 from fairlab.store.runs import create_run, read_run

@@ -19,7 +19,6 @@ import pytest
 import torch
 
 from fairlab import api, workspace
-from fairlab.config import Source, changed
 from fairlab.data import pixels
 from fairlab.errors import FairLabError
 from fairlab.files import read_json, sha256, write_json, write_manifest
@@ -27,6 +26,7 @@ from fairlab.presets import load_preset
 from fairlab.runs import jobs, launch, worker
 from fairlab.runs.grid import expand
 from fairlab.runs.provenance import met_other_data
+from fairlab.settings.study import Source, changed
 from fairlab.store.events import read_events
 from fairlab.store.runs import RunRecord, create_run, read_run, read_status, state, write_status
 from fairlab.training import checkpoint, loop
@@ -269,7 +269,7 @@ def test_a_run_resumed_under_another_setting_is_marked_for_ever(
 
 def _impatient(home: str, run_id: str, dead: str) -> None:
     """The run in a process in which nothing answers that opens the file `dead`, as on a disk that is gone."""
-    from fairlab.cli import main
+    from fairlab.cli.main import main
 
     opened = os.open
 

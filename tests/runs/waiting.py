@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-from fairlab.config import Backbone, Data, Run, Training
 from fairlab.files import read_json, write_json
-from fairlab.placement_settings import Placement
 from fairlab.presets import load_preset
 from fairlab.runs.plan import single
 from fairlab.runs.turns import look
+from fairlab.settings.placement import Placement
+from fairlab.settings.study import Backbone, Data, Run, Training
 from fairlab.store.database import list_runs
 from fairlab.store.queue import Turn, write_turn
 from fairlab.store.runs import RunRecord, create_run, record_process, write_heartbeat, write_status

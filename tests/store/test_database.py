@@ -20,10 +20,10 @@ import pandas as pd
 import psutil
 import pytest
 
-import fairlab.mounts
-from fairlab.doctor import examine
+import fairlab.machine.mounts
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import write_manifest
+from fairlab.runs.doctor import examine
 from fairlab.store import database, marks
 from fairlab.store.results import TABLES, write_protocol, write_results
 from fairlab.store.runs import create_run, read_status, record_process, write_status
@@ -516,14 +516,14 @@ def test_on_shared_storage_the_catalogue_lies_on_this_machine(tmp_path: Path, mo
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: parts)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("FAIRLAB_CATALOGUE", raising=False)
-    fairlab.mounts._mounted.cache_clear()
+    fairlab.machine.mounts._mounted.cache_clear()
     create_run(lab, record(lab))
     assert list(_listed(lab)) == ["a-run"]
     assert lab.catalogue_file.parent.parent == tmp_path / "cache" / "fairlab"
     assert lab.catalogue_file.exists()
     assert not list(lab.home.glob("catalogue*"))
     assert f"in {lab.catalogue_file.parent}: the workspace is on nfs4" in examine(lab, devices=False)["catalogue"]
-    fairlab.mounts._mounted.cache_clear()
+    fairlab.machine.mounts._mounted.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -531,8 +531,8 @@ def test_on_shared_storage_the_catalogue_lies_on_this_machine(tmp_path: Path, mo
     [("nfs", True), ("fuse.sshfs", True), ("lustre", True), ("ext4", False), ("tmpfs", False), ("fuse.gvfsd", False)],
 )
 def test_which_file_systems_machines_share(kind: str, shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairlab.mounts, "file_system", lambda _: kind)
-    assert fairlab.mounts.shared_by_machines(Path("/somewhere")) is shared
+    monkeypatch.setattr(fairlab.machine.mounts, "file_system", lambda _: kind)
+    assert fairlab.machine.mounts.shared_by_machines(Path("/somewhere")) is shared
 
 
 def test_a_folder_for_catalogues_can_be_named(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

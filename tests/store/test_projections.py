@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab.config import Projection
+from fairlab.settings.study import Projection
 from fairlab.store.projections import list_projections, projection_key, read_projection, write_projection
 from fairlab.tables import PROJECTION
 from tests.store.test_index import stored, unit

@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from fairlab.config import Data, Run
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import read_json, write_json
+from fairlab.settings.study import Data, Run
 from fairlab.store.runs import (
     RunRecord,
     create_run,

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from fairlab.config import Training
+from fairlab.settings.study import Training
 from fairlab.training import checkpoint
 from fairlab.training.checkpoint import Progress
 from fairlab.training.optim import optimisers

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from fairlab.config import Loss, Training
 from fairlab.losses.base import LOSSES
+from fairlab.settings.study import Loss, Training
 from fairlab.training.checkpoint import More, Progress, save
 from fairlab.training.forgetting import zero_rows
 from fairlab.training.optim import optimisers

@@ -17,10 +17,10 @@ import pytest
 import torch
 from PIL import Image
 
-from fairlab.config import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.data import pixels
 from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import METHODS, Method
+from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint
 from fairlab.training.loader import EmbeddingInputs, ImageInputs

@@ -9,7 +9,7 @@ import torch
 from torch import nn, optim
 from torch.nn import functional
 
-from fairlab.config import AdaptorSettings, Training
+from fairlab.settings.study import AdaptorSettings, Training
 from fairlab.training.optim import RowAdamW, RowSGD, learning_rate, optimisers
 
 

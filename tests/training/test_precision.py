@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from fairlab.config import Training
 from fairlab.errors import FairLabError
+from fairlab.settings.study import Training
 from fairlab.training.precision import check_precision, scaler, training_forward
 
 CPU = torch.device("cpu")

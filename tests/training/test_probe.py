@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fairlab.config import Training
 from fairlab.methods.base import METHODS
+from fairlab.settings.study import Training
 from fairlab.training.probe import time_network
 from tests.methods.conftest import SIZE, a_run
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Training
 from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import Batch, Method
+from fairlab.settings.study import Training
 from fairlab.training import checkpoint
 from fairlab.training.loader import EmbeddingInputs
 from fairlab.training.loop import Hooks, Samples, train

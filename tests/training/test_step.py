@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Training
 from fairlab.methods.base import Batch
+from fairlab.settings.study import Training
 from fairlab.training import checkpoint
 from fairlab.training.optim import optimisers
 from fairlab.training.step import gradients, update

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fairlab.config import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.errors import Stopped
 from fairlab.methods.base import METHODS, Method
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.preprocessing import Preprocessing
+from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.store.embeddings import Embeddings
 from fairlab.training.extract import embed
 from fairlab.training.loader import ImageInputs

@@ -16,10 +16,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairlab.config import Adaptor, Backbone, Distillation, Loss, Training
 from fairlab.errors import FairLabError, Stopped
 from fairlab.losses.base import LOSSES, MarginHead
 from fairlab.methods.base import METHODS, Method
+from fairlab.settings.study import Adaptor, Backbone, Distillation, Loss, Training
 from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint, loop
 from fairlab.training.loader import EmbeddingInputs, ImageInputs

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn, optim
 
-from fairlab.config import Backbone, Data, Loss, Run, Training
 from fairlab.runs.plan import run_name
+from fairlab.settings.study import Backbone, Data, Loss, Run, Training
 from fairlab.training.loader import flips, order, step_seed
 from fairlab.training.loop import train
 from tests.training.test_loop import FACTS, SETTINGS, Log, method, samples, weights

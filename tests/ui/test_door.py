@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fairlab.links import make_keys
+from fairlab.settings.user import set_user_settings
 from fairlab.ui import door
-from fairlab.user_settings import set_user_settings
 from tests.ui.asked import ADDRESS, REACHED, ask, ticket
 
 PATHS = ("/", "/fairness?study=x", "/static/js/index.js", "/media/abc.png", "/component/x/index.html", "/api/health",

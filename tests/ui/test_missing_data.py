@@ -10,14 +10,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.config import ModelFile, Source
 from fairlab.data.base import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
-from fairlab.protocol_settings import DrawnPairs
 from fairlab.runs.archive import archive
 from fairlab.runs.archive_reading import bring_in
 from fairlab.runs.missing import missing
+from fairlab.settings.protocols import DrawnPairs
+from fairlab.settings.study import ModelFile, Source
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command

@@ -11,10 +11,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.config import Source
 from fairlab.data.base import write_dataset
 from fairlab.errors import FairLabError
 from fairlab.plots.colours import words
+from fairlab.settings.study import Source
 from fairlab.tables import IMAGES, PAIRS
 from fairlab.ui.page import plain
 from fairlab.workspace import Workspace

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from fairlab.formatting import duration
 from fairlab.ui.page import plain
-from fairlab.words import duration
 
 
 @settings(deadline=None)  # seconds say nothing on a machine with other work

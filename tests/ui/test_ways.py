@@ -10,10 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.cli import main
-from fairlab.config import ModelFile, Source
+from fairlab.cli.main import main
 from fairlab.data.base import open_dataset
 from fairlab.files import app_root
+from fairlab.settings.study import ModelFile, Source
 from fairlab.workspace import open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped

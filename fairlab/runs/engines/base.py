@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from fairlab.errors import FairLabError
-from fairlab.placement_settings import Placement
 from fairlab.registry import Registry
+from fairlab.settings.placement import Placement
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import psutil
 
 from fairlab.errors import Damaged
-from fairlab.gpus import environment as gpu_environment
-from fairlab.gpus import machine_gpus, pick
-from fairlab.placement_settings import Placement
+from fairlab.machine.gpus import environment as gpu_environment
+from fairlab.machine.gpus import machine_gpus, pick
+from fairlab.machine.processes import TORCHRUN, family
+from fairlab.machine.temporaries import beside
 from fairlab.runs.engines.base import ENGINES
-from fairlab.runs.processes import TORCHRUN, family
+from fairlab.settings.placement import Placement
 from fairlab.store.queue import Turn, read_turn, write_turn
 from fairlab.store.runs import PROCESS_FILE, SPACES, RunRecord, live_process, read_status, record_process, write_status
-from fairlab.temporaries import beside
 from fairlab.workspace import Workspace
 
 GONE_S = 5.0

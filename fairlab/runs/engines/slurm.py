@@ -14,16 +14,16 @@ from pathlib import Path
 
 from fairlab.errors import FairLabError
 from fairlab.files import write_bytes
-from fairlab.placement_settings import Placement
 from fairlab.runs.engines import slurm_words as words
 from fairlab.runs.engines.base import ENGINES, Later
 from fairlab.runs.engines.slurm_commands import Rejected, call, partitions, require
 from fairlab.runs.engines.slurm_script import FILE, job_script
+from fairlab.settings.placement import Placement
+from fairlab.settings.user import user_settings
 from fairlab.store import remote
 from fairlab.store.queue import read_turn
 from fairlab.store.remote import ENDED, RUNNING, WAITING, Job, forget_job, read_job, write_job
 from fairlab.store.runs import RunRecord, read_status, write_status
-from fairlab.user_settings import user_settings
 from fairlab.workspace import Workspace
 
 EVERY_S, AWAY_S = 2.0, 15.0

@@ -11,9 +11,9 @@ import sys
 
 from fairlab import __version__
 from fairlab.errors import FairLabError
-from fairlab.placement_settings import Placement
+from fairlab.settings.placement import Placement
+from fairlab.settings.user import user_settings
 from fairlab.store.runs import RunRecord
-from fairlab.user_settings import user_settings
 from fairlab.workspace import Workspace
 
 FILE = "job.sbatch"

@@ -1,7 +1,7 @@
 """Telling others of a run's readings. The run never waits for them: they read what it has written, in a thread.
 
 events.jsonl is the queue: whoever is slow or away for a while goes on where they were. Adding one: a file here with a
-class registered in LOGGERS under the name of its switch in logger_settings.Loggers.
+class registered in LOGGERS under the name of its switch in settings.loggers.Loggers.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from fairlab.config import parse
 from fairlab.errors import FairLabError, Stopped
-from fairlab.logger_settings import Loggers, without_server
 from fairlab.registry import Registry, declared
+from fairlab.settings.loggers import Loggers, without_server
+from fairlab.settings.study import parse
 from fairlab.store.events import read_new
 from fairlab.store.runs import SPACES, RunRecord
 from fairlab.workspace import Workspace

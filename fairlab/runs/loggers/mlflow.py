@@ -13,11 +13,11 @@ from typing import Any
 
 from fairlab.errors import FairLabError
 from fairlab.files import read_json, write_json
-from fairlab.logger_settings import Loggers
 from fairlab.runs.loggers.base import LOGGERS
+from fairlab.settings.loggers import Loggers
+from fairlab.settings.user import user_settings
 from fairlab.store.results import judged_on, read_results
 from fairlab.store.runs import RunRecord
-from fairlab.user_settings import user_settings
 
 FILE = "mlflow.json"
 MOST_METRICS, MOST_PARAMS, LONGEST = 1000, 100, 500

@@ -15,8 +15,8 @@ from typing import Any
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain
-from fairlab.logger_settings import Loggers
 from fairlab.runs.loggers.base import LOGGERS
+from fairlab.settings.loggers import Loggers
 from fairlab.store.events import FILE
 from fairlab.store.runs import RunRecord
 from fairlab.structured import parse_json

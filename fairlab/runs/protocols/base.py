@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fairlab.config import Evaluation, Protocols
 from fairlab.data.base import Dataset
 from fairlab.errors import FairLabError
 from fairlab.registry import Registry
 from fairlab.runs.assess import judged_vectors
+from fairlab.settings.study import Evaluation, Protocols
 from fairlab.store.runs import RunRecord
 from fairlab.training.world import ALONE, World
 from fairlab.workspace import Workspace

@@ -1,0 +1,7 @@
+"""The command line: `main` parses, a module per noun carries out, `show` and its neighbours print, `watch` follows runs.
+
+May import `api` and everything below it, never ui/: whatever a command can do, a page can too, through the same functions. To add
+a command: its parser in `main`, its function `do_NAME` in the module of its noun, its line in the README's table.
+
+`fairlab --help` opens in a blink: pandas, torch and the like are imported inside the functions that need them.
+"""

@@ -1,0 +1,141 @@
+"""`fairlab data make`, `overlap`, `find`, `move`, `pairs`, `delete`, `keep`: data made of other data, shared people, where and how
+long data lie.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from fairlab import api
+from fairlab.cli import show, show_data
+from fairlab.errors import FairLabError
+from fairlab.runs.deletion_words import goes
+from fairlab.settings.protocols import DrawnPairs
+from fairlab.settings.study import Overlap, Recipe, parse
+from fairlab.store.runs import read_status
+from fairlab.workspace import Workspace
+
+
+def make(workspace: Workspace, options: argparse.Namespace, values: Mapping[str, Any]) -> int:
+    """Make a data set by a recipe and show what is in it."""
+    if not options.path or options.test or options.name or options.model or options.dry_run:
+        raise FairLabError("name the data set to make: `fairlab data make NAME --set dataset=...`")
+    run_id = api.make_data(workspace, parse(Recipe, values, "--set"), options.path)
+    if not _done(workspace, run_id, options.json):
+        return 1
+    show_data.show_data(workspace, api.read_run(workspace, run_id).dataset, options.json)
+    return 0
+
+
+def overlap(workspace: Workspace, options: argparse.Namespace, values: Mapping[str, Any]) -> int:
+    """Check a training set against a test set and say what was found."""
+    if not options.path or not options.test or options.name or options.dry_run:
+        raise FairLabError("name the two data sets: `fairlab data overlap TRAIN TEST`")
+    sets = {"train": options.path, "test": options.test, "model": options.model}
+    run_id = api.check_overlap(workspace, parse(Overlap, {**values, **sets}, "--set"))
+    if not _done(workspace, run_id, options.json):
+        return 1
+    found = api.verdict(workspace, options.path, options.test)
+    said = api.sentence(found, options.path, options.test)
+    print(json.dumps({**(found.facts if found else {}), "sentence": said}, indent=1) if options.json else said)
+    return 0
+
+
+def move(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+    """Say where the images of a data set are now."""
+    if not options.path or not options.test:
+        raise FairLabError("name the data set and where its images are now: `fairlab data move NAME PATH`")
+    before = api.open_dataset(workspace.dataset(options.path)).fingerprint
+    found = api.move_data(workspace, options.path, options.test, options.changed, show.progress_line())
+    same = "the same data" if found.fingerprint == before else "other data now: its fingerprint has changed"
+    print(f"{options.path} reads its images from {found.info['images_from']['path']}; it is {same}")
+    return 0
+
+
+def find(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+    """Bring back a data set that runs know and that is not in this workspace."""
+    if not options.path:
+        raise FairLabError("name the data set and where its images are now: `fairlab data find NAME PATH`")
+    run_id = api.find_data(workspace, options.path, options.test or "")
+    if not _done(workspace, run_id, options.json):
+        return 1
+    show_data.show_data(workspace, options.path, options.json)
+    facts = read_status(workspace.run(run_id))
+    if "pairs_seed" in facts:
+        show.say(f"Its pairs are drawn again, with seed {facts['pairs_seed']} as before.")
+    if "pairs_missing" in facts:
+        show.say(f"The pairs that were drawn for it before are missing: {facts['pairs_missing']}.")
+    return 0
+
+
+def pairs(workspace: Workspace, options: argparse.Namespace, values: Mapping[str, Any]) -> int:
+    """Draw pairs for a data set that came without, or with --dry-run say what would be drawn."""
+    if not options.path or options.test or options.name:
+        raise FairLabError("name the data set to draw pairs for: `fairlab data pairs NAME [--set genuine=3000]`")
+    values = {**values, **({"mined_by": options.model} if options.model else {})}
+    settings = parse(DrawnPairs, values, "--set")
+    if options.dry_run:
+        drawn = api.drawn_pairs(workspace, api.open_dataset(workspace.dataset(options.path)), settings)
+        groups, notes = drawn.facts, drawn.notes
+    else:
+        if not _done(workspace, api.draw_pairs(workspace, options.path, settings), options.json):
+            return 1
+        kept = api.open_dataset(workspace.dataset(options.path)).info["drawn_pairs"]
+        groups, notes = kept["groups"], kept["notes"]
+    if options.json:
+        print(json.dumps({"groups": groups, "notes": notes}, indent=1))
+        return 0
+    for group, counts in groups.items():
+        print(f"{group}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    for note in notes:
+        print(note)
+    done = (
+        "nothing is written yet"
+        if options.dry_run
+        else f"`fairlab evaluate RUN {options.path}` evaluates a model on them"
+    )
+    print(done)
+    return 0
+
+
+def delete(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+    """Delete a data set and the run that made it; with --dry-run say what would go and what needs it."""
+    if not options.path or options.test:
+        raise FairLabError("name the data set to delete: `fairlab data delete NAME`")
+    if options.dry_run:
+        found = api.what_goes(workspace, dataset=options.path)
+    else:
+        found = api.delete_dataset(workspace, options.path, options.force)
+    print(json.dumps(asdict(found), indent=1) if options.json else "\n".join(goes(found)))
+    return 0
+
+
+def keep(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+    """Limit how long a data set is kept."""
+    if not options.path or options.test or options.days is None:
+        raise FairLabError(
+            "name the data set and for how long: `fairlab data keep NAME --days 180` (0 lifts the limit)"
+        )
+    api.keep(workspace, options.path, options.days or None)
+    until = next((limit.until for limit in api.limits(workspace) if limit.dataset == options.path), None)
+    said = f"until {until:%Y-%m-%d}; then `fairlab forget --expired` deletes it" if until else "without a limit"
+    print(f"{options.path} is kept {said}")
+    return 0
+
+
+def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
+    """Wait for a job, with progress unless stdout is for JSON; False when it did not come to its end."""
+    if not quiet:
+        return show.watch(workspace, [run_id])
+    if api.wait(workspace, [run_id]):
+        return True
+    view = api.state(workspace.run(run_id))
+    show.say(f"{run_id} {view.status}: {view.reason or f'see `fairlab runs log {run_id}`'}")
+    return False
+
+
+ACTIONS = {"make": make, "overlap": overlap, "find": find, "move": move, "pairs": pairs, "delete": delete, "keep": keep}

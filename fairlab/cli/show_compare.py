@@ -1,0 +1,67 @@
+"""A comparison on a terminal: the best of a column bold, a difference coloured where it is beyond chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from fairlab.cli.show import console, say_caveats
+from fairlab.cli.streams import PlainText as Text
+from fairlab.evaluation.intervals import p_words
+from fairlab.formatting import duration
+from fairlab.runs.compare import default_dataset
+from fairlab.runs.exports import best_of, caption, measured
+from fairlab.runs.next_steps import without_numbers
+from fairlab.workspace import Workspace
+
+
+def show_comparison(
+    workspace: Workspace, table: pd.DataFrame, study_id: str, dataset_id: str = "", protocol: str = "test"
+) -> None:
+    """Print a comparison (runs.compare.compare) in the papers' layout, with intervals; without a row, what is missing."""
+    if table.empty:
+        console.print(Text(without_numbers(workspace, study_id, dataset_id, protocol)), soft_wrap=True)
+        return
+    dataset_id = dataset_id or default_dataset(workspace, study_id)
+    say_caveats(workspace, table["run_id"].tolist(), dataset_id)
+    console.print(comparison_table(table, study_id or "models added from files"))
+    console.print(Text(caption(table, dataset_id, protocol), style="dim"))
+    for row in table[table["published"].notna()].to_dict("records") if "published" in table else ():
+        console.print(Text(f"published: {row['model']}: {row['published']} ({row['published_source']})"))
+
+
+def comparison_table(table: pd.DataFrame, title: str) -> Table:
+    """A comparison for a terminal: the best of a column bold, a difference green or red where it is beyond chance."""
+    best, columns = best_of(table), measured(table)
+    view = Table(title=Text(title), box=None, pad_edge=False)
+    for name in ("model", "seeds", *(head for _, head, _ in columns), "against baseline", "p", "CPU"):
+        view.add_column(Text(name), justify="left" if name == "model" else "right")
+    for row in table.to_dict("records"):
+        cells = [Text(row["model"]), Text(str(row["runs"]) if row["seeds"] else "-", style="dim")]
+        for name, _, digits in columns:
+            value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
+            cell = Text(
+                "" if pd.isna(value) and name == "cross" else "n/a" if pd.isna(value) else f"{value:.{digits}f}"
+            )
+            if value == best[name]:
+                cell.stylize("bold")
+            if name in ("mean", "cross") and pd.notna(low):
+                cell.append(f" [{low:.1f}, {high:.1f}]", style="dim")
+            cells.append(cell)
+        cells += [_difference(row), Text(p_words(row["p"], row.get("p_draws", 0)))]
+        view.add_row(*cells, Text(duration(row["cpu_s"])))
+    return view
+
+
+def _difference(row: Mapping[str, Any]) -> Text:
+    if row["run_id"] == row["baseline"]:
+        return Text("baseline", style="dim")
+    if pd.isna(row["difference"]):
+        return Text("n/a", style="dim")
+    beyond = row["p"] < 0.05
+    shown = Text(f"{row['difference']:+.1f}", style=("green" if row["difference"] > 0 else "red") if beyond else "")
+    shown.append(f" [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}]", style="dim")
+    return shown

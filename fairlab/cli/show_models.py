@@ -1,0 +1,83 @@
+"""What the command line shows of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from fairlab.cli.show import console
+from fairlab.cli.streams import PlainText as Text
+from fairlab.runs.models import list_models
+from fairlab.tables import rows_as_json
+from fairlab.workspace import Workspace
+
+
+def show_models(workspace: Workspace, as_json: bool) -> None:
+    """Print the models of the workspace."""
+    table = list_models(workspace)
+    if as_json:
+        print(rows_as_json(table))
+    elif table.empty:
+        print(f"no models yet in {workspace.home}; train some with `fairlab demo`, or `fairlab models add FILE`")
+    else:
+        print(table.astype(object).where(table.notna(), "").to_string(index=False))  # "" fits into no column of numbers
+
+
+def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
+    """Print what was understood of a model file (runs.importing)."""
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    if found["kind"] in ("scores", "embeddings"):
+        _show_table_report(found)
+        return
+    about, trial = found["preprocessing"], found["trial"]
+    console.print(f"{found['path']}: {found['family']}", markup=False)
+    dim = found["embedding_dim"] or "any number of"
+    head = f", with a classifier of {found['classes']:,} identities" if found["classes"] else ""
+    size = f"; {found['parameters'] / 1e6:.2f} M parameters" if found["parameters"] else ""
+    console.print(f"faces of {found['image_px']} px to embeddings of {dim} numbers{size}{head}")
+    console.print(
+        f"takes {about['channels']}, (pixel - {about['mean']}) / {about['std']}; flip: {about['flip']}", markup=False
+    )
+    view = Table(box=None, pad_edge=False)
+    for name in ("pixels read", "accuracy on generated faces", "against the record"):
+        view.add_column(name)
+    for row in trial["readings"]:
+        view.add_row(
+            row["what"],
+            f"{100 * row['accuracy']:.1f} [{100 * row['accuracy_low']:.1f}, {100 * row['accuracy_high']:.1f}]",
+            f"{100 * row['difference']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+            if "difference" in row
+            else "",
+        )
+    console.print(view)
+    console.print(
+        f"{trial['pairs']} pairs, all at one threshold; cosine of face and mirror image {trial['flip_cosine']:.3f}, of two people "
+        f"{trial['other_cosine']:.3f}; raw lengths {', '.join(f'{norm:.3g}' for norm in trial['norms'])}"
+    )
+    for text in [*filter(None, [trial["note"]]), *found["notes"]]:
+        console.print(f"note: {text}", markup=False)
+    for text in found["warnings"]:
+        console.print(Text(f"warning: {text}", style="yellow"))
+    if "run_id" in found:
+        console.print(f"added as {found['run_id']}; evaluate it with `fairlab evaluate {found['run_id']} DATASET`")
+
+
+def _show_table_report(found: Mapping[str, Any]) -> None:
+    """What a table of scores or a file of embeddings holds (runs.tables)."""
+    if found["kind"] == "scores":
+        said = (
+            f"scores of {', '.join(found['models'])} on {found['genuine']:,} genuine and {found['impostor']:,} impostor "
+            f"pairs of {found['identities']:,} identities; {found['attribute']}: {', '.join(found['groups'])}"
+        )
+    else:
+        said = f"embeddings of {found['images']:,} images, {found['embedding_dim']} numbers each"
+    console.print(f"{found['path']}: {said}", markup=False)
+    for text in found["notes"]:
+        console.print(f"note: {text}", markup=False)
+    for run_id in found.get("runs", ()):
+        console.print(f"added as {run_id}; see Verification and Fairness in the app, or `fairlab evaluate {run_id}`")

@@ -1,0 +1,278 @@
+"""Every setting of every run, once: type, default, limits and one sentence that form, --help and docs share.
+
+A default is the paper's (MST-KD, arXiv 2408.16563, and its official code) unless its sentence says
+otherwise. A preset holds only what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from fairlab.errors import FairLabError
+from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
+from fairlab.settings.data import Data, DemoData, ModelFile, Source
+from fairlab.settings.distillation import Adaptor, Distillation
+from fairlab.settings.loss import Loss
+from fairlab.settings.protocols import Drawing, Protocols
+from fairlab.settings.recipe import Overlap, Recipe
+from fairlab.settings.training import Training
+
+Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
+Arm = Literal["specialised", "balanced"]
+View = Literal["plain", "flip"]
+
+
+class Backbone(Settings):
+    """The network that turns an image into an embedding."""
+
+    name: Name = Field("iresnet34", description="Architecture.")
+    embedding_dim: int = Field(512, ge=2, le=16_384, description="Length of the embedding.")
+    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (16, 24, 48, 96), max_length=16, description="Channels of the stages (backbone 'tiny' only)."
+    )
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of features dropped before the last layer.")
+
+
+class Evaluation(Settings):
+    """Numbers from pairs."""
+
+    fmr_targets: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (0.1, 0.01, 0.001),
+        min_length=1,
+        max_length=20,
+        description="False match rates (all groups pooled) at which thresholds are set.",
+    )
+    bootstrap: int = Field(1000, ge=100, le=100_000, description="Draws of identities for an interval.")
+    seed: Seed = Field(0, description="Seed of those draws.")
+
+    @model_validator(mode="after")
+    def _rates_are_fractions(self) -> Self:
+        if any(not 0 <= rate < 1 for rate in self.fmr_targets) or len(set(self.fmr_targets)) < len(self.fmr_targets):
+            raise ValueError("fmr_targets must be different fractions from 0 to below 1, e.g. 0.01 for 1 %")
+        return self
+
+
+class Projection(Settings):
+    """The map of a space (UMAP)."""
+
+    max_points: int = Field(
+        4000, ge=50, le=20000, description="Images drawn; more are sampled, the same share of every group."
+    )
+    neighbours: int = Field(15, ge=2, le=200, description="Neighbours that UMAP keeps close.")
+    min_dist: float = Field(0.1, ge=0.0, le=1.0, description="How tightly points may be packed.")
+    epochs: int = Field(200, ge=10, le=10_000, description="UMAP's optimisation passes.")
+    seed: Seed = Field(0, description="Seed of the map; the same seed gives the same map on the same machine.")
+
+
+class TeacherSettings(Settings):
+    """Teachers: one per group (specialised), or one per balanced part of all groups (balanced)."""
+
+    backbone: Backbone = Backbone()
+    loss: Loss = Loss()
+    training: Training = Training()
+
+
+class AdaptorSettings(Settings):
+    """The adaptor that makes the common space."""
+
+    adaptor: Adaptor = Adaptor()
+    loss: Loss = Loss(sigma_rad=0.0125)
+    training: Training = Training(base_lr=1.0, epochs=26, drop_epochs=(7, 13, 19, 24), flip=False)
+
+
+class StudentSettings(Settings):
+    """Students: with and without distillation, otherwise alike."""
+
+    backbone: Backbone = Backbone()
+    loss: Loss = Loss()
+    distillation: Distillation = Distillation()
+    training: Training = Training()
+
+
+class Grid(Settings):
+    """What is varied: every student is trained for each combination, and by which further teachers."""
+
+    given: Names = Field(
+        (),
+        description="Run ids of models that are there already, trained here or imported: one more set of teachers.",
+    )
+    relatives: Names = Field(
+        (),
+        description="Methods whose students learn from one teacher trained on all groups, or from the one model given above.",
+    )
+    distil_from: Names = Field(
+        (), description="Common spaces, of those in `adaptors`, that teach the students; empty: all."
+    )
+    backbones: Names = Field((), description="Networks of the students; empty: the one in their settings.")
+    losses: Names = Field(
+        (),
+        description="Identity losses of the students, and of the one teacher they learn from; empty: as in their settings.",
+    )
+    learn_from: tuple[Literal["real", "synthetic", "mixed"], ...] = Field(
+        ("real",),
+        min_length=1,
+        max_length=3,
+        description="Faces that the students learn from; teachers learn from the real ones.",
+    )
+    synthetic: Name = Field(
+        "", description="Data set of the synthetic faces; empty: the part 'synthetic' of the study's own data."
+    )
+    mix_share: float = Field(
+        0.3,
+        gt=0,
+        lt=1,
+        description="Share of synthetic people, or images, in the mixed set (about 30 % in 2408.17399).",
+    )
+    mix_unit: Literal["identities", "images"] = Field(
+        "identities", description="Is that share one of whole people or of images?"
+    )
+    cross_model: bool = Field(
+        False,
+        description="Also evaluate every student against a gallery that its teacher embedded (as in ProxylessKD).",
+    )
+    maps: Literal["all", "first seed", "none"] = Field("all", description="Which models get maps.")
+
+
+class Study(Settings):
+    """A named experiment: the grid of runs that a preset starts."""
+
+    title: Name = Field("Study", description="What the study is called.")
+    summary: Text = Field("", description="What it shows, in a sentence or two.")
+    paper: Text = Field("", description="Where it comes from.")
+    needs: Text = Field("", description="Data and machine it needs.")
+    order: int = Field(100, ge=0, le=1_000_000, description="Place in the list of presets.")
+    demo: DemoData | None = Field(None, description="Generated faces to use; empty: the data set named below.")
+    dataset: Name = Field("", description="A data set of the workspace, when no generated faces are used.")
+    seeds: Seeds = Field((0,), min_length=1, description="The whole study is repeated with each seed.")
+    arms: tuple[Arm, ...] = Field(
+        ("specialised", "balanced"),
+        max_length=2,
+        description="Kinds of teachers: one per group, or as many on balanced parts (control).",
+    )
+    adaptors: Names = Field(
+        ("sl",), description="Common spaces over each set of teachers: trained adaptors, or rules without training."
+    )
+    students: Names = Field(
+        ("eaf_kd",),
+        description="Methods whose students learn from a common space, e.g. a_kd: the space only; eaf_kd: identities too.",
+    )
+    plain_student: bool = Field(True, description="Also train the same student without distillation.")
+    concatenation: bool = Field(True, description="Also evaluate the concatenation of the teachers' embeddings.")
+    grid: Grid = Grid()
+    held_out: float | None = Field(
+        None,
+        gt=0.0,
+        le=0.5,
+        description="Share of every group's training people that no run of a seed learns from, to validate on; empty: none, the data set's own validation pairs are used.",
+    )
+    teacher: TeacherSettings = TeacherSettings()
+    adaptor: AdaptorSettings = AdaptorSettings()
+    student: StudentSettings = StudentSettings()
+    evaluation: Evaluation = Evaluation()
+    projection: Projection = Projection()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.demo is None and not self.dataset:
+            raise ValueError("a study needs data: give demo settings or the name of a data set")
+        if self.demo is not None and self.dataset:
+            raise ValueError(
+                f"generated faces (demo) and the data set {self.dataset!r} exclude each other: leave one of them out"
+            )
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ")
+        teachers = self.arms or self.grid.given
+        if not teachers and not self.plain_student and not self.grid.relatives:
+            raise ValueError("nothing to do: choose an arm of teachers, a relative or the plain student")
+        if self.students and not (teachers and self.adaptors):
+            raise ValueError("a distilled student needs an arm of teachers and an adaptor")
+        strangers = [name for name in self.grid.distil_from if name not in self.adaptors]
+        if strangers:
+            raise ValueError(f"grid.distil_from names {strangers[0]!r}, which is not among adaptors")
+        return self
+
+
+class Run(Settings):
+    """Everything one run needs to know besides its parents. What a role does not use is None."""
+
+    role: Role
+    method: Name
+    seed: Seed = 0
+    data: Data
+    demo: DemoData | None = None
+    source: Source | None = None
+    model: ModelFile | None = None
+    recipe: Recipe | None = None
+    overlap: Overlap | None = None
+    drawing: Drawing | None = None
+    backbone: Backbone | None = None
+    adaptor: Adaptor | None = None
+    loss: Loss | None = None
+    distillation: Distillation | None = None
+    training: Training | None = None
+    evaluation: Evaluation | None = None
+    protocols: Protocols | None = None
+    projection: Projection | None = None
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Validate `values` as settings of `kind`. Raises FairLabError: one sentence with field, fault and `where`."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise FairLabError(f"{where}: {first_fault(error, kind)}") from error
+
+
+def first_fault(error: ValidationError, kind: type[Settings]) -> str:
+    """The first fault of a validation as words: field, what is wrong, and what would be right."""
+    faults = error.errors()
+    fault = next((item for item in faults if item["type"] == "extra_forbidden"), faults[0])  # a typo explains the rest
+    field = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        owner: Any = kind
+        for part in fault["loc"][:-1]:
+            owner = _settings_of(owner, str(part)) or owner
+        return f"there is no setting {field!r}; known here: {', '.join(owner.model_fields)}"
+    text = fault["msg"].removeprefix("Value error, ")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{field}: {text}{more}" if field else f"{text}{more}"
+
+
+def _settings_of(owner: type[Settings], name: str) -> type[Settings] | None:
+    """The Settings class behind a field, also when it is optional."""
+    field = owner.model_fields.get(name)
+    if field is None:
+        return None
+    for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, Settings):
+            return candidate
+    return None
+
+
+def changed(settings: S, dials: Mapping[str, Any]) -> S:
+    """`settings` with dotted ones changed, e.g. of a study {"student.training.epochs": 5}. Raises FairLabError."""
+    values = settings.model_dump()
+    for dotted, value in dials.items():
+        table = values
+        *parents, last = dotted.split(".")
+        for parent in parents:
+            if not isinstance(table.get(parent), dict):
+                kind = type(settings).__name__.lower()
+                raise FairLabError(f"there is no group of settings {dotted.rpartition('.')[0]!r} in a {kind}")
+            table = table[parent]
+        if last not in table:
+            raise FairLabError(f"there is no setting {dotted!r}; known here: {', '.join(table)}")
+        table[last] = value
+    if (
+        isinstance(settings, Study)
+        and dials.get("dataset")
+        and not any(f"{name}.".startswith("demo.") for name in dials)
+    ):
+        values["demo"] = None  # a data set that is named takes the place of a preset's generated faces
+    return parse(type(settings), values, "these settings do not go together")
