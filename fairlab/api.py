@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairlab.data.base import Dataset, open_dataset
-from fairlab.data.score_tables import write_bfw, write_bob
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.readers.scores.tables import write_bfw, write_bob
 from fairlab.errors import FairLabError
 from fairlab.files import not_there, ordinary, sha256
 from fairlab.presets import load_preset

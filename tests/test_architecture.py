@@ -8,6 +8,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ THIRD_PARTY = {
     "sqlite3": ("fairlab/store/database.py", "fairlab/store/schema.py"),
     # Compiled loops where numpy's are the bottleneck: the renderer, and the histogram of all comparisons (a third of the
     # time of the matrix product instead of as much as it). umap-learn brings numba; without it numpy gives equal counts.
-    "numba": ("fairlab/data/raster.py", "fairlab/projection.py", "fairlab/evaluation/pair_blocks.py"),
+    "numba": ("fairlab/data/demo/raster.py", "fairlab/projection.py", "fairlab/evaluation/pair_blocks.py"),
 }
 ONLY_INSIDE_FUNCTIONS = {
     "torch": ("fairlab/runs/",),
@@ -84,6 +85,27 @@ def test_imports_point_down_and_siblings_do_not_meet(path: Path) -> None:
         other = module.split(".")[1] if module.startswith("fairlab.") else ""
         if other in LEVELS and other != here and other not in allowed:
             assert LEVELS[other] < LEVELS[here], f"{path.relative_to(ROOT)} imports fairlab.{other}"
+
+
+INSIDE = {"data": {"formats": 0, "": 1, "names": 2, "inspect": 3, "demo": 3, "readers": 4}}
+"""Levels inside a room; "" is its own files."""
+
+
+@pytest.mark.parametrize("room", INSIDE)
+def test_imports_point_down_inside_a_room(room: str) -> None:
+    levels = INSIDE[room]
+    assert {path.parent.name for path in ROOT.glob(f"fairlab/{room}/*/__init__.py")} == levels.keys() - {""}
+    for path in ROOT.glob(f"fairlab/{room}/**/*.py"):
+        here = _part(path.relative_to(ROOT / "fairlab" / room).with_suffix("").parts)
+        for module, _ in imports(path):
+            if module.startswith(f"fairlab.{room}."):
+                other = _part(module.split(".")[2:], levels)
+                assert other == here or levels[other] < levels[here], f"{path.relative_to(ROOT)} imports {module}"
+
+
+def _part(names: Sequence[str], levels: Collection[str] = ()) -> str:
+    """The inner room of a module, "" for the room's own files."""
+    return names[0] if names[0] in levels or (not levels and len(names) > 1) else ""
 
 
 LOOSE = {"__main__": "cli", "api": "runs", "projection": "store"}

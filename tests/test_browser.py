@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.evaluation import threshold_at_fmr
 from fairlab.runs.compare import read_study, studies
 from fairlab.store.results import read_results

@@ -14,8 +14,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.data.base import open_dataset
-from fairlab.data.demo import build_demo
+from fairlab.data.dataset import open_dataset
+from fairlab.data.demo.build import build_demo
 from fairlab.files import app_root, write_json
 from fairlab.presets import load_preset
 from fairlab.registry import declared

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.embedding_files import read_embeddings
-from fairlab.data.reading import reader
-from fairlab.data.score_tables import read_score_table
+from fairlab.data.listing import reader
+from fairlab.data.readers.embedding_files import read_embeddings
+from fairlab.data.readers.scores.tables import read_score_table
 from fairlab.errors import Damaged, FairLabError
 from fairlab.evaluation.score_frames import scored_pairs
 from fairlab.runs.tables import report_of

@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 
 from fairlab import tables
-from fairlab.data import changes, rfw_lists
+from fairlab.data.inspect import changes
+from fairlab.data.readers import rfw_lists
 from fairlab.errors import FairLabError
 from fairlab.evaluation import paired
 from fairlab.plots import training
@@ -29,8 +30,8 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT
 
 RETURNED = {
-    "fairlab.data.changes.seen": changes.SEEN,
-    "fairlab.data.rfw_lists.rfw_images": rfw_lists.RFW_IMAGES,
+    "fairlab.data.inspect.changes.seen": changes.SEEN,
+    "fairlab.data.readers.rfw_lists.rfw_images": rfw_lists.RFW_IMAGES,
     "fairlab.evaluation.paired.paired_seeds": paired.DIFFERENCES,
     "fairlab.plots.training.pulls": training.PULLS,
     "fairlab.plots.training._thin": tables.EVENTS,
@@ -49,7 +50,7 @@ RETURNED = {
     "fairlab.store.events.read_events": tables.EVENTS,
     "fairlab.ui.cached.curves": tables.EVENTS,
     "fairlab.tables.texts": Table(),
-    "fairlab.data.pairs.draw_pairs": tables.PAIRS,
+    "fairlab.data.demo.pairs.draw_pairs": tables.PAIRS,
     "fairlab.ui.cached.comparison": model_rows.compared(()),
     "fairlab.ui.counted.search_table": Table(Group=TEXT),
     "fairlab.ui.differing._by_group": Table(
@@ -109,8 +110,8 @@ def nothing(name: str, node: ast.FunctionDef, workspace: Workspace) -> dict[str,
 
 
 OF_FILES = {
-    "fairlab.data.attribute_sets._in_parts": "hands on the table that it is given, whose attributes are the user's own columns",
-    "fairlab.data.parts.with_parts": "hands on the table that it is given, whose attributes are the user's own columns",
+    "fairlab.data.readers.attribute_sets._in_parts": "hands on the table that it is given, whose attributes are the user's own columns",
+    "fairlab.data.names.parts.with_parts": "hands on the table that it is given, whose attributes are the user's own columns",
     "fairlab.evaluation.score_reading._parquet": "reads a table of scores under the names that its file has",
 }
 """Functions whose columns are somebody's own, with the reason: there is no schema to keep."""
@@ -201,8 +202,8 @@ def frames_without_columns(path: Path) -> list[int]:
 
 
 ARRAYS_ONLY = {
-    "fairlab/data/people.py": "chooses entries of a numpy array, where an empty list chooses none",
-    "fairlab/data/parquet_images.py": "the columns are those of somebody's file, named by a dictionary, or none and only rows",
+    "fairlab/data/demo/people.py": "chooses entries of a numpy array, where an empty list chooses none",
+    "fairlab/data/readers/parquet_images.py": "the columns are those of somebody's file, named by a dictionary, or none and only rows",
 }
 """Files where that is right, with the reason."""
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from fairlab.data.demo import build_demo
+from fairlab.data.demo.build import build_demo
 from fairlab.models.base import BACKBONES
 from fairlab.settings.study import Backbone, DemoData
 from tests.server import app_server, chromium, entered

@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from fairlab.data.base import open_dataset, write_dataset
-from fairlab.data.score_writing import write_table
+from fairlab.data.dataset import open_dataset, write_dataset
+from fairlab.data.readers.scores.writing import write_table
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.models.base import BACKBONES

@@ -16,7 +16,7 @@ from fairlab.workspace import Workspace
 
 def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
     """Print the data sets of the workspace, or the counts of one."""
-    from fairlab.data.base import open_dataset
+    from fairlab.data.dataset import open_dataset
     from fairlab.runs.caveats import of_data
 
     if name is None:
@@ -72,7 +72,7 @@ DATASETS = tables.Table(dataset=TEXT, images=WHOLE, identities=WHOLE, groups=WHO
 
 def _rows(workspace: Workspace) -> Iterator[dict[str, object]]:
     """A row for each data set that can be read; the others are named by every command (runs.hidden)."""
-    from fairlab.data.base import open_dataset
+    from fairlab.data.dataset import open_dataset
 
     known = dict(bad_datasets(workspace))
     for path in sorted(workspace.datasets_folder.glob("*/dataset.json")):

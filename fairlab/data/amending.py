@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.files import amend_manifest, explain, make_folder, place_folder
 from fairlab.machine.temporaries import beside

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fairlab.data.reading import Problem, problem
-from fairlab.data.text_lists import Row, read_rows, wrong
+from fairlab.data.formats.text_lists import Row, read_rows, wrong
+from fairlab.data.listing import Problem, problem
 from fairlab.errors import FairLabError
 from fairlab.settings.study import Source
 from fairlab.table_text import composed, one_of, plain, ranges_of_dates, without_point_zero

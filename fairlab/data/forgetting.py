@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.data.base import (
+from fairlab.data.dataset import (
     BORROWED_FILES,
     HASHES_FILE,
     IMAGES_FILE,

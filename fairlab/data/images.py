@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.align import TEMPLATE_112
-from fairlab.data.reading import SHOWN, Listing
+from fairlab.data.listing import SHOWN, Listing
 
 MISSING = "no points given"
 EQUAL = "points that are equal, 0 or -1: no face was detected"

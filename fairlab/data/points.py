@@ -14,7 +14,7 @@ from fairlab.data.align import template
 from fairlab.data.landmarks import faults, with_faces_only
 
 if TYPE_CHECKING:
-    from fairlab.data.base import Dataset
+    from fairlab.data.dataset import Dataset
 
 POINTS_FILE, LANDMARKS_FILE = "points.npy", "landmarks.npy"
 """Of images that are handed out as they lie, (N, 5, 2) shares of the crop; of images that are aligned when they are read,
@@ -70,7 +70,7 @@ def mirrored(points: np.ndarray) -> np.ndarray:
 
 def points_of(dataset: Dataset, px: int) -> np.ndarray | None:
     """(N, 5, 2) float32 shares of the data set's crops of `px` pixels, NaN where a face has none; None where no face has."""
-    from fairlab.data.base import older_rule
+    from fairlab.data.dataset import older_rule
 
     if dataset.info.get("images_from", {}).get("kind") == "recipe":
         return _borrowed(dataset, px)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.attributes import UNKNOWN
-from fairlab.data.base import Borrowed, Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Borrowed, Dataset, open_dataset, write_dataset
 from fairlab.data.sampling import DRAWS, balanced_parts, shuffled
 from fairlab.errors import FairLabError
 from fairlab.settings.study import Recipe

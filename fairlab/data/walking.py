@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairlab.data.reading import PICTURES, Problem, Progress, Stop, problem
+from fairlab.data.listing import PICTURES, Problem, Progress, Stop, problem
 from fairlab.errors import FairLabError, Stopped
 
 _BEAT_S = 0.25

@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.align import RULE
-from fairlab.data.base import Dataset, Elsewhere, open_dataset, write_dataset
-from fairlab.data.changes import difference, seen
-from fairlab.data.checking import LOOKED_AT, look_at, sample
+from fairlab.data.dataset import Dataset, Elsewhere, open_dataset, write_dataset
 from fairlab.data.enrolment import failures, joined
+from fairlab.data.inspect.changes import difference, seen
+from fairlab.data.inspect.checking import LOOKED_AT, look_at, sample
+from fairlab.data.inspect.previews import alignment_strips, group_pictures, png
+from fairlab.data.inspect.report import aligned, report, splits_of
 from fairlab.data.landmarks import judged
+from fairlab.data.listing import READERS, Listing, detect_kind, has_images, reader
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.points import aligned as points_of_crops
 from fairlab.data.points import in_the_middle
-from fairlab.data.previews import alignment_strips, group_pictures, png
-from fairlab.data.reading import READERS, Listing, detect_kind, has_images, reader
-from fairlab.data.report import aligned, report, splits_of
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import (
     digest,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab import __version__
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.data.holding_out import held_out_pairs
 from fairlab.errors import FairLabError
 from fairlab.evaluation.compat import COMPAT

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fairlab import __version__
-from fairlab.data.base import PAIRS_FILE, Dataset
+from fairlab.data.dataset import PAIRS_FILE, Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation.report import CURVE
 from fairlab.files import digest, sha256

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairlab.data import enrolment, landmarks
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.store.results import judged_on, results_facts
 from fairlab.store.runs import RunRecord, read_run

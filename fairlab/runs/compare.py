@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.seeds import SeededComparison
 from fairlab.files import read_json, there

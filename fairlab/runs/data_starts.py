@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from fairlab.data.base import Dataset, open_dataset
-from fairlab.data.moving import look_there, put
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.inspect.moving import look_there, put
 from fairlab.errors import FairLabError, Refused
 from fairlab.runs.adding import changed_since
 from fairlab.runs.drawing import METHOD, miner_of, other_pairs

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.amending import amend
-from fairlab.data.base import INFO, PAIRS_FILE, Dataset, open_dataset
+from fairlab.data.dataset import INFO, PAIRS_FILE, Dataset, open_dataset
 from fairlab.data.sampling import part_sizes
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import read_json, write_json

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from fairlab import __version__
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import Stopped
 from fairlab.files import MANIFEST, read_json, read_manifest, write_json
 from fairlab.machine.temporaries import sweep

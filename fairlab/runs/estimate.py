@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, digest, read_json, write_json
 from fairlab.kept import read_checked
@@ -357,7 +357,7 @@ def _planned(plan: Plan, run_id: str) -> PlannedRun:
 
 def _time_render(demo: DemoData) -> float:
     """CPU seconds for one face of these settings, from a small set rendered twice (the first compiles)."""
-    from fairlab.data.demo import build_demo
+    from fairlab.data.demo.build import build_demo
 
     small = {
         "train_identities": 2,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fairlab.data.spreadsheets import disarmed
+from fairlab.data.formats.spreadsheets import disarmed
 from fairlab.errors import FairLabError
 from fairlab.evaluation.intervals import p_words
 from fairlab.formatting import duration

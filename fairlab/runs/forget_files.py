@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.data.forgetting import renumbered
 from fairlab.errors import FairLabError
 from fairlab.evaluation.report import evaluate

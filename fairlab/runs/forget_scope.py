@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.forgetting import borrowing, numbered
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import FairLabError, Refused

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.forgetting import write_without as write_data_without
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import MANIFEST, amend_manifest, read_manifest, sha256, verify_manifest, write_json

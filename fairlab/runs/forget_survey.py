@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlab.data.reading import has_images
+from fairlab.data.listing import has_images
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json
 from fairlab.runs import forget_files

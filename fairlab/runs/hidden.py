@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from fairlab.data.base import IMAGES_FILE, INFO, PAIRS_FILE, open_dataset
+from fairlab.data.dataset import IMAGES_FILE, INFO, PAIRS_FILE, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, read_manifest, sentence_of, there
 from fairlab.machine.temporaries import temporary

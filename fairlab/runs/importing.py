@@ -214,7 +214,7 @@ def memory_limited(more: int) -> Iterator[None]:
 
 def _trial(found: Found, progress: Callable[[int, int], None], stop: Stop, runs: Path | None) -> dict[str, Any]:
     """The trial on generated faces: that of an earlier look at the same file with the same record, or a new one."""
-    from fairlab.data.demo import build_demo
+    from fairlab.data.demo.build import build_demo
     from fairlab.models.preprocessing import preprocessing_from_json
     from fairlab.training.trial import VERSION, faces_for_trial, try_model
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fairlab import __version__
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.holding_out import held_out_identities
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import identity_labels, training_rows
@@ -105,7 +105,9 @@ def _data_of(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) 
         return {"images": len(made.images), "fingerprint": made.fingerprint}
     if record.config.source is not None:
         return adding.add(workspace, record, pulse, stop)
-    from fairlab.data.demo import build_demo  # its textures load scipy's image filters: nobody else waits for them
+    from fairlab.data.demo.build import (
+        build_demo,  # its textures load scipy's image filters: nobody else waits for them
+    )
 
     demo = record.config.demo
     if demo is None:

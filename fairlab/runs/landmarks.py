@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.data.points import has_points, lacking, of_template, points_of
 from fairlab.errors import FairLabError
 from fairlab.store.runs import RunRecord

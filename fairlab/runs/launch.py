@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, remove_folder, write_json
 from fairlab.registry import declared_facts

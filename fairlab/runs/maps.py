@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
 from fairlab.projection import project, stratified_sample, usable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.runs.compare import imported, models_of, read_study
 from fairlab.workspace import Workspace

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fairlab.data import duplicates
-from fairlab.data.base import Dataset, open_dataset
-from fairlab.data.identity_names import compare_names
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.inspect import duplicates
+from fairlab.data.inspect.identity_names import compare_names
 from fairlab.data.views import encoded
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest, read_json, write_atomic, write_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.recipes import drawn_size, most
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.data.forgetting import added_at
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain, read_json, write_json

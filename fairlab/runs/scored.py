@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import ScoredPairs
 from fairlab.runs.next_steps import how_to_evaluate

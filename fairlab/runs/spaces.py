@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from filelock import FileLock, Timeout
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.machine.staying import check
 from fairlab.runs import choices, tables

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fairlab.data.base import Dataset, open_dataset
-from fairlab.data.embedding_files import detect_embeddings, read_embeddings
-from fairlab.data.pair_files import rows_of
-from fairlab.data.score_tables import detect_score_table, read_score_table
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.readers.embedding_files import detect_embeddings, read_embeddings
+from fairlab.data.readers.pair_files import rows_of
+from fairlab.data.readers.scores.tables import detect_score_table, read_score_table
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import suspected
 from fairlab.files import write_json

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.runs import spaces
 from fairlab.settings.study import Distillation

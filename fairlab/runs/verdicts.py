@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fairlab.data.base import INFO, fingerprint_of
+from fairlab.data.dataset import INFO, fingerprint_of
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, write_json
 from fairlab.kept import Count, FolderName, Kept, checked

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.data.points import points_of
 from fairlab.errors import FairLabError, Stopped
 from fairlab.evaluation.intervals import clopper_pearson

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.data.images import mean_face
 from fairlab.ui import choices
 from fairlab.ui.gallery import Face, faces

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.runs import compare
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.events import Curves

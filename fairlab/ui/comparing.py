@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
 from fairlab.formatting import duration

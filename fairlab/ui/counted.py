@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.evaluation.operating import OperatingPoint
 from fairlab.plots.fairness import matrix_figure
 from fairlab.plots.identification import cmc_figure, open_set_figure

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.evaluation.fairness_report import FairnessReport, groups_of, report_on
 from fairlab.evaluation.fdr_curve import FdrCurve, fdr_curve
 from fairlab.evaluation.groups import GroupPairs

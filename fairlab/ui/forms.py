@@ -25,7 +25,7 @@ CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
     "distil_from": choices.common_spaces,
     "students": choices.student_methods,
     "relatives": choices.student_methods,
-    "kind": lambda: declared("READERS", "data"),
+    "kind": lambda: declared("READERS", "data/readers"),
     "engine": lambda: declared("ENGINES", "runs/engines"),
 }
 """Fields, by the end of their name, whose values are what is registered somewhere."""

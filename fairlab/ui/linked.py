@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from fairlab import api
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
 from fairlab.settings.study import Projection

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.runs.data_starts import move_data
 from fairlab.ui.page import plain, show_error

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.store.index import neighbours
 from fairlab.ui import choices, selection
 from fairlab.ui.gallery import Face, faces

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from fairlab import api
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.runs.data_starts import latest_job
 from fairlab.runs.verdicts import Verdict, sentence, verdict

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.runs.compare import imported, models_of, read_study, studies
 from fairlab.runs.cross import METHOD as CROSS
 from fairlab.runs.cross import crossed

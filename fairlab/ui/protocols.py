@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from fairlab import api
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.runs.by_protocol import METHOD, known_protocols
 from fairlab.runs.protocols.base import FINAL

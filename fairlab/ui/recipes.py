@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from fairlab import api
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.settings.study import Recipe, parse
 from fairlab.store.runs import read_run

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fairlab import __version__
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.images import thumbnail_png
 from fairlab.errors import FairLabError
 from fairlab.links import announced, link

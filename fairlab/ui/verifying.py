@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from fairlab import api
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.compat import COMPAT
 from fairlab.evaluation.fairness_report import FairnessReport

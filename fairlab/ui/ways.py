@@ -8,7 +8,7 @@ from typing import Literal
 import streamlit as st
 
 from fairlab import api
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.runs.compare import read_study

@@ -57,13 +57,13 @@ def write_records(folder: Path) -> None:
 
 
 def records(folder: Path) -> None:
-    from fairlab.data.record_sets import open_records
+    from fairlab.data.readers.record_sets import open_records
 
     said(f"scanning {RECORDS:,} records", lambda: open_records(folder / "train.rec"))
 
 
 def write_images(folder: Path) -> None:
-    from fairlab.data.base import Elsewhere, write_dataset
+    from fairlab.data.dataset import Elsewhere, write_dataset
     from fairlab.tables import PAIRS
 
     person = np.arange(IMAGES) // 50
@@ -92,7 +92,7 @@ def write_images(folder: Path) -> None:
 def images(folder: Path) -> None:
     import pyarrow.parquet  # noqa: F401  # an import, not the table's cost
 
-    from fairlab.data.base import open_dataset
+    from fairlab.data.dataset import open_dataset
 
     data = open_dataset(folder / "big")
     said(f"opening the table of {IMAGES:,} images", lambda: data.images)
@@ -124,8 +124,8 @@ class Halves:
 def pack(folder: Path) -> None:
     import torch
 
+    from fairlab.data.listing import reader
     from fairlab.data.pixels import EncodedPixels
-    from fairlab.data.reading import reader
     from fairlab.models.base import BACKBONES
     from fairlab.settings.study import Backbone, Source
     from fairlab.training.extract import extract

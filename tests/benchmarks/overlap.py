@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fairlab.data import duplicates
-from fairlab.data.demo import build_demo
+from fairlab.data.demo.build import build_demo
+from fairlab.data.inspect import duplicates
 from fairlab.settings.study import DemoData
 
 COPIES = 400

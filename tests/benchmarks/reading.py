@@ -27,8 +27,8 @@ from PIL import Image
 
 from fairlab.data import pixels
 from fairlab.data.decode import decode
+from fairlab.data.listing import detect_kind, reader
 from fairlab.data.pixels import EncodedPixels
-from fairlab.data.reading import detect_kind, reader
 from fairlab.settings.study import Source
 from fairlab.training.loader import ImageInputs, ahead, flips, order
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fairlab import api
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace

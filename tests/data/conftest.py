@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.data.base import Dataset
-from fairlab.data.demo import Studio, build_demo, open_studio
+from fairlab.data.dataset import Dataset
+from fairlab.data.demo.build import Studio, build_demo, open_studio
 from fairlab.settings.study import DemoData
 
 TINY = DemoData(

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.transform import SimilarityTransform, warp
 
 from fairlab.data.align import TEMPLATE_112, crop, from_crop, similarity, template
-from fairlab.data.head import load_head
+from fairlab.data.demo.head import load_head
 
 NUMBER = st.floats(-3.0, 3.0)
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fairlab.data import decode as decoding
 from fairlab.data.decode import decode
-from fairlab.data.reading import READERS, detect_kind, reader
+from fairlab.data.listing import READERS, detect_kind, reader
 from fairlab.errors import Damaged, FairLabError
 from fairlab.evaluation.score_frames import scored_pairs
 from fairlab.runs.adding import dry_run

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.base import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset, write_dataset
 from fairlab.data.forgetting import borrowing, numbered, renumbered, write_without
 from fairlab.data.recipes import build_recipe
 from fairlab.errors import FairLabError

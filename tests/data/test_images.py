@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.data.images import contact_sheet, mean_face, thumbnail_png
 from fairlab.errors import FairLabError
 

@@ -9,7 +9,7 @@ import pytest
 from skimage.transform import SimilarityTransform
 
 from fairlab.data.align import TEMPLATE_112
-from fairlab.data.base import Dataset, write_dataset
+from fairlab.data.dataset import Dataset, write_dataset
 from fairlab.data.forgetting import write_without
 from fairlab.data.points import aligned, has_points, in_the_middle, mirrored, of_template, points_of
 from fairlab.settings.study import DemoData

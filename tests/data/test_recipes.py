@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.base import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset, write_dataset
 from fairlab.data.images import thumbnail_png
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import training_rows

@@ -14,7 +14,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.data.decode import decode
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.runs import adding
@@ -138,7 +138,7 @@ def test_decoded_faces_do_not_outlive_a_killed_job(lab: Workspace, tmp_path: Pat
 
 def test_a_stopped_look_goes_on_where_it_was(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks that were looked at are kept; a second attempt looks at the others only."""
-    monkeypatch.setattr("fairlab.data.checking.CHUNK", 5)
+    monkeypatch.setattr("fairlab.data.inspect.checking.CHUNK", 5)
     tree = grouped(tmp_path / "set", ("A", "B"), 5, 2)
     source = Source(path=str(tree))
     record = read_run(lab, _queued(lab, source))

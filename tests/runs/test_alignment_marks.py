@@ -12,7 +12,7 @@ import pytest
 
 from fairlab.cli import show, show_data
 from fairlab.data.align import RULE, crop
-from fairlab.data.base import INFO, Dataset, open_dataset
+from fairlab.data.dataset import INFO, Dataset, open_dataset
 from fairlab.evaluation.report import CURVE
 from fairlab.files import amend_manifest, read_json, write_json
 from fairlab.runs import adding, caveats

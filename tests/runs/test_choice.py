@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fairlab.cli.show import show_run
-from fairlab.data.base import Dataset, write_dataset
+from fairlab.data.dataset import Dataset, write_dataset
 from fairlab.data.holding_out import held_out_identities, held_out_pairs
 from fairlab.errors import FairLabError
 from fairlab.evaluation.scores import pair_scores

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.evaluation import shares
 from fairlab.evaluation.pair_blocks import ArrayEngine, Block
 from fairlab.runs import by_protocol, counting

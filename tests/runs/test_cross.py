@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fairlab import api
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation import cross_scores, pair_scores
 from fairlab.runs import jobs

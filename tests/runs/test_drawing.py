@@ -10,7 +10,7 @@ import pytest
 
 from fairlab import api
 from fairlab.cli.main import main
-from fairlab.data.base import Dataset, write_dataset
+from fairlab.data.dataset import Dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import verify_manifest
 from fairlab.runs.drawing import draw_pairs

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.errors import Damaged, Stopped
 from fairlab.files import sha256
 from fairlab.runs import spaces

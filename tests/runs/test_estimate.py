@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.files import write_json
 from fairlab.presets import load_preset
 from fairlab.runs import estimate as module

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.recipes import build_recipe
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json

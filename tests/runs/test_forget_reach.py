@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import read_json, write_json
 from fairlab.runs import forget as forgetting

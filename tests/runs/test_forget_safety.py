@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from fairlab import api, files
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.runs import forget_files, launch, worker

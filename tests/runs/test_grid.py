@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.data.recipes import drawn_size
 from fairlab.errors import FairLabError
 from fairlab.presets import load_preset

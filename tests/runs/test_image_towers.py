@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.store.embeddings import open_embeddings
 from fairlab.workspace import Workspace
 from tests.conftest import command

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from fairlab import api
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.checkpoints import load_head

@@ -14,7 +14,7 @@ from skimage.transform import SimilarityTransform
 
 from fairlab import api
 from fairlab.data.align import TEMPLATE_112
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.points import points_of
 from fairlab.errors import FairLabError
 from fairlab.models.kprpe import LandmarkTransformer

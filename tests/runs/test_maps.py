@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.base import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset, write_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.runs import maps
 from fairlab.runs.plan import single

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from fairlab import api
 from fairlab.cli.main import main
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import read_json
 from fairlab.runs import adding, overlap

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fairlab.data.base import open_dataset, write_dataset
+from fairlab.data.dataset import open_dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.presets import load_preset, preset_names
 from fairlab.runs.grid import expand

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from fairlab import api
-from fairlab.data.base import Dataset, open_dataset, write_dataset
-from fairlab.data.pairs import draw_pairs
+from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.demo.pairs import draw_pairs
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
 from fairlab.runs import by_protocol, jobs

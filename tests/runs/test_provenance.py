@@ -12,7 +12,7 @@ import pytest
 
 from fairlab import __version__
 from fairlab.cli.main import main
-from fairlab.data.base import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset, write_dataset
 from fairlab.runs.assess import evaluate_run, recompute
 from fairlab.runs.plan import single
 from fairlab.runs.provenance import pairs_hash

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlab.data.base import Dataset
+from fairlab.data.dataset import Dataset
 from fairlab.files import asset
 from fairlab.registry import declared
 from fairlab.runs.plan import single

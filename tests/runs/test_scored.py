@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairlab.cli.main import main
-from fairlab.data.base import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation import fairness_report
 from fairlab.runs.assess import evaluate_run

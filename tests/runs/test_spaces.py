@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 from torch.nn import functional
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
 from fairlab.models.checkpoints import load_learner

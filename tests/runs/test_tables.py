@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from fairlab import api
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairlab.data.base import Dataset, open_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import Damaged, FairLabError
 from fairlab.models.checkpoints import load_head, load_learner, read_facts, save_model

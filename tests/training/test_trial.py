@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairlab.data.base import Dataset, write_dataset
+from fairlab.data.dataset import Dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.models.preprocessing import Preprocessing
 from fairlab.training import trial

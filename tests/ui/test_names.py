@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab import api
-from fairlab.data.base import write_dataset
+from fairlab.data.dataset import write_dataset
 from fairlab.errors import FairLabError
 from fairlab.plots.colours import words
 from fairlab.settings.study import Source

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from fairlab import api
 from fairlab.cli.main import main
-from fairlab.data.base import open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.files import app_root
 from fairlab.settings.study import ModelFile, Source
 from fairlab.workspace import open_workspace
