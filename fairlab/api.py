@@ -14,42 +14,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairlab.compare.compare import compare
+from fairlab.compare.model_rows import common_pairs, read_scores
+from fairlab.compare.models import list_models
+from fairlab.compare.next_steps import how_to_evaluate
 from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.inspect.verdicts import Verdict, sentence, verdict
 from fairlab.data.readers.scores.tables import write_bfw, write_bob
 from fairlab.errors import FairLabError
 from fairlab.files import not_there, ordinary, sha256
+from fairlab.jobs.data.drawing import drawn_pairs
+from fairlab.jobs.data.starts import add_data, check_overlap, draw_pairs, find_data, inspect_data, make_data, move_data
+from fairlab.jobs.embed.landmarks import check_landmarks
+from fairlab.jobs.evaluate.by_protocol import protocols_record
+from fairlab.jobs.models.tables import models_in, table_kind
+from fairlab.plan.estimate import check_disk, disk_bytes, estimate, measure
+from fairlab.plan.grid import expand
+from fairlab.plan.plan import Plan, single, slug
+from fairlab.plan.records import check_lengths, cross_record
 from fairlab.presets import load_preset
-from fairlab.runs.archive import Choice, archive
-from fairlab.runs.archive_reading import bring_in, read_listing
-from fairlab.runs.by_protocol import protocols_record
-from fairlab.runs.compare import compare, read_study, studies
-from fairlab.runs.cross import check_lengths, cross_record
-from fairlab.runs.data_starts import add_data, check_overlap, draw_pairs, find_data, inspect_data, make_data, move_data
-from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
-from fairlab.runs.disk import usage
-from fairlab.runs.drawing import drawn_pairs
-from fairlab.runs.estimate import check_disk, disk_bytes, estimate, measure
-from fairlab.runs.forget import forget, forget_all, survey
-from fairlab.runs.grid import expand
-from fairlab.runs.landmarks import check_landmarks
-from fairlab.runs.launch import (
-    delete,
-    dispatch,
-    dispatch_unless_busy,
-    resume,
-    set_default_placement,
-    start,
-    start_one,
-    stop,
-)
-from fairlab.runs.model_rows import common_pairs, read_scores
-from fairlab.runs.models import list_models
-from fairlab.runs.next_steps import how_to_evaluate
-from fairlab.runs.plan import Plan, single, slug
-from fairlab.runs.progress import Progress, study_progress
-from fairlab.runs.progress import sentence as progress_sentence
-from fairlab.runs.prune import prunable, prune
-from fairlab.runs.queueing import (
+from fairlab.queue.edit import (
     clone,
     earlier,
     first,
@@ -62,10 +46,19 @@ from fairlab.runs.queueing import (
     stop_study,
     where,
 )
-from fairlab.runs.retention import forget_expired, keep, limits
-from fairlab.runs.tables import models_in, table_kind
-from fairlab.runs.turns import any_goes_on
-from fairlab.runs.verdicts import Verdict, sentence, verdict
+from fairlab.queue.launch import (
+    delete,
+    dispatch,
+    dispatch_unless_busy,
+    resume,
+    set_default_placement,
+    start,
+    start_one,
+    stop,
+)
+from fairlab.queue.progress import Progress, study_progress
+from fairlab.queue.progress import sentence as progress_sentence
+from fairlab.queue.turns import any_goes_on
 from fairlab.settings.placement import Placement
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.settings.study import (
@@ -80,9 +73,17 @@ from fairlab.settings.study import (
     Source,
     changed,
 )
+from fairlab.storage.archive import Choice, archive
+from fairlab.storage.archive_reading import bring_in, read_listing
+from fairlab.storage.deleting import delete_dataset, delete_study, what_goes
+from fairlab.storage.disk import usage
+from fairlab.storage.people.forget import forget, forget_all, survey
+from fairlab.storage.prune import prunable, prune
+from fairlab.storage.retention import forget_expired, keep, limits
 from fairlab.store.database import list_runs
 from fairlab.store.records import read_weights
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
+from fairlab.store.studies import read_study, studies
 from fairlab.workspace import Workspace, open_workspace
 
 __all__ = [
@@ -260,7 +261,7 @@ def _model_and_data(workspace: Workspace, run_id: str, dataset_id: str) -> tuple
 def inspect_model(workspace: Workspace, source: ModelFile) -> str:
     """Start the job that looks at a model file without adding it; returns its run id (report.json in its folder).
 
-    For the report at once, in this process: fairlab.runs.importing.report_of.
+    For the report at once, in this process: fairlab.jobs.models.importing.report_of.
     """
     title = f"Inspect {Path(source.path).name}"
     return start_one(workspace, single(workspace, title, _model_run("inspect", source), ()), anew=True)

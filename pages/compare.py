@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from fairlab.compare.compare import find_baseline, of_seed
+from fairlab.compare.exports import caption, groups_of
+from fairlab.compare.model_rows import by_title
 from fairlab.plots.study import models_figure
-from fairlab.runs.compare import find_baseline, of_seed
-from fairlab.runs.exports import caption, groups_of
-from fairlab.runs.model_rows import by_title
 from fairlab.store.runs import SPACES
 from fairlab.ui import cached, caveats, comparing
 from fairlab.ui.headline import sentences

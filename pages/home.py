@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from fairlab.plan.grid import expand
 from fairlab.presets import load_preset
-from fairlab.runs.compare import studies
-from fairlab.runs.grid import expand
 from fairlab.store.database import list_runs
+from fairlab.store.studies import studies
 from fairlab.ui import headline
 from fairlab.ui.launching import draw_plan, start_preset
 from fairlab.ui.page import facts, plain, start, stop

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from fairlab.presets import load_preset, preset_names
-from fairlab.runs.compare import read_study, studies
+from fairlab.store.studies import read_study, studies
 from fairlab.ui.forms import study_form
 from fairlab.ui.launching import command, offers, pick_data, plain_facts, planned, show_plan, start_plan
 from fairlab.ui.page import plain, start

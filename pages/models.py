@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from fairlab.compare.models import list_models
 from fairlab.files import app_root
-from fairlab.runs.models import list_models
 from fairlab.ui import cached, modelling
 from fairlab.ui.page import start, stop
 

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from fairlab.runs.compare import imported, read_study, studies
+from fairlab.compare.compare import imported
 from fairlab.store.database import list_runs
+from fairlab.store.studies import read_study, studies
 from fairlab.ui.finding import find
 from fairlab.ui.live import ACTIVE, run_panel, runs_table
 from fairlab.ui.page import empty, start, stop

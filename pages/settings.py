@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from fairlab.runs.doctor import examine
+from fairlab.storage.doctor import examine
 from fairlab.ui.loggers import loggers_form
 from fairlab.ui.page import plain, start
 from fairlab.ui.placing import default_placement_form

@@ -22,7 +22,9 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from streamlit.testing.v1 import local_script_runner
 
-from fairlab.store.runs import state
+from fairlab.queue.engines.local import LocalEngine
+from fairlab.settings.placement import Placement
+from fairlab.store.runs import RunRecord, record_process, state, write_status
 from fairlab.workspace import Workspace, open_workspace
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -100,9 +102,23 @@ def lab(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that a test starts are carried out in this process, for tests of what they do."""
-    from tests.runs.in_process import work_here
+    from tests.in_process import work_here
 
     work_here(monkeypatch)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Titles of the runs that the local engine was told to start; they work then, as this very process."""
+    found: list[str] = []
+
+    def submit(_engine: LocalEngine, _workspace: Workspace, record: RunRecord, _placement: Placement) -> None:
+        record_process(record.folder)
+        write_status(record.folder, "running", reason="")
+        found.append(record.title)
+
+    monkeypatch.setattr(LocalEngine, "submit", submit)
+    return found
 
 
 @pytest.fixture(scope="session")

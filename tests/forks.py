@@ -25,8 +25,8 @@ FORK.set_forkserver_preload(  # torch.optim asks for the last
         "pytest",
         "tests.training.test_checkpoint",
         "fairlab.cli.main",
-        "fairlab.runs.worker",
-        "fairlab.runs.assess",
+        "fairlab.jobs.worker",
+        "fairlab.jobs.evaluate.assess",
         "torch._dynamo",
         "tests.store.test_index",
     ]

@@ -2,7 +2,7 @@
 
 Chromium, in this order: one that is there; Debian's package as root or through sudo; the same package unpacked into
 .browser/ for a user who may not install (with the libraries it needs, from the same archive). Slurm (3 MB) only as
-Debian's packages, as root or through sudo: its daemons want root, so tests/runs/test_slurm.py is skipped elsewhere.
+Debian's packages, as root or through sudo: its daemons want root, so tests/queue/engines/test_slurm.py is skipped elsewhere.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def slurm() -> str:
         try:
             install_system(*SLURM)
         except (OSError, subprocess.CalledProcessError) as error:
-            return f"none, tests/runs/test_slurm.py is skipped: {error}"
+            return f"none, tests/queue/engines/test_slurm.py is skipped: {error}"
         why = missing()
-    return f"none, tests/runs/test_slurm.py is skipped: {why}" if why else "there"
+    return f"none, tests/queue/engines/test_slurm.py is skipped: {why}" if why else "there"
 
 
 def main() -> int:

@@ -20,11 +20,11 @@ FILES = sorted([*ROOT.glob("fairlab/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / 
 LEVELS = {  # a package may import those with a smaller number, never its siblings
     "machine": 0, "settings": 1, "presets": 2,
     "data": 2, "models": 2, "losses": 2, "evaluation": 2, "store": 2, "plots": 2,
-    "methods": 3, "training": 4, "runs": 5, "cli": 7, "ui": 7,
+    "methods": 3, "training": 4, "plan": 5, "queue": 6, "jobs": 7, "compare": 8, "storage": 9, "cli": 11, "ui": 11,
 }  # fmt: skip
 THIRD_PARTY = {
     "streamlit": ("fairlab/ui/", "pages/", "app.py"),
-    "torch": ("fairlab/models/", "fairlab/losses/", "fairlab/methods/", "fairlab/training/", "fairlab/runs/jobs.py"),
+    "torch": ("fairlab/models/", "fairlab/losses/", "fairlab/methods/", "fairlab/training/", "fairlab/jobs/"),
     "onnxruntime": ("fairlab/models/onnx.py",),
     "safetensors": ("fairlab/models/", "fairlab/training/"),
     "umap": ("fairlab/projection.py",),
@@ -36,7 +36,7 @@ THIRD_PARTY = {
     "numba": ("fairlab/data/demo/raster.py", "fairlab/projection.py", "fairlab/evaluation/pair_blocks.py"),
 }
 ONLY_INSIDE_FUNCTIONS = {
-    "torch": ("fairlab/runs/",),
+    "torch": ("fairlab/jobs/",),
     "umap": ("fairlab/",),
     "faiss": ("fairlab/",),
     "numba": ("fairlab/",),
@@ -108,7 +108,7 @@ def _part(names: Sequence[str], levels: Collection[str] = ()) -> str:
     return names[0] if names[0] in levels or (not levels and len(names) > 1) else ""
 
 
-LOOSE = {"__main__": "cli", "api": "runs", "projection": "store"}
+LOOSE = {"__main__": "cli", "api": "storage", "projection": "store"}
 """Loose files of fairlab/ that are not the ground, and the highest room that each may import."""
 
 
@@ -148,9 +148,9 @@ def test_tests_and_benchmarks_import_what_there_is(path: Path) -> None:
 def test_only_the_looking_side_is_reached_by_pages() -> None:
     for path in ROOT.glob("pages/*.py"):
         for module, _ in imports(path):
-            assert not re.match(r"fairlab\.(models|losses|methods|training|runs\.(worker|jobs|maps|assess))", module), (
-                path.name
-            )
+            assert not re.match(
+                r"fairlab\.(models|losses|methods|training|jobs\.(worker|roles|maps|evaluate\.assess))", module
+            ), path.name
 
 
 def test_pages_are_short_and_files_are_one_idea() -> None:
@@ -245,6 +245,6 @@ def test_names_read_without_importing_are_those_registered() -> None:
 
 def test_a_worker_has_its_lock_before_it_loads_torch() -> None:
     """So that a second worker of one run leaves at once, and a stop asked for at the start is heard."""
-    code = "import sys, fairlab.cli.main, fairlab.runs.worker; print({'torch', 'umap', 'numba', 'sklearn'} & set(sys.modules))"
+    code = "import sys, fairlab.cli.main, fairlab.jobs.worker; print({'torch', 'umap', 'numba', 'sklearn'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout.strip() == "set()", result.stderr[-2000:]

@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from fairlab.data.dataset import open_dataset
 from fairlab.evaluation import threshold_at_fmr
-from fairlab.runs.compare import read_study, studies
 from fairlab.store.results import read_results
 from fairlab.store.runs import read_run, state
+from fairlab.store.studies import read_study, studies
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped, rfw
@@ -216,9 +216,9 @@ def test_every_page_opens_first_by_its_link_and_names_from_data_load_nothing(bro
     """The pages/ trap: the first request of a fresh server is a deep link; it must come in the right frame. Groups called
     like Markdown with a picture are shown as text, and nothing is asked for outside.
     """
+    from fairlab.plan.grid import expand
     from fairlab.presets import load_preset
-    from fairlab.runs import launch
-    from fairlab.runs.grid import expand
+    from fairlab.queue import launch
     from fairlab.settings.study import changed
 
     lab = open_workspace(tmp_path / "home")

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from fairlab.runs.compare import studies
 from fairlab.store.database import list_runs
+from fairlab.store.studies import studies
 from fairlab.workspace import Workspace
 from tests.server import app_server, chromium, entered
 from tests.thorough import THOROUGH, several

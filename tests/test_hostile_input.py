@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from fairlab import api
 from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json
+from fairlab.plan.grid import expand
 from fairlab.presets import load_preset, load_study
-from fairlab.runs import launch
-from fairlab.runs.engines import local
-from fairlab.runs.grid import expand
+from fairlab.queue import launch
+from fairlab.queue.engines import local
 from fairlab.settings.study import Run, Source, Study, changed, parse
 from fairlab.store.embeddings import embeddings_folder
 from fairlab.store.results import protocol_folder, results_folder

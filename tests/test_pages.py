@@ -17,12 +17,11 @@ from fairlab import api
 from fairlab.data.dataset import open_dataset
 from fairlab.data.demo.build import build_demo
 from fairlab.files import app_root, write_json
+from fairlab.jobs.loggers.base import settings_of
 from fairlab.presets import load_preset
+from fairlab.queue.engines.local import LocalEngine
+from fairlab.queue.launch import default_placement
 from fairlab.registry import declared
-from fairlab.runs.compare import read_study, studies
-from fairlab.runs.engines.local import LocalEngine
-from fairlab.runs.launch import default_placement
-from fairlab.runs.loggers.base import settings_of
 from fairlab.settings.loggers import Loggers
 from fairlab.settings.placement import Placement
 from fairlab.settings.study import Source, changed
@@ -30,10 +29,11 @@ from fairlab.store.database import list_runs
 from fairlab.store.projections import list_projections
 from fairlab.store.queue import read_turn
 from fairlab.store.runs import RunRecord, read_status, state, write_status
+from fairlab.store.studies import read_study, studies
 from fairlab.ui.selection import encode
 from fairlab.workspace import Workspace, open_workspace, set_slots
 from tests.data.trees import grouped
-from tests.runs.waiting import STUDY, entered, order
+from tests.waiting import STUDY, entered, order
 
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
 LOOKING = [name for name in PAGES if name not in ("home", "launch", "models", "settings", "storage")]
@@ -318,7 +318,7 @@ def test_where_runs_work_is_chosen_for_one_launch_or_for_all(monkeypatch: pytest
     assert not app.exception
     assert {read_turn(path.parent).placement.devices for path in lab.runs_folder.glob("*/queue.json")} == {2}
     app = opened(monkeypatch, lab, "settings")
-    assert app.selectbox(key="default where:engine").options == list(declared("ENGINES", "runs/engines"))
+    assert app.selectbox(key="default where:engine").options == list(declared("ENGINES", "queue/engines"))
     app.number_input(key="default where:devices").set_value(3).run()
     fine(app)
     assert default_placement(lab).devices == 3
@@ -441,7 +441,7 @@ def test_a_person_is_deleted_on_the_storage_page(
     monkeypatch: pytest.MonkeyPatch, finished: Workspace, tmp_path: Path
 ) -> None:
     """First everything that it reaches is listed, then a tick, then it is done."""
-    monkeypatch.setattr("fairlab.runs.forget_files.CHEAP", 0)
+    monkeypatch.setattr("fairlab.storage.people.forget_files.CHEAP", 0)
     lab = open_workspace(shutil.copytree(finished.home, tmp_path / "copy"))
     app = opened(monkeypatch, lab, "storage")
     app.text_input(key="person").set_value("Nobody").run()
@@ -460,7 +460,7 @@ def test_a_person_is_deleted_on_the_storage_page(
 
 def test_a_double_click_in_two_tabs_is_one_launch(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> None:
     """Two sessions, three times, each with the button pressed: every run is started once."""
-    from fairlab.runs.engines.local import LocalEngine
+    from fairlab.queue.engines.local import LocalEngine
     from fairlab.store.runs import record_process
     from fairlab.ui import launching
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.runs.engines.local import LocalEngine
+from fairlab.queue.engines.local import LocalEngine
 from fairlab.workspace import Workspace
 from tests.thorough import several
 from tests.walker import PAGES, Fault, Step, Walk

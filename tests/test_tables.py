@@ -17,12 +17,15 @@ import pandas as pd
 import pytest
 
 from fairlab import tables
+from fairlab.compare import compare, model_rows, models, published
 from fairlab.data.inspect import changes
 from fairlab.data.readers import rfw_lists
 from fairlab.errors import FairLabError
 from fairlab.evaluation import paired
+from fairlab.jobs.data import overlap
 from fairlab.plots import training
-from fairlab.runs import compare, disk, model_rows, models, overlap, prune, published, queueing
+from fairlab.queue import edit
+from fairlab.storage import disk, prune
 from fairlab.tables import TEXT, WHOLE, Table, matches, rows_as_json, rows_where
 from fairlab.ui import live
 from fairlab.ui import queueing as ui_queueing
@@ -35,16 +38,16 @@ RETURNED = {
     "fairlab.evaluation.paired.paired_seeds": paired.DIFFERENCES,
     "fairlab.plots.training.pulls": training.PULLS,
     "fairlab.plots.training._thin": tables.EVENTS,
-    "fairlab.runs.compare.compare": model_rows.compared(()),
-    "fairlab.runs.compare.studies": compare.STUDIES,
-    "fairlab.runs.disk.usage": disk.USAGE,
-    "fairlab.runs.models.list_models": models.MODELS,
-    "fairlab.runs.overlap.origins": overlap.ORIGINS,
-    "fairlab.runs.prune.prunable": prune.PRUNABLE,
-    "fairlab.runs.prune.prune": prune.PRUNABLE,
-    "fairlab.runs.published.read_published": published.PUBLISHED,
-    "fairlab.runs.queueing.queue_table": queueing.QUEUE,
-    "fairlab.runs.protocols.lists.with_impostors": tables.LISTED,
+    "fairlab.compare.compare.compare": model_rows.compared(()),
+    "fairlab.compare.compare.studies": compare.STUDIES,
+    "fairlab.storage.disk.usage": disk.USAGE,
+    "fairlab.compare.models.list_models": models.MODELS,
+    "fairlab.jobs.data.overlap.origins": overlap.ORIGINS,
+    "fairlab.storage.prune.prunable": prune.PRUNABLE,
+    "fairlab.storage.prune.prune": prune.PRUNABLE,
+    "fairlab.compare.published.read_published": published.PUBLISHED,
+    "fairlab.queue.edit.queue_table": edit.QUEUE,
+    "fairlab.jobs.protocols.lists.with_impostors": tables.LISTED,
     "fairlab.store.database.list_runs": tables.LIVE_RUNS,
     "fairlab.store.database.metrics": tables.METRICS,
     "fairlab.store.events.read_events": tables.EVENTS,
@@ -72,7 +75,7 @@ FRAMES = {
 }  # fmt: skip
 OF_TABLE = {
     "fairlab.plots.training._thin": tables.EVENTS, "fairlab.ui.differing._by_group": paired.DIFFERENCES,
-    "fairlab.ui.differing._measures": paired.DIFFERENCES, "fairlab.ui.queueing.shown": queueing.QUEUE,
+    "fairlab.ui.differing._measures": paired.DIFFERENCES, "fairlab.ui.queueing.shown": edit.QUEUE,
 }  # fmt: skip
 """What the parameter `table` of a function is."""
 
@@ -145,7 +148,7 @@ def test_every_exemption_is_needed_and_has_its_reason() -> None:
 
 def test_all_that_is_said_here_is_called() -> None:
     assert set(RETURNED) <= set(returning_tables())
-    assert {"fairlab.runs.prune.prune", "fairlab.ui.linked._jobs", "fairlab.store.database.list_runs"} <= set(CALLED)
+    assert {"fairlab.storage.prune.prune", "fairlab.ui.linked._jobs", "fairlab.store.database.list_runs"} <= set(CALLED)
 
 
 def test_a_table_knows_its_columns_and_types_whatever_its_rows() -> None:

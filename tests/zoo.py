@@ -16,19 +16,19 @@ import pytest
 from filelock import FileLock
 
 from fairlab import api
+from fairlab.plan.grid import expand
 from fairlab.presets import load_preset
-from fairlab.runs import launch, queueing
-from fairlab.runs.archive import Choice, archive
-from fairlab.runs.archive_reading import bring_in
-from fairlab.runs.compare import read_study, studies
-from fairlab.runs.grid import expand
+from fairlab.queue import edit, launch
 from fairlab.settings.study import ModelFile, Source, changed
+from fairlab.storage.archive import Choice, archive
+from fairlab.storage.archive_reading import bring_in
 from fairlab.store.runs import write_status
+from fairlab.store.studies import read_study, studies
 from fairlab.workspace import Workspace, open_workspace
 from tests.data.trees import face, grouped
 from tests.fixtures import onnx_models
-from tests.runs.in_process import work_here
-from tests.runs.waiting import entered
+from tests.in_process import work_here
+from tests.waiting import entered
 
 FORMATS = Path(__file__).parent / "fixtures" / "formats"
 LONG = "a name of two hundred letters " * 6 + "that goes on a bit"
@@ -75,7 +75,7 @@ def half_done(home: Path, tiny: Workspace) -> None:
         write_status(folder, "stopped", reason="")
         if status == "queued":
             write_status(folder, "queued", reason="")
-            queueing.hold(lab, [folder.name])
+            edit.hold(lab, [folder.name])
 
 
 def groups_without_pairs(home: Path, _tiny: Workspace) -> None:
@@ -186,7 +186,7 @@ def ended_badly(home: Path, tiny: Workspace) -> None:
     crashed = entered(lab, "Crashed", status="stopped")
     write_status(crashed.folder, "running", reason="")
     held = entered(lab, "Held")
-    queueing.hold(lab, [held.run_id])
+    edit.hold(lab, [held.run_id])
 
 
 ZOO: dict[str, Callable[[Path, Workspace], None]] = {

@@ -13,9 +13,9 @@ from typing import Any
 from fairlab import api
 from fairlab.cli import show, show_data
 from fairlab.errors import FairLabError
-from fairlab.runs.deletion_words import goes
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.settings.study import Overlap, Recipe, parse
+from fairlab.storage.deletion_words import goes
 from fairlab.store.runs import read_status
 from fairlab.workspace import Workspace
 

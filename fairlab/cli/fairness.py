@@ -13,13 +13,13 @@ from rich.table import Table
 from fairlab import api
 from fairlab.cli import arguments
 from fairlab.cli.show import console, say_caveats
+from fairlab.compare.scored import scored
 from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report, groups_of, metric_p, point_of
 from fairlab.evaluation.intervals import p_words
 from fairlab.evaluation.paired import paired_seeds, power_sentences, with_scores
 from fairlab.evaluation.score_frames import DEFECTS, ScoredPairs, same_pairs, scored_pairs
-from fairlab.runs.scored import scored
 from fairlab.settings.study import Evaluation
 from fairlab.store.results import results_facts
 from fairlab.workspace import Workspace

@@ -66,7 +66,7 @@ def _carried_out(words: Sequence[str] | None) -> int:
         os.environ["FAIRLAB_HOME"] = options.home
     workspace = open_workspace(options.home)
     if options.command not in SILENT:
-        from fairlab.runs.hidden import of_commands
+        from fairlab.storage.hidden import of_commands
 
         for sentence in of_commands(workspace):  # no list is short of something in silence
             print(f"fairlab: {sentence}", file=sys.stderr)
@@ -343,7 +343,7 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _placement_options(parser: argparse.ArgumentParser, verbs: str = "") -> None:
-    known = declared_facts("ENGINES", "runs/engines")
+    known = declared_facts("ENGINES", "queue/engines")
     sentences = "; ".join(f"{name}: {facts.get('sentence', '')}" for name, facts in known.items())
     parser.add_argument("--engine", help=f"{verbs}what carries the runs out ({sentences})")
     parser.add_argument(

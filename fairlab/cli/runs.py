@@ -35,7 +35,7 @@ def do_runs(
 ) -> int:
     """Carry out one of ACTIONS; dials: what --set changes; where: what --engine, --devices and --on change."""
     from fairlab.cli import show, show_queue
-    from fairlab.runs import launch, queueing
+    from fairlab.queue import edit, launch
 
     action = options.action
     if options.study and action not in ("stop", "resume", "delete"):
@@ -59,26 +59,26 @@ def do_runs(
         if options.run:
             raise FairLabError(f"give run ids or --study, not both: `fairlab runs {action} --study {options.study}`")
         if action == "stop":
-            _count("asked to stop", queueing.stop_study(workspace, options.study, options.force))
+            _count("asked to stop", edit.stop_study(workspace, options.study, options.force))
         else:
-            _count("queued again", queueing.resume_study(workspace, options.study, where))
+            _count("queued again", edit.resume_study(workspace, options.study, where))
     elif not options.run:
         raise FairLabError(f"`fairlab runs {action}` needs a run id; `fairlab runs` lists them")
     elif action == "wait":
         return 0 if show.watch(workspace, options.run) else 1
     elif action == "clone":
         for run_id in options.run:
-            name, new = queueing.clone(workspace, run_id, dials, where)
+            name, new = edit.clone(workspace, run_id, dials, where)
             print(f"{name} is queued" if new else f"the same settings are the same run: {name}, nothing was started")
     elif action == "where":
-        queueing.where(workspace, options.run, where)
+        edit.where(workspace, options.run, where)
     elif action == "resume":
         if where:
-            queueing.where(workspace, options.run, where)
+            edit.where(workspace, options.run, where)
         for run_id in options.run:
             launch.resume(workspace, run_id, options.other_data)
     elif action in ("first", "earlier", "later", "hold", "release"):
-        several: Callable[[Workspace, Sequence[str]], None] = getattr(queueing, action)
+        several: Callable[[Workspace, Sequence[str]], None] = getattr(edit, action)
         several(workspace, options.run)
     else:
         for run_id in options.run:
@@ -88,7 +88,7 @@ def do_runs(
 
 def _one(workspace: Workspace, action: str, run_id: str, force: bool) -> None:
     from fairlab.cli import show
-    from fairlab.runs import launch
+    from fairlab.queue import launch
 
     if action == "stop":
         launch.stop(workspace, run_id, force)
@@ -101,7 +101,7 @@ def _one(workspace: Workspace, action: str, run_id: str, force: bool) -> None:
 def _delete_or_say(workspace: Workspace, options: argparse.Namespace) -> None:
     """A whole study goes, or what would go with runs or a study is said."""
     from fairlab import api
-    from fairlab.runs.deletion_words import goes
+    from fairlab.storage.deletion_words import goes
 
     if bool(options.study) == bool(options.run):
         raise FairLabError("name runs to delete, or a study with --study")
@@ -124,7 +124,7 @@ def placement_of(workspace: Workspace, where: Mapping[str, Any]) -> Placement:
 
     Raises FairLabError for an engine or a setting that there is not.
     """
-    from fairlab.runs.launch import check_engine, default_placement
+    from fairlab.queue.launch import check_engine, default_placement
 
     placement = changed(default_placement(workspace), where)
     check_engine(placement)

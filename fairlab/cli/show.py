@@ -20,11 +20,11 @@ from fairlab.cli.streams import PlainText as Text
 from fairlab.cli.streams import console_for_people, counter, is_terminal
 from fairlab.files import there
 from fairlab.formatting import amount, duration
-from fairlab.runs.launch import dispatch_unless_busy
-from fairlab.runs.plan import Plan, data_of
-from fairlab.runs.quiet import CUT_SHORT
-from fairlab.runs.room import ROOM
-from fairlab.runs.turns import HELD, any_goes_on
+from fairlab.plan.plan import Plan, data_of
+from fairlab.queue.capacity import ROOM
+from fairlab.queue.launch import dispatch_unless_busy
+from fairlab.queue.turns import HELD, any_goes_on
+from fairlab.store.locks import CUT_SHORT
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.store.runs import Live as RunView
 from fairlab.tables import METRICS, rows_as_json
@@ -126,7 +126,7 @@ def _with_sum(titles: Mapping[str, str], views: Mapping[str, RunView]) -> Group:
 
 def show_plan(workspace: Workspace, plan: Plan) -> None:
     """Print the runs of a plan, with time and disk where this machine has been measured."""
-    from fairlab.runs.estimate import SUSTAINED_FLOPS, disk_bytes, estimate
+    from fairlab.plan.estimate import SUSTAINED_FLOPS, disk_bytes, estimate
 
     cost = estimate(workspace, plan)
     seconds = dict(zip(cost.runs["run_id"], cost.runs["cpu_s"], strict=True)) if cost else {}
@@ -199,7 +199,7 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
         path = record.folder / "log.txt"
         print(path.read_text(encoding="utf-8", errors="replace") if there(path) else "no log yet")
         return
-    from fairlab.runs.caveats import of_runs
+    from fairlab.jobs.evaluate.caveats import of_runs
 
     view, said = state(record.folder), read_status(record.folder)
     facts = {
@@ -234,7 +234,7 @@ def show_metrics(
 
 def say_caveats(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> None:
     """What must be said beside numbers on a data set, on stderr: stdout holds the numbers."""
-    from fairlab.runs.caveats import of_runs
+    from fairlab.jobs.evaluate.caveats import of_runs
 
     for text in of_runs(workspace, run_ids, dataset_id):
         say(f"note: {text}")

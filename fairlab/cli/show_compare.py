@@ -10,18 +10,18 @@ from rich.table import Table
 
 from fairlab.cli.show import console, say_caveats
 from fairlab.cli.streams import PlainText as Text
+from fairlab.compare.compare import default_dataset
+from fairlab.compare.exports import best_of, caption, measured
+from fairlab.compare.next_steps import without_numbers
 from fairlab.evaluation.intervals import p_words
 from fairlab.formatting import duration
-from fairlab.runs.compare import default_dataset
-from fairlab.runs.exports import best_of, caption, measured
-from fairlab.runs.next_steps import without_numbers
 from fairlab.workspace import Workspace
 
 
 def show_comparison(
     workspace: Workspace, table: pd.DataFrame, study_id: str, dataset_id: str = "", protocol: str = "test"
 ) -> None:
-    """Print a comparison (runs.compare.compare) in the papers' layout, with intervals; without a row, what is missing."""
+    """Print a comparison (compare.compare) in the papers' layout, with intervals; without a row, what is missing."""
     if table.empty:
         console.print(Text(without_numbers(workspace, study_id, dataset_id, protocol)), soft_wrap=True)
         return

@@ -9,7 +9,7 @@ from fairlab import tables
 from fairlab.cli.show import say
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, there
-from fairlab.runs.hidden import bad_datasets
+from fairlab.storage.hidden import bad_datasets
 from fairlab.tables import TEXT, WHOLE
 from fairlab.workspace import Workspace
 
@@ -17,7 +17,7 @@ from fairlab.workspace import Workspace
 def show_data(workspace: Workspace, name: str | None, as_json: bool) -> None:
     """Print the data sets of the workspace, or the counts of one."""
     from fairlab.data.dataset import open_dataset
-    from fairlab.runs.caveats import of_data
+    from fairlab.jobs.evaluate.caveats import of_data
 
     if name is None:
         rows = list(_rows(workspace))
@@ -71,7 +71,7 @@ DATASETS = tables.Table(dataset=TEXT, images=WHOLE, identities=WHOLE, groups=WHO
 
 
 def _rows(workspace: Workspace) -> Iterator[dict[str, object]]:
-    """A row for each data set that can be read; the others are named by every command (runs.hidden)."""
+    """A row for each data set that can be read; the others are named by every command (storage.hidden)."""
     from fairlab.data.dataset import open_dataset
 
     known = dict(bad_datasets(workspace))

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fairlab.cli.show import console
 from fairlab.cli.streams import PlainText as Text
-from fairlab.runs.models import list_models
+from fairlab.compare.models import list_models
 from fairlab.tables import rows_as_json
 from fairlab.workspace import Workspace
 
@@ -27,7 +27,7 @@ def show_models(workspace: Workspace, as_json: bool) -> None:
 
 
 def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
-    """Print what was understood of a model file (runs.importing)."""
+    """Print what was understood of a model file (jobs.models.importing)."""
     if as_json:
         print(json.dumps(found, indent=1))
         return
@@ -68,7 +68,7 @@ def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _show_table_report(found: Mapping[str, Any]) -> None:
-    """What a table of scores or a file of embeddings holds (runs.tables)."""
+    """What a table of scores or a file of embeddings holds (jobs.models.tables)."""
     if found["kind"] == "scores":
         said = (
             f"scores of {', '.join(found['models'])} on {found['genuine']:,} genuine and {found['impostor']:,} impostor "

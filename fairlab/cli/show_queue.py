@@ -8,11 +8,11 @@ import pandas as pd
 from rich.table import Table
 
 from fairlab.cli.show import console
-from fairlab.runs.compare import read_study
-from fairlab.runs.progress import sentence, study_progress
-from fairlab.runs.queueing import look_at, queue_table
-from fairlab.runs.turns import ACTIVE
+from fairlab.queue.edit import look_at, queue_table
+from fairlab.queue.progress import sentence, study_progress
+from fairlab.queue.turns import ACTIVE
 from fairlab.store.database import list_runs
+from fairlab.store.studies import read_study
 from fairlab.tables import rows_as_json
 from fairlab.workspace import Workspace
 

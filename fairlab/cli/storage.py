@@ -82,7 +82,7 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
 
 
 def do_disk(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.disk import summed, usage
+    from fairlab.storage.disk import summed, usage
     from fairlab.tables import rows_as_json
 
     table = usage(workspace)
@@ -96,7 +96,7 @@ def do_disk(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_prune(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs import prune
+    from fairlab.storage import prune
     from fairlab.tables import rows_as_json
 
     work = prune.prune if options.yes else prune.prunable
@@ -112,7 +112,7 @@ def do_prune(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_archive(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.archive import Choice, archive
+    from fairlab.storage.archive import Choice, archive
 
     choice = Choice(not options.no_numbers, options.templates, options.checkpoints)
     out = Path(options.out).expanduser().absolute()
@@ -124,7 +124,7 @@ def do_archive(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_import(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.archive_reading import bring_in
+    from fairlab.storage.archive_reading import bring_in
 
     found = bring_in(workspace, Path(options.file).expanduser().absolute(), _progress())
     if options.json:
@@ -142,10 +142,10 @@ def do_import(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs import forget
-    from fairlab.runs.deletion_words import reached
-    from fairlab.runs.forget_survey import Found
-    from fairlab.runs.launch import dispatch
+    from fairlab.queue.launch import dispatch
+    from fairlab.storage.deletion_words import reached
+    from fairlab.storage.people import forget
+    from fairlab.storage.people.forget_survey import Found
 
     cut = forget.unfinished(workspace)
     if cut and options.dry_run:
@@ -176,7 +176,7 @@ def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def _expired(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.retention import damaged, forget_expired, limits
+    from fairlab.storage.retention import damaged, forget_expired, limits
 
     if options.dataset:
         raise FairLabError("--expired is about all data sets that are over their age limit: name none")

@@ -55,7 +55,7 @@ def do_demo(workspace: Workspace, options: argparse.Namespace) -> int:
 def do_launch(workspace: Workspace, options: argparse.Namespace) -> int:
     if bool(options.preset) == bool(options.clone):
         raise FairLabError(f"name a preset ({', '.join(preset_names())}) or give --clone STUDY")
-    from fairlab.runs.compare import read_study
+    from fairlab.store.studies import read_study
 
     earlier = read_study(workspace, options.clone) if options.clone else None
     preset = earlier.preset if earlier else options.preset
@@ -64,9 +64,10 @@ def do_launch(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _launch(workspace: Workspace, preset: str, study: Study | None, options: argparse.Namespace) -> int:
     from fairlab.cli import show, show_compare
-    from fairlab.runs import estimate, launch
-    from fairlab.runs.compare import compare
-    from fairlab.runs.grid import expand
+    from fairlab.compare.compare import compare
+    from fairlab.plan import estimate
+    from fairlab.plan.grid import expand
+    from fairlab.queue import launch
     from fairlab.settings.study import changed
 
     plan = expand(changed(study or load_preset(preset), dials(options)), preset, workspace)
@@ -109,7 +110,7 @@ def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
             "--pictures belongs to an inspection of data: `fairlab data add PATH --dry-run --pictures FOLDER`"
         )
     from fairlab import api
-    from fairlab.runs.adding import dry_run, write_pictures
+    from fairlab.jobs.data.adding import dry_run, write_pictures
 
     source = parse(Source, {**dials(options), "path": options.path}, "--set")
     if options.dry_run:
@@ -141,7 +142,7 @@ def do_watch(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_loggers(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.loggers.base import set_loggers, settings_of
+    from fairlab.jobs.loggers.base import set_loggers, settings_of
     from fairlab.settings.loggers import Loggers
 
     settings = settings_of(workspace)
@@ -154,7 +155,7 @@ def do_loggers(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_work(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.worker import leave, work
+    from fairlab.jobs.worker import leave, work
 
     code = work(workspace, options.run)
     leave(code)
@@ -187,7 +188,7 @@ def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
         raise FairLabError("name the file of the model: `fairlab models add FILE`")
     source = parse(ModelFile, {**dials(options), "path": options.path}, "--set")
     if options.dry_run:
-        from fairlab.runs.importing import report_of
+        from fairlab.jobs.models.importing import report_of
 
         show_models.show_model_report(report_of(source, show.progress_line("rounds")), options.json)
         return 0
@@ -246,7 +247,7 @@ def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.compare import studies
+    from fairlab.store.studies import studies
 
     known = studies(workspace)
     if options.added and options.study:
@@ -261,9 +262,9 @@ def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def _compare(workspace: Workspace, study: str, options: argparse.Namespace) -> int:
     from fairlab.cli import show, show_compare
-    from fairlab.runs.compare import compare, default_dataset
-    from fairlab.runs.exports import caption, exported
-    from fairlab.runs.next_steps import without_numbers
+    from fairlab.compare.compare import compare, default_dataset
+    from fairlab.compare.exports import caption, exported
+    from fairlab.compare.next_steps import without_numbers
     from fairlab.tables import rows_as_json
 
     table = compare(workspace, study, options.baseline, options.pairs, options.data, options.seed)
@@ -283,7 +284,7 @@ def _compare(workspace: Workspace, study: str, options: argparse.Namespace) -> i
 
 
 def do_doctor(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.runs.doctor import examine, show
+    from fairlab.storage.doctor import examine, show
 
     findings = examine(workspace, rebuild=options.rebuild, verify=options.verify)
     if options.json:
@@ -302,6 +303,6 @@ def do_app(workspace: Workspace, options: argparse.Namespace) -> int:
 def do_probe(workspace: Workspace, options: argparse.Namespace) -> None:
     from pathlib import Path
 
-    from fairlab.runs.estimate import run_request
+    from fairlab.plan.estimate import run_request
 
     run_request(workspace, Path(options.request))

@@ -16,12 +16,12 @@ from fairlab.cli.show import console, print_changes, progress_table
 from fairlab.cli.show_queue import study_lines
 from fairlab.cli.streams import PlainText as Text
 from fairlab.errors import FairLabError
-from fairlab.runs.compare import read_study
-from fairlab.runs.launch import ACTIVE, dispatch_unless_busy
-from fairlab.runs.turns import any_goes_on
+from fairlab.queue.launch import ACTIVE, dispatch_unless_busy
+from fairlab.queue.turns import any_goes_on
 from fairlab.store.database import list_runs
 from fairlab.store.runs import Live as RunView
 from fairlab.store.runs import read_run
+from fairlab.store.studies import read_study
 from fairlab.workspace import Workspace, now
 
 FACTS = ("run_id", "title", "study", "role", "status", "reason", "stage", "progress", "rate", "unit", "eta_s")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import psutil
 
 TORCHRUN = "torch.distributed.run"
@@ -20,3 +23,19 @@ def _starts_others(process: psutil.Process) -> bool:
         return TORCHRUN in process.cmdline()
     except psutil.AccessDenied:
         return False
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has had so far."""
+    status = Path("/proc/self/status")  # getrusage would hand down the peak of the process that started this one
+    if status.exists():
+        line = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        if line is not None:
+            return int(line.split()[1]) * 1024 / 1e6
+    peak = getattr(psutil.Process().memory_info(), "peak_wset", None)  # Windows
+    if peak is not None:
+        return float(peak) / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -231,7 +231,7 @@ def state(folder: Path) -> Live:
 
 
 def readable(folder: Path) -> bool:
-    """Is there a run in `folder` that can be read now? One that cannot is named by every list, see runs.hidden."""
+    """Is there a run in `folder` that can be read now? One that cannot is named by every list, see storage.hidden."""
     try:
         state(folder)
     except FairLabError:

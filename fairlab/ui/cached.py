@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from fairlab.compare import compare
 from fairlab.data.dataset import Dataset, open_dataset
-from fairlab.runs import compare
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.events import Curves
 from fairlab.store.index import Index, open_index

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from fairlab.data.dataset import Dataset
-from fairlab.runs import caveats
+from fairlab.jobs.evaluate import caveats
 from fairlab.store.runs import RunRecord
 from fairlab.ui.page import plain
 

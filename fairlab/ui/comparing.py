@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from fairlab.compare.exports import FORMATS, LOWER_IS_BETTER, best_of, exported, measured
+from fairlab.compare.model_rows import Model
+from fairlab.compare.published import family, read_published
 from fairlab.data.dataset import Dataset
 from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
 from fairlab.formatting import duration
-from fairlab.runs.exports import FORMATS, LOWER_IS_BETTER, best_of, exported, measured
-from fairlab.runs.model_rows import Model
-from fairlab.runs.published import family, read_published
 from fairlab.tables import NUMBER, Table
 from fairlab.ui.numbers import span, text
 from fairlab.ui.page import plain

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from fairlab.compare.scored import attributes_of, scored
 from fairlab.data.dataset import Dataset
 from fairlab.evaluation.fairness_report import FairnessReport, groups_of, report_on
 from fairlab.evaluation.fdr_curve import FdrCurve, fdr_curve
@@ -14,7 +15,6 @@ from fairlab.evaluation.groups import GroupPairs
 from fairlab.evaluation.operating import OperatingPoint
 from fairlab.evaluation.report import Results, evaluate_groups
 from fairlab.evaluation.score_frames import ScoredPairs
-from fairlab.runs.scored import attributes_of, scored
 from fairlab.settings.study import Evaluation
 from fairlab.store.results import pairs_of, results_facts
 from fairlab.store.runs import RunRecord, read_run

@@ -10,8 +10,8 @@ import annotated_types
 import streamlit as st
 from pydantic.fields import FieldInfo
 
+from fairlab.plan import choices
 from fairlab.registry import declared
-from fairlab.runs import choices
 from fairlab.settings.study import Settings, Study
 from fairlab.structured import value_of
 from fairlab.ui.page import plain
@@ -26,7 +26,7 @@ CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
     "students": choices.student_methods,
     "relatives": choices.student_methods,
     "kind": lambda: declared("READERS", "data/readers"),
-    "engine": lambda: declared("ENGINES", "runs/engines"),
+    "engine": lambda: declared("ENGINES", "queue/engines"),
 }
 """Fields, by the end of their name, whose values are what is registered somewhere."""
 TITLES = {"demo": "Generated faces"}

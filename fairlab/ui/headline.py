@@ -8,15 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from fairlab.compare.compare import default_dataset
+from fairlab.compare.exports import groups_of, seeds_sentence
+from fairlab.compare.next_steps import without_numbers
 from fairlab.errors import FairLabError
 from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
 from fairlab.formatting import duration
 from fairlab.plots.study import models_figure
-from fairlab.runs.compare import default_dataset, read_study
-from fairlab.runs.exports import groups_of, seeds_sentence
-from fairlab.runs.next_steps import without_numbers
 from fairlab.store.runs import readable, state
+from fairlab.store.studies import read_study
 from fairlab.ui import cached, missing
 from fairlab.ui.page import chart, plain
 from fairlab.workspace import Workspace

@@ -8,16 +8,16 @@ from typing import Any
 
 import streamlit as st
 
+from fairlab.compare.models import list_models
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.formatting import amount, duration
+from fairlab.plan.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estimate, probe_failure, request_probe
+from fairlab.plan.grid import expand
+from fairlab.plan.plan import Plan
 from fairlab.plots.plan import PLANNED, plan_figure
 from fairlab.presets import load_preset
-from fairlab.runs import launch
-from fairlab.runs.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estimate, probe_failure, request_probe
-from fairlab.runs.grid import expand
-from fairlab.runs.models import list_models
-from fairlab.runs.plan import Plan
+from fairlab.queue import launch
 from fairlab.settings.placement import Placement
 from fairlab.settings.study import Study, changed
 from fairlab.store.runs import read_run

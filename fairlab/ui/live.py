@@ -9,13 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.formatting import duration
+from fairlab.jobs.evaluate.caveats import of_runs
+from fairlab.jobs.evaluate.provenance import met_other_data
 from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
-from fairlab.runs import launch
-from fairlab.runs.caveats import of_runs
-from fairlab.runs.deleting import what_goes
-from fairlab.runs.deletion_words import goes
-from fairlab.runs.provenance import met_other_data
-from fairlab.runs.turns import ACTIVE, ENDED_BADLY
+from fairlab.queue import launch
+from fairlab.queue.turns import ACTIVE, ENDED_BADLY
+from fairlab.storage.deleting import what_goes
+from fairlab.storage.deletion_words import goes
 from fairlab.store.database import list_runs
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
 from fairlab.tables import ANY, NUMBER, TEXT, WHOLE, Table

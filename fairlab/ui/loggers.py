@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from fairlab.errors import FairLabError
-from fairlab.runs.loggers.base import set_loggers, settings_of
+from fairlab.jobs.loggers.base import set_loggers, settings_of
 from fairlab.settings.study import changed
 from fairlab.ui.forms import settings_form
 from fairlab.ui.page import show_error

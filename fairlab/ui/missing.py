@@ -8,8 +8,8 @@ import streamlit as st
 
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
-from fairlab.runs.data_starts import find_data
-from fairlab.runs.missing import Missing, missing
+from fairlab.jobs.data.missing import Missing, missing
+from fairlab.jobs.data.starts import find_data
 from fairlab.ui import cached
 from fairlab.ui.page import plain, show_error
 from fairlab.ui.waiting import waiting

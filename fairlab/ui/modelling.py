@@ -11,7 +11,7 @@ import streamlit as st
 from fairlab import api
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
-from fairlab.runs import choices
+from fairlab.plan import choices
 from fairlab.settings.study import ModelFile, parse
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.tables import texts
@@ -86,7 +86,7 @@ def _added(lab: Workspace, run_id: str) -> None:
 
 
 def show(found: dict[str, Any]) -> None:
-    """A report (runs.importing): what the file is, and how it reads generated faces."""
+    """A report (jobs.models.importing): what the file is, and how it reads generated faces."""
     if found["kind"] in ("scores", "embeddings"):
         _show_table(found)
         return
@@ -141,7 +141,7 @@ def _formula(scaling: Sequence[tuple[float, float]]) -> str:
 
 
 def _show_table(found: dict[str, Any]) -> None:
-    """What a table of scores or a file of embeddings holds (runs.tables)."""
+    """What a table of scores or a file of embeddings holds (jobs.models.tables)."""
     if found["kind"] == "scores":
         facts(
             ("Models", str(len(found["models"])), plain(", ".join(found["models"])), "Each column of scores is one."),

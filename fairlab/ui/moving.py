@@ -8,7 +8,7 @@ import streamlit as st
 
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
-from fairlab.runs.data_starts import move_data
+from fairlab.jobs.data.starts import move_data
 from fairlab.ui.page import plain, show_error
 from fairlab.workspace import Workspace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from fairlab.runs.by_protocol import known_protocols
-from fairlab.runs.exports import as_csv
+from fairlab.compare.exports import as_csv
+from fairlab.jobs.evaluate.by_protocol import known_protocols
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS
 from fairlab.ui import cached

@@ -9,9 +9,9 @@ import streamlit as st
 
 from fairlab import api
 from fairlab.data.dataset import Dataset
+from fairlab.data.inspect.verdicts import Verdict, sentence, verdict
 from fairlab.errors import FairLabError
-from fairlab.runs.data_starts import latest_job
-from fairlab.runs.verdicts import Verdict, sentence, verdict
+from fairlab.jobs.data.starts import latest_job
 from fairlab.settings.study import Overlap, Run, parse
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings

@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 import pandas as pd
 import streamlit as st
 
+from fairlab.compare.exports import as_csv
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, sentence_of
 from fairlab.plots.printing import dressed, page_of
-from fairlab.runs.exports import as_csv
-from fairlab.runs.hidden import hidden
-from fairlab.runs.launch import dispatch_unless_busy
+from fairlab.queue.launch import dispatch_unless_busy
+from fairlab.storage.hidden import hidden
 from fairlab.store.database import statuses
 from fairlab.ui import choices
 from fairlab.workspace import Workspace, open_workspace

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from fairlab.compare.compare import imported, models_of
+from fairlab.compare.galleries import crossed
 from fairlab.data.dataset import Dataset
-from fairlab.runs.compare import imported, models_of, read_study, studies
-from fairlab.runs.cross import METHOD as CROSS
-from fairlab.runs.cross import crossed
+from fairlab.plan.records import METHOD as CROSS
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.results import judged_on
 from fairlab.store.runs import SPACES, RunRecord, read_run
+from fairlab.store.studies import read_study, studies
 from fairlab.ui import cached, choices, missing, ways
 from fairlab.ui.page import empty, plain, stop
 from fairlab.workspace import Workspace

@@ -10,9 +10,9 @@ from typing import Any
 import streamlit as st
 
 from fairlab.errors import FairLabError
+from fairlab.queue import edit, launch
+from fairlab.queue.turns import ENDED_BADLY
 from fairlab.registry import declared_facts
-from fairlab.runs import launch, queueing
-from fairlab.runs.turns import ENDED_BADLY
 from fairlab.settings.placement import Placement
 from fairlab.settings.study import changed
 from fairlab.settings.user import user_settings
@@ -29,7 +29,7 @@ def placement_form(old: Placement, key: str) -> tuple[Placement | None, dict[str
 
     What belongs to one engine is asked for only where that engine is chosen.
     """
-    engines = declared_facts("ENGINES", "runs/engines")
+    engines = declared_facts("ENGINES", "queue/engines")
     parts = [name for name in type(old).model_fields if name in engines or name == "slurm"]
     dials = settings_form(old, key, skip=parts)
     chosen = str(dials.get("engine", old.engine))
@@ -60,7 +60,7 @@ def where_panel(lab: Workspace, record: RunRecord, status: str) -> None:
     with st.popover("Where", icon=":material/dns:"):
         _, dials = placement_form(read_turn(record.folder).placement, f"where:{record.run_id}")
         if st.button("Save", disabled=not dials, key="where"):
-            act(lambda: queueing.where(lab, [record.run_id], dials), "Saved: it will run there.")
+            act(lambda: edit.where(lab, [record.run_id], dials), "Saved: it will run there.")
 
 
 def default_placement_form(lab: Workspace) -> None:

@@ -9,8 +9,8 @@ import streamlit as st
 from fairlab import api
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
-from fairlab.runs.by_protocol import METHOD, known_protocols
-from fairlab.runs.protocols.base import FINAL
+from fairlab.jobs.evaluate.by_protocol import METHOD, known_protocols
+from fairlab.jobs.protocols.base import FINAL
 from fairlab.settings.study import Protocols, parse
 from fairlab.store.results import judged_by
 from fairlab.store.runs import SPACES, RunRecord, read_run, read_status

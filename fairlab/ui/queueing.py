@@ -9,9 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.errors import FairLabError
-from fairlab.runs import queueing
-from fairlab.runs.progress import sentence, study_progress
-from fairlab.runs.turns import ACTIVE
+from fairlab.queue import edit
+from fairlab.queue.progress import sentence, study_progress
+from fairlab.queue.turns import ACTIVE
 from fairlab.store.database import list_runs
 from fairlab.store.runs import RunRecord
 from fairlab.tables import TEXT, WHOLE, Table
@@ -28,13 +28,13 @@ def progress_line(lab: Workspace, runs: pd.DataFrame, run_ids: Sequence[str] | N
     about = runs if run_ids is None else runs[runs["run_id"].isin(run_ids)]
     if not about["status"].isin(ACTIVE).any():
         return
-    found = study_progress(lab, runs, queueing.look_at(lab, runs), run_ids, study_id)
+    found = study_progress(lab, runs, edit.look_at(lab, runs), run_ids, study_id)
     st.progress(min(max(found.share, 0.0), 1.0), plain(sentence(found)))
 
 
 def study_buttons(lab: Workspace, study_id: str, runs: pd.DataFrame) -> None:
     """Stop a whole study, or go on with all of it that ended badly; runs: its rows of list_runs."""
-    active, bad = int(runs["status"].isin(ACTIVE).sum()), len(queueing.ended_badly(runs))
+    active, bad = int(runs["status"].isin(ACTIVE).sum()), len(edit.ended_badly(runs))
     if not active and not bad:
         return
     with st.container(horizontal=True):
@@ -44,14 +44,14 @@ def study_buttons(lab: Workspace, study_id: str, runs: pd.DataFrame) -> None:
                     f"{active} runs are waiting or running. Running ones save their state first; resume continues from there."
                 )
                 if st.button("Stop them all", type="primary", key="stop study"):
-                    act(lambda: queueing.stop_study(lab, study_id), "Asked to stop.")
+                    act(lambda: edit.stop_study(lab, study_id), "Asked to stop.")
         if bad and st.button(
             f"Resume failed, crashed and stopped runs ({bad})",
             icon=":material/replay:",
             key="resume study",
             help="They continue from their last checkpoints.",
         ):
-            act(lambda: queueing.resume_study(lab, study_id), "Queued again.")
+            act(lambda: edit.resume_study(lab, study_id), "Queued again.")
 
 
 def queue_panel(lab: Workspace, runs: pd.DataFrame, key: str) -> None:
@@ -64,7 +64,7 @@ def queue_panel(lab: Workspace, runs: pd.DataFrame, key: str) -> None:
 
     @st.fragment(run_every=3)
     def panel() -> None:
-        table = queueing.queue_table(lab, list_runs(lab))
+        table = edit.queue_table(lab, list_runs(lab))
         waiting = table[table["place"] > 0]
         if waiting.empty:
             st.rerun()
@@ -135,12 +135,12 @@ def _change(lab: Workspace, waiting: list[str], names: dict[str, str]) -> None:
         placeholder="Choose waiting runs here, or by a click on their rows",
     )
     verbs: dict[str, tuple[str, Callable[[Workspace, Sequence[str]], Any], str]] = {
-        "first": ("To the top", queueing.first, "vertical_align_top"),
-        "earlier": ("Earlier", queueing.earlier, "arrow_upward"),
-        "later": ("Later", queueing.later, "arrow_downward"),
-        "hold": ("Hold", queueing.hold, "pause"),
-        "release": ("Release", queueing.release, "play_arrow"),
-        "cancel": ("Cancel", queueing.launch.stop_all, "close"),
+        "first": ("To the top", edit.first, "vertical_align_top"),
+        "earlier": ("Earlier", edit.earlier, "arrow_upward"),
+        "later": ("Later", edit.later, "arrow_downward"),
+        "hold": ("Hold", edit.hold, "pause"),
+        "release": ("Release", edit.release, "play_arrow"),
+        "cancel": ("Cancel", edit.launch.stop_all, "close"),
     }
     meaning = {
         "first": "They start next, with the waiting runs that they build on.",
@@ -158,7 +158,7 @@ def _change(lab: Workspace, waiting: list[str], names: dict[str, str]) -> None:
 
 def clone_panel(lab: Workspace, record: RunRecord) -> None:
     """A run again with other settings, from a form of its own settings."""
-    if record.role not in queueing.CLONED or not st.toggle("Clone with other settings", key=f"clone {record.run_id}"):
+    if record.role not in edit.CLONED or not st.toggle("Clone with other settings", key=f"clone {record.run_id}"):
         return
     unused = [name for name in type(record.config).model_fields if getattr(record.config, name) is None]
     dials = settings_form(record.config, f"clone:{record.run_id}", skip=["role", "method", "data", *unused])
@@ -166,7 +166,7 @@ def clone_panel(lab: Workspace, record: RunRecord) -> None:
     if st.button("Clone", icon=":material/content_copy:", disabled=not dials, key="clone"):
 
         def clone() -> None:
-            name, new = queueing.clone(lab, record.run_id, dials)
+            name, new = edit.clone(lab, record.run_id, dials)
             choices.choose("run", [name])
             st.session_state["said"] = (
                 "Queued." if new else "A run with these settings exists already; it is shown here."

@@ -21,7 +21,7 @@ from fairlab.data.images import thumbnail_png
 from fairlab.errors import FairLabError
 from fairlab.links import announced, link
 from fairlab.plots.printing import drawing_script
-from fairlab.runs.launch import dispatch
+from fairlab.queue.launch import dispatch
 from fairlab.ui import opening
 from fairlab.ui.door import Door, keys
 from fairlab.ui.sessions import close_forgotten

@@ -11,20 +11,20 @@ import streamlit as st
 
 from fairlab.errors import FairLabError
 from fairlab.formatting import room
+from fairlab.jobs.data.missing import all_missing
 from fairlab.plots.storage import storage_figure
-from fairlab.runs.archive import Choice, archive
-from fairlab.runs.archive_reading import bring_in
-from fairlab.runs.compare import studies
-from fairlab.runs.deleting import delete_dataset, delete_study, what_goes
-from fairlab.runs.deletion_words import goes, reached
-from fairlab.runs.disk import BY, summed, usage
-from fairlab.runs.forget import finish, forget, survey, unfinished
-from fairlab.runs.forget_survey import Found
-from fairlab.runs.missing import all_missing
-from fairlab.runs.prune import prunable, prune
-from fairlab.runs.retention import damaged, keep, limits
 from fairlab.settings.user import may_write
+from fairlab.storage.archive import Choice, archive
+from fairlab.storage.archive_reading import bring_in
+from fairlab.storage.deleting import delete_dataset, delete_study, what_goes
+from fairlab.storage.deletion_words import goes, reached
+from fairlab.storage.disk import BY, summed, usage
+from fairlab.storage.people.forget import finish, forget, survey, unfinished
+from fairlab.storage.people.forget_survey import Found
+from fairlab.storage.prune import prunable, prune
+from fairlab.storage.retention import damaged, keep, limits
 from fairlab.store.database import list_runs
+from fairlab.store.studies import studies
 from fairlab.tables import BOOL, TEXT, WHOLE, Table
 from fairlab.ui import cached, choices, missing
 from fairlab.ui.page import chart, facts, plain, show_error

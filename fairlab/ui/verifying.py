@@ -15,10 +15,10 @@ from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.compat import COMPAT
 from fairlab.evaluation.fairness_report import FairnessReport
+from fairlab.jobs.evaluate.peers import column_of, not_available
 from fairlab.plots.det import det_figure
 from fairlab.plots.distributions import distributions_figure
 from fairlab.plots.verification import roc_figure
-from fairlab.runs.peers import column_of, not_available
 from fairlab.store.results import results_facts
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS, texts

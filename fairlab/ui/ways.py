@@ -11,12 +11,12 @@ from fairlab import api
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
-from fairlab.runs.compare import read_study
-from fairlab.runs.data_starts import latest_job
-from fairlab.runs.drawing import METHOD, drawn_by
+from fairlab.jobs.data.drawing import METHOD, drawn_by
+from fairlab.jobs.data.starts import latest_job
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.runs import RunRecord, state
+from fairlab.store.studies import read_study
 from fairlab.ui import cached
 from fairlab.ui.page import empty, plain, show_error, stop
 from fairlab.ui.waiting import waiting

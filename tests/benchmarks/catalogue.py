@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 from fairlab.files import write_json
-from fairlab.runs import launch
+from fairlab.queue import launch
 from fairlab.settings.study import Backbone, Data, Loss, Run, Training
 from fairlab.store import database
 from fairlab.store.events import EventWriter

@@ -9,7 +9,7 @@ WHAT = {
     "pages (fairlab.ui.*)": "import fairlab.ui.linked, fairlab.ui.launching, fairlab.ui.live, fairlab.ui.judging",
     "evaluation": "import fairlab.evaluation",
     "streamlit": "import streamlit",
-    "worker (with torch)": "import fairlab.runs.worker, fairlab.training.loop, fairlab.methods.base",
+    "worker (with torch)": "import fairlab.jobs.worker, fairlab.training.loop, fairlab.methods.base",
     "umap": "import umap",
 }
 

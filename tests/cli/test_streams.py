@@ -15,7 +15,7 @@ from fairlab.characters import clean, printable, unfit
 from fairlab.cli.streams import Plain, PlainConsole, PlainText
 from fairlab.workspace import Workspace
 from tests.conftest import ROOT, command
-from tests.runs.waiting import entered
+from tests.waiting import entered
 
 NAMES = ["[/x]", "[south] Asia", "[bold]b[/bold]", ":smile:", "[link=http://x]y[/link]", "a\x1b[2Jb", "a\x1b]0;title\x07b", "a\rb", "a\x9b2Jb",
          "\u202egnp.exe"]  # fmt: skip

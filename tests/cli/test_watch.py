@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from fairlab.files import write_json
+from fairlab.plan.plan import single
 from fairlab.presets import load_preset
-from fairlab.runs.plan import single
 from fairlab.settings.study import Data, Run
 from fairlab.store.runs import RunRecord, create_run, record_process, state, write_heartbeat, write_status
 from fairlab.workspace import Workspace, now

@@ -20,7 +20,7 @@ from fairlab.data.decode import decode
 from fairlab.data.listing import READERS, detect_kind, reader
 from fairlab.errors import Damaged, FairLabError
 from fairlab.evaluation.score_frames import scored_pairs
-from fairlab.runs.adding import dry_run
+from fairlab.jobs.data.adding import dry_run
 from fairlab.settings.study import Source
 from tests.data.trees import face, grouped
 

@@ -12,7 +12,7 @@ from fairlab.data import landmarks
 from fairlab.data.align import TEMPLATE_112
 from fairlab.data.landmarks import faults, judged, sentence
 from fairlab.data.listing import Listing
-from fairlab.runs.adding import dry_run
+from fairlab.jobs.data.adding import dry_run
 from fairlab.settings.study import Source
 from tests.data.test_align import turned
 from tests.data.trees import rfw

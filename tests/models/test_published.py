@@ -18,7 +18,7 @@ from fairlab.models.layouts import recognise
 from fairlab.models.origin import Clues, origin_of
 from fairlab.models.preprocessing import PUBLISHERS
 from fairlab.models.shapes import shapes_only
-from fairlab.runs.choices import backbones
+from fairlab.plan.choices import backbones
 from fairlab.settings.study import Backbone, ModelFile
 from tests.models.written import DIM, PUBLISHED, PX, Shapes, State, cavaface_keys, iresnet, iresnet_keys, values
 

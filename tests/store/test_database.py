@@ -23,7 +23,7 @@ import pytest
 import fairlab.machine.mounts
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import write_manifest
-from fairlab.runs.doctor import examine
+from fairlab.storage.doctor import examine
 from fairlab.store import database, marks
 from fairlab.store.results import TABLES, write_protocol, write_results
 from fairlab.store.runs import create_run, read_status, record_process, write_status

@@ -14,8 +14,8 @@ import pytest
 from fairlab.store import database
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
-from tests.runs.waiting import entered
 from tests.test_pages import opened
+from tests.waiting import entered
 
 MB = 8
 

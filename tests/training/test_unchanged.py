@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn, optim
 
-from fairlab.runs.plan import run_name
+from fairlab.plan.plan import run_name
 from fairlab.settings.study import Backbone, Data, Loss, Run, Training
 from fairlab.training.loader import flips, order, step_seed
 from fairlab.training.loop import train

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fairlab.files import app_root
-from fairlab.runs.compare import studies
 from fairlab.store.database import list_runs
 from fairlab.store.index import index_over, neighbours
+from fairlab.store.studies import studies
 from fairlab.workspace import Workspace, open_workspace
 from tests.test_pages import fine, opened
 from tests.zoo import built

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.runs.exports import groups_of
+from fairlab.compare.exports import groups_of
 from fairlab.ui.comparing import columns_of, filtered, rows_of
 from fairlab.ui.numbers import NAN
 from fairlab.ui.table import Cell, as_data

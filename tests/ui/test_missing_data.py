@@ -13,11 +13,11 @@ from fairlab import api
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
-from fairlab.runs.archive import archive
-from fairlab.runs.archive_reading import bring_in
-from fairlab.runs.missing import missing
+from fairlab.jobs.data.missing import missing
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.settings.study import ModelFile, Source
+from fairlab.storage.archive import archive
+from fairlab.storage.archive_reading import bring_in
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command

@@ -19,9 +19,9 @@ from fairlab.tables import IMAGES, PAIRS
 from fairlab.ui.page import plain
 from fairlab.workspace import Workspace
 from tests.data.trees import grouped
-from tests.runs.in_process import work_here
-from tests.runs.waiting import entered
+from tests.in_process import work_here
 from tests.test_pages import PAGES, opened
+from tests.waiting import entered
 from tests.zoo import _scores
 
 MARKUP = (

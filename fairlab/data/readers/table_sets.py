@@ -24,7 +24,7 @@ class _Tables:
 
 @READERS.register("scores", title="tables of scored pairs (BFW, bob, CSV)", order=5, pixels=False)
 class Scores(_Tables):
-    """The people and pairs of a score table; its scores are models (runs.importing)."""
+    """The people and pairs of a score table; its scores are models (jobs.models.importing)."""
 
     def detect(self, path: Path) -> str:
         """By the names of its columns."""

@@ -19,8 +19,8 @@ from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.inspect.moving import look_there, put
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import verify_manifest
-from fairlab.runs.forget import forget
 from fairlab.settings.study import Source
+from fairlab.storage.people.forget import forget
 from fairlab.workspace import Workspace
 from tests.data.trees import face, grouped, rfw
 from tests.forks import fork

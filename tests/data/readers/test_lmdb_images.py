@@ -16,7 +16,7 @@ from fairlab.data.formats.lmdb_file import LmdbFile
 from fairlab.data.listing import Listing, detect_kind
 from fairlab.data.readers.lmdb_images import LmdbImages
 from fairlab.errors import FairLabError
-from fairlab.runs.adding import dry_run
+from fairlab.jobs.data.adding import dry_run
 from fairlab.settings.study import Source
 
 lmdb = pytest.importorskip("lmdb")

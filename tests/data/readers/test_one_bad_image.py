@@ -13,7 +13,7 @@ from PIL import Image
 
 from fairlab.data.decode import decode
 from fairlab.errors import FairLabError
-from fairlab.runs.adding import dry_run
+from fairlab.jobs.data.adding import dry_run
 from fairlab.settings.study import Source
 
 BAD = {

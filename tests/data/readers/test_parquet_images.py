@@ -19,7 +19,7 @@ from fairlab.data.listing import Listing, detect_kind
 from fairlab.data.readers import parquet_images
 from fairlab.data.readers.parquet_images import ParquetImages
 from fairlab.errors import Damaged, FairLabError
-from fairlab.runs.adding import dry_run
+from fairlab.jobs.data.adding import dry_run
 from fairlab.settings.study import Source
 
 

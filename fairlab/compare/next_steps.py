@@ -1,0 +1,45 @@
+"""What has to be done before there are numbers, as a sentence with the command; pages have a button for each."""
+
+from __future__ import annotations
+
+from fairlab.compare.compare import imported, models_of
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.errors import FairLabError
+from fairlab.store.studies import read_study
+from fairlab.workspace import Workspace
+
+
+def how_to_evaluate(dataset: Dataset, run_id: str) -> str:
+    """How a model gets numbers on a data set, as a sentence with the command."""
+    name = dataset.dataset_id
+    if dataset.pairs.empty:
+        return (
+            f"data set {name} has no pairs to evaluate a model on: `fairlab data pairs {name}` draws some, then "
+            f"`fairlab evaluate {run_id} {name}`; or `fairlab evaluate {run_id} {name} --protocol all_pairs` compares all "
+            "its images"
+        )
+    return f"`fairlab evaluate {run_id} {name}` evaluates it"
+
+
+def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "", protocol: str = "test") -> str:
+    """Why a study ("": the models added from files) has nothing to compare by a protocol, and what to do about it."""
+    models = models_of(workspace, read_study(workspace, study_id)) if study_id else imported(workspace)
+    if not models:
+        return (
+            f"{study_id}: none of its models is finished yet; `fairlab runs` says how far they are"
+            if study_id
+            else "no model was added from a file yet; `fairlab models add FILE` adds one"
+        )
+    name = study_id or "models added from files"
+    done = f"{name}: {'1 model is' if len(models) == 1 else f'{len(models)} models are'} done, and none has numbers"
+    try:
+        dataset = open_dataset(workspace.dataset(dataset_id or models[-1].dataset))
+    except FairLabError as error:
+        return f"{done}: {error}"
+    lists = list(dict.fromkeys(dataset.pairs["protocol"]))
+    if lists and protocol not in lists:
+        return (
+            f"{done} by {protocol!r} on {dataset.dataset_id}, which has the pair lists {', '.join(lists)}; a further "
+            f"protocol is evaluated by `fairlab evaluate RUN {dataset.dataset_id} --protocol NAME`"
+        )
+    return f"{done} on {dataset.dataset_id}: {how_to_evaluate(dataset, models[-1].run_id)}"

@@ -1,0 +1,1 @@
+"""A model's space over a data set: embedded in parts, by one process or several."""

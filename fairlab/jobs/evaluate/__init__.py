@@ -1,0 +1,1 @@
+"""From embeddings to scores and numbers, and where these come from."""

@@ -1,0 +1,1 @@
+"""Bringing in models: checkpoints and ONNX, scores, embeddings."""

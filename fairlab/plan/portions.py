@@ -1,0 +1,135 @@
+"""The faces of a study: those its teachers learn from, and the real, synthetic or mixed ones its students learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.recipes import drawn_size, most
+from fairlab.errors import FairLabError
+from fairlab.files import MANIFEST, digest
+from fairlab.formatting import some
+from fairlab.plan.plan import Builder, dataset_id
+from fairlab.settings.study import Data, DemoData, Recipe, Run
+from fairlab.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Portion:
+    """What a student learns from. `needed`: runs that make the data; `real`: are its people those of the teachers?"""
+
+    name: str
+    data: Data
+    images: int
+    needed: tuple[str, ...]
+
+    @property
+    def real(self) -> bool:
+        return self.name == "real"
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The data set of a study, its training images per group, the runs that make it, and the students' portions."""
+
+    dataset: str
+    sizes: Mapping[str, int]
+    needed: tuple[str, ...]
+    portions: tuple[Portion, ...]
+
+
+def faces(builder: Builder) -> Faces:
+    """The data of a study; a data set that does not exist yet is planned too. Raises FairLabError where it cannot work."""
+    study = builder.study
+    needed: tuple[str, ...] = ()
+    if study.demo is not None:
+        dataset = dataset_id(study.demo)
+        config = Run(role="dataset", method="render", seed=study.demo.seed, data=Data(dataset=dataset), demo=study.demo)
+        needed = (builder.add("Demo faces", config, ()),)
+        sizes = dict.fromkeys(study.demo.groups, study.demo.train_identities * study.demo.train_images)
+    else:
+        dataset, sizes = study.dataset, _sizes(_named(builder.workspace, study.dataset))
+    portions = tuple(_portion(builder, name, dataset, sizes, needed) for name in study.grid.learn_from)
+    return Faces(dataset, sizes, needed, portions)
+
+
+def _named(workspace: Workspace, name: str) -> Dataset:
+    """The data set of that name. Raises FairLabError naming those that there are."""
+    if (workspace.dataset(name) / MANIFEST).exists():
+        return open_dataset(workspace.dataset(name))
+    known = sorted(path.parent.name for path in workspace.datasets_folder.glob(f"*/{MANIFEST}"))
+    has = (
+        f"this workspace has {some(known)}"
+        if known
+        else "this workspace has none yet: `fairlab data add PATH` adds one"
+    )
+    raise FairLabError(f"there is no data set {name!r}; {has}. `--set dataset=NAME` names the one to learn from")
+
+
+def _sizes(found: Dataset) -> dict[str, int]:
+    name = found.dataset_id
+    if not found.has_images:
+        raise FairLabError(f"data set {name} came as a table of names and pairs: it has no images to train on")
+    train = found.images[found.images["split"] == "train"]
+    counts = {group: int((train["group"] == group).sum()) for group in found.groups}
+    empty = [group for group, count in counts.items() if count == 0]
+    if empty:
+        raise FairLabError(f"data set {name}: group {empty[0]!r} has no training image; remove the group or add images")
+    return counts
+
+
+def _portion(builder: Builder, name: str, dataset: str, sizes: Mapping[str, int], needed: tuple[str, ...]) -> Portion:
+    study, grid, workspace = builder.study, builder.study.grid, builder.workspace
+    if name == "real":
+        return Portion(name, Data(dataset=dataset), sum(sizes.values()), needed)
+    elsewhere, split = grid.synthetic, "train" if grid.synthetic else "synthetic"
+    people, images = _synthetic(study.demo if not elsewhere else None, workspace, elsewhere or dataset, split)
+    if name == "synthetic":
+        judge = dataset if elsewhere else None
+        return Portion(name, Data(dataset=elsewhere or dataset, splits=(split,), judge=judge), images, needed)
+    recipe = Recipe(
+        dataset=dataset,
+        mix=elsewhere or dataset,
+        mix_splits=(split,),
+        unit=grid.mix_unit,
+        equal=len(sizes) > 1,
+        share=grid.mix_share,
+    )
+    mixed = f"mixed-{digest(recipe.model_dump(mode='json'), 8)}"
+    config = Run(role="dataset", method="recipe", data=Data(dataset=mixed), recipe=recipe)
+    made = builder.add("Mixed faces", config, needed)
+    size = _mixture(builder, recipe, mixed, people)
+    return Portion(name, Data(dataset=mixed, judge=dataset), size, (made,))
+
+
+def _synthetic(demo: DemoData | None, workspace: Workspace, dataset: str, split: str) -> tuple[int, int]:
+    """(people in each group, images in all) of the synthetic faces."""
+    if demo is not None:
+        if demo.synthetic_identities < 2:
+            raise FairLabError(
+                "demo.synthetic_identities must be 2 or more for students that learn from synthetic faces"
+            )
+        return demo.synthetic_identities, demo.synthetic_identities * demo.train_images * len(demo.groups)
+    images = open_dataset(workspace.dataset(dataset)).images
+    part = images[images["split"] == split]
+    if part.empty:
+        raise FairLabError(
+            f"data set {dataset} has no part {split!r} to learn from; name a data set of synthetic faces in grid.synthetic"
+        )
+    return int(part["identity"].nunique()), len(part)
+
+
+def _mixture(builder: Builder, recipe: Recipe, mixed: str, synthetic_people: int) -> int:
+    """Images in a mixture: counted where it exists, and from the recipe's own rule where its faces are still to be made."""
+    folder = builder.workspace.dataset(mixed)
+    if (folder / "dataset.json").exists():
+        images = open_dataset(folder).images
+        return int((images["split"] == "train").sum())
+    demo = builder.study.demo
+    if demo is None or recipe.mix != recipe.dataset:
+        return drawn_size(recipe, folder)
+    per_group = [demo.train_identities, synthetic_people]
+    if recipe.unit == "images":
+        return len(demo.groups) * most([count * demo.train_images for count in per_group], recipe)
+    return len(demo.groups) * demo.train_images * most(per_group, recipe)

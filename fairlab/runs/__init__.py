@@ -1,1 +1,0 @@
-"""Starting runs and carrying them out, each in its own process."""

@@ -1,0 +1,57 @@
+"""Studies of a workspace: the settings they were planned from, and the names of their runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fairlab.errors import FairLabError
+from fairlab.files import read_json
+from fairlab.settings.study import Study, parse
+from fairlab.store.database import statuses
+from fairlab.store.records import study_of
+from fairlab.tables import TEXT, WHOLE, Table
+from fairlab.workspace import Workspace
+
+STUDIES = Table(study_id=TEXT, title=TEXT, preset=TEXT, created_at=TEXT, runs=WHOLE, done=WHOLE)
+"""A row is a study; done: how many of its runs."""
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """A study folder's content."""
+
+    study_id: str
+    title: str
+    preset: str
+    created_at: str
+    run_ids: tuple[str, ...]
+    config: Study
+
+
+def read_study(workspace: Workspace, study_id: str) -> StudyInfo:
+    """A study by name. Raises FairLabError when there is none."""
+    path = workspace.study(study_id) / "study.json"
+    if not path.exists():
+        known = (
+            ", ".join(sorted(item.parent.name for item in workspace.studies_folder.glob("*/study.json"))) or "none yet"
+        )
+        raise FairLabError(f"there is no study {study_id!r} in {workspace.home}; there are: {known}")
+    facts = study_of(path.parent)
+    config = parse(Study, read_json(path).get("config"), f"{path}: config")
+    return StudyInfo(facts.study_id, facts.title, facts.preset, facts.created_at, facts.run_ids, config)
+
+
+def studies(workspace: Workspace) -> pd.DataFrame:
+    """All studies that can be read, newest first: STUDIES."""
+    rows, stand = [], statuses(workspace)
+    for path in workspace.studies_folder.glob("*/study.json"):
+        try:
+            facts = study_of(path.parent)
+        except FairLabError:
+            continue  # it hinders no other; `fairlab doctor` names it
+        done = sum(stand.get(name) == "done" for name in facts.run_ids)
+        about = {name: getattr(facts, name) for name in ("study_id", "title", "preset", "created_at")}
+        rows.append({**about, "runs": len(facts.run_ids), "done": done})
+    return STUDIES.build(rows).sort_values("created_at", ascending=False, ignore_index=True)
