@@ -19,7 +19,7 @@ from fairlab.data.readers.scores.writing import write_table
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.models.base import BACKBONES
-from fairlab.models.checkpoints import load_head, load_learner, save_model
+from fairlab.models.files.checkpoints import load_head, load_learner, save_model
 from fairlab.settings.study import Backbone, Training
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.store.projections import read_projection, write_projection

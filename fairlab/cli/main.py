@@ -372,7 +372,7 @@ def _set_option(
 
 def _protocols_help() -> str:
     """All protocols with what they are."""
-    known = declared_facts("PROTOCOLS", "runs/protocols")
+    known = declared_facts("PROTOCOLS", "jobs/protocols")
     return "protocols:\n" + "\n".join(f"  {name}\n      {facts['sentence']}" for name, facts in known.items())
 
 

@@ -2,12 +2,12 @@
 
 from fairlab.evaluation.chance import fair_band
 from fairlab.evaluation.compat import COMPAT, CompatResult, compat_accuracy
-from fairlab.evaluation.enrolment import GallerySplit, split_gallery
 from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report
 from fairlab.evaluation.formulas import fdr, garbe, gini, ir, max_geomean, max_mean, max_min, ser, std_points, werm
 from fairlab.evaluation.groups import Defaults, cut
-from fairlab.evaluation.identification import (
+from fairlab.evaluation.identification.enrolment import GallerySplit, split_gallery
+from fairlab.evaluation.identification.rates import (
     CMC,
     IDENTIFICATION_CURVE,
     Identification,

@@ -172,7 +172,7 @@ def _train_and_embed(
     import torch
 
     from fairlab.methods.base import METHODS
-    from fairlab.models.checkpoints import save_model
+    from fairlab.models.files.checkpoints import save_model
     from fairlab.training.loop import pick_device
 
     config = record.config

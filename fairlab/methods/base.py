@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from fairlab.errors import FairLabError
 from fairlab.losses.base import LOSSES, MarginHead
+from fairlab.models.backbones.projected import Projected
 from fairlab.models.base import BACKBONES
-from fairlab.models.projected import Projected
 from fairlab.registry import Registry
 from fairlab.settings.study import Run
 

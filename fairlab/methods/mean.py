@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Method
-from fairlab.models.adaptors_group import one_length
+from fairlab.models.adaptors.group import one_length
 from fairlab.settings.study import Run
 
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from fairlab.registry import Registry
 from fairlab.settings.study import Adaptor, Backbone
 
-BACKBONES: Registry[Callable[[Backbone, int], nn.Module]] = Registry("backbone", "fairlab.models")
+BACKBONES: Registry[Callable[[Backbone, int], nn.Module]] = Registry("backbone", "fairlab.models.backbones")
 """build(settings, image_px) -> module from images (B, 3, H, W) in -1..1 to raw embeddings (B, D)."""
 
-ADAPTORS: Registry[Callable[[Adaptor, tuple[int, ...]], nn.Module]] = Registry("adaptor", "fairlab.models")
+ADAPTORS: Registry[Callable[[Adaptor, tuple[int, ...]], nn.Module]] = Registry("adaptor", "fairlab.models.adaptors")
 """build(settings, input_dims) -> module from teachers' unit embeddings side by side (B, sum) to raw (B, D).
 
 Facts of a registration: title, source, and needs_group=True where the inputs have one more, last column: the number

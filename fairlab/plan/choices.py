@@ -20,7 +20,7 @@ def losses() -> dict[str, dict[str, Any]]:
 
 def backbones() -> dict[str, dict[str, Any]]:
     """Networks that can be trained, by name; those of the fact files_only are known for the files of others alone."""
-    known = declared_facts("BACKBONES", "models")
+    known = declared_facts("BACKBONES", "models/backbones")
     return {name: facts for name, facts in known.items() if not facts.get("files_only")}
 
 
@@ -29,7 +29,7 @@ def published_families() -> list[str]:
 
     The fact no_files marks networks that are for training alone.
     """
-    known = declared_facts("BACKBONES", "models").values()
+    known = declared_facts("BACKBONES", "models/backbones").values()
     return sorted({family(str(facts["title"])) for facts in known if not facts.get("no_files")}, key=str.lower)
 
 
@@ -50,7 +50,7 @@ def common_spaces() -> dict[str, dict[str, Any]]:
     The fact needs_group says that an image's own teacher must be known.
     """
     rules = {name: facts for name, facts in declared_facts("METHODS", "methods").items() if facts.get("rule")}
-    return dict(sorted((declared_facts("ADAPTORS", "models") | rules).items()))
+    return dict(sorted((declared_facts("ADAPTORS", "models/adaptors") | rules).items()))
 
 
 def check(field: str, names: Iterable[str], known: dict[str, dict[str, Any]]) -> None:

@@ -76,7 +76,7 @@ def checkpoint_mb(workspace: Workspace, record: RunRecord, people: int = 0) -> f
     backbone, bytes_each = record.config.backbone, 4 * copies(record.config.training)
     space = backbone or record.config.adaptor
     head = people * space.embedding_dim if space and record.config.loss else 0
-    known = declared_facts("BACKBONES", "models")
+    known = declared_facts("BACKBONES", "models/backbones")
     if backbone is not None and "parameters" in known.get(backbone.name, {}):
         return float(known[backbone.name]["parameters"] + head) * bytes_each / 1e6
     parents = max((2 * _size_mb(workspace.run(name) / "weights") for name in record.parents), default=0.0)

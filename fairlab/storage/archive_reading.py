@@ -245,7 +245,7 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
             verify_manifest(manifest.parent)
         _halt(record.folder)
         if (record.folder / "weights" / "model.onnx").exists():
-            from fairlab.models.onnx import inspect_onnx  # loads torch
+            from fairlab.models.files.onnx import inspect_onnx  # loads torch
 
             inspect_onnx(record.folder / "weights" / "model.onnx")
         for name, made_of in data_of(record.folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fairlab.evaluation.pair_blocks import SCALE, STEPS, ArrayEngine, Block, Engine, empty_histograms
+from fairlab.evaluation.all_pairs.blocks import SCALE, STEPS, ArrayEngine, Block, Engine, empty_histograms
 
 
 class DeviceEngine:

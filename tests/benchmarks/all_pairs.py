@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from fairlab.evaluation.all_pairs import arrange, count_all
-from fairlab.evaluation.pair_blocks import ArrayEngine
-from fairlab.evaluation.pair_intervals import redraw
+from fairlab.evaluation.all_pairs.blocks import ArrayEngine
+from fairlab.evaluation.all_pairs.counts import arrange, count_all
+from fairlab.evaluation.all_pairs.intervals import redraw
 
 DIMS, SIZES, AGAINST = 512, (5_000, 10_000, 20_000, 40_000), 10_000
 

@@ -20,10 +20,10 @@ from fairlab.evaluation import OperatingPoint
 from fairlab.evaluation.fdr_curve import LOOSEST, POINTS, fdr_curve
 from fairlab.evaluation.formulas import fdr
 from fairlab.evaluation.groups import GroupPairs
-from fairlab.evaluation.identification import IdentificationSettings, _Report
+from fairlab.evaluation.identification.rates import IdentificationSettings, _Report
+from fairlab.evaluation.identification.search import Searched
 from fairlab.evaluation.paired import paired_report
 from fairlab.evaluation.report import _curve
-from fairlab.evaluation.search import Searched
 from fairlab.evaluation.verification import EXPECTED_ERRORS
 from fairlab.tables import ALL_GROUPS
 from tests.benchmarks import coverage

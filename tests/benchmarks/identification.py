@@ -17,9 +17,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from fairlab.evaluation.enrolment import GallerySplit
-from fairlab.evaluation.identification import identify
-from fairlab.evaluation.search import PROBES, search
+from fairlab.evaluation.identification.enrolment import GallerySplit
+from fairlab.evaluation.identification.rates import identify
+from fairlab.evaluation.identification.search import PROBES, search
 
 DIMS, ROUNDS = 512, 5
 

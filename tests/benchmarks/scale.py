@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fairlab.evaluation.all_pairs import arrange, count_all
+from fairlab.evaluation.all_pairs.counts import arrange, count_all
 from fairlab.store.index import FLAT_UP_TO, index_over
 from tests.benchmarks.all_pairs import faces, peak
 from tests.benchmarks.training_step import batch_of, built, cpu_seconds, forward_gflop, step_of

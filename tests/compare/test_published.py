@@ -56,7 +56,7 @@ def test_the_mapping_names_what_exists() -> None:
     table = read_published()
     mapped = table[table["method"] != ""]
     assert len(mapped) == 27
-    assert set(mapped["backbone"]) <= set(declared("BACKBONES", "models"))
+    assert set(mapped["backbone"]) <= set(declared("BACKBONES", "models/backbones"))
     assert set(table["test_set"]) == set(FAMILIES.values())
     assert not mapped["row"].str.contains("8bit|6bit").any()
 

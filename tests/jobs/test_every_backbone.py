@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fairlab.models.base import BACKBONES
-from fairlab.models.checkpoints import load_learner
-from fairlab.models.layouts import recognise
+from fairlab.models.files.checkpoints import load_learner
+from fairlab.models.files.layouts import recognise
 from fairlab.models.shapes import shapes_only
 from fairlab.plan import choices
 from fairlab.settings.study import Backbone

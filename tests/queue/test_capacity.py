@@ -140,7 +140,7 @@ def test_networks_have_the_parameters_that_they_are_registered_with() -> None:
 
     from fairlab.models.base import BACKBONES
 
-    known = declared_facts("BACKBONES", "models")
+    known = declared_facts("BACKBONES", "models/backbones")
     assert all("parameters" in known[name] for name in BACKBONES.names())
     names = ("iresnet34", "iresnet18_se", "ir_50", "ir_se_18", "evolve_ir_50", "mobilefacenet", "mbf", "tiny")
     new = ("vit_t", "transface_s", "edgeface_xs", "edgeface_base", "ghostfacenet_v1", "ghostfacenet_v2_s2")

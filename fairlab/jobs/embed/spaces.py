@@ -223,7 +223,7 @@ def preprocessing_of_model(facts: Mapping[str, Any]) -> Any:
 def network(space: RunRecord, dataset: Dataset, parents: Sequence[RunRecord]) -> tuple[Any, dict[str, Any]]:
     """The network of a model and its facts; a baseline without weights is built from its method."""
     from fairlab.methods.base import METHODS
-    from fairlab.models.checkpoints import load_learner
+    from fairlab.models.files.checkpoints import load_learner
 
     if (space.folder / "weights").exists() or space.config.training is not None or not parents:
         learner, facts = load_learner(space.folder / "weights")

@@ -31,7 +31,7 @@ METHOD = "protocols"
 
 def known_protocols() -> dict[str, dict[str, Any]]:
     """Names and facts of all protocols, read without importing them."""
-    return declared_facts("PROTOCOLS", "runs/protocols")
+    return declared_facts("PROTOCOLS", "jobs/protocols")
 
 
 def protocols_record(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fairlab.errors import FairLabError, Stopped
-from fairlab.evaluation.shares import Counts, merged
+from fairlab.evaluation.all_pairs.shares import Counts, merged
 from fairlab.files import read_json, write_json
 from fairlab.jobs.embed.embedding import agreed
 from fairlab.store.count_parts import CountParts

@@ -64,7 +64,7 @@ def inspect(record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
 
 def add(record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
     """Keep the model in the run's folder, as safetensors (or the graph itself) with all facts beside it."""
-    from fairlab.models.checkpoints import save_graph, save_model
+    from fairlab.models.files.checkpoints import save_graph, save_model
 
     source = _source(record)
     pulse.begin("reading the file", 0.0, 0.2)
@@ -135,7 +135,7 @@ def _three(values: tuple[float, ...]) -> list[float]:
 
 
 def _checkpoint(path: Path, source: ModelFile) -> Found:
-    from fairlab.models.importing import import_checkpoint, import_head
+    from fairlab.models.files.importing import import_checkpoint, import_head
 
     found = import_checkpoint(path, source.publisher)
     head = found.head
@@ -158,7 +158,7 @@ def _checkpoint(path: Path, source: ModelFile) -> Found:
 
 def _graph(path: Path, source: ModelFile) -> Found:
     from fairlab.files import sha256
-    from fairlab.models.onnx import check_batches, inspect_onnx, load_onnx
+    from fairlab.models.files.onnx import check_batches, inspect_onnx, load_onnx
     from fairlab.models.preprocessing import preprocessing_of
 
     if source.publisher:

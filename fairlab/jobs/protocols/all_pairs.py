@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fairlab.errors import FairLabError
-from fairlab.evaluation.all_pairs import arrange, some_people
-from fairlab.evaluation.all_pairs_report import evaluate_all
+from fairlab.evaluation.all_pairs.counts import arrange, some_people
+from fairlab.evaluation.all_pairs.report import evaluate_all
 from fairlab.jobs.evaluate.counting import CountedTogether
 from fairlab.jobs.protocols.base import PROTOCOLS, Asked, Outcome, embedded_images, told, without
 from fairlab.store.count_parts import counts_folder

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fairlab.evaluation.enrolment import split_gallery
-from fairlab.evaluation.identification import IdentificationSettings, identify
+from fairlab.evaluation.identification.enrolment import split_gallery
+from fairlab.evaluation.identification.rates import IdentificationSettings, identify
 from fairlab.evaluation.report import CURVE
 from fairlab.jobs.protocols.base import PROTOCOLS, Asked, Outcome, embedded_images, told, without
 from fairlab.tables import PAIRS, SCORES

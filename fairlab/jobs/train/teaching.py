@@ -117,7 +117,7 @@ def own_centres(parent: RunRecord, names: list[str]) -> Any:
     An imported classifier has no names: it must have been trained on the identities 0, 1, ... C-1 of the data's own
     names. Raises FairLabError for anything else, Damaged for a classifier that does not fit its list of names.
     """
-    from fairlab.models.checkpoints import HEAD, load_head, read_facts
+    from fairlab.models.files.checkpoints import HEAD, load_head, read_facts
 
     folder = parent.folder / "weights"
     if not (folder / HEAD).exists():
@@ -130,7 +130,7 @@ def own_centres(parent: RunRecord, names: list[str]) -> Any:
 
 def _learnt_from(parent: RunRecord, dataset: Dataset) -> bool:
     """Were these class centres learnt from this very data, in its own order? They are these people's, however poorly learnt."""
-    from fairlab.models.checkpoints import read_facts
+    from fairlab.models.files.checkpoints import read_facts
 
     facts = read_facts(parent.folder / "weights")
     names = facts.get("identities")

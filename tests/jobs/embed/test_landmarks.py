@@ -17,8 +17,8 @@ from fairlab.data.align import TEMPLATE_112
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.points import points_of
 from fairlab.errors import FairLabError
-from fairlab.models.kprpe import LandmarkTransformer
-from fairlab.models.vit import CVLFACE_FORMS, Form
+from fairlab.models.backbones.kprpe import LandmarkTransformer
+from fairlab.models.backbones.vit import CVLFACE_FORMS, Form
 from fairlab.settings.study import Backbone, ModelFile, Recipe
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results

@@ -18,7 +18,7 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
 from fairlab.jobs import roles
 from fairlab.jobs.embed import spaces
-from fairlab.models.checkpoints import load_learner
+from fairlab.models.files.checkpoints import load_learner
 from fairlab.plan.plan import single
 from fairlab.presets import load_preset
 from fairlab.settings.study import Adaptor, Data, DemoData, ModelFile, Role, Run, Study

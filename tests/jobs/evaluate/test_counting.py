@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from fairlab.data.dataset import Dataset, open_dataset
-from fairlab.evaluation import shares
-from fairlab.evaluation.pair_blocks import ArrayEngine, Block
+from fairlab.evaluation.all_pairs import shares
+from fairlab.evaluation.all_pairs.blocks import ArrayEngine, Block
 from fairlab.jobs.evaluate import by_protocol, counting
 from fairlab.settings.study import Evaluation, Protocols
 from fairlab.store.count_parts import CountParts, counts_folder

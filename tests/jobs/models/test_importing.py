@@ -19,7 +19,7 @@ from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.models.importing import memory_limited, recognised, report_of
 from fairlab.models.base import BACKBONES
-from fairlab.models.checkpoints import load_head
+from fairlab.models.files.checkpoints import load_head
 from fairlab.settings.study import Backbone, ModelFile
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results

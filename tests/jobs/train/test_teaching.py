@@ -16,8 +16,8 @@ from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import Damaged, FairLabError
 from fairlab.jobs.embed import spaces
 from fairlab.jobs.train.teaching import Lessons, fresh, own_centres
-from fairlab.models.checkpoints import load_head, load_learner, read_facts, save_model
-from fairlab.models.tiny import Tiny
+from fairlab.models.backbones.tiny import Tiny
+from fairlab.models.files.checkpoints import load_head, load_learner, read_facts, save_model
 from fairlab.plan.plan import single
 from fairlab.queue import launch
 from fairlab.settings.study import Backbone, Data, Distillation, Loss, Run, Training

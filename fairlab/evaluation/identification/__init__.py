@@ -1,0 +1,1 @@
+"""1:N: galleries and probes, rank-k, FPIR and FNIR."""

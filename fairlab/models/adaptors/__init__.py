@@ -1,0 +1,1 @@
+"""From several teachers' embeddings to the common space. One file per idea, `@ADAPTORS.register("name", ...)`."""
