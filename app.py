@@ -5,11 +5,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from fairlab.ui import server
+from fairlab.ui.door import server
 
 os.umask(0o077)  # what the app writes is its user's alone
 app = st.App(
-    Path(server.__file__).with_name("main.py"),  # in a wheel this file lies elsewhere
+    Path(server.__file__).parents[1] / "frame" / "main.py",  # in a wheel this file lies elsewhere
     routes=server.ROUTES,
     middleware=server.MIDDLEWARE,
     lifespan=server.lifespan,

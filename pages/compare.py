@@ -7,12 +7,13 @@ from fairlab.compare.exports import caption, groups_of
 from fairlab.compare.model_rows import by_title
 from fairlab.plots.study import models_figure
 from fairlab.store.runs import SPACES
-from fairlab.ui import cached, caveats, comparing
-from fairlab.ui.headline import sentences
-from fairlab.ui.numbers import pick_protocol
-from fairlab.ui.overlaps import overlap_note
-from fairlab.ui.page import chart, plain, start
-from fairlab.ui.pickers import choose, pick_models
+from fairlab.ui.compare import rows
+from fairlab.ui.compare.headline import sentences
+from fairlab.ui.frame import cached, caveats
+from fairlab.ui.frame.numbers import pick_protocol
+from fairlab.ui.frame.overlaps import overlap_note
+from fairlab.ui.frame.page import chart, plain, start
+from fairlab.ui.frame.pickers import choose, pick_models
 
 lab = start(
     "Compare", "All models of a study on the same pairs: accuracy per group, mean, STD, SER, cost, paired differences."
@@ -22,7 +23,7 @@ runs = [run for run in shown.models if run.role in SPACES]
 models = by_title(runs)
 left, middle, right = st.columns([1, 2, 1.4])
 with left:
-    seed = comparing.pick_seed(models)
+    seed = rows.pick_seed(models)
 models = models if seed is None else of_seed(models, seed)
 with middle:
     titles = list(dict.fromkeys(model.title for model in models))
@@ -35,15 +36,15 @@ overlap_note(lab, runs[0].dataset, shown.dataset_id)
 caveats.show(cached.dataset(lab, shown.dataset_id), runs)
 for sentence in sentences(whole):
     st.markdown("- " + plain(sentence))
-table = comparing.pick_rows(whole)
+table = rows.pick_rows(whole)
 said = caption(whole, shown.dataset_id, protocol)
 if table.empty:
     st.info("No model passes these filters.", icon=":material/filter_alt_off:")
 else:
-    comparing.papers_table(table, whole, shown.study_id)
+    rows.papers_table(table, whole, shown.study_id)
     st.caption(plain(said))
-    comparing.downloads(table, said, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
-comparing.published_note(whole, cached.dataset(lab, shown.dataset_id))
+    rows.downloads(table, said, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
+rows.published_note(whole, cached.dataset(lab, shown.dataset_id))
 if len(table):
     st.subheader("At a glance", anchor=False)
     chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")

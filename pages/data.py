@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from fairlab.ui import adding, albums, caveats, moving, overlaps, recipes, ways
-from fairlab.ui.page import start, stop
-from fairlab.ui.pickers import pick_dataset
+from fairlab.ui.data import adding, albums, moving, recipes
+from fairlab.ui.frame import caveats, overlaps, ways
+from fairlab.ui.frame.page import start, stop
+from fairlab.ui.frame.pickers import pick_dataset
 
 lab = start("Data", "What a data set holds: images, people, groups, and the pairs that models are evaluated on.")
 adding.form(lab)

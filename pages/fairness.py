@@ -3,13 +3,16 @@
 import streamlit as st
 
 from fairlab.evaluation.operating import OperatingPoint
-from fairlab.ui import cached, caveats, counted, differing, judging, protocols, verifying
-from fairlab.ui.evidence import evidence, fdr_of, pick_attributes, too_many
-from fairlab.ui.numbers import pick_protocol
-from fairlab.ui.operating import pick_operating_point
-from fairlab.ui.overlaps import overlap_note
-from fairlab.ui.page import start, stop
-from fairlab.ui.pickers import pick_models, pick_space, title_of, trained_on
+from fairlab.ui.fairness import differing, measures
+from fairlab.ui.frame import cached, caveats
+from fairlab.ui.frame.numbers import pick_protocol
+from fairlab.ui.frame.overlaps import overlap_note
+from fairlab.ui.frame.page import start, stop
+from fairlab.ui.frame.pickers import pick_models, pick_space, title_of, trained_on
+from fairlab.ui.judge import counted, protocols
+from fairlab.ui.judge.evidence import evidence, fdr_of, pick_attributes, too_many
+from fairlab.ui.judge.operating import pick_operating_point
+from fairlab.ui.verification import figures
 
 lab = start("Fairness", "Errors of the system for each group, with intervals; never one number alone.")
 shown = pick_models(lab, "numbers")
@@ -24,26 +27,26 @@ with right:
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
 caveats.show(data, [run])
 if not protocol or too_many(run, data, protocol):
-    verifying.stored(lab, run, data, protocol)
+    figures.stored(lab, run, data, protocol)
     counted.matrix(run, data, OperatingPoint("pooled", 0.01))
     protocols.panel(lab, run, data)
     stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)
-at = judging.adjust(at)
-judging.summary(at, found)
-judging.cards(at)
+at = measures.adjust(at)
+measures.summary(at, found)
+measures.cards(at)
 st.subheader("Rates per group", anchor=False)
-judging.rates(at, found)
+measures.rates(at, found)
 st.subheader("Is the spread more than chance?", anchor=False)
-judging.bands(at)
+measures.bands(at)
 st.subheader("Measures of unfairness", anchor=False)
-judging.metric_tables(at)
+measures.metric_tables(at)
 st.subheader("From strict to loose", anchor=False)
-judging.discrepancy(fdr_of(found), at)
+measures.discrepancy(fdr_of(found), at)
 st.subheader("Between groups", anchor=False)
 if not counted.matrix(run, data, point):
-    judging.matrix(at, found)
+    measures.matrix(at, found)
     protocols.panel(lab, run, data)
 st.subheader("Against another model", anchor=False)
 titles = {model.run_id: title_of(model, shown.models) for model in shown.models}

@@ -6,9 +6,9 @@ from fairlab.plan.grid import expand
 from fairlab.presets import load_preset
 from fairlab.store.database import list_runs
 from fairlab.store.studies import studies
-from fairlab.ui import headline
-from fairlab.ui.launching import draw_plan, start_preset
-from fairlab.ui.page import facts, plain, start, stop
+from fairlab.ui.compare import headline
+from fairlab.ui.frame.page import facts, plain, start, stop
+from fairlab.ui.launch.plans import draw_plan, start_preset
 
 lab = start("FairLab", "A lab for fair face recognition by knowledge distillation.")
 runs = list_runs(lab)

@@ -4,11 +4,11 @@ import streamlit as st
 
 from fairlab.presets import load_preset, preset_names
 from fairlab.store.studies import read_study, studies
-from fairlab.ui.forms import study_form
-from fairlab.ui.launching import command, offers, pick_data, plain_facts, planned, show_plan, start_plan
-from fairlab.ui.page import plain, start
-from fairlab.ui.pickers import choose
-from fairlab.ui.placing import choose_placement
+from fairlab.ui.frame.forms import study_form
+from fairlab.ui.frame.page import plain, start
+from fairlab.ui.frame.pickers import choose
+from fairlab.ui.launch.plans import command, offers, pick_data, plain_facts, planned, show_plan, start_plan
+from fairlab.ui.launch.where import choose_placement
 
 lab = start("Launch", "Plan a study, see what it costs, and start it. Finished runs with the same settings are reused.")
 titles = {name: load_preset(name).title for name in preset_names()}

@@ -4,21 +4,22 @@ import streamlit as st
 
 from fairlab.compare.models import list_models
 from fairlab.files import app_root
-from fairlab.ui import cached, modelling
-from fairlab.ui.page import start, stop
+from fairlab.ui.frame import cached
+from fairlab.ui.frame.page import start, stop
+from fairlab.ui.models import parts
 
 lab = start(
     "Models", "Every model of this workspace, trained here or added from a file; each can be evaluated on any data set."
 )
 models = list_models(lab)
-modelling.form(lab, open_at_first=models.empty)
+parts.form(lab, open_at_first=models.empty)
 if models.empty:
     st.info("There is no model yet: add one from a file, or train some on Launch.", icon=":material/info:")
     stop()
-modelling.table(models)
+parts.table(models)
 st.subheader("Evaluate a model on a data set", anchor=False)
 if cached.datasets(lab):
-    modelling.judge(lab, models)
+    parts.judge(lab, models)
 else:
     st.info("There is no data set to evaluate a model on yet.", icon=":material/info:")
     if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):

@@ -5,11 +5,11 @@ import streamlit as st
 from fairlab.compare.compare import imported
 from fairlab.store.database import list_runs
 from fairlab.store.studies import read_study, studies
-from fairlab.ui.finding import find
-from fairlab.ui.live import ACTIVE, run_panel, runs_table
-from fairlab.ui.page import empty, start, stop
-from fairlab.ui.pickers import ADDED, ALL, choose
-from fairlab.ui.queueing import queue_panel, study_buttons
+from fairlab.ui.frame.page import empty, start, stop
+from fairlab.ui.frame.pickers import ADDED, ALL, choose
+from fairlab.ui.runs.finding import find
+from fairlab.ui.runs.live import ACTIVE, run_panel, runs_table
+from fairlab.ui.runs.queue import queue_panel, study_buttons
 
 lab = start("Runs", "Every run is a process of its own: closing the browser or the app stops nothing.")
 runs = list_runs(lab)

@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from fairlab.storage.doctor import examine
-from fairlab.ui.loggers import loggers_form
-from fairlab.ui.page import plain, start
-from fairlab.ui.placing import default_placement_form
+from fairlab.ui.frame.page import plain, start
+from fairlab.ui.launch.where import default_placement_form
+from fairlab.ui.settings.loggers import loggers_form
 from fairlab.workspace import MOST_SLOTS, set_slots
 
 lab = start("Settings", "The workspace, this machine, and whether all is well. In a terminal: fairlab doctor")

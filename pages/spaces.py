@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, caveats, linked, nearby, selection
-from fairlab.ui.page import start
-from fairlab.ui.pickers import choose, choose_many, pick_models, pick_space
+from fairlab.ui.frame import cached, caveats
+from fairlab.ui.frame.page import start
+from fairlab.ui.frame.pickers import choose, choose_many, pick_models, pick_space
+from fairlab.ui.spaces import faces, maps, selection
 
 lab = start(
     "Spaces",
@@ -17,7 +18,7 @@ with first:
 with second:
     right = pick_space("Right space", shown.models, "right", ("adaptor", "student", "teacher", "baseline"))
 with third:
-    colour_by = choose("Colour by", list(linked.COLOURS), "colour", linked.COLOURS)
+    colour_by = choose("Colour by", list(maps.COLOURS), "colour", maps.COLOURS)
 data = cached.dataset(lab, shown.dataset_id)
 caveats.show(data)
 with fourth:
@@ -29,12 +30,12 @@ with fourth:
         placeholder="all",
         help="Models have seen the part they were trained on; the test part shows people they have never seen.",
     )
-sides = tuple(linked.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right)))
-drawn = linked.make_maps(lab, sides, shown.dataset_id)
+sides = tuple(maps.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right)))
+drawn = maps.make_maps(lab, sides, shown.dataset_id)
 if drawn:
-    linked.maps(lab, data, sides, colour_by, splits)
+    maps.maps(lab, data, sides, colour_by, splits)
 selection.show_or_refuse(data.dataset_id)
-face = nearby.asked_face(data)
+face = faces.asked_face(data)
 if face is not None:
-    nearby.neighbour_panels(lab, data, sides, face, splits)
-nearby.chosen_faces(data, drawn)
+    faces.neighbour_panels(lab, data, sides, face, splits)
+faces.chosen_faces(data, drawn)

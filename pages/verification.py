@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from fairlab.ui import cached, caveats, counted, protocols, verifying
-from fairlab.ui.evidence import evidence, pick_attributes, results, too_many
-from fairlab.ui.numbers import pick_protocol
-from fairlab.ui.operating import pick_operating_point
-from fairlab.ui.overlaps import overlap_note
-from fairlab.ui.page import start, stop
-from fairlab.ui.pickers import choose_many, pick_models, pick_space, title_of, trained_on
+from fairlab.ui.frame import cached, caveats
+from fairlab.ui.frame.numbers import pick_protocol
+from fairlab.ui.frame.overlaps import overlap_note
+from fairlab.ui.frame.page import start, stop
+from fairlab.ui.frame.pickers import choose_many, pick_models, pick_space, title_of, trained_on
+from fairlab.ui.judge import counted, protocols
+from fairlab.ui.judge.evidence import evidence, pick_attributes, results, too_many
+from fairlab.ui.judge.operating import pick_operating_point
+from fairlab.ui.verification import figures
 
 lab = start(
     "Verification", "Two images: the same person or not? Rates per group, with 95 % intervals over redrawn people."
@@ -35,26 +37,24 @@ with columns[3]:
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
 caveats.show(data, [run])
 if not protocol or too_many(run, data, protocol):
-    verifying.stored(lab, run, data, protocol)
+    figures.stored(lab, run, data, protocol)
     counted.everybody(lab, run, data)
     counted.search(lab, run, data)
     protocols.panel(lab, run, data)
     stop()
 found = evidence(lab, run, data, protocol, by)
 point, at = pick_operating_point(found)
-beside = verifying.beside(lab, [model for model in shown.models if model.run_id in more], data, protocol, by)
-verifying.curves([found, *beside], at, titles)
+beside = figures.beside(lab, [model for model in shown.models if model.run_id in more], data, protocol, by)
+figures.curves([found, *beside], at, titles)
 st.subheader("At the operating point", anchor=False)
-verifying.operating_table(at, results(found).metrics)
+figures.operating_table(at, results(found).metrics)
 st.subheader("Scores of every group", anchor=False)
-verifying.distributions(found, at)
-verifying.score_files(lab, run, protocol, data)
+figures.distributions(found, at)
+figures.score_files(lab, run, protocol, data)
 st.subheader("True accept rate at a false match rate", anchor=False)
-verifying.tar_tables(
-    results(found).metrics, found.names, found.settings.fmr_targets, f"metrics-{run.run_id}-{protocol}"
-)
+figures.tar_tables(results(found).metrics, found.names, found.settings.fmr_targets, f"metrics-{run.run_id}-{protocol}")
 st.subheader("Accuracy, and as other tools print it", anchor=False)
-verifying.peer_table(found, at, cached.protocol_metrics(lab, run.run_id, shown.dataset_id, protocol))
+figures.peer_table(found, at, cached.protocol_metrics(lab, run.run_id, shown.dataset_id, protocol))
 counted.everybody(lab, run, data)
 counted.search(lab, run, data)
 protocols.panel(lab, run, data)

@@ -12,7 +12,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from fairlab.ui.page import plain
+from fairlab.ui.frame.page import plain
 from fairlab.workspace import Workspace
 from tests.conftest import command
 

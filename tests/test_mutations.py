@@ -62,7 +62,7 @@ def test_no_page_is_stopped_by_a_bad_file(tiny: Workspace, place: Path, monkeypa
     (place / "copies").chmod(0o755)
     faults = []
     monkeypatch.setenv("FAIRLAB_HOME", str(tiny.home))
-    app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "main.py"), default_timeout=300).run()
+    app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=300).run()
     for page in PAGES:  # all that pages import is there, also where Python itself is closed to other users
         app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()
     for case in chosen(tiny.home, 1, 2):
@@ -70,7 +70,9 @@ def test_no_page_is_stopped_by_a_bad_file(tiny: Workspace, place: Path, monkeypa
             monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
             bad = mutations.changed_place(lab, case)
             with mutations.without_rights(), in_time(600):
-                app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "main.py"), default_timeout=300).run()
+                app = AppTest.from_file(
+                    str(app_root() / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=300
+                ).run()
                 for page in PAGES:
                     app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()
                     faults += [f"{case} {page}: {item.value}" for item in app.exception]

@@ -30,14 +30,14 @@ from fairlab.store.projections import list_projections
 from fairlab.store.queue import read_turn
 from fairlab.store.runs import RunRecord, read_status, state, write_status
 from fairlab.store.studies import read_study, studies
-from fairlab.ui.selection import encode
+from fairlab.ui.spaces.selection import encode
 from fairlab.workspace import Workspace, open_workspace, set_slots
 from tests.data.trees import grouped
 from tests.waiting import STUDY, entered, order
 
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
 LOOKING = [name for name in PAGES if name not in ("home", "launch", "models", "settings", "storage")]
-MAIN = app_root() / "fairlab" / "ui" / "main.py"
+MAIN = app_root() / "fairlab" / "ui" / "frame" / "main.py"
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, lab: Workspace, page: str, **link: str) -> AppTest:
@@ -58,7 +58,7 @@ def fine(app: AppTest) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Launch measures networks in a process of its own: 15 s of processor for each test that opens it."""
-    monkeypatch.setattr("fairlab.ui.launching.request_probe", lambda *_: None)
+    monkeypatch.setattr("fairlab.ui.launch.plans.request_probe", lambda *_: None)
 
 
 @pytest.fixture
@@ -462,7 +462,7 @@ def test_a_double_click_in_two_tabs_is_one_launch(monkeypatch: pytest.MonkeyPatc
     """Two sessions, three times, each with the button pressed: every run is started once."""
     from fairlab.queue.engines.local import LocalEngine
     from fairlab.store.runs import record_process
-    from fairlab.ui import launching
+    from fairlab.ui.launch import plans
 
     started: list[str] = []
 
@@ -471,7 +471,7 @@ def test_a_double_click_in_two_tabs_is_one_launch(monkeypatch: pytest.MonkeyPatc
         record_process(record.folder)
 
     monkeypatch.setattr(LocalEngine, "submit", submit)
-    monkeypatch.setattr(launching, "request_probe", lambda *_: None)
+    monkeypatch.setattr(plans, "request_probe", lambda *_: None)
     for _ in range(3):
         for app in [opened(monkeypatch, lab, "launch", preset="tiny") for _ in range(2)]:
             app.button(key="start").click().run()

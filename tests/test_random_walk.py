@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + STEPS)]
 def _nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is started waits for ever: no process begins."""
     monkeypatch.setattr(LocalEngine, "submit", lambda *_: None)
-    monkeypatch.setattr("fairlab.ui.launching.request_probe", lambda *_: None)
+    monkeypatch.setattr("fairlab.ui.launch.plans.request_probe", lambda *_: None)
 
 
 def visitor(monkeypatch: pytest.MonkeyPatch, lab: Workspace) -> Walk:

@@ -27,8 +27,8 @@ from fairlab.plots import training
 from fairlab.queue import edit
 from fairlab.storage import disk, prune
 from fairlab.tables import TEXT, WHOLE, Table, matches, rows_as_json, rows_where
-from fairlab.ui import live
-from fairlab.ui import queueing as ui_queueing
+from fairlab.ui.runs import live
+from fairlab.ui.runs import queue as ui_queueing
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT
 
@@ -51,22 +51,22 @@ RETURNED = {
     "fairlab.store.database.list_runs": tables.LIVE_RUNS,
     "fairlab.store.database.metrics": tables.METRICS,
     "fairlab.store.events.read_events": tables.EVENTS,
-    "fairlab.ui.cached.curves": tables.EVENTS,
+    "fairlab.ui.frame.cached.curves": tables.EVENTS,
     "fairlab.tables.texts": Table(),
     "fairlab.data.demo.pairs.draw_pairs": tables.PAIRS,
-    "fairlab.ui.cached.comparison": model_rows.compared(()),
-    "fairlab.ui.counted.search_table": Table(Group=TEXT),
-    "fairlab.ui.differing._by_group": Table(
+    "fairlab.ui.frame.cached.comparison": model_rows.compared(()),
+    "fairlab.ui.judge.counted.search_table": Table(Group=TEXT),
+    "fairlab.ui.fairness.differing._by_group": Table(
         Group=TEXT, **dict.fromkeys(("Accuracy, points", "FMR, points", "FNMR, points"), TEXT)
     ),
-    "fairlab.ui.differing._measures": Table(Measure=TEXT, Difference=TEXT),
-    "fairlab.ui.finding.find": tables.LIVE_RUNS,
-    "fairlab.ui.finding.matching": tables.LIVE_RUNS,
-    "fairlab.ui.finding.newest": tables.LIVE_RUNS,
-    "fairlab.ui.linked._jobs": tables.LIVE_RUNS,
-    "fairlab.ui.live.table_of": live.SHOWN.without("Doing", "Left", "Speed", "CPU"),
-    "fairlab.ui.queueing.shown": ui_queueing.SHOWN,
-    "fairlab.ui.verifying.tar_table": Table(Group=TEXT),
+    "fairlab.ui.fairness.differing._measures": Table(Measure=TEXT, Difference=TEXT),
+    "fairlab.ui.runs.finding.find": tables.LIVE_RUNS,
+    "fairlab.ui.runs.finding.matching": tables.LIVE_RUNS,
+    "fairlab.ui.runs.finding.newest": tables.LIVE_RUNS,
+    "fairlab.ui.spaces.maps._jobs": tables.LIVE_RUNS,
+    "fairlab.ui.runs.live.table_of": live.SHOWN.without("Doing", "Left", "Speed", "CPU"),
+    "fairlab.ui.runs.queue.shown": ui_queueing.SHOWN,
+    "fairlab.ui.verification.figures.tar_table": Table(Group=TEXT),
 }
 """What each function returns that takes nothing but a workspace, a folder, names and tables."""
 FRAMES = {
@@ -74,8 +74,8 @@ FRAMES = {
     "pairs": tables.PAIRS, "templates": tables.TEMPLATES,
 }  # fmt: skip
 OF_TABLE = {
-    "fairlab.plots.training._thin": tables.EVENTS, "fairlab.ui.differing._by_group": paired.DIFFERENCES,
-    "fairlab.ui.differing._measures": paired.DIFFERENCES, "fairlab.ui.queueing.shown": edit.QUEUE,
+    "fairlab.plots.training._thin": tables.EVENTS, "fairlab.ui.fairness.differing._by_group": paired.DIFFERENCES,
+    "fairlab.ui.fairness.differing._measures": paired.DIFFERENCES, "fairlab.ui.runs.queue.shown": edit.QUEUE,
 }  # fmt: skip
 """What the parameter `table` of a function is."""
 
@@ -148,7 +148,9 @@ def test_every_exemption_is_needed_and_has_its_reason() -> None:
 
 def test_all_that_is_said_here_is_called() -> None:
     assert set(RETURNED) <= set(returning_tables())
-    assert {"fairlab.storage.prune.prune", "fairlab.ui.linked._jobs", "fairlab.store.database.list_runs"} <= set(CALLED)
+    assert {"fairlab.storage.prune.prune", "fairlab.ui.spaces.maps._jobs", "fairlab.store.database.list_runs"} <= set(
+        CALLED
+    )
 
 
 def test_a_table_knows_its_columns_and_types_whatever_its_rows() -> None:

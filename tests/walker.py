@@ -15,11 +15,11 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest, local_script_runner
 
 from fairlab.files import app_root
-from fairlab.ui.operating import LADDER, rate_text
+from fairlab.ui.judge.operating import LADDER, rate_text
 from fairlab.workspace import Workspace
 from tests import page_numbers
 
-MAIN = app_root() / "fairlab" / "ui" / "main.py"
+MAIN = app_root() / "fairlab" / "ui" / "frame" / "main.py"
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
 LOOKING = {"spaces", "verification", "fairness", "compare"}
 KEYS = {

@@ -31,7 +31,7 @@ def page_of(figure: go.Figure) -> bytes:
 
 
 def look() -> dict[str, Any]:
-    """What the browser needs to dress a figure for paper (ui/printing.py)."""
+    """What the browser needs to dress a figure for paper (ui/frame/printing.py)."""
     return {"font": FONT, "ink": INK, "ground": GROUND, "grid": GRID}
 
 

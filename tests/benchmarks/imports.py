@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 WHAT = {
-    "pages (fairlab.ui.*)": "import fairlab.ui.linked, fairlab.ui.launching, fairlab.ui.live, fairlab.ui.judging",
+    "pages (fairlab.ui.*)": "import fairlab.ui.spaces.maps, fairlab.ui.launch.plans, fairlab.ui.runs.live, fairlab.ui.fairness.measures",
     "evaluation": "import fairlab.evaluation",
     "streamlit": "import streamlit",
     "worker (with torch)": "import fairlab.jobs.worker, fairlab.training.loop, fairlab.methods.base",

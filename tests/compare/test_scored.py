@@ -15,7 +15,7 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation import fairness_report
 from fairlab.jobs.evaluate.assess import evaluate_run
 from fairlab.store.runs import RunRecord
-from fairlab.ui import evidence
+from fairlab.ui.judge import evidence
 from fairlab.workspace import Workspace, open_workspace
 from tests.jobs.protocols.test_protocols import GROUPS, SETTINGS, judged, made_data, made_model
 from tests.test_pages import fine, opened

@@ -195,7 +195,7 @@ def test_doctor_pages_and_commands_name_the_bad_and_show_the_good(
     assert good.run_id in listed.stdout
     assert "left out" in listed.stderr
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
-    app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
     for page in ("home", "models", "runs", "compare", "verification"):
         app = app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()
         assert not app.exception, (page, [item.message for item in app.exception])

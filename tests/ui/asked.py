@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from fairlab.ui.door import cookie_name, keys
-from fairlab.ui.server import MIDDLEWARE, ROUTES
+from fairlab.ui.door.door import cookie_name, keys
+from fairlab.ui.door.server import MIDDLEWARE, ROUTES
 
 ADDRESS = "http://127.0.0.1:8501"
 REACHED: list[str] = []

@@ -49,7 +49,7 @@ def came(tmp_path: Path, here: None) -> Workspace:
 
 def opened(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
-    return AppTest.from_file(str(app_root() / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    return AppTest.from_file(str(app_root() / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
 
 
 def show(app: AppTest, page: str) -> str:

@@ -16,7 +16,7 @@ from fairlab.errors import FairLabError
 from fairlab.plots.colours import words
 from fairlab.settings.study import Source
 from fairlab.tables import IMAGES, PAIRS
-from fairlab.ui.page import plain
+from fairlab.ui.frame.page import plain
 from fairlab.workspace import Workspace
 from tests.data.trees import grouped
 from tests.in_process import work_here
@@ -66,7 +66,7 @@ def figures(app: AppTest) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Launch measures networks in a process of its own: 15 s of processor for each test that opens it."""
-    monkeypatch.setattr("fairlab.ui.launching.request_probe", lambda *_: None)
+    monkeypatch.setattr("fairlab.ui.launch.plans.request_probe", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

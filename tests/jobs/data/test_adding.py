@@ -249,7 +249,7 @@ def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, mo
     for path in folder.iterdir():
         assert (lab.run(run_id) / path.name).read_bytes() == path.read_bytes()
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
-    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
     app.query_params["look"] = run_id
     app.switch_page("../../pages/data.py").run()
     assert not app.exception
@@ -306,7 +306,7 @@ def test_a_study_on_an_added_set_without_pairs_trains_and_says_that_it_is_not_ju
         with pytest.raises(FairLabError, match="`fairlab data pairs mine` draws some"):
             ask(lab, teacher.run_id)
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
-    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
     for page in ("home", "data", "launch", "runs", "spaces", "verification", "fairness", "compare"):
         app.switch_page(f"../../pages/{page}.py").run()
         assert not app.exception, (page, app.exception)

@@ -218,7 +218,7 @@ def test_the_command_and_the_pages_tell_the_same(
     name = next(path.name for path in lab.datasets_folder.iterdir())
     model = next(path.name for path in lab.runs_folder.glob("student-without-kd*"))
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
-    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
 
     def said(page: str) -> str:
         app.switch_page(str(ROOT / "pages" / f"{page}.py")).run()

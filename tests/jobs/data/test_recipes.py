@@ -96,7 +96,7 @@ def test_what_cannot_be_made_fails_with_the_numbers_and_leaves_nothing(copy: Wor
 def test_the_page_s_form_makes_one(copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """All settings are there, with their sentences; a click makes the data set."""
     monkeypatch.setenv("FAIRLAB_HOME", str(copy.home))
-    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
     app.switch_page(str(ROOT / "pages" / "data.py")).run()
     keys = {item.key for kind in (app.text_input, app.number_input, app.checkbox, app.selectbox) for item in kind}
     assert {f"make:{name}" for name in Recipe.model_fields if name not in ("dataset", "mix")} <= keys

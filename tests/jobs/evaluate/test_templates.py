@@ -159,7 +159,7 @@ def test_a_trained_model_is_judged_on_templates_and_the_pages_show_it(
     )
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
     for page in ("data", "verification", "fairness", "compare"):
-        app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "main.py"), default_timeout=60).run()
+        app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
         app.query_params["set" if page == "data" else "on"] = "ijb"
         app.switch_page(f"../../pages/{page}.py").run()
         assert not app.exception, (page, app.exception)

@@ -1,0 +1,51 @@
+"""Making a data set of others on the data page: subsets, balanced parts, equal groups, mixtures."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fairlab import api
+from fairlab.data.dataset import Dataset
+from fairlab.errors import FairLabError
+from fairlab.settings.study import Recipe, parse
+from fairlab.store.runs import read_run
+from fairlab.ui.frame import cached, choices
+from fairlab.ui.frame.forms import settings_form
+from fairlab.ui.frame.page import plain, show_error
+from fairlab.ui.frame.waiting import waiting
+from fairlab.workspace import Workspace
+
+MAKE = "making"
+"""The link's parameter: the run that makes the data set."""
+
+
+def form(lab: Workspace, data: Dataset) -> None:
+    """A form of all settings of a recipe over this data set."""
+    with st.expander("Derive data set", icon=":material/call_split:", expanded=MAKE in st.query_params):
+        left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+        name = left.text_input("Name of the new data set", key="make_name", placeholder="balanced")
+        others = ["", *cached.datasets(lab)]
+        mix = middle.selectbox(
+            "Mix with", others, key="make_mix", format_func=lambda item: item or "no other", help=_says("mix")
+        )
+        make = right.button("Make it", icon=":material/add:", width="stretch", disabled=not name.strip(), key="make")
+        changes = settings_form(Recipe(), "make", skip=("dataset", "mix"))
+        st.caption("Nothing is copied: the new data set borrows its images, so this one must stay.")
+        if make:
+            try:
+                recipe = parse(Recipe, {**changes, "dataset": data.dataset_id, "mix": mix}, "these settings")
+                st.query_params[MAKE] = api.make_data(lab, recipe, name)
+            except FairLabError as error:
+                show_error(error)
+                return
+        run_id = st.query_params.get(MAKE, "")
+        if run_id and (lab.run(run_id) / "run.json").exists() and waiting(lab, run_id, "Making the data set"):
+            made = read_run(lab, run_id).dataset
+            st.success(f"{plain(made)} is a data set of this workspace now.", icon=":material/check:")
+            if st.button("Show it", icon=":material/photo_library:", key="show made"):
+                choices.choose("set", [made])
+                st.rerun()
+
+
+def _says(field: str) -> str:
+    return Recipe.model_fields[field].description or ""

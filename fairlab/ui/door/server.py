@@ -1,0 +1,99 @@
+"""The app's own HTTP side: what happens when it starts, and faces as small pictures, plotly for saved charts. Who may ask: door.py."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from fairlab import __version__
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.images import thumbnail_png
+from fairlab.errors import FairLabError
+from fairlab.links import announced, link
+from fairlab.plots.printing import drawing_script
+from fairlab.queue.launch import dispatch
+from fairlab.ui.door import opening
+from fairlab.ui.door.door import Door, keys
+from fairlab.ui.door.sessions import close_forgotten
+from fairlab.workspace import open_workspace
+
+log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=8)
+def _dataset(home: str, name: str, _stamp: int) -> Dataset:
+    return open_dataset(open_workspace(home).dataset(name))
+
+
+def _picture(name: str, image_id: int, px: int) -> bytes:
+    workspace = open_workspace()
+    folder = workspace.dataset(name)
+    stamp = (folder / "manifest.json").stat().st_mtime_ns if (folder / "manifest.json").exists() else 0
+    return thumbnail_png(_dataset(str(workspace.home), name, stamp), image_id, px)
+
+
+async def thumbnail(request: Request) -> Response:
+    """GET /api/thumb/{dataset}/{image_id}?px=96 -> PNG."""
+    try:
+        px = min(max(_number(request.query_params.get("px", "96")), 16), 512)
+        content = await run_in_threadpool(
+            _picture, request.path_params["dataset"], _number(request.path_params["image_id"]), px
+        )
+    except FairLabError as error:
+        return PlainTextResponse(str(error), status_code=404)
+    return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+
+
+def _number(text: str) -> int:
+    """A whole number of an address. Raises FairLabError."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise FairLabError(f"{text[:20]!r} is not the number of an image or a size in pixels")
+    return int(text)
+
+
+async def plotly_js(_request: Request) -> Response:
+    """GET /api/plotly.js -> what draws a chart again for paper."""
+    content = await run_in_threadpool(drawing_script)
+    return Response(content, media_type="text/javascript", headers={"cache-control": "private, max-age=3600"})
+
+
+async def health(_request: Request) -> Response:
+    """GET /api/health -> {"fairlab": version}."""
+    return JSONResponse({"fairlab": __version__})
+
+
+@asynccontextmanager
+async def lifespan(_app: Any) -> AsyncIterator[None]:
+    """When the server starts: check who could reach it, show its link, let queued runs go on that were left waiting."""
+    try:
+        address = opening.checked_address()
+        workspace = open_workspace()
+        key = keys()
+    except FairLabError as error:
+        opening.give_up(str(error))
+    with announced(address, workspace.home, key), opening.opened(link(address, key)):
+        try:
+            await run_in_threadpool(lambda: dispatch(workspace))
+        except FairLabError as error:
+            log.warning("%s", error)
+        closing = asyncio.create_task(close_forgotten())
+        yield
+        closing.cancel()
+
+
+ROUTES = [
+    Route("/api/thumb/{dataset}/{image_id}", thumbnail),
+    Route("/api/plotly.js", plotly_js),
+    Route("/api/health", health),
+]
+MIDDLEWARE = [Middleware(Door)]

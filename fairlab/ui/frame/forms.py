@@ -1,0 +1,166 @@
+"""Forms made from the settings themselves: type, limits and sentence of every field, nothing typed twice."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from fairlab.plan import choices
+from fairlab.registry import declared
+from fairlab.settings.study import Settings, Study
+from fairlab.structured import value_of
+from fairlab.ui.frame.page import plain
+
+CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
+    "backbone.name": choices.backbones,
+    "backbones": choices.backbones,
+    "loss.name": choices.losses,
+    "losses": choices.losses,
+    "adaptors": choices.common_spaces,
+    "distil_from": choices.common_spaces,
+    "students": choices.student_methods,
+    "relatives": choices.student_methods,
+    "kind": lambda: declared("READERS", "data/readers"),
+    "engine": lambda: declared("ENGINES", "queue/engines"),
+}
+"""Fields, by the end of their name, whose values are what is registered somewhere."""
+TITLES = {"demo": "Generated faces"}
+
+
+def study_form(
+    study: Study, key: str, skip: Sequence[str] = (), offers: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """All settings of a study, a tab for each group of them; returns what differs from `study`, by dotted name.
+
+    key: makes the widgets' keys unique; skip: dotted names left out; offers: what the workspace has to choose from, by
+    dotted name, e.g. its data sets.
+    """
+    offers = offers or {}
+    inner = [name for name in type(study).model_fields if isinstance(getattr(study, name), Settings)]
+    tabs = st.tabs(["Study", *(TITLES.get(name, words(name)) for name in inner)])
+    with tabs[0]:
+        changes = _fields(study, key, "", [*skip, *(() if study.demo is None else ("dataset",))], offers)
+    for tab, name in zip(tabs[1:], inner, strict=True):
+        with tab:
+            value = getattr(study, name)
+            st.caption(inspect.getdoc(type(value)) or "")
+            changes |= settings_form(value, key, f"{name}.", skip, offers)
+    return changes
+
+
+def settings_form(
+    value: Settings,
+    key: str,
+    prefix: str = "",
+    skip: Sequence[str] = (),
+    offers: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """Widgets for every field of `value`, groups of fields under their heading; returns what differs, by dotted name."""
+    changes = _fields(value, key, prefix, skip, offers or {})
+    for name in type(value).model_fields:
+        inner = getattr(value, name)
+        if isinstance(inner, Settings) and f"{prefix}{name}" not in skip:
+            st.markdown(f"**{words(name)}**", help=inspect.getdoc(type(inner)))
+            changes |= settings_form(inner, key, f"{prefix}{name}.", skip, offers)
+    return changes
+
+
+def _fields(
+    value: Settings, key: str, prefix: str, skip: Sequence[str], offers: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The plain fields of `value`, four in a row."""
+    changes: dict[str, Any] = {}
+    shown = [
+        (name, field)
+        for name, field in type(value).model_fields.items()
+        if f"{prefix}{name}" not in skip and not isinstance(getattr(value, name), Settings)
+    ]
+    for start in range(0, len(shown), 4):
+        for column, (name, field) in zip(st.columns(4), shown[start : start + 4], strict=False):
+            with column:
+                old, dotted = getattr(value, name), f"{prefix}{name}"
+                new = _widget(dotted, name, field, old, f"{key}:{dotted}", offers.get(dotted))
+                if new != old:
+                    changes[dotted] = new
+    return changes
+
+
+SPELT = {"gb": "GB", "gpu": "GPU", "cpus": "CPUs", "lr": "learning rate", "mlflow": "MLflow", "tensorboard": "TensorBoard",
+         "uri": "address", "fmr": "FMR", "ema": "EMA", "dim": "length", "px": "pixels", "arms": "teacher sets"}  # fmt: skip
+"""Words of settings that are not spelt as in a sentence."""
+
+
+def words(name: str) -> str:
+    """A field's name for people: "base_lr" is "Base learning rate"."""
+    said = [SPELT.get(word, word) for word in name.split("_")]
+    return plain(" ".join([said[0][:1].upper() + said[0][1:], *said[1:]]))
+
+
+def _limits(field: FieldInfo) -> tuple[float | None, float | None]:
+    low = high = None
+    for item in field.metadata:
+        if isinstance(item, annotated_types.Ge):
+            low = float(item.ge)  # type: ignore[arg-type]
+        elif isinstance(item, annotated_types.Le):
+            high = float(item.le)  # type: ignore[arg-type]
+    return low, high
+
+
+def _choices(dotted: str, field: FieldInfo) -> list[str] | None:
+    for ending, known in CHOICES.items():
+        if dotted.rpartition(".")[2] == ending or dotted.endswith(f".{ending}"):
+            return list(known())
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if get_origin(kind) is Literal:
+            return [str(item) for item in get_args(kind)]
+    return None
+
+
+def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, offered: Sequence[str] | None = None) -> Any:
+    """One field's widget; returns its value in the field's type."""
+    label, help_ = words(name), field.description
+    known = list(offered) if offered else _choices(dotted, field)
+    if known is not None and isinstance(old, tuple):
+        return tuple(st.multiselect(label, known, [item for item in old if item in known], key=key, help=help_))
+    if known is not None and type(None) in get_args(field.annotation):  # empty is as before
+        options = known if old is None or old in known else [*known, str(old)]
+        place = None if old is None else options.index(str(old))
+        return st.selectbox(label, options, place, key=key, help=help_, placeholder="default (see ?)")
+    if known is not None:
+        options = ([""] if old == "" else []) + known
+        options += [] if old in options else [str(old)]
+        return st.selectbox(label, options, options.index(str(old)), key=key, help=help_)
+    if bool in (field.annotation, *get_args(field.annotation)):  # empty is no
+        ticked = st.checkbox(label, bool(old), key=key, help=help_)
+        return old if ticked == bool(old) else ticked
+    low, high = _limits(field)
+    if isinstance(old, int):
+        return int(st.number_input(label, _whole(low), _whole(high), old, 1, key=key, help=help_))
+    if isinstance(old, float):
+        return float(st.number_input(label, low, high, old, _step(old), format="%g", key=key, help=help_))
+    if old is None:  # optional number
+        text = st.text_input(label, "", key=key, help=help_, placeholder="empty: the default rule")
+        return _parsed(text) if text.strip() else None
+    if isinstance(old, tuple):
+        shown = ", ".join(str(item) for item in old)
+        text = st.text_input(label, shown, key=key, help=help_)
+        return old if text == shown else tuple(_parsed(part) for part in text.split(",") if part.strip())
+    return st.text_input(label, str(old), key=key, help=help_)
+
+
+def _whole(limit: float | None) -> int | None:
+    return None if limit is None else int(limit)
+
+
+def _step(value: float) -> float:
+    return 10.0 ** (len(str(int(abs(value)))) - 2) if abs(value) >= 1 else 0.01
+
+
+def _parsed(text: str) -> Any:
+    """A number where the text is one; otherwise the text, which the settings then refuse with a sentence."""
+    return value_of(text.strip())

@@ -1,0 +1,75 @@
+"""The images chosen on a map: a choice of the session (ui.frame.choices), shared by all views, in the page's link as a short text."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+
+import numpy as np
+import streamlit as st
+
+from fairlab.ui.frame import browser, choices
+
+PARAMETER = "sel"
+
+
+def encode(ids: np.ndarray) -> str:
+    """Image ids as a short text for a link: the steps between them, compressed."""
+    steps = np.diff(np.unique(ids), prepend=0).astype("<u4")
+    return base64.urlsafe_b64encode(zlib.compress(steps.tobytes(), 9)).decode().rstrip("=")
+
+
+def decode(text: str) -> np.ndarray | None:
+    """The ids of encode(), rising; None for a text that is not one (or absurdly long)."""
+    try:
+        raw = zlib.decompressobj().decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), 4 * 20_000)
+        return np.cumsum(np.frombuffer(raw, dtype="<u4").astype(np.int64))
+    except (ValueError, zlib.error, binascii.Error):
+        return None
+
+
+def selected(dataset_id: str) -> np.ndarray | None:
+    """The images of a data set chosen now, or None."""
+    asked = choices.asked(PARAMETER, dataset_id)
+    ids = decode(asked[-1]) if asked else None
+    return None if ids is None or len(ids) == 0 else ids
+
+
+def show_or_refuse(dataset_id: str) -> None:
+    """Keep the selection in the page's link; one that is none is said, and forgotten."""
+    asked = choices.asked(PARAMETER, dataset_id)
+    if asked and selected(dataset_id) is None:
+        st.warning(
+            "The selection in this link is damaged, so no image is selected; copy the whole link again, or select anew on a map.",
+            icon=":material/link_off:",
+        )
+        asked = []
+    choices.show(PARAMETER, asked)
+
+
+def select(dataset_id: str, ids: np.ndarray | None) -> None:
+    """Choose these images, or nothing."""
+    choices.choose(PARAMETER, [] if ids is None or len(ids) == 0 else [encode(ids)], dataset_id)
+
+
+def take_click(dataset_id: str) -> None:
+    """A point that has just been clicked in lasso or box mode is the selection."""
+    clicked = browser.clicked_point()
+    if clicked is not None:
+        select(dataset_id, np.array([clicked], dtype=np.int64))
+        st.rerun()
+
+
+def take_from_chart(dataset_id: str, key: str) -> None:
+    """Callback of a map: make its lasso, box or click the selection; an empty one clears it."""
+    points = st.session_state[key]["selection"]["points"]
+    ids = [_id_of(point["customdata"]) for point in points if point.get("customdata") is not None]
+    select(dataset_id, np.array(ids, dtype=np.int64) if ids else None)
+
+
+def _id_of(customdata: object) -> int:
+    """Plotly hands the id back as [5] or {"0": 5}, depending on how it was sent."""
+    if isinstance(customdata, dict):
+        return int(customdata["0"])
+    return int(customdata[0]) if isinstance(customdata, list | tuple) else int(str(customdata))
