@@ -18,7 +18,7 @@ from typing import Any
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.machine.staying import check
 from fairlab.machine.temporaries import beside, sweep
-from fairlab.structured import as_read, parse_json
+from fairlab.reading.structured import as_read, parse_json
 
 MANIFEST = "manifest.json"
 MOST_JSON = 256 << 20

@@ -15,7 +15,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from fairlab.links import links
+from fairlab.store.links import links
 from tests.install import find
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 FILES = sorted([*ROOT.glob("fairlab/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / "app.py"])
 LEVELS = {  # a package may import those with a smaller number, never its siblings
-    "machine": 0, "settings": 1, "presets": 2,
+    "machine": 0, "reading": 0, "settings": 1, "presets": 2,
     "data": 2, "models": 2, "losses": 2, "evaluation": 2, "store": 2, "plots": 2,
     "methods": 3, "training": 4, "plan": 5, "queue": 6, "jobs": 7, "compare": 8, "storage": 9, "cli": 11, "ui": 11,
 }  # fmt: skip
@@ -27,13 +27,13 @@ THIRD_PARTY = {
     "torch": ("fairlab/models/", "fairlab/losses/", "fairlab/methods/", "fairlab/training/", "fairlab/jobs/"),
     "onnxruntime": ("fairlab/models/files/onnx.py",),
     "safetensors": ("fairlab/models/", "fairlab/training/"),
-    "umap": ("fairlab/projection.py",),
+    "umap": ("fairlab/jobs/projection.py",),
     "faiss": ("fairlab/store/index.py",),
     "plotly": ("fairlab/plots/",),
     "sqlite3": ("fairlab/store/database.py", "fairlab/store/schema.py"),
     # Compiled loops where numpy's are the bottleneck: the renderer, and the histogram of all comparisons (a third of the
     # time of the matrix product instead of as much as it). umap-learn brings numba; without it numpy gives equal counts.
-    "numba": ("fairlab/data/demo/raster.py", "fairlab/projection.py", "fairlab/evaluation/all_pairs/blocks.py"),
+    "numba": ("fairlab/data/demo/raster.py", "fairlab/jobs/projection.py", "fairlab/evaluation/all_pairs/blocks.py"),
 }
 ONLY_INSIDE_FUNCTIONS = {
     "torch": ("fairlab/jobs/",),
@@ -114,7 +114,7 @@ def _part(names: Sequence[str], levels: Collection[str] = ()) -> str:
     return names[0] if names[0] in levels or (not levels and len(names) > 1) else ""
 
 
-LOOSE = {"__main__": "cli", "api": "storage", "projection": "store"}
+LOOSE = {"__main__": "cli", "api": "storage"}
 """Loose files of fairlab/ that are not the ground, and the highest room that each may import."""
 
 
@@ -185,7 +185,7 @@ READERS_OF_TEXT = {"json.loads", "json.load", "tomllib.loads", "tomllib.load", "
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_json_and_toml_are_read_in_one_place(path: Path) -> None:
     """With kind, depth and size checked: a list for an object, or 200,000 levels, was a traceback wherever it was forgotten."""
-    if path == ROOT / "fairlab" / "structured.py":
+    if path == ROOT / "fairlab" / "reading" / "structured.py":
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         assert not (isinstance(node, ast.Attribute) and ast.unparse(node) in READERS_OF_TEXT), (path.name, node.lineno)

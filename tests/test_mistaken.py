@@ -15,8 +15,8 @@ from PIL import Image
 
 from fairlab.errors import FairLabError
 from fairlab.jobs.models.importing import report_of
-from fairlab.mistaken import check_file
 from fairlab.models.files.reading import read_checkpoint
+from fairlab.reading.mistaken import check_file
 from fairlab.settings.study import ModelFile
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 174000000\n"

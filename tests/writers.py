@@ -20,6 +20,7 @@ from fairlab.errors import Damaged, FairLabError
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.models.base import BACKBONES
 from fairlab.models.files.checkpoints import load_head, load_learner, save_model
+from fairlab.reading.table_checks import KINDS, NUMBER, TEXT, TRUTH, WHOLE
 from fairlab.settings.study import Backbone, Training
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.store.projections import read_projection, write_projection
@@ -32,7 +33,6 @@ from fairlab.store.results import (
     write_protocol,
     write_results,
 )
-from fairlab.table_checks import KINDS, NUMBER, TEXT, TRUTH, WHOLE
 from fairlab.tables import METRICS, PAIRS, SCORES
 from fairlab.training import checkpoint
 from fairlab.training.optim import optimisers

@@ -16,8 +16,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from fairlab.characters import printable
 from fairlab.errors import FairLabError
+from fairlab.reading.characters import printable
 
 PIPED_COLUMNS = 200
 """Into a file or another program a row stays one line."""

@@ -14,10 +14,10 @@ from fairlab.cli import runs
 from fairlab.errors import FairLabError
 from fairlab.files import not_there, read_json
 from fairlab.presets import load_preset, preset_names
+from fairlab.reading.structured import value_of
 from fairlab.settings.placement import PERSONAL
 from fairlab.settings.study import Evaluation, ModelFile, Projection, Protocols, Source, Study, parse
 from fairlab.store.runs import read_run, read_status
-from fairlab.structured import value_of
 from fairlab.workspace import Workspace
 
 

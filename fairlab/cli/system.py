@@ -12,7 +12,7 @@ from fairlab.workspace import Workspace
 
 
 def do_link(_workspace: Workspace, _options: argparse.Namespace) -> int:
-    from fairlab.links import links
+    from fairlab.store.links import links
 
     found = links()
     if not found:

@@ -15,8 +15,8 @@ import pandas as pd
 from fairlab.data.dataset import Dataset
 from fairlab.errors import Damaged
 from fairlab.files import asset
+from fairlab.reading.structured import parse_json
 from fairlab.store.runs import RunRecord
-from fairlab.structured import parse_json
 from fairlab.tables import ANY, NUMBER, TEXT, Table
 
 FILE = "published/paper_tables.csv"

@@ -10,8 +10,8 @@ import pandas as pd
 from fairlab.data.formats.text_lists import Row, read_rows, wrong
 from fairlab.data.listing import Problem, problem
 from fairlab.errors import FairLabError
+from fairlab.reading.table_text import composed, one_of, plain, ranges_of_dates, without_point_zero
 from fairlab.settings.study import Source
-from fairlab.table_text import composed, one_of, plain, ranges_of_dates, without_point_zero
 from fairlab.tables import ANY, Table
 
 KEYS = {

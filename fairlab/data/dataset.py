@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.characters import fault_among
 from fairlab.data.align import RULE
 from fairlab.data.landmarks import with_faces_only
 from fairlab.data.listing import Texts, reader
@@ -35,9 +34,10 @@ from fairlab.files import (
     write_json,
     write_manifest,
 )
-from fairlab.kept import checked
 from fairlab.machine.temporaries import beside
-from fairlab.table_checks import read_table
+from fairlab.reading.characters import fault_among
+from fairlab.reading.table_checks import read_table
+from fairlab.settings.kept import checked
 from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"

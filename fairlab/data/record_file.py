@@ -1,11 +1,11 @@
-"""What dataset.json may hold, see fairlab.kept."""
+"""What dataset.json may hold, see fairlab.settings.kept."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from fairlab.kept import FolderName, Kept
 from fairlab.settings.base import Name, PathText, Text
+from fairlab.settings.kept import FolderName, Kept
 
 
 class Lender(Kept):

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.characters import look_alike
-from fairlab.column_names import GENUINE, PROBE, REFERENCE, WANTED, attributes_of_both, meanings
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_reading import names, numbers, read_frame
 from fairlab.evaluation.verification import auc
-from fairlab.table_text import one_of, plain
+from fairlab.reading.characters import look_alike
+from fairlab.reading.column_names import GENUINE, PROBE, REFERENCE, WANTED, attributes_of_both, meanings
+from fairlab.reading.table_text import one_of, plain
 from fairlab.tables import ALL_GROUPS
 
 DEFECTS = {

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab import column_names
 from fairlab.errors import Damaged, FairLabError
-from fairlab.table_text import (
+from fairlab.reading import column_names
+from fairlab.reading.table_text import (
     EMPTY,
     MAX_TEXT,
     decoded,

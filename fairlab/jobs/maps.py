@@ -11,7 +11,7 @@ import numpy as np
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import digest
-from fairlab.projection import project, stratified_sample, usable
+from fairlab.jobs.projection import project, stratified_sample, usable
 from fairlab.settings.study import Projection
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.projections import projection_key, read_projection, write_projection

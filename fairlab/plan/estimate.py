@@ -25,10 +25,10 @@ import pandas as pd
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, digest, read_json, write_json
-from fairlab.kept import read_checked
 from fairlab.plan.grid import expand
 from fairlab.plan.needs import CHECKPOINTS, checkpoint_mb, copies
 from fairlab.plan.plan import Plan, PlannedRun
+from fairlab.settings.kept import read_checked
 from fairlab.settings.study import DemoData, Study, parse
 from fairlab.store.records import ProbeFile, ProbeRequest, read_weights
 from fairlab.store.runs import SPACES, read_run

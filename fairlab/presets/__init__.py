@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fairlab.errors import FairLabError
+from fairlab.reading.structured import parse_toml
 from fairlab.settings.study import Settings, Study, parse
-from fairlab.structured import parse_toml
 
 FOLDER = Path(__file__).parent
 

@@ -22,10 +22,10 @@ from fairlab.plan.grid import expand
 from fairlab.plan.schedule import Task, ends
 from fairlab.queue.engines.base import ENGINES
 from fairlab.queue.turns import ACTIVE, ENDED_BADLY, Queue, stuck
+from fairlab.reading.structured import parse_json
 from fairlab.store.queue import Turn
 from fairlab.store.runs import read_status
 from fairlab.store.studies import read_study
-from fairlab.structured import parse_json
 from fairlab.workspace import Workspace
 
 

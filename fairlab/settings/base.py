@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from fairlab.characters import unfit
+from fairlab.reading.characters import unfit
 
 MOST_SEED = 2**31 - 1
 """Python, torch, numpy's generators old and new, UMAP, and a column of whole numbers in any table take up to this."""

@@ -18,9 +18,9 @@ from pydantic import Field, field_validator
 
 from fairlab.errors import FairLabError
 from fairlab.files import explain, write_bytes
+from fairlab.reading.structured import parse_toml
 from fairlab.settings.base import PathText, Settings, Text
 from fairlab.settings.study import changed, parse
-from fairlab.structured import parse_toml
 
 FILE = "config.toml"
 FOLDER_VARIABLE = "FAIRLAB_CONFIG"

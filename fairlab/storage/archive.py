@@ -22,10 +22,10 @@ from fairlab.jobs.data.drawing import drawers
 from fairlab.jobs.data.missing import data_of, maker_of
 from fairlab.machine.temporaries import beside, note_outside, sweep
 from fairlab.queue.launch import ACTIVE
+from fairlab.reading.structured import as_read
 from fairlab.store.embeddings import FILES
 from fairlab.store.records import study_of
 from fairlab.store.runs import read_run, state
-from fairlab.structured import as_read
 from fairlab.workspace import Workspace, now
 
 VERSION = 1

@@ -21,6 +21,7 @@ from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sh
 from fairlab.jobs.data.drawing import drawn_by
 from fairlab.jobs.data.missing import data_of
 from fairlab.machine.temporaries import beside, sweep
+from fairlab.reading.structured import parse_json
 from fairlab.storage.archive import (
     BLOCK,
     CHUNK,
@@ -41,7 +42,6 @@ from fairlab.store.faults import faults_of
 from fairlab.store.locks import no_starts
 from fairlab.store.runs import RunRecord, read_run, read_status, write_status
 from fairlab.store.studies import read_study
-from fairlab.structured import parse_json
 from fairlab.workspace import Workspace, checked_name
 
 MOST_LISTING = 256 << 20

@@ -18,8 +18,8 @@ import numpy as np
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import read_json, write_bytes, write_json
 from fairlab.machine.temporaries import sweep
+from fairlab.reading.structured import parse_json
 from fairlab.store.results import protocol_folder
-from fairlab.structured import parse_json
 
 ABOUT = "about.json"
 

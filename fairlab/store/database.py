@@ -24,11 +24,11 @@ from filelock import FileLock, Timeout
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain, private_file
+from fairlab.reading.structured import parse_json
 from fairlab.store.marks import STANDING, Entry, asked, marks_of, news, standing_of, told
 from fairlab.store.results import rows_of
 from fairlab.store.runs import read_run
 from fairlab.store.schema import MIGRATIONS, WAIT_S, connect, prepared
-from fairlab.structured import parse_json
 from fairlab.tables import LIVE_RUNS, METRICS, NUMBER, RUNS, TEXT
 from fairlab.workspace import Workspace
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain
-from fairlab.structured import parse_json
+from fairlab.reading.structured import parse_json
 from fairlab.tables import EVENTS
 
 FILE = "events.jsonl"

@@ -13,12 +13,12 @@ from pydantic import BeforeValidator, Field
 
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, sha256, write_atomic, write_json
-from fairlab.kept import Count, Kept, Time, checked
+from fairlab.reading.structured import as_read
+from fairlab.reading.table_checks import read_table
 from fairlab.settings.base import Name, Text
+from fairlab.settings.kept import Count, Kept, Time, checked
 from fairlab.settings.study import Projection
 from fairlab.store.embeddings import Embeddings
-from fairlab.structured import as_read
-from fairlab.table_checks import read_table
 from fairlab.tables import PROJECTION
 from fairlab.workspace import now
 

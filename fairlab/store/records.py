@@ -1,4 +1,4 @@
-"""What the small files of runs and studies may hold, see fairlab.kept."""
+"""What the small files of runs and studies may hold, see fairlab.settings.kept."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from fairlab.characters import clean
 from fairlab.errors import Damaged
 from fairlab.files import read_json
-from fairlab.kept import Count, FolderName, Kept, Seconds, Time, checked, read_checked
+from fairlab.reading.characters import clean
 from fairlab.settings.base import Name, Seed, Text
+from fairlab.settings.kept import Count, FolderName, Kept, Seconds, Time, checked, read_checked
 from fairlab.settings.study import Role
 
 Status = Literal["queued", "running", "done", "failed", "stopped"]

@@ -31,11 +31,11 @@ from fairlab.files import (
     write_atomic,
     write_manifest,
 )
-from fairlab.kept import Kept, checked
 from fairlab.machine.temporaries import beside
+from fairlab.reading.table_checks import KINDS, TEXT, WHOLE, check_schema, read_table
 from fairlab.settings.base import Name, Text
+from fairlab.settings.kept import Kept, checked
 from fairlab.settings.study import Evaluation
-from fairlab.table_checks import KINDS, TEXT, WHOLE, check_schema, read_table
 from fairlab.tables import METRICS, SCORES
 from fairlab.tables import PAIRS as PAIRS_COLUMNS
 from fairlab.workspace import checked_name

@@ -17,7 +17,7 @@ import psutil
 
 from fairlab.errors import Damaged, FairLabError, Refused
 from fairlab.files import explain, read_json, remove_folder, there, write_json
-from fairlab.kept import checked, read_checked
+from fairlab.settings.kept import checked, read_checked
 from fairlab.settings.study import Run, parse
 from fairlab.store import remote
 from fairlab.store.records import HeartbeatFile, ProcessFile, RunFile, StatusFile, reason_of

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
-from fairlab.characters import clean, printable, unfit
 from fairlab.cli.streams import Plain, PlainConsole, PlainText
+from fairlab.reading.characters import clean, printable, unfit
 from fairlab.workspace import Workspace
 from tests.conftest import ROOT, command
 from tests.waiting import entered

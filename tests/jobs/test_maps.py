@@ -19,7 +19,7 @@ from fairlab.store.runs import RunRecord, create_run
 from fairlab.tables import PAIRS
 from fairlab.workspace import Workspace, open_workspace
 from tests.in_process import Silent
-from tests.test_projection import clusters
+from tests.jobs.test_projection import clusters
 
 COUNT = 240
 COLLAPSED = np.repeat(clusters()[:1], COUNT, 0)

@@ -20,6 +20,7 @@ from fairlab.compare import compare, models
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, digest, read_json, write_json, write_manifest
 from fairlab.queue import launch
+from fairlab.reading.structured import DEEPEST, parse_json
 from fairlab.storage import deleting, prune
 from fairlab.storage.archive import archive
 from fairlab.storage.archive_reading import bring_in
@@ -29,7 +30,6 @@ from fairlab.store.faults import faults_of, left_out
 from fairlab.store.queue import read_turn
 from fairlab.store.results import TABLES, write_results
 from fairlab.store.runs import RunRecord, read_run, state
-from fairlab.structured import DEEPEST, parse_json
 from fairlab.tables import METRICS
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from fairlab.data.formats.spreadsheets import is_disarmed, restored
 from fairlab.data.formats.table_headers import Header, plain_errors
 from fairlab.errors import Damaged, FairLabError
-from fairlab.table_text import EMPTY, MAX_TEXT, decoded, trimmed, without_point_zero
+from fairlab.reading.table_text import EMPTY, MAX_TEXT, decoded, trimmed, without_point_zero
 
 MAX_BYTES = 4 << 30
 MAX_ROWS = 20_000_000

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fairlab.data.formats.spreadsheets import restored
 from fairlab.errors import Damaged, FairLabError
-from fairlab.table_text import encoding_of, split_header
+from fairlab.reading.table_text import encoding_of, split_header
 
 PARQUET = (".parquet", ".pq")
 _HEAD_BYTES = 1 << 20

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from fairlab.errors import Damaged, FairLabError
-from fairlab.table_text import decoded
+from fairlab.reading.table_text import decoded
 
 MAX_BYTES = 256 << 20
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.characters import fault_among
 from fairlab.data.enrolment import sentence
 from fairlab.data.listing import Listing, Problem, has_images, problem
+from fairlab.reading.characters import fault_among
 from fairlab.settings.study import Source
 
 

@@ -12,8 +12,8 @@ from pydantic import Field
 from fairlab.data.dataset import INFO, fingerprint_of
 from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, write_json
-from fairlab.kept import Count, FolderName, Kept, checked
 from fairlab.settings.base import Name, Text
+from fairlab.settings.kept import Count, FolderName, Kept, checked
 from fairlab.workspace import Workspace, checked_name
 
 Likeness = Annotated[float, Field(ge=-1e6, le=1e6)]

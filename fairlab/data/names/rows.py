@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.listing import PICTURES
-from fairlab.table_text import composed
+from fairlab.reading.table_text import composed
 
 _ENDING = r"\.(?:" + "|".join(ending[1:] for ending in PICTURES) + r")$"
 

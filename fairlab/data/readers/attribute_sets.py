@@ -23,8 +23,8 @@ from fairlab.data.readers.folders import people_in_folders, read_below
 from fairlab.data.readers.pair_files import pairs_from_list
 from fairlab.data.walking import Links, Pace, folders_below
 from fairlab.errors import Damaged, FairLabError
+from fairlab.reading.table_text import encoding_of
 from fairlab.settings.study import Source
-from fairlab.table_text import encoding_of
 from fairlab.tables import ANY, Table
 
 ENDINGS = (".csv", ".tsv")

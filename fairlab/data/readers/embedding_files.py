@@ -18,7 +18,7 @@ from fairlab.data.formats.table_headers import PARQUET, Header, plain_errors
 from fairlab.data.listing import SHOWN, Problem
 from fairlab.data.names.tables import IDENTITY, IMAGE, Names, chosen_columns, names_in, read_names
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.mistaken import check_file
+from fairlab.reading.mistaken import check_file
 
 VECTORS = ("embedding", "embeddings", "vector", "vectors", "features", "feature")
 TABLES = (".csv", ".txt")

@@ -34,8 +34,8 @@ from fairlab.data.names.parts import part_of, with_parts
 from fairlab.data.names.patterns import by_template
 from fairlab.data.readers.pair_lists import block_folds
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.reading.structured import parse_json
 from fairlab.settings.study import Source
-from fairlab.structured import parse_json
 
 ENDINGS = (".parquet", ".pq")
 IDENTITIES = ("identity", "identity_id", "person", "person_id", "subject", "subject_id", "name", "label", "id")

@@ -28,8 +28,8 @@ from fairlab.data.formats.tars import BLOCK, FILE, FOLDER, Archive, Member, is_h
 from fairlab.data.listing import PICTURES, READERS, SHOWN, Listing, Problem, Progress, Stop
 from fairlab.data.readers.pair_files import pairs_from_list
 from fairlab.errors import Damaged, FairLabError, Stopped
+from fairlab.reading.structured import parse_json
 from fairlab.settings.study import Source
-from fairlab.structured import parse_json
 
 LABEL_BYTES, FACTS_BYTES, IMAGE_BYTES = 1 << 10, 1 << 20, 64 << 20
 """Larger members are no label, no facts, no picture of a face."""

@@ -24,11 +24,11 @@ from fairlab.jobs.protocols.base import FINAL, final_images
 from fairlab.jobs.protocols.hard_impostors import mine
 from fairlab.jobs.protocols.lists import strangers
 from fairlab.jobs.protocols.random_impostors import draw
+from fairlab.reading.structured import as_read
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.locks import no_starts
 from fairlab.store.runs import RunRecord, read_run, read_status
-from fairlab.structured import as_read
 from fairlab.tables import LISTED, PAIRS
 from fairlab.workspace import Workspace
 

@@ -16,10 +16,10 @@ from typing import Any
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import explain
 from fairlab.jobs.loggers.base import LOGGERS
+from fairlab.reading.structured import parse_json
 from fairlab.settings.loggers import Loggers
 from fairlab.store.events import FILE
 from fairlab.store.runs import RunRecord
-from fairlab.structured import parse_json
 
 FOLDER = "tensorboard"
 CASTAGNOLI = 0x82F63B78

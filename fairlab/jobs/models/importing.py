@@ -15,7 +15,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json, write_json
 from fairlab.jobs.embed.landmarks import FACT
 from fairlab.jobs.models import tables
-from fairlab.mistaken import check_file
+from fairlab.reading.mistaken import check_file
 from fairlab.settings.study import ModelFile
 from fairlab.store.runs import RunRecord
 

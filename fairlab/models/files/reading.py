@@ -14,10 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from fairlab.errors import Damaged, FairLabError, Refused
-from fairlab.mistaken import HEAD_BYTES as FIRST_BYTES
-from fairlab.mistaken import check_file
 from fairlab.models.files.torch_file import CAP_BYTES, RE_EXPORT, SLACK_BYTES, check_sum, named, read_legacy, read_zip
-from fairlab.structured import parse_json
+from fairlab.reading.mistaken import HEAD_BYTES as FIRST_BYTES
+from fairlab.reading.mistaken import check_file
+from fairlab.reading.structured import parse_json
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".pth.tar", ".bin", ".pkl")
 """Names under which checkpoints are published; any other name will do as well."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fairlab.errors import FairLabError
+from fairlab.reading.structured import parse_json
 from fairlab.storage.archive import LISTING
 from fairlab.storage.archive_reading import read_listing
-from fairlab.structured import parse_json
 from fairlab.workspace import Workspace
 
 

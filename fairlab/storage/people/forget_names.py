@@ -12,7 +12,7 @@ import pandas as pd
 
 from fairlab.errors import Damaged
 from fairlab.files import MANIFEST, digest, write_atomic, write_bytes
-from fairlab.structured import parse_json
+from fairlab.reading.structured import parse_json
 from fairlab.workspace import Workspace
 
 TEXTS = (".json", ".jsonl", ".txt", ".log", ".md", ".tex", ".html", ".toml")

@@ -2,7 +2,7 @@
 
 A workspace may come from somebody else, with a plan in it. Whatever it lists must lie in the workspace. Images of the user's
 own lie elsewhere: they are deleted only when this user asked for it, which the plan's seal tells (made with the user's key,
-fairlab.links), and when a data set of the workspace names them as its source.
+fairlab.store.links), and when a data set of the workspace names them as its source.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fairlab.data.record_file import DatasetFile
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import digest, read_json, there, write_json
-from fairlab.kept import read_checked
-from fairlab.links import seal, sealed
 from fairlab.settings.base import PathText
+from fairlab.settings.kept import read_checked
 from fairlab.storage.people.forget_survey import Asked
+from fairlab.store.links import seal, sealed
 from fairlab.store.locks import DELETION
 from fairlab.workspace import Workspace
 

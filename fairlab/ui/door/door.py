@@ -18,8 +18,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fairlab.links import LOGIN, Keys, make_keys
 from fairlab.settings.user import COMMAND, App, user_settings
+from fairlab.store.links import LOGIN, Keys, make_keys
 from fairlab.ui.door.neighbours import from_another_account
 from fairlab.ui.door.pages import login_page, opened_page
 

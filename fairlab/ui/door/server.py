@@ -19,9 +19,9 @@ from fairlab import __version__
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.images import thumbnail_png
 from fairlab.errors import FairLabError
-from fairlab.links import announced, link
 from fairlab.plots.printing import drawing_script
 from fairlab.queue.launch import dispatch
+from fairlab.store.links import announced, link
 from fairlab.ui.door import opening
 from fairlab.ui.door.door import Door, keys
 from fairlab.ui.door.sessions import close_forgotten

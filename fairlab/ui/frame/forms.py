@@ -11,9 +11,9 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from fairlab.plan import choices
+from fairlab.reading.structured import value_of
 from fairlab.registry import declared
 from fairlab.settings.study import Settings, Study
-from fairlab.structured import value_of
 from fairlab.ui.frame.page import plain
 
 CHOICES: Mapping[str, Callable[[], Collection[str]]] = {

@@ -13,13 +13,13 @@ from fairlab import api
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
+from fairlab.reading.structured import parse_json
 from fairlab.settings.study import Projection
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import Embeddings
 from fairlab.store.index import Index, index_among
 from fairlab.store.projections import StoredMap
 from fairlab.store.runs import RunRecord, state
-from fairlab.structured import parse_json
 from fairlab.tables import rows_where
 from fairlab.ui.frame import cached
 from fairlab.ui.frame.page import chart, plain, show_error

@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from scipy.io import savemat
 
-from fairlab.characters import fault_among
 from fairlab.data.listing import Listing, detect_kind, reader
 from fairlab.data.names.parts import part_of
 from fairlab.data.names.patterns import by_custom, by_template, compiled
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import scored_pairs
+from fairlab.reading.characters import fault_among
 from fairlab.settings.study import Source
 from tests.data.trees import face, grouped
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fairlab.links import make_keys
 from fairlab.settings.user import set_user_settings
+from fairlab.store.links import make_keys
 from fairlab.ui.door import door
 from tests.ui.asked import ADDRESS, REACHED, ask, ticket
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fairlab.column_names import meanings
 from fairlab.data.formats.column_tables import ColumnTable, Texts
 from fairlab.data.formats.table_headers import Header
 from fairlab.data.readers.scores.bfw import folders, truth, whole_numbers
 from fairlab.data.readers.scores.scored_pairs import Both, Claims, ScoreTable, checked
 from fairlab.errors import Damaged
+from fairlab.reading.column_names import meanings
 
 
 def is_pair_table(header: Header) -> bool:

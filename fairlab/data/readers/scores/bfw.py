@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.column_names import GENUINE
 from fairlab.data.formats.column_tables import ColumnTable, Texts
 from fairlab.data.formats.table_headers import Header
 from fairlab.data.readers.scores.scored_pairs import Both, Claims, ScoreTable, checked
 from fairlab.data.readers.scores.writing import both_sides, check_scores, write_table
 from fairlab.errors import Damaged, FairLabError
+from fairlab.reading.column_names import GENUINE
 
 NEEDED = ("p1", "p2", "label")
 ATTRIBUTES = {"att": "subgroup", "a": "subgroup_code", "g": "gender", "e": "ethnicity"}

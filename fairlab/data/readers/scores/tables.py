@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fairlab import column_names
 from fairlab.data.formats.table_headers import PARQUET, Header, read_header
 from fairlab.data.readers.scores.any_table import is_pair_table, read_pair_table
 from fairlab.data.readers.scores.bfw import NEEDED as BFW_NEEDED
@@ -14,7 +13,8 @@ from fairlab.data.readers.scores.bob import NEEDED as BOB_NEEDED
 from fairlab.data.readers.scores.bob import is_bob, read_bob, read_bob_text, text_header, write_bob
 from fairlab.data.readers.scores.scored_pairs import ScoreTable
 from fairlab.errors import FairLabError, Refused
-from fairlab.table_text import one_of
+from fairlab.reading import column_names
+from fairlab.reading.table_text import one_of
 
 __all__ = ["ScoreTable", "detect_score_table", "read_score_table", "write_bfw", "write_bob"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fairlab.projection import (
+from fairlab.jobs.projection import (
     alike,
     principal_plane,
     procrustes,

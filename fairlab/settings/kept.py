@@ -13,9 +13,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
-from fairlab.characters import clean
 from fairlab.errors import Damaged
 from fairlab.files import read_json
+from fairlab.reading.characters import clean
 from fairlab.settings.base import Settings
 from fairlab.settings.study import first_fault
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fairlab.table_text import plain
+from fairlab.reading.table_text import plain
 
 SCORE = (
     "score", "scores", "similarity", "similarity_score", "sim", "cosine", "cosine_similarity", "cos_sim", "cos",

@@ -16,8 +16,8 @@ from fairlab.data.readers.scores.tables import read_score_table
 from fairlab.errors import Damaged, FairLabError
 from fairlab.evaluation.score_frames import scored_pairs
 from fairlab.jobs.models.tables import report_of
+from fairlab.reading.table_text import encoding_of, plain, ranges_of_dates, without_point_zero
 from fairlab.settings.study import ModelFile, Source
-from fairlab.table_text import encoding_of, plain, ranges_of_dates, without_point_zero
 from tests.evaluation.scored_tables import small
 
 Save = Callable[[pd.DataFrame, Path], object]
