@@ -94,7 +94,11 @@ def declared_facts(registry: str, package: str) -> dict[str, dict[str, Any]]:
     Pages and plans choose with it: importing the losses would import torch, which costs them seconds.
     """
     found: dict[str, dict[str, Any]] = {}
-    for path in (Path(__file__).parent / package).glob("*.py"):
+    for path in sorted(
+        (Path(__file__).parent / package).iterdir()
+    ):  # a folder that has moved is an error, not an empty list
+        if path.suffix != ".py":
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)

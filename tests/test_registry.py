@@ -89,24 +89,26 @@ def test_names_can_be_read_without_importing_anything() -> None:
     assert "elastic_arcface" in declared("LOSSES", "losses")
     assert "eaf_kd" in declared("METHODS", "methods")
     assert declared("NOTHING", "losses") == ()
+    with pytest.raises(FileNotFoundError):
+        declared("LOSSES", "no/such/room")
 
 
 @pytest.mark.parametrize(
-    ("registry", "package", "module"),
+    ("registry", "folder", "module"),
     [
-        ("LOSSES", "losses", "base"),
-        ("METHODS", "methods", "base"),
-        ("BACKBONES", "models", "base"),
-        ("ADAPTORS", "models", "base"),
-        ("READERS", "data", "reading"),
+        ("LOSSES", "losses", "losses.base"),
+        ("METHODS", "methods", "methods.base"),
+        ("BACKBONES", "models", "models.base"),
+        ("ADAPTORS", "models", "models.base"),
+        ("READERS", "data/readers", "data.listing"),
     ],
 )
-def test_reading_finds_what_importing_finds(registry: str, package: str, module: str) -> None:
+def test_reading_finds_what_importing_finds(registry: str, folder: str, module: str) -> None:
     import importlib
 
-    found = getattr(importlib.import_module(f"fairlab.{package}.{module}"), registry)
-    assert set(declared(registry, package)) <= set(found.names())
-    assert declared(registry, package) == tuple(found.names())
-    for name, facts in declared_facts(registry, package).items():
+    found = getattr(importlib.import_module(f"fairlab.{module}"), registry)
+    assert set(declared(registry, folder)) <= set(found.names())
+    assert declared(registry, folder) == tuple(found.names())
+    for name, facts in declared_facts(registry, folder).items():
         assert facts == {fact: value for fact, value in found.facts(name).items() if fact in facts}
         assert facts.get("needs_group") == found.facts(name).get("needs_group")
