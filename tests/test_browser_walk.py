@@ -44,6 +44,7 @@ def menu(page: Page, name: str) -> None:
     title = "FairLab" if name == "home" else name.capitalize()
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name.capitalize(), exact=True).click()
     expect(page.get_by_role("heading", name=title, exact=True).first).to_be_visible()
+    expect(page).to_have_title(title if name == "home" else f"{title} · FairLab")
     settled(page)
 
 
