@@ -94,11 +94,10 @@ def declared_facts(registry: str, package: str) -> dict[str, dict[str, Any]]:
     Pages and plans choose with it: importing the losses would import torch, which costs them seconds.
     """
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(
-        (Path(__file__).parent / package).iterdir()
-    ):  # a folder that has moved is an error, not an empty list
-        if path.suffix != ".py":
-            continue
+    folder = Path(__file__).parent / package
+    if not folder.is_dir():  # glob finds nothing in a folder that has moved, and says nothing
+        raise FileNotFoundError(folder)
+    for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)

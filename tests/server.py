@@ -122,3 +122,14 @@ def lasso(page: Page) -> None:
     for x, y in path[1:]:
         page.mouse.move(left + x * width, top + y * height, steps=12)
     page.mouse.up()
+
+
+def settled(page: Page) -> None:
+    """The page's run has ended and its link is written: both hold for half a second, as a rerun may be on its way."""
+    calm, before = 0, ""
+    while calm < 5:
+        page.wait_for_timeout(100)
+        page.wait_for_selector(".stApp[data-test-script-state=notRunning]", timeout=300_000)
+        calm = calm + 1 if page.url == before else 0
+        before = page.url
+    assert page.get_by_test_id("stException").count() == 0

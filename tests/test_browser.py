@@ -23,7 +23,7 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped, rfw
 from tests.fixtures import onnx_models
-from tests.server import app_server, chromium, entered, free_port, lasso
+from tests.server import app_server, chromium, entered, free_port, lasso, settled
 from tests.thorough import several
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -257,6 +257,7 @@ def test_one_s_own_data_are_added_by_clicking(browser: Browser, tmp_path: Path) 
             (("bupt", "folders", 12), ("rfw", "rfw", 72), ("casia", "recordio", 6), ("lfw.bin", "packs", 4)),
         ):
             page = watched.open("data")
+            settled(page)  # a rerun on its way would close what was opened
             page.get_by_text("Add your own data").click()
             path = page.get_by_role("textbox", name="File or folder on this machine")
             path.fill(str(tmp_path / name))

@@ -46,8 +46,7 @@ def browser() -> Iterator[Browser]:
 def saved(page: Page, number: int) -> Path:
     """What the camera of a chart saves."""
     plot = page.locator(".js-plotly-plot").nth(number)
-    plot.scroll_into_view_if_needed()
-    plot.hover()
+    plot.hover()  # scrolls to it too, and looks again where a rerun has drawn it anew
     with page.expect_download(timeout=300_000) as download:
         plot.locator(".modebar-btn[data-title^='Download plot']").click()
     return download.value.path()

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from fairlab.store.database import list_runs
 from fairlab.store.studies import studies
 from fairlab.workspace import Workspace
-from tests.server import app_server, chromium, entered
+from tests.server import app_server, chromium, entered, settled
 from tests.thorough import THOROUGH, several
 from tests.walker import PAGES
 from tests.zoo import ZOO, animal
@@ -40,21 +40,11 @@ def visited(browser: Browser, address: str) -> Page:
     return page
 
 
-def settled(page: Page) -> None:
-    """The page's run has ended and its link is written: both hold for half a second, as a rerun may be on its way."""
-    calm, before = 0, ""
-    while calm < 5:
-        page.wait_for_timeout(100)
-        page.wait_for_selector(".stApp[data-test-script-state=notRunning]", timeout=300_000)
-        calm = calm + 1 if page.url == before else 0
-        before = page.url
-    assert page.get_by_test_id("stException").count() == 0
-
-
 def menu(page: Page, name: str) -> None:
     title = "FairLab" if name == "home" else name.capitalize()
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name.capitalize(), exact=True).click()
     expect(page.get_by_role("heading", name=title, exact=True).first).to_be_visible()
+    expect(page).to_have_title(title if name == "home" else f"{title} · FairLab")
     settled(page)
 
 

@@ -89,6 +89,8 @@ def test_names_can_be_read_without_importing_anything() -> None:
     assert "elastic_arcface" in declared("LOSSES", "losses")
     assert "eaf_kd" in declared("METHODS", "methods")
     assert declared("NOTHING", "losses") == ()
+    with pytest.raises(FileNotFoundError):
+        declared("LOSSES", "no/such/room")
 
 
 @pytest.mark.parametrize(

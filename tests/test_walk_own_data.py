@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from fairlab.data.demo.build import build_demo
 from fairlab.models.base import BACKBONES
 from fairlab.settings.study import Backbone, DemoData
-from tests.server import app_server, chromium, entered
+from tests.server import app_server, chromium, entered, settled
 from tests.thorough import THOROUGH
 
 pytestmark = [
@@ -91,6 +91,7 @@ def test_a_folder_and_a_checkpoint_end_in_a_figure(browser: Browser, tmp_path: P
         walk = Walk(page)
         walk.sees("What the demo study does")
         walk.to("Data")
+        settled(page)
         page.get_by_text("Add your own data").click()
         walk.fill("File or folder on this machine", str(folder))
         walk.press("Inspect")

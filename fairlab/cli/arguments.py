@@ -1,11 +1,15 @@
-"""Numbers of the command line, each with its limits: a wrong one is one sentence before any work begins."""
+"""What the words of a call mean: numbers within limits, settings, places. A wrong one is one sentence before any work begins."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from fairlab.errors import FairLabError
+from fairlab.reading.structured import value_of
 from fairlab.settings.base import MOST_SEED
+from fairlab.settings.placement import PERSONAL
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -24,3 +28,30 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 seed = whole(0, MOST_SEED)
+
+
+def dials(options: argparse.Namespace) -> dict[str, Any]:
+    """The --set and --seeds of a call as dotted settings; values are JSON where they parse as such."""
+    found = _settings(options.set, "--set", "student.training.epochs=5")
+    if getattr(options, "seeds", None):
+        found["seeds"] = options.seeds
+    return found
+
+
+def where(options: argparse.Namespace) -> dict[str, Any]:
+    """The --engine, --devices and --on of a call as dotted settings of a placement."""
+    asked = {"engine": options.engine, "devices": options.devices}
+    given = _settings(options.on, "--on", "slurm.partition=gpu")
+    if named := [name for name in given if name in {f"slurm.{name}" for name in PERSONAL}]:
+        raise FairLabError(f"{named[0]} is kept in your own configuration: `fairlab config --set {named[0]}=...`")
+    return {**given, **{name: value for name, value in asked.items() if value is not None}}
+
+
+def _settings(given: Sequence[str], option: str, example: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals or not name:
+            raise FairLabError(f"{option} {item}: write SETTING=VALUE, e.g. {example}")
+        found[name] = value_of(text)
+    return found

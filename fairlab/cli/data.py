@@ -1,6 +1,4 @@
-"""`fairlab data make`, `overlap`, `find`, `move`, `pairs`, `delete`, `keep`: data made of other data, shared people, where and how
-long data lie.
-"""
+"""`fairlab data`: what there is; add, make, overlap, find, move, pairs, delete, keep."""
 
 from __future__ import annotations
 
@@ -8,13 +6,17 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fairlab import api
 from fairlab.cli import show, show_data
+from fairlab.cli.arguments import dials
+from fairlab.cli.runs import watch_one
 from fairlab.errors import FairLabError
+from fairlab.files import read_json
 from fairlab.settings.protocols import DrawnPairs
-from fairlab.settings.study import Overlap, Recipe, parse
+from fairlab.settings.study import Overlap, Recipe, Source, parse
 from fairlab.storage.deletion_words import goes
 from fairlab.store.runs import read_status
 from fairlab.workspace import Workspace
@@ -139,3 +141,38 @@ def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
 
 
 ACTIONS = {"make": make, "overlap": overlap, "find": find, "move": move, "pairs": pairs, "delete": delete, "keep": keep}
+
+
+def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
+    if options.dataset in ACTIONS:
+        return ACTIONS[options.dataset](workspace, options, dials(options))
+    if options.test or options.model:
+        raise FairLabError("this belongs to `fairlab data overlap TRAIN TEST`")
+    if options.dataset != "add":
+        if options.path or options.dry_run or options.name or options.set or options.pictures:
+            raise FairLabError("these options belong to `fairlab data add PATH`")
+        show_data.show_data(workspace, options.dataset, options.json)
+        return 0
+    if not options.path:
+        raise FairLabError("name the file or folder to add: `fairlab data add PATH`")
+    if options.pictures and not options.dry_run:
+        raise FairLabError(
+            "--pictures belongs to an inspection of data: `fairlab data add PATH --dry-run --pictures FOLDER`"
+        )
+    from fairlab.jobs.data.adding import dry_run, write_pictures
+
+    source = parse(Source, {**dials(options), "path": options.path}, "--set")
+    if options.dry_run:
+        found, listing = dry_run(source, show.progress_line())
+        show.show_report(found, options.json)
+        if options.pictures:
+            folder = Path(options.pictures).expanduser().absolute()
+            names = write_pictures(folder, source, found, listing)
+            show.say_pictures(folder, names, list(found["groups"]))
+        return 0
+    run_id = api.add_data(workspace, source, options.name)
+    with show.results_only(options.json):
+        code = watch_one(workspace, run_id)
+    if code == 0:
+        show.show_report(read_json(workspace.run(run_id) / "report.json"), options.json)
+    return code

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fairlab import __version__
-from fairlab.cli import arguments, fairness, storage, streams, studies, system
-from fairlab.cli.runs import ACTIONS
+from fairlab.cli import arguments, data, fairness, models, runs, storage, streams, studies, system
 from fairlab.errors import FairLabError
 from fairlab.files import sentence_of
 from fairlab.presets import preset_names
@@ -94,50 +93,50 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--quick", action="store_true", help="the short version (preset demo_quick)")
     _study_options(demo)
 
-    data = _command(
+    of_data = _command(
         groups,
         "data",
         "list the data sets, show one, add your own, make one of others, check two for overlap, find one that is missing, say where one is now, "
         "draw pairs for one without, delete one, limit its age",
-        studies.do_data,
+        data.do_data,
         epilog=f"add: {_settings_help(Source)}\n\nmake: {_settings_help(Recipe)}\n\noverlap: {_settings_help(Overlap)}\n\npairs: {_settings_help(DrawnPairs)}",
     )
-    data.add_argument(
+    of_data.add_argument(
         "dataset",
         nargs="?",
         help="name of a data set, or: add PATH, make NAME, overlap TRAIN TEST, find NAME [PATH], move NAME PATH, pairs NAME, delete NAME, keep NAME",
     )
-    data.add_argument(
+    of_data.add_argument(
         "path",
         nargs="?",
         help="add: file or folder with your data; make, find, move, pairs, delete, keep: name; overlap: training set",
     )
-    data.add_argument("test", nargs="?", help="overlap: test set; find, move: where the images are now")
-    data.add_argument(
+    of_data.add_argument("test", nargs="?", help="overlap: test set; find, move: where the images are now")
+    of_data.add_argument(
         "--changed",
         action="store_true",
         help="move: accept images that have changed; this makes it a different data set",
     )
-    data.add_argument(
+    of_data.add_argument(
         "--model",
         default="",
         help="overlap: run whose embeddings of both show the nearest faces; pairs: run that picks the impostors",
     )
-    data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
-    data.add_argument(
+    of_data.add_argument("--name", default="", help="with add: what to call the data set (default: from the path)")
+    of_data.add_argument(
         "--dry-run",
         action="store_true",
         help="add, delete, pairs: only report what would be done",
     )
-    data.add_argument("--force", action="store_true", help="delete: even if runs or data sets need it")
-    data.add_argument(
+    of_data.add_argument("--force", action="store_true", help="delete: even if runs or data sets need it")
+    of_data.add_argument(
         "--days", type=arguments.whole(0, 36_500), help="keep: age limit (see `fairlab forget --expired`); 0 lifts it"
     )
-    data.add_argument(
+    of_data.add_argument(
         "--pictures", metavar="FOLDER", help="with add --dry-run: write faces, mean faces and alignment there"
     )
-    data.add_argument("--json", action="store_true", help="print JSON")
-    _set_option(data)
+    of_data.add_argument("--json", action="store_true", help="print JSON")
+    _set_option(of_data)
 
     launch = _command(
         groups,
@@ -151,36 +150,38 @@ def _parser() -> argparse.ArgumentParser:
     launch.add_argument("--dry-run", action="store_true", help="show the plan, its time and disk, and start nothing")
     _study_options(launch)
 
-    runs = _command(
+    of_runs = _command(
         groups,
         "runs",
         "list runs, see and order the queue, stop, resume, clone, delete",
-        studies.do_runs,
-        epilog="actions:\n" + "\n".join(f"  {name:8} {text}" for name, text in ACTIONS.items()),
+        runs.do_runs,
+        epilog="actions:\n" + "\n".join(f"  {name:8} {text}" for name, text in runs.ACTIONS.items()),
     )
-    runs.add_argument("action", nargs="?", choices=list(ACTIONS), metavar="ACTION", default="list", help="see below")
-    runs.add_argument("run", nargs="*", help="run ids")
-    runs.add_argument(
+    of_runs.add_argument(
+        "action", nargs="?", choices=list(runs.ACTIONS), metavar="ACTION", default="list", help="see below"
+    )
+    of_runs.add_argument("run", nargs="*", help="run ids")
+    of_runs.add_argument(
         "--study", metavar="STUDY", default="", help="stop, resume, delete: a whole study; what is in others too stays"
     )
-    runs.add_argument("--dry-run", action="store_true", help="delete: say what would go and what needs it")
-    runs.add_argument(
+    of_runs.add_argument("--dry-run", action="store_true", help="delete: say what would go and what needs it")
+    of_runs.add_argument(
         "--force", action="store_true", help="stop: end the process now; delete: even if others build on it"
     )
-    runs.add_argument(
+    of_runs.add_argument(
         "--other-data",
         action="store_true",
         help="resume: continue although the data set has changed since the run started; the run records it",
     )
-    runs.add_argument("--json", action="store_true", help="print JSON")
-    _placement_options(runs, "where, resume, clone: ")
-    _set_option(runs, "clone: change a setting, e.g. training.epochs=5")
+    of_runs.add_argument("--json", action="store_true", help="print JSON")
+    _placement_options(of_runs, "where, resume, clone: ")
+    _set_option(of_runs, "clone: change a setting, e.g. training.epochs=5")
 
     watch = _command(
         groups,
         "watch",
         "see what works and waits, renewed every second; also starts what waits when its turn comes",
-        studies.do_watch,
+        runs.do_watch,
         epilog="Without names: whatever is queued or running, until Ctrl-C, which leaves the runs alone. With names: until "
         "all of them have ended.\nInto a file or another program: a line for each change.",
     )
@@ -192,29 +193,31 @@ def _parser() -> argparse.ArgumentParser:
         groups,
         "loggers",
         "where readings also go, for runs that start from now on: TensorBoard files, an MLflow server",
-        studies.do_loggers,
+        system.do_loggers,
         epilog=_settings_help(Loggers),
     )
     _set_option(loggers)
 
-    work = _command(groups, "work", "carry out a queued run in this process (what an engine starts)", studies.do_work)
+    work = _command(groups, "work", "carry out a queued run in this process (what an engine starts)", runs.do_work)
     work.add_argument("run", help="run id")
 
-    models = _command(
+    of_models = _command(
         groups,
         "models",
         "list the models, or add one that was trained elsewhere",
-        studies.do_models,
+        models.do_models,
         epilog=_settings_help(ModelFile),
     )
-    models.add_argument("action", nargs="?", choices=["list", "add"], default="list")
-    models.add_argument("path", nargs="?", help="with add: .pth, .pth.tar, .pt, .ckpt, .bin, .safetensors or .onnx")
-    models.add_argument("--name", default="", help="with add: what to call it (default: the file's name)")
-    models.add_argument("--dry-run", action="store_true", help="with add: report what was understood, and add nothing")
-    models.add_argument("--json", action="store_true", help="print JSON")
-    _set_option(models)
+    of_models.add_argument("action", nargs="?", choices=["list", "add"], default="list")
+    of_models.add_argument("path", nargs="?", help="with add: .pth, .pth.tar, .pt, .ckpt, .bin, .safetensors or .onnx")
+    of_models.add_argument("--name", default="", help="with add: what to call it (default: the file's name)")
+    of_models.add_argument(
+        "--dry-run", action="store_true", help="with add: report what was understood, and add nothing"
+    )
+    of_models.add_argument("--json", action="store_true", help="print JSON")
+    _set_option(of_models)
 
-    scores = _command(groups, "scores", "write models' scores as a table that other tools read", studies.do_scores)
+    scores = _command(groups, "scores", "write models' scores as a table that other tools read", models.do_scores)
     scores.add_argument("run", nargs="+", help="run ids of models that were evaluated on the same data set")
     scores.add_argument("--out", required=True, help="file to write (.csv)")
     scores.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
@@ -222,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     scores.add_argument("--data", default="", help="data set (default: the one trained on)")
     scores.add_argument("--pairs", choices=["test", "validation"], default="test", help="which pair list")
 
-    embed = _command(groups, "embed", "embed a data set with a model, trained here or added", studies.do_embed)
+    embed = _command(groups, "embed", "embed a data set with a model, trained here or added", models.do_embed)
     embed.add_argument("run", help="run id of a model; `fairlab models` lists them")
     embed.add_argument("dataset", help="name of a data set")
     _placement_options(embed)
@@ -231,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         groups,
         "evaluate",
         "evaluate a model, trained here or added, on the pairs of a data set",
-        studies.do_evaluate,
+        models.do_evaluate,
         epilog="\n".join(
             (
                 _protocols_help(),
@@ -270,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
         groups,
         "project",
         "draw the maps (UMAP) of one or more spaces",
-        studies.do_project,
+        models.do_project,
         epilog=_settings_help(Projection),
     )
     project.add_argument("run", nargs="+", help="run ids of models; the first common space is the reference")
@@ -295,12 +298,12 @@ def _parser() -> argparse.ArgumentParser:
 
     storage.options_of(_command, groups)
 
-    doctor = _command(groups, "doctor", "versions, devices, workspace health", studies.do_doctor)
+    doctor = _command(groups, "doctor", "versions, devices, workspace health", system.do_doctor)
     doctor.add_argument("--rebuild", action="store_true", help="rebuild the catalogue from the run folders")
     doctor.add_argument("--verify", action="store_true", help="check every finished run's files against their hashes")
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
-    app = _command(groups, "app", "open the app in a browser", studies.do_app)
+    app = _command(groups, "app", "open the app in a browser", system.do_app)
     app.add_argument(
         "--port", type=arguments.whole(1, 65_535), default=8501, help="port on this machine (default 8501)"
     )
@@ -317,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _set_option(config, 'change a setting, e.g. slurm.commands=\'["ssh", "login1"]\'')
 
-    probe = _command(groups, "probe", argparse.SUPPRESS, studies.do_probe)
+    probe = _command(groups, "probe", argparse.SUPPRESS, system.do_probe)
     probe.add_argument("request", help="file written by the launch page")
     return parser
 

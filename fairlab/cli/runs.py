@@ -1,11 +1,13 @@
-"""What `fairlab runs ...` does."""
+"""`fairlab runs`, `watch`, `work`: runs looked at, moved, stopped, waited for, and carried out."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fairlab.cli.arguments import dials, where
 from fairlab.errors import FairLabError
 from fairlab.settings.placement import Placement
 from fairlab.settings.study import changed
@@ -30,13 +32,12 @@ ACTIONS: Mapping[str, str] = {
 }
 
 
-def do_runs(
-    workspace: Workspace, options: argparse.Namespace, dials: Mapping[str, Any], where: Mapping[str, Any]
-) -> int:
-    """Carry out one of ACTIONS; dials: what --set changes; where: what --engine, --devices and --on change."""
+def do_runs(workspace: Workspace, options: argparse.Namespace) -> int:
+    """Carry out one of ACTIONS."""
     from fairlab.cli import show, show_queue
     from fairlab.queue import edit, launch
 
+    changes, places = dials(options), where(options)
     action = options.action
     if options.study and action not in ("stop", "resume", "delete"):
         raise FairLabError("--study belongs to `fairlab runs stop`, `fairlab runs resume` and `fairlab runs delete`")
@@ -44,9 +45,9 @@ def do_runs(
         raise FairLabError("--dry-run belongs to `fairlab runs delete`")
     if options.other_data and (action != "resume" or options.study):
         raise FairLabError("--other-data belongs to `fairlab runs resume RUN`")
-    if dials and action != "clone":
+    if changes and action != "clone":
         raise FairLabError("--set belongs to `fairlab runs clone RUN`")
-    if where and action not in ("where", "resume", "clone"):
+    if places and action not in ("where", "resume", "clone"):
         raise FairLabError("--engine, --devices and --on belong to `fairlab runs where`, `resume` and `clone`")
     if action == "list":
         show.show_runs(workspace, options.json)
@@ -61,20 +62,20 @@ def do_runs(
         if action == "stop":
             _count("asked to stop", edit.stop_study(workspace, options.study, options.force))
         else:
-            _count("queued again", edit.resume_study(workspace, options.study, where))
+            _count("queued again", edit.resume_study(workspace, options.study, places))
     elif not options.run:
         raise FairLabError(f"`fairlab runs {action}` needs a run id; `fairlab runs` lists them")
     elif action == "wait":
         return 0 if show.watch(workspace, options.run) else 1
     elif action == "clone":
         for run_id in options.run:
-            name, new = edit.clone(workspace, run_id, dials, where)
+            name, new = edit.clone(workspace, run_id, changes, places)
             print(f"{name} is queued" if new else f"the same settings are the same run: {name}, nothing was started")
     elif action == "where":
-        edit.where(workspace, options.run, where)
+        edit.where(workspace, options.run, places)
     elif action == "resume":
-        if where:
-            edit.where(workspace, options.run, where)
+        if places:
+            edit.where(workspace, options.run, places)
         for run_id in options.run:
             launch.resume(workspace, run_id, options.other_data)
     elif action in ("first", "earlier", "later", "hold", "release"):
@@ -129,3 +130,26 @@ def placement_of(workspace: Workspace, where: Mapping[str, Any]) -> Placement:
     placement = changed(default_placement(workspace), where)
     check_engine(placement)
     return placement
+
+
+def do_watch(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab.cli.watch import overview
+
+    with contextlib.suppress(KeyboardInterrupt):  # the way to leave
+        overview(workspace, options.name, options.once, options.json)
+    return 0
+
+
+def do_work(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab.jobs.worker import leave, work
+
+    code = work(workspace, options.run)
+    leave(code)
+    return code
+
+
+def watch_one(workspace: Workspace, run_id: str) -> int:
+    """Show a run until it ends; the exit code."""
+    from fairlab.cli import show
+
+    return 0 if show.watch(workspace, [run_id]) else 1

@@ -110,9 +110,7 @@ def _data_of(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) 
         return {"images": len(made.images), "fingerprint": made.fingerprint}
     if record.config.source is not None:
         return adding.add(workspace, record, pulse, stop)
-    from fairlab.data.demo.build import (
-        build_demo,  # its textures load scipy's image filters: nobody else waits for them
-    )
+    from fairlab.data.demo.build import build_demo  # its textures load scipy's image filters: only this job waits
 
     demo = record.config.demo
     if demo is None:

@@ -37,7 +37,9 @@ FILLS = {
 NAMES = {"done": "done already: reused", "new": "to do"}
 HALF_WIDTH, HALF_HEIGHT, ROW_PX = 0.4, 0.36, 50
 LINE = 26
-"""Letters that a box has room for."""
+"""Letters that a box has room for on a wide screen."""
+WRAP = 20
+"""Longer titles are broken before their bracket: so many fit on a laptop's screen."""
 
 
 def plan_figure(runs: pd.DataFrame, parents: Mapping[str, Sequence[str]]) -> go.Figure:
@@ -183,5 +185,5 @@ def _boxes(
 def _two_lines(title: str) -> str:
     """A title as a box has room for it: broken before its bracket, what is too long cut; the hover has it whole."""
     head, bracket, tail = title.partition(" (")
-    lines = [title] if len(title) <= LINE else [head, f"({tail}"] if bracket else [title]
+    lines = [title] if len(title) <= WRAP else [head, f"({tail}"] if bracket else [title]
     return "<br>".join(words(line if len(line) <= LINE else line[: LINE - 2].rstrip(" ,;") + " ...") for line in lines)

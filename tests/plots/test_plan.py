@@ -96,3 +96,12 @@ def test_lines_pass_beside_the_boxes_between() -> None:
     x, y = place["t"]
     beside = [abs(v - y) for u, v in zip(line.x, line.y, strict=True) if u == u and abs(u - x) < HALF_HEIGHT]
     assert all(distance > HALF_HEIGHT for distance in beside)
+
+
+def test_a_title_that_a_laptop_s_box_has_no_room_for_is_broken_before_its_bracket() -> None:
+    """At 1,300 px a box of the demo's plan is as wide as some 20 letters; 24 stood out of it on both sides."""
+    runs = pd.DataFrame(
+        [{"run_id": "c", "title": "Concatenation (balanced)", "role": "adaptor", "status": "new", "note": ""}]
+    )
+    texts = [text for trace in plan_figure(runs, {"c": []}).data for text in (trace.text or ())]
+    assert "Concatenation<br>(balanced)" in [text.replace("<b>", "").replace("</b>", "") for text in texts]

@@ -192,7 +192,7 @@ def _prefix(keys: Mapping[str, Tensor], where: str) -> str:
 
 
 def _meta(backbone: Backbone, image_px: int) -> nn.Module:
-    with shapes_only():  # shapes only
+    with shapes_only():
         return BACKBONES[backbone.name](backbone, image_px)
 
 

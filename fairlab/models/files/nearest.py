@@ -71,7 +71,7 @@ def _prefixes(keys: Collection[str]) -> list[str]:
 
 @cache
 def _keys(backbone: str) -> tuple[str, ...]:
-    with shapes_only():  # names only
+    with shapes_only():
         return tuple(BACKBONES[backbone](Backbone(name=backbone), 112).state_dict())
 
 

@@ -45,6 +45,8 @@ chosen = st.navigation(
         ],
     }
 )
+if chosen.title != "Home":  # a browser's tabs, bookmarks and history tell the pages apart
+    st.set_page_config(page_title=f"{chosen.title} · FairLab")
 choices.begin(chosen.url_path)
 frame()
 browser.one_entry_each()

@@ -1,0 +1,93 @@
+"""`fairlab models`, `embed`, `evaluate`, `scores`, `project`: models added, looked at, and used on data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fairlab.cli.arguments import dials, where
+from fairlab.cli.runs import placement_of, watch_one
+from fairlab.errors import FairLabError
+from fairlab.files import not_there, read_json
+from fairlab.settings.study import Evaluation, ModelFile, Projection, Protocols, parse
+from fairlab.store.runs import read_run, read_status
+from fairlab.workspace import Workspace
+
+
+def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api
+    from fairlab.cli import show, show_models
+
+    if options.action == "list":
+        if options.path or options.dry_run or options.name or options.set:
+            raise FairLabError("these options belong to `fairlab models add FILE`")
+        show_models.show_models(workspace, options.json)
+        return 0
+    if not options.path:
+        raise FairLabError("name the file of the model: `fairlab models add FILE`")
+    source = parse(ModelFile, {**dials(options), "path": options.path}, "--set")
+    if options.dry_run:
+        from fairlab.jobs.models.importing import report_of
+
+        show_models.show_model_report(report_of(source, show.progress_line("rounds")), options.json)
+        return 0
+    runs = api.add_model(workspace, source, options.name)
+    with show.results_only(options.json):
+        done = show.watch(workspace, [*read_run(workspace, runs[0]).parents, *runs])
+    if not done:
+        return 1
+    report = read_json(workspace.run(runs[0]) / "report.json")
+    show_models.show_model_report({"run_id": runs[0], "runs": runs, **report}, options.json)
+    return 0
+
+
+def do_embed(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api
+
+    placement = placement_of(workspace, where(options))
+    return watch_one(workspace, api.embed(workspace, options.run, options.dataset, placement))
+
+
+def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api
+    from fairlab.cli import show
+
+    asked = dials(options)
+    more = {name.removeprefix("protocols."): value for name, value in asked.items() if name.startswith("protocols.")}
+    own = {name: value for name, value in asked.items() if not name.startswith("protocols.")}
+    if more and not options.protocol:
+        raise FairLabError("settings of protocols belong to a protocol: give --protocol NAME too")
+    settings = parse(Evaluation, own, "--set") if own else None
+    protocols = parse(Protocols, {**more, "names": options.protocol}, "--set") if options.protocol else ()
+    placement = placement_of(workspace, where(options))
+    job = api.evaluate(workspace, options.run, options.dataset, settings, options.gallery, protocols, placement)
+    with show.results_only(options.json):
+        code = watch_one(workspace, job)
+    if code == 0:
+        for note in read_status(workspace.run(job)).get("notes", ()):
+            print(f"fairlab: {note}", file=sys.stderr)
+        judged = job if options.gallery else options.run  # against a gallery the numbers are the job's
+        show.show_metrics(workspace, judged, read_run(workspace, job).dataset, options.json, options.protocol)
+    return code
+
+
+def do_scores(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api
+
+    names = options.run
+    dataset = options.data or read_run(workspace, names[0]).dataset
+    path = not_there(Path(options.out).expanduser().absolute(), options.overwrite)
+    api.export_scores(workspace, names, dataset, path, options.format, options.pairs, options.overwrite)
+    print(f"scores of {len(names)} models on {dataset} ({options.pairs} pairs) are in {path}")
+    return 0
+
+
+def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab import api
+
+    job = api.project(workspace, options.run, parse(Projection, dials(options), "--set"), options.data)
+    code = watch_one(workspace, job)
+    for note in read_status(workspace.run(job)).get("notes", ()) if code == 0 else ():
+        print(f"fairlab: {note}", file=sys.stderr)
+    return code
