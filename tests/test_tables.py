@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from fairlab import tables
-from fairlab.compare import compare, model_rows, models, published
+from fairlab.compare import model_rows, models, published
 from fairlab.data.inspect import changes
 from fairlab.data.readers import rfw_lists
 from fairlab.errors import FairLabError
@@ -26,6 +26,7 @@ from fairlab.jobs.data import overlap
 from fairlab.plots import training
 from fairlab.queue import edit
 from fairlab.storage import disk, prune
+from fairlab.store import studies
 from fairlab.tables import TEXT, WHOLE, Table, matches, rows_as_json, rows_where
 from fairlab.ui.runs import live
 from fairlab.ui.runs import queue as ui_queueing
@@ -39,7 +40,7 @@ RETURNED = {
     "fairlab.plots.training.pulls": training.PULLS,
     "fairlab.plots.training._thin": tables.EVENTS,
     "fairlab.compare.compare.compare": model_rows.compared(()),
-    "fairlab.compare.compare.studies": compare.STUDIES,
+    "fairlab.store.studies.studies": studies.STUDIES,
     "fairlab.storage.disk.usage": disk.USAGE,
     "fairlab.compare.models.list_models": models.MODELS,
     "fairlab.jobs.data.overlap.origins": overlap.ORIGINS,

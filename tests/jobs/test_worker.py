@@ -390,7 +390,7 @@ def _work_slowly(home: str, run_id: str, begin: Any, told: Any) -> None:
         time.sleep(0.5)
         return {}
 
-    worker.jobs.carry_out = job
+    worker.roles.carry_out = job
     worker.dispatch = lambda _lab: []
     begin.wait()
     told.put(worker.work(Workspace(Path(home)), run_id))

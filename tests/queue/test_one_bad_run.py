@@ -278,7 +278,7 @@ def test_what_runs_need_is_looked_up_once_for_all_that_are_alike(
 def test_a_record_that_is_not_there_yet_is_looked_for_again(lab: Workspace) -> None:
     record = entered(lab, "Late", status="done", peak_rss_mb=20_000.0)
     (record.folder / "run.json").rename(record.folder / "aside")
-    assert capacity._kind_at(record.folder / "run.json") == ""
+    assert needs.kind_at(record.folder / "run.json") == ""
     (record.folder / "aside").rename(record.folder / "run.json")
     another = entered(lab, "Another")
     assert record.study == STUDY

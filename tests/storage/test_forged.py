@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab.compare import compare, models
+from fairlab.compare import models
+from fairlab.compare.compare import models_of
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, digest, read_json, write_json, write_manifest
 from fairlab.queue import launch
@@ -25,6 +26,7 @@ from fairlab.storage import deleting, prune
 from fairlab.storage.archive import archive
 from fairlab.storage.archive_reading import bring_in
 from fairlab.storage.doctor import examine
+from fairlab.store import studies
 from fairlab.store.database import list_runs, metrics, rebuild
 from fairlab.store.faults import faults_of, left_out
 from fairlab.store.queue import read_turn
@@ -105,7 +107,7 @@ def test_any_forged_field_harms_no_other_run(lab: Workspace, name: str) -> None:
             if place:
                 assert any(str(place[0]) in fault for fault in faults) or place[0] == "run_id", (place, faults)
     models.list_models(lab)
-    compare.models_of(lab, compare.read_study(lab, STUDY))
+    models_of(lab, studies.read_study(lab, STUDY))
     path.write_text(json.dumps(whole))
     assert left_out(lab) == {}
 
@@ -133,11 +135,11 @@ def test_a_forged_study_is_left_out_and_named(lab: Workspace) -> None:
     for field in ("study_id", "title", "preset", "created_at", "run_ids"):
         for forged in VALUES:
             write_json(folder / "study.json", {**whole, field: forged})
-            known = set(compare.studies(lab)["study_id"])
+            known = set(studies.studies(lab)["study_id"])
             assert STUDY in known
             if "bad-study" not in known:
                 with pytest.raises(FairLabError, match=rf"bad-study.study\.json.*({field}|record of)"):
-                    compare.read_study(lab, "bad-study")
+                    studies.read_study(lab, "bad-study")
     write_json(folder / "study.json", {**whole, "run_ids": [[]]})
     with pytest.raises(FairLabError, match=r"bad-study.study\.json"):
         deleting.what_goes(lab, study=STUDY)
