@@ -15,9 +15,9 @@ from fairlab.cli import arguments
 from fairlab.cli.show import console, say_caveats
 from fairlab.compare.scored import scored
 from fairlab.errors import FairLabError
-from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report, groups_of, metric_p, point_of
 from fairlab.evaluation.intervals import p_words
+from fairlab.evaluation.metrics import FAIRNESS_METRICS
 from fairlab.evaluation.paired import paired_seeds, power_sentences, with_scores
 from fairlab.evaluation.score_frames import DEFECTS, ScoredPairs, same_pairs, scored_pairs
 from fairlab.settings.study import Evaluation
@@ -86,7 +86,7 @@ def show_differences(report: pd.DataFrame, said: Sequence[str]) -> None:
         table.add_column(name, justify="left" if name in ("group", "of") else "right")
     for row in report.itertuples():
         rate = row.metric in ("accuracy", "fmr", "fnmr")
-        title = f"{row.metric}, points" if rate else str(FAIRNESS_METRICS.facts(str(row.metric))["title"])
+        title = f"{row.metric}, points" if rate else str(FAIRNESS_METRICS[str(row.metric)].title)
         number = _rate(row.difference, row.low, row.high, 100 if rate else 1)
         table.add_row(str(row.group), title, number, p_words(row.p, row.draws) or "n/a")
     console.print(table)

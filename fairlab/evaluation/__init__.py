@@ -2,7 +2,6 @@
 
 from fairlab.evaluation.chance import fair_band
 from fairlab.evaluation.compat import COMPAT, CompatResult, compat_accuracy
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report
 from fairlab.evaluation.formulas import fdr, garbe, gini, ir, max_geomean, max_mean, max_min, ser, std_points, werm
 from fairlab.evaluation.groups import Defaults, cut
@@ -15,6 +14,7 @@ from fairlab.evaluation.identification.rates import (
     identify,
 )
 from fairlab.evaluation.intervals import IdentityBootstrap, clopper_pearson
+from fairlab.evaluation.metrics import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.operating import AtPoint, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.paired import (
     PairedComparison,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.intervals import correlated
+from fairlab.evaluation.metrics import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.operating import AtPoint
 from fairlab.evaluation.spread import Noise, angle, rate_of, worth
 
@@ -70,16 +70,15 @@ class Both:
         true = [shrunk(side.rates, count) for side, count in zip(sides, counts, strict=True)]
         shown = np.split(noise.at(np.concatenate(true)), 2, axis=1)
         found: dict[str, tuple[float, np.ndarray, float]] = {}
-        for name in FAIRNESS_METRICS:
-            facts, metric = FAIRNESS_METRICS.facts(name), FAIRNESS_METRICS[name]
-            if facts["of"] != "rates":
+        for name, metric in FAIRNESS_METRICS.items():
+            if metric.of != "rates":
                 continue
 
             def measure(rates: np.ndarray, metric: Any = metric) -> np.ndarray:
                 return np.asarray(metric(Rates(*np.split(rates, 2, axis=-1), *self.ours.pairs)))
 
             gain = float(measure(sides[0].rates.ravel())) - float(measure(sides[1].rates.ravel()))
-            if self.ours.point.rule == "own" and facts["kinds"] == ("fmr",):
+            if self.ours.point.rule == "own" and metric.kinds == ("fmr",):
                 found[name] = float("nan"), np.full(len(drawn[0]), np.nan), 0.0
                 continue
             away = (measure(shown[0]) - measure(true[0])) - (measure(shown[1]) - measure(true[1]))
@@ -92,11 +91,10 @@ class Both:
     def _nothing(self) -> dict[str, tuple[float, np.ndarray, float]]:
         """Of a model and itself."""
         found = {}
-        for name in FAIRNESS_METRICS:
-            facts = FAIRNESS_METRICS.facts(name)
-            if facts["of"] == "rates":
-                value = float(FAIRNESS_METRICS[name](Rates(*self.ours.rates, *self.ours.pairs)))
-                known = np.isfinite(value) and not (self.ours.point.rule == "own" and facts["kinds"] == ("fmr",))
+        for name, metric in FAIRNESS_METRICS.items():
+            if metric.of == "rates":
+                value = float(metric(Rates(*self.ours.rates, *self.ours.pairs)))
+                known = np.isfinite(value) and not (self.ours.point.rule == "own" and metric.kinds == ("fmr",))
                 found[name] = (0.0 if known else np.nan), np.full(len(self.ours.fmr), 0.0 if known else np.nan), 0.0
         return found
 

@@ -16,9 +16,9 @@ from fairlab import __version__
 from fairlab.errors import FairLabError
 from fairlab.evaluation import verification
 from fairlab.evaluation.accuracies import over_accuracies
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, fair_value
 from fairlab.evaluation.groups import GroupPairs, redrawn_people, seed_of
 from fairlab.evaluation.intervals import FEW_IDENTITIES, PairBootstrap, p_words, share_interval, variance_of
+from fairlab.evaluation.metrics import FAIRNESS_METRICS
 from fairlab.evaluation.moving import carried, straightened
 from fairlab.evaluation.operating import NUMBERS, AtPoint, OperatingPoint, at_point, numbers_at
 from fairlab.evaluation.score_frames import ScoredPairs, scored_pairs, suspected
@@ -87,16 +87,14 @@ class FairnessReport:
 
     def _of_metrics(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        for name in sorted(
-            FAIRNESS_METRICS, key=lambda name: str(FAIRNESS_METRICS.facts(name)["of"])
-        ):  # accuracy first
+        for name, metric in sorted(FAIRNESS_METRICS.items(), key=lambda item: item[1].of):  # accuracy first
             if (ALL_GROUPS, name) not in self._found:
                 continue
             fair = self._found.get((ALL_GROUPS, f"{name}_fair_p95"), (np.nan,) * 3)[0]
             row = dict(zip(("value", "low", "high"), self._found[ALL_GROUPS, name], strict=True))
-            facts = {fact: FAIRNESS_METRICS.facts(name)[fact] for fact in FACTS}
+            facts = {fact: getattr(metric, fact) for fact in FACTS}
             level = [self._found[ALL_GROUPS, kind][0] for kind in ("fmr", "fnmr")]
-            facts["fair_value"] = fair_value(name, *level)
+            facts["fair_value"] = metric.fair_at(*level)
             p = self._found.get((ALL_GROUPS, f"{name}_p"), (np.nan,) * 3)[0]
             about: dict[str, Any] = {"metric": name, **row, "fair_p95": fair, "p": p, **facts}
             rows.append(about)

@@ -16,9 +16,9 @@ import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.evaluation import verification
-from fairlab.evaluation.fairness import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.groups import GroupPairs
 from fairlab.evaluation.intervals import chance_points, share_interval, share_of_chance, variance_of
+from fairlab.evaluation.metrics import FAIRNESS_METRICS, Rates
 from fairlab.evaluation.moving import Steps, move, targets_around
 from fairlab.evaluation.spread import Around, Noise, worth
 from fairlab.tables import ALL_GROUPS, METRICS
@@ -262,20 +262,19 @@ def over_groups(
     error (of the kinds a metric looks at)? A group without one sets no lower limit, so there is no interval. given: kinds of
     rates that are set and not measured; measures of those alone have neither.
     """
-    for name in FAIRNESS_METRICS:
-        facts, metric = FAIRNESS_METRICS.facts(name), FAIRNESS_METRICS[name]
-        if facts["of"] != of:
+    for name, metric in FAIRNESS_METRICS.items():
+        if metric.of != of:
             continue
 
         def measure(rates: np.ndarray, metric: Any = metric) -> np.ndarray:
             return np.asarray(metric(taken(rates)))
 
         value = float(measure(about.seen))
-        sure = certain if isinstance(certain, bool) else all(certain[kind] for kind in facts["kinds"])
-        if np.isnan(facts["fair_value"]):
+        sure = certain if isinstance(certain, bool) else all(certain[kind] for kind in metric.kinds)
+        if not metric.has_fair_value:
             add(name, value, *(1 - np.array(about.largest())[::-1] if sure else (np.nan, np.nan)))
             continue
-        if facts["kinds"] and given.issuperset(facts["kinds"]):
+        if metric.kinds and given.issuperset(metric.kinds):
             add(name, value, np.nan, np.nan)
             continue
         add(name, value, *(about.interval(measure, value) if sure else (np.nan, np.nan)))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.intervals import holm
+from fairlab.evaluation.metrics import FAIRNESS_METRICS
 from fairlab.evaluation.operating import OperatingPoint
 from fairlab.tables import ALL_GROUPS
 
@@ -138,11 +138,11 @@ def _of_metrics(values: Mapping[str, float], adjust: str) -> list[str]:
         for name in FAIRNESS_METRICS
         if _beyond(values, name) is not None and values[name] == values[name]
     }
-    titles = {name: FAIRNESS_METRICS.facts(name)["title"] for name in FAIRNESS_METRICS}
+    titles = {name: FAIRNESS_METRICS[name].title for name in FAIRNESS_METRICS}
     undefined = [
         titles[name]
         for name in FAIRNESS_METRICS
-        if name in values and name not in known and FAIRNESS_METRICS.facts(name)["fair_value"] == FAIRNESS_METRICS.facts(name)["fair_value"]
+        if name in values and name not in known and FAIRNESS_METRICS[name].has_fair_value
     ]  # fmt: skip
     p = adjusted(known, adjust)
     beyond = [titles[name] for name in known if p[name] <= ALPHA]

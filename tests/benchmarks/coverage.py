@@ -128,7 +128,7 @@ def truth_of(
     counts = np.array([group.counts for group in groups]).T
     rates = Rates(fmr, fnmr, counts[1], counts[0])
     for name in FAIRNESS_METRICS:
-        if FAIRNESS_METRICS.facts(name)["of"] == "rates":
+        if FAIRNESS_METRICS[name].of == "rates":
             found[ALL_GROUPS, name] = float(FAIRNESS_METRICS[name](rates))
     return found
 
@@ -154,7 +154,7 @@ def general_truth(world: str, groups: list[GroupPairs]) -> dict[tuple[str, str],
     accuracy = np.array(best)
     found = {(ALL_GROUPS, "mean_accuracy"): float(accuracy.mean())}
     for name in FAIRNESS_METRICS:
-        if FAIRNESS_METRICS.facts(name)["of"] == "accuracy":
+        if FAIRNESS_METRICS[name].of == "accuracy":
             found[ALL_GROUPS, name] = float(FAIRNESS_METRICS[name](accuracy))
     gap = own - shifts
     for number, name in enumerate(NAMES):

@@ -9,41 +9,40 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fairlab.evaluation import FAIRNESS_METRICS
-from fairlab.evaluation.fairness import Rates
 from fairlab.evaluation.formulas import Number
+from fairlab.evaluation.metrics import Rates
 
-FACTS = {"of", "kinds", "title", "unit", "fair_value", "formula", "source", "trap"}
-NAMES = FAIRNESS_METRICS.names()
+WORDS = ("title", "unit", "formula", "source", "trap")
+NAMES = list(FAIRNESS_METRICS)
 LEAST = {"werm": 1e-4}
 """WERM adds 1e-5 to the rates in its mean, and so is a little below 1 for equal groups."""
-SPREADS = [name for name in NAMES if not np.isnan(FAIRNESS_METRICS.facts(name)["fair_value"])]
+SPREADS = [name for name in NAMES if not np.isnan(FAIRNESS_METRICS[name].fair_value)]
 
 
 def call(name: str, fmr: np.ndarray, fnmr: np.ndarray) -> Number:
     """The metric on the first values as accuracies, or on both as rates of 100 pairs each."""
     pairs = np.full(np.shape(fmr)[-1], 100)
-    given = fmr if FAIRNESS_METRICS.facts(name)["of"] == "accuracy" else Rates(fmr, fnmr, pairs, pairs)
+    given = fmr if FAIRNESS_METRICS[name].of == "accuracy" else Rates(fmr, fnmr, pairs, pairs)
     return FAIRNESS_METRICS[name](given)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_says_what_it_is(name: str) -> None:
     """All facts are there, in words, and the arguments are those that `of` announces."""
-    facts = FAIRNESS_METRICS.facts(name)
-    assert set(facts) == FACTS
-    assert facts["unit"] in {"points", "ratio", "score", "fraction", "share"}
-    assert facts["of"] in {"accuracy", "rates"}
-    assert set(facts["kinds"]) <= {"fmr", "fnmr"}
-    assert bool(facts["kinds"]) == (facts["of"] == "rates")
-    assert all(facts[fact].strip() for fact in FACTS - {"fair_value", "kinds"})
-    assert FAIRNESS_METRICS[name].__doc__
+    metric = FAIRNESS_METRICS[name]
+    assert metric.name == name
+    assert metric.unit in {"points", "ratio", "score", "fraction", "share"}
+    assert metric.of in {"accuracy", "rates"}
+    assert set(metric.kinds) <= {"fmr", "fnmr"}
+    assert bool(metric.kinds) == (metric.of == "rates")
+    assert all(getattr(metric, words).strip() for words in WORDS)
 
 
 @pytest.mark.parametrize("name", SPREADS)
 @pytest.mark.parametrize("groups", [2, 3, 7])
 def test_equal_groups_are_fair(name: str, groups: int) -> None:
     found = call(name, np.full(groups, 0.9), np.full(groups, 0.3))
-    assert found == pytest.approx(FAIRNESS_METRICS.facts(name)["fair_value"], abs=LEAST.get(name, 1e-12))
+    assert found == pytest.approx(FAIRNESS_METRICS[name].fair_value, abs=LEAST.get(name, 1e-12))
 
 
 @pytest.mark.parametrize("name", SPREADS)
@@ -53,7 +52,7 @@ def test_one_group_has_no_difference(name: str) -> None:
 
 @pytest.mark.parametrize("name", SPREADS)
 def test_groups_further_apart_are_less_fair(name: str) -> None:
-    fair = FAIRNESS_METRICS.facts(name)["fair_value"]
+    fair = FAIRNESS_METRICS[name].fair_value
     near = call(name, np.array([0.88, 0.9, 0.92]), np.array([0.22, 0.2, 0.18]))
     far = call(name, np.array([0.80, 0.9, 0.95]), np.array([0.30, 0.2, 0.10]))
     assert abs(far - fair) > abs(near - fair) > 0

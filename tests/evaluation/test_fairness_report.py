@@ -45,7 +45,7 @@ def test_the_report_has_bobs_rates_and_areas(report: FairnessReport) -> None:
 
 def test_every_metric_stands_with_its_formula_fair_value_and_what_chance_shows(report: FairnessReport) -> None:
     metrics = report.metrics.set_index("metric")
-    assert set(metrics.index) == {name for name in FAIRNESS_METRICS if FAIRNESS_METRICS.facts(name)["of"] == "rates"}
+    assert set(metrics.index) == {name for name in FAIRNESS_METRICS if FAIRNESS_METRICS[name].of == "rates"}
     assert metrics.loc["gini_fmr", "value"] == pytest.approx(0.8257575757575757, abs=1e-12)
     assert metrics["fair_p95"].notna().all()
     assert (metrics["formula"].str.len() > 5).all()

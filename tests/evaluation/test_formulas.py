@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from fairlab.evaluation import FAIRNESS_METRICS, formulas
-from fairlab.evaluation.fairness import fair_value
 from fairlab.evaluation.formulas import max_geomean, werm, werm_fair
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).with_name("fixtures") / "fairness.json").read_text())
@@ -96,8 +95,8 @@ def test_werm_of_equal_groups_is_a_little_below_one() -> None:
     """e = 1e-5 stands in the denominators only: sqrt(.001 / .00101 * .1 / .10001) = 0.99498789 for FMR .1 %, FNMR 10 %."""
     assert werm_fair(0.001, 0.1) == pytest.approx(0.994987, abs=1e-6)
     assert werm(np.full(4, 0.001), np.full(4, 0.1)) == pytest.approx(werm_fair(0.001, 0.1), abs=1e-12)
-    assert fair_value("werm", 0.001, 0.1) == werm_fair(0.001, 0.1)
-    assert fair_value("max_min_fmr", 0.001, 0.1) == 1.0
+    assert FAIRNESS_METRICS["werm"].fair_at(0.001, 0.1) == werm_fair(0.001, 0.1)
+    assert FAIRNESS_METRICS["max_min_fmr"].fair_at(0.001, 0.1) == 1.0
 
 
 def test_a_lifted_zero_that_exceeds_the_largest_rate_leaves_nothing_to_say() -> None:
@@ -112,8 +111,8 @@ def test_a_lifted_zero_that_exceeds_the_largest_rate_leaves_nothing_to_say() -> 
 def test_no_name_is_torn_by_the_names_of_rates() -> None:
     """The X of "arXiv" is no rate."""
     for name in FAIRNESS_METRICS:
-        facts = FAIRNESS_METRICS.facts(name)
+        metric = FAIRNESS_METRICS[name]
         for fact in ("title", "formula", "source", "trap"):
-            assert not re.search(r"ar(FMR|FNMR)iv", facts[fact])
-            assert not re.search(r"\bX(\b|_)", facts[fact])
-    assert FAIRNESS_METRICS.facts("gini_fmr")["formula"] == "n/(n-1) * sum|FMR_i - FMR_j| / (2 n^2 mean FMR)"
+            assert not re.search(r"ar(FMR|FNMR)iv", getattr(metric, fact))
+            assert not re.search(r"\bX(\b|_)", getattr(metric, fact))
+    assert FAIRNESS_METRICS["gini_fmr"].formula == "n/(n-1) * sum|FMR_i - FMR_j| / (2 n^2 mean FMR)"

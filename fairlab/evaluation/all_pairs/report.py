@@ -13,9 +13,9 @@ from fairlab.evaluation.all_pairs.counts import AllPairs, Arranged, MakeEngine, 
 from fairlab.evaluation.all_pairs.intervals import Redrawn, redraw
 from fairlab.evaluation.all_pairs.moving import MovedPoint, OwnFmr, moved_point
 from fairlab.evaluation.all_pairs.shares import ALONE, Sharing
-from fairlab.evaluation.fairness import Rates
 from fairlab.evaluation.groups import Asked
 from fairlab.evaluation.intervals import FEW_IDENTITIES, share_interval, variance_of
+from fairlab.evaluation.metrics import Rates
 from fairlab.evaluation.operating import LEAST_FALSE, around_rates, over_groups
 from fairlab.evaluation.report import CURVE, CURVE_POINTS
 from fairlab.evaluation.verification import measurable, why_not_measurable

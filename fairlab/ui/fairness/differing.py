@@ -9,8 +9,8 @@ import streamlit as st
 
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
-from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.intervals import p_words
+from fairlab.evaluation.metrics import FAIRNESS_METRICS
 from fairlab.evaluation.operating import OperatingPoint
 from fairlab.evaluation.paired import paired_report, power_sentences
 from fairlab.store.runs import RunRecord
@@ -85,7 +85,7 @@ def _measures(table: pd.DataFrame) -> pd.DataFrame:
     """Differences of the measures over groups."""
     part = table[(table["group"] == ALL_GROUPS) & ~table["metric"].isin(RATES)]
     rows = [
-        {"Measure": plain(FAIRNESS_METRICS.facts(str(row["metric"]))["title"]), "Difference": _shown(row, 3, 1)}
+        {"Measure": plain(FAIRNESS_METRICS[str(row["metric"])].title), "Difference": _shown(row, 3, 1)}
         for _, row in part.iterrows()
     ]
     return texts(rows, "Measure", "Difference")

@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from fairlab import __version__
-from fairlab.evaluation.fairness import FAIRNESS_METRICS
 from fairlab.evaluation.fairness_report import FairnessReport, metric_p
 from fairlab.evaluation.fdr_curve import FdrCurve
+from fairlab.evaluation.metrics import FAIRNESS_METRICS
 from fairlab.evaluation.summary import point_words
 from fairlab.plots.fairness import band_figure, fdr_figure, matrix_figure, rate_figure
 from fairlab.tables import ALL_GROUPS, texts
@@ -106,8 +106,8 @@ def bands(at: FairnessReport) -> None:
     """STD, SER and the Gini coefficients over what a perfectly fair model would show by chance."""
     numbers = alone(at)
     for column, name in zip(st.columns(len(BANDS)), BANDS, strict=True):
-        about = FAIRNESS_METRICS.facts(name)
-        label = about["title"] + (", points" if about["unit"] == "points" else "")
+        about = FAIRNESS_METRICS[name]
+        label = about.title + (", points" if about.unit == "points" else "")
         with column:
             if name not in numbers.index or pd.isna(numbers.loc[name, "value"]):
                 st.caption(f"{plain(label)}: not defined here.")
@@ -117,7 +117,7 @@ def bands(at: FairnessReport) -> None:
                 continue
             row, band = numbers.loc[name], numbers.loc[f"{name}_fair_p95"]
             figure = band_figure(
-                row["value"], row["low"], row["high"], band["value"], band["high"], label, about["fair_value"]
+                row["value"], row["low"], row["high"], band["value"], band["high"], label, about.fair_value
             )
             st.markdown(f"**{plain(label)}**")
             chart(figure, f"band:{name}", f"{label} and the fair band", table=numbers.loc[[name]].reset_index())
