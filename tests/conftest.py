@@ -26,6 +26,7 @@ from fairlab.queue.engines.local import LocalEngine
 from fairlab.settings.placement import Placement
 from fairlab.store.runs import RunRecord, record_process, state, write_status
 from fairlab.workspace import Workspace, open_workspace
+from tests.slow import slow_tests
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # as workers have it; several tests run beside each other
@@ -133,6 +134,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             assert result.returncode == 0, result.stdout + result.stderr
             (shared / "finished").touch()
     return open_workspace(shared)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow; see tests/slow.py."""
+    listed = slow_tests()
+    for item in items:
+        if item.nodeid.partition("[")[0] in listed:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(optionalhook=True)
