@@ -28,6 +28,7 @@ THIRD_PARTY = {
     "onnxruntime": ("fairlab/models/files/onnx.py",),
     "safetensors": ("fairlab/models/", "fairlab/training/"),
     "umap": ("fairlab/jobs/projection.py",),
+    "sklearn": ("fairlab/jobs/projection.py",),
     "faiss": ("fairlab/store/index.py",),
     "plotly": ("fairlab/plots/",),
     "sqlite3": ("fairlab/store/database.py", "fairlab/store/schema.py"),
@@ -38,6 +39,7 @@ THIRD_PARTY = {
 ONLY_INSIDE_FUNCTIONS = {
     "torch": ("fairlab/jobs/",),
     "umap": ("fairlab/",),
+    "sklearn": ("fairlab/",),
     "faiss": ("fairlab/",),
     "numba": ("fairlab/",),
 }

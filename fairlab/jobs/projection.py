@@ -56,22 +56,15 @@ def procrustes(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def trustworthiness(vectors: np.ndarray, xy: np.ndarray, k: int = TRUST_NEIGHBOURS) -> float:
     """How far neighbours on the map are neighbours in the space: 1 = all, about 0.5 = as by chance.
 
-    Source: Venna & Kaski 2001, as in scikit-learn; cosine in the space, Euclid on the map; at most 2,000 rows, evenly
-    taken. NaN when there are too few rows for k neighbours.
+    Source: Venna & Kaski 2001, computed by scikit-learn; cosine in the space, Euclid on the map; at most 2,000 rows, evenly
+    taken: 80 MB and half a second. NaN when there are too few rows for k neighbours.
     """
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), TRUST_POINTS)).astype(int))
-    count = len(rows)
-    if count <= 3 * k:
+    if len(rows) <= 3 * k:
         return float("nan")
-    space = 1 - vectors[rows] @ vectors[rows].T
-    np.fill_diagonal(space, -1)
-    rank = np.argsort(np.argsort(space, axis=1, kind="stable"), axis=1)  # 0 = itself
-    flat = ((xy[rows][:, None] - xy[rows][None]) ** 2).sum(-1)
-    np.fill_diagonal(flat, -1)
-    near = np.argsort(flat, axis=1, kind="stable")[:, 1 : k + 1]
-    excess = np.take_along_axis(rank, near, 1) - k
-    penalty = excess[excess > 0].sum()
-    return float(1 - penalty * 2 / (count * k * (2 * count - 3 * k - 1)))
+    from sklearn.manifold import trustworthiness as measured
+
+    return float(measured(vectors[rows], xy[rows], n_neighbors=k, metric="cosine"))
 
 
 def alike(vectors: np.ndarray) -> np.ndarray:

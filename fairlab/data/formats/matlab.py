@@ -4,8 +4,11 @@ A file is a head of 128 bytes and then elements: type and size as uint32 (or, fo
 one), then the bytes, filled up to 8. An array holds, as elements, its flags, its dimensions, its name and its content;
 a variable may be compressed by zlib. Source: "MAT-File Format" of The MathWorks, chapter Level 5.
 
-scipy.io.loadmat runs no code of such a file either, but makes room for as many cells as the file says that there are:
-one flipped bit asks for gigabytes. Here an array may not have more items than bytes follow.
+Why not scipy.io.loadmat: it runs no code of such a file either, but a damaged file can end the process. Of the 200
+flipped bits of this reader's test (a file of 624 bytes), scipy 1.17 ends five in a segmentation fault and one is not done
+after 20 s. It also makes space for as many cells as a file declares: 184 bytes that claim 20,000 x 20,000 cells take 2.3 GB
+and more than 20 s. A compressed variable is unpacked whatever its size: 0.3 MB take 257 MB. Here an array may not have
+more items than bytes follow.
 """
 
 from __future__ import annotations

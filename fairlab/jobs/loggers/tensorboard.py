@@ -2,6 +2,11 @@
 
 A file is a row of TFRecords (length, masked CRC-32C of it, data, masked CRC-32C of them; little-endian), each an Event in
 protobuf (tensorflow/core/util/event.proto: 1 wall_time double, 2 step, 3 file_version, 5 summary, 7 session_log).
+
+Why not torch.utils.tensorboard.SummaryWriter: a full disk ends it. Of a record that does not fit it leaves a part in the
+file (10 of its bytes in the test), and after the disk has space again every further reading raises the same OSError; what
+is written behind such a part would not be shown either. A reading must not get lost, so the part is cut off here. It also
+needs tensorboard 2.21, 55 MB with what it needs in turn.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from fairlab.reading.pickle_machine import NUMBERS, Machine, Unreadable, wrong
+
 MAX_STEPS = 500_000
 """Operations of one pickle. iResNet-200 with AdamW's state takes 150,000; each is a microsecond and up to 100 bytes."""
 LARGEST_KEY = 2**60
@@ -40,11 +42,6 @@ ATTACKS = re.compile(
 ALLOCATIONS = re.compile(r"builtins\.bytearray|torch\.(cuda\.)?\w*Tensor")
 """Calls that would take as much memory as they are told to."""
 DICTIONARIES = ("collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict")
-_MARK = object()
-
-
-class Unreadable(Exception):
-    """What is wrong with the pickle, without the file's name."""
 
 
 class Hostile(Exception):
@@ -110,67 +107,41 @@ def read_content(stream: io.BytesIO, tensor: Callable[[View], Any] = lambda view
 
     Raises Unreadable and Hostile. Memory and time are bounded by MAX_STEPS and the stream's own length.
     """
-    machine = _Machine(tensor)
+    machine = _Checkpoint(tensor)
     try:
         for step, (operation, argument, _) in enumerate(pickletools.genops(stream)):
             if step >= MAX_STEPS:
-                _wrong(f"its pickle takes more than {MAX_STEPS:,} steps")
+                wrong(f"its pickle takes more than {MAX_STEPS:,} steps")
             machine.step(operation.name, argument)
     except (ValueError, IndexError, UnicodeDecodeError, OverflowError, MemoryError, RecursionError) as error:
         raise Unreadable(str(error)) from error
     return machine.content
 
 
-class _Machine:
+class _Checkpoint(Machine):
+    plain = NUMBERS | {
+        "LONG4", "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE",
+        "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "FLOAT", "BINFLOAT",
+    }  # fmt: skip
+
     def __init__(self, tensor: Callable[[View], Any]) -> None:
+        super().__init__()
         self.tensor = tensor
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}  # a dictionary: index 4 billion costs what index 0 does
         self.content = Content()
 
-    def step(self, name: str, argument: Any) -> None:
-        if name in _PLAIN:
-            self.stack.append(argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name in _EMPTY:
-            self.stack.append(_EMPTY[name]())
-        elif name not in _IGNORED:
-            method = getattr(self, f"do_{name.lower()}", None)
-            if method is None:
-                raise Hostile(f"uses {name}, which torch.save does not write")
-            method(argument) if argument is not None else method()
+    def refuse(self, step: str) -> NoReturn:
+        raise Hostile(f"uses {step}, which torch.save does not write")
 
-    def pop(self, count: int = 1) -> list[Any]:
-        taken = self.stack[-count:]
-        if len(taken) < count or any(value is _MARK for value in taken):
-            _wrong("its pickle takes more than it has")
-        del self.stack[-count:]
-        return taken
+    def do_proto(self, _version: int) -> None: ...
 
-    def since_mark(self) -> list[Any]:
-        taken: list[Any] = []
-        while self.stack:
-            value = self.stack.pop()
-            if value is _MARK:
-                return taken[::-1]
-            taken.append(value)
-        _wrong("its pickle takes more than it has")
-
-    def last(self) -> Any:
-        (value,) = self.pop()
-        self.stack.append(value)
-        return value
-
-    def do_mark(self) -> None:
-        self.stack.append(_MARK)
+    def do_frame(self, _length: int) -> None: ...
 
     def do_stop(self) -> None:
         (self.content.value,) = self.pop()
 
     def do_pop(self) -> None:
         if not self.stack:
-            _wrong("its pickle takes more than it has")
+            wrong("its pickle takes more than it has")
         self.stack.pop()
 
     def do_pop_mark(self) -> None:
@@ -179,35 +150,11 @@ class _Machine:
     def do_dup(self) -> None:
         self.stack.append(self.last())
 
-    def do_put(self, index: int) -> None:
-        self.memo[index] = self.last()
+    def do_empty_dict(self) -> None:
+        self.stack.append({})
 
-    do_binput = do_long_binput = do_put
-
-    def do_memoize(self) -> None:
-        self.memo[len(self.memo)] = self.last()
-
-    def do_get(self, index: int) -> None:
-        if index not in self.memo:
-            _wrong("its pickle names a value that it never had")
-        self.stack.append(self.memo[index])
-
-    do_binget = do_long_binget = do_get
-
-    def do_list(self) -> None:
-        self.stack.append(self.since_mark())
-
-    def do_tuple(self) -> None:
-        self.stack.append(tuple(self.since_mark()))
-
-    def do_tuple1(self) -> None:
-        self.stack.append(tuple(self.pop(1)))
-
-    def do_tuple2(self) -> None:
-        self.stack.append(tuple(self.pop(2)))
-
-    def do_tuple3(self) -> None:
-        self.stack.append(tuple(self.pop(3)))
+    def do_empty_set(self) -> None:
+        self.stack.append(Inert("builtins.set"))
 
     def do_frozenset(self) -> None:
         self.since_mark()
@@ -227,38 +174,20 @@ class _Machine:
     def set_items(self, items: list[Any]) -> None:
         target = self.last()
         if not isinstance(target, dict) or len(items) % 2:
-            _wrong("its pickle sets an entry of something that has none")
+            wrong("its pickle sets an entry of something that has none")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[_key(key)] = value
 
-    def do_append(self) -> None:
-        self.extend(self.pop())
-
-    def do_appends(self) -> None:
-        self.extend(self.since_mark())
-
-    do_additems = do_appends
+    do_additems = Machine.do_appends
 
     def extend(self, values: list[Any]) -> None:
-        target = self.last()
-        if isinstance(target, list):
-            target.extend(values)
-        elif not isinstance(target, Inert):
-            _wrong("its pickle appends to something that is no list")
+        if not isinstance(self.last(), Inert):
+            super().extend(values)
 
     def do_build(self) -> None:
         """A state is dropped: it belongs to an Inert, or it is what torch notes beside a dictionary of tensors."""
         self.pop()
         self.last()
-
-    def do_global(self, both: str) -> None:
-        self.name(*both.split(" ", 1))
-
-    def do_stack_global(self) -> None:
-        module, name = self.pop(2)
-        if not isinstance(module, str) or not isinstance(name, str):
-            _wrong("its pickle has something else where a name belongs")
-        self.name(module, name)
 
     def name(self, module: str, name: str = "") -> None:
         full = f"{OLD_MODULES.get(module, module)}.{name}"[:200]
@@ -341,17 +270,6 @@ class _Machine:
         _strange()
 
 
-_PLAIN = {
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
-    "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "FLOAT", "BINFLOAT",
-}  # fmt: skip
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_EMPTY: dict[str, Callable[[], Any]] = {
-    "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": lambda: Inert("builtins.set"),
-}  # fmt: skip
-_IGNORED = {"PROTO", "FRAME"}
-
-
 def _key(value: Any) -> Any:
     """A key that is quickly looked up, whoever chose it; anything else keeps its entry under a placeholder."""
     plain = isinstance(value, str | bytes | bool | None | Name | Inert)
@@ -373,7 +291,3 @@ def _sides(size: tuple[Any, ...], stride: tuple[Any, ...]) -> tuple[tuple[int, .
 
 def _strange() -> NoReturn:
     raise Hostile("declares its tensors in a way that torch.save does not write")
-
-
-def _wrong(message: str) -> NoReturn:
-    raise Unreadable(message)

@@ -7,6 +7,11 @@ nothing is copied, and the caller bounds the depth. Source: protobuf.dev, "Encod
 Two parsers must never see different things in one file. So where parsers may differ (a single field that stands twice, a
 number that nobody declared, another wire type than declared, groups, varints beyond 64 bits) a file is refused; no
 exporter writes these.
+
+Why not `onnx.load_model_from_string`: it builds every message before anything can be checked, and a message of 2 bytes
+takes 150 to 190. A file of 10 MB of empty nodes takes 744 MB, of empty attributes 971 MB, and files of 1 GB are read; here
+both are refused after 96 MB. It also passes over numbers that nobody declared. What it saves is this file, not the walk in
+onnx_file; it costs half a second of import and 36 MB of packages (onnx 1.23), also to those who only look at a file.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlab.data.formats import number_lists
@@ -34,6 +36,35 @@ def test_lists_are_read_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_was_written_is_read(rows: list[tuple[int, int, int]], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = write(tmp_path_factory.mktemp("list"), "".join(f"{a} {b} {c}\n" for a, b, c in rows))
     assert read_numbers(path, 3)[0].tolist() == [list(row) for row in rows]
+
+
+@settings(max_examples=300)
+@given(text=st.text(alphabet="07 \t\n\r", max_size=40), line=st.text(alphabet="0123456789 -+.e\r\n", max_size=12))
+def test_any_text_is_read_as_its_lines_say_or_refused(
+    text: str, line: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As a reader of one line after another has it: two numbers in each, or the first line that is not so."""
+    path = write(tmp_path_factory.mktemp("list"), text + line)
+    rows, wrong = [], 0
+    for number, row in enumerate((text + line).replace("\r\n", "\n").split("\n"), 1):
+        if re.fullmatch(r"[ \t]*[0-9]+[ \t]+[0-9]+[ \t]*", row) and max(map(int, row.split())) <= 999_999_999:
+            rows.append([number, *map(int, row.split())])
+        elif row.strip(" \t"):
+            wrong = wrong or number
+    if rows and not wrong:
+        numbers, lines = read_numbers(path, 2)
+        assert np.column_stack([lines, numbers]).tolist() == rows
+        return
+    with pytest.raises(Damaged, match=rf", line {wrong}: " if wrong else "is empty"):
+        read_numbers(path, 2)
+
+
+def test_a_line_of_a_million_numbers_is_refused_at_once(tmp_path: Path) -> None:
+    """A parser that makes a column of each takes gigabytes."""
+    began = time.process_time()
+    with pytest.raises(Damaged, match="line 2: '1 1 1"):
+        read_numbers(write(tmp_path, "\n" + "1 " * 1_000_000 + "\n"), 3)
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("block", [1 << 20, 17])
