@@ -13,7 +13,20 @@ from typing import Any
 from fairlab.workspace import default_home
 from tests.server import app_server, chromium, entered
 
-PAGES = ("", "data", "models", "launch", "runs", "spaces", "verification", "fairness", "compare", "storage", "settings")
+PAGES = (
+    "",
+    "data",
+    "models",
+    "launch",
+    "runs",
+    "spaces",
+    "verification",
+    "fairness",
+    "compare",
+    "storage",
+    "settings",
+    "help",
+)
 THEMES = ("light", "dark")
 WIDTH, HEIGHT = 1440, 900
 BUSY = """() => !document.querySelector('[data-testid=stMain] h1')

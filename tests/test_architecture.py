@@ -230,7 +230,7 @@ def test_looking_loads_no_torch_umap_or_numba(tmp_path: Path) -> None:
         "import sys, os; os.environ['FAIRLAB_HOME'] = sys.argv[1]\n"
         "from streamlit.testing.v1 import AppTest\n"
         "app = AppTest.from_file('fairlab/ui/frame/main.py', default_timeout=60).run()\n"
-        "for name in ('home', 'data', 'launch', 'runs', 'spaces', 'verification', 'fairness', 'compare', 'storage', 'settings'):\n"
+        "for name in ('home', 'data', 'launch', 'runs', 'spaces', 'verification', 'fairness', 'compare', 'storage', 'settings', 'help'):\n"
         "    app.switch_page(f'../../../pages/{name}.py').run()\n"
         "    assert not app.exception, (name, app.exception)\n"
         "print(sorted({'torch', 'umap', 'numba', 'sklearn'} & set(sys.modules)))\n"

@@ -28,7 +28,20 @@ from tests.thorough import several
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 FORMATS = Path(__file__).parent / "fixtures" / "formats"
-PAGES = ("", "data", "models", "launch", "runs", "spaces", "verification", "fairness", "compare", "storage", "settings")
+PAGES = (
+    "",
+    "data",
+    "models",
+    "launch",
+    "runs",
+    "spaces",
+    "verification",
+    "fairness",
+    "compare",
+    "storage",
+    "settings",
+    "help",
+)
 PATIENT = 90_000
 expect.set_options(timeout=PATIENT)
 
@@ -234,7 +247,7 @@ def test_every_page_opens_first_by_its_link_and_names_from_data_load_nothing(bro
         for name in several(("verification", "", "compare"), ("verification", *PAGES)):
             watched = Watched(browser, address)
             page = watched.open(
-                f"{name}?study={plan.study_id}" if name not in ("", "data", "storage", "settings") else name
+                f"{name}?study={plan.study_id}" if name not in ("", "data", "storage", "settings", "help") else name
             )
             expect(page.get_by_role("link", name="Settings").first).to_be_visible()
             title = "FairLab" if name == "" else name.capitalize()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, command
+from tests.test_architecture import LEVELS
 
 MANUAL = ROOT / "assets" / "docs"
 PAGES = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md", *sorted(MANUAL.glob("*.md"))]
@@ -28,6 +29,26 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         if not link.startswith("http"):
             assert (page.parent / link).exists(), link
+
+
+def test_every_path_that_contributing_names_exists() -> None:
+    """A folder or file of the repository; `<name>` is what a newcomer writes."""
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:fairlab|tests|pages|assets)/[^`\s]*)`", text)
+    assert len(paths) >= 25
+    for path in paths:
+        assert (ROOT / path).parent.is_dir() if "<" in path else (ROOT / path).exists(), path
+
+
+def test_contributing_shows_the_levels_that_the_walls_have() -> None:
+    """Who imports whom: every room on the line of its level, the highest first."""
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    picture = next(block for block in text.split("```") if "level  rooms" in block)
+    levels: dict[str, int] = {}
+    for level, words in re.findall(r"^ ?(\d+) +(.+)$", picture, re.M):
+        levels |= dict.fromkeys(re.split(r" {3,}", words)[0].split(), int(level))
+    assert levels == LEVELS
+    assert list(levels.values()) == sorted(levels.values(), reverse=True)
 
 
 @cache

@@ -36,7 +36,7 @@ from tests.data.trees import grouped
 from tests.waiting import STUDY, entered, order
 
 PAGES = sorted(path.stem for path in (app_root() / "pages").glob("*.py"))
-LOOKING = [name for name in PAGES if name not in ("home", "launch", "models", "settings", "storage")]
+LOOKING = [name for name in PAGES if name not in ("home", "help", "launch", "models", "settings", "storage")]
 MAIN = app_root() / "fairlab" / "ui" / "frame" / "main.py"
 
 

@@ -20,7 +20,5 @@ from fairlab.methods.student import Student
 class CosineKD(Student):
     """mean(1 - cos(f_s, t)), weight 1. With weight 39.0625 it is EAF-KD with its default weight, at any length."""
 
-    in_space = True
-
     def term(self, embeddings: Tensor, batch: Batch) -> Tensor:
         return (1 - functional.cosine_similarity(embeddings, unit_targets(batch))).mean()

@@ -20,7 +20,5 @@ from fairlab.methods.student import Student
 class FitNet(Student):
     """MSE(f_s, f_t) over batch and dims, neither normalised: f_t = unit target x its length. Weight 1."""
 
-    in_space = True
-
     def term(self, embeddings: Tensor, batch: Batch) -> Tensor:
         return functional.mse_loss(embeddings, raw_targets(batch))

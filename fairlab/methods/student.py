@@ -11,6 +11,7 @@ from torch.nn import functional
 from fairlab.errors import FairLabError
 from fairlab.losses.base import SMALLEST, MarginHead
 from fairlab.methods.base import (
+    METHODS,
     Batch,
     Inherited,
     Method,
@@ -26,18 +27,17 @@ from fairlab.settings.study import Run
 class Student(Method):
     """Identity loss + kd_weight x term(embeddings (B, D), batch) -> (); a file of its own says what the term is.
 
-    in_space: the student's embedding lies in the parent's space (it is compared with it, number by number), so it has
-    the same length. Where only relations or logits are compared, the lengths are free. weight: of the term, when the
+    Registered with in_space=True, the student's embedding is compared with the parent's number by number, so it has the
+    same length. Where only relations or logits are compared, the lengths are free. weight: of the term, when the
     settings leave it empty.
     """
 
-    in_space: ClassVar[bool] = False
     weight: ClassVar[float] = 1.0
     needs_targets = True
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__()
-        if self.in_space:
+        if METHODS.facts(settings.method).get("in_space"):
             self.learner, self.embedding_dim = build_learner(settings, image_px, teacher_dims)
         else:
             self.learner, self.embedding_dim = build_backbone(settings, image_px)

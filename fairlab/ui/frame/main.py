@@ -42,6 +42,7 @@ chosen = st.navigation(
         " ": [
             _page("storage", "Storage", "hard_drive", "Disk, archives, deletion"),
             _page("settings", "Settings", "settings", "Workspace, versions, devices"),
+            _page("help", "Help", "help", "The manual, and a search over it"),
         ],
     }
 )

@@ -17,6 +17,7 @@ from fairlab.queue.launch import dispatch_unless_busy
 from fairlab.storage.hidden import hidden
 from fairlab.store.database import statuses
 from fairlab.ui.frame import choices
+from fairlab.ui.frame.manual import CHAPTERS, chapter_of
 from fairlab.workspace import Workspace, open_workspace
 
 PICTURE = "picture format"
@@ -39,8 +40,17 @@ def workspace() -> Workspace:
 
 
 def start(title: str, about: str) -> Workspace:
-    """Title and one line on what the page is for; returns the workspace."""
-    st.title(title, anchor=False)
+    """Title, a link to the page's chapter of the manual, and one line on what the page is for; returns the workspace."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(title, anchor=False, width="stretch")
+        if chapter := chapter_of(title.lower()):
+            st.page_link(
+                app_root() / "pages" / "help.py",
+                label="Help",
+                icon=":material/help:",
+                help=f"The manual: {CHAPTERS[chapter].answers}",
+                query_params={"chapter": chapter},
+            )
     st.caption(about)
     return workspace()
 
