@@ -13,6 +13,7 @@ import pytest
 from fairlab import api
 from fairlab.cli import show, watch
 from fairlab.jobs import worker
+from fairlab.jobs.job import Job
 from fairlab.jobs.roles import carry_out
 from fairlab.plan.plan import Plan
 from fairlab.queue import launch
@@ -23,20 +24,12 @@ from fairlab.store.runs import RunRecord, create_run, record_process, write_stat
 from fairlab.workspace import Workspace
 
 
-class Silent:
-    """A pulse that nobody feels."""
-
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
-
-
 def carry_out_all(lab: Workspace, plan: Plan) -> None:
     """All runs of a plan that are not done, in its order, as their workers would."""
     write_study(lab, plan)
     for run in plan.new:
         create_run(lab, run.record)
-        facts = carry_out(lab, run.record, 1, Silent(), lambda: False)
+        facts = carry_out(Job(lab, run.record))
         write_status(run.record.folder, "done", reason="", **facts)
 
 

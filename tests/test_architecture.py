@@ -169,6 +169,16 @@ def test_pages_are_short_and_files_are_one_idea() -> None:
         assert path.stem not in ("utils", "common", "helpers", "misc"), path
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("fairlab/jobs/**/*.py")), ids=lambda path: path.stem)
+def test_what_travels_together_is_an_object(path: Path) -> None:
+    """At most five parameters, self not counted."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            names = [argument.arg for argument in given if argument.arg not in ("self", "cls")]
+            assert len(names) <= 5, f"{node.name}({', '.join(names)})"
+
+
 def test_nothing_loads_what_can_run_code() -> None:
     """No pickle, no unsafe torch.load, no shell."""
     for path in FILES:

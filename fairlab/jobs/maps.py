@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from fairlab.data.dataset import Dataset
-from fairlab.errors import FairLabError, Stopped
+from fairlab.errors import FairLabError
 from fairlab.files import digest
+from fairlab.jobs.job import Job
 from fairlab.jobs.projection import project, stratified_sample, usable
 from fairlab.settings.study import Projection
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.projections import projection_key, read_projection, write_projection
 from fairlab.store.runs import RunRecord, read_run
-from fairlab.workspace import Workspace
 
 
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
-
-
-def draw(
-    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Callable[[], bool]
-) -> dict[str, Any]:
+def draw(job: Job) -> dict[str, Any]:
     """Make the map of every parent's space; all start from the first common space's map, so that they compare.
 
     Maps that exist already (same embeddings, same settings, same reference) are kept. A map of hardly any different
     vectors is no reference: the next one is.
     """
+    record, dataset = job.record, job.dataset
     settings = record.config.projection or Projection()
-    spaces = [read_run(workspace, name) for name in record.parents]
+    spaces = [read_run(job.workspace, name) for name in record.parents]
     spaces.sort(key=lambda space: space.role != "adaptor")  # stable: adaptors first, the reference among them
     known = [open_embeddings(space.folder, record.dataset, "plain") for space in spaces]
     ids, part = _common(known, spaces, record.dataset)
@@ -41,11 +34,10 @@ def draw(
     ids = ids[stratified_sample(groups, settings.max_points, settings.seed)]
     about = {"shown": len(ids), "of": len(dataset.images), "dataset": record.dataset}
     reference: tuple[str, np.ndarray] | None = None
-    pulse.begin("drawing maps", 0.0, 1.0, "maps")
+    job.progress.begin("drawing maps", "maps")
     made, notes = 0, list[str]()
     for number, (space, embeddings) in enumerate(zip(spaces, known, strict=True)):
-        if stop():
-            raise Stopped
+        job.go_on()
         beside, init = reference or ("", None)
         key = projection_key(embeddings, settings, beside, part)
         there = read_projection(space.folder, key)
@@ -59,7 +51,7 @@ def draw(
         if reference is None and not facts.get("degenerate") and usable(xy):
             reference = space.run_id, xy
         notes += [f"{space.title}: {note}" for note in remarks(facts)]
-        pulse.advance(number + 1, len(spaces))
+        job.progress.advance(number + 1, len(spaces))
     for note in notes:
         print(f"[fairlab] {note}", flush=True)
     return {"maps": len(spaces), "made": made, "notes": notes}

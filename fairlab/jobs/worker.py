@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -22,7 +23,9 @@ from filelock import FileLock, Timeout
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import is_disk_full
 from fairlab.jobs import on_cluster, roles
+from fairlab.jobs.job import Job
 from fairlab.jobs.loggers.base import followed
+from fairlab.jobs.progress import Moment
 from fairlab.machine import staying
 from fairlab.machine.processes import peak_memory_mb
 from fairlab.machine.temporaries import sweep
@@ -49,42 +52,13 @@ GRACE_S = 10.0
 """A process that shares a run may take so long to end after the run has."""
 
 
-class Pulse:
-    """What the run is doing now, written to heartbeat.json every two seconds by a thread."""
+class Heartbeat:
+    """The thread that writes what the job does to heartbeat.json, every two seconds."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.stage, self.done, self.total, self.rate, self.unit = "starting", 0, 0, 0.0, ""
-        self.base, self.share = 0.0, 1.0
+    def __init__(self, folder: Path, moment: Moment) -> None:
+        self.folder, self.moment = folder, moment
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
-
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None:
-        """Enter a stage that covers `share` of the run's work, after `base` of it (fractions of 1)."""
-        self.stage, self.base, self.share, self.unit = stage, base, share, unit
-        self.done = self.total = 0
-        self.rate = 0.0
-        self._started = time.monotonic()
-
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None:
-        """`done` of `total` pieces of the stage are finished, at `rate` units a second."""
-        self.done, self.total, self.rate = done, total, rate
-
-    def reading(self) -> dict[str, object]:
-        """The heartbeat's content: overall progress 0..1, and seconds left of this stage from its own pace."""
-        part = self.done / self.total if self.total else 0.0
-        spent = time.monotonic() - getattr(self, "_started", time.monotonic())
-        eta = spent * (1 - part) / part if part > 0 else None
-        return {
-            "time": now(),
-            "stage": self.stage,
-            "progress": self.base + self.share * part,
-            "eta_s": eta,
-            "rate": self.rate,
-            "unit": self.unit,
-            "done": self.done,
-            "total": self.total,
-        }
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
@@ -92,11 +66,11 @@ class Pulse:
 
     def write(self) -> None:
         try:
-            write_heartbeat(self.folder, **self.reading())
+            write_heartbeat(self.folder, **self.moment.reading())
         except FairLabError as error:  # a full disk is met, and told, by the job itself
             _say(f"no heartbeat: {error}")
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> Heartbeat:
         self.write()
         self._thread.start()
         return self
@@ -161,13 +135,6 @@ def _start_next(workspace: Workspace) -> None:
         _say(f"could not start the next run: {error}")
 
 
-class Unfelt:
-    """The pulse of a process that is not the run's first."""
-
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
-
-
 def follow(workspace: Workspace, record: RunRecord) -> int:
     """Compute along in a process that is not the run's first. Returns an exit code: 0 done or stopped, 1 failed."""
     faulthandler.enable()
@@ -179,13 +146,13 @@ def follow(workspace: Workspace, record: RunRecord) -> int:
         print(f"[fairlab] {CUT_SHORT}, then resume", flush=True)
         return 1
     threading.Thread(target=_end_with, args=(record.folder, read_status(record.folder)), daemon=True).start()
-    rank = from_environment().rank
+    world = from_environment()
     try:
-        roles.carry_out(workspace, record, attempt_of(record.folder), Unfelt(), stop)
+        roles.carry_out(Job(workspace, record, stop=stop, world=world, attempt=attempt_of(record.folder)))
     except Stopped:
         return 0
     except FairLabError as error:
-        print(f"[fairlab] process {rank}: {error}", flush=True)
+        print(f"[fairlab] process {world.rank}: {error}", flush=True)
         return 1
     except Exception:
         traceback.print_exc()
@@ -218,32 +185,31 @@ def _locked(workspace: Workspace, record: RunRecord) -> int:
     stop = StopSwitch(folder)
     stop.install()
     attempt = attempt_of(folder)
-    before = float(read_status(folder).get("train_s") or 0.0)
     refusal = f"{CUT_SHORT}, then resume" if cut_short(workspace) else on_cluster.refusal(workspace, record)
     if refusal:
-        return _end(folder, "failed", refusal, time.process_time(), before, {})
+        return _end(folder, "failed", refusal, Spent(folder))
     for part in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         sweep(part)
-    started = time.process_time()
+    spent = Spent(folder)
     saved = on_cluster.saved(workspace, record)
-    pulse = Pulse(folder)
+    job = Job(workspace, record, stop=stop, world=from_environment(), attempt=attempt)
     try:
         record_process(folder)
         write_status(folder, "running", reason="", attempt=attempt, started_at=now())
         print(f"[fairlab] {now()} {record.run_id}: attempt {attempt}, {record.title}", flush=True)
-        with pulse, followed(workspace, record, attempt):
-            facts = roles.carry_out(workspace, record, attempt, pulse, stop)
+        with Heartbeat(folder, job.progress.moment), followed(workspace, record, attempt):
+            facts = roles.carry_out(job)
     except Stopped:
         status, reason = on_cluster.why_left(record, stop.signal, bool(on_cluster.saved(workspace, record) - saved))
-        code = _end(folder, status, reason, started, before, {})
+        code = _end(folder, status, reason, spent)
         if status == "queued":
             on_cluster.requeue(folder)
         return on_cluster.LEFT if on_cluster.here() else code
     except Exception as error:
-        status, reason = _trouble(error, pulse.stage)
-        code = _end(folder, status, reason, started, before, {})
+        status, reason = _trouble(error, job.progress.moment.stage)
+        code = _end(folder, status, reason, spent)
         return on_cluster.LEFT if on_cluster.here() and status == "stopped" else code
-    return _end(folder, "done", "", started, before, facts)
+    return _end(folder, "done", "", spent, facts)
 
 
 def _trouble(error: Exception, stage: str) -> tuple[str, str]:
@@ -271,8 +237,19 @@ def _is_memory(error: Exception) -> bool:
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
 
 
-def _end(folder: Path, status: str, reason: str, started: float, before: float, facts: dict[str, object]) -> int:
-    spent = before + time.process_time() - started
+class Spent:
+    """The seconds of CPU that a run has taken: in this process from now on, and in earlier attempts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._before = float(read_status(folder).get("train_s") or 0.0) - time.process_time()
+
+    def seconds(self) -> float:
+        return self._before + time.process_time()
+
+
+def _end(folder: Path, status: str, reason: str, spent: Spent, facts: Mapping[str, object] | None = None) -> int:
+    """Write how the run ended, with the facts of its job; returns the exit code."""
+    train_s = spent.seconds()
     place = staying.now_at(folder)
     if place is None:
         _say(f"{now()} {status}: {reason or 'the workspace was moved'}; {folder} is gone, so no file says so")
@@ -282,12 +259,13 @@ def _end(folder: Path, status: str, reason: str, started: float, before: float, 
         if status == "stopped":
             (folder / HEARTBEAT).unlink(missing_ok=True)  # nobody needs it any more, and a full disk its room
         peak = round(peak_memory_mb(), 1)
-        write_status(folder, status, reason=reason, finished_at=now(), train_s=spent, peak_rss_mb=peak, **facts)
+        facts = {"train_s": train_s, "peak_rss_mb": peak, **(facts or {})}
+        write_status(folder, status, reason=reason, finished_at=now(), **facts)
         (folder / "stop").unlink(missing_ok=True)
     except (FairLabError, OSError) as error:
         _say(f"could not record the end ({status}: {reason}): {error}")
         return 1
-    _say(f"{now()} {status}{': ' + reason if reason else ''} ({spent:.1f} CPU s)")
+    _say(f"{now()} {status}{': ' + reason if reason else ''} ({train_s:.1f} CPU s)")
     return 0 if status in ("done", "stopped") else 1
 
 

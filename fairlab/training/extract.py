@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -24,59 +25,57 @@ def computed_by(device: torch.device) -> dict[str, str]:
     return {"torch": str(torch.__version__), "device": device.type}
 
 
+@dataclass(frozen=True)
+class View:
+    """How a network looks at all its inputs: as they are, or mirrored."""
+
+    learner: nn.Module
+    inputs: Inputs
+    mirrored: bool
+    device: torch.device
+
+
 class Sink(Protocol):
     """Where embeddings go, in order."""
 
     def add(self, vectors: np.ndarray, norms: np.ndarray) -> None: ...
 
 
-def embed(
-    learner: nn.Module, inputs: Inputs, mirrored: bool, device: torch.device, starts: Sequence[int] | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def embed(view: View, starts: Sequence[int] | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Embeddings of all inputs in order, chunk by chunk: unit vectors (B, D) float32 and their raw norms (B,).
 
     starts: only of the chunks that begin there, in this order. Evaluation mode, no gradient. A zero embedding stays zero with norm 0. Never more than a few chunks of images are in
     memory; those that must be decoded are while the network works.
     """
-    learner.eval()
+    inputs, device = view.inputs, view.device
+    view.learner.eval()
 
     def make(start: int) -> tuple[torch.Tensor, ...]:
         positions = np.arange(start, min(start + CHUNK, len(inputs)))
-        flip = np.full(len(positions), mirrored)
+        flip = np.full(len(positions), view.mirrored)
         return inputs.batch(positions, flip, device), *inputs.beside(positions, flip, device)
 
     with torch.inference_mode():
         for batch in ahead(make, range(0, len(inputs), CHUNK) if starts is None else starts, inputs.depth):
-            raw = learner(*batch).float()
+            raw = view.learner(*batch).float()
             norms = raw.norm(dim=1)
             yield (raw / norms.clamp_min(1e-12)[:, None]).cpu().numpy(), norms.cpu().numpy()
 
 
-def extract(
-    learner: nn.Module,
-    inputs: Inputs,
-    mirrored: bool,
-    device: torch.device,
-    sink: Sink,
-    progress: Callable[[int, int, float], None],
-    stop: Callable[[], bool],
-) -> bool:
+def extract(view: View, sink: Sink, progress: Callable[[int, int, float], None], stop: Callable[[], bool]) -> bool:
     """Embed all inputs into `sink`; False when stopped before the end."""
     started, done = time.monotonic(), 0
-    for vectors, norms in embed(learner, inputs, mirrored, device):
+    for vectors, norms in embed(view):
         if stop():
             return False
         sink.add(vectors, norms)
         done += len(vectors)
-        progress(done, len(inputs), done / max(time.monotonic() - started, 1e-9))
+        progress(done, len(view.inputs), done / max(time.monotonic() - started, 1e-9))
     return True
 
 
 def extract_parts(
-    learner: nn.Module,
-    inputs: Inputs,
-    mirrored: bool,
-    device: torch.device,
+    view: View,
     numbers: Sequence[int],
     save: Callable[[int, np.ndarray, np.ndarray], None],
     progress: Callable[[int], None],
@@ -86,11 +85,11 @@ def extract_parts(
 
     progress(inputs done in this call). Never more than a part is in memory.
     """
-    spans = {number: range(number * PART, min((number + 1) * PART, len(inputs)), CHUNK) for number in numbers}
+    spans = {number: range(number * PART, min((number + 1) * PART, len(view.inputs)), CHUNK) for number in numbers}
     starts = [start for span in spans.values() for start in span]
     pieces: list[tuple[np.ndarray, np.ndarray]] = []
     done = 0
-    for start, piece in zip(starts, embed(learner, inputs, mirrored, device, starts), strict=True):
+    for start, piece in zip(starts, embed(view, starts), strict=True):
         if stop():
             return False
         pieces.append(piece)

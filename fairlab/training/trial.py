@@ -26,7 +26,7 @@ from fairlab.evaluation.verification import fold_accuracy
 from fairlab.models.preprocessing import Preprocessing
 from fairlab.settings.study import DemoData, Evaluation
 from fairlab.tables import ALL_GROUPS
-from fairlab.training.extract import embed
+from fairlab.training.extract import View, embed
 from fairlab.training.loader import ImageInputs
 
 VERSION = 2
@@ -142,7 +142,7 @@ def _embedded(
 ) -> tuple[np.ndarray, np.ndarray]:
     points = points_of(faces, way.image_px) if getattr(network, "takes_landmarks", False) else None
     inputs = ImageInputs(faces.pixels_at(way.image_px), ids, way, points)
-    parts = list(embed(network, inputs, mirrored, torch.device("cpu")))
+    parts = list(embed(View(network, inputs, mirrored, torch.device("cpu"))))
     vectors, norms = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
     if not np.isfinite(vectors).all():
         raise FairLabError("the network's embeddings of generated faces are not finite; its weights are damaged")

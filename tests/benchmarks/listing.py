@@ -128,7 +128,7 @@ def pack(folder: Path) -> None:
     from fairlab.data.pixels import EncodedPixels
     from fairlab.models.base import BACKBONES
     from fairlab.settings.study import Backbone, Source
-    from fairlab.training.extract import extract
+    from fairlab.training.extract import View, extract
     from fairlab.training.loader import ImageInputs
 
     torch.set_num_threads(1)
@@ -142,7 +142,7 @@ def pack(folder: Path) -> None:
         sink = Halves()
         for mirrored in (False, True):
             inputs = ImageInputs(view, np.arange(len(view)))
-            extract(learner, inputs, mirrored, torch.device("cpu"), sink, lambda *_: None, lambda: False)
+            extract(View(learner, inputs, mirrored, torch.device("cpu")), sink, lambda *_: None, lambda: False)
         return sink
 
     said(f"embedding both views of {PACKED:,} images", both)

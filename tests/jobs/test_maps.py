@@ -11,6 +11,7 @@ import pytest
 from fairlab.data.dataset import Dataset, open_dataset, write_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.jobs import maps
+from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.settings.study import Data, ModelFile, Projection, Run
 from fairlab.store.embeddings import EmbeddingWriter
@@ -18,7 +19,6 @@ from fairlab.store.projections import list_projections, write_projection
 from fairlab.store.runs import RunRecord, create_run
 from fairlab.tables import PAIRS
 from fairlab.workspace import Workspace, open_workspace
-from tests.in_process import Silent
 from tests.jobs.test_projection import clusters
 
 COUNT = 240
@@ -60,7 +60,7 @@ def draw(lab: Workspace, faces: Dataset, models: list[RunRecord], stops: int = 9
     config = Run(role="projection", method="umap", data=Data(dataset="d"), projection=settings)
     record = single(lab, "Maps", config, tuple(item.run_id for item in models))
     asked = iter(range(99))
-    return maps.draw(lab, record, faces, Silent(), lambda: next(asked) >= stops)
+    return maps.draw(Job(lab, record, faces, stop=lambda: next(asked) >= stops))
 
 
 def positions(record: RunRecord) -> np.ndarray:

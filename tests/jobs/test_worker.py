@@ -22,8 +22,11 @@ from fairlab import api, workspace
 from fairlab.data import pixels
 from fairlab.errors import FairLabError
 from fairlab.files import read_json, sha256, write_json, write_manifest
-from fairlab.jobs import roles, worker
+from fairlab.jobs import worker
 from fairlab.jobs.evaluate.provenance import met_other_data
+from fairlab.jobs.job import Job
+from fairlab.jobs.progress import Span
+from fairlab.jobs.train import training
 from fairlab.plan.grid import expand
 from fairlab.presets import load_preset
 from fairlab.queue import launch
@@ -215,7 +218,7 @@ def test_a_clock_that_jumps_makes_no_time_negative_and_no_run_dead(
     monkeypatch.setattr(workspace, "datetime", Clock)
     folder, living = queued(copy, epochs=10), []
     begun = psutil.Process.create_time
-    reading = roles.EventWriter.write
+    reading = training.EventWriter.write
 
     def look(*arguments: Any) -> None:
         monkeypatch.setattr(
@@ -224,7 +227,7 @@ def test_a_clock_that_jumps_makes_no_time_negative_and_no_run_dead(
         living.append(state(folder).status)
         reading(*arguments)
 
-    monkeypatch.setattr(roles.EventWriter, "write", look)
+    monkeypatch.setattr(training.EventWriter, "write", look)
     assert worker.work(copy, folder.name) == 0
     assert Clock.looks > 3
     assert len(living) > 10
@@ -235,10 +238,10 @@ def test_a_clock_that_jumps_makes_no_time_negative_and_no_run_dead(
         assert rows["time_s"].is_monotonic_increasing
         assert (rows["time_s"] > 0).all()
     assert read_status(folder)["train_s"] > 0
-    beat = worker.Pulse(folder)
-    beat.begin("training", 0.0, 1.0)
-    beat.advance(1, 4)
-    assert float(str(beat.reading()["eta_s"])) >= 0
+    progress = Span()
+    progress.begin("training")
+    progress.advance(1, 4)
+    assert float(str(progress.moment.reading()["eta_s"])) >= 0
 
 
 def test_a_run_resumed_under_another_setting_is_marked_for_ever(
@@ -384,13 +387,13 @@ def test_a_changed_or_moved_data_set_is_refused_at_resume(
 def _work_slowly(home: str, run_id: str, begin: Any, told: Any) -> None:
     """A worker whose job takes a moment and writes into the run's folder that it was there."""
 
-    def job(_lab: Workspace, record: Any, *_: object) -> dict[str, Any]:
-        with open(record.folder / "worked", "a") as file:
+    def work_slowly(job: Job) -> dict[str, Any]:
+        with open(job.record.folder / "worked", "a") as file:
             file.write("x")
         time.sleep(0.5)
         return {}
 
-    worker.roles.carry_out = job
+    worker.roles.carry_out = work_slowly
     worker.dispatch = lambda _lab: []
     begin.wait()
     told.put(worker.work(Workspace(Path(home)), run_id))

@@ -16,6 +16,7 @@ import pytest
 from safetensors.torch import load_file
 
 from fairlab.errors import FairLabError, Stopped
+from fairlab.jobs.job import Job
 from fairlab.jobs.roles import carry_out
 from fairlab.plan.grid import expand
 from fairlab.plan.plan import Plan
@@ -30,7 +31,7 @@ from fairlab.training import world
 from fairlab.training.world import ALONE, World, from_environment, leave_environment
 from fairlab.workspace import Workspace, open_workspace
 from tests.forks import FORK, fork, fork_worker, worlds_of
-from tests.in_process import Silent, carry_out_all
+from tests.in_process import carry_out_all
 
 
 def until(claim: Callable[[], bool], seconds: float = 120) -> None:
@@ -129,7 +130,7 @@ def _asked_alone(home: str, run_id: str, environment: dict[str, str], asked: int
     world.TIMEOUT_S = 20
     lab, rank = open_workspace(Path(home)), int(environment["RANK"])
     try:
-        carry_out(lab, read_run(lab, run_id), 1, Silent(), lambda: rank == asked)
+        carry_out(Job(lab, read_run(lab, run_id), stop=lambda: rank == asked, world=world.from_environment()))
     except (Stopped, FairLabError) as error:
         said.put((rank, f"{type(error).__name__} {error}"))
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlab.training.extract import CHUNK, embed
+from fairlab.training.extract import CHUNK, View, embed
 from fairlab.training.loader import EmbeddingInputs, ImageInputs, ahead, flips, order, step_seed
 
 
@@ -137,7 +137,7 @@ def test_embedding_keeps_its_order_and_never_more_than_a_few_chunks() -> None:
     inputs, ahead_of = Counted(20 * CHUNK), []
     learner = torch.nn.Identity()
     learner.register_forward_hook(lambda *_: ahead_of.append(inputs.made - len(ahead_of) - 1))
-    chunks = list(embed(learner, inputs, False, torch.device("cpu")))
+    chunks = list(embed(View(learner, inputs, False, torch.device("cpu"))))
     assert (np.concatenate([norms for _, norms in chunks]) == inputs.rows + 3).all()
     assert len(ahead_of) == 20
     assert max(ahead_of) <= inputs.depth + 1

@@ -17,7 +17,7 @@ from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.preprocessing import Preprocessing
 from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
 from fairlab.store.embeddings import Embeddings
-from fairlab.training.extract import embed
+from fairlab.training.extract import View, embed
 from fairlab.training.loader import ImageInputs
 from fairlab.training.loop import Hooks, Samples, train
 from fairlab.training.targets import FusedSpace, ImageSpace, OnlineTargets, StoredTargets, acquainted, centroids
@@ -78,7 +78,7 @@ def test_a_teacher_at_work_gives_what_would_be_stored() -> None:
     online = OnlineTargets(ImageSpace(network, Preprocessing(image_px=16), CPU), 16, CPU)
     inputs = ImageInputs(PIXELS, np.arange(23))
     for mirrored in (False, True):
-        ((stored, norms),) = embed(a_network(1), inputs, mirrored, CPU)
+        ((stored, norms),) = embed(View(a_network(1), inputs, mirrored, CPU))
         seen = inputs.batch(np.arange(23), np.full(23, mirrored))
         found, lengths = online.batch(np.arange(23), np.full(23, mirrored), seen)
         np.testing.assert_allclose(found.numpy(), stored, atol=1e-6)
@@ -154,7 +154,7 @@ def samples(online: bool) -> Samples:
         return Samples(
             inputs, labels, OnlineTargets(ImageSpace(a_network(1), Preprocessing(image_px=16), CPU), 16, CPU)
         )
-    ((stored, norms),) = embed(a_network(1), inputs, False, CPU)
+    ((stored, norms),) = embed(View(a_network(1), inputs, False, CPU))
     return Samples(inputs, labels, StoredTargets(a_store(stored, norms, np.arange(23)), None, np.arange(23)))
 
 

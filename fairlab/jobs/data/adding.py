@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,11 +37,11 @@ from fairlab.files import (
     write_bytes,
     write_json,
 )
+from fairlab.jobs.job import Job
 from fairlab.machine.temporaries import beside
 from fairlab.settings.study import Source
 from fairlab.store.runs import RunRecord
 from fairlab.tables import PAIRS
-from fairlab.workspace import Workspace
 
 FILES = "files.parquet"
 """In a run's folder: the files that its data lay in when they were added (data.changes)."""
@@ -49,20 +49,41 @@ SAMPLE = 5000
 """Images decoded for a report; adding looks at all."""
 
 
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+@dataclass(frozen=True)
+class Place:
+    """Where data lie, and as what they are read."""
+
+    source: Source
+    path: Path
+    kind: str
+    why: str
+    """Why the data are of this kind."""
+
+    def listing(self, progress: Callable[[int, int], None], stop: Callable[[], bool]) -> Listing:
+        """All that lies there, by the reader of its kind."""
+        return reader(self.kind).listing(self.path, self.source, progress, stop)
+
+    def access(self, images: pd.DataFrame) -> tuple[Callable[[int], bytes], Callable[[int], str]]:
+        """(the content of a row's file, its name in messages) of these images (tables.IMAGES)."""
+        locations = images["location"].to_numpy(dtype=object)
+        return reader(self.kind).opener(self.path, locations), lambda row: f"{self.path}, {locations[row]}"
+
+    def view(self, images: pd.DataFrame, landmarks: np.ndarray | None) -> EncodedPixels:
+        """The images as they are handed out, aligned where there are landmarks (N, 5, 2)."""
+        read, name = self.access(images)
+        return EncodedPixels(read, name, len(images), self.source.image_px, landmarks, self.source.swap_channels)
 
 
-def inspect(record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[str, Any]:
+def inspect(job: Job) -> dict[str, Any]:
     """The job behind the page: the report of data that are not added yet, with pictures, in the run's folder."""
+    record = job.record
     source = record.config.source
     assert source is not None
-    pulse.begin("looking at the data", 0.0, 0.9)
-    found, listing = dry_run(source, pulse.advance, stop)
+    looking = job.progress.part(0.9, "looking at the data")
+    found, listing = dry_run(source, looking.advance, job.stop)
     write_json(record.folder / "report.json", found)
     if has_images(str(found["kind"])):
-        pulse.begin("making pictures", 0.9, 0.1)
+        job.progress.part(0.1, "making pictures")
         write_pictures(record.folder, source, found, listing, overwrite=True)
     return {"images": found["images"]}
 
@@ -92,10 +113,8 @@ def write_pictures(
 
 def view_of(source: Source, found: dict[str, Any], listing: Listing) -> EncodedPixels:
     """The listed images as they would be handed out, by the report `found`."""
-    path, kind, _ = _found(source)
-    read, name = _access(path, kind, listing)
     points = listing.landmarks if found["aligned"] == "by landmarks" else None
-    return EncodedPixels(read, name, len(listing.images), source.image_px, points, source.swap_channels)
+    return place_of(source).view(listing.images, points)
 
 
 def dry_run(
@@ -104,11 +123,11 @@ def dry_run(
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[dict[str, Any], Listing]:
     """(report, listing) of data that are not added yet; decodes at most SAMPLE images. Raises FairLabError, Stopped."""
-    path, kind, why = _found(source)
-    listing = reader(kind).listing(path, source, progress, stop)
-    if not has_images(kind):
-        return report(kind, why, source, listing, _unseen(listing).iloc[:0]), listing
-    read, name = _access(path, kind, listing)
+    place = place_of(source)
+    listing = place.listing(progress, stop)
+    if not has_images(place.kind):
+        return report(place.kind, place.why, source, listing, _unseen(listing).iloc[:0]), listing
+    read, name = place.access(listing.images)
     rows, tables = sample(len(listing.images), SAMPLE), []
     rows = np.union1d(rows, np.asarray(listing.doubtful[:SAMPLE], dtype=rows.dtype))
     for table in look_at(rows, read, name):
@@ -118,7 +137,7 @@ def dry_run(
         progress(sum(map(len, tables)), len(rows))
     looked = pd.concat(tables, ignore_index=True) if tables else LOOKED_AT.build()
     listing = _with_faces(source, listing, looked)
-    return report(kind, why, source, _with_failures(source, listing, looked), looked), listing
+    return report(place.kind, place.why, source, _with_failures(source, listing, looked), looked), listing
 
 
 def _with_faces(source: Source, listing: Listing, looked: pd.DataFrame) -> Listing:
@@ -154,7 +173,8 @@ def _good(source: Source, listing: Listing, looked: pd.DataFrame) -> np.ndarray:
     return good
 
 
-def _found(source: Source) -> tuple[Path, str, str]:
+def place_of(source: Source) -> Place:
+    """Where the data of a source lie. Raises FairLabError when nothing is there, or nothing that a reader knows."""
     path = Path(source.path).expanduser().absolute()
     if not source.path:
         raise FairLabError("name the file or folder to add")
@@ -171,36 +191,28 @@ def _found(source: Source) -> tuple[Path, str, str]:
         raise FairLabError(
             f"identity_pattern is for images that files name, and {path} is of the kind {kind} ({why}): leave it empty"
         )
-    return path, kind, why
+    return Place(source, path, kind, why)
 
 
-def _access(path: Path, kind: str, listing: Listing) -> tuple[Callable[[int], bytes], Callable[[int], str]]:
-    locations = listing.images["location"].to_numpy(dtype=object)
-    return reader(kind).opener(path, locations), lambda row: f"{path}, {locations[row]}"
-
-
-def add(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[str, Any]:
+def add(job: Job) -> dict[str, Any]:
     """Register the data of a run's `source` as its data set; goes on where an earlier attempt stopped."""
+    record = job.record
     source = record.config.source
     assert source is not None
-    folder = workspace.dataset(record.dataset)
+    folder = job.workspace.dataset(record.dataset)
     if not (folder / "manifest.json").exists():
-        pulse.begin("listing", 0.0, 0.1)
-        path, kind, why = _found(source)
+        progress = job.progress.between(0.0, 0.1, "listing")
+        place = place_of(source)
         files = _files(source)  # before the listing: what changes meanwhile is noticed later
-        listing = reader(kind).listing(path, source, pulse.advance, stop)
-        with_images = has_images(kind)
-        looked = (
-            _look(record.folder / "looked", path, kind, listing, files, pulse, stop)
-            if with_images
-            else _unseen(listing)
-        )
+        listing = place.listing(progress.advance, job.stop)
+        with_images = has_images(place.kind)
+        looked = _look(job.between(0.1, 0.9), place, listing, files) if with_images else _unseen(listing)
         write_atomic(record.folder / FILES, partial(files.to_parquet, index=False))
         shown = looked if with_images else looked.iloc[:0]
         listing = _with_faces(source, listing, looked) if with_images else listing
         told = _with_failures(source, listing, looked) if with_images else listing
-        write_json(record.folder / "report.json", report(kind, why, source, told, shown))
-        _write(folder, record.dataset, path, kind, source, listing, looked, pulse, stop)
+        write_json(record.folder / "report.json", report(place.kind, place.why, source, told, shown))
+        _write(job.between(0.9, 1.0), place, listing, looked)
     dataset = open_dataset(folder, verify=True)
     return {"images": len(dataset.images), "fingerprint": dataset.fingerprint}
 
@@ -228,17 +240,10 @@ def _files(source: Source) -> pd.DataFrame:
     return seen(Path(source.path).expanduser().absolute(), others)
 
 
-def _look(
-    folder: Path,
-    path: Path,
-    kind: str,
-    listing: Listing,
-    files: pd.DataFrame,
-    pulse: Pulse,
-    stop: Callable[[], bool],
-) -> pd.DataFrame:
-    """Every image decoded once: checking's table; what an earlier attempt saw of the same files is kept in `folder`."""
-    read, name = _access(path, kind, listing)
+def _look(job: Job, place: Place, listing: Listing, files: pd.DataFrame) -> pd.DataFrame:
+    """Every image decoded once: checking's table; what an earlier attempt saw of the same files is kept in "looked"."""
+    folder = job.record.folder / "looked"
+    read, name = place.access(listing.images)
     count = len(listing.images)
     content = [pd.util.hash_pandas_object(table, index=False) for table in (listing.images["location"], files)]
     listed = digest([column.to_numpy().tobytes().hex() for column in content])
@@ -248,30 +253,21 @@ def _look(
     write_json(folder / "listed.json", listed)
     tables = [pd.read_parquet(part) for part in sorted(folder.glob("*.parquet"))]
     done = sum(map(len, tables))
-    pulse.begin("looking at images", 0.1, 0.8)
+    job.progress.begin("looking at images")
     began, before = time.monotonic(), done
     for table in look_at(np.arange(done, count), read, name):
         write_atomic(folder / f"{done:010d}.parquet", partial(table.to_parquet, index=False))
         tables.append(table)
         done += len(table)
-        pulse.advance(done, count, (done - before) / max(time.monotonic() - began, 1e-9))
-        if stop():
-            raise Stopped
+        job.progress.advance(done, count, (done - before) / max(time.monotonic() - began, 1e-9))
+        job.go_on()
     return pd.concat(tables, ignore_index=True)
 
 
-def _write(
-    folder: Path,
-    name: str,
-    path: Path,
-    kind: str,
-    source: Source,
-    listing: Listing,
-    looked: pd.DataFrame,
-    pulse: Pulse,
-    stop: Callable[[], bool],
-) -> Dataset:
+def _write(job: Job, place: Place, listing: Listing, looked: pd.DataFrame) -> Dataset:
     """The data set without the images that cannot be read."""
+    name, source, path, kind = job.record.dataset, place.source, place.path, place.kind
+    folder = job.workspace.dataset(name)
     good = looked["readable"].to_numpy(bool)
     if not good.any():
         raise FairLabError(f"no image of {path} can be read, e.g. {looked['fault'].iloc[0]}")
@@ -289,12 +285,7 @@ def _write(
     if not has_images(kind):
         pixels = None
     elif source.copy_pixels:
-        locations = images["location"].to_numpy(dtype=object)
-        read = reader(kind).opener(path, locations)
-        view = EncodedPixels(
-            read, lambda row: f"{path}, {locations[row]}", len(images), source.image_px, landmarks, source.swap_channels
-        )
-        pixels = _decode_all(folder, view, pulse, stop)
+        pixels = _decode_all(job, folder, place.view(images, landmarks))
     templates, pairs, unenrolled = _left(listing, good, images["split"].to_numpy(dtype=object))
     facts = {
         "alignment": RULE if landmarks is not None else None,
@@ -371,19 +362,18 @@ def _left(
     return templates, pairs, joined(listing.unenrolled, lost)
 
 
-def _decode_all(folder: Path, view: EncodedPixels, pulse: Pulse, stop: Callable[[], bool]) -> Path:
+def _decode_all(job: Job, folder: Path, view: EncodedPixels) -> Path:
     """All images decoded into one .npy file beside `folder`."""
-    pulse.begin("decoding images", 0.9, 0.1)
+    job.progress.begin("decoding images")
     make_folder(folder.parent)
     path = beside(folder.with_name(f"{folder.name}.pixels"))
     try:
         target = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=view.shape)
         reserve(path)
         for start in range(0, len(view), 512):
-            if stop():
-                raise Stopped
+            job.go_on()
             target[start : start + 512] = view[start : start + 512]
-            pulse.advance(start, len(view))
+            job.progress.advance(start, len(view))
         target.flush()
     except OSError as error:
         path.unlink(missing_ok=True)

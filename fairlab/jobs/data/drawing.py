@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,12 @@ from fairlab.data.sampling import part_sizes
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import read_json, write_json
 from fairlab.jobs.evaluate.assess import judged_vectors
+from fairlab.jobs.job import Job
 from fairlab.jobs.protocols.base import FINAL, final_images
 from fairlab.jobs.protocols.hard_impostors import mine
 from fairlab.jobs.protocols.lists import strangers
 from fairlab.jobs.protocols.random_impostors import draw
+from fairlab.machine.temporaries import sweep
 from fairlab.reading.structured import as_read
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.store.embeddings import has_embeddings
@@ -56,20 +58,16 @@ class Drawn:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
-
-
-def carry_out(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Callable[[], bool]) -> dict[str, Any]:
+def carry_out(job: Job) -> dict[str, Any]:
     """A run's `drawing`; an earlier attempt that had kept its pairs is not repeated."""
-    asked = record.config.drawing
+    asked = job.record.config.drawing
     assert asked is not None
-    pulse.begin("drawing pairs", 0.0, 1.0, "groups")
-    data = open_dataset(workspace.dataset(asked.dataset))
+    sweep(job.workspace.datasets_folder)
+    job.progress.begin("drawing pairs", "groups")
+    data = open_dataset(job.workspace.dataset(asked.dataset))
     kept = data.info.get("drawn_pairs", {})
     if {**kept, **asked.pairs.model_dump(mode="json")} != kept:
-        draw_pairs(workspace, asked.dataset, asked.pairs, pulse.advance, stop)
+        draw_pairs(job.workspace, asked.dataset, asked.pairs, job.progress.advance, job.stop)
         data = open_dataset(data.folder)
         kept = data.info["drawn_pairs"]
     for note in kept["notes"]:
@@ -102,17 +100,18 @@ def drawers(workspace: Workspace, dataset_id: str) -> list[str]:
     return [name for _, name in sorted(found)]
 
 
-def draw_again(workspace: Workspace, data: Dataset, pulse: Pulse, stop: Callable[[], bool]) -> dict[str, Any]:
+def draw_again(job: Job) -> dict[str, Any]:
     """For a data set that has just been made: the pairs that were drawn for the same data before, here or before an archive.
 
     Returns facts for the status of the run that made it; "pairs_missing" says why they cannot be drawn now.
     """
-    settings = drawn_by(workspace, data.dataset_id, data.fingerprint)
+    data = job.dataset
+    settings = drawn_by(job.workspace, data.dataset_id, data.fingerprint)
     if settings is None or len(data.pairs_of(FINAL)):
         return {}
-    pulse.begin("drawing pairs again", 0.99, 0.01, "groups")
+    progress = job.progress.between(0.99, 1.0, "drawing pairs again", "groups")
     try:
-        draw_pairs(workspace, data.dataset_id, settings, pulse.advance, stop)
+        draw_pairs(job.workspace, data.dataset_id, settings, progress.advance, job.stop)
     except FairLabError as error:
         print(f"[fairlab] the pairs that were drawn for these data before are not here: {error}", flush=True)
         return {"pairs_missing": str(error)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,16 @@ from fairlab.data.inspect import duplicates
 from fairlab.data.inspect.identity_names import compare_names
 from fairlab.data.inspect.verdicts import write_verdict
 from fairlab.data.views import encoded
-from fairlab.errors import FairLabError, Stopped
+from fairlab.errors import FairLabError
 from fairlab.files import digest, read_json, write_atomic, write_json
+from fairlab.jobs.job import Job
+from fairlab.machine.temporaries import sweep
 from fairlab.settings.study import Overlap
-from fairlab.store.embeddings import open_embeddings
+from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.index import index_over, open_index
-from fairlab.store.runs import RunRecord, read_run
+from fairlab.store.runs import read_run
 from fairlab.tables import NUMBER, TEXT, WHOLE, Table
-from fairlab.workspace import Workspace, now
+from fairlab.workspace import now
 
 CHUNK, SAMPLE = 2000, 4000
 EXAMPLES = 50
@@ -34,41 +37,54 @@ a name, whose images are all of the person's."""
 ORIGINS = Table(root=TEXT, kind=TEXT, name=TEXT)
 NAMELESS = ("packs",)
 """Kinds of data whose names only number people."""
-Stop = Callable[[], bool]
+SIDES = ("train", "test")
+Rows = tuple[np.ndarray, np.ndarray]
+"""Of training and test set: which images are compared."""
 
 
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
+@dataclass(frozen=True)
+class Sides:
+    """What is compared: the images `rows` of two data sets, the training set first."""
+
+    data: tuple[Dataset, Dataset]
+    rows: Rows
+    splits: tuple[tuple[str, ...], tuple[str, ...]]
+
+    def __iter__(self) -> Iterator[tuple[Dataset, np.ndarray]]:
+        """Each data set with its rows."""
+        return zip(self.data, self.rows, strict=True)
+
+    def facts(self) -> dict[str, Any]:
+        """What the verdict says about each."""
+        return {
+            name: {
+                "dataset": data.dataset_id,
+                "fingerprint": data.fingerprint,
+                "splits": list(splits),
+                "images": len(rows),
+                "identities": int(data.images["identity"].iloc[rows].nunique()),
+            }
+            for name, (data, rows), splits in zip(SIDES, self, self.splits, strict=True)
+        }
 
 
-def check(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
+def check(job: Job) -> dict[str, Any]:
     """Carry out a run's `overlap` and keep the verdict; goes on where an earlier attempt stopped."""
-    settings = record.config.overlap
+    record, settings = job.record, job.record.config.overlap
     assert settings is not None
-    train, test = (open_dataset(workspace.dataset(name)) for name in (settings.train, settings.test))
-    rows, splits = parts_of(settings, train, test)
-    names = _names(train, test, rows)
-    matches, images = _images(record.folder / "seen", settings, (train, test), rows, pulse, stop)
+    sweep(job.workspace.datasets_folder)
+    train, test = (open_dataset(job.workspace.dataset(name)) for name in (settings.train, settings.test))
+    sides = Sides((train, test), *parts_of(settings, train, test))
+    names = _names(train, test, sides.rows)
+    matches, images = _images(job.between(0.0, 0.9), settings, sides)
     tables, neighbours = [names.pop("table"), matches], None
     if settings.model:
-        pulse.begin("nearest faces", 0.9, 0.1)
-        near, neighbours = _nearest(workspace, settings, (train, test), rows, pulse, stop)
-        tables.append(near)
+        nearest, neighbours = _nearest(job.between(0.9, 1.0), settings, sides)
+        tables.append(nearest)
     every = pd.concat(tables, ignore_index=True)
     write_atomic(record.folder / "matches.parquet", partial(every.to_parquet, index=False))
-    sides = {
-        side: {
-            "dataset": data.dataset_id,
-            "fingerprint": data.fingerprint,
-            "splits": list(splits[number]),
-            "images": len(rows[number]),
-            "identities": int(data.images["identity"].iloc[rows[number]].nunique()),
-        }
-        for number, (side, data) in enumerate((("train", train), ("test", test)))
-    }
     facts = {
-        **sides,
+        **sides.facts(),
         "settings": settings.model_dump(mode="json"),
         "names": names,
         "images": images,
@@ -76,7 +92,7 @@ def check(workspace: Workspace, record: RunRecord, pulse: Pulse, stop: Stop) -> 
         "created_at": now(),
         "run_id": record.run_id,
     }
-    write_verdict(workspace, facts)
+    write_verdict(job.workspace, facts)
     return {"shared_names": names["shared"], "same_images": images["same"]}
 
 
@@ -158,58 +174,35 @@ def _names(train: Dataset, test: Dataset, rows: tuple[np.ndarray, np.ndarray]) -
     }
 
 
-def _images(
-    folder: Path,
-    settings: Overlap,
-    data: tuple[Dataset, Dataset],
-    rows: tuple[np.ndarray, np.ndarray],
-    pulse: Pulse,
-    stop: Stop,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _images(job: Job, settings: Overlap, sides: Sides) -> tuple[pd.DataFrame, dict[str, Any]]:
     """(matches, counts and examples) of test images that are in the training too, as a file or as a picture."""
-    unseen = [side.dataset_id for side in data if not side.has_images]
+    unseen = [data.dataset_id for data in sides.data if not data.has_images]
     if unseen:  # tables of names and pairs
         none = {"same": 0, "exact": 0, "candidates": 0, "files_known": False, "examples": []}
         return MATCHES.build(), {**none, "without_images": unseen[0]}
-    stamp = digest([[side.fingerprint for side in data], [digest(of.tobytes().hex()) for of in rows]])
-    if not (folder / "stamp.json").exists() or read_json(folder / "stamp.json", str) != stamp:
-        for old in folder.glob("*.npy"):  # of other data
-            old.unlink()
-    write_json(folder / "stamp.json", stamp)
-    pulse.begin("what the images have in common", 0.0, 0.05)
-    some = [
-        duplicates.thumbnails(_read(side, of[_spread(len(of), SAMPLE // 2)]))
-        for side, of in zip(data, rows, strict=True)
-    ]
-    common = duplicates.reference(np.concatenate(some))
-    seen, base, total = [], 0.05, sum(map(len, rows))
-    for name, side, of in zip(("train", "test"), data, rows, strict=True):
-        pulse.begin(f"looking at the {name} images", base, 0.75 * len(of) / total)
-        seen.append(_look(folder, name, side, of, common, pulse, stop))
-        base += 0.75 * len(of) / total
+    common, seen = _seen(job.between(0.0, 0.8 / 0.9), sides)
+    comparing = job.progress.between(0.8 / 0.9, 1.0, "comparing images", "steps")
 
     def look(done: int, of: int) -> None:
-        if stop():
-            raise Stopped
-        pulse.advance(done, of)
+        job.go_on()
+        comparing.advance(done, of)
 
-    pulse.begin("comparing images", 0.8, 0.1, "steps")
     test_at, train_at = duplicates.candidates(seen[0]["picture"], seen[1]["picture"], look)
     scores = np.empty(len(test_at))
     for start in range(0, len(test_at), CHUNK):
         look(start, len(test_at))
         at = slice(start, start + CHUNK)
         one, two = (
-            duplicates.thumbnails(_read(side, of[places[at]]))
-            for side, of, places in zip(data, rows, (train_at, test_at), strict=True)
+            duplicates.thumbnails(_read(data, rows[places[at]]))
+            for (data, rows), places in zip(sides, (train_at, test_at), strict=True)
         )
         scores[at] = duplicates.likeness(one, two, common)
     alike = scores >= settings.likeness
     exact_test, exact_train = _equal_files(seen[0]["file"], seen[1]["file"])
     found = MATCHES.of(
         {
-            "test_image": rows[1][np.concatenate([exact_test, test_at[alike]])],
-            "train_image": rows[0][np.concatenate([exact_train, train_at[alike]])],
+            "test_image": sides.rows[1][np.concatenate([exact_test, test_at[alike]])],
+            "train_image": sides.rows[0][np.concatenate([exact_train, train_at[alike]])],
             "why": ["file"] * len(exact_test) + ["picture"] * int(alike.sum()),
             "score": np.concatenate([np.ones(len(exact_test)), scores[alike]]),
         }
@@ -220,12 +213,35 @@ def _images(
         "exact": int(found.loc[found["why"] == "file", "test_image"].nunique()),
         "candidates": len(test_at),
         "files_known": bool((seen[0]["file"] != 0).any() and (seen[1]["file"] != 0).any()),
-        "examples": [
-            [int(item.test_image), int(item.train_image), float(item.score)]
-            for item in best.head(EXAMPLES).itertuples()
-        ],
+        "examples": _examples(best),
     }
     return found, counts
+
+
+def _examples(matches: pd.DataFrame) -> list[list[Any]]:
+    """The first rows of MATCHES as (test image, training image, score)."""
+    return [
+        [int(item.test_image), int(item.train_image), float(item.score)] for item in matches.head(EXAMPLES).itertuples()
+    ]
+
+
+def _seen(job: Job, sides: Sides) -> tuple[duplicates.Reference, list[np.ndarray]]:
+    """(what all images have in common, what _look keeps of training and test images)."""
+    folder = job.record.folder / "seen"
+    stamp = digest([[data.fingerprint for data in sides.data], [digest(rows.tobytes().hex()) for rows in sides.rows]])
+    if not (folder / "stamp.json").exists() or read_json(folder / "stamp.json", str) != stamp:
+        for old in folder.glob("*.npy"):  # of other data
+            old.unlink()
+    write_json(folder / "stamp.json", stamp)
+    job.progress.part(1 / 16, "what the images have in common")
+    some = [duplicates.thumbnails(_read(data, rows[_spread(len(rows), SAMPLE // 2)])) for data, rows in sides]
+    common = duplicates.reference(np.concatenate(some))
+    total, seen = sum(map(len, sides.rows)), []
+    for number, name in enumerate(SIDES):
+        part = job.part(15 / 16 * len(sides.rows[number]) / total)
+        part.progress.begin(f"looking at the {name} images")
+        seen.append(_look(part, sides, number, common))
+    return common, seen
 
 
 def _spread(count: int, most: int) -> np.ndarray:
@@ -236,26 +252,24 @@ def _read(data: Dataset, rows: np.ndarray) -> np.ndarray:
     return np.asarray(data.pixels[rows])
 
 
-def _look(
-    folder: Path, name: str, data: Dataset, rows: np.ndarray, common: duplicates.Reference, pulse: Pulse, stop: Stop
-) -> np.ndarray:
-    """(N,) of file and picture: hashes of every image; chunks that an earlier attempt saw are kept in `folder`."""
+def _look(job: Job, sides: Sides, number: int, common: duplicates.Reference) -> np.ndarray:
+    """(N,) of file and picture: hashes of every image of one side; chunks that an earlier attempt saw are kept in "seen"."""
+    data, rows = sides.data[number], sides.rows[number]
     kind = np.dtype([("file", np.int64), ("picture", np.uint64)])
     chunks = [np.zeros(0, kind)]
     for start in range(0, len(rows), CHUNK):
-        path = folder / f"{name}-{start:010d}.npy"
+        path = job.record.folder / "seen" / f"{SIDES[number]}-{start:010d}.npy"
         if path.exists():
             chunks.append(np.load(path, allow_pickle=False))
             continue
-        if stop():
-            raise Stopped
+        job.go_on()
         part = rows[start : start + CHUNK]
         chunk = np.empty(len(part), kind)
         chunk["picture"] = duplicates.hashes(duplicates.thumbnails(_read(data, part)), common)
         chunk["file"] = [_file_hash(data, int(row)) for row in part]
         write_atomic(path, partial(_save, chunk))
         chunks.append(chunk)
-        pulse.advance(start + len(part), len(rows))
+        job.progress.advance(start + len(part), len(rows))
     return np.concatenate(chunks)
 
 
@@ -282,70 +296,60 @@ def _equal_files(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
     return hit, first[at[hit]]
 
 
-def _nearest(
-    workspace: Workspace,
-    settings: Overlap,
-    data: tuple[Dataset, Dataset],
-    rows: tuple[np.ndarray, np.ndarray],
-    pulse: Pulse,
-    stop: Stop,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _nearest(job: Job, settings: Overlap, sides: Sides) -> tuple[pd.DataFrame, dict[str, Any]]:
     """(candidates, facts): test images whose nearest training image is nearer than strangers of the test set come.
 
     The threshold is the cosine that a share `chance` of test images reach with their nearest image of another person of
     the test set. Among the (more, or fewer) training images, about chance x train / test of them would do so too if
     nobody were in both.
     """
-    run = read_run(workspace, settings.model)
-    spaces = [open_embeddings(run.folder, side.dataset_id, "plain") for side in data]
-    for space, side in zip(spaces, data, strict=True):
-        if space.facts.get("fingerprint") != side.fingerprint:
-            raise FairLabError(
-                f"the embeddings of {side.dataset_id} in {settings.model} are of other data: "
-                f"embed it again with `fairlab embed {settings.model} {side.dataset_id}`"
-            )
-    vectors = [space.vectors[space.rows_of(of)] for space, of in zip(spaces, rows, strict=True)]
-    whole = len(rows[0]) == len(spaces[0].ids)
-    among = open_index(spaces[0]) if whole else index_over(rows[0], vectors[0])
-    people = data[1].images["identity"].astype(object).to_numpy()
-    each = int(pd.Series(people[rows[1]]).value_counts().iloc[0])
-    strangers = index_over(rows[1], vectors[1])
+    job.progress.begin("nearest faces")
+    spaces = _spaces(job, settings.model, sides)
+    train, test = sides.rows
+    vectors = [space.vectors[space.rows_of(rows)] for space, rows in zip(spaces, sides.rows, strict=True)]
+    among = open_index(spaces[0]) if len(train) == len(spaces[0].ids) else index_over(train, vectors[0])
+    people = sides.data[1].images["identity"].astype(object).to_numpy()
+    each = int(pd.Series(people[test]).value_counts().iloc[0])
+    strangers = index_over(test, vectors[1])
     depth = min(each + 1, 100)
-    score, nearest, chance = np.empty(len(rows[1])), np.empty(len(rows[1]), np.int64), np.empty(len(rows[1]))
-    for start in range(0, len(rows[1]), CHUNK):
-        if stop():
-            raise Stopped
+    score, nearest, chance = np.empty(len(test)), np.empty(len(test), np.int64), np.empty(len(test))
+    for start in range(0, len(test), CHUNK):
+        job.go_on()
         at = slice(start, start + CHUNK)
         cosines, ids = among.search(vectors[1][at], 1)
         score[at], nearest[at] = cosines[:, 0], ids[:, 0]
         cosines, ids = strangers.search(vectors[1][at], depth)
-        other = (people[ids] != people[rows[1][at]][:, None]) & (ids >= 0)
+        other = (people[ids] != people[test[at]][:, None]) & (ids >= 0)
         place = np.where(other.any(axis=1), other.argmax(axis=1), cosines.shape[1] - 1)
         chance[at] = cosines[np.arange(len(cosines)), place]
-        pulse.advance(start, len(rows[1]))
+        job.progress.advance(start, len(test))
     threshold = float(np.quantile(chance, 1 - settings.chance, method="higher"))
-    expected = len(rows[1]) * min(1.0, settings.chance * len(rows[0]) / max(len(rows[1]) - each, 1))
     flagged = np.flatnonzero(score > threshold)
     flagged = flagged[np.argsort(-score[flagged], kind="stable")]
     table = MATCHES.of(
-        {
-            "test_image": rows[1][flagged],
-            "train_image": nearest[flagged],
-            "why": "nearest",
-            "score": score[flagged],
-        }
+        {"test_image": test[flagged], "train_image": nearest[flagged], "why": "nearest", "score": score[flagged]}
     )
     facts = {
         "model": settings.model,
         "threshold": threshold,
         "chance": settings.chance,
-        "expected": expected,
+        "expected": len(test) * min(1.0, settings.chance * len(train) / max(len(test) - each, 1)),
         "flagged": len(flagged),
         "index": among.kind,
         "recall": among.recall,
-        "examples": [
-            [int(item.test_image), int(item.train_image), float(item.score)]
-            for item in table.head(EXAMPLES).itertuples()
-        ],
+        "examples": _examples(table),
     }
     return table, facts
+
+
+def _spaces(job: Job, model: str, sides: Sides) -> list[Embeddings]:
+    """A model's embeddings of both data sets. Raises FairLabError for embeddings of an earlier state of one."""
+    run = read_run(job.workspace, model)
+    spaces = [open_embeddings(run.folder, data.dataset_id, "plain") for data in sides.data]
+    for space, data in zip(spaces, sides.data, strict=True):
+        if space.facts.get("fingerprint") != data.fingerprint:
+            raise FairLabError(
+                f"the embeddings of {data.dataset_id} in {model} are of other data: "
+                f"embed it again with `fairlab embed {model} {data.dataset_id}`"
+            )
+    return spaces

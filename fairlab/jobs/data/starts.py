@@ -80,7 +80,6 @@ def move_data(
     to: str,
     changed: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-    stop: Callable[[], bool] = lambda: False,
 ) -> Dataset:
     """Say where the images of data set `name` are now; returns it as it is then. Every image is read there once.
 
@@ -88,7 +87,7 @@ def move_data(
     Refused when the data set changed meanwhile: people who were deleted must not come back with what was read before.
     """
     data = open_dataset(workspace.dataset(name))
-    seen = look_there(data, Path(to), changed, progress, stop)
+    seen = look_there(data, Path(to), changed, progress)
     with no_starts(workspace):
         if cut_short(workspace):
             raise Refused(f"{CUT_SHORT}, then say again where the images are")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError, Stopped
-from fairlab.jobs.embed.embedding import agreed, embed_view, embedded
+from fairlab.jobs.embed.embedding import Network, agreed, embed_view, embedded
 from fairlab.jobs.embed.landmarks import landmarks_for
+from fairlab.jobs.job import Job
 from fairlab.machine.staying import check
 from fairlab.plan import choices
 from fairlab.plan.records import check_model
@@ -20,16 +21,9 @@ from fairlab.settings.study import Run
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.runs import SPACES, RunRecord, read_run
-from fairlab.training.world import ALONE, World
 from fairlab.workspace import Workspace
 
 VIEWS = ("plain", "flip")
-Stop = Callable[[], bool]
-
-
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
 
 
 def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...], embedding_dim: int) -> dict[str, Any]:
@@ -82,108 +76,81 @@ def own_teachers(parents: Sequence[RunRecord], dataset: Dataset) -> np.ndarray:
     return own
 
 
-def embed(
-    space: RunRecord,
-    dataset: Dataset,
-    learner: Any,
-    inputs: Any,
-    device: Any,
-    pulse: Pulse,
-    stop: Stop,
-    base: float = 0.9,
-    share: float = 0.07,
-    flip: str = "sum",
-    world: World = ALONE,
-    more: Mapping[str, Any] | None = None,
-) -> None:
+def embed(job: Job, looking: Network) -> None:
     """Store a space's embeddings of all images, as they are and mirrored, and index them; a whole view is kept.
 
-    flip: how the two views are to be judged, see Preprocessing; kept beside the vectors, as is `more`. world: the processes
-    that call this together and share the work; all return when everything is there. What was cut short goes on where it was.
+    The processes of the job call this together and share the work; all return when everything is there. What was cut
+    short goes on where it was.
     """
-    about = getattr(inputs, "preprocessing", None)  # what looks at others' embeddings has none
+    space, dataset = looking.space, job.dataset
+    about = getattr(looking.inputs, "preprocessing", None)  # what looks at others' embeddings has none
     facts = {
         "run_id": space.run_id,
         "fingerprint": dataset.fingerprint,
         "parents": list(space.parents),
-        "flip": flip,
+        "flip": looking.flip,
         "image_px": dataset.image_px,
         "preprocessing": about.to_json() if about is not None else None,
-        **(more or {}),
+        **looking.facts,
     }
-    for number, view in enumerate(VIEWS):
-        pulse.begin("embedding", base + 0.45 * share * number, 0.45 * share)
-        embed_view(space, dataset, view, learner, inputs, device, facts, pulse, stop, world)
-    if world.leads:
-        pulse.begin("indexing", base + 0.9 * share, 0.1 * share)
+    for view in VIEWS:
+        part = job.part(0.45)
+        part.progress.begin("embedding")
+        embed_view(part, looking, view, facts)
+    if job.world.leads:
+        job.progress.part(0.1, "indexing")
         build_index(open_embeddings(space.folder, dataset.dataset_id, "plain"))
-    world.wait()
+    job.world.wait()
 
 
-def embed_elsewhere(
-    workspace: Workspace,
-    space: RunRecord,
-    dataset: Dataset,
-    pulse: Pulse,
-    stop: Stop,
-    base: float = 0.0,
-    share: float = 1.0,
-    world: World = ALONE,
-) -> None:
-    """Embed a data set with a model that was not trained on it; what it builds on comes first. world: as in embed.
+def embed_elsewhere(job: Job, space: RunRecord) -> None:
+    """Embed the job's data set with a model that was not trained on it; what it builds on comes first.
 
-    Raises FairLabError for a run that is no model.
+    The processes of the job call this together, as embed. Raises FairLabError for a run that is no model.
     """
     check_model(space)
-    if not agreed(world, world.leads and not all(embedded(space, dataset, view) for view in VIEWS)):
-        return  # as the leader sees it: a shared folder may show others something else for a while
-    parents = model_parents(workspace, space)
-    learner, facts = network(space, dataset, parents)
-    everything, more = np.arange(len(dataset.images)), dict[str, int]()
-    if facts["kind"] in ("backbone", "onnx"):
+    if not _missing(job, space):
+        return
+    dataset, parents = job.dataset, model_parents(job.workspace, space)
+    learner, about = network(space, dataset, parents)
+    everything, facts, flip = np.arange(len(dataset.images)), dict[str, int](), "sum"
+    if about["kind"] in ("backbone", "onnx"):
         from fairlab.training.loader import ImageInputs
 
-        about = preprocessing_of_model(facts)
-        points, more = landmarks_for(space, facts, dataset, about.image_px)
-        inputs: Any = ImageInputs(dataset.pixels_at(about.image_px), everything, about, points)
-        flip = about.flip
+        way = preprocessing_of_model(about)
+        points, facts = landmarks_for(space, about, dataset, way.image_px)
+        inputs: Any = ImageInputs(dataset.pixels_at(way.image_px), everything, way, points)
+        flip = way.flip
     else:
-        part = share / (len(parents) + 1)
-        for number, parent in enumerate(parents):
-            embed_elsewhere(workspace, parent, dataset, pulse, stop, base + part * number, part, world)
-        base, share = base + part * len(parents), part
-        inputs, flip = inputs_from_parents(parents, dataset, everything, needs_group(space.config)), "sum"
+        share = 1 / (len(parents) + 1)
+        for parent in parents:
+            embed_elsewhere(job.part(share), parent)
+        inputs, job = inputs_from_parents(parents, dataset, everything, needs_group(space.config)), job.part(share)
     device = _device(space)
-    with _alone(space, stop, world):
-        embed(space, dataset, learner.to(device), inputs, device, pulse, stop, base, share, flip, world, more)
+    with _alone(job, space):
+        embed(job, Network(space, learner.to(device), inputs, device, flip, facts))
 
 
-def embed_parents(
-    workspace: Workspace,
-    record: RunRecord,
-    dataset: Dataset,
-    pulse: Pulse,
-    stop: Stop,
-    share: float,
-    world: World = ALONE,
-) -> float:
+def embed_parents(job: Job, share: float) -> float:
     """See to it that all models that a run builds on have embeddings of its data set; the share of the progress it took.
 
     0 where all had them: models that came from elsewhere, or of other data, have not. Raises FairLabError for a parent
     that is no model, or one without a network.
     """
-    parents = model_parents(workspace, record)
+    parents = model_parents(job.workspace, job.record)
     for parent in parents:
         check_model(parent)
-    missing = [
-        parent
-        for parent in parents
-        if agreed(world, world.leads and not all(embedded(parent, dataset, view) for view in VIEWS))
-    ]
-    part = share / max(len(missing), 1)
-    for number, parent in enumerate(missing):
-        embed_elsewhere(workspace, parent, dataset, pulse, stop, part * number, part, world)
+    missing = [parent for parent in parents if _missing(job, parent)]
+    for parent in missing:
+        embed_elsewhere(job.part(share / len(missing)), parent)
     return share if missing else 0.0
+
+
+def _missing(job: Job, space: RunRecord) -> bool:
+    """Does the space lack a view of the job's data set? As the leader sees it: a shared folder may show others something
+    else for a while.
+    """
+    return agreed(job.world, job.world.leads and not all(embedded(space, job.dataset, view) for view in VIEWS))
 
 
 def needs_group(config: Run) -> bool:
@@ -193,17 +160,17 @@ def needs_group(config: Run) -> bool:
 
 
 @contextmanager
-def _alone(space: RunRecord, stop: Stop, world: World) -> Iterator[None]:
+def _alone(job: Job, space: RunRecord) -> Iterator[None]:
     """Two runs that build on one model must not both write its embeddings; the second finds them made."""
     check(space.folder)  # a lock makes its folder
     lock = FileLock(space.folder / "embedding.lock", timeout=1)
     stopped = False
-    while world.leads and not lock.is_locked and not stopped:
+    while job.world.leads and not lock.is_locked and not stopped:
         try:
             lock.acquire()
         except Timeout:
-            stopped = stop()
-    if agreed(world, stopped):
+            stopped = job.stop()
+    if agreed(job.world, stopped):
         raise Stopped
     try:
         yield

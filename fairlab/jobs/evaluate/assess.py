@@ -46,10 +46,10 @@ class Validation:
 
     def __call__(self, learner: Any) -> dict[str, float]:
         """Readings `validation_accuracy/<group>` and their mean `validation_accuracy`, as fractions."""
-        from fairlab.training.extract import embed
+        from fairlab.training.extract import View, embed
 
         device = next(learner.parameters()).device
-        vectors = np.concatenate([unit for unit, _ in embed(learner, self.inputs, False, device)])
+        vectors = np.concatenate([unit for unit, _ in embed(View(learner, self.inputs, False, device))])
         scores = pair_scores(vectors, self.ids, self.pairs)
         accuracy: dict[str, float] = {}
         for group in self.groups:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fairlab import __version__
@@ -14,7 +14,8 @@ from fairlab.jobs.embed import spaces
 from fairlab.jobs.embed.embedding import agreed
 from fairlab.jobs.evaluate import assess
 from fairlab.jobs.evaluate.provenance import of_vectors, pairs_hash
-from fairlab.jobs.protocols.base import FINAL, PROTOCOLS, Asked, Outcome, Pulse
+from fairlab.jobs.job import Job
+from fairlab.jobs.protocols.base import FINAL, PROTOCOLS, Asked, Outcome
 from fairlab.plan.plan import single
 from fairlab.plan.records import WITHOUT_NETWORK
 from fairlab.registry import declared_facts
@@ -23,7 +24,6 @@ from fairlab.store.count_parts import discard_counts
 from fairlab.store.results import judged_on, kept_facts, results_facts, write_protocol, write_results
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.tables import METRICS, SCORES
-from fairlab.training.world import ALONE, World
 from fairlab.workspace import Workspace
 
 METHOD = "protocols"
@@ -74,66 +74,67 @@ def check_embeddings(model: RunRecord, dataset: Dataset) -> None:
         )
 
 
-def judge(
-    workspace: Workspace,
-    record: RunRecord,
-    dataset: Dataset,
-    pulse: Pulse,
-    stop: Callable[[], bool],
-    world: World = ALONE,
-) -> dict[str, Any]:
+def judge(job: Job) -> dict[str, Any]:
     """Judge the first parent by every protocol of the run, one after the other; returns facts for its status.
 
     What was made from the same embeddings, data, settings and code is kept. Each protocol's numbers are written when
-    they are there, so a stopped run goes on with the next. world: the processes that call this together; the leader writes.
+    they are there, so a stopped run goes on with the next. The processes of the job call this together; the leader writes.
     """
-    model, settings = read_run(workspace, record.parents[0]), record.config.protocols
+    record, dataset, leads = job.record, job.dataset, job.world.leads
+    model, settings = read_run(job.workspace, record.parents[0]), record.config.protocols
     evaluation = record.config.evaluation or Evaluation()
     assert settings is not None
-    if model.method not in WITHOUT_NETWORK:
-        spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, 0.0, 0.3, world)
-    for miner in (read_run(workspace, name) for name in record.parents[1:]):
-        if miner.method not in WITHOUT_NETWORK:
-            spaces.embed_elsewhere(workspace, miner, dataset, pulse, stop, 0.3, 0.2, world)
+    _embed(job, model)
     check_embeddings(model, dataset)
-    if world.leads:
+    if leads:
         _own_lists(model, dataset, evaluation)
-    share = 0.5 / len(settings.names)
+    judging = job.between(0.5, 1.0)
     notes: list[str] = []
     reused = []
-    for number, name in enumerate(settings.names):
-        key = _key(workspace, name, model, dataset, evaluation, settings)
-        known = kept_facts(model.folder, dataset.dataset_id, name) if world.leads else None
+    for name in settings.names:
+        asked = Asked(judging.part(1 / len(settings.names)), model, evaluation, settings)
+        key = _key(name, asked)
+        known = kept_facts(model.folder, dataset.dataset_id, name) if leads else None
         kept = known is not None and known.get("key") == digest(key)
-        if agreed(world, kept):
+        if agreed(job.world, kept):
             reused.append(name)
             if known is not None:
                 notes += [
                     f"{name}: same embeddings, data, settings and code as before, reused",
                     *known["notes"],
                 ]
-            discard_counts(model.folder, dataset.dataset_id, name, world.leads)
-            continue
-        base = 0.5 + share * number
-        pulse.begin(f"evaluating by {name}", base, share, "runs")
-        stopped = False
-        try:
-            if world.leads or PROTOCOLS.facts(name).get("shared"):
-                asked = Asked(
-                    workspace, model, dataset, evaluation, settings, pulse, stop, base, share, world, digest(key)
-                )
-                found = PROTOCOLS[name](asked)
-                notes += found.notes
-                if world.leads:
-                    _write(model, dataset, name, found, key)
-        except Stopped:
-            stopped = True
-        if agreed(world, stopped):  # also: all have read what the leader removes now
-            raise Stopped
-        discard_counts(model.folder, dataset.dataset_id, name, world.leads)
-    for note in notes if world.leads else ():
+        else:
+            notes += _judge_by(name, asked, key)
+        discard_counts(model.folder, dataset.dataset_id, name, leads)
+    for note in notes if leads else ():
         print(f"[fairlab] {note}", flush=True)
     return {"judged_by": list(settings.names), "reused": reused, "notes": notes}
+
+
+def _embed(job: Job, model: RunRecord) -> None:
+    """The embeddings of the model, and of the one that picks impostors, where they are still to be made."""
+    miners = [read_run(job.workspace, name) for name in job.record.parents[1:]]
+    for part, space in [(job.part(0.3), model), *((job.part(0.2), miner) for miner in miners)]:
+        if space.method not in WITHOUT_NETWORK:
+            spaces.embed_elsewhere(part, space)
+
+
+def _judge_by(name: str, asked: Asked, key: dict[str, Any]) -> list[str]:
+    """Make and write the numbers of one protocol; returns its notes. Raises Stopped in all processes when one was asked."""
+    leads = asked.job.world.leads
+    asked.job.progress.begin(f"evaluating by {name}", "runs")
+    stopped, notes = False, list[str]()
+    try:
+        if leads or PROTOCOLS.facts(name).get("shared"):
+            found = PROTOCOLS[name](replace(asked, key=digest(key)))
+            notes = found.notes
+            if leads:
+                _write(asked.model, asked.dataset, name, found, key)
+    except Stopped:
+        stopped = True
+    if agreed(asked.job.world, stopped):  # also: all have read what the leader removes now
+        raise Stopped
+    return notes
 
 
 def _write(model: RunRecord, dataset: Dataset, name: str, found: Outcome, key: dict[str, Any]) -> None:
@@ -172,25 +173,22 @@ def _own_lists(model: RunRecord, dataset: Dataset, evaluation: Evaluation) -> No
     )
 
 
-def _key(
-    workspace: Workspace,
-    name: str,
-    model: RunRecord,
-    dataset: Dataset,
-    evaluation: Evaluation,
-    settings: Protocols,
-) -> dict[str, Any]:
+def _key(name: str, asked: Asked) -> dict[str, Any]:
     """All that decides a protocol's numbers."""
     facts = PROTOCOLS.facts(name)
-    chosen = settings.model_dump(mode="json", include=set(facts["settings"]))
+    chosen = asked.settings.model_dump(mode="json", include=set(facts["settings"]))
     miner = chosen.get("mined_by")
     return {
         "protocol": name,
         "version": facts["version"],
         "code_version": __version__,
-        "data": dataset.fingerprint,
-        **of_vectors(model, dataset.dataset_id),
-        "mined_by": of_vectors(read_run(workspace, miner), dataset.dataset_id)["embeddings"] if miner else {},
-        "settings": evaluation.model_dump(mode="json"),
+        "data": asked.dataset.fingerprint,
+        **of_vectors(asked.model, asked.dataset.dataset_id),
+        "mined_by": _embeddings_of(asked, miner) if miner else {},
+        "settings": asked.evaluation.model_dump(mode="json"),
         "protocol_settings": chosen,
     }
+
+
+def _embeddings_of(asked: Asked, miner: str) -> Any:
+    return of_vectors(read_run(asked.job.workspace, miner), asked.dataset.dataset_id)["embeddings"]

@@ -6,46 +6,37 @@ is the gallery's, image_b the probe's. The numbers lie in the evaluation's own r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.scores import cross_scores
 from fairlab.jobs.embed import spaces
 from fairlab.jobs.evaluate import assess, provenance
+from fairlab.jobs.evaluate.elsewhere import check_pairs
+from fairlab.jobs.job import Job
 from fairlab.plan.records import WITHOUT_NETWORK, check_lengths
-from fairlab.store.runs import RunRecord, read_run
-from fairlab.training.world import ALONE, World
-from fairlab.workspace import Workspace
-
-Stop = Callable[[], bool]
+from fairlab.store.runs import read_run
 
 
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
-
-
-def verify(
-    workspace: Workspace, record: RunRecord, dataset: Dataset, pulse: Pulse, stop: Stop, world: World = ALONE
-) -> dict[str, Any]:
+def verify(job: Job) -> dict[str, Any]:
     """Embed the data set with both models where that is still to be done, and judge the pairs between them.
 
-    world: the processes that call this together; the leader judges, the others return nothing.
+    The processes of the job call this together; the leader judges, the others return nothing.
     """
-    gallery, probe = (read_run(workspace, name) for name in record.parents)
+    record, dataset = job.record, job.dataset
+    check_pairs(dataset)
+    gallery, probe = (read_run(job.workspace, name) for name in record.parents)
     for number, model in enumerate((gallery, probe)):
         if model.method not in WITHOUT_NETWORK:
-            spaces.embed_elsewhere(workspace, model, dataset, pulse, stop, 0.45 * number, 0.45, world)
+            spaces.embed_elsewhere(job.between(0.45 * number, 0.45 * number + 0.45), model)
         elif not spaces.embedded(model, dataset):
             raise FairLabError(
                 f"{model.title} came as {model.method}, without its network: it has no embeddings of {dataset.dataset_id}"
             )
-    if not world.leads:
+    if not job.world.leads:
         return {}
     check_lengths(gallery, probe)
-    pulse.begin("evaluating", 0.9, 0.1, "runs")
+    job.progress.between(0.9, 1.0, "evaluating", "runs")
     (enrolled, enrolled_ids, rule), (asked, asked_ids, other) = (
         assess.judged_vectors(model, dataset) for model in (gallery, probe)
     )

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 
 from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json, write_json
 from fairlab.jobs.embed.landmarks import FACT
+from fairlab.jobs.job import Job
 from fairlab.jobs.models import tables
 from fairlab.reading.mistaken import check_file
 from fairlab.settings.study import ModelFile
@@ -22,11 +23,6 @@ from fairlab.store.runs import RunRecord
 Stop = Callable[[], bool]
 MOST_MEMORY = 16 << 30
 """Bytes that a graph may ask for beyond what this process has: its operators can ask for any amount."""
-
-
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -54,25 +50,25 @@ def report_of(
     return _report(source, found, _trial(found, progress, stop, runs))
 
 
-def inspect(record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
+def inspect(job: Job) -> dict[str, Any]:
     """The job behind the page: the report of a model that is not added yet, in the run's folder."""
-    source = _source(record)
-    pulse.begin("trying it on generated faces", 0.05, 0.95, "rounds")
-    write_json(record.folder / "report.json", report_of(source, pulse.advance, stop, record.folder.parent))
+    record, source = job.record, _source(job.record)
+    trying = job.progress.between(0.05, 1.0, "trying it on generated faces", "rounds")
+    write_json(record.folder / "report.json", report_of(source, trying.advance, job.stop, record.folder.parent))
     return {}
 
 
-def add(record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
+def add(job: Job) -> dict[str, Any]:
     """Keep the model in the run's folder, as safetensors (or the graph itself) with all facts beside it."""
     from fairlab.models.files.checkpoints import save_graph, save_model
 
-    source = _source(record)
-    pulse.begin("reading the file", 0.0, 0.2)
+    record, source = job.record, _source(job.record)
+    job.progress.part(0.2, "reading the file")
     found = recognised(source)
-    pulse.begin("trying it on generated faces", 0.2, 0.7, "rounds")
-    report = _report(source, found, _trial(found, pulse.advance, stop, record.folder.parent))
+    trying = job.progress.part(0.7, "trying it on generated faces", "rounds")
+    report = _report(source, found, _trial(found, trying.advance, job.stop, record.folder.parent))
     write_json(record.folder / "report.json", report)
-    pulse.begin("writing", 0.9, 0.1)
+    job.progress.part(0.1, "writing")
     facts = {
         **found.facts,
         "embedding_dim": report["embedding_dim"],
@@ -83,7 +79,7 @@ def add(record: RunRecord, pulse: Pulse, stop: Stop) -> dict[str, Any]:
         save_graph(record.folder / "weights", _path(source), facts)
     else:
         save_model(record.folder / "weights", found.network, found.head, facts)
-    return {"family": report["family"], "warnings": report["warnings"]}
+    return {"family": report["family"], "warnings": report["warnings"], **tables.chosen_on(source)}
 
 
 def _source(record: RunRecord) -> ModelFile:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,19 +17,14 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import suspected
 from fairlab.files import write_json
 from fairlab.jobs.evaluate import assess
+from fairlab.jobs.job import Job
 from fairlab.settings.study import Evaluation, ModelFile
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.store.index import build_index
 from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord
-from fairlab.workspace import Workspace
 
 CHUNK = 8192
-
-
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
 
 
 def table_kind(path: Path) -> str:
@@ -73,12 +68,18 @@ def report_of(source: ModelFile) -> dict[str, Any]:
     }
 
 
-def _add_scores(workspace: Workspace, record: RunRecord, pulse: Pulse) -> dict[str, Any]:
+def chosen_on(source: ModelFile) -> dict[str, str]:
+    """The fact of the run's status that says which data a model from elsewhere was chosen on; none where nobody says it."""
+    return {} if source.chosen_on is None else {"chosen_on": source.chosen_on}
+
+
+def add_scores(job: Job) -> dict[str, Any]:
     """Judge the scores of one column on the pairs of the same table."""
+    record = job.record
     source = record.config.model
     assert source is not None
-    pulse.begin("reading scores", 0.0, 0.5, "pairs")
-    dataset = open_dataset(workspace.dataset(record.dataset))
+    job.progress.part(0.5, "reading scores", "pairs")
+    dataset = open_dataset(job.workspace.dataset(record.dataset))
     table = read_score_table(Path(source.path), source.attribute, bool(source.distances))
     if source.column not in table.scores:
         raise FairLabError(
@@ -93,35 +94,37 @@ def _add_scores(workspace: Workspace, record: RunRecord, pulse: Pulse) -> dict[s
         raise FairLabError(f"{source.path} is no longer the table that data set {record.dataset} was made from")
     scores = table.scores[source.column]
     write_json(record.folder / "report.json", report_of(source))
-    pulse.begin("evaluating", 0.5, 0.5, "runs")
-    return assess.judge(record, dataset, lambda pairs: scores[pairs["pair_id"].to_numpy()], flip="none")
+    job.progress.part(0.5, "evaluating", "runs")
+    facts = assess.judge(record, dataset, lambda pairs: scores[pairs["pair_id"].to_numpy()], flip="none")
+    return facts | chosen_on(source)
 
 
-def _add_embeddings(workspace: Workspace, record: RunRecord, pulse: Pulse) -> dict[str, Any]:
+def add_embeddings(job: Job) -> dict[str, Any]:
     """Keep a file's vectors as embeddings of a data set's images, and judge them where there are pairs."""
+    record = job.record
     source = record.config.model
     assert source is not None
-    pulse.begin("reading embeddings", 0.0, 0.5)
-    dataset = open_dataset(workspace.dataset(record.dataset))
+    reading = job.progress.part(0.5, "reading embeddings")
+    dataset = open_dataset(job.workspace.dataset(record.dataset))
     found = read_embeddings(Path(source.path), nameless=True)  # the data set knows whose images these are
     write_json(record.folder / "report.json", report_of(source))
     rows = _rows(found.table["location"], dataset, source.path)
     vector_of = np.full(len(dataset.images), -1)
     vector_of[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
     ids = np.flatnonzero(vector_of >= 0)
-    facts = {"run_id": record.run_id, "fingerprint": dataset.fingerprint, "parents": [], "flip": "none"}
-    with EmbeddingWriter(record.folder, dataset.dataset_id, "plain", ids, facts) as sink:
+    whose = {"run_id": record.run_id, "fingerprint": dataset.fingerprint, "parents": [], "flip": "none"}
+    with EmbeddingWriter(record.folder, dataset.dataset_id, "plain", ids, whose) as sink:
         for start in range(0, len(ids), CHUNK):
             raw = np.asarray(found.vectors[vector_of[ids[start : start + CHUNK]]], dtype=np.float32)
             norms = np.linalg.norm(raw, axis=1)
             sink.add(raw / np.maximum(norms, 1e-12)[:, None], norms)
-            pulse.advance(min(start + CHUNK, len(ids)), len(ids))
+            reading.advance(min(start + CHUNK, len(ids)), len(ids))
     build_index(open_embeddings(record.folder, dataset.dataset_id, "plain"))
-    said: dict[str, Any] = {"embedded": len(ids), "left_out": int((rows < 0).sum())}
+    facts: dict[str, Any] = {"embedded": len(ids), "left_out": int((rows < 0).sum()), **chosen_on(source)}
     if dataset.pairs.empty:
-        return {**said, "not_evaluated": f"data set {dataset.dataset_id} has no pairs"}
-    pulse.begin("evaluating", 0.5, 0.5, "runs")
-    return said | assess.evaluate_run(record, dataset)
+        return {**facts, "not_evaluated": f"data set {dataset.dataset_id} has no pairs"}
+    job.progress.part(0.5, "evaluating", "runs")
+    return facts | assess.evaluate_run(record, dataset)
 
 
 def _rows(names: pd.Series, dataset: Dataset, path: str) -> np.ndarray:
@@ -139,13 +142,6 @@ def _rows(names: pd.Series, dataset: Dataset, path: str) -> np.ndarray:
     if len(np.unique(known)) < len(known):
         raise FairLabError(f"{path} has two vectors for one image of data set {dataset.dataset_id}")
     return rows
-
-
-METHODS: dict[str, Callable[[Workspace, RunRecord, Pulse], dict[str, Any]]] = {
-    "scores": _add_scores,
-    "embeddings": _add_embeddings,
-}
-"""How a model of which only the output came is brought in, by the method of its run."""
 
 
 def again(record: RunRecord, dataset: Dataset, settings: Evaluation | None) -> Mapping[str, Any]:

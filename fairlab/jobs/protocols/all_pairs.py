@@ -38,7 +38,7 @@ def all_pairs(asked: Asked) -> Outcome:
     if wanted is not None:
         arranged = some_people(everybody, wanted, seed)
     rows = np.searchsorted(ids, known["image_id"].to_numpy())
-    asked.pulse.begin("comparing all images", asked.base, asked.share, "comparisons")
+    asked.job.progress.begin("comparing all images", "comparisons")
     found = evaluate_all(
         asked.model.run_id,
         "all_pairs",
@@ -47,9 +47,9 @@ def all_pairs(asked: Asked) -> Outcome:
         asked.evaluation,
         best_engine,
         told(asked),
-        asked.stop,
+        asked.job.stop,
         CountedTogether(
-            counts_folder(asked.model.folder, asked.dataset.dataset_id, "all_pairs"), asked.key, asked.world
+            counts_folder(asked.model.folder, asked.dataset.dataset_id, "all_pairs"), asked.key, asked.job.world
         ),
     )
     notes = [*found.notes, *without(missing, len(known))]

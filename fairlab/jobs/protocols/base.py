@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,40 +19,33 @@ import pandas as pd
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.evaluate.assess import judged_vectors
+from fairlab.jobs.job import Job
 from fairlab.registry import Registry
 from fairlab.settings.study import Evaluation, Protocols
 from fairlab.store.runs import RunRecord
-from fairlab.training.world import ALONE, World
-from fairlab.workspace import Workspace
 
 FINAL = "test"
 """The data set's pair list for final numbers."""
 
 
-class Pulse(Protocol):
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
-
-
 @dataclass(frozen=True)
 class Asked:
-    """A model that has embedded the data set, how its numbers are to be made, and `share` of the job's progress after `base`.
+    """A model that has embedded the data set, and how its numbers are to be made.
 
-    world: the processes that call a protocol together, if it is registered as shared; all others the leader calls alone.
+    The processes of the job call a protocol together if it is registered as shared; all others the leader calls alone.
     """
 
-    workspace: Workspace
+    job: Job
+    """Its progress is what this protocol covers."""
     model: RunRecord
-    dataset: Dataset
     evaluation: Evaluation
     settings: Protocols
-    pulse: Pulse
-    stop: Callable[[], bool]
-    base: float = 0.0
-    share: float = 1.0
-    world: World = ALONE
     key: str = ""
     """Hash of all that decides the protocol's numbers: what a killed run has kept is of the same key, or not taken."""
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.job.dataset
 
 
 @dataclass(frozen=True)
@@ -101,7 +94,7 @@ def told(asked: Asked) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         nonlocal before
         before = done if before < 0 else before  # a killed run's count is nobody's speed
-        asked.pulse.advance(done, total, (done - before) / max(time.monotonic() - started, 1e-9))
+        asked.job.progress.advance(done, total, (done - before) / max(time.monotonic() - started, 1e-9))
 
     return progress
 

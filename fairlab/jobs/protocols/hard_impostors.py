@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from fairlab.errors import Stopped
 from fairlab.jobs.evaluate.assess import judged_vectors
 from fairlab.jobs.protocols.base import PROTOCOLS, Asked, Outcome, final_images, final_pairs
 from fairlab.jobs.protocols.lists import how_many, judged_list, with_impostors
@@ -25,21 +24,20 @@ from fairlab.store.runs import read_run
 def hard_impostors(asked: Asked) -> Outcome:
     """Mine each group by the judged model, or by the settings' `mined_by`, so that several models meet the same list."""
     pairs, images = final_pairs(asked.dataset), final_images(asked.dataset)
-    miner = read_run(asked.workspace, asked.settings.mined_by) if asked.settings.mined_by else asked.model
+    miner = read_run(asked.job.workspace, asked.settings.mined_by) if asked.settings.mined_by else asked.model
     vectors, ids, _ = judged_vectors(miner, asked.dataset)
     images = images[images["image_id"].isin(ids)]
-    asked.pulse.begin("mining impostors", asked.base, asked.share, "groups")
+    asked.job.progress.begin("mining impostors", "groups")
     groups, mined = list(dict.fromkeys(pairs["group"])), {}
     for number, group in enumerate(groups):
-        if asked.stop():
-            raise Stopped
+        asked.job.go_on()
         of = images[images["group"] == group]
         people, own = of["identity"].to_numpy(), of["image_id"].to_numpy()
         unit = np.asarray(vectors[np.searchsorted(ids, own)], dtype=np.float32)
         codes = np.unique(people, return_inverse=True)[1]
         first, second = mine(unit, codes, how_many(asked, pairs, group, people))
         mined[group] = own[first], own[second]
-        asked.pulse.advance(number + 1, len(groups))
+        asked.job.progress.advance(number + 1, len(groups))
     by_itself = miner.run_id == asked.model.run_id
     note = (
         "the impostors were picked by this model itself: its numbers cannot be compared with those of others"

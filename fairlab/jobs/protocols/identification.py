@@ -29,9 +29,9 @@ def identification(asked: Asked) -> Outcome:
         bootstrap=asked.evaluation.bootstrap,
         seed=asked.evaluation.seed,
     )
-    asked.pulse.begin("searching", asked.base, asked.share, "comparisons")
+    asked.job.progress.begin("searching", "comparisons")
     found = identify(
-        asked.model.run_id, "identification", images, vectors, ids, split, settings, told(asked), asked.stop
+        asked.model.run_id, "identification", images, vectors, ids, split, settings, told(asked), asked.job.stop
     )
     notes = [*found.notes, *without(missing, len(images))]
     curves, scores, pairs = (table.build() for table in (CURVE, SCORES, PAIRS))

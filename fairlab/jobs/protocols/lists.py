@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.errors import FairLabError, Stopped
+from fairlab.errors import FairLabError
 from fairlab.evaluation.report import evaluate
 from fairlab.evaluation.scores import pair_scores
 from fairlab.jobs.evaluate.assess import judged_vectors
@@ -31,8 +31,7 @@ def judged_list(asked: Asked, protocol: str, pairs: pd.DataFrame, notes: list[st
     listed = order.drop(columns="later").reset_index(drop=True)
     listed["protocol"], listed["pair_id"] = protocol, first_pair(protocol) + np.arange(len(listed))
     listed = listed[list(PAIRS)]
-    if asked.stop():
-        raise Stopped
+    asked.job.go_on()
     vectors, ids, _ = judged_vectors(asked.model, asked.dataset)
     scores = pair_scores(vectors, ids, listed)
     results = evaluate(asked.model.run_id, asked.dataset.images, listed, scores, asked.evaluation)

@@ -1,1 +1,1 @@
-"""What a run gets from its parents."""
+"""The job that trains a space: what it learns from, the training, then its embeddings and numbers."""

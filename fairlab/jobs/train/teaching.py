@@ -10,6 +10,7 @@ import numpy as np
 from fairlab.data.dataset import Dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.jobs.embed import spaces
+from fairlab.jobs.job import Job
 from fairlab.settings.study import Distillation
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.runs import RunRecord
@@ -25,23 +26,16 @@ class Lessons:
     what the method needs: no embeddings of these very images, no classifier, or one of other people.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        record: RunRecord,
-        dataset: Dataset,
-        rows: np.ndarray,
-        labels: np.ndarray,
-        names: list[str],
-    ) -> None:
+    def __init__(self, job: Job, rows: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
         from fairlab.methods.base import METHODS
 
-        self.workspace, self.record, self.dataset, self.rows = workspace, record, dataset, rows
-        self.about = record.config.distillation or Distillation()
-        self.parents = spaces.model_parents(workspace, record)
+        self.workspace, self.record, self.dataset = job.workspace, job.record, job.dataset
+        self.rows, self.labels, self.names = rows, labels, names
+        self.about = self.record.config.distillation or Distillation()
+        self.parents = spaces.model_parents(self.workspace, self.record)
         self.inherited = None
-        if getattr(METHODS[record.method], "needs_head", False):
-            self.inherited = self._classifier(labels, names)
+        if getattr(METHODS[self.record.method], "needs_head", False):
+            self.inherited = self._classifier()
         self.at_work = self._at_work() if self.about.online else None
         self.dims = self._dims()
 
@@ -60,7 +54,7 @@ class Lessons:
             return (self.at_work.dim,)
         return tuple(fresh(parent, self.dataset).vectors.shape[1] for parent in self.parents)
 
-    def _classifier(self, labels: np.ndarray, names: list[str]) -> Any:
+    def _classifier(self) -> Any:
         from fairlab.methods.base import Inherited
         from fairlab.training.targets import acquainted, centroids
 
@@ -69,10 +63,10 @@ class Lessons:
         scale = loss.scale if loss else 1.0
         if self.about.classifier == "centroids":
             store = fresh(parent, self.dataset)
-            return Inherited(centroids(store, self.rows, labels, len(names)), scale)
-        centres = own_centres(parent, names)
+            return Inherited(centroids(store, self.rows, self.labels, len(self.names)), scale)
+        centres = own_centres(parent, self.names)
         if spaces.embedded(parent, self.dataset) and not _learnt_from(parent, self.dataset):
-            own, others = acquainted(centres, fresh(parent, self.dataset), self.rows, labels)
+            own, others = acquainted(centres, fresh(parent, self.dataset), self.rows, self.labels)
             if own <= others:
                 raise FairLabError(
                     f"the classifier of {parent.run_id} does not know these people: their embeddings lie no nearer to their "

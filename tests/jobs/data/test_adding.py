@@ -20,6 +20,8 @@ from fairlab.data.dataset import open_dataset
 from fairlab.data.decode import decode
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.jobs.data import adding
+from fairlab.jobs.job import Job
+from fairlab.jobs.progress import Moment, Span
 from fairlab.jobs.roles import carry_out
 from fairlab.settings.study import Source
 from fairlab.store.embeddings import open_embeddings
@@ -28,13 +30,6 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT, command, fairlab, wait_done
 from tests.data.trees import face, grouped, rfw
 from tests.forks import fork
-
-
-class Quiet:
-    """A pulse that nobody listens to."""
-
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
 
 
 def test_a_dry_run_reports_and_adds_nothing(lab: Workspace, tmp_path: Path) -> None:
@@ -104,13 +99,8 @@ def test_the_same_data_have_the_same_fingerprint_and_a_changed_image_another(lab
     assert one == two != three
 
 
-class Deadly(Quiet):
+class Deadly(Moment):
     """Ends the process, as by a kill, when the first images are decoded."""
-
-    stage = ""
-
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None:
-        self.stage = stage
 
     def advance(self, done: int, total: int, rate: float = 0.0) -> None:
         if self.stage == "decoding images":
@@ -119,7 +109,7 @@ class Deadly(Quiet):
 
 def _add_and_die(home: str, run_id: str) -> None:
     lab = open_workspace(Path(home))
-    carry_out(lab, read_run(lab, run_id), 1, Deadly(), lambda: False)
+    carry_out(Job(lab, read_run(lab, run_id), progress=Span(Deadly())))
 
 
 def test_decoded_faces_do_not_outlive_a_killed_job(lab: Workspace, tmp_path: Path) -> None:
@@ -132,7 +122,7 @@ def test_decoded_faces_do_not_outlive_a_killed_job(lab: Workspace, tmp_path: Pat
     (left,) = lab.datasets_folder.iterdir()
     assert left.stat().st_size > 1000
     other = read_run(lab, _queued(lab, Source(path=source.path)))
-    carry_out(lab, other, 1, Quiet(), lambda: False)
+    carry_out(Job(lab, other))
     assert [path.name for path in lab.datasets_folder.iterdir()] == [other.dataset]
 
 
@@ -143,11 +133,11 @@ def test_a_stopped_look_goes_on_where_it_was(lab: Workspace, tmp_path: Path, mon
     source = Source(path=str(tree))
     record = read_run(lab, _queued(lab, source))
     with pytest.raises(Stopped):  # asked for when two chunks of four are there
-        adding.add(lab, record, Quiet(), lambda: len(list((record.folder / "looked").glob("*.parquet"))) == 2)
+        adding.add(Job(lab, record, stop=lambda: len(list((record.folder / "looked").glob("*.parquet"))) == 2))
     kept = sorted((record.folder / "looked").glob("*.parquet"))
     assert len(kept) == 2
     times = [path.stat().st_mtime_ns for path in kept]
-    adding.add(lab, record, Quiet(), lambda: False)
+    adding.add(Job(lab, record))
     assert [path.stat().st_mtime_ns for path in kept] == times
     assert len(open_dataset(lab.dataset("set")).images) == 20
 
@@ -212,7 +202,7 @@ def test_data_that_changed_are_not_taken_for_those_that_were_added(lab: Workspac
 def test_an_image_that_vanished_or_changed_is_named_when_it_is_read(lab: Workspace, tmp_path: Path) -> None:
     """One by one and in a batch; the images that are still the same are read as before."""
     tree = grouped(tmp_path / "set")
-    adding.add(lab, read_run(lab, _queued(lab, Source(path=str(tree)))), Quiet(), lambda: False)
+    adding.add(Job(lab, read_run(lab, _queued(lab, Source(path=str(tree))))))
     before = open_dataset(lab.dataset("set"), verify=True).pixels[:]
     (tree / "A" / "m.00" / "1.jpg").unlink()
     face(tree / "A" / "m.01" / "0.jpg", 99)

@@ -18,6 +18,7 @@ from fairlab.evaluation.report import CURVE
 from fairlab.files import amend_manifest, read_json, write_json
 from fairlab.jobs.data import adding
 from fairlab.jobs.evaluate import caveats
+from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.settings.study import Data, ModelFile, Run, Source
 from fairlab.store.results import write_results
@@ -25,7 +26,6 @@ from fairlab.store.runs import create_run
 from fairlab.tables import METRICS, SCORES
 from fairlab.workspace import Workspace, open_workspace
 from tests.data.trees import LMK, ijb, rfw
-from tests.in_process import Silent
 from tests.test_pages import opened
 
 
@@ -33,7 +33,7 @@ def added(lab: Workspace, name: str, **source: object) -> Dataset:
     config = Run(role="dataset", method="add", data=Data(dataset=name), source=Source.model_validate(source))
     record = single(lab, f"Data {name}", config, ())
     create_run(lab, record)
-    adding.add(lab, record, Silent(), lambda: False)
+    adding.add(Job(lab, record))
     return open_dataset(lab.dataset(name), verify=True)
 
 

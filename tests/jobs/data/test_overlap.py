@@ -19,6 +19,7 @@ from fairlab.data.inspect.verdicts import path_of, sentence, verdict
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import read_json
 from fairlab.jobs.data import adding, overlap
+from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.settings.study import Data, Overlap, Run, Source
 from fairlab.store.embeddings import EmbeddingWriter
@@ -26,7 +27,6 @@ from fairlab.store.runs import RunRecord, create_run
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT, fairlab, wait_done
 from tests.data.trees import face, grouped
-from tests.jobs.data.test_adding import Quiet
 
 
 def add(lab: Workspace, tree: Path, name: str, split: str = "train", px: int = 32) -> None:
@@ -36,7 +36,7 @@ def add(lab: Workspace, tree: Path, name: str, split: str = "train", px: int = 3
     )  # type: ignore[arg-type]
     record = single(lab, f"Data {name}", config, ())
     create_run(lab, record)
-    adding.add(lab, record, Quiet(), lambda: False)
+    adding.add(Job(lab, record))
 
 
 def checking(lab: Workspace, **settings: object) -> RunRecord:
@@ -50,7 +50,7 @@ def checking(lab: Workspace, **settings: object) -> RunRecord:
 def check(lab: Workspace, **settings: object) -> dict[str, object]:
     """Carry a check out here; returns the verdict's facts."""
     record = checking(lab, **settings)
-    overlap.check(lab, record, Quiet(), lambda: False)
+    overlap.check(Job(lab, record))
     found = verdict(lab, str(settings["train"]), str(settings["test"]))
     assert found is not None
     return dict(found.facts)
@@ -122,12 +122,12 @@ def test_a_stopped_check_goes_on_and_says_nothing_before_its_end(
     record = checking(copied, train="learned", test="judged")
     asked = iter([False] * 3 + [True] * 9)
     with pytest.raises(Stopped):
-        overlap.check(copied, record, Quiet(), lambda: next(asked))
+        overlap.check(Job(copied, record, stop=lambda: next(asked)))
     assert verdict(copied, "learned", "judged") is None
     kept = sorted((record.folder / "seen").glob("train-*.npy"))
     assert len(kept) == 3
     times = [path.stat().st_mtime_ns for path in kept]
-    overlap.check(copied, record, Quiet(), lambda: False)
+    overlap.check(Job(copied, record))
     assert [path.stat().st_mtime_ns for path in kept] == times
     found = verdict(copied, "learned", "judged")
     assert found is not None

@@ -20,6 +20,8 @@ from fairlab.data.dataset import Dataset
 from fairlab.errors import Damaged, Stopped
 from fairlab.files import sha256
 from fairlab.jobs.embed import spaces
+from fairlab.jobs.embed.embedding import Network
+from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.settings.study import Data, Run
 from fairlab.store.embedding_parts import EmbeddingParts
@@ -30,7 +32,6 @@ from fairlab.training.loader import CPU, EmbeddingInputs
 from fairlab.training.world import ALONE, from_environment
 from fairlab.workspace import open_workspace
 from tests.forks import fork, worlds_of
-from tests.in_process import Silent
 
 ROWS, DIM, PART = 256 * 21 + 100, 24, 512
 """11 parts of two chunks each, the last one and a bit."""
@@ -74,7 +75,8 @@ def embed(
     inputs = Slow(home / f"told-{world.rank}", wait_s)
     with pytest.MonkeyPatch.context() as mine, world.joined("cpu"):
         mine.setattr(extract, "PART", part)
-        spaces.embed(space, data, nn.Linear(DIM, 16), inputs, CPU, Silent(), stop, world=world)
+        job = Job(open_workspace(home), space, data, stop=stop, world=world)
+        spaces.embed(job, Network(space, nn.Linear(DIM, 16), inputs, CPU))
 
 
 def content(home: Path) -> dict[str, str]:

@@ -18,6 +18,8 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
 from fairlab.jobs import roles
 from fairlab.jobs.embed import spaces
+from fairlab.jobs.job import Job
+from fairlab.jobs.progress import Moment, Span
 from fairlab.models.files.checkpoints import load_learner
 from fairlab.plan.plan import single
 from fairlab.presets import load_preset
@@ -28,21 +30,21 @@ from fairlab.store.events import read_events
 from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run
 from fairlab.tables import IMAGES
-from fairlab.training.world import ALONE
 from fairlab.workspace import Workspace, open_workspace
 from tests.fixtures import onnx_models
 
 
-class Progress:
-    """Where a job says how far it is, kept."""
+class Stages(Moment):
+    """What a job says of its progress, kept."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.stages: list[tuple[str, float]] = []
         self.ends = 0.0
 
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None:
-        self.stages.append((stage, base))
-        self.ends = base + share
+    def begin(self, stage: str, unit: str, start: float, share: float) -> None:
+        self.stages.append((stage, start))
+        self.ends = start + share
 
     def advance(self, done: int, total: int, rate: float = 0.0) -> None:
         assert done <= total
@@ -52,11 +54,11 @@ def carried_out(lab: Workspace, title: str, config: Run, parents: Sequence[RunRe
     """A run in this process, as a worker does it; its progress must rise from 0 to 1."""
     record = single(lab, title, config, tuple(parent.run_id for parent in parents))
     create_run(lab, record)
-    progress = Progress()
-    roles.carry_out(lab, record, 1, progress, lambda: False)
-    bases = [base for _, base in progress.stages]
-    assert bases == sorted(bases)
-    assert progress.ends == pytest.approx(1.0)
+    moment = Stages()
+    roles.carry_out(Job(lab, record, progress=Span(moment)))
+    starts = [start for _, start in moment.stages]
+    assert starts == sorted(starts)
+    assert moment.ends == pytest.approx(1.0)
     return record
 
 
@@ -201,7 +203,7 @@ def test_spaces_that_know_the_group_are_used_like_any_other(
 
     other = rendered(lab, ("Group B",))
     for space in (own, turned, adaptors["positioning"]):
-        spaces.embed_elsewhere(lab, space, other, Progress(), lambda: False)
+        spaces.embed_elsewhere(Job(lab, space, other, progress=Span(Stages())), space)
     there = vectors(teachers[1], other)
     np.testing.assert_allclose(vectors(own, other), there, atol=1e-6)
     np.testing.assert_allclose(vectors(turned, other), there, atol=1e-6)
@@ -212,7 +214,7 @@ def test_spaces_that_know_the_group_are_used_like_any_other(
     )
     strangers = rendered(lab, ("Group C", "Group A"))
     with pytest.raises(FairLabError, match=r"'Group C' of data set .* needs exactly one teacher"):
-        spaces.embed_elsewhere(lab, own, strangers, Progress(), lambda: False)
+        spaces.embed_elsewhere(Job(lab, own, strangers), own)
 
 
 def rendered(lab: Workspace, groups: tuple[str, ...]) -> Dataset:
@@ -276,7 +278,8 @@ def test_two_runs_do_not_write_one_models_embeddings_at_once(tmp_path: Path) -> 
     empty = open_workspace(tmp_path / "home")
     record = single(empty, "Shared", Run(role="model", method="import", data=Data(), model=ModelFile(path="/x")), ())
     create_run(empty, record)
-    with FileLock(record.folder / "embedding.lock"), pytest.raises(Stopped), spaces._alone(record, lambda: True, ALONE):
+    job = Job(empty, record, stop=lambda: True)
+    with FileLock(record.folder / "embedding.lock"), pytest.raises(Stopped), spaces._alone(job, record):
         raise AssertionError("it did not wait")
-    with spaces._alone(record, lambda: True, ALONE):  # free: nobody is asked
+    with spaces._alone(job, record):  # free: nobody is asked
         pass

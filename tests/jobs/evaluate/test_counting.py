@@ -16,6 +16,7 @@ from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.evaluation.all_pairs import shares
 from fairlab.evaluation.all_pairs.blocks import ArrayEngine, Block
 from fairlab.jobs.evaluate import by_protocol, counting
+from fairlab.jobs.job import Job
 from fairlab.settings.study import Evaluation, Protocols
 from fairlab.store.count_parts import CountParts, counts_folder
 from fairlab.store.results import protocol_folder, results_facts
@@ -23,7 +24,6 @@ from fairlab.store.runs import RunRecord, create_run, read_run
 from fairlab.training.world import ALONE, from_environment
 from fairlab.workspace import Workspace, open_workspace
 from tests.forks import fork, worlds_of
-from tests.in_process import Silent
 from tests.jobs.protocols.test_protocols import made_data, made_model
 
 TABLES = ("metrics", "curves", "matrix", "counts")
@@ -64,7 +64,7 @@ def judge(home: Path, wait_s: float = 0.0, environment: dict[str, str] | None = 
         mine.setattr(counting, "KEEP_S", 0.0)  # after every unit
         mine.setattr(counting, "KEEPING", 1e9)
         mine.setattr("fairlab.training.device_blocks.best_engine", Slow)
-        by_protocol.judge(lab, record, data, Silent(), lambda: False, world)
+        by_protocol.judge(Job(lab, record, data, world=world))
 
 
 def tables(home: Path) -> list[pd.DataFrame]:
@@ -170,5 +170,5 @@ def test_a_short_count_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(CountParts, "save", None)
     record = by_protocol.protocols_record(lab, model, data, SETTINGS, Protocols(names=("all_pairs",)))
     create_run(lab, record)
-    assert by_protocol.judge(lab, record, data, Silent(), lambda: False)["judged_by"] == ["all_pairs"]
+    assert by_protocol.judge(Job(lab, record, data))["judged_by"] == ["all_pairs"]
     assert results_facts(model.folder, "faces", "all_pairs")["facts"]["comparisons"] == 240 * 239 // 2

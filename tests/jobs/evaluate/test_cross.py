@@ -17,6 +17,7 @@ from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation import cross_scores, pair_scores
 from fairlab.jobs import roles
+from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.plan.records import check_lengths, cross_record
 from fairlab.settings.study import Data, Evaluation, ModelFile, Run
@@ -27,13 +28,6 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
 
 PLAIN, KD = "Student without KD", "Student EAF-KD (SL, specialised)"
-
-
-class Quiet:
-    """A pulse that nobody listens to."""
-
-    def begin(self, *_: object) -> None: ...
-    def advance(self, *_: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +46,7 @@ def titled(lab: Workspace) -> dict[str, RunRecord]:
 def carried_out(lab: Workspace, record: RunRecord) -> RunRecord:
     """The run done in this process, by the very code that a worker runs."""
     create_run(lab, record)
-    facts = roles.carry_out(lab, record, 1, Quiet(), lambda: False)
+    facts = roles.carry_out(Job(lab, record))
     write_status(record.folder, "done", reason="", **facts)
     return record
 

@@ -15,6 +15,7 @@ from fairlab import api
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.data import adding
+from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.plan.records import cross_record
 from fairlab.settings.study import Data, Evaluation, ModelFile, Run, Source
@@ -24,7 +25,6 @@ from fairlab.store.runs import create_run, read_run
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT, fairlab, wait_done
 from tests.data.trees import IJB_TEMPLATES, ijb
-from tests.in_process import Silent
 
 
 def by_hand(raw: np.ndarray, data: Dataset) -> np.ndarray:
@@ -48,7 +48,7 @@ def added(lab: Workspace, root: Path) -> Dataset:
     record = single(lab, "Data ijb", config, ())
     shutil.rmtree(record.folder, ignore_errors=True)
     create_run(lab, record)
-    adding.add(lab, record, Silent(), lambda: False)
+    adding.add(Job(lab, record))
     return open_dataset(lab.dataset("ijb"), verify=True)
 
 

@@ -18,6 +18,8 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
 from fairlab.jobs import roles
 from fairlab.jobs.evaluate import by_protocol
+from fairlab.jobs.job import Job
+from fairlab.jobs.progress import Span
 from fairlab.jobs.protocols.base import PROTOCOLS
 from fairlab.jobs.protocols.hard_impostors import mine
 from fairlab.jobs.protocols.identity_disjoint import disjoint_folds
@@ -39,7 +41,6 @@ from fairlab.store.results import (
 from fairlab.store.runs import RunRecord, create_run, read_run, write_status
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import fairlab
-from tests.in_process import Silent
 
 GROUPS, PEOPLE, IMAGES = ("Blue", "Green", "Red"), 20, 4
 SETTINGS = Evaluation(bootstrap=200, fmr_targets=(0.1, 0.01))
@@ -108,7 +109,7 @@ def judged(lab: Workspace, model: RunRecord, data: Dataset, *names: str, **more:
     settings = Protocols(names=names, **more)
     record = by_protocol.protocols_record(lab, model, data, SETTINGS, settings)
     create_run(lab, record)
-    facts = roles.carry_out(lab, record, 1, Silent(), lambda: False)
+    facts = roles.carry_out(Job(lab, record))
     write_status(record.folder, "done", reason="", **facts)
     return facts
 
@@ -361,18 +362,14 @@ def test_a_stopped_job_keeps_what_was_whole(home: tuple[Workspace, Dataset, RunR
     )
     create_run(lab, record)
 
-    class Watched(Silent):
-        stage = ""
-
-        def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None:
-            self.stage = stage
-
-    pulse = Watched()
+    progress = Span()
     with pytest.raises(Stopped):
-        roles.carry_out(lab, record, 1, pulse, lambda: pulse.stage == "comparing all images")
+        roles.carry_out(
+            Job(lab, record, progress=progress, stop=lambda: progress.moment.stage == "comparing all images")
+        )
     folder = protocol_folder(model.folder, "faces", "all_pairs")
     assert [path.name for path in folder.parent.iterdir()] == ["identity_disjoint"]
-    assert roles.carry_out(lab, record, 2, Silent(), lambda: False)["reused"] == ["identity_disjoint"]
+    assert roles.carry_out(Job(lab, record, attempt=2))["reused"] == ["identity_disjoint"]
     assert judged_by(model.folder, "faces") == ["all_pairs", "identity_disjoint"]
 
 

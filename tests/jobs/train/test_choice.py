@@ -17,6 +17,7 @@ from fairlab.errors import FairLabError
 from fairlab.evaluation.scores import pair_scores
 from fairlab.evaluation.verification import fold_accuracy
 from fairlab.jobs import roles
+from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.settings.study import Backbone, Data, Evaluation, Loss, ModelFile, Run, Training
 from fairlab.store.embeddings import open_embeddings
@@ -73,13 +74,8 @@ def teacher(lab: Workspace, data: Data, **training: Any) -> RunRecord:
     return record
 
 
-class Pulse:
-    def begin(self, stage: str, base: float, share: float, unit: str = "images") -> None: ...
-    def advance(self, done: int, total: int, rate: float = 0.0) -> None: ...
-
-
 def carried_out(lab: Workspace, record: RunRecord) -> dict[str, Any]:
-    return roles.carry_out(lab, record, 1, Pulse(), lambda: False)
+    return roles.carry_out(Job(lab, record))
 
 
 @pytest.mark.parametrize("training", [{}, {"ema_decay": 0.5, "balance": "groups"}])

@@ -15,6 +15,7 @@ from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.sampling import identity_labels, training_rows
 from fairlab.errors import Damaged, FairLabError
 from fairlab.jobs.embed import spaces
+from fairlab.jobs.job import Job
 from fairlab.jobs.train.teaching import Lessons, fresh, own_centres
 from fairlab.models.backbones.tiny import Tiny
 from fairlab.models.files.checkpoints import load_head, load_learner, read_facts, save_model
@@ -53,7 +54,7 @@ def lessons(lab: Workspace, record: RunRecord) -> Lessons:
     dataset = open_dataset(lab.dataset(record.dataset))
     rows = training_rows(dataset.images, record.config.data, 0)
     labels, names = identity_labels(dataset.images.iloc[rows])
-    return Lessons(lab, record, dataset, rows, labels, names)
+    return Lessons(Job(lab, record, dataset), rows, labels, names)
 
 
 def a_parent(folder: Path, tiny: Workspace, facts: dict[str, Any], centres: torch.Tensor | None = CENTRES) -> RunRecord:

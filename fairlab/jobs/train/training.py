@@ -1,0 +1,124 @@
+"""The training of a run: what it learns from and is watched on, what its checkpoints remember, and its readings."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fairlab import __version__
+from fairlab.data.dataset import Dataset
+from fairlab.data.holding_out import held_out_identities
+from fairlab.files import digest
+from fairlab.jobs.embed import spaces
+from fairlab.jobs.evaluate import assess
+from fairlab.jobs.job import Job
+from fairlab.jobs.train.teaching import Lessons
+from fairlab.store.events import EventWriter
+from fairlab.store.runs import RunRecord, read_status
+
+PRINTED_EVERY = 100
+"""Steps between the readings that the log shows."""
+
+
+def train(job: Job, lessons: Lessons, method: Any, judge: Dataset) -> dict[str, Any]:
+    """Train `method` to the end; returns facts for the run's status, none where the process does not lead.
+
+    judge: where the people to validate on come from when the data set has none.
+    """
+    from fairlab.training import loop
+
+    job.progress.begin("training")
+    config, training, dataset = job.record.config, job.record.config.training, job.dataset
+    assert training is not None
+    samples = loop.Samples(
+        inputs_of(dataset, lessons.parents, method, lessons.rows),
+        lessons.labels,
+        lessons.targets() if method.needs_targets else None,
+        groups=dataset.images["group"].iloc[lessons.rows].factorize()[0],
+    )
+    facts, validate = _facts(job, lessons), _validation(job, lessons, method, judge)
+    check = validate if validate.possible else None
+    folder = job.record.folder / "checkpoints"
+    if not job.world.leads:
+        silent = loop.Hooks(job.stop, lambda *_: None, lambda *_: None, lambda _: None, check)
+        loop.train(method, samples, training, config.seed, folder, silent, facts, job.world)
+        return {}
+    with EventWriter(job.record.folder, job.attempt) as events:
+        log = _Log(events)
+        hooks = loop.Hooks(job.stop, log.reading, job.progress.advance, log.note, check)
+        at = loop.train(method, samples, training, config.seed, folder, hooks, facts, job.world)
+    outcome: dict[str, Any] = {"bitwise": log.bitwise}
+    if config.data.held_out is not None:
+        outcome["held_out_identities"] = len(held_out_identities(dataset.images, config.data, config.seed))
+    if at.best_epoch is not None:  # never a test set: RFW or any other protocol is touched once, at the end
+        outcome |= {"chosen_pass": at.best_epoch + 1, "chosen_on": "validation", "chosen_among": validate.people}
+        outcome["chosen_accuracy"] = at.best_accuracy
+    return outcome
+
+
+def inputs_of(dataset: Dataset, parents: Sequence[RunRecord], method: Any, rows: np.ndarray, px: int = 0) -> Any:
+    """The network's inputs for these images: pixels (`px` wide, or as the data has them), or the parents' embeddings side
+    by side.
+    """
+    from fairlab.training.loader import ImageInputs
+
+    if method.inputs == "images":
+        return ImageInputs(dataset.pixels_at(px) if px else dataset.pixels, rows)
+    return spaces.inputs_from_parents(parents, dataset, rows, method.needs_group)
+
+
+def _facts(job: Job, lessons: Lessons) -> dict[str, Any]:
+    """What a checkpoint remembers of data, settings and machine, to be compared when the run is resumed."""
+    import torch
+
+    from fairlab.training.loop import ACCEPTED
+
+    training = job.record.config.training
+    assert training is not None
+    return {
+        "data": job.dataset.fingerprint,
+        ACCEPTED: read_status(job.record.folder).get(ACCEPTED),
+        "images": len(lessons.rows),
+        "identities": len(np.unique(lessons.labels)),
+        "config": digest(job.record.config.model_dump(mode="json", exclude_none=True)),  # a setting that is new is None
+        "torch": torch.__version__,
+        "fairlab": __version__,
+        "threads": training.threads,
+        "machine": platform.machine() + " " + platform.processor(),
+        "device": training.device,
+        "devices": job.world.size,
+    }
+
+
+def _validation(job: Job, lessons: Lessons, method: Any, judge: Dataset) -> assess.Validation:
+    """The check after every pass, on the data set's own people where it has some to validate on."""
+    config, dataset = job.record.config, job.dataset
+    own = config.data.held_out is not None or len(dataset.pairs_of("validation"))
+    watched = dataset if own else judge
+
+    def inputs(images: np.ndarray) -> Any:
+        return inputs_of(watched, lessons.parents, method, images, dataset.image_px)
+
+    return assess.Validation(watched, inputs, config.data, config.seed)
+
+
+class _Log:
+    """Where the training says what it reads and notes: the run's events, and some of it the log of the process."""
+
+    def __init__(self, events: EventWriter) -> None:
+        self.events, self.bitwise = events, True
+
+    def note(self, text: str) -> None:
+        self.bitwise = self.bitwise and not text.startswith("not bitwise")
+        print(f"[fairlab] {text}", flush=True)
+
+    def reading(self, step: int, epoch: int, work_s: float, values: Mapping[str, float]) -> None:
+        self.events.write(step, epoch, work_s, values)
+        if "validation_accuracy" in values or step % PRINTED_EVERY == 0:
+            print(
+                f"[fairlab] step {step} epoch {epoch + 1} " + " ".join(f"{k}={v:.4g}" for k, v in values.items()),
+                flush=True,
+            )
