@@ -19,10 +19,9 @@ from fairlab.store.results import judged_on, read_results, results_facts
 from fairlab.tables import ALL_GROUPS, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from fairlab.evaluation.fairness_report import FairnessReport
     from fairlab.evaluation.score_frames import ScoredPairs
+    from fairlab.plots.colours import Figure
 
 FAIRNESS = Table(
     group=TEXT, metric=TEXT, value=NUMBER, low=NUMBER, high=NUMBER, errors=MAYBE_WHOLE, genuine_pairs=WHOLE,
@@ -145,7 +144,7 @@ class Model(Run):
         asked = self._settings(dataset)
         return fairness_report(self.scored(dataset, pairs), at_fmr, draws=asked.bootstrap, seed=asked.seed)
 
-    def roc(self, dataset: str = "", pairs: str = "test") -> go.Figure:
+    def roc(self, dataset: str = "", pairs: str = "test") -> Figure:
         """ROC of every group, with its 95 % band. Returns a plotly figure. Raises FairLabError without an evaluation.
 
         >>> model.roc("rfw").show()
@@ -154,7 +153,7 @@ class Model(Run):
 
         return roc_figure(self._curves(dataset, pairs), self._data(dataset).groups)
 
-    def det(self, dataset: str = "", pairs: str = "test") -> go.Figure:
+    def det(self, dataset: str = "", pairs: str = "test") -> Figure:
         """DET of every group: both error rates in probits. Returns a plotly figure; raises FairLabError as roc().
 
         >>> model.det("rfw").write_html("det.html")
@@ -163,7 +162,7 @@ class Model(Run):
 
         return det_figure(self._curves(dataset, pairs), self._data(dataset).groups)
 
-    def map(self, dataset: str = "", colour_by: str = "group") -> go.Figure:
+    def map(self, dataset: str = "", colour_by: str = "group") -> Figure:
         """The newest map of the model's space over a data set: a picture, not evidence.
 
         colour_by: a column of the images, e.g. group, identity, split. Returns a plotly figure. Raises FairLabError without

@@ -17,8 +17,7 @@ from fairlab.store.runs import Live, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
+    from fairlab.plots.colours import Figure
     from fairlab.storage.deleting import Goes
 
 
@@ -102,7 +101,7 @@ class Run:
 
         return read_events(self.folder)
 
-    def curves(self) -> go.Figure:
+    def curves(self) -> Figure:
         """The loss and its terms over the steps of a training. Returns a plotly figure.
 
         >>> run.curves().show()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +10,6 @@ import pandas as pd
 from fairlab.api.run import placed
 from fairlab.api.runs import Runs
 from fairlab.api.watching import watch
-from fairlab.errors import Damaged
 from fairlab.plan import estimate
 from fairlab.plan.grid import expand, plan_preset
 from fairlab.plan.plan import Plan
@@ -164,9 +162,8 @@ class Studies:
         return (Study(self._workspace, name) for name in self.table()["study_id"])
 
     def __getitem__(self, study_id: str) -> Study:
-        """A study by id; one that is damaged can still be deleted. Raises FairLabError when it does not exist."""
-        with suppress(Damaged):
-            read_study(self._workspace, study_id)
+        """A study by id. Raises FairLabError, naming those that there are, when it does not exist."""
+        read_study(self._workspace, study_id)
         return Study(self._workspace, study_id)
 
     def _ipython_key_completions_(self) -> list[str]:

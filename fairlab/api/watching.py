@@ -47,7 +47,7 @@ def follow(workspace: Workspace, run_ids: Sequence[str], show: bool = True, ever
     titles = {run_id: read_run(workspace, run_id).title for run_id in run_ids}
     views: Mapping[str, RunView] = {}
     last: dict[str, str] = {}
-    with _screen() if show and console.is_terminal else _lines() as screen:
+    with _screen() if show and (console.is_terminal or console.is_jupyter) else _lines() as screen:
 
         def look(now: Mapping[str, RunView]) -> None:
             nonlocal views
