@@ -67,14 +67,14 @@ def fairlab(home: Path, *arguments: str, timeout: float = 300) -> subprocess.Com
 
 def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line in this process: the same words and code, without the seconds that a process takes to start."""
-    from fairlab.cli import show, streams
+    from fairlab.api import console as shown
     from fairlab.cli.main import main
 
     out, said = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as mine, redirect_stdout(out), redirect_stderr(said):
         mine.setenv("FAIRLAB_HOME", str(home))  # the command sets it for itself; afterwards it is as before
-        mine.setattr(show.console, "width", streams.PIPED_COLUMNS)
-        mine.setattr(show.console, "_file", None)  # a console that is told to write elsewhere keeps the file
+        mine.setattr(shown.console, "width", shown.PIPED_COLUMNS)
+        mine.setattr(shown.console, "_file", None)  # a console that is told to write elsewhere keeps the file
         try:
             code = main(["--home", str(home), *arguments])
         except SystemExit as end:
@@ -84,14 +84,14 @@ def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def wait_done(lab: Workspace, names: Sequence[str], timeout_s: float = 300) -> None:
     """Wait until these runs are done."""
-    from fairlab import api
+    from fairlab.queue.waiting import wait
 
     end = time.monotonic() + timeout_s
 
-    def look() -> None:
+    def look(_views: object) -> None:
         assert time.monotonic() < end, {name: state(lab.run(name)) for name in names}
 
-    assert api.wait(lab, names, look, every_s=0.1), {name: state(lab.run(name)) for name in names}
+    assert wait(lab, names, look, every_s=0.1), {name: state(lab.run(name)) for name in names}
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from fairlab import api
-from fairlab.cli import show, watch
+from fairlab.cli import watch
 from fairlab.jobs import worker
 from fairlab.jobs.job import Job
 from fairlab.jobs.roles import carry_out
 from fairlab.plan.plan import Plan
-from fairlab.queue import launch
+from fairlab.queue import launch, waiting
 from fairlab.queue.engines.local import LocalEngine
 from fairlab.queue.launch import write_study
 from fairlab.settings.placement import Placement
@@ -52,7 +51,7 @@ def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(LocalEngine, "submit", submit)
     monkeypatch.setattr(launch, "dispatch", dispatch_and_work)
-    for module in (show, watch, api):
+    for module in (watch, waiting):
         monkeypatch.setattr(module, "dispatch_unless_busy", dispatch_and_work)
     monkeypatch.setattr(worker.StopSwitch, "install", lambda _switch: None)  # signals are the test's own
     monkeypatch.setattr(worker.faulthandler, "enable", lambda: None)

@@ -20,7 +20,7 @@ FILES = sorted([*ROOT.glob("fairlab/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / 
 LEVELS = {  # a package may import those with a smaller number, never its siblings
     "machine": 0, "reading": 0, "settings": 1, "presets": 2,
     "data": 2, "models": 2, "losses": 2, "evaluation": 2, "store": 2, "plots": 2,
-    "methods": 3, "training": 4, "plan": 5, "queue": 6, "jobs": 7, "compare": 8, "storage": 9, "cli": 11, "ui": 11,
+    "methods": 3, "training": 4, "plan": 5, "queue": 6, "jobs": 7, "compare": 8, "storage": 9, "api": 10, "cli": 11, "ui": 11,
 }  # fmt: skip
 THIRD_PARTY = {
     "streamlit": ("fairlab/ui/", "pages/", "app.py"),
@@ -116,7 +116,7 @@ def _part(names: Sequence[str], levels: Collection[str] = ()) -> str:
     return names[0] if names[0] in levels or (not levels and len(names) > 1) else ""
 
 
-LOOSE = {"__main__": "cli", "api": "storage"}
+LOOSE = {"__main__": "cli", "__init__": "api"}
 """Loose files of fairlab/ that are not the ground, and the highest room that each may import."""
 
 
@@ -129,11 +129,29 @@ def test_the_ground_rests_on_machine_and_settings_alone(path: Path) -> None:
 
 
 def test_only_cli_and_pages_use_the_facade() -> None:
-    """The rooms below are what api.py is made of."""
+    """The rooms below are what api/ is made of; `from fairlab import Lab` imports it when Lab is asked for."""
     for path in FILES:
         name = str(path.relative_to(ROOT))
-        if not name.startswith(("fairlab/cli/", "fairlab/ui/", "pages/", "app.py")):
-            assert not {"fairlab.api"} & {module for module, _ in imports(path)}, name
+        if name.startswith(("fairlab/api/", "fairlab/cli/", "fairlab/ui/", "fairlab/__init__.py", "pages/", "app.py")):
+            continue
+        for module, _ in imports(path):
+            assert module != "fairlab.Lab", name
+            assert not f"{module}.".startswith("fairlab.api."), name
+
+
+def test_importing_fairlab_imports_nothing_else() -> None:
+    code = "import sys, fairlab; print({'pandas', 'pydantic', 'rich', 'torch', 'plotly', 'fairlab.api'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.strip() == "set()", result.stderr[-2000:]
+
+
+def test_a_lab_is_opened_without_plotly_or_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from fairlab import Lab; repr(Lab(sys.argv[1]))\n"
+        "print({'torch', 'plotly', 'umap', 'numba', 'streamlit'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.strip() == "set()", result.stderr[-2000:]
 
 
 @pytest.mark.parametrize("room", sorted(LEVELS))

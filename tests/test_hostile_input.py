@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlab import api
 from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json
+from fairlab.jobs.data.starts import add_data
+from fairlab.jobs.evaluate.starts import evaluate
 from fairlab.plan.grid import expand
 from fairlab.presets import load_preset, load_study
 from fairlab.queue import launch
@@ -151,8 +152,8 @@ def test_sixty_names_through_every_input_work_or_are_refused(
     for number, name in enumerate(NAMES):
         lab = open_workspace(tmp_path / "home" / str(number))
         for call in (
-            lambda name=name, lab=lab: api.add_data(lab, Source(path=str(tree)), name),
-            lambda name=name, lab=lab: api.add_data(
+            lambda name=name, lab=lab: add_data(lab, Source(path=str(tree)), name),
+            lambda name=name, lab=lab: add_data(
                 lab, parse(Source, {"path": str(tree), "group": name, "attribute": name}, "x"), "x"
             ),
             lambda name=name, lab=lab: launch.start(
@@ -161,7 +162,7 @@ def test_sixty_names_through_every_input_work_or_are_refused(
             lambda name=name, lab=lab: launch.start(
                 lab, expand(changed(load_preset("tiny"), {"demo": None, "dataset": name}), "tiny", lab)
             ),
-            lambda name=name, lab=lab: api.evaluate(lab, name, name),
+            lambda name=name, lab=lab: evaluate(lab, name, name),
             lambda name=name, lab=lab: load_preset(name),
             lambda name=name, lab=lab: create_run(lab, record(lab, name)),
         ):

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlab import api
+from fairlab.jobs.data.starts import add_data
+from fairlab.plan.grid import plan_preset
+from fairlab.queue.launch import start
 from fairlab.settings.study import Source
 from fairlab.store.embeddings import open_embeddings
+from fairlab.store.runs import state
 from fairlab.workspace import Workspace
 from tests.conftest import command
 from tests.data.trees import face
@@ -41,9 +44,7 @@ def test_a_planted_name_token_and_template_are_in_no_log(
         for g in "AB" for n in range(4) for m in range(4)
     )  # fmt: skip
     (tmp_path / "pairs.csv").write_text(pairs)
-    api.add_data(
-        lab, Source(path=str(root), image_px=32, split="train", pair_list=str(tmp_path / "pairs.csv")), "faces"
-    )
+    add_data(lab, Source(path=str(root), image_px=32, split="train", pair_list=str(tmp_path / "pairs.csv")), "faces")
     dials = {
         "demo": None,
         "dataset": "faces",
@@ -51,8 +52,8 @@ def test_a_planted_name_token_and_template_are_in_no_log(
         "concatenation": False,
         "adaptor.training.epochs": 1,
     }
-    plan = api.plan(lab, "tiny", {**dials, "teacher.training.epochs": 1, "student.training.epochs": 1})
-    api.start(lab, plan)
+    plan = plan_preset(lab, "tiny", {**dials, "teacher.training.epochs": 1, "student.training.epochs": 1})
+    start(lab, plan)
     said = []
     for words in (["runs"], ["models"], ["compare"], ["doctor", "--verify"]):
         result = command(lab.home, *words)
@@ -60,7 +61,7 @@ def test_a_planted_name_token_and_template_are_in_no_log(
         said.append(result.stdout + result.stderr)
     for page in PAGES:
         fine(opened(monkeypatch, lab, page))
-    assert {api.state(lab.run(run.record.run_id)).status for run in plan.runs} <= {"done"}
+    assert {state(lab.run(run.record.run_id)).status for run in plan.runs} <= {"done"}
     vectors = [
         open_embeddings(path, "faces").vectors for path in lab.runs_folder.iterdir() if (path / "embeddings").is_dir()
     ]

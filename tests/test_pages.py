@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab import api
 from fairlab.data.dataset import open_dataset
 from fairlab.data.demo.build import build_demo
 from fairlab.files import app_root, write_json
+from fairlab.jobs.data.starts import add_data
 from fairlab.jobs.loggers.base import settings_of
 from fairlab.presets import load_preset
 from fairlab.queue.engines.local import LocalEngine
@@ -403,7 +403,7 @@ def test_data_that_lie_elsewhere_are_found_again_on_their_page(
     monkeypatch: pytest.MonkeyPatch, lab: Workspace, tmp_path: Path
 ) -> None:
     """The page says where they were and asks; a wrong answer is refused in a sentence, the right one shows the faces."""
-    api.add_data(lab, Source(path=str(grouped(tmp_path / "here")), image_px=32), "faces")
+    add_data(lab, Source(path=str(grouped(tmp_path / "here")), image_px=32), "faces")
     (tmp_path / "here").rename(tmp_path / "there")
     app = opened(monkeypatch, lab, "data", set="faces")
     assert not app.exception

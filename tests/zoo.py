@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from fairlab import api
+from fairlab.jobs.data.starts import add_data
+from fairlab.jobs.evaluate.starts import evaluate
+from fairlab.jobs.models.starts import add_model
 from fairlab.plan.grid import expand
 from fairlab.presets import load_preset
 from fairlab.queue import edit, launch
@@ -53,7 +55,7 @@ def _run(lab: Workspace, start: str) -> str:
 def _folder(home: Path, name: str, **tree: object) -> Workspace:
     """A workspace whose only data set is an own folder of images."""
     lab = open_workspace(home)
-    api.add_data(lab, Source(path=str(grouped(home.parent / f"{home.name} files", **tree)), image_px=32), name)  # type: ignore[arg-type]
+    add_data(lab, Source(path=str(grouped(home.parent / f"{home.name} files", **tree)), image_px=32), name)  # type: ignore[arg-type]
     return lab
 
 
@@ -92,7 +94,7 @@ def no_groups(home: Path, _tiny: Workspace) -> None:
     for person in range(5):
         for number in range(3):
             face(root / f"person {person}" / f"{number}.jpg", 40_000 + 10 * person + number)
-    api.add_data(open_workspace(home), Source(path=str(root), image_px=32), "faces")
+    add_data(open_workspace(home), Source(path=str(root), image_px=32), "faces")
 
 
 def one_image_each(home: Path, _tiny: Workspace) -> None:
@@ -106,7 +108,7 @@ def embeddings_only(home: Path, _tiny: Workspace) -> None:
     np.save(home.parent / "mine.npy", vectors.astype(np.float32))
     rows = [f"p{p}/p{p}_{n:04d}.jpg,p{p},{'left' if p < 3 else 'right'}" for p in range(6) for n in range(1, 4)]
     (home.parent / "mine.csv").write_text("image,identity,group\n" + "\n".join(rows) + "\n")
-    api.add_model(open_workspace(home), ModelFile(path=str(home.parent / "mine.npy")), "Mine")
+    add_model(open_workspace(home), ModelFile(path=str(home.parent / "mine.npy")), "Mine")
 
 
 def added_models(home: Path, _tiny: Workspace) -> None:
@@ -118,13 +120,13 @@ def added_models(home: Path, _tiny: Workspace) -> None:
 
     lab = open_workspace(home)
     shutil.copy(FORMATS / "py2_p2.bin", home.parent / "lfw.bin")
-    api.add_data(lab, Source(path=str(home.parent / "lfw.bin")), "lfw")
+    add_data(lab, Source(path=str(home.parent / "lfw.bin")), "lfw")
     (home.parent / "graph.onnx").write_bytes(onnx_models.network().SerializeToString())
     torch.manual_seed(1)
     torch.save(BACKBONES["mbf"](Backbone(name="mbf"), 112).state_dict(), home.parent / "mbf.pth")
     for file in ("graph.onnx", "mbf.pth"):
-        for run_id in api.add_model(lab, ModelFile(path=str(home.parent / file)), file.partition(".")[0]):
-            api.evaluate(lab, run_id, "lfw")
+        for run_id in add_model(lab, ModelFile(path=str(home.parent / file)), file.partition(".")[0]):
+            evaluate(lab, run_id, "lfw")
 
 
 def scores_only(home: Path, _tiny: Workspace) -> None:
@@ -154,7 +156,7 @@ def _scores(home: Path, groups: tuple[str, ...], model: str) -> Workspace:
                     score = dice.normal(0.6 - 0.05 * g if same else 0.1, 0.15)
                     rows.writerow([(one * 7 + two) % 5 + 1, *names, int(same), group, group, f"{score:.4f}"])
     lab = open_workspace(home)
-    api.add_model(lab, ModelFile(path=str(path)))
+    add_model(lab, ModelFile(path=str(path)))
     return lab
 
 

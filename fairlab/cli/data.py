@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fairlab import api
+from fairlab.api import Lab
+from fairlab.api.watching import follow
 from fairlab.cli import show, show_data
 from fairlab.cli.arguments import dials
 from fairlab.cli.runs import watch_one
@@ -26,10 +27,10 @@ def make(workspace: Workspace, options: argparse.Namespace, values: Mapping[str,
     """Make a data set by a recipe and show what is in it."""
     if not options.path or options.test or options.name or options.model or options.dry_run:
         raise FairLabError("name the data set to make: `fairlab data make NAME --set dataset=...`")
-    run_id = api.make_data(workspace, parse(Recipe, values, "--set"), options.path)
-    if not _done(workspace, run_id, options.json):
+    job = Lab(workspace).data.make(options.path, parse(Recipe, values, "--set"))
+    if not _done(workspace, job.run_id, options.json):
         return 1
-    show_data.show_data(workspace, api.read_run(workspace, run_id).dataset, options.json)
+    show_data.show_data(workspace, job.dataset, options.json)
     return 0
 
 
@@ -38,11 +39,12 @@ def overlap(workspace: Workspace, options: argparse.Namespace, values: Mapping[s
     if not options.path or not options.test or options.name or options.dry_run:
         raise FairLabError("name the two data sets: `fairlab data overlap TRAIN TEST`")
     sets = {"train": options.path, "test": options.test, "model": options.model}
-    run_id = api.check_overlap(workspace, parse(Overlap, {**values, **sets}, "--set"))
-    if not _done(workspace, run_id, options.json):
+    lab = Lab(workspace)
+    job = lab.data.overlap(parse(Overlap, {**values, **sets}, "--set"))
+    if not _done(workspace, job.run_id, options.json):
         return 1
-    found = api.verdict(workspace, options.path, options.test)
-    said = api.sentence(found, options.path, options.test)
+    found = lab.data.verdict(options.path, options.test)
+    said = lab.data.verdict_sentence(options.path, options.test)
     print(json.dumps({**(found.facts if found else {}), "sentence": said}, indent=1) if options.json else said)
     return 0
 
@@ -51,9 +53,10 @@ def move(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str
     """Say where the images of a data set are now."""
     if not options.path or not options.test:
         raise FairLabError("name the data set and where its images are now: `fairlab data move NAME PATH`")
-    before = api.open_dataset(workspace.dataset(options.path)).fingerprint
-    found = api.move_data(workspace, options.path, options.test, options.changed, show.progress_line())
-    same = "the same data" if found.fingerprint == before else "other data now: its fingerprint has changed"
+    before = Lab(workspace).data[options.path]
+    fingerprint = before.fingerprint
+    found = before.move(options.test, options.changed, show.progress_line()).opened
+    same = "the same data" if found.fingerprint == fingerprint else "other data now: its fingerprint has changed"
     print(f"{options.path} reads its images from {found.info['images_from']['path']}; it is {same}")
     return 0
 
@@ -62,7 +65,7 @@ def find(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str
     """Bring back a data set that runs know and that is not in this workspace."""
     if not options.path:
         raise FairLabError("name the data set and where its images are now: `fairlab data find NAME PATH`")
-    run_id = api.find_data(workspace, options.path, options.test or "")
+    run_id = Lab(workspace).data.find(options.path, options.test or "").run_id
     if not _done(workspace, run_id, options.json):
         return 1
     show_data.show_data(workspace, options.path, options.json)
@@ -80,13 +83,14 @@ def pairs(workspace: Workspace, options: argparse.Namespace, values: Mapping[str
         raise FairLabError("name the data set to draw pairs for: `fairlab data pairs NAME [--set genuine=3000]`")
     values = {**values, **({"mined_by": options.model} if options.model else {})}
     settings = parse(DrawnPairs, values, "--set")
+    lab = Lab(workspace)
     if options.dry_run:
-        drawn = api.drawn_pairs(workspace, api.open_dataset(workspace.dataset(options.path)), settings)
+        drawn = lab.data[options.path].preview_pairs(settings)
         groups, notes = drawn.facts, drawn.notes
     else:
-        if not _done(workspace, api.draw_pairs(workspace, options.path, settings), options.json):
+        if not _done(workspace, lab.data[options.path].draw_pairs(settings).run_id, options.json):
             return 1
-        kept = api.open_dataset(workspace.dataset(options.path)).info["drawn_pairs"]
+        kept = lab.data[options.path].opened.info["drawn_pairs"]
         groups, notes = kept["groups"], kept["notes"]
     if options.json:
         print(json.dumps({"groups": groups, "notes": notes}, indent=1))
@@ -108,10 +112,8 @@ def delete(workspace: Workspace, options: argparse.Namespace, _values: Mapping[s
     """Delete a data set and the run that made it; with --dry-run say what would go and what needs it."""
     if not options.path or options.test:
         raise FairLabError("name the data set to delete: `fairlab data delete NAME`")
-    if options.dry_run:
-        found = api.what_goes(workspace, dataset=options.path)
-    else:
-        found = api.delete_dataset(workspace, options.path, options.force)
+    data = Lab(workspace).data[options.path]
+    found = data.what_goes() if options.dry_run else data.delete(options.force)
     print(json.dumps(asdict(found), indent=1) if options.json else "\n".join(goes(found)))
     return 0
 
@@ -122,8 +124,9 @@ def keep(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str
         raise FairLabError(
             "name the data set and for how long: `fairlab data keep NAME --days 180` (0 lifts the limit)"
         )
-    api.keep(workspace, options.path, options.days or None)
-    until = next((limit.until for limit in api.limits(workspace) if limit.dataset == options.path), None)
+    lab = Lab(workspace)
+    lab.data[options.path].keep(options.days or None)
+    until = next((limit.until for limit in lab.storage.limits() if limit.dataset == options.path), None)
     said = f"until {until:%Y-%m-%d}; then `fairlab forget --expired` deletes it" if until else "without a limit"
     print(f"{options.path} is kept {said}")
     return 0
@@ -133,11 +136,10 @@ def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
     """Wait for a job, with progress unless stdout is for JSON; False when it did not come to its end."""
     if not quiet:
         return show.watch(workspace, [run_id])
-    if api.wait(workspace, [run_id]):
-        return True
-    view = api.state(workspace.run(run_id))
-    show.say(f"{run_id} {view.status}: {view.reason or f'see `fairlab runs log {run_id}`'}")
-    return False
+    faults = follow(workspace, [run_id], show=False)
+    for fault in faults:
+        show.say(fault)
+    return not faults
 
 
 ACTIONS = {"make": make, "overlap": overlap, "find": find, "move": move, "pairs": pairs, "delete": delete, "keep": keep}
@@ -159,18 +161,15 @@ def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
         raise FairLabError(
             "--pictures belongs to an inspection of data: `fairlab data add PATH --dry-run --pictures FOLDER`"
         )
-    from fairlab.jobs.data.adding import dry_run, write_pictures
-
     source = parse(Source, {**dials(options), "path": options.path}, "--set")
     if options.dry_run:
-        found, listing = dry_run(source, show.progress_line())
+        found = Lab(workspace).data.preview(source, options.pictures or "", show.progress_line())
+        names = found.pop("pictures", [])
         show.show_report(found, options.json)
         if options.pictures:
-            folder = Path(options.pictures).expanduser().absolute()
-            names = write_pictures(folder, source, found, listing)
-            show.say_pictures(folder, names, list(found["groups"]))
+            show.say_pictures(Path(options.pictures).expanduser().absolute(), names, list(found["groups"]))
         return 0
-    run_id = api.add_data(workspace, source, options.name)
+    run_id = Lab(workspace).data.add(source, options.name).run_id
     with show.results_only(options.json):
         code = watch_one(workspace, run_id)
     if code == 0:

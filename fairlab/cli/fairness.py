@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from fairlab import api
+from fairlab.api import Lab
+from fairlab.api.console import console
 from fairlab.cli import arguments
-from fairlab.cli.show import console, say_caveats
+from fairlab.cli.show import say_caveats
 from fairlab.compare.scored import scored
 from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report, groups_of, metric_p, point_of
@@ -104,7 +105,7 @@ def _drawn(workspace: Workspace, options: argparse.Namespace) -> tuple[int, int]
     if not _is_table(first):
         if options.exclude or options.score or options.distances:
             raise FairLabError("--exclude, --score and --distances belong to a table of scores, not to a run")
-        record = api.read_run(workspace, first)
+        record = Lab(workspace).runs[first].record
         data = options.data or record.dataset
         asked = Evaluation.model_validate(results_facts(record.folder, data)["settings"])
     draws = asked.bootstrap if options.draws is None else options.draws
@@ -120,8 +121,9 @@ def _pairs(workspace: Workspace, options: argparse.Namespace, scores: str = "") 
                 "the groups of a table are the values of one attribute; only of a run --by takes several"
             )
         return scored_pairs(scores, options.exclude, "".join(options.by), options.score, options.distances)
-    record = api.read_run(workspace, scores)
-    dataset = api.open_dataset(workspace.dataset(options.data or record.dataset))
+    lab = Lab(workspace)
+    record = lab.runs[scores].record
+    dataset = lab.data[options.data or record.dataset].opened
     say_caveats(workspace, [scores], dataset.dataset_id)
     return scored(record, dataset, options.pairs, options.by)
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from fairlab.cli.arguments import dials, where
-from fairlab.cli.runs import placement_of, watch_one
+from fairlab.cli.runs import watch_one
 from fairlab.errors import FairLabError
-from fairlab.files import not_there, read_json
+from fairlab.files import read_json
 from fairlab.settings.study import Evaluation, ModelFile, Projection, Protocols, parse
 from fairlab.store.runs import read_run, read_status
 from fairlab.workspace import Workspace
 
 
 def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import api
+    from fairlab.api import Lab
     from fairlab.cli import show, show_models
 
     if options.action == "list":
@@ -28,11 +27,10 @@ def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
         raise FairLabError("name the file of the model: `fairlab models add FILE`")
     source = parse(ModelFile, {**dials(options), "path": options.path}, "--set")
     if options.dry_run:
-        from fairlab.jobs.models.importing import report_of
-
-        show_models.show_model_report(report_of(source, show.progress_line("rounds")), options.json)
+        report = Lab(workspace).models.preview(source, show.progress_line("rounds"))
+        show_models.show_model_report(report, options.json)
         return 0
-    runs = api.add_model(workspace, source, options.name)
+    runs = [model.run_id for model in Lab(workspace).models.add(source, options.name)]
     with show.results_only(options.json):
         done = show.watch(workspace, [*read_run(workspace, runs[0]).parents, *runs])
     if not done:
@@ -43,14 +41,14 @@ def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_embed(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import api
+    from fairlab.api import Lab
 
-    placement = placement_of(workspace, where(options))
-    return watch_one(workspace, api.embed(workspace, options.run, options.dataset, placement))
+    job = Lab(workspace).models[options.run].embed(options.dataset, where(options) or None)
+    return watch_one(workspace, job.run_id)
 
 
 def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import api
+    from fairlab.api import Lab
     from fairlab.cli import show
 
     asked = dials(options)
@@ -60,8 +58,10 @@ def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
         raise FairLabError("settings of protocols belong to a protocol: give --protocol NAME too")
     settings = parse(Evaluation, own, "--set") if own else None
     protocols = parse(Protocols, {**more, "names": options.protocol}, "--set") if options.protocol else ()
-    placement = placement_of(workspace, where(options))
-    job = api.evaluate(workspace, options.run, options.dataset, settings, options.gallery, protocols, placement)
+    model = Lab(workspace).models[options.run]
+    job = model.evaluate(
+        options.dataset, settings=settings, gallery=options.gallery, protocols=protocols, where=where(options) or None
+    ).run_id
     with show.results_only(options.json):
         code = watch_one(workspace, job)
     if code == 0:
@@ -73,20 +73,21 @@ def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_scores(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import api
+    from fairlab.api import Lab
 
     names = options.run
     dataset = options.data or read_run(workspace, names[0]).dataset
-    path = not_there(Path(options.out).expanduser().absolute(), options.overwrite)
-    api.export_scores(workspace, names, dataset, path, options.format, options.pairs, options.overwrite)
+    path = Lab(workspace).models.export_scores(
+        names, options.out, dataset, kind=options.format, pairs=options.pairs, overwrite=options.overwrite
+    )
     print(f"scores of {len(names)} models on {dataset} ({options.pairs} pairs) are in {path}")
     return 0
 
 
 def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab import api
+    from fairlab.api import Lab
 
-    job = api.project(workspace, options.run, parse(Projection, dials(options), "--set"), options.data)
+    job = Lab(workspace).models.project(options.run, options.data, parse(Projection, dials(options), "--set")).run_id
     code = watch_one(workspace, job)
     for note in read_status(workspace.run(job)).get("notes", ()) if code == 0 else ():
         print(f"fairlab: {note}", file=sys.stderr)

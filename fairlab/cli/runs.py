@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from fairlab.cli.arguments import dials, where
 from fairlab.errors import FairLabError
-from fairlab.settings.placement import Placement
-from fairlab.settings.study import changed
 from fairlab.workspace import Workspace
 
 ACTIONS: Mapping[str, str] = {
@@ -101,35 +98,23 @@ def _one(workspace: Workspace, action: str, run_id: str, force: bool) -> None:
 
 def _delete_or_say(workspace: Workspace, options: argparse.Namespace) -> None:
     """A whole study goes, or what would go with runs or a study is said."""
-    from fairlab import api
+    from fairlab.api import Lab
     from fairlab.storage.deletion_words import goes
 
     if bool(options.study) == bool(options.run):
         raise FairLabError("name runs to delete, or a study with --study")
-    if options.study and not options.dry_run:
-        found = [api.delete_study(workspace, options.study, options.force)]
-    elif options.study:
-        found = [api.what_goes(workspace, study=options.study)]
+    lab = Lab(workspace)
+    if options.study:
+        study = lab.studies[options.study]
+        found = [study.what_goes() if options.dry_run else study.delete(options.force)]
     else:
-        found = [api.what_goes(workspace, run=run_id) for run_id in options.run]
+        found = [lab.runs[run_id].what_goes() for run_id in options.run]
     for item in found:
         print("\n".join(goes(item)))
 
 
 def _count(what: str, run_ids: Sequence[str]) -> None:
     print(f"{len(run_ids)} run{'' if len(run_ids) == 1 else 's'} {what}")
-
-
-def placement_of(workspace: Workspace, where: Mapping[str, Any]) -> Placement:
-    """Where new work is to be done: the workspace's default with dotted settings changed.
-
-    Raises FairLabError for an engine or a setting that there is not.
-    """
-    from fairlab.queue.launch import check_engine, default_placement
-
-    placement = changed(default_placement(workspace), where)
-    check_engine(placement)
-    return placement
 
 
 def do_watch(workspace: Workspace, options: argparse.Namespace) -> int:

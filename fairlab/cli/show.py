@@ -5,41 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from fairlab.cli.streams import PlainText as Text
-from fairlab.cli.streams import console_for_people, counter, is_terminal
+from fairlab.api.console import PlainText as Text
+from fairlab.api.console import console, is_terminal
+from fairlab.api.watching import coloured, follow
+from fairlab.cli.streams import counter
 from fairlab.files import there
 from fairlab.formatting import amount, duration
 from fairlab.plan.plan import Plan, data_of
-from fairlab.queue.capacity import ROOM
-from fairlab.queue.launch import dispatch_unless_busy
-from fairlab.queue.turns import HELD, any_goes_on
-from fairlab.store.locks import CUT_SHORT
 from fairlab.store.runs import CHOICE, read_run, read_status, state
-from fairlab.store.runs import Live as RunView
 from fairlab.tables import METRICS, rows_as_json
 from fairlab.workspace import Workspace
-
-console = console_for_people()
-COLOURS = {
-    "done": "green",
-    "running": "cyan",
-    "queued": "dim",
-    "stopped": "yellow",
-    "failed": "red",
-    "crashed": "red",
-    "new": "",
-}
 
 
 def say(text: str) -> None:
@@ -47,81 +29,12 @@ def say(text: str) -> None:
     print(f"fairlab: {text}", file=sys.stderr, flush=True)
 
 
-def _status(status: str) -> Text:
-    return Text(status, style=COLOURS.get(status, ""))
-
-
-def watch(workspace: Workspace, run_ids: Sequence[str], every_s: float = 1.0) -> bool:
-    """Show these runs until all have ended; True when all are done. Ctrl-C leaves them running."""
-    titles = {run_id: read_run(workspace, run_id).title for run_id in run_ids}
-    live_terminal = console.is_terminal
-    last: dict[str, str] = {}
-    with Live(console=console, refresh_per_second=4, transient=False) if live_terminal else _Silent() as screen:
-        while True:
-            dispatch_unless_busy(workspace)
-            going = any_goes_on(workspace, run_ids)  # asked first: what ends in between is seen to be done
-            views = {run_id: state(workspace.run(run_id)) for run_id in run_ids}
-            if live_terminal:
-                screen.update(_with_sum(titles, views))
-            else:
-                print_changes(titles, views, last)
-            if all(view.status == "done" for view in views.values()):
-                return True
-            if not going:
-                break
-            time.sleep(every_s)
-    for run_id, view in views.items():
-        if view.status not in ("done", "queued") or view.reason in (HELD, CUT_SHORT):
-            say(f"{titles[run_id]} ({run_id}) {view.status}: {view.reason or 'see `fairlab runs log ' + run_id + '`'}")
-    return False
-
-
-class _Silent:
-    """Stands in for the live screen where output is not a terminal."""
-
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def update(self, _table: object) -> None: ...
-
-
-def print_changes(titles: Mapping[str, str], views: Mapping[str, RunView], last: dict[str, str]) -> None:
-    """A line for each run whose status is not what `last` says; it is changed."""
-    for run_id, view in views.items():
-        shown = f"{view.status:8} {titles[run_id]}  {view.reason}".rstrip()
-        told = shown if view.reason.startswith(ROOM) else view.status  # what it lacks is worth a line too
-        if last.get(run_id) != told:
-            last[run_id] = told
-            if view.status != "queued" or told == shown:
-                console.print(shown)
-
-
-def progress_table(titles: Mapping[str, str], views: Mapping[str, RunView]) -> Table:
-    """How runs stand: status, progress of the run, what they do, how fast, and time left of that."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "status", "progress", "", "stage", "speed", "left"):
-        table.add_column(name)
-    for run_id, view in views.items():
-        share = 1.0 if view.status == "done" else view.progress or 0.0
-        running = view.status == "running"
-        table.add_row(
-            titles[run_id],
-            _status(view.status),
-            ProgressBar(1.0, share, width=24),
-            f"{share:4.0%}",
-            view.reason or (view.stage or "" if running else ""),
-            f"{view.rate:,.0f} {view.unit}/s" if running and view.rate else "",
-            duration(view.eta_s) if running else "",
-        )
-    return table
-
-
-def _with_sum(titles: Mapping[str, str], views: Mapping[str, RunView]) -> Group:
-    done = sum(view.status == "done" for view in views.values())
-    said = Text(f"{done} of {len(views)} done · Ctrl-C leaves them running", style="dim")
-    return Group(progress_table(titles, views), said)
+def watch(workspace: Workspace, run_ids: Sequence[str]) -> bool:
+    """Show these runs until all have ended; True when all are done, otherwise the reasons are on stderr."""
+    faults = follow(workspace, run_ids)
+    for fault in faults:
+        say(fault)
+    return not faults
 
 
 def show_plan(workspace: Workspace, plan: Plan) -> None:
@@ -138,7 +51,7 @@ def show_plan(workspace: Workspace, plan: Plan) -> None:
         parents = [titles.get(parent, parent) for parent in run.record.parents]
         shown = ", ".join(parents[:2]) + (f" and {len(parents) - 2} more" if len(parents) > 2 else "")
         cpu = duration(seconds.get(run.record.run_id)) if cost else ""
-        table.add_row(run.record.title, run.record.role, _status(run.status), str(run.steps or ""), cpu, shown)
+        table.add_row(run.record.title, run.record.role, coloured(run.status), str(run.steps or ""), cpu, shown)
     console.print(table)
     made = "generated for this study" if plan.study.demo else "as it is in the workspace"
     console.print(f"data set: {data_of(plan)}, {made}", markup=False)
@@ -183,7 +96,7 @@ def show_runs(workspace: Workspace, as_json: bool) -> None:
             row.run_id,
             row.title,
             row.role,
-            _status(row.status),
+            coloured(row.status),
             f"{share:.0%}" if running and share is not None else "",
             duration(row.eta_s) if running else "",
             duration(row.train_s),

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from fairlab.cli.show import console, say_caveats
-from fairlab.cli.streams import PlainText as Text
+from fairlab.api.console import PlainText as Text
+from fairlab.api.console import console
+from fairlab.cli.show import say_caveats
 from fairlab.compare.compare import default_dataset
 from fairlab.compare.exports import best_of, caption, measured
 from fairlab.compare.next_steps import without_numbers

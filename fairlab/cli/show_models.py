@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from fairlab.cli.show import console
-from fairlab.cli.streams import PlainText as Text
+from fairlab.api.console import PlainText as Text
+from fairlab.api.console import console
 from fairlab.compare.models import list_models
 from fairlab.tables import rows_as_json
 from fairlab.workspace import Workspace

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 from rich.table import Table
 
-from fairlab.cli.show import console
+from fairlab.api.console import console
 from fairlab.queue.edit import look_at, queue_table
 from fairlab.queue.progress import sentence, study_progress
 from fairlab.queue.turns import ACTIVE

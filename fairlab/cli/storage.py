@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fairlab.api.console import is_terminal
 from fairlab.cli import arguments
-from fairlab.cli.streams import counter, is_terminal
+from fairlab.cli.streams import counter
 from fairlab.errors import FairLabError
 from fairlab.formatting import duration, room, some
 from fairlab.workspace import Workspace

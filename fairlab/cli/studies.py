@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from fairlab.cli.arguments import dials, where
-from fairlab.cli.runs import placement_of
 from fairlab.errors import FairLabError
 from fairlab.presets import load_preset, preset_names
 from fairlab.settings.study import Study
@@ -35,7 +34,7 @@ def _launch(workspace: Workspace, preset: str, study: Study | None, options: arg
     from fairlab.settings.study import changed
 
     plan = expand(changed(study or load_preset(preset), dials(options)), preset, workspace)
-    placement = placement_of(workspace, where(options))
+    placement = launch.placement_of(workspace, where(options))
     if getattr(options, "dry_run", False):
         if estimate.estimate(workspace, plan) is None:
             estimate.measure(workspace, plan, show.say)

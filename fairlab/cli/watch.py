@@ -12,9 +12,10 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.live import Live
 
-from fairlab.cli.show import console, print_changes, progress_table
+from fairlab.api.console import PlainText as Text
+from fairlab.api.console import console
+from fairlab.api.watching import print_changes, progress_table
 from fairlab.cli.show_queue import study_lines
-from fairlab.cli.streams import PlainText as Text
 from fairlab.errors import FairLabError
 from fairlab.queue.launch import ACTIVE, dispatch_unless_busy
 from fairlab.queue.turns import any_goes_on

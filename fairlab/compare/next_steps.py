@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from fairlab.compare.compare import imported, models_of
-from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
+from fairlab.jobs.evaluate.starts import how_to_evaluate
 from fairlab.store.studies import read_study
 from fairlab.workspace import Workspace
-
-
-def how_to_evaluate(dataset: Dataset, run_id: str) -> str:
-    """How a model gets numbers on a data set, as a sentence with the command."""
-    name = dataset.dataset_id
-    if dataset.pairs.empty:
-        return (
-            f"data set {name} has no pairs to evaluate a model on: `fairlab data pairs {name}` draws some, then "
-            f"`fairlab evaluate {run_id} {name}`; or `fairlab evaluate {run_id} {name} --protocol all_pairs` compares all "
-            "its images"
-        )
-    return f"`fairlab evaluate {run_id} {name}` evaluates it"
 
 
 def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "", protocol: str = "test") -> str:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fairlab.compare.next_steps import how_to_evaluate
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import ScoredPairs
+from fairlab.jobs.evaluate.starts import how_to_evaluate
 from fairlab.store.results import pairs_of, read_results
 from fairlab.store.runs import RunRecord
 

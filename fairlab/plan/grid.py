@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fairlab.errors import FairLabError
 from fairlab.plan import choices
 from fairlab.plan.plan import Builder, Plan
 from fairlab.plan.portions import Faces, Portion, faces
 from fairlab.plan.records import check_model, cross_record, length_of
-from fairlab.settings.study import Data, Distillation, Role, Run, StudentSettings, Study, TeacherSettings
+from fairlab.presets import load_preset
+from fairlab.settings.study import Data, Distillation, Role, Run, StudentSettings, Study, TeacherSettings, changed
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
@@ -61,6 +63,14 @@ def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
     for number, seed in enumerate(study.seeds):
         _Seed(builder, people, seed, number == 0).expand()
     return Plan(builder.study_id, preset, study, tuple(builder.runs.values()), tuple(dict.fromkeys(builder.notes)))
+
+
+def plan_preset(workspace: Workspace, preset: str, changes: Mapping[str, Any] | None = None) -> Plan:
+    """The runs of a preset, with dotted settings changed, e.g. {"student.training.epochs": 5}.
+
+    Raises FairLabError for a preset or a setting that does not exist, and for settings that cannot work.
+    """
+    return expand(changed(load_preset(preset), changes or {}), preset, workspace)
 
 
 def check_names(study: Study) -> None:

@@ -19,6 +19,8 @@ SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "
 DASHES = ("solid", "dash", "dot", "dashdot")
 GREY = "#888888"
 WRONG = "#D62728"
+Figure = go.Figure
+"""What the functions of this room return, for annotations elsewhere."""
 
 
 @dataclass(frozen=True)

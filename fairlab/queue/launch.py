@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import Damaged, FairLabError, Refused
@@ -20,7 +21,7 @@ from fairlab.queue.engines.base import ENGINES, Later
 from fairlab.queue.turns import ACTIVE, ENDED_BADLY, Waiting, look, submitted
 from fairlab.registry import declared_facts
 from fairlab.settings.placement import Placement, warn_once, without_programs
-from fairlab.settings.study import parse
+from fairlab.settings.study import changed, parse
 from fairlab.store import remote
 from fairlab.store.database import statuses
 from fairlab.store.locks import Busy, no_starts
@@ -123,6 +124,16 @@ def default_placement(workspace: Workspace) -> Placement:
     where, ignored = without_programs(workspace.setting("placement", {}))
     warn_once(str(workspace.settings_file), ignored)
     return parse(Placement, where, str(workspace.settings_file))
+
+
+def placement_of(workspace: Workspace, where: Placement | Mapping[str, Any] | None) -> Placement:
+    """Where new work is to be done: a placement, or the workspace's default with dotted settings changed.
+
+    Raises FairLabError for an engine or a setting that does not exist.
+    """
+    placement = where if isinstance(where, Placement) else changed(default_placement(workspace), where or {})
+    check_engine(placement)
+    return placement
 
 
 def check_engine(placement: Placement) -> None:

@@ -20,9 +20,11 @@ from fairlab.formatting import duration
 from fairlab.plan.estimate import estimate
 from fairlab.plan.grid import expand
 from fairlab.plan.schedule import Task, ends
+from fairlab.queue.edit import look_at
 from fairlab.queue.engines.base import ENGINES
 from fairlab.queue.turns import ACTIVE, ENDED_BADLY, Queue, stuck
 from fairlab.reading.structured import parse_json
+from fairlab.store.database import list_runs
 from fairlab.store.queue import Turn
 from fairlab.store.runs import read_status
 from fairlab.store.studies import read_study
@@ -77,6 +79,13 @@ def study_progress(
     basis = runs if run_ids is not None else runs[runs["study"].isin(active)]  # thousands of older runs say nothing
     left, source = _left(workspace, everything, basis, queue, study_id)
     return Progress(counts, share, left, source)
+
+
+def progress(workspace: Workspace, study_id: str = "") -> Progress:
+    """How far a study is, or all runs of the workspace. Raises FairLabError for a study that does not exist."""
+    runs = list_runs(workspace)
+    run_ids = read_study(workspace, study_id).run_ids if study_id else None
+    return study_progress(workspace, runs, look_at(workspace, runs), run_ids, study_id)
 
 
 def _blocked_behind(queue: Queue, runs: pd.DataFrame, counts: dict[str, int]) -> dict[str, int]:

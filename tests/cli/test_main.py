@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fairlab import api
 from fairlab.data.dataset import open_dataset
+from fairlab.plan.grid import plan_preset
+from fairlab.queue.launch import start_one
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
@@ -169,7 +170,7 @@ def test_embed_a_set_that_the_run_never_saw(copy: Workspace) -> None:
         "student.training.epochs": 1,
         "student.training.drop_epochs": (),
     }
-    api.start_one(copy, api.plan(copy, "tiny", dials).runs[0].record)
+    start_one(copy, plan_preset(copy, "tiny", dials).runs[0].record)
     other = next(
         path.name for path in copy.datasets_folder.iterdir() if path.name not in names and ".tmp" not in path.name
     )

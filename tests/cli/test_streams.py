@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
-from fairlab.cli.streams import Plain, PlainConsole, PlainText
+from fairlab.api.console import PlainConsole, PlainText
+from fairlab.cli.streams import Plain
 from fairlab.reading.characters import clean, printable, unfit
 from fairlab.workspace import Workspace
 from tests.conftest import ROOT, command

@@ -8,8 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from fairlab import api
-from fairlab.compare.compare import default_dataset
+from fairlab.compare.compare import compare, default_dataset
 from fairlab.compare.model_rows import by_title
 from fairlab.errors import FairLabError
 from fairlab.files import write_json
@@ -17,7 +16,7 @@ from fairlab.plan.plan import single
 from fairlab.settings.study import Data, Run
 from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run, write_status
-from fairlab.store.studies import read_study
+from fairlab.store.studies import read_study, studies
 from fairlab.tables import ALL_GROUPS
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
@@ -41,7 +40,7 @@ def seeded(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[W
     home = tmp_path_factory.mktemp("seeded") / "home"
     shutil.copytree(tiny.home, home)
     lab = open_workspace(home)
-    study = str(api.studies(lab)["study_id"].iloc[0])
+    study = str(studies(lab)["study_id"].iloc[0])
     runs = [read_run(lab, name) for name in read_study(lab, study).run_ids]
     plain = next(run for run in runs if run.title == PLAIN)
     teacher = next(run for run in runs if run.role == "teacher")
@@ -56,9 +55,9 @@ def seeded(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[W
 def test_a_model_is_one_row_over_its_seeds(seeded: tuple[Workspace, str]) -> None:
     """The mean of the two runs' stored accuracies, wider intervals, both runs named; the others stay with one seed."""
     lab, study = seeded
-    table = api.compare(lab, study).set_index("model")
+    table = compare(lab, study).set_index("model")
     assert len(table) == 6
-    row, one = table.loc[PLAIN], api.compare(lab, study, seed=0).set_index("model").loc[PLAIN]
+    row, one = table.loc[PLAIN], compare(lab, study, seed=0).set_index("model").loc[PLAIN]
     assert (row["runs"], row["seeds"]) == (2, "0, 1")
     assert table.loc["Teacher Group A", "seeds"] == "0"
     names = row["run_ids"].split(", ")
@@ -83,7 +82,7 @@ def test_a_model_is_one_row_over_its_seeds(seeded: tuple[Workspace, str]) -> Non
 
 def test_one_seed_of_a_study_has_the_numbers_that_the_run_stored(seeded: tuple[Workspace, str]) -> None:
     lab, study = seeded
-    table = api.compare(lab, study, seed=0)
+    table = compare(lab, study, seed=0)
     assert set(table["seeds"]) == {"0"}
     for row in table.to_dict("records"):
         stored = read_results(lab.run(row["run_id"]), default_dataset(lab, study), "metrics")
@@ -93,15 +92,15 @@ def test_one_seed_of_a_study_has_the_numbers_that_the_run_stored(seeded: tuple[W
             assert row[name] == pytest.approx(factor * expected["value"], nan_ok=True)
             assert row[f"{name}_low"] == pytest.approx(factor * expected["low"], rel=1e-5, nan_ok=True)
         assert row["std_fair_p95"] == pytest.approx(stored.loc["std_points_fair_p95", "value"])
-    assert set(api.compare(lab, study, seed=1)["model"]) == {PLAIN, "Student EAF-KD (SL, specialised)"}
+    assert set(compare(lab, study, seed=1)["model"]) == {PLAIN, "Student EAF-KD (SL, specialised)"}
     with pytest.raises(FairLabError, match="no model here was trained with seed 5; there are: 0, 1"):
-        api.compare(lab, study, seed=5)
+        compare(lab, study, seed=5)
 
 
 def test_differences_are_paired_by_seed(seeded: tuple[Workspace, str]) -> None:
     """A teacher has seed 0 only: against the plain student's seed 0; against oneself there is none."""
     lab, study = seeded
-    table, one = (api.compare(lab, study, seed=seed).set_index("model") for seed in (None, 0))
+    table, one = (compare(lab, study, seed=seed).set_index("model") for seed in (None, 0))
     assert table.loc["Teacher Group A", "paired_seeds"] == 1
     for name in ("difference", "difference_low", "difference_high", "p"):
         assert table.loc["Teacher Group A", name] == pytest.approx(one.loc["Teacher Group A", name])
@@ -113,12 +112,12 @@ def test_differences_are_paired_by_seed(seeded: tuple[Workspace, str]) -> None:
 
 def test_a_baseline_is_a_title_or_any_of_its_runs(seeded: tuple[Workspace, str]) -> None:
     lab, study = seeded
-    by_name = api.compare(lab, study, "Teacher Group A")
+    by_name = compare(lab, study, "Teacher Group A")
     assert set(by_name["baseline"]) == {by_name.set_index("model").loc["Teacher Group A", "run_id"]}
-    second = api.compare(lab, study).set_index("model").loc[PLAIN, "run_ids"].split(", ")[1]
-    assert set(api.compare(lab, study, second)["baseline"]) == set(api.compare(lab, study)["baseline"])
+    second = compare(lab, study).set_index("model").loc[PLAIN, "run_ids"].split(", ")[1]
+    assert set(compare(lab, study, second)["baseline"]) == set(compare(lab, study)["baseline"])
     with pytest.raises(FairLabError, match="'nobody' is not a finished model with numbers on demo-"):
-        api.compare(lab, study, "nobody")
+        compare(lab, study, "nobody")
 
 
 def test_two_runs_of_one_title_and_seed_are_two_models(lab: Workspace) -> None:

@@ -18,11 +18,13 @@ import psutil
 import pytest
 import torch
 
-from fairlab import api, workspace
+from fairlab import workspace
 from fairlab.data import pixels
+from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import read_json, sha256, write_json, write_manifest
 from fairlab.jobs import worker
+from fairlab.jobs.data.starts import add_data, move_data
 from fairlab.jobs.evaluate.provenance import met_other_data
 from fairlab.jobs.job import Job
 from fairlab.jobs.progress import Span
@@ -293,7 +295,7 @@ def _impatient(home: str, run_id: str, dead: str) -> None:
 def of_own_faces(lab: Workspace, tmp_path: Path) -> tuple[Path, RunRecord]:
     """A folder of faces that are read from where they lie, and a queued student that learns from them."""
     tree = grouped(tmp_path / "faces", people=4, each=6, px=32)
-    assert worker.work(lab, api.add_data(lab, Source(path=str(tree), image_px=32), "faces")) == 0
+    assert worker.work(lab, add_data(lab, Source(path=str(tree), image_px=32), "faces")) == 0
     dials: dict[str, object] = {"demo": None, "dataset": "faces", "arms": (), "students": (), "grid.maps": "none"}
     plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
     record = next(run.record for run in plan.runs if run.record.role == "student")
@@ -355,18 +357,18 @@ def test_a_changed_or_moved_data_set_is_refused_at_resume(
     launch.resume(copy, record.run_id)
     assert worker.work(copy, record.run_id) == 1
     assert "which no longer exists" in state(record.folder).reason
-    before = api.open_dataset(copy.dataset("faces")).fingerprint
+    before = open_dataset(copy.dataset("faces")).fingerprint
     twin = open_workspace(shutil.copytree(copy.home, tmp_path / "twin"))
     for lab in (copy, twin):
-        assert api.move_data(lab, "faces", str(tmp_path / "elsewhere")).fingerprint == before
+        assert move_data(lab, "faces", str(tmp_path / "elsewhere")).fingerprint == before
     launch.resume(copy, record.run_id)
     assert worker.work(copy, record.run_id) == 0
     assert read_status(record.folder)["bitwise"] is True
 
     face(tmp_path / "elsewhere" / victim.relative_to(tree), 77, 40)
     with pytest.raises(FairLabError, match=f"{victim.name} is not the image that was added"):
-        api.move_data(twin, "faces", str(tmp_path / "elsewhere"))
-    after = api.move_data(twin, "faces", str(tmp_path / "elsewhere"), changed=True).fingerprint
+        move_data(twin, "faces", str(tmp_path / "elsewhere"))
+    after = move_data(twin, "faces", str(tmp_path / "elsewhere"), changed=True).fingerprint
     assert after != before
     folder = twin.run(record.run_id)
     launch.resume(twin, record.run_id)

@@ -133,7 +133,7 @@ def test_a_process_that_dies_before_it_begins_is_crashed_and_not_started_for_eve
 def test_a_run_outlives_the_process_that_started_it(copy: Workspace) -> None:
     """The server may be killed; the run goes on and is found again by whoever looks."""
     plan = long_plan(copy)
-    code = "import sys; from fairlab import api; lab = api.open_workspace(sys.argv[1]); api.start(lab, api.plan(lab, 'tiny', {'arms': (), 'students': (), 'student.training.epochs': 4000})); import time; time.sleep(600)"
+    code = "import sys; from fairlab import Lab; Lab(sys.argv[1]).studies.start('tiny', {'arms': (), 'students': (), 'student.training.epochs': 4000}); import time; time.sleep(600)"
     starter = subprocess.Popen([sys.executable, "-c", code, str(copy.home)], start_new_session=True)
     folder = copy.run(student_of(plan))
     try:
@@ -170,9 +170,9 @@ def test_two_apps_on_one_workspace_start_every_run_once(copy: Workspace) -> None
     """Both press start at the same moment, and go on looking while the runs work."""
     few = {"concatenation": False, "plain_student": False, "grid.maps": "none"}
     code = (
-        "import sys, time; from fairlab import api; from fairlab.queue.launch import dispatch\n"
-        f"lab = api.open_workspace(sys.argv[1]); plan = api.plan(lab, 'tiny', {{'seeds': (7,), **{few}}})\n"
-        "print('ready', flush=True); sys.stdin.readline(); api.start(lab, plan)\n"
+        "import sys, time; from fairlab import Lab; from fairlab.queue.launch import dispatch; from fairlab.workspace import open_workspace\n"
+        f"lab = open_workspace(sys.argv[1]); plan = Lab(lab).studies.plan('tiny', {{'seeds': (7,), **{few}}})\n"
+        "print('ready', flush=True); sys.stdin.readline(); Lab(lab).studies.start(plan)\n"
         "while True: dispatch(lab); time.sleep(0.05)"
     )
     command = [sys.executable, "-c", code, str(copy.home)]

@@ -13,8 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fairlab import api
-from fairlab.cli import show, watch
+from fairlab.cli import watch
 from fairlab.errors import FairLabError, Refused
 from fairlab.jobs import worker
 from fairlab.machine import processes
@@ -22,9 +21,10 @@ from fairlab.plan import needs
 from fairlab.plan.grid import expand
 from fairlab.plan.schedule import Task, ends
 from fairlab.presets import load_preset
-from fairlab.queue import capacity, edit, launch, turns
+from fairlab.queue import capacity, edit, launch, turns, waiting
 from fairlab.queue.engines import slurm, slurm_commands
 from fairlab.queue.engines.local import LocalEngine
+from fairlab.queue.waiting import wait
 from fairlab.settings.placement import Placement
 from fairlab.settings.user import set_user_settings
 from fairlab.store import remote, runs
@@ -37,13 +37,13 @@ from tests.waiting import STUDY, entered, waits
 
 
 def waited(lab: Workspace, *records: RunRecord) -> bool:
-    """api.wait, which must come to its end within a few looks."""
+    """wait(), which must come to its end within a few looks."""
     looks = iter(range(5))
 
-    def look() -> None:
+    def look(_views: object) -> None:
         assert next(looks, None) is not None, "it waits for ever"
 
-    return api.wait(lab, [record.run_id for record in records], look, every_s=0.01)
+    return wait(lab, [record.run_id for record in records], look, every_s=0.01)
 
 
 @pytest.mark.parametrize("why", ["failed", "held", "unreadable"])
@@ -86,7 +86,7 @@ def test_what_ends_while_one_looks_is_told(lab: Workspace, monkeypatch: pytest.M
         write_status(record.folder, "done", reason="")
         return asked(workspace, names)
 
-    for module in (api, show, watch):
+    for module in (waiting, watch):
         monkeypatch.setattr(module, "any_goes_on", ending)
     if how == "python":
         assert waited(lab, record)

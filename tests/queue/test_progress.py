@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fairlab import api
 from fairlab.files import write_json
 from fairlab.plan.estimate import _keys, _probe_file
 from fairlab.plan.grid import expand
@@ -14,7 +13,7 @@ from fairlab.plan.schedule import Task, ends
 from fairlab.presets import load_preset
 from fairlab.queue import edit
 from fairlab.queue.launch import write_study
-from fairlab.queue.progress import sentence, study_progress
+from fairlab.queue.progress import progress, sentence, study_progress
 from fairlab.store.database import list_runs
 from fairlab.store.runs import RunRecord, create_run, write_status
 from fairlab.workspace import Workspace, set_slots
@@ -82,7 +81,7 @@ def test_the_time_left_comes_from_what_such_runs_took(lab: Workspace) -> None:
     assert told(lab) == "2 of 6 done, about 5 min 00 s left (from the 2 done)"
     runs = list_runs(lab)
     assert study_progress(lab, runs, edit.look_at(lab, runs)).share == pytest.approx(2.5 / 6)
-    assert api.progress(lab, STUDY)[1] == api.progress(lab)[1] == told(lab)
+    assert sentence(progress(lab, STUDY)) == sentence(progress(lab)) == told(lab)
 
 
 def test_of_a_resumed_run_the_processor_time_counts(lab: Workspace) -> None:

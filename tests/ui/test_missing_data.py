@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab import api
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.jobs.data.missing import missing
+from fairlab.jobs.data.starts import add_data, draw_pairs, find_data
+from fairlab.jobs.evaluate.starts import evaluate
+from fairlab.jobs.models.starts import add_model
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.settings.study import ModelFile, Source
 from fairlab.storage.archive import archive
 from fairlab.storage.archive_reading import bring_in
+from fairlab.storage.deleting import delete_dataset
 from fairlab.store.runs import state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
@@ -32,14 +35,14 @@ LOOKING = ("home", "verification", "fairness", "compare", "spaces", "storage")
 def came(tmp_path: Path, here: None) -> Workspace:
     """A workspace into which a model of released pairs was imported, with the ticks that are set at first."""
     lab = open_workspace(tmp_path / "theirs")
-    api.add_data(lab, Source(path=str(rfw(tmp_path / "set", px=64)), image_px=32), "mine")
+    add_data(lab, Source(path=str(rfw(tmp_path / "set", px=64)), image_px=32), "mine")
     images = open_dataset(lab.dataset("mine")).images
     people = np.unique(images["identity"].to_numpy(dtype=str), return_inverse=True)[1]
     random = np.random.default_rng(0)
     vectors = random.normal(size=(people.max() + 1, 8))[people] + 0.3 * random.normal(size=(len(people), 8))
     np.savez(tmp_path / "emb.npz", vectors=vectors.astype(np.float32), image=images["location"].to_numpy(dtype=str))
-    [model] = api.add_model(lab, ModelFile(path=str(tmp_path / "emb.npz"), dataset="mine"))
-    api.evaluate(lab, model, "mine")
+    [model] = add_model(lab, ModelFile(path=str(tmp_path / "emb.npz"), dataset="mine"))
+    evaluate(lab, model, "mine")
     archive(lab, model, tmp_path / "model.tar")
     other = open_workspace(tmp_path / "ours")
     found = bring_in(other, tmp_path / "model.tar")
@@ -98,7 +101,7 @@ def test_by_command_other_images_are_refused_and_the_same_are_taken(came: Worksp
     taken = command(came.home, "data", "find", "mine", str(tmp_path / "set"))
     assert taken.returncode == 0, taken.stderr
     with pytest.raises(FairLabError, match="data set mine is here"):
-        api.find_data(came, "mine", "x")
+        find_data(came, "mine", "x")
 
 
 def test_generated_faces_are_made_again(
@@ -125,14 +128,14 @@ def drawn(tmp_path: Path, **settings: object) -> tuple[Workspace, Workspace]:
     """A workspace with pairs drawn for an own folder, and one into which a model judged on them was imported."""
     lab, other = open_workspace(tmp_path / "theirs"), open_workspace(tmp_path / "ours")
     tree = grouped(tmp_path / "set", ("A", "B"), 6, 3, px=32)
-    api.add_data(lab, Source(path=str(tree), image_px=32), "mine")
+    add_data(lab, Source(path=str(tree), image_px=32), "mine")
     images = open_dataset(lab.dataset("mine")).images
     vectors = np.random.default_rng(0).normal(size=(len(images), 8)).astype(np.float32)
     np.savez(tmp_path / "emb.npz", vectors=vectors, image=images["location"].to_numpy(dtype=str))
-    [model] = api.add_model(lab, ModelFile(path=str(tmp_path / "emb.npz"), dataset="mine"))
+    [model] = add_model(lab, ModelFile(path=str(tmp_path / "emb.npz"), dataset="mine"))
     by = {"mined_by": model} if settings.pop("mined", False) else {}
-    api.draw_pairs(lab, "mine", DrawnPairs(genuine=12, seed=3, **by))
-    api.evaluate(lab, model, "mine")
+    draw_pairs(lab, "mine", DrawnPairs(genuine=12, seed=3, **by))
+    evaluate(lab, model, "mine")
     archive(lab, model, tmp_path / "model.tar")
     [note] = bring_in(other, tmp_path / "model.tar")["notes"]
     assert "its pairs are drawn again with seed 3 as before" in note
@@ -173,5 +176,5 @@ def test_pairs_that_a_model_picked_wait_for_its_embeddings(
 
 def test_a_data_set_goes_with_the_run_that_drew_its_pairs(tmp_path: Path, here: None) -> None:
     lab, _ = drawn(tmp_path)
-    goes = api.delete_dataset(lab, "mine", force=True)
+    goes = delete_dataset(lab, "mine", force=True)
     assert sorted(name.rpartition("-s")[0] for name in goes.runs) == ["data-mine", "pairs-of-mine"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab import api
 from fairlab.data.dataset import write_dataset
 from fairlab.errors import FairLabError
+from fairlab.jobs.data.starts import add_data
 from fairlab.plots.colours import words
 from fairlab.settings.study import Source
 from fairlab.tables import IMAGES, PAIRS
@@ -76,7 +76,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         base = tmp_path_factory.mktemp("hostile")
         lab = _scores(base / "home", MARKUP, "".join(MARKUP[:3]))
         folder = grouped(base / "photos", groups=tuple(name.replace("/", "⁄") for name in MARKUP[:3]), people=2)
-        api.add_data(lab, Source(path=str(folder), image_px=32), "faces")
+        add_data(lab, Source(path=str(folder), image_px=32), "faces")
         for title in MARKUP:
             entered(lab, title, status="failed")
     return lab

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.files import read_json
 from fairlab.settings.study import Source, parse
 from fairlab.store.runs import read_run
@@ -31,7 +31,7 @@ def form(lab: Workspace) -> None:
             changes = settings_form(Source(), "add", skip=("path",))
         if pressed:
             values = {**changes, "path": path}
-            inspecting.begin(lambda: api.inspect_data(lab, parse(Source, values, "these settings")))
+            inspecting.begin(lambda: Lab(lab).data.inspect(parse(Source, values, "these settings")).run_id)
         inspecting.show(lab, "data", _looked, _added)
 
 
@@ -59,7 +59,7 @@ def _looked(lab: Workspace, run_id: str) -> None:
     source = read_run(lab, run_id).config.source
     assert source is not None
     inspecting.add_field(
-        "Name of the data set", "add_name", "from the path", lambda name: api.add_data(lab, source, name)
+        "Name of the data set", "add_name", "from the path", lambda name: Lab(lab).data.add(source, name).run_id
     )
 
 

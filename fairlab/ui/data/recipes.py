@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.settings.study import Recipe, parse
@@ -34,7 +34,7 @@ def form(lab: Workspace, data: Dataset) -> None:
         if make:
             try:
                 recipe = parse(Recipe, {**changes, "dataset": data.dataset_id, "mix": mix}, "these settings")
-                st.query_params[MAKE] = api.make_data(lab, recipe, name)
+                st.query_params[MAKE] = Lab(lab).data.make(name, recipe).run_id
             except FairLabError as error:
                 show_error(error)
                 return

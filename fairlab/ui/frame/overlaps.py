@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
 from fairlab.data.inspect.verdicts import Verdict, sentence, verdict
 from fairlab.errors import FairLabError
@@ -72,7 +72,7 @@ def _check_now(lab: Workspace, train_id: str, test_id: str) -> None:
             "Check now", icon=":material/join_inner:", key="check now", help=f"The same in a terminal: `{command}`"
         ):
             try:
-                api.check_overlap(lab, Overlap(train=train_id, test=test_id))
+                Lab(lab).data.overlap(train_id, test_id)
             except FairLabError as error:
                 show_error(error)
                 return
@@ -104,7 +104,7 @@ def panel(lab: Workspace, data: Dataset) -> None:
     if begin:
         values = {**changes, "train": train, "test": data.dataset_id, "model": model}
         try:
-            st.query_params[CHECK] = api.check_overlap(lab, parse(Overlap, values, "these settings"))
+            st.query_params[CHECK] = Lab(lab).data.overlap(parse(Overlap, values, "these settings")).run_id
         except FairLabError as error:
             show_error(error)
             return
@@ -120,7 +120,7 @@ def panel(lab: Workspace, data: Dataset) -> None:
 def _concerns(lab: Workspace, run_id: str, train: str, test: str) -> bool:
     """Is the link's run the check of these two?"""
     try:
-        asked = api.read_run(lab, run_id).config.overlap
+        asked = Lab(lab).runs[run_id].record.config.overlap
     except FairLabError:
         return False
     return asked is not None and (asked.train, asked.test) == (train, test)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.formatting import duration
 from fairlab.store.runs import state
 from fairlab.ui.frame.page import plain
@@ -22,7 +22,7 @@ def waiting(lab: Workspace, run_id: str, doing: str) -> bool:
         if view.status in ("stopped", "crashed") and st.button(
             "Resume", icon=":material/play_arrow:", key=f"go on {run_id}"
         ):
-            api.resume(lab, run_id)
+            Lab(lab).runs[run_id].resume()
             st.rerun()
         return False
 
@@ -35,7 +35,7 @@ def waiting(lab: Workspace, run_id: str, doing: str) -> bool:
         left_over = f" · {duration(now.eta_s)} left" if now.eta_s else ""
         left.progress(now.progress or 0.0, f"{doing}: {plain(now.stage or 'waiting for its turn')}{left_over}")
         if right.button("Stop", icon=":material/stop:", key=f"stop {run_id}"):
-            api.stop(lab, run_id)
+            Lab(lab).runs[run_id].stop()
 
     progress()
     return False

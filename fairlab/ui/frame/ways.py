@@ -7,7 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
@@ -51,26 +51,31 @@ def nothing_yet(
     data = cached.dataset(lab, name)
     if what == "embeddings":
         st.info(plain(f"{titles[run_id]} has no embeddings of {name} yet."), icon=":material/info:")
-        _button("Embed", "scatter_plot", lambda: [api.embed(lab, run_id, name)], f"{len(data.images):,} images")
+        _button(
+            "Embed",
+            "scatter_plot",
+            lambda: [Lab(lab).models[run_id].embed(name).run_id],
+            f"{len(data.images):,} images",
+        )
     elif data.pairs.empty:
         pairs(lab, data)
         _button(
             "Compare all images",
             "grid_on",
-            lambda: [api.evaluate(lab, run_id, name, protocols=("all_pairs",))],
+            lambda: [Lab(lab).models[run_id].evaluate(name, protocols=("all_pairs",)).run_id],
             f"Embeds {len(data.images):,} images if needed and compares every pair: false match rates within and between "
             "groups, without a pair list.",
         )
     else:
         st.info(plain(f"Not evaluated on {name} yet."), icon=":material/info:")
         about = f"Embeds {len(data.images):,} images if needed and scores {len(data.pairs):,} pairs."
-        _button("Evaluate", "balance", lambda: [api.evaluate(lab, run_id, name)], about)
+        _button("Evaluate", "balance", lambda: [Lab(lab).models[run_id].evaluate(name).run_id], about)
         if len(models) > 1:
             every = [model.run_id for model in models]
             _button(
                 f"Evaluate all {len(every)} models",
                 "balance",
-                lambda: [api.evaluate(lab, run, name) for run in every],
+                lambda: [Lab(lab).models[run].evaluate(name).run_id for run in every],
                 about,
             )
     stop()
@@ -138,7 +143,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
     if st.button("Draw pairs", type="primary", icon=":material/casino:", key=f"draw pairs:{name}"):
         try:
             settings = DrawnPairs(genuine=int(genuine), folds=before.folds, seed=int(seed), mined_by=mined_by)
-            api.draw_pairs(lab, name, settings)
+            Lab(lab).data[name].draw_pairs(settings)
         except FairLabError as error:
             show_error(error)
             return
@@ -157,7 +162,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
 
 def _miners(lab: Workspace, data: Dataset) -> dict[str, str]:
     """Models that have embedded the data set, by run id."""
-    models = api.list_models(lab)
+    models = Lab(lab).models.table()
     return {
         row.run_id: f"picked by {row.title}"
         for row in models.itertuples()

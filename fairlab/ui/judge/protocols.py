@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.evaluate.by_protocol import METHOD, known_protocols
@@ -57,7 +57,7 @@ def _fits(facts: dict[str, Any], data: Dataset) -> bool:
 def _begin(lab: Workspace, run: RunRecord, data: Dataset, values: dict[str, Any]) -> None:
     try:
         settings = parse(Protocols, values, "these settings")
-        st.query_params[JUDGING] = api.evaluate(lab, run.run_id, data.dataset_id, protocols=settings)
+        st.query_params[JUDGING] = Lab(lab).models[run.run_id].evaluate(data.dataset_id, protocols=settings).run_id
     except FairLabError as error:
         show_error(error)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, read_json
 from fairlab.plan import choices
@@ -61,7 +61,7 @@ def form(lab: Workspace, open_at_first: bool) -> None:
             changes = settings_form(ModelFile(), "model", skip=("path", "sha256"))
         if pressed:
             values = {**changes, "path": path}
-            inspecting.begin(lambda: api.inspect_model(lab, parse(ModelFile, values, "these settings")))
+            inspecting.begin(lambda: Lab(lab).models.inspect(parse(ModelFile, values, "these settings")).run_id)
         inspecting.show(lab, "model", _looked, _added)
 
 
@@ -71,7 +71,7 @@ def _looked(lab: Workspace, run_id: str) -> None:
     source = read_run(lab, run_id).config.model
     assert source is not None
     inspecting.add_field(
-        "Name of the model", "model_name", "from the file", lambda name: api.add_model(lab, source, name)[-1]
+        "Name of the model", "model_name", "from the file", lambda name: Lab(lab).models.add(source, name)[-1].run_id
     )
 
 
@@ -188,9 +188,9 @@ def judge(lab: Workspace, models: pd.DataFrame) -> None:
     pairs = len(data.pairs)
     with third, st.container(horizontal=True):
         if st.button("Evaluate", type="primary", icon=":material/balance:", disabled=not pairs, key="judge"):
-            _start(lambda: api.evaluate(lab, model, dataset_id))
+            _start(lambda: Lab(lab).models[model].evaluate(dataset_id).run_id)
         if st.button("Embed only", icon=":material/scatter_plot:", key="embed"):
-            _start(lambda: api.embed(lab, model, dataset_id))
+            _start(lambda: Lab(lab).models[model].embed(dataset_id).run_id)
     if not pairs:
         ways.pairs(lab, data)
     job = st.query_params.get(JUDGE, "")

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
 from fairlab.reading.structured import parse_json
-from fairlab.settings.study import Projection
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import Embeddings
 from fairlab.store.index import Index, index_among
@@ -71,7 +70,7 @@ def make_maps(lab: Workspace, sides: Sequence[Side], dataset_id: str) -> bool:
     st.info(f"There is no map of {plain(titles)} yet.", icon=":material/map:")
     if st.button("Make this map", type="primary", icon=":material/map:", key="draw"):
         try:
-            api.project(lab, list(dict.fromkeys(item.run.run_id for item in sides)), Projection(), dataset_id)
+            Lab(lab).models.project(list(dict.fromkeys(item.run.run_id for item in sides)), dataset_id)
         except FairLabError as error:
             show_error(error)
             return False

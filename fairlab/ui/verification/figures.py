@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from fairlab import api
+from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.compat import COMPAT
@@ -219,5 +219,5 @@ def score_files(lab: Workspace, run: RunRecord, protocol: str, data: Dataset) ->
 def _written(lab: Workspace, run: RunRecord, protocol: str, data: Dataset, kind: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="fairlab-") as folder:
         path = Path(folder) / "scores.csv"
-        api.export_scores(lab, [run.run_id], data.dataset_id, path, kind, protocol)
+        Lab(lab).models.export_scores([run.run_id], path, data.dataset_id, kind=kind, pairs=protocol)
         return path.read_bytes()

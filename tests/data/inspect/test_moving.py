@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairlab import api
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.inspect.moving import look_there, put
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import verify_manifest
+from fairlab.jobs.data.starts import add_data, move_data
 from fairlab.settings.study import Source
 from fairlab.storage.people.forget import forget
 from fairlab.workspace import Workspace
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("here")
 
 
 def added(lab: Workspace, path: Path, **settings: object) -> Dataset:
-    api.add_data(lab, Source(path=str(path), image_px=32, **settings), "faces")
+    add_data(lab, Source(path=str(path), image_px=32, **settings), "faces")
     return open_dataset(lab.dataset("faces"))
 
 
@@ -171,9 +171,9 @@ def test_who_is_deleted_while_images_are_read_stays_deleted(lab: Workspace, tmp_
         next(once, lambda: None)()
 
     with pytest.raises(Refused, match="has changed while its images were read"):
-        api.move_data(lab, "faces", str(tmp_path / "here"), progress=meanwhile)
+        move_data(lab, "faces", str(tmp_path / "here"), progress=meanwhile)
     assert victim not in set(open_dataset(data.folder).images["identity"])
     (lab.home / "forgetting").mkdir()
     (lab.home / "forgetting" / "ready.json").write_text("{}")
     with pytest.raises(Refused, match="was cut short"):
-        api.move_data(lab, "faces", str(tmp_path / "here"))
+        move_data(lab, "faces", str(tmp_path / "here"))

@@ -13,16 +13,20 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from fairlab import api
+from fairlab.compare.compare import compare
 from fairlab.compare.next_steps import without_numbers
 from fairlab.compare.scored import scored
 from fairlab.data.dataset import open_dataset
 from fairlab.data.decode import decode
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.jobs.data import adding
+from fairlab.jobs.data.starts import add_data, inspect_data
+from fairlab.jobs.evaluate.starts import embed, evaluate
 from fairlab.jobs.job import Job
 from fairlab.jobs.progress import Moment, Span
 from fairlab.jobs.roles import carry_out
+from fairlab.plan.grid import plan_preset
+from fairlab.queue.launch import start
 from fairlab.settings.study import Source
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_run, read_status, state
@@ -78,7 +82,7 @@ def _pairs_naming(tree: Path, text: str) -> list[str]:
 def test_copied_pixels_are_those_of_the_files(lab: Workspace, tmp_path: Path) -> None:
     tree = grouped(tmp_path / "set")
     source = Source(path=str(tree), copy_pixels=True, swap_channels=True)
-    wait_done(lab, [api.add_data(lab, source, "copied")])
+    wait_done(lab, [add_data(lab, source, "copied")])
     data = open_dataset(lab.dataset("copied"), verify=True)
     assert (lab.dataset("copied") / "pixels.npy").exists()
     for row, name in enumerate(data.images["location"]):
@@ -92,7 +96,7 @@ def test_the_same_data_have_the_same_fingerprint_and_a_changed_image_another(lab
     for name in ("one", "two", "three"):
         if name == "three":
             face(tree / "A" / "m.00" / "0.jpg", 99)
-        wait_done(lab, [api.add_data(lab, Source(path=str(tree)), name)])
+        wait_done(lab, [add_data(lab, Source(path=str(tree)), name)])
         prints.append(open_dataset(lab.dataset(name)).images.drop(columns="dataset"))
     assert prints[0].equals(prints[1])
     one, two, three = (open_dataset(lab.dataset(name)).info["seen"] for name in ("one", "two", "three"))
@@ -174,9 +178,9 @@ def test_a_wrong_call_ends_with_one_sentence(lab: Workspace, arguments: tuple[st
 
 @pytest.mark.usefixtures("here")
 def test_a_name_is_taken_once(lab: Workspace, tmp_path: Path) -> None:
-    wait_done(lab, [api.add_data(lab, Source(path=str(grouped(tmp_path / "a"))), "mine")])
+    wait_done(lab, [add_data(lab, Source(path=str(grouped(tmp_path / "a"))), "mine")])
     with pytest.raises(Refused, match="there is a data set 'mine' already; give another name"):
-        api.add_data(lab, Source(path=str(grouped(tmp_path / "b"))), "mine")
+        add_data(lab, Source(path=str(grouped(tmp_path / "b"))), "mine")
 
 
 @pytest.mark.usefixtures("here")
@@ -184,13 +188,13 @@ def test_data_that_changed_are_not_taken_for_those_that_were_added(lab: Workspac
     """The same files again are the same data set; other files under its name are refused, with what differs."""
     tree = grouped(tmp_path / "set")
     source = Source(path=str(tree))
-    run_id = api.add_data(lab, source)
+    run_id = add_data(lab, source)
     wait_done(lab, [run_id])
-    assert api.add_data(lab, source) == run_id
+    assert add_data(lab, source) == run_id
     face(tree / "B" / "m.10" / "new.jpg", 77)
     (tree / "A" / "m.00" / "0.jpg").unlink()
     with pytest.raises(Refused) as refusal:
-        api.add_data(lab, source)
+        add_data(lab, source)
     assert str(refusal.value) == (
         f"the files in {tree} have changed since they were added as data set 'set': 1 more (B/m.10/new.jpg), "
         "1 fewer (A/m.00/0.jpg); add them under another name, or delete data set 'set' first "
@@ -234,7 +238,7 @@ def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, mo
         f"{kind}-{number}.png" for kind in ("sheet", "mean", "align") for number in range(4)
     }
     assert f"African: sheet-0.png, mean-0.png, align-0.png in {folder}" in result.stderr
-    run_id = api.inspect_data(lab, Source(path=str(tree)))
+    run_id = inspect_data(lab, Source(path=str(tree)))
     wait_done(lab, [run_id])
     for path in folder.iterdir():
         assert (lab.run(run_id) / path.name).read_bytes() == path.read_bytes()
@@ -249,11 +253,11 @@ def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, mo
 
 @pytest.mark.usefixtures("here")
 def test_a_page_s_look_leaves_a_report_and_pictures(lab: Workspace, tmp_path: Path) -> None:
-    run_id = api.inspect_data(lab, Source(path=str(grouped(tmp_path / "set"))))
+    run_id = inspect_data(lab, Source(path=str(grouped(tmp_path / "set"))))
     wait_done(lab, [run_id])
     names = {path.name for path in lab.run(run_id).iterdir()}
     assert {"report.json", "sheet-0.png", "mean-0.png", "sheet-1.png", "mean-1.png"} <= names
-    again = api.inspect_data(lab, Source(path=str(tmp_path / "set")))
+    again = inspect_data(lab, Source(path=str(tmp_path / "set")))
     assert again == run_id
     wait_done(lab, [again])
     assert state(lab.run(again)).status == "done"
@@ -267,8 +271,8 @@ def test_a_trained_model_embeds_an_added_set(tiny: Workspace, tmp_path: Path) ->
     teacher = next(path.name for path in lab.runs_folder.glob("teacher-group-a*"))
     px = open_dataset(lab.dataset(read_run(lab, teacher).dataset)).image_px
     source = Source(path=str(grouped(tmp_path / "set")), image_px=px)
-    wait_done(lab, [api.add_data(lab, source, "mine")])
-    wait_done(lab, [api.embed(lab, teacher, "mine")])
+    wait_done(lab, [add_data(lab, source, "mine")])
+    wait_done(lab, [embed(lab, teacher, "mine")])
     vectors = open_embeddings(lab.run(teacher), "mine", "plain").vectors
     assert len(vectors) == 12
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -281,18 +285,18 @@ def test_a_study_on_an_added_set_without_pairs_trains_and_says_that_it_is_not_ju
     """A training set alone: everything is trained, embedded and mapped; the pages of numbers say what is missing."""
     lab = open_workspace(tmp_path / "home")
     tree = grouped(tmp_path / "set", ("A", "B"), 4, 6, px=32)
-    wait_done(lab, [api.add_data(lab, Source(path=str(tree), image_px=32), "mine")])
+    wait_done(lab, [add_data(lab, Source(path=str(tree), image_px=32), "mine")])
     small = {f"{role}.training.batch_size": 8 for role in ("teacher", "adaptor", "student")}
-    plan = api.plan(lab, "tiny", {"dataset": "mine", **small})
-    api.start(lab, plan)
+    plan = plan_preset(lab, "tiny", {"dataset": "mine", **small})
+    start(lab, plan)
     wait_done(lab, [run.record.run_id for run in plan.runs])
     teacher = plan.runs[0].record
     assert read_status(teacher.folder)["not_evaluated"] == "data set mine has no pairs"
-    assert api.compare(lab, plan.study_id).empty
+    assert compare(lab, plan.study_id).empty
     said = without_numbers(lab, plan.study_id)
     assert "models are done, and none has numbers on mine: data set mine has no pairs" in said
     assert "`fairlab data pairs mine` draws some" in said
-    for ask in (api.evaluate, lambda *names: scored(read_run(*names), open_dataset(lab.dataset("mine")), "test", ())):
+    for ask in (evaluate, lambda *names: scored(read_run(*names), open_dataset(lab.dataset("mine")), "test", ())):
         with pytest.raises(FairLabError, match="`fairlab data pairs mine` draws some"):
             ask(lab, teacher.run_id)
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))

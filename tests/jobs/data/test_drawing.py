@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab import api
 from fairlab.cli.main import main
-from fairlab.data.dataset import Dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import verify_manifest
-from fairlab.jobs.data.drawing import draw_pairs
+from fairlab.jobs.data.drawing import draw_pairs, drawn_pairs
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.tables import IMAGES, PAIRS, matches
 from fairlab.workspace import Workspace, open_workspace
@@ -44,7 +43,7 @@ def test_drawn_pairs_are_what_they_say(tmp_path: Path) -> None:
     lab = open_workspace(tmp_path / "home")
     before = made(lab, {"A": [4] * 30, "B": [3, 1] * 20})
     drawn = draw_pairs(lab, "mine", DrawnPairs(genuine=50, seed=3))
-    data = api.open_dataset(before.folder, verify=True)
+    data = open_dataset(before.folder, verify=True)
     pairs = data.pairs_of("test")
     assert matches(pairs, PAIRS)
     assert pairs["pair_id"].is_unique
@@ -72,7 +71,7 @@ def test_drawn_pairs_are_what_they_say(tmp_path: Path) -> None:
 def test_the_same_seed_draws_the_same_pairs_and_another_others(tmp_path: Path) -> None:
     lab = open_workspace(tmp_path / "home")
     data = made(lab, {"A": [3] * 20})
-    draws = [api.drawn_pairs(lab, data, DrawnPairs(genuine=30, seed=seed)).pairs for seed in (1, 1, 2)]
+    draws = [drawn_pairs(lab, data, DrawnPairs(genuine=30, seed=seed)).pairs for seed in (1, 1, 2)]
     assert draws[0].equals(draws[1])
     assert not draws[0].equals(draws[2])
 
@@ -80,7 +79,7 @@ def test_the_same_seed_draws_the_same_pairs_and_another_others(tmp_path: Path) -
 def test_fewer_pairs_than_asked_for_and_groups_without_any_are_named(tmp_path: Path) -> None:
     lab = open_workspace(tmp_path / "home")
     data = made(lab, {"A": [2] * 6, "one person": [9], "one image": [1] * 9})
-    drawn = api.drawn_pairs(lab, data, DrawnPairs())
+    drawn = drawn_pairs(lab, data, DrawnPairs())
     assert drawn.facts == {"A": {"genuine": 6, "impostor": 6, "folds": 2}}  # each of six people has one genuine pair
     said = " ".join(drawn.notes)
     for words in ("not 3,000", "one person has no pairs", "one image has no pairs: each person has one image"):
@@ -100,7 +99,7 @@ def test_where_no_pair_can_be_drawn_a_sentence_says_why(tmp_path: Path, people: 
     before = made(lab, people)
     with pytest.raises(FairLabError, match=f"no pairs can be drawn for data set mine: .*{why}"):
         draw_pairs(lab, "mine", DrawnPairs())
-    assert api.open_dataset(before.folder, verify=True).pairs.empty
+    assert open_dataset(before.folder, verify=True).pairs.empty
 
 
 def test_the_command_draws_them_once(tmp_path: Path, here: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,8 +108,8 @@ def test_the_command_draws_them_once(tmp_path: Path, here: None, capsys: pytest.
     call = ["--home", str(lab.home), "data", "pairs", "mine", "--set", "genuine=20"]
     assert main([*call, "--dry-run"]) == 0
     assert "A: 20 genuine, 20 impostor, 4 folds" in capsys.readouterr().out
-    assert api.open_dataset(lab.dataset("mine")).pairs.empty
+    assert open_dataset(lab.dataset("mine")).pairs.empty
     assert main(call) == 0
-    assert len(api.open_dataset(lab.dataset("mine")).pairs) == 40
+    assert len(open_dataset(lab.dataset("mine")).pairs) == 40
     assert main(call) != 0
     assert "has 40 test pairs already" in capsys.readouterr().err

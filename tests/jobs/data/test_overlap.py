@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from fairlab import api
 from fairlab.cli.main import main
 from fairlab.data.dataset import open_dataset
 from fairlab.data.inspect.verdicts import path_of, sentence, verdict
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import read_json
 from fairlab.jobs.data import adding, overlap
+from fairlab.jobs.data.starts import check_overlap
 from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.settings.study import Data, Overlap, Run, Source
@@ -242,7 +242,7 @@ def test_the_command_and_the_pages_tell_the_same(
     for page in ("verification", "fairness", "compare", "data"):
         assert f"No overlap was found of {name} (train) with {name} (validation, test)." in said(page), page
     before = read_json(path_of(lab, name, name))
-    again = api.check_overlap(lab, Overlap(train=name, test=name, model=model))
+    again = check_overlap(lab, Overlap(train=name, test=name, model=model))
     wait_done(lab, [again])
     assert read_json(path_of(lab, name, name)) == before, "the same check of the same data was done twice"
     facts = {key: value for key, value in before.items() if key != "check"}
@@ -283,4 +283,4 @@ def test_a_wrong_call_ends_with_one_sentence(
 def test_a_model_without_embeddings_is_said_with_the_command_that_makes_them(copied: Workspace) -> None:
     model = checking(copied, train="x", test="y")
     with pytest.raises(FairLabError, match=f"run `fairlab embed {model.run_id} learned` first"):
-        api.check_overlap(copied, Overlap(train="learned", test="judged", model=model.run_id))
+        check_overlap(copied, Overlap(train="learned", test="judged", model=model.run_id))

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab import api
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError, Refused
-from fairlab.queue.launch import delete
+from fairlab.jobs.data.starts import make_data
+from fairlab.plan.grid import plan_preset
+from fairlab.queue.launch import delete, start_one
+from fairlab.queue.waiting import wait
 from fairlab.settings.study import Recipe
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import open_embeddings
-from fairlab.store.runs import read_status
+from fairlab.store.runs import read_status, state
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT, fairlab, wait_done
 
@@ -45,9 +47,9 @@ def test_a_mixture_is_made_trained_on_and_keeps_its_parent(copy: Workspace) -> N
         (f"Group {name}", kind): count for name in "AB" for kind, count in (("real", 10), ("synthetic", 2))
     }
     study = {"demo": None, "dataset": "mixed", "arms": [], "students": [], "student.training.epochs": 1}
-    plan = api.plan(copy, "tiny", study)
+    plan = plan_preset(copy, "tiny", study)
     student = next(run.record for run in plan.runs if run.record.role == "student")
-    api.start_one(copy, student)
+    start_one(copy, student)
     wait_done(copy, [student.run_id])
     assert read_status(student.folder)["classes"] == 24
     assert (student.folder / "results" / "mixed" / "manifest.json").exists()
@@ -64,7 +66,7 @@ def test_a_mixture_is_made_trained_on_and_keeps_its_parent(copy: Workspace) -> N
 def test_only_the_recipe_keeps_the_parent(copy: Workspace) -> None:
     """No run builds on the data's run any more, but a data set borrows its images."""
     demo = demo_of(copy)
-    wait_done(copy, [api.make_data(copy, Recipe(dataset=demo, equal=True), "equal")])
+    wait_done(copy, [make_data(copy, Recipe(dataset=demo, equal=True), "equal")])
     runs = list_runs(copy)
     maker = runs.loc[runs["dataset"] == demo].query("role == 'dataset'")["run_id"].iloc[0]
     for run_id in runs.loc[runs["role"] != "dataset", "run_id"]:
@@ -82,14 +84,14 @@ def test_only_the_recipe_keeps_the_parent(copy: Workspace) -> None:
 @pytest.mark.usefixtures("here")
 def test_what_cannot_be_made_fails_with_the_numbers_and_leaves_nothing(copy: Workspace) -> None:
     demo = demo_of(copy)
-    run_id = api.make_data(copy, Recipe(dataset=demo, equal=True, count=13), "large")
-    assert not api.wait(copy, [run_id], every_s=0.2)
-    assert "group 'Group A' has 12" in api.state(copy.run(run_id)).reason
+    run_id = make_data(copy, Recipe(dataset=demo, equal=True, count=13), "large")
+    assert not wait(copy, [run_id], every_s=0.2)
+    assert "group 'Group A' has 12" in state(copy.run(run_id)).reason
     assert [path.name for path in copy.datasets_folder.iterdir()] == [demo]
     with pytest.raises(Refused, match=f"there is a data set '{demo}' already"):
-        api.make_data(copy, Recipe(dataset=demo), demo)
+        make_data(copy, Recipe(dataset=demo), demo)
     with pytest.raises(FairLabError, match="name the data set to make"):
-        api.make_data(copy, Recipe(dataset=demo), " ")
+        make_data(copy, Recipe(dataset=demo), " ")
 
 
 @pytest.mark.usefixtures("here")

@@ -12,11 +12,12 @@ import pytest
 import torch
 from skimage.transform import SimilarityTransform
 
-from fairlab import api
 from fairlab.data.align import TEMPLATE_112
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.points import points_of
 from fairlab.errors import FairLabError
+from fairlab.jobs.data.starts import make_data
+from fairlab.jobs.evaluate.starts import embed
 from fairlab.models.backbones.kprpe import LandmarkTransformer
 from fairlab.models.backbones.vit import CVLFACE_FORMS, Form
 from fairlab.settings.study import Backbone, ModelFile, Recipe
@@ -93,7 +94,7 @@ def test_landmarks_of_the_data_in_the_crop(lab: Workspace, graph: Path, tmp_path
     assert open_embeddings(lab.run(run_id), "turned", "plain").facts["landmarks_of_template"] == 0
     assert "mean_accuracy" in set(read_results(lab.run(run_id), "turned", "metrics")["metric"])
     half = Recipe(dataset="turned", splits=("test",), unit="identities", equal=True, count=2)
-    made = api.make_data(lab, half, "half")
+    made = make_data(lab, half, "half")
     assert state(lab.run(made)).status == "done", state(lab.run(made)).reason
     few = open_dataset(lab.dataset("half"))
     lent, whole = points_of(few, 112), points_of(data, 112)
@@ -120,7 +121,7 @@ def test_data_without_landmarks_are_refused_unless_the_user_says_that_faces_are_
     assert result.returncode != 0
     assert sentence in " ".join(result.stderr.split())
     with pytest.raises(FairLabError, match=re.escape(sentence)):
-        api.embed(lab, strict, "plain")
+        embed(lab, strict, "plain")
     page = opened(monkeypatch, lab, "models", evaluate=strict, set="plain")
     page.button(key="embed").click().run()
     assert ["takes the landmarks of each face" in item.value for item in page.error] == [True]

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab import api
-from fairlab.compare.compare import default_dataset
+from fairlab.compare.compare import compare, default_dataset
 from fairlab.compare.galleries import crossed
+from fairlab.compare.models import list_models
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation import cross_scores, pair_scores
 from fairlab.jobs import roles
+from fairlab.jobs.evaluate.starts import evaluate
 from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.plan.records import check_lengths, cross_record
@@ -24,6 +25,7 @@ from fairlab.settings.study import Data, Evaluation, ModelFile, Run
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run, write_status
+from fairlab.store.studies import studies
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command
 
@@ -39,7 +41,7 @@ def copy(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace
 
 
 def titled(lab: Workspace) -> dict[str, RunRecord]:
-    table = api.list_models(lab)
+    table = list_models(lab)
     return {title: read_run(lab, run_id) for title, run_id in zip(table["title"], table["run_id"], strict=True)}
 
 
@@ -124,10 +126,10 @@ def test_spaces_of_different_length_are_refused_in_one_sentence(copy: Workspace)
     with pytest.raises(FairLabError, match=r"Concatenation \(specialised\) has embeddings of \d+ numbers and Student"):
         check_lengths(wide, models[PLAIN])
     with pytest.raises(FairLabError, match="must be of equal length to be compared"):
-        api.evaluate(copy, models[PLAIN].run_id, gallery=wide.run_id)
+        evaluate(copy, models[PLAIN].run_id, gallery=wide.run_id)
     projection = next(path.name for path in copy.runs_folder.glob("maps*"))
     with pytest.raises(FairLabError, match="is no model: its role is projection"):
-        api.evaluate(copy, models[PLAIN].run_id, gallery=projection)
+        evaluate(copy, models[PLAIN].run_id, gallery=projection)
 
 
 @pytest.mark.slow
@@ -148,8 +150,8 @@ def test_a_student_asks_its_teachers_gallery_from_the_command_line(
     mean = numbers(record, student.dataset).set_index(["protocol", "metric"]).loc[("test", "mean_accuracy"), "value"]
     assert printed.set_index(["protocol", "metric"]).loc[("test", "mean_accuracy"), "value"] == pytest.approx(mean)
 
-    study = str(api.studies(copy)["study_id"].iloc[0])
-    table = api.compare(copy, study).set_index("model")
+    study = str(studies(copy)["study_id"].iloc[0])
+    table = compare(copy, study).set_index("model")
     assert default_dataset(copy, study) == student.dataset
     assert table.loc[KD, "cross"] == pytest.approx(100 * mean)
     assert table.loc[KD, "cross_low"] <= table.loc[KD, "cross"] <= table.loc[KD, "cross_high"]

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab import api
+from fairlab.compare.models import list_models
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.data import adding
+from fairlab.jobs.evaluate.starts import evaluate
 from fairlab.jobs.job import Job
+from fairlab.jobs.models.starts import add_model
 from fairlab.plan.plan import single
 from fairlab.plan.records import cross_record
 from fairlab.settings.study import Data, Evaluation, ModelFile, Run, Source
@@ -105,7 +107,7 @@ def test_embeddings_from_a_file_are_judged_on_templates(lab: Workspace, tmp_path
     data = added(lab, ijb(tmp_path / "IJBB"))
     raw = np.random.default_rng(0).normal(size=(17, 8))
     np.savez(tmp_path / "model.npz", vectors=raw, image=data.images["location"].astype(str).to_numpy().astype(str))
-    (run_id,) = api.add_model(lab, ModelFile(path=str(tmp_path / "model.npz"), dataset="ijb"))
+    (run_id,) = add_model(lab, ModelFile(path=str(tmp_path / "model.npz"), dataset="ijb"))
     wait_done(lab, [run_id])
     scores = read_results(lab.run(run_id), "ijb", "scores")
     assert scores["score"].to_numpy() == pytest.approx(by_hand(raw, data), abs=1e-6)
@@ -121,7 +123,7 @@ def test_a_trained_model_is_judged_on_templates_and_the_pages_show_it(
     """Both views of its own embeddings, groups from a table; also against another model's gallery."""
     shutil.copytree(tiny.home, tmp_path / "copy")
     lab = open_workspace(tmp_path / "copy")
-    students = api.list_models(lab).set_index("title")["run_id"]
+    students = list_models(lab).set_index("title")["run_id"]
     teacher = read_run(lab, str(students["Student without KD"]))
     px = open_dataset(lab.dataset(teacher.dataset)).image_px
     people = tmp_path / "people.csv"
@@ -153,7 +155,7 @@ def test_a_trained_model_is_judged_on_templates_and_the_pages_show_it(
     metrics = read_results(teacher.folder, "ijb", "metrics")
     assert set(metrics["group"]) == {"dark", "light", "across groups", "all"}
     crossing = cross_record(lab, teacher, teacher, "ijb", Evaluation(bootstrap=100))
-    wait_done(lab, [api.evaluate(lab, teacher.run_id, "ijb", Evaluation(bootstrap=100), teacher.run_id)])
+    wait_done(lab, [evaluate(lab, teacher.run_id, "ijb", Evaluation(bootstrap=100), teacher.run_id)])
     pd.testing.assert_series_equal(
         read_results(lab.run(crossing.run_id), "ijb", "scores")["score"], scores["score"], check_exact=False
     )

@@ -14,16 +14,25 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fairlab import api
+from fairlab.compare.compare import compare
+from fairlab.compare.models import list_models
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
+from fairlab.jobs.evaluate.starts import evaluate
 from fairlab.jobs.models.importing import memory_limited, recognised, report_of
+from fairlab.jobs.models.starts import add_model
 from fairlab.models.base import BACKBONES
 from fairlab.models.files.checkpoints import load_head
+from fairlab.plan.grid import plan_preset
+from fairlab.plan.plan import Plan
+from fairlab.queue.launch import start
+from fairlab.queue.waiting import wait
 from fairlab.settings.study import Backbone, ModelFile
+from fairlab.store.database import list_runs
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import create_run, read_run, state
+from fairlab.store.studies import studies
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import command, fairlab
 from tests.fixtures import onnx_models
@@ -101,11 +110,11 @@ def test_a_checkpoint_becomes_a_model_that_is_judged_on_other_faces(
     scores = read_results(copy.run(run_id), faces, "scores").set_index("pair_id")["score"]
     assert scores[pair["pair_id"]] == pytest.approx(cosine, abs=2e-5)
 
-    models = api.list_models(copy).set_index("run_id")
+    models = list_models(copy).set_index("run_id")
     assert models.loc[run_id, ["network", "trained_on", "judged_on"]].tolist() == ["mbf", checkpoint.name, faces]
-    study = str(api.studies(copy)["study_id"].iloc[0])
-    assert api.compare(copy, study)["model"].tolist()[-1] == "Mobile"
-    assert api.compare(copy, "", dataset_id=faces)["run_id"].tolist() == [run_id]
+    study = str(studies(copy)["study_id"].iloc[0])
+    assert compare(copy, study)["model"].tolist()[-1] == "Mobile"
+    assert compare(copy, "", dataset_id=faces)["run_id"].tolist() == [run_id]
     shown_on_pages(copy, run_id, study, faces, monkeypatch)
 
 
@@ -126,11 +135,11 @@ def shown_on_pages(copy: Workspace, run_id: str, study: str, faces: str, monkeyp
 def test_the_same_run_is_judged_on_a_set_it_was_not_trained_on(copy: Workspace) -> None:
     """Also an adaptor and a concatenation: their teachers embed the set first."""
     (old,) = (path.name for path in copy.datasets_folder.iterdir())
-    plan = api.plan(copy, "tiny", {"demo.seed": 7, "arms": (), "students": (), "student.training.epochs": 1})
+    plan = plan_preset(copy, "tiny", {"demo.seed": 7, "arms": (), "students": (), "student.training.epochs": 1})
     render = plan.runs[0].record
-    api.start(copy, api.Plan(plan.study_id, plan.preset, plan.study, plan.runs[:1]))
-    assert api.wait(copy, [render.run_id])
-    table = api.list_runs(copy)
+    start(copy, Plan(plan.study_id, plan.preset, plan.study, plan.runs[:1]))
+    assert wait(copy, [render.run_id])
+    table = list_runs(copy)
     for title in ("Common space (SL, specialised)", "Concatenation (specialised)"):
         run_id = str(table.loc[table["title"] == title, "run_id"].iloc[0])
         result = command(copy.home, "evaluate", run_id, render.dataset, "--set", "bootstrap=100")
@@ -191,8 +200,8 @@ def test_what_is_no_model_is_refused_in_one_sentence(lab: Workspace, checkpoint:
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
     torch.save({"state_dict": {"conv1.weight": Evil()}}, tmp_path / "evil.pth")
-    (run_id,) = api.add_model(lab, ModelFile(path=str(tmp_path / "evil.pth")))
-    assert not api.wait(lab, [run_id])
+    (run_id,) = add_model(lab, ModelFile(path=str(tmp_path / "evil.pth")))
+    assert not wait(lab, [run_id])
     assert "evil.pth" in state(lab.run(run_id)).reason
     assert not (tmp_path / "ran").exists()
     assert not (lab.run(run_id) / "weights").exists()
@@ -205,10 +214,10 @@ def test_what_is_no_model_is_refused_in_one_sentence(lab: Workspace, checkpoint:
     ):
         with pytest.raises(FairLabError, match=said):
             recognised(ModelFile(path=str(path), **more))
-    create_run(lab, api.plan(lab, "tiny").runs[0].record)
-    (data,) = set(api.list_runs(lab)["run_id"]) - {run_id}
+    create_run(lab, plan_preset(lab, "tiny").runs[0].record)
+    (data,) = set(list_runs(lab)["run_id"]) - {run_id}
     with pytest.raises(FairLabError, match="is no model: its role is dataset"):
-        api.evaluate(lab, data)
+        evaluate(lab, data)
 
 
 def test_a_file_is_tried_once(checkpoint: Path, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab import api
+from fairlab.compare.models import list_models
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
+from fairlab.plan.grid import plan_preset
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import read_run
@@ -32,7 +33,7 @@ def copy(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace
 
 
 def models(lab: Workspace) -> dict[str, str]:
-    table = api.list_models(lab)
+    table = list_models(lab)
     return dict(zip(table["title"], table["run_id"], strict=True))
 
 
@@ -73,7 +74,7 @@ def test_scores_that_were_written_come_back_as_models_with_the_same_numbers(
     with pytest.raises(FairLabError, match="it has no images"):
         _ = data.pixels
     with pytest.raises(FairLabError, match="it has no images to train on"):
-        api.plan(copy, "tiny", {"demo": None, "dataset": data.dataset_id})
+        plan_preset(copy, "tiny", {"demo": None, "dataset": data.dataset_id})
     result = command(copy.home, "evaluate", added["runs"][0], "--set", "bootstrap=100", "--set", "fmr_targets=[0.2]")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "fmr=0.2" in result.stdout

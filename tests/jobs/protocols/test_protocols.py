@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab import api
-from fairlab.compare.compare import compare_models
+from fairlab.compare.compare import compare, compare_models
 from fairlab.compare.model_rows import by_title
+from fairlab.compare.score_tables import export_scores
 from fairlab.data.dataset import Dataset, open_dataset, write_dataset
 from fairlab.data.demo.pairs import draw_pairs
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
 from fairlab.jobs import roles
 from fairlab.jobs.evaluate import by_protocol
+from fairlab.jobs.evaluate.starts import evaluate
 from fairlab.jobs.job import Job
 from fairlab.jobs.progress import Span
 from fairlab.jobs.protocols.base import PROTOCOLS
@@ -26,6 +27,7 @@ from fairlab.jobs.protocols.identity_disjoint import disjoint_folds
 from fairlab.jobs.protocols.lists import first_pair
 from fairlab.jobs.protocols.random_impostors import draw
 from fairlab.plan.plan import single
+from fairlab.queue.waiting import wait
 from fairlab.settings.study import Data, Evaluation, Protocols, Run
 from fairlab.store import database
 from fairlab.store.embeddings import EmbeddingWriter
@@ -344,8 +346,8 @@ def test_everybody_finds_the_numbers_and_the_own_lists_stay(home: tuple[Workspac
     scores = read_results(model.folder, "faces", "scores")
     assert scores["pair_id"].is_unique
     assert set(own["pair_id"]) < set(scores["pair_id"])
-    api.export_scores(lab, [model.run_id], "faces", lab.home / "own.csv", "bfw", "test")
-    api.export_scores(lab, [model.run_id], "faces", lab.home / "drawn.csv", "bfw", "random_impostors")
+    export_scores(lab, [model.run_id], "faces", lab.home / "own.csv", "bfw", "test")
+    export_scores(lab, [model.run_id], "faces", lab.home / "drawn.csv", "bfw", "random_impostors")
     assert len((lab.home / "drawn.csv").read_text().splitlines()) == 1 + 360
     manifest = protocol_folder(model.folder, "faces", "random_impostors") / "manifest.json"
     manifest.unlink()  # as a kill would leave it
@@ -380,7 +382,7 @@ def test_data_without_pairs_are_compared_too(tmp_path: Path) -> None:
     model = made_model(lab, data)
     judged(lab, model, data, "all_pairs")
     assert set(read_results(model.folder, "faces", "metrics")["protocol"]) == {"all_pairs"}
-    assert api.compare(lab, "", dataset_id="faces").empty
+    assert compare(lab, "", dataset_id="faces").empty
     with pytest.raises(FairLabError, match="data set faces has no test pairs, which random_impostors starts from"):
         judged(lab, model, data, "random_impostors")
 
@@ -388,13 +390,13 @@ def test_data_without_pairs_are_compared_too(tmp_path: Path) -> None:
 def test_what_cannot_work_is_one_sentence(home: tuple[Workspace, Dataset, RunRecord]) -> None:
     lab, data, model = home
     with pytest.raises(FairLabError, match="there is no protocol 'rank_one'; choose of: all_pairs, hard_impostors"):
-        api.evaluate(lab, model.run_id, protocols=("rank_one",))
+        evaluate(lab, model.run_id, protocols=("rank_one",))
     with pytest.raises(FairLabError, match="leave the protocols out"):
-        api.evaluate(lab, model.run_id, gallery=model.run_id, protocols=("all_pairs",))
+        evaluate(lab, model.run_id, gallery=model.run_id, protocols=("all_pairs",))
     scores = single(lab, "Scores", Run(role="model", method="scores", data=Data(dataset="faces")), ())
     create_run(lab, scores)
     with pytest.raises(FairLabError, match="Scores came as scores, without its network: it has no embeddings of faces"):
-        api.evaluate(lab, scores.run_id, protocols=("all_pairs",))
+        evaluate(lab, scores.run_id, protocols=("all_pairs",))
     images = data.images.copy()
     images.loc[0, "group"] = "Red"
     write_dataset(
@@ -453,7 +455,7 @@ def test_the_command_line_and_the_page_judge_by_protocols(
     (job,) = (
         [app.query_params["judging"]] if isinstance(app.query_params["judging"], str) else app.query_params["judging"]
     )
-    assert api.wait(lab, [job], every_s=0.2)
+    assert wait(lab, [job], every_s=0.2)
     app.run()
     fine(app)
     assert "Random impostors" in app.selectbox(key="pairs").options

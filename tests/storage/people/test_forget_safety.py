@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from fairlab import api, files
+from fairlab import files
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.jobs import worker
+from fairlab.jobs.data.starts import add_data
 from fairlab.queue import launch
 from fairlab.queue.engines.local import LocalEngine
 from fairlab.settings.study import Data, Run, Source
@@ -141,7 +142,7 @@ def photos(lab: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A folder of the user's own images, added as data set "faces"."""
     work_here(monkeypatch)
     folder = grouped(tmp_path / "photos")
-    api.add_data(lab, Source(path=str(folder), image_px=32), "faces")
+    add_data(lab, Source(path=str(folder), image_px=32), "faces")
     return folder
 
 

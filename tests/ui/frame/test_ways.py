@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab import api
 from fairlab.cli.main import main
 from fairlab.data.dataset import open_dataset
 from fairlab.files import app_root
+from fairlab.jobs.data.starts import add_data
+from fairlab.jobs.models.starts import add_model
 from fairlab.settings.study import ModelFile, Source
+from fairlab.store.runs import read_run
 from fairlab.workspace import open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped
@@ -25,13 +27,13 @@ def test_embeddings_of_own_images_get_numbers_from_the_empty_page(
 ) -> None:
     lab = open_workspace(tmp_path / "home")
     tree = grouped(tmp_path / "set", ("A", "B"), 6, 3, px=32)
-    wait_done(lab, [api.add_data(lab, Source(path=str(tree), image_px=32), "mine")])
+    wait_done(lab, [add_data(lab, Source(path=str(tree), image_px=32), "mine")])
     images = open_dataset(lab.dataset("mine")).images
     people = np.unique(images["identity"].to_numpy(dtype=str), return_inverse=True)[1]
     random = np.random.default_rng(0)
     vectors = random.normal(size=(people.max() + 1, 8))[people] + 0.3 * random.normal(size=(len(people), 8))
     np.savez(tmp_path / "emb.npz", vectors=vectors.astype(np.float32), image=images["location"].to_numpy(dtype=str))
-    wait_done(lab, api.add_model(lab, ModelFile(path=str(tmp_path / "emb.npz"), dataset="mine")))
+    wait_done(lab, add_model(lab, ModelFile(path=str(tmp_path / "emb.npz"), dataset="mine")))
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
     app = AppTest.from_file(str(app_root() / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
     for page in ("compare", "fairness", "verification"):
@@ -68,7 +70,7 @@ def test_a_paper_preset_starts_with_a_picker_and_not_with_an_error(
     assert app.button(key="to data").label == "Add a data set"
     wait_done(
         lab,
-        [api.add_data(lab, Source(path=str(grouped(tmp_path / "set", ("A", "B"), 4, 2, px=32)), image_px=32), "mine")],
+        [add_data(lab, Source(path=str(grouped(tmp_path / "set", ("A", "B"), 4, 2, px=32)), image_px=32), "mine")],
     )
     app.run()
     assert not app.exception
@@ -104,8 +106,8 @@ def test_scores_only_and_embeddings_without_groups_have_a_way_forward_on_every_p
     np.save(tmp_path / "plain.npy", vectors.astype(np.float32))
     rows = [f"p{person}/{number}.jpg,p{person}" for person in range(6) for number in range(3)]
     (tmp_path / "plain.csv").write_text("image,identity\n" + "\n".join(rows) + "\n")
-    [run_id] = api.add_model(lab, ModelFile(path=str(tmp_path / "plain.npy")), "plain")
-    name = api.read_run(lab, run_id).dataset
+    [run_id] = add_model(lab, ModelFile(path=str(tmp_path / "plain.npy")), "plain")
+    name = read_run(lab, run_id).dataset
     app.query_params["evaluate"] = run_id
     app.switch_page(str(app_root() / "pages" / "models.py")).run()
     assert not app.error

@@ -1,0 +1,150 @@
+"""`lab.models`: what there is, adding a model from a file, maps and score tables of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fairlab.api.model import Model
+from fairlab.api.run import Run
+from fairlab.errors import FairLabError
+from fairlab.jobs.models import starts
+from fairlab.settings.study import ModelFile, Projection, parse
+from fairlab.store.runs import SPACES, read_run
+from fairlab.workspace import Workspace
+
+THESE = "these settings"
+"""Where settings come from, in a sentence about a wrong one."""
+
+
+class Models:
+    """The models of a workspace, by run id, newest first.
+
+    >>> lab.models.table()[["run_id", "title", "trained_on"]]
+    >>> lab.models["student-eaf-kd-s0-1f2e3d4c"].roc()
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def __repr__(self) -> str:
+        count = len(self)
+        return f"<{count} model{'' if count == 1 else 's'}: table(), [run_id], add()>"
+
+    def __len__(self) -> int:
+        return len(self.table())
+
+    def __iter__(self) -> Iterator[Model]:
+        return (Model(self._workspace, name) for name in self.table()["run_id"])
+
+    def __getitem__(self, run_id: str) -> Model:
+        """A model by run id. Raises FairLabError for a run that is no model, or does not exist."""
+        record = read_run(self._workspace, run_id)
+        if record.role not in SPACES or record.method == "inspect":
+            raise FairLabError(
+                f"{run_id} is no model: its role is {record.role}; `fairlab models list` lists the models"
+            )
+        return Model(self._workspace, run_id)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.table()["run_id"])
+
+    def table(self) -> pd.DataFrame:
+        """All models, trained here or added, newest first.
+
+        Returns a DataFrame with run_id, title, role, network, embedding_dim, image_px, seed, trained_on, embedded and
+        judged_on (data sets, separated by commas).
+
+        >>> lab.models.table().set_index("title")["judged_on"]
+        """
+        from fairlab.compare.models import list_models
+
+        return list_models(self._workspace)
+
+    def add(self, file: str | Path | ModelFile, name: str = "", **settings: Any) -> list[Model]:
+        """Start the jobs that make a file a model of this workspace.
+
+        file: weights, an ONNX graph, a table of scores, or embeddings. name: what to call it (default: the file's name).
+        settings: fields of ModelFile. Returns the models: one, but for a table of scores one for each of its columns.
+        Raises FairLabError for a wrong setting or a file that does not exist.
+
+        >>> [model] = lab.models.add("/models/w600k_r50.onnx", "ArcFace R50")
+        >>> model.wait().evaluate("rfw").wait()
+        """
+        source = self._source(file, settings)
+        return [Model(self._workspace, run_id) for run_id in starts.add_model(self._workspace, source, name)]
+
+    def inspect(self, file: str | Path | ModelFile, **settings: Any) -> Run:
+        """Start the job that reads a model's file without adding it; arguments as in add().
+
+        Returns the job; its `report` says what was understood. Raises FairLabError as add() does.
+
+        >>> lab.models.inspect("/models/w600k_r50.onnx").wait().report["family"]
+        """
+        return Run(self._workspace, starts.inspect_model(self._workspace, self._source(file, settings)))
+
+    def preview(
+        self,
+        file: str | Path | ModelFile,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+        **settings: Any,
+    ) -> dict[str, Any]:
+        """As inspect(), in this process: torch is imported and the network runs on generated faces.
+
+        progress: called with rounds (done, total). Returns the report. Raises FairLabError as add() does.
+
+        >>> lab.models.preview("/models/w600k_r50.onnx")["embedding_dim"]
+        512
+        """
+        from fairlab.jobs.models.importing import report_of
+
+        return report_of(self._source(file, settings), progress)
+
+    def project(
+        self, models: Sequence[str | Run], dataset: str = "", settings: Projection | None = None, **changes: Any
+    ) -> Run:
+        """Start the job that draws the maps (UMAP) of these models' spaces, so that they compare.
+
+        models: handles or run ids; the first common space is the reference. dataset: one that all have embedded (default:
+        the one that they were trained on). changes: fields of Projection, e.g. neighbours=30. Returns the job. Raises FairLabError where the
+        models have no data set in common.
+
+        >>> lab.models.project([teacher, student]).wait()
+        >>> student.map().show()
+        """
+        run_ids = [str(getattr(model, "run_id", model)) for model in models]
+        chosen = settings or parse(Projection, changes, THESE)
+        return Run(self._workspace, starts.project(self._workspace, run_ids, chosen, dataset))
+
+    def export_scores(
+        self,
+        models: Sequence[str | Run],
+        path: str | Path,
+        dataset: str = "",
+        *,
+        kind: str = "bob",
+        pairs: str = "test",
+        overwrite: bool = False,
+    ) -> Path:
+        """Write models' scores on a pair list as a table that other tools read.
+
+        kind: "bob" (one model) or "bfw" (any number). dataset: default the one that the first was trained on. Returns the
+        path. Raises FairLabError where a model was not evaluated there, Refused for a file that exists, unless `overwrite`.
+
+        >>> lab.models.export_scores(lab.models, "scores.csv", "rfw", kind="bfw")
+        """
+        from fairlab.compare.score_tables import export_scores
+
+        run_ids = [str(getattr(model, "run_id", model)) for model in models]
+        dataset = dataset or read_run(self._workspace, run_ids[0]).dataset
+        out = Path(path).expanduser().absolute()
+        export_scores(self._workspace, run_ids, dataset, out, kind, pairs, overwrite)
+        return out
+
+    def _source(self, file: str | Path | ModelFile, settings: dict[str, Any]) -> ModelFile:
+        if isinstance(file, ModelFile):
+            return file.model_copy(update=settings)
+        return parse(ModelFile, {**settings, "path": str(file)}, THESE)

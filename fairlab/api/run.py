@@ -1,0 +1,178 @@
+"""A handle of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from fairlab.api.watching import watch
+from fairlab.files import read_json, there
+from fairlab.queue import edit, launch
+from fairlab.settings.placement import Placement
+from fairlab.store.runs import Live, RunRecord, read_run, state
+from fairlab.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fairlab.plots.colours import Figure
+    from fairlab.storage.deleting import Goes
+
+
+class Run:
+    """A run: a training, an evaluation, or another job. It works in a process of its own, whatever this process does.
+
+    >>> run = lab.runs["student-eaf-kd-s0-1f2e3d4c"]
+    >>> run.status, run.title
+    ('done', 'Student EAF-KD (DLDPO, balanced)')
+    """
+
+    def __init__(self, workspace: Workspace, run_id: str) -> None:
+        self._workspace, self.run_id = workspace, run_id
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.run_id}: {self.title}, {self.status}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and (self._workspace, self.run_id) == (other._workspace, other.run_id)
+
+    def __hash__(self) -> int:
+        return hash(self.run_id)
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """What the run is: settings, parents, data set, seed. It never changes."""
+        return read_run(self._workspace, self.run_id)
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self._workspace.run(self.run_id)
+
+    @property
+    def title(self) -> str:
+        """What the run is called."""
+        return self.record.title
+
+    @property
+    def role(self) -> str:
+        """What the run is for: teacher, adaptor, baseline, student, model, dataset, embedding, evaluation or projection."""
+        return self.record.role
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set that the run works on, "" for none."""
+        return self.record.dataset
+
+    @property
+    def state(self) -> Live:
+        """How the run stands now: status, reason, stage, progress 0..1, eta_s, rate and its unit."""
+        return state(self.folder)
+
+    @property
+    def status(self) -> str:
+        """Queued, running, done, failed, stopped or crashed."""
+        return self.state.status
+
+    @property
+    def parents(self) -> list[Run]:
+        """The runs that this one builds on."""
+        return [Run(self._workspace, name) for name in self.record.parents]
+
+    @property
+    def log(self) -> str:
+        """What the run printed; "" before it starts."""
+        path = self.folder / "log.txt"
+        return path.read_text(encoding="utf-8", errors="replace") if there(path) else ""
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What a run that reads files understood of them. Raises FairLabError for a run without a report."""
+        return read_json(self.folder / "report.json")
+
+    def events(self) -> pd.DataFrame:
+        """The readings of a training. Returns a DataFrame with run_id, step, epoch, name, value and time_s.
+
+        >>> run.events().query("name == 'loss'").plot("step", "value")
+        """
+        from fairlab.store.events import read_events
+
+        return read_events(self.folder)
+
+    def curves(self) -> Figure:
+        """The loss and its terms over the steps of a training. Returns a plotly figure.
+
+        >>> run.curves().show()
+        """
+        from fairlab.plots.training import loss_figure
+
+        return loss_figure(self.events())
+
+    def wait(self, show: bool = True) -> Self:
+        """Wait until the run is done, with progress and time left; an interruption leaves it alone.
+
+        Returns the run. Raises FairLabError, with the reason, when the run ends otherwise or cannot start.
+
+        >>> model.evaluate("rfw").wait()
+        """
+        watch(self._workspace, [self.run_id], show)
+        return self
+
+    def stop(self, force: bool = False) -> None:
+        """Let the run save and end; one that waits is cancelled.
+
+        force: end its process now; its last checkpoint stays. Raises Refused for a run that has ended.
+
+        >>> run.stop()
+        """
+        launch.stop(self._workspace, self.run_id, force)
+
+    def resume(self, other_data: bool = False, where: Mapping[str, Any] | None = None) -> Self:
+        """Queue the run again after a stop, a failure or a crash; it continues from its last checkpoint.
+
+        other_data: continue although the data set has changed since; the run records it. where: dotted settings of its
+        placement that change, e.g. {"devices": 2}. Returns the run. Raises Refused for a run in another state.
+
+        >>> run.resume().wait()
+        """
+        if where:
+            edit.where(self._workspace, [self.run_id], where)
+        launch.resume(self._workspace, self.run_id, other_data)
+        return self
+
+    def clone(self, changes: Mapping[str, Any], where: Mapping[str, Any] | None = None) -> tuple[Run, bool]:
+        """Queue a run like this one with dotted settings changed; it has the same parents and study.
+
+        where: dotted settings of its placement that change. Returns (run, new): the same settings are the same run, and
+        then nothing starts. Raises FairLabError for an unknown setting, Refused for data and for models from files.
+
+        >>> longer, _ = run.clone({"training.epochs": 40})
+        """
+        run_id, new = edit.clone(self._workspace, self.run_id, changes, where)
+        return type(self)(self._workspace, run_id), new
+
+    def delete(self, force: bool = False) -> None:
+        """Delete the run's folder, and the data set that it made.
+
+        Raises Refused while it works, and while others build on it unless `force`. See what_goes().
+
+        >>> run.delete()
+        """
+        launch.delete(self._workspace, self.run_id, force)
+
+    def what_goes(self) -> Goes:
+        """What delete() would delete, without touching it. Returns runs, datasets, bytes, needed_by.
+
+        >>> run.what_goes().bytes
+        10485760
+        """
+        from fairlab.storage.deleting import what_goes
+
+        return what_goes(self._workspace, run=self.run_id)
+
+
+def placed(workspace: Workspace, where: Placement | Mapping[str, Any] | None) -> Placement | None:
+    """A placement from dotted settings; None as it is: each job has its own default."""
+    return None if where is None else launch.placement_of(workspace, where)

@@ -1,0 +1,137 @@
+"""`lab.runs`: all runs, and the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from fairlab.api.model import Model
+from fairlab.api.run import Run
+from fairlab.errors import Damaged
+from fairlab.queue import edit, launch
+from fairlab.queue.progress import Progress, progress, sentence
+from fairlab.store.database import list_runs
+from fairlab.store.runs import SPACES, read_run
+from fairlab.workspace import Workspace
+
+
+class Runs:
+    """The runs of a workspace, by run id, oldest first; the runs that are models come as models.
+
+    >>> lab.runs.table()[["run_id", "status"]]
+    >>> lab.runs["maps-s0-1f2e3d4c"].log
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def __repr__(self) -> str:
+        counts = self.table()["status"].value_counts()
+        words = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none yet"
+        return f"<runs: {words}; table(), [run_id], queue()>"
+
+    def __len__(self) -> int:
+        return len(self.table())
+
+    def __iter__(self) -> Iterator[Run]:
+        return (self[name] for name in self.table()["run_id"])
+
+    def __getitem__(self, run_id: str) -> Model | Run:
+        """A run by id; one that is damaged can still be deleted. Raises FairLabError when it does not exist."""
+        try:
+            record = read_run(self._workspace, run_id)
+        except Damaged:
+            return Run(self._workspace, run_id)
+        kind = Model if record.role in SPACES and record.method != "inspect" else Run
+        return kind(self._workspace, run_id)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.table()["run_id"])
+
+    def table(self) -> pd.DataFrame:
+        """All runs, oldest first.
+
+        Returns a DataFrame with run_id, title, study, role, method, status, reason, stage, progress (0..1), eta_s, rate,
+        unit, train_s and more.
+
+        >>> lab.runs.table().query("status == 'failed'")["reason"]
+        """
+        return list_runs(self._workspace)
+
+    def queue(self) -> pd.DataFrame:
+        """What works and what waits, in starting order; what may start is started.
+
+        Returns a DataFrame with place (1 starts next, 0 works), run_id, title, study, seed, status, waits_for, engine and
+        devices.
+
+        >>> lab.runs.queue()[["place", "title", "waits_for"]]
+        """
+        launch.dispatch(self._workspace)
+        return edit.queue_table(self._workspace)
+
+    def progress(self) -> Progress:
+        """How far all runs are. Returns a Progress with counts, share (0..1), left_s and source.
+
+        >>> lab.runs.progress().share
+        0.25
+        """
+        return progress(self._workspace)
+
+    def outlook(self) -> str:
+        """How far all runs are. Returns a sentence.
+
+        >>> lab.runs.outlook()
+        '12 of 50 done, about 3 h 05 min left (from the 12 done)'
+        """
+        return sentence(self.progress())
+
+    def first(self, runs: Sequence[str | Run]) -> None:
+        """Start these runs before all others, with what they build on. Raises Refused for a run that does not wait.
+
+        >>> lab.runs.first([run])
+        """
+        edit.first(self._workspace, _ids(runs))
+
+    def earlier(self, runs: Sequence[str | Run]) -> None:
+        """Move these runs one place up in the queue. Raises Refused for a run that does not wait.
+
+        >>> lab.runs.earlier([run])
+        """
+        edit.earlier(self._workspace, _ids(runs))
+
+    def later(self, runs: Sequence[str | Run]) -> None:
+        """Move these runs one place down in the queue. Raises Refused for a run that does not wait.
+
+        >>> lab.runs.later([run])
+        """
+        edit.later(self._workspace, _ids(runs))
+
+    def hold(self, runs: Sequence[str | Run]) -> None:
+        """Keep these waiting runs from starting. Raises Refused for a run that does not wait.
+
+        >>> lab.runs.hold(["student-eaf-kd-s0-1f2e3d4c"])
+        """
+        edit.hold(self._workspace, _ids(runs))
+
+    def release(self, runs: Sequence[str | Run]) -> None:
+        """Let held runs start. Raises Refused for a run that does not wait.
+
+        >>> lab.runs.release(["student-eaf-kd-s0-1f2e3d4c"])
+        """
+        edit.release(self._workspace, _ids(runs))
+
+    def place(self, runs: Sequence[str | Run], where: Mapping[str, Any]) -> None:
+        """Change where runs are to work that wait, or that ended and can be resumed.
+
+        where: dotted settings of their placement. Raises Refused for a run that works or is done, FairLabError for an
+        unknown engine or setting.
+
+        >>> lab.runs.place([run], {"engine": "slurm", "slurm.partition": "gpu"})
+        """
+        edit.where(self._workspace, _ids(runs), where)
+
+
+def _ids(runs: Sequence[str | Run]) -> list[str]:
+    return [str(getattr(run, "run_id", run)) for run in runs]

@@ -1,0 +1,244 @@
+"""`lab.studies`: planning and starting a study, and a handle of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fairlab.api.run import placed
+from fairlab.api.runs import Runs
+from fairlab.api.watching import watch
+from fairlab.plan import estimate
+from fairlab.plan.grid import expand, plan_preset
+from fairlab.plan.plan import Plan
+from fairlab.presets import preset_names
+from fairlab.queue import edit, launch
+from fairlab.queue.progress import Progress, progress, sentence
+from fairlab.settings.placement import Placement
+from fairlab.settings.study import changed
+from fairlab.store.studies import StudyInfo, read_study, studies
+from fairlab.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fairlab.storage.deleting import Goes
+
+
+class Study:
+    """A study: a preset's grid of runs. The same preset with the same settings is the same study.
+
+    >>> study = lab.studies.start("demo_mst_kd")
+    >>> study
+    <Study demo-mst-kd-1f2e3d4c: 7 of 18 done, about 12 min left (from the 7 done)>
+    """
+
+    def __init__(self, workspace: Workspace, study_id: str) -> None:
+        self._workspace, self.study_id = workspace, study_id
+
+    def __repr__(self) -> str:
+        return f"<Study {self.study_id}: {self.outlook()}>"
+
+    @property
+    def info(self) -> StudyInfo:
+        """What the study was planned from: title, preset, settings (config), and the ids of its runs."""
+        return read_study(self._workspace, self.study_id)
+
+    @property
+    def title(self) -> str:
+        """What the study is called."""
+        return self.info.title
+
+    def runs(self) -> pd.DataFrame:
+        """The runs of the study, in the order of its plan. Returns a DataFrame as lab.runs.table() does.
+
+        >>> study.runs()[["title", "status", "progress"]]
+        """
+        table = Runs(self._workspace).table()
+        order = {name: place for place, name in enumerate(self.info.run_ids)}
+        table = table[table["run_id"].isin(order)]
+        return table.sort_values("run_id", key=lambda names: names.map(order), ignore_index=True)
+
+    def progress(self) -> Progress:
+        """How far the study is. Returns a Progress with counts, share (0..1), left_s and source.
+
+        >>> study.progress().counts
+        {'done': 7, 'running': 2, 'queued': 9}
+        """
+        return progress(self._workspace, self.study_id)
+
+    def outlook(self) -> str:
+        """How far the study is. Returns a sentence.
+
+        >>> study.outlook()
+        '7 of 18 done, about 12 min left (from the 7 done)'
+        """
+        return sentence(self.progress())
+
+    def wait(self, show: bool = True) -> Study:
+        """Wait until all runs are done, with progress and time left; an interruption leaves them alone.
+
+        Returns the study. Raises FairLabError, with the reasons, when a run does not come to its end.
+
+        >>> study.wait().compare()
+        """
+        watch(self._workspace, list(self.info.run_ids), show)
+        return self
+
+    def compare(
+        self, dataset: str = "", *, pairs: str = "test", baseline: str | None = None, seed: int | None = None
+    ) -> pd.DataFrame:
+        """A row per model over its seeds, and per added model, in the papers' layout.
+
+        dataset: default the one that the study trained on. pairs: pair list or protocol. baseline: title or run id to
+        compare with (default: the student without distillation). seed: only the runs of this one. Returns a DataFrame in
+        points (percent) with 95 % intervals: accuracy:<group>, mean, std, ser, worst, difference, p and more (see
+        compare.compare_models); it is empty while nothing is evaluated. Raises FairLabError for an unknown baseline or seed.
+
+        >>> study.compare()[["model", "mean", "std", "ser", "difference", "p"]]
+        """
+        from fairlab.compare.compare import compare
+
+        return compare(self._workspace, self.study_id, baseline, pairs, dataset, seed)
+
+    def stop(self, force: bool = False) -> list[str]:
+        """Stop all runs of the study that wait or work, also those it shares with other studies.
+
+        force: end their processes now. Returns the run ids.
+
+        >>> study.stop()
+        """
+        return edit.stop_study(self._workspace, self.study_id, force)
+
+    def resume(self, where: Mapping[str, Any] | None = None) -> list[str]:
+        """Queue all runs of the study again that stopped, failed or crashed.
+
+        where: dotted settings of their placement that change. Returns the run ids.
+
+        >>> study.resume({"devices": 2})
+        """
+        return edit.resume_study(self._workspace, self.study_id, where)
+
+    def delete(self, force: bool = False) -> Goes:
+        """Delete the study with its runs; runs that other studies have too stay.
+
+        force: also where others build on the runs. Returns what was deleted. Raises Refused while a run works.
+
+        >>> study.delete()
+        """
+        from fairlab.storage.deleting import delete_study
+
+        return delete_study(self._workspace, self.study_id, force)
+
+    def what_goes(self) -> Goes:
+        """What delete() would delete, without touching it. Returns runs, datasets, bytes, needed_by, kept.
+
+        >>> study.what_goes().needed_by
+        {}
+        """
+        from fairlab.storage.deleting import what_goes
+
+        return what_goes(self._workspace, study=self.study_id)
+
+
+class Studies:
+    """The studies of a workspace, by study id, newest first, and the presets they start from.
+
+    >>> lab.studies.presets()
+    >>> lab.studies.start("demo_quick").wait()
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def __repr__(self) -> str:
+        count = len(self)
+        return f"<{count} stud{'y' if count == 1 else 'ies'}: table(), [study_id], presets(), start()>"
+
+    def __len__(self) -> int:
+        return len(self.table())
+
+    def __iter__(self) -> Iterator[Study]:
+        return (Study(self._workspace, name) for name in self.table()["study_id"])
+
+    def __getitem__(self, study_id: str) -> Study:
+        """A study by id. Raises FairLabError, naming those that there are, when it does not exist."""
+        read_study(self._workspace, study_id)
+        return Study(self._workspace, study_id)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.table()["study_id"])
+
+    def table(self) -> pd.DataFrame:
+        """All studies, newest first. Returns a DataFrame with study_id, title, preset, created_at, runs and done.
+
+        >>> lab.studies.table()
+        """
+        return studies(self._workspace)
+
+    def presets(self) -> list[str]:
+        """Names of the presets, in the order in which they are offered. Returns a list.
+
+        >>> lab.studies.presets()[0]
+        'demo_mst_kd'
+        """
+        return preset_names()
+
+    def plan(self, preset: str | Study, settings: Mapping[str, Any] | None = None) -> Plan:
+        """The runs that start() would start; nothing is written.
+
+        preset: a preset's name, or an earlier study to vary. settings: dotted settings that change. Returns a Plan: study_id,
+        runs (with what is done before), notes. Raises FairLabError for unknown names and settings that cannot work.
+
+        >>> len(lab.studies.plan("demo_mst_kd", {"student.training.epochs": 5}).runs)
+        18
+        """
+        if isinstance(preset, Study):
+            info = preset.info
+            return expand(changed(info.config, settings or {}), info.preset, self._workspace)
+        return plan_preset(self._workspace, preset, settings)
+
+    def estimate(self, plan: Plan, say: Callable[[str], None] | None = None) -> estimate.Estimate:
+        """What a plan costs; where this machine was not measured for it, a short probe of real steps measures it first.
+
+        say: called with what the probe does. Returns an Estimate: seconds of wall time, cpu_seconds, flops, gpu_seconds,
+        and runs, a table with cpu_s of each.
+
+        >>> lab.studies.estimate(lab.studies.plan("demo_mst_kd")).seconds
+        840.0
+        """
+        known = estimate.estimate(self._workspace, plan)
+        if known is None:
+            estimate.measure(self._workspace, plan, say or (lambda _text: None))
+            known = estimate.estimate(self._workspace, plan)
+        assert known is not None  # measured just now
+        return known
+
+    def disk_bytes(self, plan: Plan) -> int:
+        """Bytes that the runs of a plan will write. Returns an estimate, exact to some megabytes after estimate().
+
+        >>> lab.studies.disk_bytes(lab.studies.plan("demo_mst_kd")) / 1e6
+        210.5
+        """
+        return estimate.disk_bytes(self._workspace, plan)
+
+    def start(
+        self,
+        preset: str | Study | Plan,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        where: Placement | Mapping[str, Any] | None = None,
+    ) -> Study:
+        """Queue what is not done of a study, and start what fits; the runs work in processes of their own.
+
+        preset, settings: as in plan(), or a plan. where: a placement, or dotted settings of it, e.g. {"devices": 2}. Starting
+        twice starts nothing twice; runs that had stopped, failed or crashed are resumed. Returns the study. Raises
+        FairLabError for settings that cannot work, an unknown engine, and a disk that is too full.
+
+        >>> study = lab.studies.start("demo_mst_kd", {"seeds": (0, 1, 2)})
+        >>> study.wait().compare()
+        """
+        plan = preset if isinstance(preset, Plan) else self.plan(preset, settings)
+        estimate.check_disk(self._workspace, plan)
+        launch.start(self._workspace, plan, placed(self._workspace, where))
+        return Study(self._workspace, plan.study_id)

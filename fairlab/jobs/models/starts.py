@@ -1,0 +1,87 @@
+"""Starting the jobs that look at a model's file, add it, and draw the maps of models' spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairlab.data.dataset import open_dataset
+from fairlab.errors import FairLabError
+from fairlab.files import ordinary, sha256
+from fairlab.jobs.data.starts import add_data
+from fairlab.jobs.models.tables import models_in, table_kind
+from fairlab.plan.plan import single, slug
+from fairlab.queue.launch import start_one
+from fairlab.settings.study import Data, ModelFile, Projection, Run, Source
+from fairlab.store.runs import RunRecord, read_run
+from fairlab.workspace import Workspace
+
+
+def inspect_model(workspace: Workspace, source: ModelFile) -> str:
+    """Start the job that looks at a model file without adding it; returns its run id (report.json in its folder).
+
+    For the report at once, in this process: fairlab.jobs.models.importing.report_of.
+    """
+    title = f"Inspect {Path(source.path).name}"
+    return start_one(workspace, single(workspace, title, _model_run("inspect", source), ()), anew=True)
+
+
+def add_model(workspace: Workspace, source: ModelFile, name: str = "") -> list[str]:
+    """Start the jobs that make a file a model of this workspace; returns their run ids, by which the models are known.
+
+    One, but of a table of scores a model for each of its columns; embeddings and scores may bring their own data set,
+    which is then made first.
+    """
+    path = ordinary(Path(source.path).expanduser().absolute())
+    title, kind = name or path.stem, table_kind(path)
+    if not kind:
+        return [start_one(workspace, single(workspace, title, _model_run("import", source), ()))]
+    parents: tuple[str, ...] = ()
+    dataset_id = source.dataset
+    if dataset_id and kind == "embeddings":
+        open_dataset(workspace.dataset(dataset_id))
+    else:
+        dataset_id = slug(title)
+        parents = (add_data(workspace, Source(path=str(path), kind=kind, attribute=source.attribute), dataset_id),)
+    columns = [""] if kind == "embeddings" else [source.column] if source.column else models_in(path, source.attribute)
+    runs = []
+    for column in columns:
+        config = _model_run(kind, source.model_copy(update={"column": column}), dataset_id)
+        called = f"{title} {column}" if len(columns) > 1 else title
+        runs.append(start_one(workspace, single(workspace, called, config, parents)))
+    return runs
+
+
+def project(
+    workspace: Workspace, run_ids: Sequence[str], settings: Projection | None = None, dataset_id: str = ""
+) -> str:
+    """Start the job that draws the maps of these models' spaces over a data set that all have embedded; returns its run id.
+
+    The default data set is the one that they were trained on.
+    """
+    spaces = [read_run(workspace, run_id) for run_id in run_ids]
+    config = Run(
+        role="projection",
+        method="umap",
+        data=Data(dataset=dataset_id or _common_dataset(spaces)),
+        projection=settings or Projection(),
+    )
+    return start_one(workspace, single(workspace, "Maps", config, tuple(run_ids)), anew=True)
+
+
+def _model_run(method: str, source: ModelFile, dataset_id: str = "") -> Run:
+    path, head = (
+        str(ordinary(Path(text).expanduser().absolute())) if text else "" for text in (source.path, source.head)
+    )
+    content = sha256(Path(path)) if Path(path).is_file() else ""
+    model = source.model_copy(update={"path": path, "head": head, "sha256": content})
+    return Run(role="model", method=method, data=Data(dataset=dataset_id), model=model)
+
+
+def _common_dataset(spaces: Sequence[RunRecord]) -> str:
+    names = {space.dataset for space in spaces}
+    if len(names) != 1:
+        raise FairLabError(
+            f"these runs have embeddings of different data sets ({', '.join(sorted(names))}); choose runs of one"
+        )
+    return str(names.pop())
