@@ -215,8 +215,9 @@ def test_links_in_chromium_stay_in_the_tab_and_reach_their_section(browser: Brow
         page.goto(f"{address}/help?chapter=evaluation#fair-bands-and-p")
         heading = page.locator("#fair-bands-and-p")
         expect(heading).to_be_in_viewport(timeout=90_000)
-        page.wait_for_timeout(4000)
-        expect(heading).to_be_in_viewport()
+        expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=90_000)  # the tables are drawn last
+        page.wait_for_timeout(1500)
+        expect(heading).to_be_in_viewport(timeout=90_000)
         ids = page.locator("[data-testid=stMain] [data-testid=stMarkdown] :is(h2, h3, h4, h5)")
         assert ids.evaluate_all("all => all.map(h => h.id)") == [
             part.anchor for part in sections(CHAPTERS["evaluation"].text)

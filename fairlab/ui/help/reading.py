@@ -36,7 +36,8 @@ function keepAt(anchor) {
       heading.scrollIntoView();
       place = heading.getBoundingClientRect().top;
     }
-    if (heading ? ++shown > 60 : ++waited > 600) stop();
+    const whole = heading && !document.querySelector("[data-testid=stSkeleton]");
+    if (whole ? ++shown > 60 : ++waited > 1200) stop();
   }, 50);
   for (const hand of ["wheel", "touchstart", "keydown", "mousedown"]) {
     document.addEventListener(hand, stop, { once: true, capture: true });
@@ -57,8 +58,9 @@ export default function (component) {
   return () => document.removeEventListener("click", follow, true);
 }
 """
-"""Streamlit opens every link of a text in a new tab, where the choices of this session do not hold. And it goes to the section
-of a link before the tables above are drawn, which then push it away: for three seconds, or until a hand scrolls, it is kept."""
+"""Streamlit opens every link of a text in a new tab, where the choices of this session do not hold. It goes to the section
+of a link before the tables above are drawn, which then push it away. So the section is kept in place for three seconds
+after the page is whole, or until the reader scrolls."""
 _links = st.components.v2.component("fairlab_manual_links", js=_JS)
 
 
