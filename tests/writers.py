@@ -75,13 +75,15 @@ def _write_checkpoint(home: Path, version: int) -> None:
         for weight in learner.parameters():
             weight.fill_(float(version))
     facts = {"data": "d", "threads": 1}
-    checkpoint.save(home / "checkpoints", learner, head, solvers, checkpoint.Progress(step=version + 1), facts)
+    checkpoint.save(
+        home / "checkpoints", checkpoint.State(learner, head, solvers), checkpoint.Progress(step=version + 1), facts
+    )
 
 
 def _read_checkpoint(home: Path) -> int:
     learner, head = _network(7), _network(7)
     solvers = optimisers(learner, head, Training())
-    at, _, notes = checkpoint.load_latest(home / "checkpoints", learner, head, solvers)
+    at, _, notes = checkpoint.load_latest(home / "checkpoints", checkpoint.State(learner, head, solvers))
     if notes:
         raise Damaged(notes[0])
     if not at.step:

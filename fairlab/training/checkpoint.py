@@ -50,29 +50,21 @@ class Stateful(Protocol):
 
 
 @dataclass
-class More:
-    """What only some trainings have to remember.
+class State:
+    """All that a checkpoint holds, where it lives while a run trains."""
 
-    parts(): tensors that live in modules now, and are filled again when a checkpoint is loaded, by file name, e.g.
-    "average";
-    best: weights of the best pass so far by part ("learner", "head"), in the processor's memory; scaler: of fp16.
-    """
-
+    learner: nn.Module
+    head: Stateful | None
+    solvers: Mapping[str, Stateful]
     parts: Callable[[], Mapping[str, Tensors]] = dict
+    """Further tensors that live in modules now, by file name, e.g. "average"; filled again when a checkpoint is loaded."""
     best: dict[str, Tensors] = field(default_factory=dict)
+    """Weights of the best pass so far by part ("learner", "head"), in the processor's memory."""
     scaler: torch.amp.GradScaler | None = None
+    """Of fp16."""
 
 
-def save(
-    folder: Path,
-    learner: nn.Module,
-    head: Stateful | None,
-    solvers: Mapping[str, Stateful],
-    at: Progress,
-    facts: Mapping[str, Any],
-    more: More | None = None,
-    writes: bool = True,
-) -> Path:
+def save(folder: Path, state: State, at: Progress, facts: Mapping[str, Any], writes: bool = True) -> Path:
     """Write the checkpoint of step `at.step` below `folder` and return its path.
 
     Of several processes that train together all call this, and one `writes`.
@@ -81,16 +73,18 @@ def save(
     when the disk is full or not writable; older checkpoints stay as they are.
     """
     final = folder / f"step-{at.step:08d}"
-    state: dict[str, Any] = {"solvers": {name: solver.state_dict() for name, solver in solvers.items()}}
-    state["at"] = vars(at)
-    tensors = {"learner": learner.state_dict(), **({} if head is None else {"head": head.state_dict()})}
+    trainer: dict[str, Any] = {"solvers": {name: solver.state_dict() for name, solver in state.solvers.items()}}
+    trainer["at"] = vars(at)
+    tensors = {
+        "learner": state.learner.state_dict(),
+        **({} if state.head is None else {"head": state.head.state_dict()}),
+    }
     if not writes or _is_whole(final):  # the same step again, after a stop; and it may be the only one
         return final
     temporary = beside(final)
-    if more is not None:
-        tensors |= {**more.parts(), **{f"best_{name}": kept for name, kept in more.best.items()}}
-        if more.scaler is not None:
-            state["scaler"] = more.scaler.state_dict()
+    tensors |= {**state.parts(), **{f"best_{name}": kept for name, kept in state.best.items()}}
+    if state.scaler is not None:
+        trainer["scaler"] = state.scaler.state_dict()
     names = ["trainer.pt"]
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -99,14 +93,14 @@ def save(
             save_file(plain(content), temporary / f"{name}.safetensors")
             names.append(f"{name}.safetensors")
         with open(temporary / "trainer.pt", "wb") as handle:
-            torch.save(state, handle)
+            torch.save(trainer, handle)
         write_manifest(temporary, names, step=at.step, **facts)
         place_folder(temporary, final)
     except torch.OutOfMemoryError:
         raise
     except (OSError, RuntimeError, SafetensorError) as error:  # the writers hide a full disk behind texts of their own
         cause = behind(error)
-        raise FairLabError(explain(cause, final, _size(tensors, state))) from cause
+        raise FairLabError(explain(cause, final, _size(tensors, trainer))) from cause
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in whole(folder)[:-KEPT]:
@@ -134,13 +128,7 @@ def whole(folder: Path) -> list[Path]:
     )
 
 
-def load_latest(
-    folder: Path,
-    learner: nn.Module,
-    head: Stateful | None,
-    solvers: Mapping[str, Stateful],
-    more: More | None = None,
-) -> tuple[Progress, dict[str, Any], list[str]]:
+def load_latest(folder: Path, state: State) -> tuple[Progress, dict[str, Any], list[str]]:
     """Fill the modules from the newest undamaged checkpoint; without one they stay as they are.
 
     Returns (progress, manifest facts, notes): a note for every damaged checkpoint that was passed over.
@@ -152,31 +140,30 @@ def load_latest(
         except (Damaged, FairLabError) as error:
             notes.append(f"passed over a damaged checkpoint: {error}")
             continue
-        state = torch.load(path / "trainer.pt", weights_only=True, map_location="cpu")
-        learner.load_state_dict(load_file(path / "learner.safetensors"))
-        if head is not None:
-            head.load_state_dict(load_file(path / "head.safetensors"))
-        for name, solver in solvers.items():
-            solver.load_state_dict(state["solvers"][name])
-        if more is not None:
-            _fill(more, path, state)
-        return Progress(**state["at"]), facts, notes
+        trainer = torch.load(path / "trainer.pt", weights_only=True, map_location="cpu")
+        _fill(state, path, trainer)
+        return Progress(**trainer["at"]), facts, notes
     return Progress(), {}, notes
 
 
-def _fill(more: More, path: Path, state: Mapping[str, Any]) -> None:
+def _fill(state: State, path: Path, trainer: Mapping[str, Any]) -> None:
+    state.learner.load_state_dict(load_file(path / "learner.safetensors"))
+    if state.head is not None:
+        state.head.load_state_dict(load_file(path / "head.safetensors"))
+    for name, solver in state.solvers.items():
+        solver.load_state_dict(trainer["solvers"][name])
     with torch.no_grad():
-        for name, tensors in more.parts().items():
+        for name, tensors in state.parts().items():
             saved = load_file(path / f"{name}.safetensors")
             for key, tensor in tensors.items():
                 tensor.copy_(saved[key])
-    more.best = {
+    state.best = {
         part: load_file(path / f"best_{part}.safetensors")
         for part in ("learner", "head")
         if (path / f"best_{part}.safetensors").exists()
     }
-    if more.scaler is not None:
-        more.scaler.load_state_dict(state["scaler"])
+    if state.scaler is not None:
+        state.scaler.load_state_dict(trainer["scaler"])
 
 
 def plain(tensors: Mapping[str, Tensor]) -> Tensors:

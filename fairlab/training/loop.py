@@ -21,7 +21,7 @@ from fairlab.training.average import Average
 from fairlab.training.loader import ImageInputs, Inputs, ahead, flips, order, step_seed
 from fairlab.training.optim import build, learning_rate, optimisers
 from fairlab.training.precision import check_precision, scaler, training_forward
-from fairlab.training.step import update
+from fairlab.training.step import Updates
 from fairlab.training.targets import Targets
 from fairlab.training.together import Together
 from fairlab.training.world import ALONE, World, check_shares
@@ -30,6 +30,8 @@ LOG_EVERY = 10
 """Steps whose mean is one reading."""
 ACCEPTED, SIZES = "accepted_data", ("images", "identities")
 """Of a run's facts: the fingerprint of other data that its user lets it go on with; what even these must have alike."""
+APART = "gradient/"
+"""Readings whose names begin so are of one step, not means of several."""
 CHANGED = "changed_between_attempts"
 """In a checkpoint's manifest: which facts differed at a resume, now or ever before."""
 NAMED = 64
@@ -81,17 +83,20 @@ def pick_device(settings: Training) -> torch.device:
     return torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def train(
-    method: Method,
-    samples: Samples,
-    settings: Training,
-    seed: int,
-    folder: Path,
-    hooks: Hooks,
-    facts: Mapping[str, Any],
-    world: World = ALONE,
-) -> checkpoint.Progress:
-    """Train `method` from the newest checkpoint in `folder` (or from its start) to the end.
+@dataclass(frozen=True)
+class Course:
+    """What a training goes by, and where it is kept."""
+
+    settings: Training
+    seed: int
+    folder: Path
+    """Of the checkpoints."""
+    facts: Mapping[str, Any]
+    """What the checkpoints say of data, versions and machine; compared when the run is resumed."""
+
+
+def train(method: Method, samples: Samples, course: Course, hooks: Hooks, world: World = ALONE) -> checkpoint.Progress:
+    """Train `method` from the newest checkpoint of the course (or from its start) to the end.
 
     Saves after every pass and on stop. Bitwise the same whatever the interruptions, on the same machine, versions
     and thread count: order, mirroring, augmentation and torch's draws are functions of (seed, epoch or step). At the
@@ -103,125 +108,171 @@ def train(
     Raises Stopped, NotFinite, or FairLabError (too few images, settings that cannot
     work here, no room on the disk).
     """
-    device = pick_device(settings)
-    _check_possible(method, samples, settings, hooks, device)
-    check_shares(settings.batch_size, world.size)
-    if settings.compile and world.size > 1:
-        settings = settings.model_copy(update={"compile": None})  # it cannot look through what processes exchange
-        hooks.note("training.compile is left out: several processes share this run")
-    steps_per_epoch = len(samples.inputs) // settings.step_images
-    total = steps_per_epoch * settings.epochs
-    method.to(device)
-    if method.inputs == "images":
-        method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU
-    together = Together(method, world)
-    solvers = _solvers(method, settings)
-    kept = together.solvers(solvers)
-    average = Average(method.learner, settings.ema_decay) if settings.ema_decay is not None and world.leads else None
-    judged = method.learner if average is None else average.network
-    more = checkpoint.More(lambda: _remembered(method, average), scaler=scaler(settings))
-    at, saved, notes = checkpoint.load_latest(folder, method.learner, together.head, kept, more)
-    together.check_same_start(at.step)
-    for note in notes:
-        hooks.note(note)
-    facts = _check_same_setting(saved, facts, hooks)
-    started, started_cpu, work_before, cpu_before = time.monotonic(), time.process_time(), at.work_s, at.cpu_s
-    steps_here = 0
+    return Trainer(method, samples, course, hooks, world).run()
 
-    def save() -> None:
-        if world.any(not (_all_finite(method.learner) and _all_finite(together.head))):
+
+class Trainer:
+    """A training under way: where it stands, what it has read since the last reading, and what it keeps."""
+
+    def __init__(self, method: Method, samples: Samples, course: Course, hooks: Hooks, world: World) -> None:
+        self.method, self.samples, self.hooks, self.world, self.seed = method, samples, hooks, world, course.seed
+        self.folder, self.device = course.folder, pick_device(course.settings)
+        self.settings = course.settings
+        _check_possible(method, samples, self.settings, hooks, self.device)
+        check_shares(self.settings.batch_size, world.size)
+        if self.settings.compile and world.size > 1:
+            self.settings = self.settings.model_copy(
+                update={"compile": None}
+            )  # it cannot look through what processes exchange
+            hooks.note("training.compile is left out: several processes share this run")
+        self.steps_per_epoch = len(samples.inputs) // self.settings.step_images
+        self.total = self.steps_per_epoch * self.settings.epochs
+        method.to(self.device)
+        if method.inputs == "images":
+            method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU
+        self.together = Together(method, world)
+        solvers = _solvers(method, self.settings)
+        averages = self.settings.ema_decay is not None and world.leads
+        self.average = Average(method.learner, self.settings.ema_decay or 0.0) if averages else None
+        self.judged = method.learner if self.average is None else self.average.network
+        self.state = checkpoint.State(
+            method.learner,
+            self.together.head,
+            self.together.solvers(solvers),
+            lambda: _remembered(method, self.average),
+            scaler=scaler(self.settings),
+        )
+        self.updates = Updates(method, solvers, self.settings, self.state.scaler, self.together)
+        self._resume(course.facts)
+
+    def _resume(self, facts: Mapping[str, Any]) -> None:
+        """Go on from the newest checkpoint. Raises FairLabError where it is of other data."""
+        self.at, saved, notes = checkpoint.load_latest(self.folder, self.state)
+        self.together.check_same_start(self.at.step)
+        for note in notes:
+            self.hooks.note(note)
+        self.facts = _check_same_setting(saved, facts, self.hooks)
+        self._started, self._started_cpu, self._steps = time.monotonic(), time.process_time(), 0
+        self._work_before, self._cpu_before = self.at.work_s, self.at.cpu_s
+
+    def run(self) -> checkpoint.Progress:
+        """Train to the end; returns where the training stands then."""
+        self.method.train()
+        with training_forward(self.method.learner, self.settings, self.device), self.together.training():
+            while self.at.step < self.total:
+                epoch, offset = divmod(self.at.step, self.steps_per_epoch)
+                self.train_pass(epoch, offset)
+                if self.hooks.validate is not None:
+                    self.validate(self.hooks.validate, epoch)
+                self.save()
+        self.finish()
+        return self.at
+
+    def train_pass(self, epoch: int, offset: int) -> None:
+        """The steps of pass `epoch` from `offset` on. Raises Stopped, with a checkpoint, when asked to."""
+        for number, (chosen, batches) in self._batches(epoch, offset):
+            if self.world.any(self.hooks.stop()):
+                self.save()
+                raise Stopped
+            rate = learning_rate(self.settings, epoch, self.at.step, self.total)
+            torch.manual_seed(step_seed(self.seed, self.at.step))
+            read = self.at.window_steps + 1 == LOG_EVERY or number == self.steps_per_epoch - 1
+            values = self.updates.update(batches, rate, read)
+            _check_finite(values, self.at.step, epoch, self.samples.inputs.rows[chosen])
+            self.at.step += 1
+            if self.average is not None:
+                self.average.add(self.method.learner, self.at.step)
+            self._count(values)
+            if read:
+                apart = {name: value for name, value in values.items() if name.startswith(APART)}
+                self._read(epoch, {**apart, "lr": rate})
+
+    def _count(self, values: Mapping[str, float]) -> None:
+        """Add a step's values to the window of the next reading."""
+        at = self.at
+        self._steps += 1
+        self._work()
+        at.window_steps += 1
+        for name, value in values.items():
+            if not name.startswith(APART):
+                at.window[name] = at.window.get(name, 0.0) + value
+
+    def _work(self) -> None:
+        self.at.work_s = self._work_before + time.monotonic() - self._started
+
+    def _read(self, epoch: int, values: Mapping[str, float]) -> None:
+        """One reading: the means of the window, and these values of its last step."""
+        at = self.at
+        means = {name: value / at.window_steps for name, value in at.window.items()}
+        speed = self._steps * self.settings.step_images / max(time.monotonic() - self._started, 1e-9)
+        self.hooks.reading(at.step, epoch, at.work_s, {**means, **values, "images_per_s": speed})
+        self.hooks.progress(at.step, self.total, speed)
+        at.window, at.window_steps = {}, 0
+
+    def validate(self, check: Callable[[nn.Module], Mapping[str, float]], epoch: int) -> None:
+        """Judge the network after pass `epoch`, and remember its weights where the best pass is kept and this one is it."""
+        at = self.at
+        self.method.eval()
+        with torch.inference_mode():
+            readings = check(self.judged) if self.world.leads else {}
+        self.method.train()
+        self.world.wait()
+        self._work()
+        self.hooks.reading(at.step, epoch, at.work_s, readings)
+        if self.settings.keep == "best":
+            accuracy = readings.get("validation_accuracy", -1.0)
+            better = self.world.leads and (at.best_epoch is None or accuracy > at.best_accuracy)
+            if self.world.any(better):
+                at.best_epoch, at.best_accuracy = epoch, accuracy
+                best = _copied(self.judged, self.state.head)
+                self.state.best = best if self.world.leads else {}
+
+    def save(self) -> None:
+        """Write a checkpoint of this step. Raises NotFinite, and keeps the one before, for weights that are not."""
+        finite = _all_finite(self.method.learner) and _all_finite(self.state.head)
+        if self.world.any(not finite):
             raise NotFinite(
-                f"a weight became NaN or infinite at step {at.step}; the last checkpoint from before is kept: clone the run with "
-                "a lower learning rate"
+                f"a weight became NaN or infinite at step {self.at.step}; the last checkpoint from before is kept: clone the "
+                "run with a lower learning rate"
             )
-        at.cpu_s = cpu_before + time.process_time() - started_cpu
-        checkpoint.save(folder, method.learner, together.head, kept, at, facts, more, writes=world.leads)
-        world.wait()
+        self.at.cpu_s = self._cpu_before + time.process_time() - self._started_cpu
+        checkpoint.save(self.folder, self.state, self.at, self.facts, self.world.leads)
+        self.world.wait()
 
-    method.train()
-    with training_forward(method.learner, settings, device), together.training():
-        while at.step < total:
-            epoch, offset = divmod(at.step, steps_per_epoch)
-            for number, (chosen, batches) in _batches(samples, settings, seed, epoch, offset, device, together):
-                if world.any(hooks.stop()):
-                    save()
-                    raise Stopped
-                rate = learning_rate(settings, epoch, at.step, total)
-                torch.manual_seed(step_seed(seed, at.step))
-                read = at.window_steps + 1 == LOG_EVERY or number == steps_per_epoch - 1
-                values = update(method, batches, solvers, rate, settings, more.scaler, read, together)
-                _check_finite(values, at.step, epoch, samples.inputs.rows[chosen])
-                at.step += 1
-                if average is not None:
-                    average.add(method.learner, at.step)
-                steps_here += 1
-                at.work_s = work_before + time.monotonic() - started
-                at.window_steps += 1
-                apart = {name: values.pop(name) for name in list(values) if name.startswith("gradient/")}
-                for name, value in values.items():
-                    at.window[name] = at.window.get(name, 0.0) + value
-                if read:
-                    means = {name: value / at.window_steps for name, value in at.window.items()}
-                    speed = steps_here * settings.step_images / max(time.monotonic() - started, 1e-9)
-                    hooks.reading(at.step, epoch, at.work_s, {**means, **apart, "lr": rate, "images_per_s": speed})
-                    hooks.progress(at.step, total, speed)
-                    at.window, at.window_steps = {}, 0
-            if hooks.validate is not None:
-                method.eval()
-                with torch.inference_mode():
-                    readings = hooks.validate(judged) if world.leads else {}
-                method.train()
-                world.wait()
-                at.work_s = work_before + time.monotonic() - started
-                hooks.reading(at.step, epoch, at.work_s, readings)
-                if settings.keep == "best":
-                    accuracy = readings.get("validation_accuracy", -1.0)
-                    if world.any(world.leads and (at.best_epoch is None or accuracy > at.best_accuracy)):
-                        at.best_epoch, at.best_accuracy = epoch, accuracy
-                        best = _copied(judged, together.head)
-                        more.best = best if world.leads else {}
-            save()
-    at.cpu_s = max(at.cpu_s, cpu_before)
-    if more.best and world.leads:
-        method.learner.load_state_dict(more.best["learner"])
-    elif average is not None:
-        method.learner.load_state_dict(average.network.state_dict())
-    together.finish()
-    if more.best and world.leads and method.head is not None:
-        method.head.load_state_dict(more.best["head"])
-    method.eval()
-    return at
+    def finish(self) -> None:
+        """Give the method the weights that the settings choose."""
+        method, best = self.method, self.state.best
+        self.at.cpu_s = max(self.at.cpu_s, self._cpu_before)
+        if best and self.world.leads:
+            method.learner.load_state_dict(best["learner"])
+        elif self.average is not None:
+            method.learner.load_state_dict(self.average.network.state_dict())
+        self.together.finish()
+        if best and self.world.leads and method.head is not None:
+            method.head.load_state_dict(best["head"])
+        method.eval()
 
+    def _batches(self, epoch: int, offset: int) -> Iterator[tuple[int, tuple[np.ndarray, list[Batch]]]]:
+        """The steps of pass `epoch` from `offset` on: (number, (positions, one batch for each part of the step)).
 
-def _batches(
-    samples: Samples,
-    settings: Training,
-    seed: int,
-    epoch: int,
-    offset: int,
-    device: torch.device,
-    together: Together,
-) -> Iterator[tuple[int, tuple[np.ndarray, list[Batch]]]]:
-    """The steps of pass `epoch` from `offset` on: (number, (positions, one batch for each part of the step)).
+        Positions are those of the step; a batch has the images that are this process's to pass.
+        """
+        settings, samples, count = self.settings, self.samples, len(self.samples.inputs)
+        classes = {"identities": samples.identities, "groups": samples.groups}.get(settings.balance or "")
+        sequence = order(self.seed, epoch, count, classes)
+        mirrored = flips(self.seed, epoch, count) if settings.flip else np.zeros(count, bool)
+        if settings.randaugment is not None and isinstance(samples.inputs, ImageInputs):
+            magnitude = 16 if settings.randaugment_magnitude is None else settings.randaugment_magnitude
+            change = RandAugment(self.seed, epoch, count, settings.randaugment, magnitude)
+            samples = replace(samples, inputs=samples.inputs.changed(change))
 
-    Positions are those of the step; a batch has the images that are this process's to pass.
-    """
-    count = len(samples.inputs)
-    classes = {"identities": samples.identities, "groups": samples.groups}.get(settings.balance or "")
-    sequence = order(seed, epoch, count, classes)
-    mirrored = flips(seed, epoch, count) if settings.flip else np.zeros(count, bool)
-    if settings.randaugment is not None and isinstance(samples.inputs, ImageInputs):
-        magnitude = 16 if settings.randaugment_magnitude is None else settings.randaugment_magnitude
-        change = RandAugment(seed, epoch, count, settings.randaugment, magnitude)
-        samples = replace(samples, inputs=samples.inputs.changed(change))
+        def make(number: int) -> tuple[np.ndarray, list[Batch]]:
+            chosen = sequence[number * settings.step_images : (number + 1) * settings.step_images]
+            parts = [self.together.mine(part) for part in np.split(chosen, settings.accumulate or 1)]
+            return chosen, [samples.batch(part, mirrored[part], self.device) for part in parts]
 
-    def make(number: int) -> tuple[np.ndarray, list[Batch]]:
-        chosen = sequence[number * settings.step_images : (number + 1) * settings.step_images]
-        parts = [together.mine(part) for part in np.split(chosen, settings.accumulate or 1)]
-        return chosen, [samples.batch(part, mirrored[part], device) for part in parts]
-
-    numbers = range(offset, count // settings.step_images)
-    yield from zip(numbers, ahead(make, numbers, samples.inputs.depth), strict=True)
+        numbers = range(offset, count // settings.step_images)
+        yield from zip(numbers, ahead(make, numbers, samples.inputs.depth), strict=True)
 
 
 def _solvers(method: Method, settings: Training) -> dict[str, optim.Optimizer]:

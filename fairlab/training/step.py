@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, optim
@@ -13,62 +14,75 @@ from fairlab.settings.study import Training
 from fairlab.training.together import Together
 
 
-def update(
-    method: Method,
-    batches: Sequence[Batch],
-    solvers: Mapping[str, optim.Optimizer],
-    rate: float,
-    settings: Training,
-    scaler: torch.amp.GradScaler | None = None,
-    compare: bool = False,
-    together: Together | None = None,
-) -> dict[str, float]:
-    """One step from the mean of the `batches`' losses; returns the loss terms and the gradient's norm before clipping.
+@dataclass(frozen=True)
+class Updates:
+    """How the weights of a method are changed, step by step."""
 
-    compare: also the readings of `gradients`, of the last batch. With a NaN or infinite term the weights stay as they
-    are. So they do where only an fp16 gradient overflows: then the scale is lowered, "skipped" is 1 and the norm 0.
-    together: the processes that make this step, each with its share of the batches' images.
-    """
-    for solver in solvers.values():
-        for group in solver.param_groups:
-            group["lr"] = rate
-        solver.zero_grad(set_to_none=True)
-    values: dict[str, float] = {}
-    apart: dict[str, float] = {}
-    embeddings: list[Tensor] = []
-    for number, batch in enumerate(batches):
-        if compare and number == len(batches) - 1:
-            watch = method.learner.register_forward_hook(lambda _module, _inputs, out: embeddings.append(out))
-            terms = method(batch)
-            watch.remove()
-            apart = gradients(terms, embeddings, together)
-        else:
-            terms = method(batch)
-        loss = terms["loss"] if len(batches) == 1 else terms["loss"] / len(batches)
-        (loss if scaler is None else scaler.scale(loss)).backward()
-        for name, value in terms.items():
-            values[name] = values.get(name, 0.0) + float(value.detach()) / len(batches)
-    finite = all(map(math.isfinite, values.values()))
-    if together is not None:
-        together.even_out(scaler is not None)
-    if scaler is not None:
-        for solver in solvers.values():
-            scaler.unscale_(solver)
-    norm = float(torch.nn.utils.clip_grad_norm_(method.learner.parameters(), settings.clip_norm))
-    infinite = not _finite_beside(method)  # each process sees its own share of the classifier
-    norm = math.nan if (together.world.any(infinite) if together is not None else infinite) else norm
-    values |= {"grad_norm": norm}
-    if scaler is not None and finite:
-        overflow = not math.isfinite(norm)
-        values |= {"grad_norm": 0.0 if overflow else norm, "skipped": float(overflow)}
-        for solver in solvers.values():
-            if not overflow:
-                scaler.step(solver)
-        scaler.update()
-    elif finite and math.isfinite(norm):
-        for solver in solvers.values():
-            solver.step()
-    return values | apart
+    method: Method
+    solvers: Mapping[str, optim.Optimizer]
+    settings: Training
+    scaler: torch.amp.GradScaler | None = None
+    """Of fp16."""
+    together: Together | None = None
+    """The processes that make a step, each with its share of the batches' images."""
+
+    def update(self, batches: Sequence[Batch], rate: float, compare: bool = False) -> dict[str, float]:
+        """One step from the mean of the `batches`' losses; returns the loss terms and the gradient's norm before clipping.
+
+        compare: also the readings of `gradients`, of the last batch. With a NaN or infinite term the weights stay as they
+        are. So they do where only an fp16 gradient overflows: then the scale is lowered, "skipped" is 1 and the norm 0.
+        """
+        for solver in self.solvers.values():
+            for group in solver.param_groups:
+                group["lr"] = rate
+            solver.zero_grad(set_to_none=True)
+        values, apart = self._backward(batches, compare)
+        finite = all(map(math.isfinite, values.values()))
+        norm = self._gradient()
+        values |= {"grad_norm": norm}
+        if self.scaler is not None and finite:
+            overflow = not math.isfinite(norm)
+            values |= {"grad_norm": 0.0 if overflow else norm, "skipped": float(overflow)}
+            for solver in self.solvers.values():
+                if not overflow:
+                    self.scaler.step(solver)
+            self.scaler.update()
+        elif finite and math.isfinite(norm):
+            for solver in self.solvers.values():
+                solver.step()
+        return values | apart
+
+    def _backward(self, batches: Sequence[Batch], compare: bool) -> tuple[dict[str, float], dict[str, float]]:
+        """Forward and backward pass of all batches: (mean of each loss term, the readings of `gradients`)."""
+        values: dict[str, float] = {}
+        apart: dict[str, float] = {}
+        embeddings: list[Tensor] = []
+        for number, batch in enumerate(batches):
+            if compare and number == len(batches) - 1:
+                watch = self.method.learner.register_forward_hook(lambda _module, _inputs, out: embeddings.append(out))
+                terms = self.method(batch)
+                watch.remove()
+                apart = gradients(terms, embeddings, self.together)
+            else:
+                terms = self.method(batch)
+            loss = terms["loss"] if len(batches) == 1 else terms["loss"] / len(batches)
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+            for name, value in terms.items():
+                values[name] = values.get(name, 0.0) + float(value.detach()) / len(batches)
+        return values, apart
+
+    def _gradient(self) -> float:
+        """Clip the network's gradient; its norm before, NaN where what is not clipped has one that is not finite."""
+        if self.together is not None:
+            self.together.even_out(self.scaler is not None)
+        if self.scaler is not None:
+            for solver in self.solvers.values():
+                self.scaler.unscale_(solver)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.method.learner.parameters(), self.settings.clip_norm))
+        infinite = not _finite_beside(self.method)  # each process sees its own share of the classifier
+        if self.together is not None:
+            infinite = self.together.world.any(infinite)
+        return math.nan if infinite else norm
 
 
 def _finite_beside(method: Method) -> bool:

@@ -170,7 +170,7 @@ def page(lab: Workspace) -> None:
     os.environ["FAIRLAB_HOME"] = str(lab.home)
     app = AppTest.from_file(Path("fairlab/ui/frame/main.py").absolute(), default_timeout=300)
     app.query_params["study"] = "all"
-    said("page Runs, first visit", lambda: app.run().switch_page("../../pages/runs.py").run())
+    said("page Runs, first visit", lambda: app.run().switch_page("../../../pages/runs.py").run())
     said("page Runs, rerun", app.run, 3)
     for error in app.exception:
         print("  exception:", error.value)

@@ -26,7 +26,7 @@ from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.training.loader import ImageInputs
 from fairlab.training.loop import Samples
 from fairlab.training.optim import optimisers
-from fairlab.training.step import update
+from fairlab.training.step import Updates
 from fairlab.training.targets import FusedSpace, ImageSpace, OnlineTargets, StoredTargets, Targets
 
 IMAGES, CLASSES, TEACHERS, WARM_UP, ROUNDS = 6000, 600, 4, 3, 25
@@ -50,11 +50,13 @@ def a_step(method: str, backbone: Backbone, px: int, batch: int, samples: Sample
     settings = Training(batch_size=batch)
     solvers = optimisers(student.learner, student.head, settings)
 
+    updates = Updates(student, solvers, settings)
+
     def step(number: int) -> float:
         draw = np.random.default_rng(number)
         positions, flip = draw.permutation(IMAGES)[:batch], draw.random(batch) < 0.5
         began = time.process_time()
-        update(student, [samples.batch(positions, flip, CPU)], solvers, 0.01, settings)
+        updates.update([samples.batch(positions, flip, CPU)], 0.01)
         return time.process_time() - began
 
     return step

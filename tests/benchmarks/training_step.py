@@ -27,7 +27,7 @@ from fairlab.settings.study import Backbone, Data, Loss, Run, Training
 from fairlab.training.augment import RandAugment
 from fairlab.training.loader import ImageInputs, ahead, flips, order
 from fairlab.training.optim import optimisers
-from fairlab.training.step import update
+from fairlab.training.step import Updates
 from tests.benchmarks.reading import jpegs, opened, write_records
 
 PX, DIMS, SIDE = 112, 512, 2048
@@ -78,7 +78,8 @@ def batch_of(size: int) -> Batch:
 def step_of(method: Method, batch: Batch, compare: bool = False) -> Work:
     settings = Training()
     solvers = optimisers(method.learner, method.head, settings)
-    return lambda: update(method, [batch], solvers, 0.01, settings, compare=compare)
+    updates = Updates(method, solvers, settings)
+    return lambda: updates.update([batch], 0.01, compare)
 
 
 def forward_gflop(method: Method) -> float:

@@ -73,13 +73,13 @@ def copy(tiny: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
 def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
     """Let something happen just before training step `step` (from 0)."""
     plan: dict[int, Callable[[], None]] = {}
-    update, count = loop.update, iter(range(10**9))
+    update, count = loop.Updates.update, iter(range(10**9))
 
     def trouble(*arguments: Any, **more: Any) -> Any:
         plan.pop(next(count), lambda: None)()
         return update(*arguments, **more)
 
-    monkeypatch.setattr(loop, "update", trouble)
+    monkeypatch.setattr(loop.Updates, "update", trouble)
 
     def set_trouble(step: int, what: Callable[[], None]) -> None:
         nonlocal count

@@ -45,7 +45,7 @@ def _save_for_ever(folder: Path, naive: bool, saved: Any) -> None:
         if naive:
             torch.save(learner.state_dict(), folder / "naive.pt")
         else:
-            checkpoint.save(folder, learner, None, solvers, Progress(step=step), {})
+            checkpoint.save(folder, checkpoint.State(learner, None, solvers), Progress(step=step), {})
         saved.value = step
 
 
@@ -69,7 +69,9 @@ def test_kills_during_saving_leave_a_whole_checkpoint_each_time(tmp_path: Path) 
     for _ in range(KILLS):
         _kill_while_saving(tmp_path, naive=False)
         learner = large()
-        at, _, notes = checkpoint.load_latest(tmp_path, learner, None, optimisers(learner, None, Training()))
+        at, _, notes = checkpoint.load_latest(
+            tmp_path, checkpoint.State(learner, None, optimisers(learner, None, Training()))
+        )
         loaded += at.step > 0
         torn += bool(notes) or not bool((learner.weight == float(at.step)).all() or at.step == 0)
     print(f"torn checkpoints: {torn} of {KILLS}, loaded {loaded}")
@@ -99,7 +101,7 @@ def test_a_flipped_bit_is_found_and_the_one_before_is_used(tmp_path: Path) -> No
     for step in (1, 2):
         with torch.no_grad():
             learner.bias.fill_(float(step))
-        checkpoint.save(tmp_path, learner, head, solvers, Progress(step=step), {})
+        checkpoint.save(tmp_path, checkpoint.State(learner, head, solvers), Progress(step=step), {})
     newest = checkpoint.whole(tmp_path)[-1]
     dice = random.Random(0)
     for name in ("learner.safetensors", "head.safetensors", "trainer.pt"):
@@ -109,20 +111,22 @@ def test_a_flipped_bit_is_found_and_the_one_before_is_used(tmp_path: Path) -> No
             damaged = bytearray(original)
             damaged[place // 8] ^= 1 << place % 8
             (newest / name).write_bytes(damaged)
-            at, _, notes = checkpoint.load_latest(tmp_path, *small(), {})
+            at, _, notes = checkpoint.load_latest(tmp_path, checkpoint.State(*small(), {}))
             assert at.step == 1
             assert len(notes) == 1
             assert name in notes[0]
         (newest / name).write_bytes(original)
-    assert checkpoint.load_latest(tmp_path, *small(), {})[0].step == 2
+    assert checkpoint.load_latest(tmp_path, checkpoint.State(*small(), {}))[0].step == 2
 
 
 def test_a_cut_file_is_found(tmp_path: Path) -> None:
     learner, head = small()
-    checkpoint.save(tmp_path, learner, head, optimisers(learner, head, Training()), Progress(step=3), {})
+    checkpoint.save(
+        tmp_path, checkpoint.State(learner, head, optimisers(learner, head, Training())), Progress(step=3), {}
+    )
     path = checkpoint.whole(tmp_path)[-1] / "trainer.pt"
     path.write_bytes(path.read_bytes()[:-7])
-    at, _, notes = checkpoint.load_latest(tmp_path, learner, head, {})
+    at, _, notes = checkpoint.load_latest(tmp_path, checkpoint.State(learner, head, {}))
     assert at.step == 0
     assert "trainer.pt" in notes[0]
 
@@ -130,7 +134,9 @@ def test_a_cut_file_is_found(tmp_path: Path) -> None:
 def test_two_are_kept(tmp_path: Path) -> None:
     learner, head = small()
     for step in range(1, 6):
-        checkpoint.save(tmp_path, learner, head, optimisers(learner, head, Training()), Progress(step=step), {})
+        checkpoint.save(
+            tmp_path, checkpoint.State(learner, head, optimisers(learner, head, Training())), Progress(step=step), {}
+        )
     assert [path.name for path in checkpoint.whole(tmp_path)] == ["step-00000004", "step-00000005"]
 
 
@@ -146,13 +152,13 @@ def test_a_full_disk_is_said_and_the_old_checkpoint_stays(tmp_path: Path) -> Non
     try:
         learner = large()
         solvers = optimisers(learner, None, Training())
-        checkpoint.save(small_disk, learner, None, solvers, Progress(step=1), {})
+        checkpoint.save(small_disk, checkpoint.State(learner, None, solvers), Progress(step=1), {})
         from fairlab.errors import FairLabError
 
         (small_disk / "ballast").write_bytes(b"x" * 5_000_000)
         with pytest.raises(FairLabError, match="disk"):
-            checkpoint.save(small_disk, learner, None, solvers, Progress(step=2), {})
-        at, _, notes = checkpoint.load_latest(small_disk, large(), None, {})
+            checkpoint.save(small_disk, checkpoint.State(learner, None, solvers), Progress(step=2), {})
+        at, _, notes = checkpoint.load_latest(small_disk, checkpoint.State(large(), None, {}))
         assert (at.step, notes) == (1, [])
         assert not list(small_disk.glob("*.tmp.*"))
     finally:

@@ -10,7 +10,7 @@ from torch import nn
 
 from fairlab.losses.base import LOSSES
 from fairlab.settings.study import Loss, Training
-from fairlab.training.checkpoint import More, Progress, save
+from fairlab.training.checkpoint import Progress, State, save
 from fairlab.training.forgetting import zero_rows
 from fairlab.training.optim import optimisers
 
@@ -25,8 +25,8 @@ def test_a_row_is_zero_in_classifier_best_pass_and_every_memory(tmp_path: Path) 
         loss.backward()
         for solver in solvers.values():
             solver.step()
-    best = More(best={"head": {"weight": head.weight.detach().clone()}})
-    path = save(tmp_path, network, head, solvers, Progress(step=2), {}, best)
+    state = State(network, head, solvers, best={"head": {"weight": head.weight.detach().clone()}})
+    path = save(tmp_path, state, Progress(step=2), {})
     out = tmp_path / "out"
     assert sorted(zero_rows(path, out, [1, 4], 6)) == ["best_head.safetensors", "head.safetensors", "trainer.pt"]
     stays = [0, 2, 3, 5]

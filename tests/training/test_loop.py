@@ -24,7 +24,7 @@ from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, 
 from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint
 from fairlab.training.loader import EmbeddingInputs, ImageInputs
-from fairlab.training.loop import Hooks, NotFinite, Samples, train
+from fairlab.training.loop import Course, Hooks, NotFinite, Samples, train
 from fairlab.training.targets import StoredTargets
 
 SETTINGS = Training(epochs=3, batch_size=8, base_lr=2.0, drop_epochs=(2,))
@@ -89,7 +89,7 @@ def weights(trained: Method) -> list[bytes]:
 def test_stopping_at_every_step_changes_no_bit(tmp_path: Path, loss: dict[str, Any]) -> None:
     """15 steps, stopped before each of them in turn, against one uninterrupted training; also what losses remember."""
     whole, log = method(**loss), Log()
-    train(whole, samples(), SETTINGS, 7, tmp_path / "whole", log.hooks(lambda: False), FACTS)
+    train(whole, samples(), Course(SETTINGS, 7, tmp_path / "whole", FACTS), log.hooks(lambda: False))
     broken_log = Log()
     for _ in range(40):
         answers = iter([False, True])
@@ -98,7 +98,7 @@ def test_stopping_at_every_step_changes_no_bit(tmp_path: Path, loss: dict[str, A
             broken = method(**loss)
         try:
             stop = lambda answers=answers: next(answers, True)  # noqa: E731
-            train(broken, samples(), SETTINGS, 7, tmp_path / "broken", broken_log.hooks(stop), FACTS)
+            train(broken, samples(), Course(SETTINGS, 7, tmp_path / "broken", FACTS), broken_log.hooks(stop))
             break
         except Stopped:
             continue
@@ -113,7 +113,7 @@ def test_what_a_loss_remembers_moves_while_training(tmp_path: Path) -> None:
     """AdaFace's lengths and CurricularFace's t: otherwise the test above would show nothing."""
     for name in ("adaface", "curricularface"):
         trained, fresh = method(name=name), method(name=name)
-        train(trained, samples(), SETTINGS, 7, tmp_path / name, Log().hooks(lambda: False), FACTS)
+        train(trained, samples(), Course(SETTINGS, 7, tmp_path / name, FACTS), Log().hooks(lambda: False))
         assert trained.head is not None
         assert fresh.head is not None
         for one, other in zip(trained.head.buffers(), fresh.head.buffers(), strict=True):
@@ -123,11 +123,11 @@ def test_what_a_loss_remembers_moves_while_training(tmp_path: Path) -> None:
 def test_momentum_is_part_of_what_is_resumed(tmp_path: Path) -> None:
     """The same test must fail when something is forgotten: here the optimisers' state."""
     whole, log = method(), Log()
-    train(whole, samples(), SETTINGS, 7, tmp_path / "whole", log.hooks(lambda: False), FACTS)
+    train(whole, samples(), Course(SETTINGS, 7, tmp_path / "whole", FACTS), log.hooks(lambda: False))
     answers = iter([False] * 7 + [True])
     first, second = method(), method()
     with pytest.raises(Stopped):
-        train(first, samples(), SETTINGS, 7, tmp_path / "cut", Log().hooks(lambda: next(answers, True)), FACTS)
+        train(first, samples(), Course(SETTINGS, 7, tmp_path / "cut", FACTS), Log().hooks(lambda: next(answers, True)))
     state = checkpoint.whole(tmp_path / "cut")[-1] / "trainer.pt"
     saved = torch.load(state, weights_only=True)
     for solver in saved["solvers"].values():
@@ -136,13 +136,13 @@ def test_momentum_is_part_of_what_is_resumed(tmp_path: Path) -> None:
     from fairlab.files import write_manifest
 
     write_manifest(state.parent, ["learner.safetensors", "head.safetensors", "trainer.pt"], step=7, **FACTS)
-    train(second, samples(), SETTINGS, 7, tmp_path / "cut", Log().hooks(lambda: False), FACTS)
+    train(second, samples(), Course(SETTINGS, 7, tmp_path / "cut", FACTS), Log().hooks(lambda: False))
     assert weights(second) != weights(whole)
 
 
 def test_the_sum_of_the_terms_is_the_loss(tmp_path: Path) -> None:
     log = Log()
-    train(method(), samples(), SETTINGS, 0, tmp_path, log.hooks(lambda: False), FACTS)
+    train(method(), samples(), Course(SETTINGS, 0, tmp_path, FACTS), log.hooks(lambda: False))
     for values in log.readings.values():
         assert values["loss"] == pytest.approx(values["identity"] + values["distillation"], rel=1e-5)
 
@@ -153,14 +153,14 @@ def test_a_nan_stops_at_its_step_and_keeps_the_last_checkpoint(tmp_path: Path) -
     assert isinstance(data.targets, StoredTargets)
     data.targets.plain[0].vectors[17] = np.nan
     with pytest.raises(NotFinite, match=r"became NaN or infinite at step \d+ \(epoch 1, images .*\b17\b"):
-        train(method(), data, Training(epochs=1, batch_size=40), 0, tmp_path, Log().hooks(lambda: False), FACTS)
+        train(method(), data, Course(Training(epochs=1, batch_size=40), 0, tmp_path, FACTS), Log().hooks(lambda: False))
     assert checkpoint.whole(tmp_path) == []
 
 
 def test_a_diverging_rate_leaves_no_nan_in_a_checkpoint(tmp_path: Path) -> None:
     wild = Training(epochs=40, batch_size=8, base_lr=1e3, weight_decay=1.0, drop_epochs=(), clip_norm=1e9)
     with pytest.raises(NotFinite, match="lower learning rate"):
-        train(method(), samples(), wild, 0, tmp_path, Log().hooks(lambda: False), FACTS)
+        train(method(), samples(), Course(wild, 0, tmp_path, FACTS), Log().hooks(lambda: False))
     from safetensors.torch import load_file
 
     for folder in checkpoint.whole(tmp_path):
@@ -207,7 +207,7 @@ def test_what_is_not_finite_stops_the_run_in_its_very_step(tmp_path: Path) -> No
         with pytest.raises(
             NotFinite, match=rf"became NaN or infinite at step {at + 1} \(epoch {at // 5 + 1}, images \d"
         ):
-            train(trained, data, SETTINGS, 7, folder, Log().hooks(lambda: False), FACTS)
+            train(trained, data, Course(SETTINGS, 7, folder, FACTS), Log().hooks(lambda: False))
         kept = checkpoint.whole(folder)
         assert [path.name for path in kept] == [f"step-{5 * n:08d}" for n in range(1, at // 5 + 1)][-2:]
         for path in kept:
@@ -219,7 +219,9 @@ def test_a_folder_that_may_not_be_written_any_more_ends_the_run_within_a_pass(tm
     """10 of 10 random steps: permission lost, said loudly at the next save; never a step that only seems saved."""
     import tempfile
 
-    train(method(), samples(), SETTINGS, 7, tmp_path, Log().hooks(lambda: False), FACTS)  # what is imported is there
+    train(
+        method(), samples(), Course(SETTINGS, 7, tmp_path, FACTS), Log().hooks(lambda: False)
+    )  # what is imported is there
     root = os.geteuid() == 0
     random = np.random.default_rng(6)
     for _ in range(10):
@@ -239,7 +241,7 @@ def test_a_folder_that_may_not_be_written_any_more_ends_the_run_within_a_pass(tm
                 return False
 
             with pytest.raises(FairLabError, match=r"no permission to write .*step-"):
-                train(method(), samples(), SETTINGS, 7, folder, log.hooks(stop), FACTS)
+                train(method(), samples(), Course(SETTINGS, 7, folder, FACTS), log.hooks(stop))
             assert max(log.readings, default=0) <= (at // 5 + 1) * 5
             assert [path.name for path in checkpoint.whole(folder)] == [
                 f"step-{5 * n:08d}" for n in range(1, at // 5 + 1)
@@ -287,7 +289,7 @@ def test_a_reader_that_fails_or_hangs_ends_the_run_with_a_sentence(
             else r"faces/\d+\.png cannot be read: Input"
         )
         with pytest.raises(FairLabError, match=said):
-            train(method(), data, SETTINGS, 7, tmp_path / str(number), Log().hooks(lambda: False), FACTS)
+            train(method(), data, Course(SETTINGS, 7, tmp_path / str(number), FACTS), Log().hooks(lambda: False))
         slowest = max(slowest, time.monotonic() - began)
         read.answer.set()
     print(f"ended after at most {slowest:.1f} s")
@@ -302,7 +304,7 @@ def test_a_run_once_resumed_elsewhere_stays_marked(tmp_path: Path) -> None:
         said = []
         for epochs, facts in enumerate((here, there, there, here), 1):
             log, settings = Log(), Training(epochs=epochs, batch_size=8)
-            train(method(), samples(), settings, 0, tmp_path / name, log.hooks(lambda: False), facts)
+            train(method(), samples(), Course(settings, 0, tmp_path / name, facts), log.hooks(lambda: False))
             said.append(log.notes)
         assert said == [[], *[[f"not bitwise: resumed with another {name}"]] * 3]
 
@@ -324,7 +326,7 @@ def test_ten_long_runs_in_one_process_leave_nothing_behind(tmp_path: Path) -> No
     settings, seen = Training(epochs=4, batch_size=8, base_lr=0.1, drop_epochs=(), flip=False), []
     for number in range(10):
         trained = METHODS["common_space"](config, classes=CLASSES, image_px=0, teacher_dims=(8,))
-        at = train(trained, data, settings, 7, tmp_path / str(number), Log().hooks(lambda: False), FACTS)
+        at = train(trained, data, Course(settings, 7, tmp_path / str(number), FACTS), Log().hooks(lambda: False))
         assert at.step == steps
         seen.append((me.memory_info().rss / 1e6, me.num_fds(), threading.active_count(), len(me.children())))
     print(f"memory {seen[0][0]:.0f} MB after the first run, {seen[-1][0]:.0f} MB after the tenth; files {seen[-1][1]}")
@@ -334,16 +336,21 @@ def test_ten_long_runs_in_one_process_leave_nothing_behind(tmp_path: Path) -> No
 
 def test_too_few_images_for_a_batch_is_said(tmp_path: Path) -> None:
     with pytest.raises(FairLabError, match="there are 5 images and a batch takes 8"):
-        train(method(), samples(5), SETTINGS, 0, tmp_path, Log().hooks(lambda: False), FACTS)
+        train(method(), samples(5), Course(SETTINGS, 0, tmp_path, FACTS), Log().hooks(lambda: False))
 
 
 def test_other_data_at_resume_is_refused_and_other_versions_are_noted(tmp_path: Path) -> None:
     """Data by their fingerprint; another version only ends the promise of equal bits."""
     short = Training(epochs=1, batch_size=8)
-    train(method(), samples(), short, 0, tmp_path, Log().hooks(lambda: False), FACTS)
+    train(method(), samples(), Course(short, 0, tmp_path, FACTS), Log().hooks(lambda: False))
     longer = Training(epochs=2, batch_size=8)
     with pytest.raises(FairLabError, match="fingerprint differs"):
-        train(method(), samples(), longer, 0, tmp_path, Log().hooks(lambda: False), {**FACTS, "data": "other"})
+        train(method(), samples(), Course(longer, 0, tmp_path, {**FACTS, "data": "other"}), Log().hooks(lambda: False))
     log = Log()
-    train(method(), samples(), longer, 0, tmp_path, log.hooks(lambda: False), {**FACTS, "torch": "0", "threads": 2})
+    train(
+        method(),
+        samples(),
+        Course(longer, 0, tmp_path, {**FACTS, "torch": "0", "threads": 2}),
+        log.hooks(lambda: False),
+    )
     assert log.notes == ["not bitwise: resumed with another torch, threads"]

@@ -17,7 +17,7 @@ from fairlab.methods.base import Batch, Method
 from fairlab.settings.study import Training
 from fairlab.training import checkpoint
 from fairlab.training.loader import EmbeddingInputs
-from fairlab.training.loop import Hooks, Samples, train
+from fairlab.training.loop import Course, Hooks, Samples, train
 from tests.training.test_loop import FACTS, Log, method, samples, weights
 
 BASE: dict[str, Any] = {"epochs": 3, "batch_size": 8, "base_lr": 2.0, "drop_epochs": (2,)}
@@ -78,7 +78,7 @@ def test_stopping_again_and_again_changes_no_bit(tmp_path: Path, case: str) -> N
         return Gated() if case == "gated" else method(seed, **loss)
 
     whole, log = fresh(0), Judged()
-    at = train(whole, data, settings, 7, tmp_path / "whole", log.hooks(lambda: False), FACTS)
+    at = train(whole, data, Course(settings, 7, tmp_path / "whole", FACTS), log.hooks(lambda: False))
     broken_log = Judged()
     for turn in range(20):
         answers = iter([False] * 3 + [True])
@@ -87,7 +87,7 @@ def test_stopping_again_and_again_changes_no_bit(tmp_path: Path, case: str) -> N
             broken.teacher.load_state_dict(whole.teacher.state_dict())  # type: ignore[union-attr]
         try:
             hooks = broken_log.hooks(lambda answers=answers: next(answers, True))
-            ended = train(broken, data, settings, 7, tmp_path / "broken", hooks, FACTS)
+            ended = train(broken, data, Course(settings, 7, tmp_path / "broken", FACTS), hooks)
             break
         except Stopped:
             continue
@@ -101,13 +101,13 @@ def test_stopping_again_and_again_changes_no_bit(tmp_path: Path, case: str) -> N
         assert at.best_epoch == 1
     if case != "gated":
         plain = method(**loss)
-        train(plain, data, Training(**BASE), 7, tmp_path / "plain", Judged().hooks(lambda: False), FACTS)
+        train(plain, data, Course(Training(**BASE), 7, tmp_path / "plain", FACTS), Judged().hooks(lambda: False))
         assert weights(plain) != weights(whole), "the setting does nothing"
 
 
 def test_a_frozen_network_inside_a_method_is_not_written_with_every_pass(tmp_path: Path) -> None:
     """What it learns and counts is in the checkpoint; its teacher of 64 kB is not."""
-    train(Gated(), samples(), Training(**BASE), 0, tmp_path, Log().hooks(lambda: False), FACTS)
+    train(Gated(), samples(), Course(Training(**BASE), 0, tmp_path, FACTS), Log().hooks(lambda: False))
     from safetensors.torch import load_file
 
     kept = load_file(checkpoint.whole(tmp_path)[-1] / "method.safetensors")
@@ -138,18 +138,18 @@ def test_the_best_pass_is_kept_and_the_earliest_of_equals(tmp_path: Path, accura
     at = train(
         trained,
         samples(),
-        Training(**BASE | {"epochs": 4, "keep": "best"}),
-        0,
-        tmp_path,
+        Course(Training(**BASE | {"epochs": 4, "keep": "best"}), 0, tmp_path, FACTS),
         log.hooks(lambda: False),
-        FACTS,
     )
     assert (at.best_epoch, at.best_accuracy) == (best, accuracies[best])
     assert [tensor.numpy().tobytes() for tensor in trained.learner.state_dict().values()] == log.seen[best]
     last = Scripted(accuracies)
     whole = method()
     ended = train(
-        whole, samples(), Training(**BASE | {"epochs": 4}), 0, tmp_path / "last", last.hooks(lambda: False), FACTS
+        whole,
+        samples(),
+        Course(Training(**BASE | {"epochs": 4}), 0, tmp_path / "last", FACTS),
+        last.hooks(lambda: False),
     )
     assert ended.best_epoch is None
     assert [tensor.numpy().tobytes() for tensor in whole.learner.state_dict().values()] == last.seen[3]
@@ -158,17 +158,24 @@ def test_the_best_pass_is_kept_and_the_earliest_of_equals(tmp_path: Path, accura
 def test_what_is_validated_and_kept_is_the_running_mean(tmp_path: Path) -> None:
     """Decay 0 is the weights themselves; otherwise others are judged and kept than those that learn."""
     plain, log = method(), Scripted([0.5] * 3)
-    train(plain, samples(), Training(**BASE), 0, tmp_path / "plain", log.hooks(lambda: False), FACTS)
+    train(plain, samples(), Course(Training(**BASE), 0, tmp_path / "plain", FACTS), log.hooks(lambda: False))
     none, same = method(), Scripted([0.5] * 3)
-    train(none, samples(), Training(**BASE, ema_decay=0.0), 0, tmp_path / "none", same.hooks(lambda: False), FACTS)
+    train(
+        none, samples(), Course(Training(**BASE, ema_decay=0.0), 0, tmp_path / "none", FACTS), same.hooks(lambda: False)
+    )
     assert same.seen == log.seen
     assert weights(none) == weights(plain)
     mean, judged = method(), Scripted([0.5] * 3)
-    train(mean, samples(), Training(**BASE, ema_decay=0.9), 0, tmp_path / "mean", judged.hooks(lambda: False), FACTS)
+    train(
+        mean,
+        samples(),
+        Course(Training(**BASE, ema_decay=0.9), 0, tmp_path / "mean", FACTS),
+        judged.hooks(lambda: False),
+    )
     assert judged.seen[2] != log.seen[2]
     assert [tensor.numpy().tobytes() for tensor in mean.learner.state_dict().values()] == judged.seen[2]
     latest = method()
-    checkpoint.load_latest(tmp_path / "mean", latest.learner, latest.head, {})
+    checkpoint.load_latest(tmp_path / "mean", checkpoint.State(latest.learner, latest.head, {}))
     assert weights(latest) == weights(plain)  # what learns is not touched by its mean
 
 
@@ -188,7 +195,7 @@ def test_batches_that_make_one_step_are_one_large_batch(tmp_path: Path) -> None:
     for name, shape in (("large", {"batch_size": 32}), ("small", {"batch_size": 8, "accumulate": 4})):
         trained, log = Flat(), Log()
         settings = Training(**BASE | {"epochs": 6, "clip_norm": 0.5} | shape)
-        train(trained, samples(), settings, 5, tmp_path / name, log.hooks(lambda: False), FACTS)
+        train(trained, samples(), Course(settings, 5, tmp_path / name, FACTS), log.hooks(lambda: False))
         runs.append(trained.state_dict())
         logs.append(log.readings)
     for name, tensor in runs[0].items():
@@ -204,11 +211,11 @@ def test_batches_that_make_one_step_are_one_large_batch(tmp_path: Path) -> None:
 def test_terms_are_compared_where_two_pull(tmp_path: Path) -> None:
     """A distilled student's readings have both gradients; a classifier's have none, as nothing can drown there."""
     log, alone = Log(), Log()
-    train(method(), samples(), Training(**BASE), 0, tmp_path / "a", log.hooks(lambda: False), FACTS)
+    train(method(), samples(), Course(Training(**BASE), 0, tmp_path / "a", FACTS), log.hooks(lambda: False))
     for values in log.readings.values():
         assert values["gradient/identity"] > 0
         assert values["gradient/distillation"] > 0
-    train(Flat(), samples(), Training(**BASE), 0, tmp_path / "b", alone.hooks(lambda: False), FACTS)
+    train(Flat(), samples(), Course(Training(**BASE), 0, tmp_path / "b", FACTS), alone.hooks(lambda: False))
     assert not any(name.startswith("gradient/") for values in alone.readings.values() for name in values)
 
 
@@ -226,7 +233,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
 ) -> None:
     hooks = replace(Log().hooks(lambda: False), validate=None)
     with pytest.raises(FairLabError, match=message):
-        train(method(), samples(), Training(**BASE, device="cpu", **given), 0, tmp_path / "x", hooks, FACTS)
+        train(method(), samples(), Course(Training(**BASE, device="cpu", **given), 0, tmp_path / "x", FACTS), hooks)
     assert not (tmp_path / "x").exists()
 
 
@@ -237,7 +244,7 @@ def test_stored_embeddings_are_not_augmented(tmp_path: Path) -> None:
     stored = np.ones((20, 768), np.float32)
     data = Samples(EmbeddingInputs([stored], [stored], np.arange(20)), np.arange(20) % 5)
     with pytest.raises(FairLabError, match="this run learns from stored embeddings"):
-        train(Space(), data, Training(**BASE, randaugment=2), 0, tmp_path, Log().hooks(lambda: False), FACTS)
+        train(Space(), data, Course(Training(**BASE, randaugment=2), 0, tmp_path, FACTS), Log().hooks(lambda: False))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from fairlab.methods.base import Batch
 from fairlab.settings.study import Training
 from fairlab.training import checkpoint
 from fairlab.training.optim import optimisers
-from fairlab.training.step import gradients, update
+from fairlab.training.step import Updates, gradients
 from tests.training.test_loop import method, samples
 
 
@@ -55,7 +55,7 @@ def test_reading_the_gradients_moves_no_weight_otherwise() -> None:
         trained.train()
         torch.manual_seed(5)
         solvers = optimisers(trained.learner, trained.head, Training())
-        values = update(trained, batches(), solvers, 0.5, Training(), compare=compare)
+        values = Updates(trained, solvers, Training()).update(batches(), 0.5, compare)
         assert ("gradient/identity" in values) is compare
     for one, other in zip(plain.state_dict().values(), read.state_dict().values(), strict=True):
         assert torch.equal(one, other)
@@ -70,7 +70,7 @@ def scaled(scale: float, clip_norm: float = 5.0) -> tuple[dict[str, Tensor], dic
     torch.manual_seed(5)
     solvers = optimisers(trained.learner, trained.head, Training())
     scaler = torch.amp.GradScaler("cpu", init_scale=scale)
-    values = update(trained, batches(), solvers, 0.5, Training(clip_norm=clip_norm), scaler)
+    values = Updates(trained, solvers, Training(clip_norm=clip_norm), scaler).update(batches(), 0.5)
     return trained.state_dict(), values, scaler
 
 
@@ -100,8 +100,10 @@ def test_an_overflow_leaves_the_weights_and_lowers_the_scale() -> None:
 def test_the_scale_is_part_of_a_checkpoint(tmp_path: Path) -> None:
     layer = nn.Linear(2, 2)
     _, _, lowered = scaled(HUGE)
-    kept, fresh = (checkpoint.More(scaler=scaler) for scaler in (lowered, torch.amp.GradScaler("cpu")))
-    checkpoint.save(tmp_path, layer, None, {}, checkpoint.Progress(step=1), {}, kept)
-    checkpoint.load_latest(tmp_path, layer, None, {}, fresh)
+    kept, fresh = (
+        checkpoint.State(layer, None, {}, scaler=scaler) for scaler in (lowered, torch.amp.GradScaler("cpu"))
+    )
+    checkpoint.save(tmp_path, kept, checkpoint.Progress(step=1), {})
+    checkpoint.load_latest(tmp_path, fresh)
     assert fresh.scaler is not None
     assert fresh.scaler.state_dict() == lowered.state_dict()

@@ -19,7 +19,7 @@ from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, 
 from fairlab.store.embeddings import Embeddings
 from fairlab.training.extract import View, embed
 from fairlab.training.loader import ImageInputs
-from fairlab.training.loop import Hooks, Samples, train
+from fairlab.training.loop import Course, Hooks, Samples, train
 from fairlab.training.targets import FusedSpace, ImageSpace, OnlineTargets, StoredTargets, acquainted, centroids
 
 CPU = torch.device("cpu")
@@ -171,7 +171,7 @@ def test_stopping_at_every_step_changes_no_bit(tmp_path: Path, name: str, online
         left = iter(answers)
         hooks = Hooks(lambda: next(left, False), lambda *_: None, lambda *_: None, lambda _text: None)
         try:
-            train(method, data, settings, 7, folder, hooks, {"data": "d"})
+            train(method, data, Course(settings, 7, folder, {"data": "d"}), hooks)
         except Stopped:
             return False
         return True

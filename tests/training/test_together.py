@@ -23,7 +23,7 @@ from fairlab.settings.study import Adaptor, Backbone, Distillation, Loss, Traini
 from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint, loop
 from fairlab.training.loader import EmbeddingInputs, ImageInputs
-from fairlab.training.loop import Hooks, Samples, train
+from fairlab.training.loop import Course, Hooks, Samples, train
 from fairlab.training.targets import StoredTargets
 from fairlab.training.whole_batch import over_whole_batch
 from fairlab.training.world import ALONE, World, from_environment
@@ -103,7 +103,7 @@ def curve(case: Told, folder: Path, world: World, settings: Training = SHORT, st
     )
     data, changed = samples(method, case.get("teachers", 1)), settings.model_copy(update=case.get("training", {}))
     try:
-        train(method, data, changed, 7, folder, hooks, {"data": "d", "devices": world.size}, world)
+        train(method, data, Course(changed, 7, folder, {"data": "d", "devices": world.size}), hooks, world)
     except Stopped:
         return {}
     return {"readings": readings, "weights": method.state_dict(), "notes": notes}

@@ -10,7 +10,7 @@ from torch import nn, optim
 from fairlab.plan.plan import run_name
 from fairlab.settings.study import Backbone, Data, Loss, Run, Training
 from fairlab.training.loader import flips, order, step_seed
-from fairlab.training.loop import train
+from fairlab.training.loop import Course, train
 from tests.training.test_loop import FACTS, SETTINGS, Log, method, samples, weights
 
 
@@ -37,7 +37,7 @@ def test_empty_settings_leave_the_ids_of_runs_alone() -> None:
 def test_a_step_is_what_it_was(tmp_path: Path) -> None:
     """15 steps of SGD with clipping and one drop: weights, momentum's effect and the margins' draws, bit for bit."""
     trained, plain, data, seed = method(), method(), samples(), 7
-    train(trained, data, SETTINGS, seed, tmp_path, Log().hooks(lambda: False), FACTS)
+    train(trained, data, Course(SETTINGS, seed, tmp_path, FACTS), Log().hooks(lambda: False))
     plain.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     plain.train()
     assert isinstance(plain.head, nn.Module)

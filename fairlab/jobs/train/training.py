@@ -39,17 +39,17 @@ def train(job: Job, lessons: Lessons, method: Any, judge: Dataset) -> dict[str, 
         lessons.targets() if method.needs_targets else None,
         groups=dataset.images["group"].iloc[lessons.rows].factorize()[0],
     )
-    facts, validate = _facts(job, lessons), _validation(job, lessons, method, judge)
+    course = loop.Course(training, config.seed, job.record.folder / "checkpoints", _facts(job, lessons))
+    validate = _validation(job, lessons, method, judge)
     check = validate if validate.possible else None
-    folder = job.record.folder / "checkpoints"
     if not job.world.leads:
         silent = loop.Hooks(job.stop, lambda *_: None, lambda *_: None, lambda _: None, check)
-        loop.train(method, samples, training, config.seed, folder, silent, facts, job.world)
+        loop.train(method, samples, course, silent, job.world)
         return {}
     with EventWriter(job.record.folder, job.attempt) as events:
         log = _Log(events)
         hooks = loop.Hooks(job.stop, log.reading, job.progress.advance, log.note, check)
-        at = loop.train(method, samples, training, config.seed, folder, hooks, facts, job.world)
+        at = loop.train(method, samples, course, hooks, job.world)
     outcome: dict[str, Any] = {"bitwise": log.bitwise}
     if config.data.held_out is not None:
         outcome["held_out_identities"] = len(held_out_identities(dataset.images, config.data, config.seed))

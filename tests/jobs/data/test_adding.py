@@ -245,7 +245,7 @@ def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, mo
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
     app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
     app.query_params["look"] = run_id
-    app.switch_page("../../pages/data.py").run()
+    app.switch_page("../../../pages/data.py").run()
     assert not app.exception
     assert len(app.get("image")) == 12
     assert any("below as models see them" in item.value for item in app.caption)
@@ -302,7 +302,7 @@ def test_a_study_on_an_added_set_without_pairs_trains_and_says_that_it_is_not_ju
     monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
     app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
     for page in ("home", "data", "launch", "runs", "spaces", "verification", "fairness", "compare"):
-        app.switch_page(f"../../pages/{page}.py").run()
+        app.switch_page(f"../../../pages/{page}.py").run()
         assert not app.exception, (page, app.exception)
         if page in ("verification", "fairness", "compare"):
             assert any("Data set mine has no pairs" in item.value for item in app.info), page

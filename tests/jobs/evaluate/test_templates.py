@@ -163,7 +163,7 @@ def test_a_trained_model_is_judged_on_templates_and_the_pages_show_it(
     for page in ("data", "verification", "fairness", "compare"):
         app = AppTest.from_file(str(ROOT / "fairlab" / "ui" / "frame" / "main.py"), default_timeout=60).run()
         app.query_params["set" if page == "data" else "on"] = "ijb"
-        app.switch_page(f"../../pages/{page}.py").run()
+        app.switch_page(f"../../../pages/{page}.py").run()
         assert not app.exception, (page, app.exception)
         label = "Data set" if page == "data" else "On the data set"
         assert [box.value for box in app.selectbox if box.label == label] == ["ijb"], page
