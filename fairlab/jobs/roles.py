@@ -285,7 +285,7 @@ def _train(
         ACCEPTED: read_status(record.folder).get(ACCEPTED),
         "images": len(rows),
         "identities": len(np.unique(labels)),
-        "config": digest(config.model_dump(mode="json", exclude_none=True)),  # a setting that is new is None
+        "config": digest(config.model_dump(mode="json", exclude_defaults=True)),
         "torch": torch.__version__,
         "fairlab": __version__,
         "threads": training.threads,

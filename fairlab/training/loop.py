@@ -107,7 +107,7 @@ def train(
     _check_possible(method, samples, settings, hooks, device)
     check_shares(settings.batch_size, world.size)
     if settings.compile and world.size > 1:
-        settings = settings.model_copy(update={"compile": None})  # it cannot look through what processes exchange
+        settings = settings.model_copy(update={"compile": False})  # it cannot look through what processes exchange
         hooks.note("training.compile is left out: several processes share this run")
     steps_per_epoch = len(samples.inputs) // settings.step_images
     total = steps_per_epoch * settings.epochs
@@ -117,7 +117,7 @@ def train(
     together = Together(method, world)
     solvers = _solvers(method, settings)
     kept = together.solvers(solvers)
-    average = Average(method.learner, settings.ema_decay) if settings.ema_decay is not None and world.leads else None
+    average = Average(method.learner, settings.ema_decay) if settings.ema_decay > 0 and world.leads else None
     judged = method.learner if average is None else average.network
     more = checkpoint.More(lambda: _remembered(method, average), scaler=scaler(settings))
     at, saved, notes = checkpoint.load_latest(folder, method.learner, together.head, kept, more)
@@ -207,17 +207,16 @@ def _batches(
     Positions are those of the step; a batch has the images that are this process's to pass.
     """
     count = len(samples.inputs)
-    classes = {"identities": samples.identities, "groups": samples.groups}.get(settings.balance or "")
+    classes = {"identities": samples.identities, "groups": samples.groups}.get(settings.balance)
     sequence = order(seed, epoch, count, classes)
     mirrored = flips(seed, epoch, count) if settings.flip else np.zeros(count, bool)
-    if settings.randaugment is not None and isinstance(samples.inputs, ImageInputs):
-        magnitude = 16 if settings.randaugment_magnitude is None else settings.randaugment_magnitude
-        change = RandAugment(seed, epoch, count, settings.randaugment, magnitude)
+    if settings.randaugment and isinstance(samples.inputs, ImageInputs):
+        change = RandAugment(seed, epoch, count, settings.randaugment, settings.randaugment_magnitude)
         samples = replace(samples, inputs=samples.inputs.changed(change))
 
     def make(number: int) -> tuple[np.ndarray, list[Batch]]:
         chosen = sequence[number * settings.step_images : (number + 1) * settings.step_images]
-        parts = [together.mine(part) for part in np.split(chosen, settings.accumulate or 1)]
+        parts = [together.mine(part) for part in np.split(chosen, settings.accumulate)]
         return chosen, [samples.batch(part, mirrored[part], device) for part in parts]
 
     numbers = range(offset, count // settings.step_images)
@@ -262,14 +261,14 @@ def _check_possible(method: Method, samples: Samples, settings: Training, hooks:
     check_precision(settings, device)
     if len(samples.inputs) < settings.step_images:
         takes = f"a batch takes {settings.batch_size}"
-        if settings.accumulate is not None:
+        if settings.accumulate > 1:
             takes = f"a step takes {settings.accumulate} batches of {settings.batch_size}"
         raise FairLabError(
             f"a pass has no step: there are {len(samples.inputs)} images and {takes}; lower training.batch_size"
         )
-    if settings.randaugment is not None and not isinstance(samples.inputs, ImageInputs):
+    if settings.randaugment and not isinstance(samples.inputs, ImageInputs):
         raise FairLabError(
-            "training.randaugment changes images, and this run learns from stored embeddings; leave it empty here"
+            "training.randaugment changes images, and this run learns from stored embeddings; leave it at 0 here"
         )
     if settings.balance == "groups" and samples.groups is None:
         raise FairLabError("training.balance 'groups' needs the groups of the images, and these came without")

@@ -15,7 +15,10 @@ from pydantic import BaseModel
 import fairlab
 from fairlab.errors import FairLabError
 from fairlab.settings.base import MOST_SEED, Settings
-from fairlab.settings.study import Study, changed, parse
+from fairlab.settings.distillation import DISTILLATIONS
+from fairlab.settings.loss import LOSSES
+from fairlab.settings.parsing import parse, settings_in
+from fairlab.settings.study import Study, changed
 
 # Every class of settings is defined once this is done.
 for _part in pkgutil.walk_packages(fairlab.__path__, "fairlab."):
@@ -105,19 +108,28 @@ ABSURD = [
 ]
 
 
-def leaves(kind: type[Settings], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(kind: type[Settings], prefix: str = "", chosen: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted settings, each with the dotted group and name that must be chosen for it, if any: all settings of all losses."""
     for name, field in kind.model_fields.items():
-        inner = next((k for k in (field.annotation, *get_args(field.annotation)) if isinstance(k, type)), None)
-        if inner is not None and issubclass(inner, Settings):
-            yield from leaves(inner, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
+        groups = settings_in(field.annotation)
+        for group in groups:
+            of = str(group.model_fields["name"].default) if len(groups) > 1 else chosen
+            yield from leaves(group, f"{prefix}{name}.", of)
+        if not groups:
+            yield f"{prefix}{name}", chosen
 
 
-@pytest.mark.parametrize("dotted", [name for name, _ in leaves(Study)])
-def test_an_absurd_setting_is_refused_in_one_sentence(dotted: str) -> None:
+def everything() -> Study:
+    """A study that trains students of every method with every loss, so that it has a use for all settings."""
+    return parse(Study, {"demo": {}, "grid": {"relatives": list(DISTILLATIONS), "losses": list(LOSSES)}}, "test")
+
+
+@pytest.mark.parametrize(("dotted", "chosen"), list(leaves(Study)))
+def test_an_absurd_setting_is_refused_in_one_sentence(dotted: str, chosen: str) -> None:
     """All settings of a study, the attack that was accepted 238 times: epochs 1e30, threads 2^63, titles of 100,000 letters."""
-    study = parse(Study, {"demo": {}}, "test")
+    study = everything()
+    if chosen:
+        study = changed(study, {f"{dotted.rpartition('.')[0]}.name": chosen})
     for value in ABSURD:
         for attempt in (value, [value], [value] * 100_000 if value in (2**63, "x" * 100_000) else [value, value]):
             try:
