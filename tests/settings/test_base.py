@@ -16,6 +16,7 @@ import fairlab
 from fairlab.errors import FairLabError
 from fairlab.settings.base import MOST_SEED, Settings
 from fairlab.settings.distillation import DISTILLATIONS
+from fairlab.settings.kept import Kept
 from fairlab.settings.loss import LOSSES
 from fairlab.settings.parsing import parse, settings_in
 from fairlab.settings.study import Study, changed
@@ -89,6 +90,33 @@ def test_the_walk_sees_all_classes_and_knows_a_missing_limit() -> None:
         "x[]: a text without a longest length",
     ]
     assert list(faults(float | None, [at.Ge(0)], "x")) == ["x: a number without a largest value"]
+
+
+NOTHING = {
+    "Data.judge",
+    "Data.held_out",
+    "Study.demo",
+    "Study.held_out",
+    "ModelFile.image_px",
+    "ModelFile.chosen_on",
+    "Protocols.impostors",
+    "Protocols.people",
+    "Slurm.memory_gb",
+}
+"""Where nothing is a value of its own: no other data set, nobody held out, not known, no limit."""
+
+
+def test_none_is_never_a_default_that_stands_elsewhere() -> None:
+    """And where it means nothing, the sentence says what that is."""
+    groups = {"Run"}  # whose roles have no use for some groups
+    found = {
+        f"{kind.__name__}.{name}": field.description
+        for kind in SETTINGS
+        for name, field in kind.model_fields.items()
+        if kind.__name__ not in groups and not issubclass(kind, Kept) and field.default is None
+    }
+    assert set(found) == NOTHING
+    assert all("Empty: " in str(sentence) for sentence in found.values())
 
 
 ABSURD = [
