@@ -15,6 +15,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import sentence_of
 from fairlab.presets import preset_names
 from fairlab.registry import declared_facts
+from fairlab.settings.listing import listed
 from fairlab.settings.loggers import Loggers
 from fairlab.settings.placement import Placement
 from fairlab.settings.protocols import DrawnPairs
@@ -385,16 +386,4 @@ def _settings_help(kind: type[Settings], prefix: str = "", option: str = "--set"
 
 
 def _setting_lines(kind: type[Settings], prefix: str, skip: Sequence[str] = ()) -> list[str]:
-    lines: list[str] = []
-    for name, field in kind.model_fields.items():
-        if name in skip:
-            continue
-        inner = [
-            item for item in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(item, type)
-        ]
-        nested = next((item for item in inner if issubclass(item, Settings)), None)
-        if nested is not None:
-            lines += _setting_lines(nested, f"{prefix}{name}.")
-        else:
-            lines.append(f"  {prefix}{name}  [{field.get_default()}]\n      {field.description or ''}")
-    return lines
+    return [f"  {dotted}  [{default}]\n      {sentence}" for dotted, default, sentence in listed(kind, prefix, skip)]

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from fairlab.losses.base import LOSSES, MarginHead, given
-from fairlab.settings.study import Loss
+from fairlab.losses.base import LOSSES, MarginHead
+from fairlab.settings.loss import AdaFaceSettings
 
 EPSILON = 1e-3
 """Added to the spread, and how far cosines stay from +-1 and angles from 0 and pi."""
@@ -31,12 +31,11 @@ class AdaFace(MarginHead):
     norm_mean: Tensor
     norm_std: Tensor
 
-    def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
+    def __init__(self, embedding_dim: int, classes: int, settings: AdaFaceSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.compat = bool(settings.compat)
-        self.margin = given(settings.margin_cos, 0.4)
-        self.concentration = given(settings.norm_concentration, 0.333)
-        self.ema_weight = given(settings.ema_weight, 1.0 if self.compat else 0.01)
+        self.compat, self.margin = settings.compat, settings.margin_cos
+        self.concentration = settings.norm_concentration
+        self.ema_weight = 1.0 if settings.compat else settings.ema_weight
         self.register_buffer("norm_mean", torch.tensor(20.0))
         self.register_buffer("norm_std", torch.tensor(100.0))
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from fairlab.losses.columns import Columns, Ranks, SharedColumns, share
 from fairlab.losses.partial import sample_classes
 from fairlab.registry import Registry
-from fairlab.settings.study import Loss
+from fairlab.settings.loss import Loss
 
 EDGE = 1e-6
 """Cosines are kept this far from +-1 before acos, whose gradient is infinite there. That an embedding lies exactly
@@ -39,8 +39,7 @@ class MarginHead(nn.Module):
     def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
         super().__init__()
         self.classes = classes
-        self.scale, self.margin = settings.scale, settings.margin_rad
-        self.sample_rate = given(settings.sample_rate, 1.0)
+        self.scale, self.sample_rate = settings.scale, settings.sample_rate
         self.weight = nn.Parameter(torch.empty(classes, embedding_dim).normal_(0.0, 0.01))
 
     def forward(self, embeddings: Tensor, identities: Tensor | None = None) -> Tensor:
@@ -142,11 +141,6 @@ class MarginHead(nn.Module):
         return embeddings.new_zeros(())
 
 
-def given(value: float | None, paper: float) -> float:
-    """A setting as it was given, or the paper's."""
-    return paper if value is None else value
-
-
 def add_angle(cosine: Tensor, angle: Tensor | float) -> Tensor:
     """cos(acos(cosine) + angle) with the angle in radians; gradients stay finite at cosines of +-1.
 
@@ -158,4 +152,4 @@ def add_angle(cosine: Tensor, angle: Tensor | float) -> Tensor:
 
 
 LOSSES: Registry[type[MarginHead]] = Registry("loss", "fairlab.losses")
-"""LOSSES[name](embedding_dim, classes, settings) -> MarginHead."""
+"""LOSSES[name](embedding_dim, classes, settings) -> MarginHead; settings: of the class of this name in settings.loss."""

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from fairlab.losses.base import LOSSES, MarginHead, add_angle, given
-from fairlab.settings.study import Loss
+from fairlab.losses.base import LOSSES, MarginHead, add_angle
+from fairlab.settings.loss import CurricularFaceSettings
 
 
 @LOSSES.register("curricularface", title="CurricularFace", source="arXiv 2004.00288")
@@ -21,9 +21,9 @@ class CurricularFace(MarginHead):
 
     t: Tensor
 
-    def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
+    def __init__(self, embedding_dim: int, classes: int, settings: CurricularFaceSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.ema_weight = given(settings.ema_weight, 0.01)
+        self.margin, self.ema_weight = settings.margin_rad, settings.ema_weight
         self.register_buffer("t", torch.tensor(0.0))
 
     def target(self, cosine: Tensor, length: Tensor) -> Tensor:

@@ -8,8 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairlab.losses.base import LOSSES, MarginHead, add_angle, given
-from fairlab.settings.study import Loss
+from fairlab.losses.base import LOSSES, MarginHead, add_angle
+from fairlab.settings.loss import (
+    ElasticArcFacePlusSettings,
+    ElasticArcFaceSettings,
+    ElasticCosFacePlusSettings,
+    ElasticCosFaceSettings,
+)
 
 
 @LOSSES.register("elastic_arcface", title="ElasticFace-Arc", source="arXiv 2109.09416, ElasticFace-Arc")
@@ -19,9 +24,9 @@ class ElasticArcFace(MarginHead):
     Over many draws the mean target logit is s * cos(theta_y + m) * exp(-sigma^2 / 2).
     """
 
-    def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
+    def __init__(self, embedding_dim: int, classes: int, settings: ElasticArcFaceSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.sigma = settings.sigma_rad
+        self.margin, self.sigma = settings.margin_rad, settings.sigma_rad
 
     def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         return add_angle(cosine, self.margin + self.sigma * normal(cosine))
@@ -31,9 +36,9 @@ class ElasticArcFace(MarginHead):
 class ElasticCosFace(MarginHead):
     """Target logit s * (c_y - E), E ~ N(m, sigma^2) per image and step; sigma = 0, and the mean, is CosFace."""
 
-    def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
+    def __init__(self, embedding_dim: int, classes: int, settings: ElasticCosFaceSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.margin, self.sigma = given(settings.margin_cos, 0.35), given(settings.sigma_cos, 0.05)
+        self.margin, self.sigma = settings.margin_cos, settings.sigma_cos
 
     def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         return cosine - (self.margin + self.sigma * normal(cosine))
@@ -43,9 +48,10 @@ class ElasticCosFace(MarginHead):
 class ElasticArcFacePlus(MarginHead):
     """ElasticFace-Arc whose draws go to the images of the batch by rank: the farther from its centre, the larger."""
 
-    def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
+    def __init__(self, embedding_dim: int, classes: int, settings: ElasticArcFacePlusSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.sigma, self.compat = given(settings.sigma_plus_rad, 0.0175), bool(settings.compat)
+        self.margin, self.sigma = settings.margin_rad, settings.sigma_plus_rad
+        self.compat = settings.compat
 
     def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         draws = self.margin + self.sigma * normal(cosine)
@@ -56,10 +62,10 @@ class ElasticArcFacePlus(MarginHead):
 class ElasticCosFacePlus(MarginHead):
     """ElasticFace-Cos whose draws go to the images of the batch by rank: the farther from its centre, the larger."""
 
-    def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
+    def __init__(self, embedding_dim: int, classes: int, settings: ElasticCosFacePlusSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.margin, self.sigma = given(settings.margin_cos, 0.35), given(settings.sigma_cos, 0.02)
-        self.compat = bool(settings.compat)
+        self.margin, self.sigma = settings.margin_cos, settings.sigma_cos
+        self.compat = settings.compat
 
     def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         draws = self.margin + self.sigma * normal(cosine)

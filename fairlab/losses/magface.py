@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairlab.losses.base import LOSSES, MarginHead, add_angle, given
-from fairlab.settings.loss import MAGFACE_MARGINS_RAD, MAGFACE_NORMS
-from fairlab.settings.study import Loss
+from fairlab.losses.base import LOSSES, MarginHead, add_angle
+from fairlab.settings.loss import MagFaceSettings
 
 
 @LOSSES.register("magface", title="MagFace", source="arXiv 2103.06627")
@@ -19,12 +18,11 @@ class MagFace(MarginHead):
     are the paper's for 512 dimensions: shorter embeddings than norm_low all get the lowest margin and no pull.
     """
 
-    def __init__(self, embedding_dim: int, classes: int, settings: Loss) -> None:
+    def __init__(self, embedding_dim: int, classes: int, settings: MagFaceSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.low, self.high = given(settings.norm_low, MAGFACE_NORMS[0]), given(settings.norm_high, MAGFACE_NORMS[1])
-        self.margin = given(settings.margin_low_rad, MAGFACE_MARGINS_RAD[0])
-        self.margin_high = given(settings.margin_high_rad, MAGFACE_MARGINS_RAD[1])
-        self.norm_weight = given(settings.norm_weight, 35.0)
+        self.low, self.high = settings.norm_low, settings.norm_high
+        self.margin, self.margin_high = settings.margin_low_rad, settings.margin_high_rad
+        self.norm_weight = settings.norm_weight
 
     def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         angle = self.margin_at(length.clamp(self.low, self.high))

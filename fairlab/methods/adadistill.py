@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairlab.losses.base import MarginHead
-from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, unit_targets
+from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, method_settings, unit_targets
+from fairlab.settings.distillation import AdaDistillSettings
 from fairlab.settings.study import Run
 
 LEAST = 1e-6
@@ -39,7 +40,7 @@ class AdaDistill(Method):
         self.learner, self.embedding_dim = build_learner(settings, image_px, teacher_dims)
         self.head: MarginHead = build_head(settings, self.embedding_dim, classes)
         self.head.weight.requires_grad_(False)
-        self.last_counts = bool(settings.distillation and settings.distillation.compat)
+        self.last_counts = method_settings(settings, AdaDistillSettings).compat
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
         if self.training:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,10 +14,13 @@ from fairlab.losses.base import LOSSES, MarginHead
 from fairlab.models.backbones.projected import Projected
 from fairlab.models.base import BACKBONES
 from fairlab.registry import Registry
+from fairlab.settings.distillation import Distillation, ProxylessKDSettings, PullSettings
 from fairlab.settings.study import Run
 
-PAPER_DIM, PAPER_WEIGHT = 512, 10_000.0
-"""Embedding length and lambda of MST-KD (arXiv 2408.16563, official code)."""
+D = TypeVar("D", bound=Distillation)
+
+PAPER_DIM = 512
+"""Embedding length of MST-KD (arXiv 2408.16563, official code), at which its lambda of 10,000 holds."""
 NO_TARGETS = "a distilled student needs targets: the stored embeddings of its parent"
 
 
@@ -159,19 +162,25 @@ def one_space(settings: Run, teacher_dims: tuple[int, ...], otherwise: int) -> i
     return teacher_dims[0] if teacher_dims else otherwise
 
 
-def kd_weight(settings: Run, embedding_dim: int) -> float:
-    """lambda: as set, or the paper's 10,000 scaled so that the pull per image is the same at any length.
+def kd_weight(settings: PullSettings | ProxylessKDSettings, embedding_dim: int) -> float:
+    """lambda: the weight at 512 dimensions, scaled so that the pull per image is the same at any length.
 
     With unit vectors lambda * MSE = (lambda / D) * (2 - 2 cos). The paper has lambda = 10,000 at D = 512, which is
     39.0625 per unit of 1 - cos; lambda = 10,000 * D / 512 keeps that.
     """
-    return distillation_setting(settings, "kd_weight", PAPER_WEIGHT * embedding_dim / PAPER_DIM)
+    return settings.kd_weight * embedding_dim / PAPER_DIM
 
 
-def distillation_setting(settings: Run, name: str, otherwise: float) -> float:
-    """A number of the run's Distillation as it was given, or the method's own where it is empty."""
-    given = getattr(settings.distillation, name) if settings.distillation else None
-    return otherwise if given is None else float(given)
+def method_settings(settings: Run, kind: type[D]) -> D:
+    """The run's settings of its method, which are of `kind`; a run without any has the defaults.
+
+    Raises FairLabError for those of a method that is none of that kind.
+    """
+    if settings.distillation is None:
+        return kind()
+    if not isinstance(settings.distillation, kind):
+        raise FairLabError(f"method {settings.method} needs settings of {kind.__name__}")
+    return settings.distillation
 
 
 def unit_targets(batch: Batch) -> Tensor:

@@ -7,9 +7,10 @@ import math
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.methods.base import METHODS, Batch, unit_targets
+from fairlab.methods.base import METHODS, Batch, method_settings, unit_targets
 from fairlab.methods.sp import pair_cosines
 from fairlab.methods.student import Student
+from fairlab.settings.distillation import CCSettings
 from fairlab.settings.study import Run
 
 GAMMA, ORDER = 0.4, 2
@@ -27,7 +28,7 @@ class CC(Student):
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__(settings, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
-        self.order = ORDER - bool(settings.distillation and settings.distillation.compat)
+        self.order = ORDER - method_settings(settings, CCSettings).compat
 
     def term(self, embeddings: Tensor, batch: Batch) -> Tensor:
         return functional.mse_loss(correlation(embeddings, self.order), correlation(unit_targets(batch), self.order))

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairlab.methods.base import METHODS, Batch, distillation_setting
+from fairlab.methods.base import METHODS, Batch, method_settings
 from fairlab.methods.hinton_kd import LogitStudent
+from fairlab.settings.distillation import GroupedKDSettings
 from fairlab.settings.study import Run
-
-PRIMARY_MASS = 0.9
 
 
 @METHODS.register(
@@ -31,7 +30,7 @@ class GroupedKD(LogitStudent):
 
     def __init__(self, settings: Run, **facts: Any) -> None:
         super().__init__(settings, **facts)
-        self.primary_mass = distillation_setting(settings, "primary_mass", PRIMARY_MASS)
+        self.primary_mass = method_settings(settings, GroupedKDSettings).primary_mass
 
     def term(self, embeddings: Tensor, batch: Batch) -> Tensor:
         student, teacher = self.log_probabilities(embeddings, batch)

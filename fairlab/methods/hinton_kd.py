@@ -7,12 +7,10 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.methods.base import METHODS, Batch, Inherited, distillation_setting, unit_targets
+from fairlab.methods.base import METHODS, Batch, Inherited, method_settings, unit_targets
 from fairlab.methods.student import Student, checked, cosines
+from fairlab.settings.distillation import LogitSettings
 from fairlab.settings.study import Run
-
-TEMPERATURE = 4.0
-"""As in TFace."""
 
 
 class LogitStudent(Student):
@@ -32,7 +30,7 @@ class LogitStudent(Student):
         teacher = checked(settings, inherited, classes)
         self.teacher_scale = teacher.scale
         self.register_buffer("teacher_centres", teacher.centres.float(), persistent=False)  # stays the parent's
-        self.temperature = distillation_setting(settings, "temperature", TEMPERATURE)
+        self.temperature = method_settings(settings, LogitSettings).temperature
 
     def log_probabilities(self, embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """(student's, teacher's) log p, each (B, C)."""

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, kd_weight, unit_distance
+from fairlab.methods.base import (
+    METHODS,
+    Batch,
+    Method,
+    build_head,
+    build_learner,
+    kd_weight,
+    method_settings,
+    unit_distance,
+)
+from fairlab.settings.distillation import PullSettings
 from fairlab.settings.study import Run
 
 
@@ -19,7 +29,7 @@ class _Student(Method):
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.learner, self.embedding_dim = build_learner(settings, image_px, teacher_dims)
-        self.kd_weight = kd_weight(settings, self.embedding_dim)
+        self.kd_weight = kd_weight(method_settings(settings, PullSettings), self.embedding_dim)
         self.head = None
 
     def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from fairlab.methods.base import METHODS, Batch, unit_distance
+from fairlab.methods.base import METHODS, Batch, kd_weight, method_settings, unit_distance
 from fairlab.methods.student import Heir
+from fairlab.settings.distillation import ProxylessKDSettings
 from fairlab.settings.study import Run
 
 
@@ -23,18 +24,18 @@ from fairlab.settings.study import Run
 class ProxylessKD(Heir):
     """The run's margin loss over the teacher's class centres, which stay as they are; no teacher pass, no targets.
 
-    With a kd_weight also + kd_weight x MSE(target, normalised embedding), which the paper does not have; with unfreeze
-    the centres learn on.
+    With a kd_weight above 0 also EAF-KD's pull to the targets, which the paper does not have; with unfreeze the centres
+    learn on.
     """
 
     def __init__(self, settings: Run, **facts: Any) -> None:
         super().__init__(settings, **facts)
-        about = settings.distillation
-        self.head.weight.requires_grad_(bool(about and about.unfreeze))
-        self.kd_weight = about.kd_weight if about else None
-        self.needs_targets = self.kd_weight is not None
+        about = method_settings(settings, ProxylessKDSettings)
+        self.head.weight.requires_grad_(about.unfreeze)
+        self.kd_weight = kd_weight(about, self.embedding_dim)
+        self.needs_targets = self.kd_weight > 0
 
     def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
-        if self.kd_weight is None:
+        if not self.needs_targets:
             return embeddings.new_zeros(())
         return self.kd_weight * unit_distance(embeddings, batch.targets)

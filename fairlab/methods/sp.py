@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from fairlab.methods.base import METHODS, Batch, unit_targets
+from fairlab.methods.base import METHODS, Batch, method_settings, unit_targets
 from fairlab.methods.student import Student
+from fairlab.settings.distillation import SPSettings
 from fairlab.settings.study import Run
 
 
@@ -21,7 +22,7 @@ class SP(Student):
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
         super().__init__(settings, classes=classes, image_px=image_px, teacher_dims=teacher_dims)
-        compat = bool(settings.distillation and settings.distillation.compat)
+        compat = method_settings(settings, SPSettings).compat
         self.similarities = pair_cosines if compat else similarity_rows
 
     def term(self, embeddings: Tensor, batch: Batch) -> Tensor:

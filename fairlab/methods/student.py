@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,9 +16,10 @@ from fairlab.methods.base import (
     build_backbone,
     build_head,
     build_learner,
-    distillation_setting,
+    method_settings,
     unit_targets,
 )
+from fairlab.settings.distillation import TermSettings
 from fairlab.settings.study import Run
 
 
@@ -28,11 +27,9 @@ class Student(Method):
     """Identity loss + kd_weight x term(embeddings (B, D), batch) -> (); a file of its own says what the term is.
 
     Registered with in_space=True, the student's embedding is compared with the parent's number by number, so it has the
-    same length. Where only relations or logits are compared, the lengths are free. weight: of the term, when the
-    settings leave it empty.
+    same length. Where only relations or logits are compared, the lengths are free.
     """
 
-    weight: ClassVar[float] = 1.0
     needs_targets = True
 
     def __init__(self, settings: Run, *, classes: int, image_px: int, teacher_dims: tuple[int, ...] = ()) -> None:
@@ -42,7 +39,7 @@ class Student(Method):
         else:
             self.learner, self.embedding_dim = build_backbone(settings, image_px)
         self.head: MarginHead = build_head(settings, self.embedding_dim, classes)
-        self.kd_weight = distillation_setting(settings, "kd_weight", self.weight)
+        self.kd_weight = method_settings(settings, TermSettings).kd_weight
 
     def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
         return self.kd_weight * self.term(embeddings.to(unit_targets(batch).dtype), batch)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairlab.errors import FairLabError
 from fairlab.registry import declared_facts
+from fairlab.settings.base import nearest
 
 _SIZE = re.compile(r"-(?:\d+|XXS|XS|Ti|Base|[TSBLHg])(?:/\d+)?(?:, rank \.\d)?(?=$|[ ,])")
 """In a title: what tells the networks of one family apart."""
@@ -57,7 +58,9 @@ def check(field: str, names: Iterable[str], known: dict[str, dict[str, Any]]) ->
     """Raise FairLabError, naming the field and what there is, for a name that is not known."""
     for name in names:
         if name not in known:
-            raise FairLabError(f"{field}: there is no {name!r}; choose one of: {', '.join(known)}")
+            raise FairLabError(
+                f"{field}: there is no {name!r}; choose one of: {', '.join(known)}{nearest(name, known)}"
+            )
 
 
 def title(name: str, known: dict[str, dict[str, Any]]) -> str:

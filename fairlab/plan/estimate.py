@@ -127,9 +127,8 @@ def _kind(run: PlannedRun, image_px: int, people: int, dims: tuple[int, ...]) ->
     wanted = {"backbone", "adaptor", "loss", "training"}
     shape = config.model_dump(mode="json", include=wanted)
     if shape["training"]:
-        given, later = shape["training"], ("accumulate", "optimiser")
-        shape["training"] = {name: given[name] for name in ("batch_size", "threads", "device")}
-        shape["training"] |= {name: given[name] for name in later if given[name] is not None}
+        decisive = ("batch_size", "threads", "device", "accumulate", "optimiser")
+        shape["training"] = {name: shape["training"][name] for name in decisive}
     return {"method": run.record.method, "px": image_px, "people": people, "parents": dims, **shape}
 
 

@@ -12,7 +12,18 @@ from fairlab.plan.plan import Builder, Plan
 from fairlab.plan.portions import Faces, Portion, faces
 from fairlab.plan.records import check_model, cross_record, length_of
 from fairlab.presets import load_preset
-from fairlab.settings.study import Data, Distillation, Role, Run, StudentSettings, Study, TeacherSettings, changed
+from fairlab.settings.distillation import Distillation, HeirSettings
+from fairlab.settings.loss import Loss
+from fairlab.settings.study import (
+    Data,
+    Role,
+    Run,
+    StudentSettings,
+    Study,
+    TeacherSettings,
+    changed,
+    loss_in_grid,
+)
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
@@ -74,12 +85,10 @@ def plan_preset(workspace: Workspace, preset: str, changes: Mapping[str, Any] | 
 
 
 def check_names(study: Study) -> None:
-    """Refuse architectures, common spaces, methods and losses that do not exist, naming those that do."""
+    """Refuse architectures, common spaces, methods and losses of the grid that do not exist, naming those that do."""
     choices.check("teacher.backbone.name", [study.teacher.backbone.name], choices.backbones())
     choices.check("student.backbone.name", [study.student.backbone.name], choices.backbones())
     choices.check("grid.backbones", study.grid.backbones, choices.backbones())
-    for part, settings in (("teacher", study.teacher), ("adaptor", study.adaptor), ("student", study.student)):
-        choices.check(f"{part}.loss.name", [settings.loss.name], choices.losses())
     choices.check("grid.losses", study.grid.losses, choices.losses())
     choices.check("adaptors", study.adaptors, choices.common_spaces())
     choices.check("students", study.students, choices.student_methods())
@@ -219,7 +228,7 @@ class _Seed:
             settings = self.study.teacher
             words: tuple[str, ...] = ()
             if self.grid.losses:
-                settings = settings.model_copy(update={"loss": settings.loss.model_copy(update={"name": loss})})
+                settings = settings.model_copy(update={"loss": self._loss(settings.loss, loss)})
                 words = (choices.title(loss, choices.losses()),) if len(losses) > 1 else ()
             data = Data(dataset=self.people.dataset)
             config = network("teacher", "classifier", self.seed, data, settings, self.study)
@@ -269,7 +278,7 @@ class _Seed:
                     settings = study.student.model_copy(
                         update={
                             "backbone": network_settings,
-                            "loss": study.student.loss.model_copy(update={"name": loss}),
+                            "loss": self._loss(study.student.loss, loss),
                         }
                     )
                     words = (
@@ -280,11 +289,16 @@ class _Seed:
                     found.append(Variant(settings, portion, loss, words))
         return found
 
+    def _loss(self, usual: Loss, name: str) -> Loss:
+        """The settings of one loss of the grid; without a grid of losses there is only the usual one."""
+        return loss_in_grid(self.grid, usual, name) if self.grid.losses else usual
+
     def _student(self, method: str, space: Space, variant: Variant) -> None:
         """A student of a space, where that can be; where not, a note says why."""
         known, portion = choices.student_methods(), variant.portion
         label = choices.title(method, known)
-        if known[method].get("inherits") and variant.settings.distillation.classifier != "centroids":
+        about = variant.settings.distillation.of(method)
+        if known[method].get("inherits") and not (isinstance(about, HeirSettings) and about.classifier == "centroids"):
             reason = (
                 "its teacher has no classifier to inherit"
                 if not space.head
@@ -308,7 +322,7 @@ class _Seed:
         self._against(space, self._add_network("student", method, title, variant, parents))
 
     def _add_network(self, role: Role, method: str, title: str, variant: Variant, parents: tuple[str, ...]) -> str:
-        distillation = None if method == "classifier" else variant.settings.distillation
+        distillation = variant.settings.distillation.of(method)
         config = network(role, method, self.seed, variant.portion.data, variant.settings, self.study, distillation)
         run_id = self.builder.add(title, config, parents, variant.portion.images)
         self.models.append(run_id)

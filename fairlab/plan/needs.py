@@ -85,7 +85,7 @@ def checkpoint_mb(workspace: Workspace, record: RunRecord, people: int = 0) -> f
 
 def copies(training: Training) -> int:
     """How many numbers a checkpoint holds for each of the network's: its weights, and what is kept of each."""
-    return 2 + (training.optimiser == "adamw") + (training.ema_decay is not None)
+    return 2 + (training.optimiser == "adamw") + (training.ema_decay > 0)
 
 
 def _size_mb(folder: Path) -> float:

@@ -56,7 +56,7 @@ def slug(text: str) -> str:
 
 def study_id(study: Study, preset: str) -> str:
     """Name of a study's folder: the same preset with the same settings is the same study."""
-    return f"{slug(preset)}-{digest([CONTRACT, study.model_dump(mode='json', exclude_none=True)], 8)}"
+    return f"{slug(preset)}-{digest([CONTRACT, study.model_dump(mode='json', exclude_defaults=True)], 8)}"
 
 
 def data_of(plan: Plan) -> str:
@@ -66,7 +66,7 @@ def data_of(plan: Plan) -> str:
 
 def dataset_id(demo: DemoData) -> str:
     """Name of the generated data set of these settings."""
-    return f"demo-{digest([CONTRACT, demo.model_dump(mode='json')], 8)}"
+    return f"demo-{digest([CONTRACT, demo.model_dump(mode='json', exclude_defaults=True)], 8)}"
 
 
 class Builder:
@@ -92,7 +92,7 @@ class Builder:
         if config.training is not None:
             per_epoch = images // config.training.step_images
             if per_epoch == 0:
-                whole = "batch" if config.training.accumulate is None else "step"
+                whole = "batch" if config.training.accumulate == 1 else "step"
                 raise FairLabError(
                     f"{title}: {images} training images do not fill one {whole} of {config.training.step_images}; "
                     "lower its training.batch_size or take more people"
@@ -125,6 +125,9 @@ def single(
 
 
 def run_name(title: str, config: Run, parents: tuple[str, ...]) -> str:
-    """A run's id: its title, seed, and a hash of all that decides its result."""
-    content = [CONTRACT, config.model_dump(mode="json", exclude_none=True), list(parents)]  # a new setting is None
+    """A run's id: its title, seed, and a hash of all that decides its result.
+
+    Of the settings only those that differ from the defaults count, so a new setting changes no id.
+    """
+    content = [CONTRACT, config.model_dump(mode="json", exclude_defaults=True), list(parents)]
     return f"{slug(title)}-s{config.seed}-{digest(content, 8)}"

@@ -96,7 +96,7 @@ def _portion(builder: Builder, name: str, dataset: str, sizes: Mapping[str, int]
         equal=len(sizes) > 1,
         share=grid.mix_share,
     )
-    mixed = f"mixed-{digest(recipe.model_dump(mode='json'), 8)}"
+    mixed = f"mixed-{digest(recipe.model_dump(mode='json', exclude_defaults=True), 8)}"
     config = Run(role="dataset", method="recipe", data=Data(dataset=mixed), recipe=recipe)
     made = builder.add("Mixed faces", config, needed)
     size = _mixture(builder, recipe, mixed, people)

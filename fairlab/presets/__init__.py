@@ -5,13 +5,12 @@ Or from another preset: `extends = "its name"` as the first line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fairlab.errors import FairLabError
 from fairlab.reading.structured import parse_toml
-from fairlab.settings.study import Settings, Study, parse
+from fairlab.settings.study import Settings, Study, laid_over, parse
 
 FOLDER = Path(__file__).parent
 
@@ -36,20 +35,24 @@ def _known() -> list[str]:
 
 def load_study(path: Path) -> Study:
     """A study from a TOML file: the defaults, or the preset that it extends, changed by what the file says."""
-    return parse(Study, _merged(_plain_defaults(), _values(path)), str(path.name))
+    values = _plain_defaults()
+    for changes in _chain(path):
+        values = laid_over(values, changes)
+    return parse(Study, values, str(path.name))
 
 
-def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
+def _chain(path: Path, above: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """What the file says, after what the presets say that it extends."""
     try:
         values = parse_toml(path.read_bytes(), str(path))
     except OSError as error:
         raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
     name = values.pop("extends", None)
     if name is None:
-        return values
+        return [values]
     if name in above or name not in _known():
         raise FairLabError(f"{path.name} extends {name!r}, which is no preset or extends this one")
-    return _merged(_values(FOLDER / f"{name}.toml", (*above, name)), values)
+    return [*_chain(FOLDER / f"{name}.toml", (*above, name)), values]
 
 
 def _plain_defaults() -> dict[str, Any]:
@@ -59,12 +62,3 @@ def _plain_defaults() -> dict[str, Any]:
         for name, field in Study.model_fields.items()
         if isinstance(field.get_default(), Settings)
     }
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, table by table."""
-    result = dict(base)
-    for name, value in changes.items():
-        old = result.get(name)
-        result[name] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return result

@@ -6,9 +6,21 @@ over all settings. A limit lies far beyond what anybody needs, and before what b
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Union, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 from fairlab.reading.characters import unfit
 
@@ -47,6 +59,47 @@ class Settings(BaseModel):
             if isinstance(text, str) and (fault := unfit(text)):
                 raise ValueError(f"a text without {fault} belongs here")
         return value
+
+
+class Chosen(Settings):
+    """One of several classes of settings, chosen by its name; each has the fields that its thing uses, and no others."""
+
+    name: Name
+
+    @model_serializer(mode="wrap")
+    def _with_its_name(self, others: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The name is written even where only what differs from the defaults is: it says whose defaults they are."""
+        return {"name": self.name, **others(self)}
+
+
+def by_name(kind: type[Chosen]) -> dict[str, type[Any]]:
+    """All classes below `kind` that have a name as their default, sorted by that name."""
+    found: dict[str, type[Any]] = {}
+    for child in kind.__subclasses__():
+        name = child.model_fields["name"].default
+        found |= by_name(child) | ({name: child} if isinstance(name, str) and name else {})
+    return dict(sorted(found.items()))
+
+
+def one_of(classes: Mapping[str, type[Chosen]], usual: str = "") -> Any:
+    """The type of a field that takes any of these classes, as its name says; a table without a name is one of `usual`."""
+
+    def chosen(value: Any) -> str | None:
+        name = value.get("name", usual) if isinstance(value, Mapping) else getattr(value, "name", None)
+        return name if isinstance(name, str) else None
+
+    kinds_of_it = tuple(Annotated[kind, Tag(name)] for name, kind in classes.items())
+    return Annotated[Union[kinds_of_it], Discriminator(chosen)]  # noqa: UP007 - a union of classes that are counted here
+
+
+CLOSE = 0.75
+"""From this likeness of two words on (difflib's ratio), one is taken for a slip of the other."""
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """A question about the known word that looks most like `word`, to end a sentence with; "" where none does."""
+    close = difflib.get_close_matches(word, known, 1, CLOSE)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def kinds(annotation: Any) -> set[Any]:

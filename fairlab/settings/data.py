@@ -112,8 +112,8 @@ class ModelFile(Settings):
     attribute: Name = Field(
         "", description="Of a table of scores: the attribute that its groups are values of; empty: as in the table."
     )
-    distances: bool | None = Field(
-        None, description="Of a table of scores: it holds distances, where smaller means more alike; empty: no."
+    distances: bool = Field(
+        False, description="Of a table of scores: it holds distances, where smaller means more alike."
     )
     dataset: Name = Field(
         "", description="Of a file of embeddings: the data set whose images they are of; empty: one of their own."
@@ -125,7 +125,12 @@ class ModelFile(Settings):
         "",
         description="Of a checkpoint: the code that trained it, where the file does not say; decides colours and scaling, for MagFace the network (batch-norm epsilon 2e-5), and for CLIP the activation.",
     )  # fmt: skip
-    image_px: int | None = Field(None, ge=16, le=512, description="Width and height of the faces that it takes.")
+    image_px: int | None = Field(
+        None,
+        ge=16,
+        le=512,
+        description="Width and height of the faces that it takes. Empty: not known, so the file has to say it.",
+    )
     channels: Literal["", "RGB", "BGR"] = Field("", description="Order of the colour channels that it was trained on.")
     mean: tuple[Level, ...] = Field(
         (), max_length=3, description="Taken off the pixel values of 0..255: one number, or one for each channel."
@@ -143,13 +148,8 @@ class ModelFile(Settings):
     )
     chosen_on: Text | None = Field(
         None,
-        description="On what its publisher chose it among others, where that is known, e.g. RFW test: its numbers there are too good, and are marked so.",
+        description="On what its publisher chose it among others, where that is known, e.g. RFW test: its numbers there are too good, and are marked so. Empty: not known.",
     )
-
-    @field_validator("distances")
-    @classmethod
-    def _no_is_empty(cls, value: bool | None) -> bool | None:
-        return value or None
 
     @model_validator(mode="after")
     def _one_or_three(self) -> Self:
@@ -170,13 +170,14 @@ class Data(Settings):
     )
     part: int = Field(0, ge=0, le=9_999, description="... and train on this one (counted from 0).")
     judge: Name | None = Field(
-        None, description="Data set whose pairs the run is evaluated on, if another one; empty: its own."
+        None,
+        description="Another data set whose pairs the run is evaluated on. Empty: none, the data set has pairs of its own.",
     )
     held_out: float | None = Field(
         None,
         gt=0.0,
         le=0.5,
-        description="Share of every group's identities that no run with this seed trains on; accuracy after each pass is measured on them. Empty: none; the data set's own validation pairs are used when it has some.",
+        description="Share of every group's identities that no run with this seed trains on; accuracy after each pass is measured on them. Empty: nobody is held out; the data set's own validation pairs are used when it has some.",
     )
 
     @field_validator("held_out", mode="before")

@@ -1,12 +1,19 @@
-"""The settings of what turns teachers into a student's targets, and of the pull to them; fairlab.settings.study hands them on."""
+"""The settings of what turns teachers into a student's targets, and of the pull to them; fairlab.settings.study hands them on.
+
+A study may train students by several methods at once, so it has a table for each: `student.distillation.hinton_kd.temperature`.
+A run has the table of its own method. A method has the settings that it uses and refuses all others. To give a new method
+settings of its own: a class with its name here, and a field in Distillations. A method without them is one file in
+fairlab/methods/ and no more.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from fairlab.settings.base import Name, Settings
+from fairlab.settings.base import Chosen, Name, Settings, by_name, one_of
 
 
 class Adaptor(Settings):
@@ -19,69 +26,209 @@ class Adaptor(Settings):
     )
     embedding_dim: int = Field(512, ge=2, le=16_384, description="Length of the common embedding.")
     dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Share of hidden features dropped (dldpo only).")
-    top_k: int | None = Field(
-        None,
-        ge=1,
-        le=10_000,
-        description="Teachers that are mixed for an image (gate only); empty: 1, as in MST-Distill.",
+    top_k: int = Field(
+        1, ge=1, le=10_000, description="Teachers that are mixed for an image (gate only); 1 as in MST-Distill."
     )
 
 
-class Distillation(Settings):
-    """How the student is taught by its parent. A setting that the chosen method does not use changes nothing."""
+class Distillation(Chosen):
+    """How a student is taught by its parent. Each method has settings of its own beside these two."""
 
-    kd_weight: float | None = Field(
-        None,
-        ge=0.0,
-        le=1e9,
-        description="Weight of the distillation term; empty: the method's own (a-KD, EAF-KD, ProxylessKD: 10,000 x dims / 512, MST-KD's pull at any length, arXiv 2408.16563; ProxylessKD has no such term unless a weight is given).",
+    name: Name = Field("", description="The method.")
+    view: Literal["plain", "matching", "mean"] = Field(
+        "plain",
+        description="Stored target of a mirrored image: plain, that of the image as it is (as in MST-KD, arXiv 2408.16563); matching, that of the mirrored image; mean, of both together, for every image.",
     )
-    view: Literal["plain", "matching", "mean"] | None = Field(
-        None,
-        description="Stored target of a mirrored image: plain, that of the image as it is (empty: this, as MST-KD has it, arXiv 2408.16563); matching, that of the mirrored image; mean: of both together, for every image.",
+    online: bool = Field(
+        False,
+        description="Compute the target in every step from the very image that the student sees, instead of reading the stored one. It costs the teachers' time in every step.",
     )
-    online: bool | None = Field(
-        None,
-        description="Compute the target in every step, from the very image that the student sees, instead of reading the stored one; costs the teachers' time in every step; empty: no.",
-    )
-    classifier: Literal["own", "centroids"] | None = Field(
-        None,
-        description="What a method that inherits a classifier gets: own, the parent's class centres (empty: this; ProxylessKD, arXiv 2011.00265); centroids, the mean of the parent's stored embeddings of each identity (CLIP-Embed-KD).",
-    )
-    unfreeze: bool | None = Field(
-        None, description="ProxylessKD: the inherited class centres learn on; empty: they stay as the teacher's."
-    )
-    temperature: float | None = Field(
-        None,
-        gt=0.0,
-        le=1e6,
-        description="Logits are divided by this before they are compared; empty: 4 (Hinton KD, arXiv 1503.02531, as in TFace; taken for Grouped KD too).",
-    )
-    primary_mass: float | None = Field(
-        None,
-        gt=0.0,
-        lt=1.0,
-        description="Grouped KD: the teacher's likeliest identities that together reach this probability are the primary group; empty: 0.9 (FairLab's choice).",
-    )
-    compat: bool | None = Field(
-        None,
-        description="As the published code has it, where that differs: CC's series one term shorter (TFace); SP's rows of similarities keep their length (TFace); AdaDistill takes the last image of an identity in a batch instead of their mean (arXiv 2407.01332); empty: no.",
-    )
-
-    @field_validator("online", "unfreeze", "compat")
-    @classmethod
-    def _no_is_empty(cls, value: bool | None) -> bool | None:
-        return value or None
-
-    @field_validator("view", "classifier")
-    @classmethod
-    def _usual_is_empty(cls, value: str | None) -> str | None:
-        return None if value in ("plain", "own") else value
 
     @model_validator(mode="after")
     def _online_has_one_view(self) -> Self:
-        if self.online and self.view:
+        if self.online and self.view != "plain":
             raise ValueError(
-                "view is about stored targets; an online target is that of the very image: leave view empty"
+                "view is about stored targets, and an online target is that of the very image: leave view at plain"
             )
         return self
+
+
+class PullSettings(Distillation):
+    """A student that is pulled to the targets, number by number."""
+
+    kd_weight: float = Field(
+        10_000.0,
+        ge=0.0,
+        le=1e9,
+        description="lambda: weight of the pull at 512 dimensions (10,000: MST-KD, arXiv 2408.16563). It is multiplied by dimensions / 512, so that an image is pulled alike at any length.",
+    )
+
+
+class TermSettings(Distillation):
+    """A student with one distillation term beside its identity loss."""
+
+    kd_weight: float = Field(1.0, ge=0.0, le=1e9, description="Weight of the distillation term.")
+
+
+class HeirSettings(Distillation):
+    """A student that inherits its parent's classifier."""
+
+    classifier: Literal["own", "centroids"] = Field(
+        "own",
+        description="What is inherited: own, the parent's class centres (as in ProxylessKD, arXiv 2011.00265); centroids, the mean of the parent's stored embeddings of each identity (as in CLIP-Embed-KD).",
+    )
+
+
+class LogitSettings(TermSettings, HeirSettings):
+    """A student whose logits are compared with its teacher's."""
+
+    temperature: float = Field(
+        4.0,
+        gt=0.0,
+        le=1e6,
+        description="Logits are divided by this before they are compared (4: TFace; the idea: Hinton KD, arXiv 1503.02531).",
+    )
+
+
+class AKDSettings(PullSettings):
+    """a-KD: the common space only (arXiv 2408.16563)."""
+
+    name: Literal["a_kd"] = "a_kd"
+
+
+class EAFKDSettings(PullSettings):
+    """EAF-KD: identities and the common space (arXiv 2408.16563)."""
+
+    name: Literal["eaf_kd"] = "eaf_kd"
+
+
+class FitNetSettings(TermSettings):
+    """FitNet (arXiv 1412.6550)."""
+
+    name: Literal["fitnet"] = "fitnet"
+
+
+class CosineKDSettings(TermSettings):
+    """Cosine distance of the embeddings (TFace)."""
+
+    name: Literal["cosine_kd"] = "cosine_kd"
+
+
+class RKDSettings(TermSettings):
+    """RKD (arXiv 1904.05068)."""
+
+    name: Literal["rkd"] = "rkd"
+
+
+class SPSettings(TermSettings):
+    """SP (arXiv 1907.09682)."""
+
+    name: Literal["sp"] = "sp"
+    compat: bool = Field(False, description="Rows of similarities keep their length, as in TFace.")
+
+
+class CCSettings(TermSettings):
+    """CC (arXiv 1904.01802)."""
+
+    name: Literal["cc"] = "cc"
+    compat: bool = Field(False, description="The series is one term shorter, as in the published code.")
+
+
+class DarkRankSettings(TermSettings):
+    """DarkRank (arXiv 1707.01220)."""
+
+    name: Literal["darkrank"] = "darkrank"
+
+
+class EKDSettings(TermSettings):
+    """EKD (CVPR 2022)."""
+
+    name: Literal["ekd"] = "ekd"
+
+
+class HintonKDSettings(LogitSettings):
+    """Hinton's distillation of logits (arXiv 1503.02531)."""
+
+    name: Literal["hinton_kd"] = "hinton_kd"
+
+
+class GroupedKDSettings(LogitSettings):
+    """Grouped KD (AAAI 2023)."""
+
+    name: Literal["grouped_kd"] = "grouped_kd"
+    primary_mass: float = Field(
+        0.9,
+        gt=0.0,
+        lt=1.0,
+        description="The teacher's likeliest identities that together reach this probability are the primary group (FairLab's choice).",
+    )
+
+
+class AdaDistillSettings(Distillation):
+    """AdaDistill (arXiv 2407.01332)."""
+
+    name: Literal["adadistill"] = "adadistill"
+    compat: bool = Field(
+        False,
+        description="The last image of an identity in a batch moves its centre, instead of their mean, as in the published code.",
+    )
+
+
+class MarginDistillationSettings(HeirSettings):
+    """MarginDistillation (arXiv 2003.02586)."""
+
+    name: Literal["margin_distillation"] = "margin_distillation"
+
+
+class ProxylessKDSettings(HeirSettings):
+    """ProxylessKD (arXiv 2011.00265)."""
+
+    name: Literal["proxyless_kd"] = "proxyless_kd"
+    unfreeze: bool = Field(False, description="The inherited class centres learn on, instead of staying the teacher's.")
+    kd_weight: float = Field(
+        0.0,
+        ge=0.0,
+        le=1e9,
+        description="Weight of a pull to the targets at 512 dimensions, as that of eaf_kd; 0 (the paper): no pull, and no targets.",
+    )
+
+    @model_validator(mode="after")
+    def _targets_have_a_use(self) -> Self:
+        if not self.kd_weight and (self.online or self.view != "plain"):
+            raise ValueError(
+                "proxyless_kd reads targets only with a kd_weight above 0: give one, or leave view and online"
+            )
+        return self
+
+
+DISTILLATIONS: Mapping[str, type[Distillation]] = by_name(Distillation)
+"""The settings of every method that has some, by its name."""
+
+if TYPE_CHECKING:
+    AnyDistillation = Distillation
+else:
+    AnyDistillation = one_of(DISTILLATIONS)
+"""A field of this type takes the settings of any method; `name` says which."""
+
+
+class Distillations(Settings):
+    """A table for each method. Only those of methods that the study trains may differ from the defaults."""
+
+    a_kd: AKDSettings = AKDSettings()
+    eaf_kd: EAFKDSettings = EAFKDSettings()
+    fitnet: FitNetSettings = FitNetSettings()
+    cosine_kd: CosineKDSettings = CosineKDSettings()
+    rkd: RKDSettings = RKDSettings()
+    sp: SPSettings = SPSettings()
+    cc: CCSettings = CCSettings()
+    darkrank: DarkRankSettings = DarkRankSettings()
+    ekd: EKDSettings = EKDSettings()
+    hinton_kd: HintonKDSettings = HintonKDSettings()
+    grouped_kd: GroupedKDSettings = GroupedKDSettings()
+    adadistill: AdaDistillSettings = AdaDistillSettings()
+    margin_distillation: MarginDistillationSettings = MarginDistillationSettings()
+    proxyless_kd: ProxylessKDSettings = ProxylessKDSettings()
+
+    def of(self, method: str) -> Distillation | None:
+        """The table of one method; None for one without settings."""
+        return getattr(self, method) if method in DISTILLATIONS else None

@@ -17,7 +17,7 @@ from fairlab.errors import Damaged
 from fairlab.files import read_json
 from fairlab.reading.characters import clean
 from fairlab.settings.base import Settings
-from fairlab.settings.study import first_fault
+from fairlab.settings.parsing import first_fault
 
 
 class Kept(Settings):

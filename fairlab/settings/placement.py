@@ -29,7 +29,7 @@ class Slurm(Settings):
     nodes: int = Field(1, ge=1, le=100_000, description="Nodes that the processes of one run are spread over.")
     cpus: int = Field(4, ge=1, le=10_000, description="Processors for each process.")
     memory_gb: float | None = Field(
-        None, gt=0, le=1_000_000, description="Memory on each node in GB; empty: the cluster's default."
+        None, gt=0, le=1_000_000, description="Memory on each node in GB. Empty: no request, the cluster decides."
     )
     gpu: Name = Field(
         "",

@@ -15,7 +15,7 @@ class Protocols(Settings):
         None,
         ge=1,
         le=1_000_000_000,
-        description="Impostor pairs of every group, drawn or mined; empty: as many as the data set's list has.",
+        description="Impostor pairs of every group, drawn or mined. Empty: as many as the list of the data set has, which these settings cannot know.",
     )
     seed: Seed = Field(0, description="Seed of what is drawn.")
     mined_by: Name = Field(
@@ -31,9 +31,9 @@ class Protocols(Settings):
         ge=2,
         le=1_000_000_000,
         description="Compare only so many people of each group, drawn by chance, with all their images: comparisons grow with "
-        "the square of the images, and intervals over people show what the draw costs. Empty: all people.",
+        "the square of the images, and intervals over people show what the draw costs. Empty: no limit, all people.",
     )
-    people_seed: Seed | None = Field(None, description="Seed of that draw; empty: 0.")
+    people_seed: Seed = Field(0, description="Seed of that draw.")
     enrolled: int = Field(1, ge=1, le=10_000, description="Images of each person in the gallery of an identification.")
     unknown_share: float = Field(
         0.3,

@@ -7,15 +7,16 @@ otherwise. A preset holds only what differs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from fairlab.errors import FairLabError
 from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.settings.data import Data, DemoData, ModelFile, Source
-from fairlab.settings.distillation import Adaptor, Distillation
-from fairlab.settings.loss import Loss
+from fairlab.settings.distillation import DISTILLATIONS, Adaptor, AnyDistillation, Distillations
+from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss, for_loss
+from fairlab.settings.parsing import S, parse, unknown_setting
 from fairlab.settings.protocols import Drawing, Protocols
 from fairlab.settings.recipe import Overlap, Recipe
 from fairlab.settings.training import Training
@@ -71,7 +72,7 @@ class TeacherSettings(Settings):
     """Teachers: one per group (specialised), or one per balanced part of all groups (balanced)."""
 
     backbone: Backbone = Backbone()
-    loss: Loss = Loss()
+    loss: AnyLoss = ElasticArcFaceSettings()
     training: Training = Training()
 
 
@@ -79,7 +80,7 @@ class AdaptorSettings(Settings):
     """The adaptor that makes the common space."""
 
     adaptor: Adaptor = Adaptor()
-    loss: Loss = Loss(sigma_rad=0.0125)
+    loss: AnyLoss = ElasticArcFaceSettings(sigma_rad=0.0125)
     training: Training = Training(base_lr=1.0, epochs=26, drop_epochs=(7, 13, 19, 24), flip=False)
 
 
@@ -87,9 +88,13 @@ class StudentSettings(Settings):
     """Students: with and without distillation, otherwise alike."""
 
     backbone: Backbone = Backbone()
-    loss: Loss = Loss()
-    distillation: Distillation = Distillation()
+    loss: AnyLoss = ElasticArcFaceSettings()
+    distillation: Distillations = Distillations()
     training: Training = Training()
+
+
+LossChanges = Annotated[dict[Name, bool | Annotated[float, Field(ge=0, le=1e9)]], Field(max_length=100)]
+"""Some settings of a loss, by name."""
 
 
 class Grid(Settings):
@@ -110,6 +115,11 @@ class Grid(Settings):
     losses: Names = Field(
         (),
         description="Identity losses of the students, and of the one teacher they learn from; empty: as in their settings.",
+    )
+    loss: dict[Name, LossChanges] = Field(
+        {},
+        max_length=100,
+        description="Settings of single losses among these, e.g. grid.loss.adaface.margin_cos=0.3. What is not given is as in the settings of students and teachers where they differ from their defaults and this loss knows the setting, and the loss's default otherwise.",
     )
     learn_from: tuple[Literal["real", "synthetic", "mixed"], ...] = Field(
         ("real",),
@@ -136,6 +146,12 @@ class Grid(Settings):
     maps: Literal["all", "first seed", "none"] = Field("all", description="Which models get maps.")
 
 
+def loss_in_grid(grid: Grid, usual: Loss, name: str) -> Loss:
+    """The settings of the loss `name` in a study whose students, or teachers, have the loss `usual` in their settings."""
+    table = for_loss(usual.model_dump(), name)
+    return parse(LOSSES[name], {**table, **grid.loss.get(name, {})}, f"grid.loss.{name}")
+
+
 class Study(Settings):
     """A named experiment: the grid of runs that a preset starts."""
 
@@ -144,7 +160,9 @@ class Study(Settings):
     paper: Text = Field("", description="Where it comes from.")
     needs: Text = Field("", description="Data and machine it needs.")
     order: int = Field(100, ge=0, le=1_000_000, description="Place in the list of presets.")
-    demo: DemoData | None = Field(None, description="Generated faces to use; empty: the data set named below.")
+    demo: DemoData | None = Field(
+        None, description="Generated faces to use. Empty: none, the study learns from the data set named below."
+    )
     dataset: Name = Field("", description="A data set of the workspace, when no generated faces are used.")
     seeds: Seeds = Field((0,), min_length=1, description="The whole study is repeated with each seed.")
     arms: tuple[Arm, ...] = Field(
@@ -166,7 +184,7 @@ class Study(Settings):
         None,
         gt=0.0,
         le=0.5,
-        description="Share of every group's training people that no run of a seed learns from, to validate on; empty: none, the data set's own validation pairs are used.",
+        description="Share of every group's training people that no run of a seed learns from, to validate on. Empty: nobody is held out, and the data set's own validation pairs are used.",
     )
     teacher: TeacherSettings = TeacherSettings()
     adaptor: AdaptorSettings = AdaptorSettings()
@@ -194,9 +212,41 @@ class Study(Settings):
             raise ValueError(f"grid.distil_from names {strangers[0]!r}, which is not among adaptors")
         return self
 
+    @model_validator(mode="after")
+    def _every_method_is_trained(self) -> Self:
+        """The table of a method that no student has would be ignored in silence."""
+        methods = (*self.students, *self.grid.relatives)
+        for name, kind in DISTILLATIONS.items():
+            if name not in methods and self.student.distillation.of(name) != kind():
+                raise ValueError(
+                    f"student.distillation.{name} is set, and the study trains no {name} student; it trains: "
+                    f"{', '.join(methods) or 'none with distillation'}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _every_loss_is_compared(self) -> Self:
+        for name, changes in self.grid.loss.items():
+            if name not in self.grid.losses:
+                raise ValueError(
+                    f"grid.loss.{name} is set, and grid.losses does not name {name!r}; it names: "
+                    f"{', '.join(self.grid.losses) or 'none'}"
+                )
+            if name not in LOSSES:
+                continue  # the plan refuses it, as one of grid.losses
+            known = LOSSES[name].model_fields
+            if unknown := [field for field in changes if field not in known or field == "name"]:
+                raise ValueError(unknown_setting(f"grid.loss.{name}.{unknown[0]}", known, name))
+            try:
+                for part in (self.teacher, self.student):
+                    loss_in_grid(self.grid, part.loss, name)
+            except FairLabError as error:
+                raise ValueError(str(error)) from error
+        return self
+
 
 class Run(Settings):
-    """Everything one run needs to know besides its parents. What a role does not use is None."""
+    """Everything one run needs to know besides its parents. None: its role has no use for these settings."""
 
     role: Role
     method: Name
@@ -210,64 +260,45 @@ class Run(Settings):
     drawing: Drawing | None = None
     backbone: Backbone | None = None
     adaptor: Adaptor | None = None
-    loss: Loss | None = None
-    distillation: Distillation | None = None
+    loss: AnyLoss | None = None
+    distillation: AnyDistillation | None = None
     training: Training | None = None
     evaluation: Evaluation | None = None
     protocols: Protocols | None = None
     projection: Projection | None = None
 
-
-S = TypeVar("S", bound=Settings)
-
-
-def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
-    """Validate `values` as settings of `kind`. Raises FairLabError: one sentence with field, fault and `where`."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise FairLabError(f"{where}: {first_fault(error, kind)}") from error
-
-
-def first_fault(error: ValidationError, kind: type[Settings]) -> str:
-    """The first fault of a validation as words: field, what is wrong, and what would be right."""
-    faults = error.errors()
-    fault = next((item for item in faults if item["type"] == "extra_forbidden"), faults[0])  # a typo explains the rest
-    field = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        owner: Any = kind
-        for part in fault["loc"][:-1]:
-            owner = _settings_of(owner, str(part)) or owner
-        return f"there is no setting {field!r}; known here: {', '.join(owner.model_fields)}"
-    text = fault["msg"].removeprefix("Value error, ")
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{field}: {text}{more}" if field else f"{text}{more}"
-
-
-def _settings_of(owner: type[Settings], name: str) -> type[Settings] | None:
-    """The Settings class behind a field, also when it is optional."""
-    field = owner.model_fields.get(name)
-    if field is None:
-        return None
-    for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, Settings):
-            return candidate
-    return None
+    @model_validator(mode="after")
+    def _distillation_is_the_methods(self) -> Self:
+        if self.distillation is not None and self.distillation.name != self.method:
+            raise ValueError(f"method {self.method} does not use the settings of {self.distillation.name}")
+        return self
 
 
 def changed(settings: S, dials: Mapping[str, Any]) -> S:
-    """`settings` with dotted ones changed, e.g. of a study {"student.training.epochs": 5}. Raises FairLabError."""
+    """`settings` with dotted ones changed, e.g. of a study {"student.training.epochs": 5}. Raises FairLabError.
+
+    A change of loss.name comes first, whatever the order: it decides which other settings of a loss there are.
+    """
     values = settings.model_dump()
-    for dotted, value in dials.items():
+    for dotted, value in sorted(dials.items(), key=lambda dial: not _names_a_loss(dial[0])):
         table = values
         *parents, last = dotted.split(".")
+        of_grid = isinstance(settings, Study) and parents[:2] == ["grid", "loss"]
         for parent in parents:
+            if of_grid and parents[-1] == parent:
+                table.setdefault(parent, {})
             if not isinstance(table.get(parent), dict):
                 kind = type(settings).__name__.lower()
                 raise FairLabError(f"there is no group of settings {dotted.rpartition('.')[0]!r} in a {kind}")
             table = table[parent]
-        if last not in table:
-            raise FairLabError(f"there is no setting {dotted!r}; known here: {', '.join(table)}")
+        if _names_a_loss(dotted) and "name" in table:
+            other = for_loss(table, value)
+            table.clear()
+            table |= other
+            continue
+        if last not in table and not of_grid:
+            of = table.get("name", "") if {"loss", "distillation"} & set(parents) else ""
+            raise FairLabError(unknown_setting(dotted, table, str(of)))
         table[last] = value
     if (
         isinstance(settings, Study)
@@ -276,3 +307,21 @@ def changed(settings: S, dials: Mapping[str, Any]) -> S:
     ):
         values["demo"] = None  # a data set that is named takes the place of a preset's generated faces
     return parse(type(settings), values, "these settings do not go together")
+
+
+def _names_a_loss(dotted: str) -> bool:
+    return f".{dotted}".endswith(".loss.name")
+
+
+def laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole table of settings with `changes` laid over it, table by table; another loss brings its own settings."""
+    result = dict(table)
+    for name, value in changes.items():
+        old = result.get(name)
+        if not (isinstance(old, Mapping) and isinstance(value, Mapping)):
+            result[name] = value
+            continue
+        if name == "loss" and value.get("name", old.get("name")) != old.get("name"):
+            old = for_loss(old, value["name"])
+        result[name] = laid_over(old, value)
+    return result

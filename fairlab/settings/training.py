@@ -1,14 +1,13 @@
 """The settings of the loop; fairlab.settings.study hands them on.
 
-What is empty is as the papers have it (MST-KD, arXiv 2408.16563, and its official code), and stays out of a run's id:
-runs from before a setting existed keep theirs, and their result to the bit.
+Every default is as the papers have it (MST-KD, arXiv 2408.16563, and its official code).
 """
 
 from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from fairlab.settings.base import Epoch, Settings
 
@@ -52,76 +51,59 @@ class Training(Settings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where to compute; auto takes a GPU when there is one."
     )
-    optimiser: Literal["sgd", "adamw"] | None = Field(
-        None, description="sgd with momentum, or adamw (arXiv 1711.05101); empty: sgd, as in the papers."
+    optimiser: Literal["sgd", "adamw"] = Field(
+        "sgd", description="sgd with momentum, as in the papers, or adamw (arXiv 1711.05101)."
     )
-    beta1: float | None = Field(
-        None, ge=0.0, lt=1.0, description="AdamW's memory of gradients; empty: 0.9 (Adam, arXiv 1412.6980)."
+    beta1: float = Field(0.9, ge=0.0, lt=1.0, description="AdamW's memory of gradients (Adam, arXiv 1412.6980).")
+    beta2: float = Field(
+        0.999, ge=0.0, lt=1.0, description="AdamW's memory of squared gradients (Adam, arXiv 1412.6980)."
     )
-    beta2: float | None = Field(
-        None, ge=0.0, lt=1.0, description="AdamW's memory of their squares; empty: 0.999 (Adam, arXiv 1412.6980)."
+    schedule: Literal["steps", "cosine"] = Field(
+        "steps",
+        description="steps: the drops above, as in the papers; cosine: half a cosine from the full rate to zero (SGDR, arXiv 1608.03983, one cycle). Both after the warm-up.",
     )
-    schedule: Literal["steps", "cosine"] | None = Field(
-        None,
-        description="steps: the drops above; cosine: half a cosine from the full rate to zero (SGDR, arXiv 1608.03983, one cycle); empty: steps, as in the papers. Both after the warm-up.",
-    )
-    accumulate: int | None = Field(
-        None,
+    accumulate: int = Field(
+        1,
         ge=1,
         le=1_000_000,
-        description="Batches whose gradients make one step: it learns from batch_size x this many images in the memory of batch_size. Batch norm and losses over a batch still see batch_size; empty: 1.",
+        description="Batches whose gradients make one step: it learns from batch_size x this many images in the memory of batch_size. Batch norm and losses over a batch still see batch_size.",
     )
-    ema_decay: float | None = Field(
-        None,
+    ema_decay: float = Field(
+        0.0,
         ge=0.0,
         lt=1.0,
-        description="Keep a running mean of the network's weights; what is validated, kept and embedded is then this mean. In each step what was counts by this share, e.g. 0.999, but in step t by no more than (1+t)/(10+t) (as in TensorFlow's ExponentialMovingAverage). Empty: the weights as they are, as in the papers.",
+        description="Above 0, e.g. 0.999: keep a running mean of the network's weights, and validate, keep and embed with this mean. In each step the old mean counts by this share, but in step t by no more than (1+t)/(10+t), as in TensorFlow's ExponentialMovingAverage. 0: the weights as they are, as in the papers.",
     )
-    balance: Literal["identities", "groups"] | None = Field(
-        None,
-        description="Draw every identity, or every group, equally often in a pass: as many images as before, those of the rarer repeated; empty: every image once, as in the papers.",
+    balance: Literal["images", "identities", "groups"] = Field(
+        "images",
+        description="What is drawn equally often in a pass: every image once, as in the papers, or every identity, or every group. A pass has the same number of images, those of rarer ones repeated.",
     )
-    randaugment: int | None = Field(
-        None,
-        ge=1,
+    randaugment: int = Field(
+        0,
+        ge=0,
         le=14,
-        description="Change every image by so many operations drawn from a list of fourteen (RandAugment, arXiv 1909.13719; MST-KD's code has 4, unused); empty: none.",
+        description="Change every image by this many operations drawn from a list of fourteen (RandAugment, arXiv 1909.13719). 0: none; MST-KD's code has 4, unused.",
     )
-    randaugment_magnitude: int | None = Field(
-        None, ge=0, le=30, description="How much, 0 to 30; empty: 16, as in MST-KD's code."
+    randaugment_magnitude: int = Field(
+        16, ge=0, le=30, description="How much these operations change, 0 to 30; 16 as in MST-KD's code."
     )
-    precision: Literal["bf16", "fp16"] | None = Field(
-        None,
-        description="Half precision inside the network, on a GPU only: bf16, or fp16 with scaled gradients; losses stay in full precision. Empty: full, as in the papers.",
+    precision: Literal["full", "bf16", "fp16"] = Field(
+        "full",
+        description="full, as in the papers; or half precision inside the network, on a GPU only: bf16, or fp16 with scaled gradients. Losses stay in full precision.",
     )
-    compile: bool | None = Field(
-        None,
-        description="Translate the network by torch.compile: on a GPU a minute first, then faster steps; on a processor 5 to 10 minutes first for 4 % (IResNet-18) to 24 % (MobileFaceNet), measured: worth it from some 600 to 900 steps. Empty: no.",
+    compile: bool = Field(
+        False,
+        description="Translate the network by torch.compile: on a GPU a minute first, then faster steps; on a processor 5 to 10 minutes first for 4 % (IResNet-18) to 24 % (MobileFaceNet), measured: worth it from some 600 to 900 steps.",
     )
-    keep: Literal["last", "best"] | None = Field(
-        None,
-        description="Which weights are the run's: those of the last pass, or of the pass with the best mean accuracy on validation people (the earliest of equals), never on test people. Empty: last.",
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="Which weights are the run's: those of the last pass, or of the pass with the best mean accuracy on validation people (the earliest of equals), never on test people.",
     )
 
     @property
     def step_images(self) -> int:
         """Images that one step learns from."""
-        return self.batch_size * (self.accumulate or 1)
-
-    @field_validator("accumulate")
-    @classmethod
-    def _one_is_empty(cls, value: int | None) -> int | None:
-        return None if value == 1 else value
-
-    @field_validator("compile")
-    @classmethod
-    def _no_is_empty(cls, value: bool | None) -> bool | None:
-        return value or None
-
-    @field_validator("optimiser", "schedule", "keep")
-    @classmethod
-    def _as_before_is_empty(cls, value: str | None) -> str | None:
-        return None if value in ("sgd", "steps", "last") else value
+        return self.batch_size * self.accumulate
 
     @model_validator(mode="after")
     def _drops_rise(self) -> Self:
@@ -131,10 +113,15 @@ class Training(Settings):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        if self.optimiser != "adamw" and (self.beta1, self.beta2) != (None, None):
-            raise ValueError("beta1 and beta2 are AdamW's; choose optimiser adamw, or leave them empty")
-        if self.randaugment is None and self.randaugment_magnitude is not None:
+        if self.optimiser != "adamw" and self._differs("beta1", "beta2"):
+            raise ValueError("beta1 and beta2 are AdamW's; choose optimiser adamw, or leave them at 0.9 and 0.999")
+        if self.optimiser == "adamw" and self._differs("momentum"):
+            raise ValueError("momentum is SGD's; choose optimiser sgd, or leave it at 0.9")
+        if not self.randaugment and self._differs("randaugment_magnitude"):
             raise ValueError(
-                "randaugment_magnitude says how much; say with randaugment how many operations, or leave it empty"
+                "randaugment_magnitude says how much; say with randaugment how many operations, or leave it at 16"
             )
         return self
+
+    def _differs(self, *names: str) -> bool:
+        return any(getattr(self, name) != type(self).model_fields[name].default for name in names)

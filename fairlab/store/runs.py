@@ -77,7 +77,8 @@ def create_run(workspace: Workspace, record: RunRecord) -> None:
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
     facts = {name: value for name, value in vars(record).items() if name not in ("config", "folder", "parents")}
-    config = record.config.model_dump(mode="json", exclude_none=True)
+    # Every value is written, also a default, which a later version may have changed; what the role does not use is left out.
+    config = {name: value for name, value in record.config.model_dump(mode="json").items() if value is not None}
     write_json(folder / "run.json", {**facts, "parents": list(record.parents), "config": config})
 
 

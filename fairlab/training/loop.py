@@ -122,7 +122,7 @@ class Trainer:
         check_shares(self.settings.batch_size, world.size)
         if self.settings.compile and world.size > 1:
             self.settings = self.settings.model_copy(
-                update={"compile": None}
+                update={"compile": False}
             )  # it cannot look through what processes exchange
             hooks.note("training.compile is left out: several processes share this run")
         self.steps_per_epoch = len(samples.inputs) // self.settings.step_images
@@ -132,8 +132,8 @@ class Trainer:
             method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU
         self.together = Together(method, world)
         solvers = _solvers(method, self.settings)
-        averages = self.settings.ema_decay is not None and world.leads
-        self.average = Average(method.learner, self.settings.ema_decay or 0.0) if averages else None
+        averages = self.settings.ema_decay > 0 and world.leads
+        self.average = Average(method.learner, self.settings.ema_decay) if averages else None
         self.judged = method.learner if self.average is None else self.average.network
         self.state = checkpoint.State(
             method.learner,
@@ -258,17 +258,16 @@ class Trainer:
         Positions are those of the step; a batch has the images that are this process's to pass.
         """
         settings, samples, count = self.settings, self.samples, len(self.samples.inputs)
-        classes = {"identities": samples.identities, "groups": samples.groups}.get(settings.balance or "")
+        classes = {"identities": samples.identities, "groups": samples.groups}.get(settings.balance)
         sequence = order(self.seed, epoch, count, classes)
         mirrored = flips(self.seed, epoch, count) if settings.flip else np.zeros(count, bool)
-        if settings.randaugment is not None and isinstance(samples.inputs, ImageInputs):
-            magnitude = 16 if settings.randaugment_magnitude is None else settings.randaugment_magnitude
-            change = RandAugment(self.seed, epoch, count, settings.randaugment, magnitude)
+        if settings.randaugment and isinstance(samples.inputs, ImageInputs):
+            change = RandAugment(self.seed, epoch, count, settings.randaugment, settings.randaugment_magnitude)
             samples = replace(samples, inputs=samples.inputs.changed(change))
 
         def make(number: int) -> tuple[np.ndarray, list[Batch]]:
             chosen = sequence[number * settings.step_images : (number + 1) * settings.step_images]
-            parts = [self.together.mine(part) for part in np.split(chosen, settings.accumulate or 1)]
+            parts = [self.together.mine(part) for part in np.split(chosen, settings.accumulate)]
             return chosen, [samples.batch(part, mirrored[part], self.device) for part in parts]
 
         numbers = range(offset, count // settings.step_images)
@@ -313,14 +312,14 @@ def _check_possible(method: Method, samples: Samples, settings: Training, hooks:
     check_precision(settings, device)
     if len(samples.inputs) < settings.step_images:
         takes = f"a batch takes {settings.batch_size}"
-        if settings.accumulate is not None:
+        if settings.accumulate > 1:
             takes = f"a step takes {settings.accumulate} batches of {settings.batch_size}"
         raise FairLabError(
             f"a pass has no step: there are {len(samples.inputs)} images and {takes}; lower training.batch_size"
         )
-    if settings.randaugment is not None and not isinstance(samples.inputs, ImageInputs):
+    if settings.randaugment and not isinstance(samples.inputs, ImageInputs):
         raise FairLabError(
-            "training.randaugment changes images, and this run learns from stored embeddings; leave it empty here"
+            "training.randaugment changes images, and this run learns from stored embeddings; leave it at 0 here"
         )
     if settings.balance == "groups" and samples.groups is None:
         raise FairLabError("training.balance 'groups' needs the groups of the images, and these came without")

@@ -101,6 +101,6 @@ def optimisers(learner: nn.Module, head: nn.Module | None, settings: Training) -
 def build(weights: list[nn.Parameter], settings: Training) -> optim.Optimizer:
     """The optimiser that the settings name, over `weights`."""
     if settings.optimiser == "adamw":
-        betas = (0.9 if settings.beta1 is None else settings.beta1, 0.999 if settings.beta2 is None else settings.beta2)
+        betas = settings.beta1, settings.beta2
         return RowAdamW(weights, lr=settings.base_lr, betas=betas, weight_decay=settings.weight_decay)
     return RowSGD(weights, lr=settings.base_lr, momentum=settings.momentum, weight_decay=settings.weight_decay)

@@ -17,15 +17,15 @@ TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 def check_precision(settings: Training, device: torch.device) -> None:
     """Raise FairLabError, in one sentence, where half precision would be slower or is not to be had."""
-    if settings.precision is None:
+    if settings.precision == "full":
         return
     if device.type != "cuda":
         raise FairLabError(
             f"training.precision {settings.precision!r} is for a GPU: on a processor such a step takes longer than in full "
-            "precision (measured 1.5 to 2.3 times as long in bf16); leave it empty here"
+            "precision (measured 1.5 to 2.3 times as long in bf16); leave it at 'full' here"
         )
     if settings.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise FairLabError("this GPU does not compute in bf16; use training.precision 'fp16', or leave it empty")
+        raise FairLabError("this GPU does not compute in bf16; use training.precision 'fp16', or 'full'")
 
 
 def scaler(settings: Training) -> torch.amp.GradScaler | None:
@@ -42,7 +42,7 @@ def training_forward(
     Only the network: embeddings come out in full precision, and classifier and losses stay there (as in insightface's
     arcface_torch). The module stays the same object, so no key of its state dict changes.
     """
-    if settings.precision is None and not settings.compile:
+    if settings.precision == "full" and not settings.compile:
         yield
         return
     plain = learner.forward
@@ -53,7 +53,7 @@ def training_forward(
         if not learner.training:
             result: Tensor = plain(inputs)
             return result
-        if settings.precision is None:
+        if settings.precision == "full":
             result = quick(inputs)
             return result
         with torch.autocast(device.type, TYPES[settings.precision]):

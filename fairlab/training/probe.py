@@ -78,7 +78,7 @@ def time_network(
         for _ in range(3):
             method.learner(inputs)
         embed = (time.perf_counter() - started) / 3 / size
-    return {"step_s": float(np.median(times[WARM_UP:])) * (settings.accumulate or 1), "embed_s": embed}
+    return {"step_s": float(np.median(times[WARM_UP:])) * settings.accumulate, "embed_s": embed}
 
 
 def _built(config: Run, classes: int, image_px: int, dims: tuple[int, ...]) -> Method:

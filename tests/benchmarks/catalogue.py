@@ -24,7 +24,8 @@ import pandas as pd
 
 from fairlab.files import write_json
 from fairlab.queue import launch
-from fairlab.settings.study import Backbone, Data, Loss, Run, Training
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Backbone, Data, Run, Training
 from fairlab.store import database
 from fairlab.store.events import EventWriter
 from fairlab.store.results import TABLES, results_folder, write_results
@@ -43,7 +44,7 @@ def model(lab: Workspace, name: str, number: int) -> RunRecord:
         method="mst_kd",
         data=Data(dataset="faces", groups=GROUPS[1:]),
         backbone=Backbone(name="iresnet34"),
-        loss=Loss(),
+        loss=loss_settings(),
         training=Training(),
         seed=number,
     )

@@ -20,7 +20,8 @@ from torch import Tensor, nn, optim
 from torch.nn import functional
 
 from fairlab.losses.base import LOSSES
-from fairlab.settings.study import Loss, Training
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Training
 from fairlab.training.optim import optimisers
 
 DIMS, BATCH, WARM_UP, ROUNDS = 512, 128, 2, 5
@@ -44,7 +45,7 @@ def built(name: str, rate: float, classes: int) -> tuple[nn.Module, optim.Optimi
     if name == REFERENCE:
         plain = Plain(classes)
         return plain, optim.SGD(plain.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    head = LOSSES[name](DIMS, classes, Loss(name=name, sample_rate=rate))
+    head = LOSSES[name](DIMS, classes, loss_settings(name=name, sample_rate=rate))
     return head, optimisers(nn.Identity(), head, Training(base_lr=0.04))["head"]
 
 

@@ -21,7 +21,8 @@ import torch
 from fairlab.methods.base import METHODS
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.preprocessing import Preprocessing
-from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Adaptor, Backbone, Data, Run, Training
 from fairlab.store.embeddings import EmbeddingWriter, open_embeddings
 from fairlab.training.loader import ImageInputs
 from fairlab.training.loop import Samples
@@ -40,8 +41,7 @@ def a_step(method: str, backbone: Backbone, px: int, batch: int, samples: Sample
         method=method,
         data=Data(),
         backbone=backbone,
-        loss=Loss(),
-        distillation=Distillation(),
+        loss=loss_settings(),
         training=Training(batch_size=batch),
     )
     torch.manual_seed(0)

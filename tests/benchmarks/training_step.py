@@ -23,7 +23,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from fairlab.methods.base import METHODS, Batch, Method
-from fairlab.settings.study import Backbone, Data, Loss, Run, Training
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Backbone, Data, Run, Training
 from fairlab.training.augment import RandAugment
 from fairlab.training.loader import ImageInputs, ahead, flips, order
 from fairlab.training.optim import optimisers
@@ -60,7 +61,7 @@ def built(backbone: str, name: str = "a_kd") -> Method:
         method=name,
         data=Data(),
         backbone=Backbone(name=backbone, embedding_dim=DIMS),
-        loss=Loss() if name == "eaf_kd" else None,
+        loss=loss_settings() if name == "eaf_kd" else None,
     )
     torch.manual_seed(0)
     method = METHODS[name](config, classes=CLASSES, image_px=PX, teacher_dims=(DIMS,))

@@ -7,13 +7,19 @@ from typing import Any
 from torch.nn import functional
 
 from fairlab.losses.base import LOSSES, MarginHead
-from fairlab.settings.study import Loss
+from fairlab.settings.loss import LOSSES as SETTINGS
+from fairlab.settings.loss import USUAL, Loss, loss_settings
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, IDENTITIES
+
+
+def fitting(name: str = USUAL, **values: Any) -> Loss:
+    """The settings of a loss; of `values` those that it knows."""
+    return loss_settings(name, **{key: value for key, value in values.items() if key in SETTINGS[name].model_fields})
 
 
 def golden_head(name: str, **changes: Any) -> Any:
     """A head of 5 classes in double precision that holds the golden centres."""
-    head = LOSSES[name](8, 5, Loss(name=name, **changes)).double()
+    head = LOSSES[name](8, 5, loss_settings(name, **changes)).double()
     head.weight.data = CENTRES.clone()
     return head
 

@@ -7,12 +7,12 @@ import torch
 from torch.nn import functional
 
 from fairlab.losses.arcface import ArcFace
-from fairlab.settings.study import Loss
+from fairlab.settings.loss import loss_settings
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES
 
 
 def loss_at(margin: float, scale: float = 64.0) -> float:
-    head = ArcFace(8, 5, Loss(name="arcface", scale=scale, margin_rad=margin)).double()
+    head = ArcFace(8, 5, loss_settings(name="arcface", scale=scale, margin_rad=margin)).double()
     head.weight.data = CENTRES.clone()
     return float(functional.cross_entropy(head(EMBEDDINGS, IDENTITIES), IDENTITIES).detach())
 
@@ -39,6 +39,6 @@ def test_a_larger_margin_costs_more() -> None:
 
 def test_only_the_targets_logit_differs() -> None:
     """The other columns are plain scaled cosines."""
-    head = ArcFace(8, 5, Loss(name="arcface")).double()
+    head = ArcFace(8, 5, loss_settings(name="arcface")).double()
     changed = (head(EMBEDDINGS, IDENTITIES) - head(EMBEDDINGS)).abs() > 1e-9
     assert torch.equal(changed, functional.one_hot(IDENTITIES, 5).bool())

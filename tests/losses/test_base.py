@@ -12,18 +12,18 @@ from torch.nn import functional
 
 from fairlab.losses.arcface import ArcFace
 from fairlab.losses.base import MarginHead, add_angle
-from fairlab.settings.study import Loss
+from fairlab.settings.loss import loss_settings
 
 
 def a_head(classes: int = 5, dims: int = 8, **changes: float) -> ArcFace:
     torch.manual_seed(0)
-    return ArcFace(dims, classes, Loss(name="arcface", **changes)).double()
+    return ArcFace(dims, classes, loss_settings(name="arcface", **changes)).double()
 
 
 def test_class_centres_start_as_the_papers_do() -> None:
     """N(0, 0.01^2), shape (classes, dims)."""
     torch.manual_seed(3)
-    weight = ArcFace(64, 1000, Loss()).weight.detach()
+    weight = ArcFace(64, 1000, loss_settings()).weight.detach()
     assert weight.shape == (1000, 64)
     assert float(weight.mean()) == pytest.approx(0, abs=5 * 0.01 / math.sqrt(64_000))
     assert float(weight.std()) == pytest.approx(0.01, rel=0.02)
@@ -144,4 +144,4 @@ def test_wrapped_values_are_those_of_the_papers_code() -> None:
 def test_a_head_without_a_rule_says_so() -> None:
     """The base class is no loss."""
     with pytest.raises(NotImplementedError, match="MarginHead must say"):
-        MarginHead(4, 2, Loss())(torch.randn(1, 4), torch.tensor([0]))
+        MarginHead(4, 2, loss_settings())(torch.randn(1, 4), torch.tensor([0]))

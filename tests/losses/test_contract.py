@@ -13,7 +13,9 @@ from torch.nn import functional
 
 from fairlab.errors import FairLabError
 from fairlab.losses.base import LOSSES, MarginHead
-from fairlab.settings.study import Loss
+from fairlab.settings.loss import LOSSES as SETTINGS
+from fairlab.settings.loss import loss_settings
+from tests.losses.heads import fitting
 
 NO_MARGIN = dict.fromkeys(("margin_rad", "margin_cos", "margin_low_rad", "margin_high_rad"), 0.0)
 NO_SPREAD = dict.fromkeys(("sigma_rad", "sigma_cos", "sigma_plus_rad"), 0.0)
@@ -22,6 +24,7 @@ LENGTH_MATTERS = {"adaface", "magface"}
 """Their margin follows the embedding's length; for all others only its direction counts (identity H3)."""
 HARDENS_OTHERS = {"curricularface"}
 """Changes other classes' logits too, also at m = 0: s c (t + c) for the hard ones."""
+ALL_HAVE = {"name", "sample_rate"}
 USED = {
     "norm_softmax": {"scale"},
     "arcface": {"scale", "margin_rad"},
@@ -34,7 +37,7 @@ USED = {
     "magface": {"scale", "norm_low", "norm_high", "norm_weight", "margin_low_rad", "margin_high_rad"},
     "curricularface": {"scale", "margin_rad", "ema_weight"},
 }
-"""Settings that change each loss, besides sample_rate; the others must not. A loss without a row here is not checked for it."""
+"""Settings of the losses of the papers, besides those that all have; each must change its loss, and there are no others."""
 OTHER_VALUES: dict[str, Any] = {
     "scale": 20.0,
     "margin_rad": 0.3,
@@ -54,7 +57,7 @@ OTHER_VALUES: dict[str, Any] = {
 
 
 def a_head(name: str, classes: int, dims: int = 6, **changes: Any) -> MarginHead:
-    return LOSSES[name](dims, classes, Loss(name=name, **changes))
+    return LOSSES[name](dims, classes, fitting(name, **changes))
 
 
 def test_the_losses_of_the_papers_are_there() -> None:
@@ -62,10 +65,10 @@ def test_the_losses_of_the_papers_are_there() -> None:
     assert set(USED) <= set(LOSSES)
 
 
-def test_every_setting_is_used_by_a_loss() -> None:
-    """None is there for nothing."""
-    assert set.union(*USED.values(), {"name", "sample_rate"}) == set(Loss.model_fields)
-    assert set(OTHER_VALUES) == set(Loss.model_fields) - {"name", "sample_rate"}
+def test_every_loss_has_settings_and_every_setting_another_value_here() -> None:
+    """A head without a class of settings in fairlab.settings.loss could not be chosen."""
+    assert LOSSES.names() == list(SETTINGS)
+    assert set(OTHER_VALUES) == set.union(*map(set, (kind.model_fields for kind in SETTINGS.values()))) - ALL_HAVE
 
 
 def test_an_unknown_loss_is_answered_with_the_known_ones() -> None:
@@ -150,8 +153,8 @@ class TestEveryLoss:
         second = head(x * torch.linspace(3, 0.3, 12, dtype=torch.float64)[:, None], y)
         assert torch.allclose(first, second, atol=1e-9) == (name not in LENGTH_MATTERS)
 
-    def test_a_setting_that_it_does_not_use_does_not_matter(self, name: str) -> None:
-        """Bit for bit; and each that it uses does."""
+    def test_it_has_the_settings_that_it_uses_and_no_others(self, name: str) -> None:
+        """Each of them changes the loss; any other is refused."""
 
         def value(**changes: Any) -> float:
             torch.manual_seed(2)
@@ -159,11 +162,13 @@ class TestEveryLoss:
             x, y = near_centres(head)
             return float((head.loss(x, y) + head.loss(x, y)).detach())
 
-        plain = value()
-        unused = {key: changed for key, changed in OTHER_VALUES.items() if key not in USED.get(name, OTHER_VALUES)}
-        assert value(**unused) == plain
-        for key in USED.get(name, ()):
+        plain, known = value(), set(SETTINGS[name].model_fields) - ALL_HAVE
+        assert known == USED.get(name, known)
+        for key in known:
             assert value(**{key: OTHER_VALUES[key]}) != plain, key
+        for key in OTHER_VALUES.keys() - known:
+            with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+                loss_settings(name, **{key: OTHER_VALUES[key]})
 
     @pytest.mark.parametrize("sign", [1.0, -1.0])
     @pytest.mark.parametrize("centres", [torch.float64, torch.float32, torch.bfloat16, torch.float16])

@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional
 
 from fairlab.errors import FairLabError
-from fairlab.settings.study import Loss, parse
+from fairlab.settings.loss import ArcFaceSettings, MagFaceSettings
+from fairlab.settings.parsing import parse
 from tests.fixtures.golden import EMBEDDINGS, GOLDEN, IDENTITIES
 from tests.losses.heads import cross_entropy, golden_head
 
@@ -84,9 +85,12 @@ def test_one_margin_for_all_is_arcface_where_cosines_are_positive() -> None:
 
 
 def test_limits_that_do_not_rise_are_one_sentence() -> None:
-    """Given both, or one against the paper's other; for other losses they do not matter."""
+    """Given both, or one against the paper's other; other losses have no such limits."""
     with pytest.raises(FairLabError, match="magface needs norm_low below norm_high; they are 200 and 110"):
-        parse(Loss, {"name": "magface", "norm_low": 200}, "test")
+        parse(MagFaceSettings, {"norm_low": 200}, "test")
     with pytest.raises(FairLabError, match=r"margin_low_rad below margin_high_rad; they are 0\.6 and 0\.5"):
-        parse(Loss, {"name": "magface", "margin_low_rad": 0.6, "margin_high_rad": 0.5}, "test")
-    assert parse(Loss, {"name": "arcface", "norm_low": 200}, "test").norm_low == 200
+        parse(MagFaceSettings, {"margin_low_rad": 0.6, "margin_high_rad": 0.5}, "test")
+    with pytest.raises(
+        FairLabError, match="arcface has no setting 'norm_low'; it knows: scale, sample_rate, margin_rad"
+    ):
+        parse(ArcFaceSettings, {"norm_low": 200}, "test")

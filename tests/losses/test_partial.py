@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from fairlab.losses.base import LOSSES
 from fairlab.losses.partial import sample_classes
-from fairlab.settings.study import Loss
+from fairlab.settings.loss import loss_settings
 
 
 @given(
@@ -62,8 +62,8 @@ class TestEveryLoss:
         """Equal to a whole head that holds nothing but the chosen centres: value and gradients."""
         torch.manual_seed(3)
         x, y = 9 * torch.randn(6, 8, dtype=torch.float64), torch.tensor([0, 39, 39, 2, 3, 11])
-        head = LOSSES[name](8, 40, Loss(name=name, scale=8.0, sample_rate=0.3)).double()
-        small = LOSSES[name](8, 12, Loss(name=name, scale=8.0)).double()
+        head = LOSSES[name](8, 40, loss_settings(name=name, scale=8.0, sample_rate=0.3)).double()
+        small = LOSSES[name](8, 12, loss_settings(name=name, scale=8.0)).double()
         torch.manual_seed(4)
         chosen, positions = sample_classes(y, 40, 0.3)
         small.weight.data = head.weight.data[chosen]
@@ -81,7 +81,7 @@ class TestEveryLoss:
 
     def test_the_cost_is_that_of_the_share(self, name: str) -> None:
         """The gradient holds the drawn rows and no others: 5 % of 2,000 centres."""
-        head = LOSSES[name](8, 2000, Loss(name=name, sample_rate=0.05))
+        head = LOSSES[name](8, 2000, loss_settings(name=name, sample_rate=0.05))
         head.loss(torch.randn(16, 8), torch.arange(16)).backward()
         assert head.weight.grad is not None
         assert head.weight.grad.is_sparse
@@ -90,8 +90,8 @@ class TestEveryLoss:
     def test_all_classes_is_the_whole_loss(self, name: str) -> None:
         """sample_rate 1 is the empty setting; in evaluation and in forward no share is drawn."""
         x, y = torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
-        assert Loss(name=name, sample_rate=1.0) == Loss(name=name)
-        head = LOSSES[name](8, 30, Loss(name=name, sample_rate=0.2))
+        assert loss_settings(name=name, sample_rate=1.0) == loss_settings(name=name)
+        head = LOSSES[name](8, 30, loss_settings(name=name, sample_rate=0.2))
         assert head(x, y).shape == (4, 30)
         head.eval()
         torch.testing.assert_close(head.loss(x, y), functional.cross_entropy(head(x), y))
@@ -99,5 +99,5 @@ class TestEveryLoss:
 
 def test_a_batch_of_one_identity_still_has_another_to_tell_it_from() -> None:
     """Otherwise its loss would be zero whatever it is."""
-    head = LOSSES["arcface"](8, 100, Loss(name="arcface", sample_rate=0.001))
+    head = LOSSES["arcface"](8, 100, loss_settings(name="arcface", sample_rate=0.001))
     assert float(head.loss(torch.randn(4, 8), torch.zeros(4, dtype=torch.long)).detach()) > 0.1

@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
-from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run
+from fairlab.settings.distillation import DISTILLATIONS
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Adaptor, Backbone, Data, Run
 
 DIMS, SIZE = 8, 16
 
@@ -22,8 +24,8 @@ def a_run(method: str, **changes: Any) -> Run:
         "data": Data(),
         "backbone": Backbone(name="tiny", embedding_dim=DIMS, widths=(8, 16)),
         "adaptor": Adaptor(name="sl", embedding_dim=DIMS),
-        "loss": Loss(scale=24.0, margin_rad=0.25, sigma_rad=0.0125),
-        "distillation": Distillation(),
+        "loss": loss_settings(scale=24.0, margin_rad=0.25, sigma_rad=0.0125),
+        "distillation": DISTILLATIONS[method]() if method in DISTILLATIONS else None,
     }
     return Run(**settings | changes)
 

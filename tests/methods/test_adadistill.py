@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from fairlab.methods.adadistill import kept_share, moved_centres
 from fairlab.methods.base import METHODS, Batch, Method
-from fairlab.settings.study import Distillation, Loss
+from fairlab.settings.distillation import AdaDistillSettings
+from fairlab.settings.loss import loss_settings
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES, TARGETS
 from tests.methods.conftest import SIZE, a_run, built, student_batch
 
@@ -17,7 +18,7 @@ UNITS = functional.normalize(TARGETS)
 
 
 def golden_method(scale: float) -> Method:
-    run = a_run("adadistill", loss=Loss(name="arcface", scale=scale, margin_rad=0.45))
+    run = a_run("adadistill", loss=loss_settings(name="arcface", scale=scale, margin_rad=0.45))
     method = METHODS["adadistill"](run, classes=5, image_px=SIZE, teacher_dims=(8,)).double()
     method.get_parameter("head.weight").data = CENTRES.clone()
     return method
@@ -85,7 +86,7 @@ def test_as_published_only_where_it_is_asked_for() -> None:
     """The setting reaches the step."""
 
     def centres(compat: bool) -> Tensor:
-        method = built("adadistill", distillation=Distillation(compat=compat))
+        method = built("adadistill", distillation=AdaDistillSettings(compat=compat))
         method(student_batch(identities=torch.tensor([1, 1, 2, 3, 4, 1])))
         return method.get_parameter("head.weight")
 

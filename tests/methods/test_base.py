@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from fairlab.errors import FairLabError
-from fairlab.methods.base import Method, build_backbone, build_head, kd_weight, unit_distance
-from fairlab.settings.study import Distillation, Loss
+from fairlab.methods.base import Method, build_backbone, build_head, kd_weight, method_settings, unit_distance
+from fairlab.settings.distillation import AKDSettings, CCSettings
 from tests.fixtures.golden import EMBEDDINGS, GOLDEN, TARGETS
 from tests.methods.conftest import a_run
 
@@ -37,7 +37,7 @@ def test_distance_is_a_matter_of_the_cosine(dims: int, images: int, seed: int) -
 @pytest.mark.parametrize("dims", [2, 64, 128, 512])
 def test_default_weight_keeps_the_papers_pull(dims: int) -> None:
     """lambda * MSE is 39.0625 at orthogonal and 78.125 at opposite vectors, at any length (identity S6, 1.9)."""
-    weight = kd_weight(a_run("a_kd"), dims)
+    weight = kd_weight(AKDSettings(), dims)
     e = torch.eye(dims, dtype=torch.float64)
     assert float(weight * unit_distance(e[:1], e[1:2])) == pytest.approx(39.0625)
     assert float(weight * unit_distance(e[:1], -e[:1])) == pytest.approx(78.125)
@@ -46,14 +46,23 @@ def test_default_weight_keeps_the_papers_pull(dims: int) -> None:
 
 def test_default_weight_is_the_papers_at_512() -> None:
     """10,000; and 2,500 at 128."""
-    assert kd_weight(a_run("a_kd"), 512) == 10_000
-    assert kd_weight(a_run("a_kd", distillation=None), 128) == 2_500
+    assert kd_weight(AKDSettings(), 512) == 10_000
+    assert kd_weight(method_settings(a_run("a_kd", distillation=None), AKDSettings), 128) == 2_500
 
 
 @pytest.mark.parametrize("weight", [0.0, 3.5])
-def test_a_given_weight_is_taken_as_it_is(weight: float) -> None:
-    """Also zero."""
-    assert kd_weight(a_run("a_kd", distillation=Distillation(kd_weight=weight)), 64) == weight
+def test_a_given_weight_is_that_at_512_dimensions(weight: float) -> None:
+    """Also zero; at another length the pull on an image stays the same."""
+    assert kd_weight(AKDSettings(kd_weight=weight), 512) == weight
+    assert kd_weight(AKDSettings(kd_weight=weight), 64) == weight / 8
+
+
+def test_the_settings_of_another_method_are_refused() -> None:
+    """By the run, and by the method that would read them."""
+    with pytest.raises(ValueError, match="method a_kd does not use the settings of cc"):
+        a_run("a_kd", distillation=CCSettings())
+    with pytest.raises(FairLabError, match="method cc needs settings of AKDSettings"):
+        method_settings(a_run("cc"), AKDSettings)
 
 
 def test_distance_is_zero_without_pull_only_at_the_target() -> None:
@@ -90,8 +99,8 @@ def test_missing_settings_are_named() -> None:
         build_backbone(a_run("classifier", backbone=None), 16)
     with pytest.raises(FairLabError, match="classifier needs settings for a loss"):
         build_head(a_run("classifier", loss=None), 8, 3)
-    with pytest.raises(FairLabError, match="no loss 'nonsense'"):
-        build_head(a_run("classifier", loss=Loss(name="nonsense")), 8, 3)
+    with pytest.raises(ValueError, match="nonsense"):
+        a_run("classifier", loss={"name": "nonsense"})
     for classes in (0, 1):
         with pytest.raises(FairLabError, match=f"two or more identities.*has {classes}"):
             build_head(a_run("classifier"), 8, classes)

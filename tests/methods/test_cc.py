@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from fairlab.methods.base import Batch
 from fairlab.methods.cc import correlation
-from fairlab.settings.study import Distillation
+from fairlab.settings.distillation import CCSettings
 from tests.fixtures.golden import EMBEDDINGS, GOLDEN, TARGETS
 from tests.methods.conftest import a_rotation, built
 
@@ -19,7 +19,7 @@ BATCH = Batch(EMBEDDINGS, torch.arange(4), functional.normalize(TARGETS))
 
 def test_as_published_it_has_the_known_value_and_is_sp() -> None:
     """compat: the series ends before its last term, so that only the cosines are left."""
-    published = built("cc", distillation=Distillation(compat=True)).distillation(EMBEDDINGS, BATCH)
+    published = built("cc", distillation=CCSettings(compat=True)).distillation(EMBEDDINGS, BATCH)
     assert float(published) == pytest.approx(GOLDEN["cc(gamma.4,p2)"], abs=1e-12)
     assert float(published) == pytest.approx((0.8 * math.exp(-0.8)) ** 2 * GOLDEN["sp"], abs=1e-12)
 

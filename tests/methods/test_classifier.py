@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from fairlab.methods.base import METHODS, Batch
-from fairlab.settings.study import Loss
+from fairlab.settings.loss import loss_settings
 from tests.methods.conftest import SIZE, a_run
 
 
@@ -31,7 +31,7 @@ def test_what_a_loss_adds_is_part_of_the_identity_term(name: str) -> None:
     terms = {}
     for weight in (0.0, 35.0):
         torch.manual_seed(0)
-        run = a_run(name, loss=Loss(name="magface", norm_weight=weight))
+        run = a_run(name, loss=loss_settings("magface", norm_weight=weight))
         method = METHODS[name](run, classes=5, image_px=SIZE, teacher_dims=(8,))
         batch = Batch(torch.randn(6, 3, SIZE, SIZE), torch.arange(6) % 5, functional.normalize(torch.randn(6, 8)))
         terms[weight] = method(batch)

@@ -9,13 +9,16 @@ from torch.nn import functional
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Method
 from fairlab.models.base import ADAPTORS
-from fairlab.settings.study import Adaptor, Loss
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Adaptor
 from tests.methods.conftest import DIMS, a_run
 from tests.models.test_contract import for_adaptor
 
 
 def a_method(dims: tuple[int, ...] = (5, 5, 5, 5), adaptor: str = "sl") -> Method:
-    settings = a_run("common_space", adaptor=Adaptor(name=adaptor, embedding_dim=DIMS), loss=Loss(sigma_rad=0.0))
+    settings = a_run(
+        "common_space", adaptor=Adaptor(name=adaptor, embedding_dim=DIMS), loss=loss_settings(sigma_rad=0.0)
+    )
     return METHODS["common_space"](settings, classes=6, image_px=0, teacher_dims=dims)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairlab.methods.grouped_kd import grouped, primary_group
-from fairlab.settings.study import Distillation
+from fairlab.settings.distillation import DISTILLATIONS
 from tests.methods.conftest import built, student_batch
 
 
@@ -61,7 +61,9 @@ def test_hopeless_logits_give_finite_gradients() -> None:
 
 def test_it_is_a_part_of_hinton_kd_with_two_identities() -> None:
     """Then each group has one member, nothing is within, and the binary part is all of it."""
-    mine, theirs = (built(name, 2, distillation=Distillation(temperature=3.0)) for name in ("grouped_kd", "hinton_kd"))
+    mine, theirs = (
+        built(name, 2, distillation=DISTILLATIONS[name](temperature=3.0)) for name in ("grouped_kd", "hinton_kd")
+    )
     batch = student_batch(2)
     x = mine.learner(batch.inputs).detach()
     torch.testing.assert_close(mine.distillation(x, batch), theirs.distillation(x, batch))

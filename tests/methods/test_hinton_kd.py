@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
-from fairlab.settings.study import Distillation, Loss
+from fairlab.settings.distillation import HintonKDSettings
+from fairlab.settings.loss import loss_settings
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES, TARGETS
 from tests.methods.conftest import SIZE, a_run, built
 
@@ -16,7 +17,7 @@ BATCH = Batch(EMBEDDINGS, IDENTITIES, functional.normalize(TARGETS))
 
 def golden_method(scale: float = 64.0, **distillation: float) -> Method:
     """Student and teacher over the golden class centres, in double precision."""
-    run = a_run("hinton_kd", loss=Loss(scale=64.0), distillation=Distillation(**distillation))
+    run = a_run("hinton_kd", loss=loss_settings(scale=64.0), distillation=HintonKDSettings(**distillation))
     inherited = Inherited(CENTRES, scale)
     method = METHODS["hinton_kd"](run, classes=5, image_px=SIZE, teacher_dims=(8,), inherited=inherited).double()
     method.get_buffer("teacher_centres").copy_(CENTRES)  # once more: it was held in single precision

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
 from fairlab.methods.margin_distillation import margins
-from fairlab.settings.study import Loss
+from fairlab.settings.loss import loss_settings
 from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES
 from tests.methods.conftest import SIZE, a_run
 
 
 def golden_method(scale: float = 8.0) -> Method:
-    run = a_run("margin_distillation", loss=Loss(scale=scale))
+    run = a_run("margin_distillation", loss=loss_settings(scale=scale))
     inherited = Inherited(CENTRES, 64.0)
     kind = METHODS["margin_distillation"]
     method = kind(run, classes=5, image_px=SIZE, teacher_dims=(8,), inherited=inherited).double()

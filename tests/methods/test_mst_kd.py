@@ -9,14 +9,16 @@ from torch.nn import functional
 
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Method
-from fairlab.settings.study import Backbone, Distillation
+from fairlab.settings.distillation import DISTILLATIONS
+from fairlab.settings.study import Backbone
 from tests.methods.conftest import DIMS, SIZE, a_run
 
 
 def a_student(name: str, weight: float | None = None, classes: int = 5) -> Method:
-    """The same initial weights every time."""
+    """The same initial weights every time; weight: of the term as it enters the loss."""
     torch.manual_seed(0)
-    settings = a_run(name, distillation=Distillation(kd_weight=weight))
+    given = {} if weight is None else {"distillation": DISTILLATIONS[name](kd_weight=weight * 512 / DIMS)}
+    settings = a_run(name, **given)
     return METHODS[name](settings, classes=classes, image_px=SIZE, teacher_dims=())
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from fairlab.methods.base import Batch
 from fairlab.methods.sp import pair_cosines, similarity_rows
-from fairlab.settings.study import Distillation
+from fairlab.settings.distillation import SPSettings
 from tests.fixtures.golden import EMBEDDINGS, GOLDEN, TARGETS
 from tests.methods.conftest import a_rotation, built
 
@@ -29,7 +29,7 @@ def test_the_loss_of_two_images_by_hand() -> None:
     batch = Batch(student, TWO, teacher)
     assert float(built("sp").distillation(student, batch)) == pytest.approx(1 - 2 / math.sqrt(5), abs=1e-12)
     # TFace leaves the rows as they are: (1/2)^2 twice, over 4.
-    compat = built("sp", distillation=Distillation(compat=True))
+    compat = built("sp", distillation=SPSettings(compat=True))
     assert float(compat.distillation(student, batch)) == pytest.approx(1 / 8, abs=1e-12)
 
 
@@ -55,7 +55,7 @@ def test_the_sum_over_a_batch_by_loops() -> None:
 def test_compat_has_the_value_of_tface() -> None:
     """And neither form notices a rotation or the lengths (identity R2)."""
     batch = Batch(EMBEDDINGS, torch.arange(4), functional.normalize(TARGETS))
-    compat = built("sp", distillation=Distillation(compat=True))
+    compat = built("sp", distillation=SPSettings(compat=True))
     usual = float(built("sp").distillation(EMBEDDINGS, batch))
     for x in (EMBEDDINGS, 3 * EMBEDDINGS @ a_rotation(8)):
         assert float(compat.distillation(x, batch)) == pytest.approx(GOLDEN["sp"], abs=1e-12)

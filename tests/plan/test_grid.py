@@ -174,7 +174,9 @@ def test_what_does_not_go_together_is_left_out_with_a_note(lab: Workspace) -> No
         "Student Hinton-KD (synthetic) is left out: its teacher's classifier does not know the people of the synthetic faces",
     )
     assert [title for title in students(study, lab) if "without" not in title] == ["Student Hinton-KD (real)"]
-    centroids = changed(study, {"student.distillation.classifier": "centroids"})
+    centroids = changed(
+        study, {f"student.distillation.{name}.classifier": "centroids" for name in ("proxyless_kd", "hinton_kd")}
+    )
     assert len(expand(centroids, "x", lab).notes) == 1
 
 

@@ -15,7 +15,11 @@ from pydantic import BaseModel
 import fairlab
 from fairlab.errors import FairLabError
 from fairlab.settings.base import MOST_SEED, Settings
-from fairlab.settings.study import Study, changed, parse
+from fairlab.settings.distillation import DISTILLATIONS
+from fairlab.settings.kept import Kept
+from fairlab.settings.loss import LOSSES
+from fairlab.settings.parsing import parse, settings_in
+from fairlab.settings.study import Study, changed
 
 # Every class of settings is defined once this is done.
 for _part in pkgutil.walk_packages(fairlab.__path__, "fairlab."):
@@ -88,6 +92,33 @@ def test_the_walk_sees_all_classes_and_knows_a_missing_limit() -> None:
     assert list(faults(float | None, [at.Ge(0)], "x")) == ["x: a number without a largest value"]
 
 
+NOTHING = {
+    "Data.judge",
+    "Data.held_out",
+    "Study.demo",
+    "Study.held_out",
+    "ModelFile.image_px",
+    "ModelFile.chosen_on",
+    "Protocols.impostors",
+    "Protocols.people",
+    "Slurm.memory_gb",
+}
+"""Where nothing is a value of its own: no other data set, nobody held out, not known, no limit."""
+
+
+def test_none_is_never_a_default_that_stands_elsewhere() -> None:
+    """And where it means nothing, the sentence says what that is."""
+    groups = {"Run"}  # whose roles have no use for some groups
+    found = {
+        f"{kind.__name__}.{name}": field.description
+        for kind in SETTINGS
+        for name, field in kind.model_fields.items()
+        if kind.__name__ not in groups and not issubclass(kind, Kept) and field.default is None
+    }
+    assert set(found) == NOTHING
+    assert all("Empty: " in str(sentence) for sentence in found.values())
+
+
 ABSURD = [
     1e30,
     -1e30,
@@ -105,19 +136,28 @@ ABSURD = [
 ]
 
 
-def leaves(kind: type[Settings], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(kind: type[Settings], prefix: str = "", chosen: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted settings, each with the dotted group and name that must be chosen for it, if any: all settings of all losses."""
     for name, field in kind.model_fields.items():
-        inner = next((k for k in (field.annotation, *get_args(field.annotation)) if isinstance(k, type)), None)
-        if inner is not None and issubclass(inner, Settings):
-            yield from leaves(inner, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
+        groups = settings_in(field.annotation)
+        for group in groups:
+            of = str(group.model_fields["name"].default) if len(groups) > 1 else chosen
+            yield from leaves(group, f"{prefix}{name}.", of)
+        if not groups:
+            yield f"{prefix}{name}", chosen
 
 
-@pytest.mark.parametrize("dotted", [name for name, _ in leaves(Study)])
-def test_an_absurd_setting_is_refused_in_one_sentence(dotted: str) -> None:
+def everything() -> Study:
+    """A study that trains students of every method with every loss, so that it has a use for all settings."""
+    return parse(Study, {"demo": {}, "grid": {"relatives": list(DISTILLATIONS), "losses": list(LOSSES)}}, "test")
+
+
+@pytest.mark.parametrize(("dotted", "chosen"), list(leaves(Study)))
+def test_an_absurd_setting_is_refused_in_one_sentence(dotted: str, chosen: str) -> None:
     """All settings of a study, the attack that was accepted 238 times: epochs 1e30, threads 2^63, titles of 100,000 letters."""
-    study = parse(Study, {"demo": {}}, "test")
+    study = everything()
+    if chosen:
+        study = changed(study, {f"{dotted.rpartition('.')[0]}.name": chosen})
     for value in ABSURD:
         for attempt in (value, [value], [value] * 100_000 if value in (2**63, "x" * 100_000) else [value, value]):
             try:

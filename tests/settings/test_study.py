@@ -9,10 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlab.errors import FairLabError
+from fairlab.settings import distillation as distillation_settings
+from fairlab.settings import loss as loss_settings
 from fairlab.settings import study as study_settings
+from fairlab.settings.base import Chosen
 from fairlab.settings.study import Data, Evaluation, Run, Settings, Study, changed, parse
 
-KINDS = [kind for _, kind in inspect.getmembers(study_settings, inspect.isclass) if issubclass(kind, Settings)]
+KINDS = [
+    kind
+    for part in (study_settings, loss_settings, distillation_settings)
+    for _, kind in inspect.getmembers(part, inspect.isclass)
+    if issubclass(kind, Settings)
+]
 STUDY = {"dataset": "d"}
 
 
@@ -24,7 +32,8 @@ def test_every_field_has_its_sentence_or_is_a_group_of_settings() -> None:
     for kind in KINDS:
         for name, field in kind.model_fields.items():
             group = isinstance(field.get_default(), Settings)
-            assert group or kind is Run or field.description, f"{kind.__name__}.{name}"
+            sentence = inspect.getdoc(kind) if issubclass(kind, Chosen) and name == "name" else field.description
+            assert group or kind is Run or sentence, f"{kind.__name__}.{name}"
 
 
 def test_the_defaults_are_the_papers() -> None:

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fairlab.losses.base import LOSSES
-from fairlab.settings.study import Loss, Training
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Training
 from fairlab.training.checkpoint import Progress, State, save
 from fairlab.training.forgetting import zero_rows
 from fairlab.training.optim import optimisers
@@ -18,7 +19,7 @@ from fairlab.training.optim import optimisers
 def test_a_row_is_zero_in_classifier_best_pass_and_every_memory(tmp_path: Path) -> None:
     """AdamW keeps two moments and, by rows, a count of steps; everything else stays bit for bit."""
     settings = Training(optimiser="adamw", batch_size=8)
-    network, head = nn.Linear(5, 4), LOSSES["arcface"](4, 6, Loss(name="arcface"))
+    network, head = nn.Linear(5, 4), LOSSES["arcface"](4, 6, loss_settings(name="arcface"))
     solvers = optimisers(network, head, settings)
     for _ in range(2):
         loss = head.loss(network(torch.randn(8, 5)), torch.arange(8) % 6)

@@ -20,12 +20,14 @@ from PIL import Image
 from fairlab.data import pixels
 from fairlab.errors import FairLabError, Stopped
 from fairlab.methods.base import METHODS, Method
-from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Adaptor, Backbone, Data, Run, Training
 from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint
 from fairlab.training.loader import EmbeddingInputs, ImageInputs
 from fairlab.training.loop import Course, Hooks, NotFinite, Samples, train
 from fairlab.training.targets import StoredTargets
+from tests.losses.heads import fitting
 
 SETTINGS = Training(epochs=3, batch_size=8, base_lr=2.0, drop_epochs=(2,))
 FACTS = {"data": "d", "torch": torch.__version__, "threads": 1}
@@ -39,8 +41,7 @@ def method(seed: int = 0, **loss: Any) -> Method:
         method="eaf_kd",
         data=Data(dataset="x"),
         backbone=Backbone(name="tiny", embedding_dim=8, widths=(4, 8), dropout=0.2),
-        loss=Loss(**{"scale": 8.0, "margin_rad": 0.2, "sigma_rad": 0.05, **loss}),
-        distillation=Distillation(),
+        loss=fitting(**{"scale": 8.0, "margin_rad": 0.2, "sigma_rad": 0.05, **loss}),
     )
     return METHODS["eaf_kd"](config, classes=CLASSES, image_px=16, teacher_dims=(8,))
 
@@ -321,7 +322,7 @@ def test_ten_long_runs_in_one_process_leave_nothing_behind(tmp_path: Path) -> No
     data = Samples(EmbeddingInputs([vectors], [], np.arange(2 * steps)), random.integers(0, CLASSES, 2 * steps))
     config = Run(
         role="adaptor", method="common_space", data=Data(dataset="x"), adaptor=Adaptor(name="sl", embedding_dim=8),
-        loss=Loss(scale=8.0, margin_rad=0.2),
+        loss=loss_settings(scale=8.0, margin_rad=0.2),
     )  # fmt: skip
     settings, seen = Training(epochs=4, batch_size=8, base_lr=0.1, drop_epochs=(), flip=False), []
     for number in range(10):

@@ -97,7 +97,7 @@ def test_stopping_again_and_again_changes_no_bit(tmp_path: Path, case: str) -> N
     assert broken_log.readings == log.readings
     assert weights(broken) == weights(whole)
     assert (ended.best_epoch, ended.best_accuracy) == (at.best_epoch, at.best_accuracy)
-    if settings.keep:
+    if settings.keep == "best":
         assert at.best_epoch == 1
     if case != "gated":
         plain = method(**loss)

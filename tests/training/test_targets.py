@@ -15,7 +15,8 @@ from fairlab.errors import Stopped
 from fairlab.methods.base import METHODS, Method
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.preprocessing import Preprocessing
-from fairlab.settings.study import Adaptor, Backbone, Data, Distillation, Loss, Run, Training
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Adaptor, Backbone, Data, Run, Training
 from fairlab.store.embeddings import Embeddings
 from fairlab.training.extract import View, embed
 from fairlab.training.loader import ImageInputs
@@ -142,8 +143,7 @@ def a_student(name: str, seed: int = 0) -> Method:
         method=name,
         data=Data(dataset="x"),
         backbone=Backbone(name="tiny", embedding_dim=8, widths=(4, 8)),
-        loss=Loss(scale=8.0, margin_rad=0.2, sigma_rad=0.05),
-        distillation=Distillation(),
+        loss=loss_settings(scale=8.0, margin_rad=0.2, sigma_rad=0.05),
     )
     return METHODS[name](config, classes=5, image_px=16, teacher_dims=(6,))
 

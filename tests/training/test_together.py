@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from fairlab.errors import FairLabError, Stopped
 from fairlab.losses.base import LOSSES, MarginHead
 from fairlab.methods.base import METHODS, Method
-from fairlab.settings.study import Adaptor, Backbone, Distillation, Loss, Training
+from fairlab.settings.distillation import ProxylessKDSettings
+from fairlab.settings.study import Adaptor, Backbone, Training
 from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint, loop
 from fairlab.training.loader import EmbeddingInputs, ImageInputs
@@ -28,6 +29,7 @@ from fairlab.training.targets import StoredTargets
 from fairlab.training.whole_batch import over_whole_batch
 from fairlab.training.world import ALONE, World, from_environment
 from tests.forks import fork, worlds_of
+from tests.losses.heads import fitting
 from tests.methods.conftest import DIMS, SIZE, built
 
 CLASSES, COUNT = 5, 43
@@ -49,7 +51,10 @@ CURVES: dict[str, dict[str, Any]] = {
     "gate": {"method": "common_space", "adaptor": Adaptor(name="gate", embedding_dim=DIMS), "teachers": 3},
     "dropout adaptor": {"method": "common_space", "adaptor": Adaptor(name="dldpo", embedding_dim=DIMS, dropout=0.3)},
     "two batches a step": {"method": "eaf_kd", "training": {"accumulate": 2}},
-    "centres that learn on": {"method": "proxyless_kd", "distillation": Distillation(unfreeze=True, kd_weight=3.0)},
+    "centres that learn on": {
+        "method": "proxyless_kd",
+        "distillation": ProxylessKDSettings(unfreeze=True, kd_weight=192.0),
+    },
 }
 STATEFUL = {"method": "eaf_kd", "loss": {"name": "curricularface", "sample_rate": 0.6}}
 HEADS = {
@@ -62,7 +67,7 @@ Told = dict[str, Any]
 
 def make(case: Mapping[str, Any]) -> Method:
     more = {name: value for name, value in case.items() if name in ("adaptor", "distillation")}
-    loss = Loss(**{"scale": 8.0, "margin_rad": 0.2, "sigma_rad": 0.05, "ema_weight": 0.2, **case.get("loss", {})})
+    loss = fitting(**{"scale": 8.0, "margin_rad": 0.2, "sigma_rad": 0.05, "ema_weight": 0.2, **case.get("loss", {})})
     backbone = Backbone(name="tiny", embedding_dim=DIMS, widths=(6,), dropout=0.2)
     return built(case["method"], CLASSES, (DIMS,) * case.get("teachers", 1), loss=loss, backbone=backbone, **more)
 
@@ -112,9 +117,7 @@ def curve(case: Told, folder: Path, world: World, settings: Training = SHORT, st
 def pieces(name: str, classes: int, rate: float, world: World) -> dict[str, Tensor]:
     """Of a classifier in double precision: loss and gradients of two steps, and what it remembers then."""
     torch.manual_seed(0)
-    head: MarginHead = LOSSES[name](
-        DIMS, classes, Loss(name=name, scale=8.0, sample_rate=rate, ema_weight=0.3)
-    ).double()
+    head: MarginHead = LOSSES[name](DIMS, classes, fitting(name, scale=8.0, sample_rate=rate, ema_weight=0.3)).double()
     everybody = 9 * torch.randn(8, DIMS, dtype=torch.float64)
     identities = torch.tensor([0, 2, 2, 1, 0, 1, 2, 1])  # of 41 classes the first process has all of them
     embeddings = everybody.chunk(world.size)[world.rank].clone().requires_grad_()

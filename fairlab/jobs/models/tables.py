@@ -43,7 +43,7 @@ def report_of(source: ModelFile) -> dict[str, Any]:
     kind = table_kind(path)
     common: dict[str, Any] = {"path": str(path), "kind": kind, "warnings": []}
     if kind == "scores":
-        table = read_score_table(path, source.attribute, bool(source.distances))
+        table = read_score_table(path, source.attribute, source.distances)
         genuine = table.pairs["genuine"].to_numpy(dtype=bool)
         warnings = {model: suspected(values, genuine) for model, values in table.scores.items()}
         common["warnings"] = [f"{model}: {warning}" for model, warning in warnings.items() if warning]
@@ -80,7 +80,7 @@ def add_scores(job: Job) -> dict[str, Any]:
     assert source is not None
     job.progress.part(0.5, "reading scores", "pairs")
     dataset = open_dataset(job.workspace.dataset(record.dataset))
-    table = read_score_table(Path(source.path), source.attribute, bool(source.distances))
+    table = read_score_table(Path(source.path), source.attribute, source.distances)
     if source.column not in table.scores:
         raise FairLabError(
             f"{source.path} has no column {source.column!r} of scores; its models: {', '.join(table.scores)}"

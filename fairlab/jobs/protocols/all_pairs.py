@@ -34,7 +34,7 @@ def all_pairs(asked: Asked) -> Outcome:
         arranged = arrange(known["group"].to_numpy(), known["identity"].to_numpy(), asked.settings.exclude_mixed)
     except FairLabError as error:
         raise FairLabError(f"data set {asked.dataset.dataset_id}: {error}") from error
-    everybody, wanted, seed = arranged, asked.settings.people, asked.settings.people_seed or 0
+    everybody, wanted, seed = arranged, asked.settings.people, asked.settings.people_seed
     if wanted is not None:
         arranged = some_people(everybody, wanted, seed)
     rows = np.searchsorted(ids, known["image_id"].to_numpy())

@@ -11,7 +11,7 @@ from fairlab.data.dataset import Dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.jobs.embed import spaces
 from fairlab.jobs.job import Job
-from fairlab.settings.study import Distillation
+from fairlab.settings.distillation import Distillation, HeirSettings
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
@@ -61,7 +61,7 @@ class Lessons:
         parent = self._only()
         loss = parent.config.loss or self.record.config.loss
         scale = loss.scale if loss else 1.0
-        if self.about.classifier == "centroids":
+        if isinstance(self.about, HeirSettings) and self.about.classifier == "centroids":
             store = fresh(parent, self.dataset)
             return Inherited(centroids(store, self.rows, self.labels, len(self.names)), scale)
         centres = own_centres(parent, self.names)
@@ -89,7 +89,7 @@ class Lessons:
 
         if self.at_work is not None:
             return self.at_work
-        parent, rule = self._only(), self.about.view or "plain"
+        parent, rule = self._only(), self.about.view
         flipped = fresh(parent, self.dataset, "flip") if rule != "plain" else None
         return StoredTargets(fresh(parent, self.dataset), flipped, self.rows, rule)
 
@@ -159,7 +159,7 @@ def at_work(workspace: Workspace, space: RunRecord, dataset: Dataset, device: An
 
     if spaces.needs_group(space.config):
         raise FairLabError(
-            f"{space.run_id} must know the group of each image, which a space at work does not: leave distillation.online empty"
+            f"{space.run_id} must know the group of each image, which a space at work does not: turn distillation.online off"
         )
     parents = spaces.model_parents(workspace, space)
     network, facts = spaces.network(space, dataset, parents)

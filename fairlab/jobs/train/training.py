@@ -83,7 +83,7 @@ def _facts(job: Job, lessons: Lessons) -> dict[str, Any]:
         ACCEPTED: read_status(job.record.folder).get(ACCEPTED),
         "images": len(lessons.rows),
         "identities": len(np.unique(lessons.labels)),
-        "config": digest(job.record.config.model_dump(mode="json", exclude_none=True)),  # a setting that is new is None
+        "config": digest(job.record.config.model_dump(mode="json", exclude_defaults=True)),
         "torch": torch.__version__,
         "fairlab": __version__,
         "threads": training.threads,

@@ -20,9 +20,6 @@ from fairlab.models.adaptors.mixing import SLOPE
 from fairlab.models.base import ADAPTORS
 from fairlab.settings.study import Adaptor
 
-TOP_K = 1
-"""Of MST-Distill."""
-
 
 def balance(log_weights: Tensor) -> Tensor:
     """KL(uniform || mean of the weights over the batch): (B, n) logarithms of weights -> ().
@@ -46,7 +43,7 @@ class Gate(nn.Module):
     def __init__(self, settings: Adaptor, input_dims: tuple[int, ...]) -> None:
         super().__init__()
         width, teachers = settings.embedding_dim, len(input_dims)
-        self.dims, self.top_k = input_dims, settings.top_k or TOP_K
+        self.dims, self.top_k = input_dims, settings.top_k
         if self.top_k > teachers:
             raise FairLabError(f"adaptor gate cannot mix top_k = {self.top_k} teachers: there are {teachers}")
         self.maps = nn.ModuleList(nn.Linear(dim, width) for dim in input_dims)

@@ -10,16 +10,19 @@ import annotated_types
 import streamlit as st
 from pydantic.fields import FieldInfo
 
+from fairlab.errors import FairLabError
 from fairlab.plan import choices
 from fairlab.reading.structured import value_of
 from fairlab.registry import declared
-from fairlab.settings.study import Settings, Study
+from fairlab.settings.base import Chosen
+from fairlab.settings.distillation import Distillations
+from fairlab.settings.loss import LOSSES, Loss, for_loss, loss_settings
+from fairlab.settings.study import Settings, Study, changed, loss_in_grid
 from fairlab.ui.frame.page import plain
 
 CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
     "backbone.name": choices.backbones,
     "backbones": choices.backbones,
-    "loss.name": choices.losses,
     "losses": choices.losses,
     "adaptors": choices.common_spaces,
     "distil_from": choices.common_spaces,
@@ -29,6 +32,8 @@ CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
     "engine": lambda: declared("ENGINES", "queue/engines"),
 }
 """Fields, by the end of their name, whose values are what is registered somewhere."""
+TABLES = "student.distillation"
+"""The dotted name of the tables of methods."""
 TITLES = {"demo": "Generated faces"}
 
 
@@ -49,8 +54,49 @@ def study_form(
         with tab:
             value = getattr(study, name)
             st.caption(inspect.getdoc(type(value)) or "")
-            changes |= settings_form(value, key, f"{name}.", skip, offers)
-    return changes
+            trained = [*changes.get("students", study.students), *changes.get("grid.relatives", study.grid.relatives)]
+            changes |= settings_form(value, key, f"{name}.", [*skip, *_untrained(trained)], offers)
+            if name == "student":
+                changes |= _losses_of_the_grid(study, key, changes)
+    return _without_unused(study, changes)
+
+
+def _untrained(trained: Collection[str]) -> list[str]:
+    """The tables of methods that no student of a study has, which are not shown."""
+    tables = [f"{TABLES}.{name}" for name in Distillations.model_fields if name not in trained]
+    return tables if len(tables) < len(Distillations.model_fields) else [TABLES]
+
+
+def _losses_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of each loss that the grid compares, besides the loss of the student's own settings."""
+    found: dict[str, Any] = {}
+    chosen = {name: value for name, value in changes.items() if name.startswith("student.loss.")}
+    try:
+        usual = changed(study, chosen).student.loss
+        others = [
+            name for name in changes.get("grid.losses", study.grid.losses) if name in LOSSES and name != usual.name
+        ]
+        for name in others:
+            value = loss_in_grid(study.grid, usual, name)
+            st.markdown(f"**{choices.title(name, choices.losses())} (grid)**", help=inspect.getdoc(type(value)))
+            found |= _fields(value, key, f"grid.loss.{name}.", (), {})
+    except FairLabError:
+        pass  # the plan says what is wrong
+    return found
+
+
+def _without_unused(study: Study, changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes, and with them the end of settings whose loss or method is no longer chosen: no widget shows those."""
+    losses = changes.get("grid.losses", study.grid.losses)
+    kept = {name: table for name, table in study.grid.loss.items() if name in losses}
+    trained = [*changes.get("students", study.students), *changes.get("grid.relatives", study.grid.relatives)]
+    ended = {
+        f"{TABLES}.{method}.{name}": field.default
+        for method, info in Distillations.model_fields.items()
+        for name, field in type(info.default).model_fields.items()
+        if method not in trained and getattr(getattr(study.student.distillation, method), name) != field.default
+    }
+    return {**({"grid.loss": kept} if kept != study.grid.loss else {}), **ended, **changes}
 
 
 def settings_form(
@@ -66,8 +112,21 @@ def settings_form(
         inner = getattr(value, name)
         if isinstance(inner, Settings) and f"{prefix}{name}" not in skip:
             st.markdown(f"**{words(name)}**", help=inspect.getdoc(type(inner)))
-            changes |= settings_form(inner, key, f"{prefix}{name}.", skip, offers)
+            if isinstance(inner, Loss):
+                changes |= _loss_form(inner, key, f"{prefix}{name}.")
+            else:
+                changes |= settings_form(inner, key, f"{prefix}{name}.", skip, offers)
     return changes
+
+
+def _loss_form(value: Loss, key: str, prefix: str) -> dict[str, Any]:
+    """The choice of a loss, and the settings of the chosen one."""
+    known = list(LOSSES)
+    name = st.selectbox("Name", known, known.index(value.name), key=f"{key}:{prefix}name", help=inspect.getdoc(Loss))
+    if name == value.name:
+        return _fields(value, key, prefix, (), {})
+    other = loss_settings(**for_loss(value.model_dump(), name))
+    return {f"{prefix}name": name, **_fields(other, f"{key}:{name}", prefix, (), {})}
 
 
 def _fields(
@@ -78,7 +137,9 @@ def _fields(
     shown = [
         (name, field)
         for name, field in type(value).model_fields.items()
-        if f"{prefix}{name}" not in skip and not isinstance(getattr(value, name), Settings)
+        if f"{prefix}{name}" not in skip
+        and not isinstance(getattr(value, name), Settings | dict)
+        and not (isinstance(value, Chosen) and name == "name")
     ]
     for start in range(0, len(shown), 4):
         for column, (name, field) in zip(st.columns(4), shown[start : start + 4], strict=False):
@@ -127,24 +188,19 @@ def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, offere
     known = list(offered) if offered else _choices(dotted, field)
     if known is not None and isinstance(old, tuple):
         return tuple(st.multiselect(label, known, [item for item in old if item in known], key=key, help=help_))
-    if known is not None and type(None) in get_args(field.annotation):  # empty is as before
-        options = known if old is None or old in known else [*known, str(old)]
-        place = None if old is None else options.index(str(old))
-        return st.selectbox(label, options, place, key=key, help=help_, placeholder="default (see ?)")
     if known is not None:
         options = ([""] if old == "" else []) + known
         options += [] if old in options else [str(old)]
         return st.selectbox(label, options, options.index(str(old)), key=key, help=help_)
-    if bool in (field.annotation, *get_args(field.annotation)):  # empty is no
-        ticked = st.checkbox(label, bool(old), key=key, help=help_)
-        return old if ticked == bool(old) else ticked
+    if isinstance(old, bool):
+        return st.checkbox(label, old, key=key, help=help_)
     low, high = _limits(field)
     if isinstance(old, int):
         return int(st.number_input(label, _whole(low), _whole(high), old, 1, key=key, help=help_))
     if isinstance(old, float):
         return float(st.number_input(label, low, high, old, _step(old), format="%g", key=key, help=help_))
     if old is None:  # optional number
-        text = st.text_input(label, "", key=key, help=help_, placeholder="empty: the default rule")
+        text = st.text_input(label, "", key=key, help=help_, placeholder="none")
         return _parsed(text) if text.strip() else None
     if isinstance(old, tuple):
         shown = ", ".join(str(item) for item in old)

@@ -19,7 +19,8 @@ from fairlab.evaluation.verification import fold_accuracy
 from fairlab.jobs import roles
 from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
-from fairlab.settings.study import Backbone, Data, Evaluation, Loss, ModelFile, Run, Training
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Backbone, Data, Evaluation, ModelFile, Run, Training
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.events import read_events
 from fairlab.store.runs import RunRecord, create_run, write_status
@@ -65,7 +66,7 @@ def teacher(lab: Workspace, data: Data, **training: Any) -> RunRecord:
         method="classifier",
         data=data,
         backbone=Backbone(name="tiny", embedding_dim=8, widths=(4, 8)),
-        loss=Loss(scale=16.0, margin_rad=0.1),
+        loss=loss_settings(scale=16.0, margin_rad=0.1),
         training=Training(**{"epochs": 5, "batch_size": 8, "base_lr": 4.0, "drop_epochs": ()} | training),
         evaluation=Evaluation(),
     )

@@ -21,7 +21,9 @@ from fairlab.models.backbones.tiny import Tiny
 from fairlab.models.files.checkpoints import load_head, load_learner, read_facts, save_model
 from fairlab.plan.plan import single
 from fairlab.queue import launch
-from fairlab.settings.study import Backbone, Data, Distillation, Loss, Run, Training
+from fairlab.settings.distillation import DISTILLATIONS
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Backbone, Data, Run, Training
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.training.loader import ImageInputs
@@ -43,8 +45,8 @@ def a_student(lab: Workspace, method: str, parent: RunRecord, groups: tuple[str,
         method=method,
         data=Data(dataset=parent.dataset, groups=groups),
         backbone=Backbone(name="tiny", embedding_dim=8, widths=(8, 12)),
-        loss=Loss(scale=16.0, margin_rad=0.1),
-        distillation=Distillation(**about),
+        loss=loss_settings(scale=16.0, margin_rad=0.1),
+        distillation=DISTILLATIONS[method](**about),
         training=Training(epochs=2, batch_size=12, base_lr=1.0, drop_epochs=(1,)),
     )
     return single(lab, f"Student {method}", config, (parent.run_id,))

@@ -18,7 +18,7 @@ from fairlab.settings.study import Adaptor
 DIMS = (3, 9, 2, 5)
 
 
-def a_gate(dims: tuple[int, ...] = DIMS, top_k: int | None = None, out: int = 6) -> Gate:
+def a_gate(dims: tuple[int, ...] = DIMS, top_k: int = 1, out: int = 6) -> Gate:
     torch.manual_seed(1)
     return Gate(Adaptor(name="gate", embedding_dim=out, top_k=top_k), dims).double()
 

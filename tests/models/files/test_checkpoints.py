@@ -16,7 +16,8 @@ from fairlab.losses.base import LOSSES
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.files import checkpoints
 from fairlab.models.files.checkpoints import load_head, load_learner, save_model
-from fairlab.settings.study import Adaptor, Backbone, Loss
+from fairlab.settings.loss import loss_settings
+from fairlab.settings.study import Adaptor, Backbone
 from tests.models.test_contract import EQUAL, for_adaptor
 
 TINY = Backbone(name="tiny", embedding_dim=6, widths=(4, 8))
@@ -34,7 +35,7 @@ def a_trained_network() -> nn.Module:
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     folder = tmp_path / "weights"
-    save_model(folder, a_trained_network(), LOSSES["arcface"](6, 5, Loss()), FACTS)
+    save_model(folder, a_trained_network(), LOSSES["arcface"](6, 5, loss_settings()), FACTS)
     return folder
 
 

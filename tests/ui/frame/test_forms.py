@@ -6,6 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab.presets import load_preset, preset_names
+from fairlab.settings.loss import CosFaceSettings
+from fairlab.settings.study import changed
 
 
 def _page(preset: str) -> None:
@@ -44,14 +46,14 @@ def test_every_field_has_its_sentence_as_help() -> None:
         ("number_input", "teacher.training.base_lr", 0.25, 0.25),
         ("selectbox", "teacher.backbone.name", "iresnet18", "iresnet18"),
         ("checkbox", "plain_student", False, False),
-        ("checkbox", "teacher.loss.compat", True, True),
+        ("checkbox", "student.training.compile", True, True),
         ("selectbox", "student.training.optimiser", "adamw", "adamw"),
-        ("text_input", "student.training.ema_decay", "0.99", 0.99),
-        ("text_input", "student.loss.sample_rate", "0.3", 0.3),
+        ("number_input", "student.training.ema_decay", 0.99, 0.99),
+        ("number_input", "student.loss.sample_rate", 0.3, 0.3),
         ("text_input", "student.training.drop_epochs", "1, 2", (1, 2)),
         ("text_input", "demo.groups", "X, Y, Z", ("X", "Y", "Z")),
-        ("text_input", "student.distillation.kd_weight", "12.5", 12.5),
-        ("selectbox", "student.distillation.view", "mean", "mean"),
+        ("number_input", "student.distillation.eaf_kd.kd_weight", 12.5, 12.5),
+        ("selectbox", "student.distillation.eaf_kd.view", "mean", "mean"),
         ("multiselect", "adaptors", ["dul"], ("dul",)),
     ],
 )
@@ -61,3 +63,83 @@ def test_a_dial_turned_is_a_change_of_its_type(kind: str, field: str, value: obj
     getattr(app, kind)(key=f"k:{field}").set_value(value).run()
     assert not app.exception
     assert app.session_state["changes"] == {field: expected}
+
+
+def keys(app: AppTest, beginning: str) -> set[str]:
+    """The names of the widgets whose setting begins so, without what comes before."""
+    widgets = [*app.number_input, *app.selectbox, *app.checkbox, *app.text_input, *app.multiselect]
+    named = [str(widget.key).rpartition(":")[2] for widget in widgets]
+    return {name.removeprefix(beginning) for name in named if name.startswith(beginning)}
+
+
+def test_a_loss_has_only_the_fields_that_it_uses() -> None:
+    """Another loss has others, with what both know kept; what is turned then is a change beside the name."""
+    app = opened("tiny")
+    assert keys(app, "student.loss.") == {"name", "scale", "sample_rate", "margin_rad", "sigma_rad"}
+    app.selectbox(key="k:student.loss.name").set_value("cosface").run()
+    assert keys(app, "student.loss.") == {"name", "scale", "sample_rate", "margin_cos"}
+    assert app.session_state["changes"] == {"student.loss.name": "cosface"}
+    assert app.number_input(key="k:cosface:student.loss.scale").value == 16.0
+    app.number_input(key="k:cosface:student.loss.margin_cos").set_value(0.3).run()
+    assert app.session_state["changes"] == {"student.loss.name": "cosface", "student.loss.margin_cos": 0.3}
+    found = changed(load_preset("tiny"), app.session_state["changes"]).student.loss
+    assert found == CosFaceSettings(scale=16.0, margin_cos=0.3)
+
+
+def test_only_methods_that_are_trained_have_fields() -> None:
+    app = opened("tiny")
+    assert keys(app, "student.distillation.") == {f"eaf_kd.{name}" for name in ("kd_weight", "view", "online")}
+    app.multiselect(key="k:grid.relatives").set_value(["hinton_kd"]).run()
+    assert {"hinton_kd.temperature", "eaf_kd.view"} <= keys(app, "student.distillation.")
+    app.number_input(key="k:student.distillation.hinton_kd.temperature").set_value(3.0).run()
+    changes = app.session_state["changes"]
+    assert changes == {"grid.relatives": ("hinton_kd",), "student.distillation.hinton_kd.temperature": 3.0}
+    assert changed(load_preset("tiny"), changes).student.distillation.hinton_kd.temperature == 3.0
+    app.multiselect(key="k:grid.relatives").set_value([])
+    app.multiselect(key="k:students").set_value([]).run()
+    assert keys(app, "student.distillation.") == set()
+    assert app.session_state["changes"] == {"students": ()}
+
+
+def test_each_loss_that_is_compared_has_fields_of_its_own() -> None:
+    app = opened("tiny")
+    app.multiselect(key="k:grid.losses").set_value(["elastic_arcface", "adaface"]).run()
+    assert keys(app, "grid.loss.") == {
+        f"adaface.{name}"
+        for name in ("scale", "sample_rate", "margin_cos", "norm_concentration", "ema_weight", "compat")
+    }
+    assert app.number_input(key="k:grid.loss.adaface.scale").value == 16.0
+    app.number_input(key="k:grid.loss.adaface.margin_cos").set_value(0.3).run()
+    changes = app.session_state["changes"]
+    assert changes == {"grid.losses": ("elastic_arcface", "adaface"), "grid.loss.adaface.margin_cos": 0.3}
+    assert changed(load_preset("tiny"), changes).grid.loss == {"adaface": {"margin_cos": 0.3}}
+
+
+def _used_page() -> None:
+    import streamlit as st
+
+    from fairlab.presets import load_preset
+    from fairlab.settings.study import changed
+    from fairlab.ui.frame.forms import study_form
+
+    used = {
+        "grid.relatives": ("hinton_kd",),
+        "student.distillation.hinton_kd.temperature": 3.0,
+        "grid.losses": ("adaface",),
+        "grid.loss.adaface.margin_cos": 0.3,
+    }
+    study = changed(load_preset("tiny"), used)
+    st.session_state["changes"] = changes = study_form(study, "k")
+    st.session_state["study"] = changed(study, changes)
+
+
+def test_settings_go_with_the_method_and_the_loss_that_had_them() -> None:
+    """Of a study that is cloned: without the method its temperature would be refused, and no widget could end it."""
+    app = AppTest.from_function(_used_page, default_timeout=30).run()
+    assert app.session_state["changes"] == {}
+    app.multiselect(key="k:grid.relatives").set_value([])
+    app.multiselect(key="k:grid.losses").set_value([]).run()
+    assert not app.exception
+    found = app.session_state["study"]
+    assert found.student.distillation.hinton_kd.temperature == 4.0
+    assert found.grid.loss == {}

@@ -1,0 +1,163 @@
+"""Settings that a name chooses: each loss and method has its own, keeps what another one shares, and refuses the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fairlab.errors import FairLabError
+from fairlab.registry import declared_facts
+from fairlab.settings.distillation import DISTILLATIONS, Distillations, EAFKDSettings
+from fairlab.settings.loss import LOSSES, AdaFaceSettings, ArcFaceSettings, ElasticArcFaceSettings, for_loss
+from fairlab.settings.study import Data, Run, Study, changed, laid_over, parse
+
+STUDY = {"dataset": "d"}
+
+
+def study(**dials: Any) -> Study:
+    return changed(parse(Study, STUDY, "test"), dials)
+
+
+def test_the_defaults_are_each_papers() -> None:
+    """The figures that a reader would look up in each paper."""
+    margins = {
+        name: getattr(kind(), "margin_cos", getattr(kind(), "margin_rad", None)) for name, kind in LOSSES.items()
+    }
+    assert margins == {
+        "adaface": 0.4, "arcface": 0.5, "cosface": 0.35, "curricularface": 0.5, "elastic_arcface": 0.5,
+        "elastic_arcface_plus": 0.5, "elastic_cosface": 0.35, "elastic_cosface_plus": 0.35, "magface": None,
+        "norm_softmax": None,
+    }  # fmt: skip
+    weights = {name: getattr(kind(), "kd_weight", None) for name, kind in DISTILLATIONS.items()}
+    assert weights == dict.fromkeys(DISTILLATIONS, 1.0) | {
+        "a_kd": 10_000, "eaf_kd": 10_000, "proxyless_kd": 0, "adadistill": None, "margin_distillation": None,
+    }  # fmt: skip
+
+
+def test_every_registered_loss_and_every_method_of_one_space_has_settings() -> None:
+    """What is registered and what can be set are the same names."""
+    assert list(declared_facts("LOSSES", "losses")) == list(LOSSES)
+    methods = declared_facts("METHODS", "methods")
+    assert {name for name, facts in methods.items() if facts.get("parents") == "space"} == set(DISTILLATIONS)
+    assert set(Distillations.model_fields) == set(DISTILLATIONS)
+    for name, kind in DISTILLATIONS.items():
+        assert Distillations().of(name) == kind()
+        assert ("classifier" in kind.model_fields) == bool(methods[name].get("inherits"))
+    assert Distillations().of("classifier") is None
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_the_name_chooses_the_settings(name: str) -> None:
+    found = study(**{"student.loss.name": name}).student.loss
+    assert found == LOSSES[name]()
+    assert parse(Study, {**STUDY, "student": {"loss": {"name": name}}}, "test").student.loss == found
+
+
+def test_a_table_without_a_name_is_the_usual_loss() -> None:
+    found = parse(Study, {**STUDY, "teacher": {"loss": {"scale": 32}}}, "test")
+    assert found.teacher.loss == ElasticArcFaceSettings(scale=32.0)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_another_loss_keeps_what_was_set_and_both_know(turned: bool) -> None:
+    """Scale and margin stay, the spread goes, and what stood at its default becomes the other's; in any order of dials."""
+    before = study(**{"student.loss.scale": 24.0, "student.loss.margin_rad": 0.25, "student.loss.sigma_rad": 0.0125})
+    dials = {"student.loss.name": "arcface", "student.loss.sample_rate": 0.5}
+    after = changed(before, dict(reversed(dials.items())) if turned else dials).student.loss
+    assert after == ArcFaceSettings(scale=24.0, margin_rad=0.25, sample_rate=0.5)
+    assert changed(before, {"student.loss.name": "adaface"}).student.loss == AdaFaceSettings(scale=24.0)
+    for name in LOSSES:
+        other = changed(before, {"student.loss.name": name})
+        assert changed(other, {"student.loss.name": name}) == other
+
+
+def test_losses_of_three_parts_change_at_once() -> None:
+    dials = {f"{part}.loss.name": "arcface" for part in ("teacher", "adaptor", "student")}
+    found = study(**dials)
+    assert found.teacher.loss == found.adaptor.loss == found.student.loss == ArcFaceSettings()
+
+
+def test_a_preset_that_names_another_loss_brings_its_settings() -> None:
+    whole = {"loss": ElasticArcFaceSettings(scale=24.0, sigma_rad=0.01).model_dump(), "name": "x"}
+    assert laid_over(whole, {"loss": {"name": "arcface", "margin_rad": 0.3}}) == {
+        "loss": ArcFaceSettings(scale=24.0, margin_rad=0.3).model_dump(),
+        "name": "x",
+    }
+    assert laid_over(whole, {"loss": {"scale": 8.0}})["loss"] == {**whole["loss"], "scale": 8.0}  # type: ignore[dict-item]
+
+
+def test_names_that_are_no_loss_are_left_to_be_refused() -> None:
+    for name in ("triplet", None, [], {}, 3):
+        assert for_loss(ArcFaceSettings().model_dump(), name) == {"name": name}
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"student.loss.name": "arcface", "student.loss.sigma_rad": 0.1},
+     "student.loss.sigma_rad: arcface has no setting 'sigma_rad'; it knows: scale, sample_rate, margin_rad"),
+    ({"student.loss.margin_red": 0.1}, "(did you mean 'margin_rad'?)"),
+    ({"student.loss.name": "arcfase"}, "there is no 'arcfase'; choose one of: adaface, arcface, cosface"),
+    ({"student.loss.name": "arcfase"}, "(did you mean 'arcface'?)"),
+    ({"student.loss.name": "adaface", "student.loss.compat": True, "student.loss.ema_weight": 0.5},
+     "adaface with compat has an ema_weight of 1"),
+    ({"student.loss.name": "magface", "student.loss.norm_low": 500}, "student.loss: magface needs norm_low below norm_high"),
+    ({"student.distillation.eaf_kd.temperature": 3}, "eaf_kd has no setting 'temperature'; it knows: view, online, kd_weight"),
+    ({"student.distillation.kd_weight": 3}, "there is no setting 'student.distillation.kd_weight'; known here: a_kd, eaf_kd"),
+    ({"student.distillation.hinton_kd.temperature": 3},
+     "student.distillation.hinton_kd is set, and the study trains no hinton_kd student; it trains: eaf_kd"),
+    ({"student.distillation.eaf_kd.online": True, "student.distillation.eaf_kd.view": "mean"}, "leave view at plain"),
+    ({"grid.relatives": ("proxyless_kd",), "student.distillation.proxyless_kd.online": True},
+     "proxyless_kd reads targets only with a kd_weight above 0"),
+    ({"grid.loss.cosface.margin_cos": 0.3}, "grid.loss.cosface is set, and grid.losses does not name 'cosface'; it names: none"),
+    ({"grid.losses": ("adaface",), "grid.loss.adaface.margin_rad": 0.3},
+     "grid.loss.adaface.margin_rad: adaface has no setting 'margin_rad'; it knows: scale, sample_rate, margin_cos"),
+    ({"grid.losses": ("adaface",), "grid.loss.adaface.name": 0.3}, "adaface has no setting 'name'"),
+    ({"grid.losses": ("adaface",), "grid.loss.adaface.margin_cos": 3}, "grid.loss.adaface: margin_cos: Input should be less"),
+    ({"grid.losses": ("adaface",), "grid.loss.adaface": 3}, "grid.loss.adaface"),
+    ({"student.loss": 3}, "student.loss: a table with a name belongs here; the names are: adaface"),
+    ({"student.training.epocs": 3}, "(did you mean 'epochs'?)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dials", "said"), REFUSED, ids=[said[:60] for _, said in REFUSED])
+def test_what_would_do_nothing_is_refused_in_one_sentence(dials: dict[str, Any], said: str) -> None:
+    with pytest.raises(FairLabError) as refusal:
+        study(**dials)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_file_with_a_setting_of_another_loss_is_refused_with_the_same_words() -> None:
+    values = {**STUDY, "teacher": {"loss": {"name": "arcface", "sigma_rad": 0.1}}}
+    with pytest.raises(
+        FairLabError, match=r"^mine\.toml: teacher\.loss\.sigma_rad: arcface has no setting 'sigma_rad'; it knows"
+    ):
+        parse(Study, values, "mine.toml")
+    with pytest.raises(
+        FairLabError, match=r"student\.distillation\.cc\.tau: cc has no setting 'tau'; it knows: view, online"
+    ):
+        parse(Study, {**STUDY, "student": {"distillation": {"cc": {"tau": 1}}}}, "mine.toml")
+
+
+def test_each_method_of_a_study_has_its_own_table() -> None:
+    found = study(
+        **{
+            "grid.relatives": ("hinton_kd", "grouped_kd"),
+            "student.distillation.hinton_kd.temperature": 3,
+            "student.distillation.grouped_kd.temperature": 2,
+            "student.distillation.eaf_kd.kd_weight": 5_000,
+        }
+    )
+    tables = found.student.distillation
+    assert (tables.hinton_kd.temperature, tables.grouped_kd.temperature) == (3.0, 2.0)
+    assert tables.eaf_kd == EAFKDSettings(kd_weight=5_000.0)
+
+
+def test_the_name_is_written_also_where_only_differences_are() -> None:
+    """Or two losses with nothing but defaults would be the same run."""
+    run = Run(role="student", method="eaf_kd", data=Data(), loss=ArcFaceSettings(), distillation=EAFKDSettings())
+    dump = run.model_dump(mode="json", exclude_defaults=True)
+    assert dump["loss"] == {"name": "arcface"}
+    assert dump["distillation"] == {"name": "eaf_kd"}
+    assert parse(Run, dump, "test") == run
+    assert parse(Run, run.model_dump(mode="json"), "test") == run
