@@ -291,7 +291,7 @@ def _a_model_is_added_and_judged(watched: Watched, path: Path) -> None:
     expect(report).to_contain_text("ONNX")
     expect(report).to_contain_text("the file does not say its channels")
     add.click()
-    expect(report).to_contain_text("is a model of this workspace now")
+    expect(report).to_contain_text("is now a model of this workspace")
     page.get_by_role("button", name="Evaluate").click()
     main = page.get_by_test_id("stMain")
     expect(main).to_contain_text("Done: zoo on lfw")

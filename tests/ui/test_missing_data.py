@@ -168,7 +168,7 @@ def test_pairs_that_a_model_picked_wait_for_its_embeddings(
     app = opened(other, monkeypatch)
     show(app, "data")
     assert app.number_input(key="drawn seed:mine").value == 3
-    assert any("makes them, and the same pairs can be drawn again" in item.value for item in app.caption)
+    assert any("to draw the same pairs again" in item.value for item in app.caption)
 
 
 def test_a_data_set_goes_with_the_run_that_drew_its_pairs(tmp_path: Path, here: None) -> None:

@@ -254,7 +254,7 @@ def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, mo
     app.switch_page("../../pages/data.py").run()
     assert not app.exception
     assert len(app.get("image")) == 12
-    assert any("below as models see them" in item.value for item in app.caption)
+    assert any("Below: the same faces aligned" in item.value for item in app.caption)
 
 
 @pytest.mark.usefixtures("here")
