@@ -61,7 +61,7 @@ def _std(accuracy: np.ndarray) -> Number:
     fair_value=1.0,
     formula="largest error / smallest error of the groups",
     source="RFW literature; same tables",
-    trap="unstable when errors are few, and it may rise while STD falls",
+    trap="unstable with few errors; it may rise while STD falls",
 )
 def _ser(accuracy: np.ndarray) -> Number:
     """Skewed error ratio; not defined when a group has no error."""
@@ -301,7 +301,7 @@ def _max_mean(rates: np.ndarray, pairs: np.ndarray) -> Number:
     title="Max/geomean of X",
     unit="ratio",
     fair_value=1.0,
-    formula="largest X / geometric mean; a zero stands in the mean as its one-sided 95 % bound",
+    formula="largest X / geometric mean; a zero enters the mean as its one-sided 95 % bound",
     source="NISTIR 8429, as in adachannn/score-norm-fairness",
     trap="zeros are lifted to a bound, so it may fall while the groups drift apart; n/a where a bound exceeds the largest rate",
 )

@@ -223,7 +223,7 @@ def _look_elsewhere(
     judging = record.role == "evaluation"
     if judging and dataset.pairs.empty:
         raise FairLabError(
-            f"data set {dataset.dataset_id} has no pairs to evaluate a model on; embed it and look at its maps instead"
+            f"data set {dataset.dataset_id} has no pairs to evaluate a model on; embed it and view its maps instead"
         )
     if record.method == METHOD:
         return cross.verify(workspace, record, dataset, pulse, stop, world)

@@ -48,7 +48,7 @@ def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     if name is None:
         return values
     if name in above or name not in _known():
-        raise FairLabError(f"{path.name} extends {name!r}, which is no preset or extends this one")
+        raise FairLabError(f"{path.name} extends {name!r}, which is not a preset or extends this one")
     return _merged(_values(FOLDER / f"{name}.toml", (*above, name)), values)
 
 

@@ -48,7 +48,7 @@ def reached(found: Found, files: bool = False) -> list[str]:
             f"your own files, {'deleted where they are single images' if files else 'not touched'}: {some(found.sources)}"
         )
     if found.elsewhere:
-        lines.append(f"somebody of that name is in other data sets too: {some(found.elsewhere)}")
+        lines.append(f"a person of that name is also in other data sets: {some(found.elsewhere)}")
     return [*lines, *(f"note: {note}" for note in found.notes)]
 
 

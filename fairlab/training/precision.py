@@ -21,8 +21,8 @@ def check_precision(settings: Training, device: torch.device) -> None:
         return
     if device.type != "cuda":
         raise FairLabError(
-            f"training.precision {settings.precision!r} is for a GPU: on a processor such a step takes longer than in full "
-            "precision (measured 1.5 to 2.3 times as long in bf16); leave it empty here"
+            f"training.precision {settings.precision!r} is for a GPU: on a CPU such a step takes longer than in full "
+            f"precision (measured 1.5 to 2.3 times as long in bf16); leave it empty here"
         )
     if settings.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise FairLabError("this GPU does not compute in bf16; use training.precision 'fp16', or leave it empty")

@@ -103,7 +103,7 @@ def parts_of(
     if train.dataset_id == test.dataset_id and (both or not theirs):
         part = both[0] if both else ", ".join(ours)
         raise FairLabError(
-            f"part {part!r} of data set {train.dataset_id} would be compared with itself; name other parts"
+            f"part {part!r} of data set {train.dataset_id} would be compared with itself; name different parts"
         )
     rows = tuple(
         np.flatnonzero(data.images["split"].isin(splits).to_numpy()) for data, splits in ((train, ours), (test, theirs))
@@ -301,8 +301,8 @@ def _nearest(
     for space, side in zip(spaces, data, strict=True):
         if space.facts.get("fingerprint") != side.fingerprint:
             raise FairLabError(
-                f"the embeddings of {side.dataset_id} in {settings.model} are of other data: "
-                f"embed it again with `fairlab embed {settings.model} {side.dataset_id}`"
+                f"the embeddings of {side.dataset_id} in {settings.model} are of different data: embed it again with "
+                f"`fairlab embed {settings.model} {side.dataset_id}`"
             )
     vectors = [space.vectors[space.rows_of(of)] for space, of in zip(spaces, rows, strict=True)]
     whole = len(rows[0]) == len(spaces[0].ids)

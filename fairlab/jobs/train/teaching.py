@@ -76,8 +76,8 @@ class Lessons:
             if own <= others:
                 raise FairLabError(
                     f"the classifier of {parent.run_id} does not know these people: their embeddings lie no nearer to their "
-                    f"own class centres (mean cosine {own:.3f}) than to any ({others:.3f}), so its identities are others "
-                    f"or in another order; {INSTEAD}"
+                    f"own class centres (mean cosine {own:.3f}) than to any ({others:.3f}), so its identities are "
+                    f"different or in another order; {INSTEAD}"
                 )
         return Inherited(centres, scale)
 
@@ -165,7 +165,8 @@ def at_work(workspace: Workspace, space: RunRecord, dataset: Dataset, device: An
 
     if spaces.needs_group(space.config):
         raise FairLabError(
-            f"{space.run_id} must know the group of each image, which a space at work does not: leave distillation.online empty"
+            f"{space.run_id} must know the group of each image, which a deployed space does not: leave "
+            f"distillation.online empty"
         )
     parents = spaces.model_parents(workspace, space)
     network, facts = spaces.network(space, dataset, parents)

@@ -101,7 +101,7 @@ def _forget(workspace: Workspace, asked: Asked, progress: Progress) -> Found:
             same, ready = before.asks_as(asked), read_ready(workspace)
             if same and asked.files:
                 write_plan(workspace, replace(before, files=True))
-            notes = ["finished a deletion that had been cut short", *_finish(workspace, progress)]
+            notes = ["finished an interrupted deletion", *_finish(workspace, progress)]
             if same:
                 return Found(notes=notes + (_heads_too(workspace, before, ready, progress) if asked.heads else []))
         found = Scope(workspace, asked).found  # nobody of that name: nothing is written
@@ -132,9 +132,7 @@ def finish(workspace: Workspace) -> Found | None:
     with _alone(workspace):
         if read_plan(workspace) is None:
             return None
-        return Found(
-            notes=["finished a deletion that had been cut short", *_finish(workspace, lambda _done, _total: None)]
-        )
+        return Found(notes=["finished an interrupted deletion", *_finish(workspace, lambda _done, _total: None)])
 
 
 def _tuple(people: str | Sequence[str]) -> tuple[str, ...]:

@@ -148,8 +148,8 @@ def test_json_says_who_and_what(tmp_path: Path) -> None:
     assert found.images["attribute.score"].tolist() == ["", "", "0.5", ""]
     assert found.attribute == "group"
     assert found.images["group"].tolist() == ["unknown", "unknown", "G", "unknown"]
-    assert said(found)[0] == ("samples whose .json has another label than their .cls, which was followed: 1 (x.tar: d)")
-    assert "fields of .json that hold lists or objects are not read: box" in found.notes
+    assert said(found)[0] == ("samples whose .json and .cls have different labels; the .cls was used: 1 (x.tar: d)")
+    assert ".json fields that hold lists or objects are not read: box" in found.notes
 
 
 def test_what_is_no_sample_is_counted_and_named(tmp_path: Path) -> None:
@@ -274,12 +274,12 @@ def test_threads_and_forks_read_at_once_and_a_changed_shard_is_noticed(tmp_path:
         assert pool.map(_one, range(20)) == [picture(n) for n in range(20)]
     read = Shards().opener(tmp_path, locations)
     pack(path, [("0.txt", b"x"), *(entry for n in range(20) for entry in sample(f"{n:03d}", n, seed=n))])
-    with pytest.raises(Damaged, match="has at byte 512 not the image found before"):
+    with pytest.raises(Damaged, match="no longer has the same image at byte 512"):
         read(0)
     pack(path, [entry for n in range(20) for entry in sample(f"{n:03d}", n, seed=n)])
     whole = path.read_bytes()
     path.write_bytes(b"X" + whole[1:])  # as long as before, but no header
-    with pytest.raises(Damaged, match="has at byte 512 not the image found before"):
+    with pytest.raises(Damaged, match="no longer has the same image at byte 512"):
         Shards().opener(tmp_path, locations)(0)
     path.unlink()
     with pytest.raises(Damaged, match=r"no longer holds a-000\.tar"):
@@ -309,7 +309,7 @@ def test_tables_and_pair_lists_name_images_as_the_archive_does(tmp_path: Path) -
 def test_lacking_shards_are_said_and_a_stop_is_heard(tmp_path: Path) -> None:
     for number in (0, 1, 4):
         pack(tmp_path / f"t-{number:06d}.tar", sample("a", 1))
-    assert "by their numbers 2 shards t-*.tar lack" in listing(tmp_path).notes
+    assert "2 numbers of the shards t-*.tar are missing" in listing(tmp_path).notes
     seen: list[tuple[int, int]] = []
     Shards().listing(
         tmp_path, Source(path=str(tmp_path)), lambda done, total: seen.append((done, total)), lambda: False
