@@ -17,7 +17,7 @@ PEOPLE_EACH = 5
 @PROTOCOLS.register(
     "identity_disjoint",
     title="Identity-disjoint folds",
-    sentence="The pairs of the test list in new folds, none of which shares a person with another; impostor pairs "
+    sentence="The pairs of the test list in new folds that share no people; impostor pairs "
     "that would span two folds are left out and counted.",
     source="identity-disjoint folds matter: Goldilocks, arXiv 2405.15965",
     needs_pairs=True,

@@ -151,7 +151,9 @@ def _alone(workspace: Workspace) -> Any:
     try:
         return lock.acquire()
     except Timeout as error:
-        raise Refused(f"somebody is being deleted from {workspace.home} already; wait until that has ended") from error
+        raise Refused(
+            f"a deletion of people is already running in {workspace.home}; wait until it has ended"
+        ) from error
 
 
 def _finish(workspace: Workspace, progress: Progress) -> list[str]:

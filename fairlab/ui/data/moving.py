@@ -20,7 +20,7 @@ def panel(lab: Workspace, data: Dataset) -> bool:
         return True
     st.warning(
         plain(
-            f"The images of this data set are missing: {lies} does not exist. Put it back, or enter its new location "
+            f"The images of this data set are missing: {lies} does not exist. Restore it, or enter its new location "
             f"below."
         ),
         icon=":material/warning:",

@@ -183,7 +183,7 @@ def test_a_killed_node_loses_nothing_and_its_clock_does_not_matter(
         before, killed = reached(folder), time.monotonic()
         reason = seen(copy, folder, "queued")
         assert "requeued after its node failed" in reason
-        assert "goes on from its last checkpoint" in reason
+        assert "continues from its last checkpoint" in reason
         queued = time.monotonic() - killed
         until(trains(folder, attempt=2))
         print(f"requeued after {queued:.1f} s, trains again after {time.monotonic() - killed:.1f} s")

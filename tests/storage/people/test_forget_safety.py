@@ -294,7 +294,7 @@ def test_archives_of_runs_that_are_gone_are_found_by_what_they_hold(copy: Worksp
     assert found.archives == ["a.bak", "b.zip", "c.tar.old", "no-suffix"]
     assert [note for note in found.notes if str(torn) in note and "stays, because" in note]
     said = "\n".join(reached(found))
-    assert "archives, deleted with all that is in them (what stays can be archived anew): a.bak, b.zip" in said
+    assert "archives, deleted with all that is in them (what stays can be archived again): a.bak, b.zip" in said
     assert not any("a.bak" in line for line in reached(found) if "made again" in line)
     forget(copy, name, PERSON)
     left = {path.name for path in copy.home.iterdir() if path.is_file()}

@@ -172,7 +172,7 @@ def write_bfw(
     for model, values in scores.items():
         taken = {*NEEDED, "fold", "id1", "id2", *(f"{short}{side}" for short in ATTRIBUTES for side in "12")}
         if model.lower() in taken or model.startswith(OURS) or _ROW_NUMBERS.fullmatch(model.lower()):
-            raise FairLabError(f"a model cannot be called {model!r} in a BFW table; give it another name")
+            raise FairLabError(f"a model cannot be called {model!r} in a BFW table; choose another name")
         frame[model] = check_scores(values, len(pairs), model)
     if not scores:
         raise FairLabError("a BFW table needs the scores of at least one model")

@@ -158,7 +158,7 @@ def write_bob(path: Path, images: pd.DataFrame, pairs: pd.DataFrame, scores: np.
     further = [name for name in further if name != attribute]
     for name in (attribute, *further):
         if not name or name.lower() in _TECHNICAL:
-            raise FairLabError(f"an attribute cannot be called {name!r} in bob's scores; give it another name")
+            raise FairLabError(f"an attribute cannot be called {name!r} in bob's scores; choose another name")
     parts = {}
     for side, rows, key in ((PROBE, second, "key"), (REFERENCE, first, "template_id")):
         parts[side + key] = rows["location"].to_numpy()
