@@ -26,7 +26,7 @@ class Loss(Settings):
     scale: float = Field(64.0, gt=0, le=10_000.0, description="s: the cosines are multiplied by this.")
     margin_rad: float = Field(0.5, ge=0.0, lt=1.6, description="m: the angle added to the target's, in radians.")
     sigma_rad: float = Field(
-        0.05, ge=0.0, le=0.5, description="Spread of the margin, drawn anew for every image (ElasticFace)."
+        0.05, ge=0.0, le=0.5, description="Spread of the margin, drawn separately for every image (ElasticFace)."
     )
     margin_cos: float | None = Field(
         None,

@@ -219,7 +219,7 @@ class _Machine:
                 if version > 5:
                     _wrong(f"its pickle has protocol {version}, and 5 is the newest")
             case _:
-                _wrong(f"byte {self.file.tell() - 1} ({operation!r}) is no step of such a pickle")
+                _wrong(f"byte {self.file.tell() - 1} ({operation!r}) is not a step of such a pickle")
 
     def exactly(self, count: int) -> bytes:
         content = self.file.read(count)
@@ -238,7 +238,7 @@ class _Machine:
 
     def number(self, line: bytes) -> int:
         if not line.removeprefix(b"-").isdigit() or len(line) > 20:
-            _wrong(f"{line[:20]!r} in its pickle is no number")
+            _wrong(f"{line[:20]!r} in its pickle is not a number")
         return int(line)
 
     def index(self, operation: bytes) -> int:
@@ -270,7 +270,7 @@ class _Machine:
 
     def extend(self, values: list[Any]) -> None:
         if not isinstance(self.last(), list):
-            _wrong("its pickle appends to something that is no list")
+            _wrong("its pickle appends to something that is not a list")
         self.stack[-1].extend(values)
 
     def buffer(self, length: int, text: bool) -> None:
@@ -346,12 +346,12 @@ class _Machine:
             case (Kind(), (int(), Span() as word, None, None, None, int(), int(), int())):
                 order = self.word(word)
                 if order not in ("<", ">", "|", "="):
-                    _wrong(f"{order[:9]!r} is no byte order")
+                    _wrong(f"{order[:9]!r} is not a byte order")
                 target.order = order
             case (Array(data=None), (int(), tuple() as shape, Kind() as kind, int(), Span(text=False) as span)):
                 target.kind, target.shape, target.data = kind, _shape(shape), span
             case _:
-                raise Forbidden("the pickle sets the state of something that is no array of whole numbers")
+                raise Forbidden("the pickle sets the state of something that is not an array of whole numbers")
 
 
 def _shape(sides: tuple[Any, ...]) -> tuple[int, ...]:

@@ -262,7 +262,7 @@ def index_keys(index: Path, scanned: Scan) -> tuple[np.ndarray | None, str]:
     """Keys of the scanned records by the text file `index`, one `key<TAB>byte` a line in any order: ((N,) int64, "").
 
     (None, why) when the index does not name every record exactly once. Raises Damaged when the index is right but
-    goes on behind the end: then records are missing from the .rec file.
+    extends past the end: then records are missing from the .rec file.
     """
     if not index.is_file():
         return None, f"{index.name} is missing"

@@ -75,7 +75,7 @@ def list_file(root: Path, prefix: str, ending: str) -> Path:
 
 
 def read_members(path: Path) -> Members:
-    """Raises FairLabError, or Damaged naming the line, also for an image that stands twice."""
+    """Raises FairLabError, or Damaged naming the line, also for an image that appears twice."""
     names, numbers = [], []
     for row in read_rows(path)[1]:
         line, (name, template, media) = row[0], fields_of(path, row, 3)
@@ -87,7 +87,7 @@ def read_members(path: Path) -> Members:
 
 
 def read_faces(path: Path) -> Faces:
-    """Raises FairLabError, or Damaged naming the line, also for an image that stands twice and a score below 0.
+    """Raises FairLabError, or Damaged naming the line, also for an image that appears twice and a score below 0.
 
     Points may be nan, and the score nan or -1, as detectors write them that found no face: the score is 0 then.
     """

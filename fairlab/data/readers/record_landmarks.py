@@ -133,7 +133,7 @@ def _is_number(text: str) -> bool:
 def _rows(path: Path, numbers: np.ndarray, keys: np.ndarray, notes: list[str]) -> np.ndarray | None:
     """The row of every line: its number counts images from 0, or is the key of a record. None when it may be either.
 
-    Raises Damaged for a number that is neither, or stands twice.
+    Raises Damaged for a number that is neither, or appears twice.
     """
     if len(np.unique(numbers)) < len(numbers):
         doubled = numbers[np.argmax(pd.Series(numbers).duplicated().to_numpy())]

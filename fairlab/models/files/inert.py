@@ -244,7 +244,7 @@ class _Machine:
         if isinstance(target, list):
             target.extend(values)
         elif not isinstance(target, Inert):
-            _wrong("its pickle appends to something that is no list")
+            _wrong("its pickle appends to something that is not a list")
 
     def do_build(self) -> None:
         """A state is dropped: it belongs to an Inert, or it is what torch notes beside a dictionary of tensors."""

@@ -165,7 +165,7 @@ WRONG = {
     "no points": (MEMBERS, 18, "77.jpg 7 700", "the image '77.jpg' has no points in ijbb_name_5pts_score.txt"),
     "an image twice": (MEMBERS, 18, "1.jpg 40 4000", "the image '1.jpg' is already in line 1"),
     "a short row": (MEMBERS, 3, "3.jpg 7", "2 fields, expected 3 fields"),
-    "no number": (MEMBERS, 3, "3.jpg seven 701", "'seven' is no number, 0 or more"),
+    "no number": (MEMBERS, 3, "3.jpg seven 701", "'seven' is not a number of 0 or more"),
     "a path out": (MEMBERS, 3, "../3.jpg 7 701", "'../3.jpg' is not a path inside the image folder"),
     "points twice": (POINTS, 18, "5.jpg " + "1 " * 11, "the image '5.jpg' is already in line 5"),
     "too few points": (POINTS, 2, "2.jpg 1 2 3 4 5", "6 fields, expected 12 fields"),

@@ -66,7 +66,7 @@ def test_cfps_pairs_fit_its_images(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("Split/FP/02/same.txt", "1,1\n9,1\n", "same.txt, line 2: no list has image 9; they have 1 to 4"),
-        ("Split/FP/02/same.txt", "1,x\n", "same.txt, line 1: 'x' is no number"),
+        ("Split/FP/02/same.txt", "1,x\n", "same.txt, line 1: 'x' is not a number"),
         ("Split/FP/02/same.txt", "1\n", "same.txt, line 1: 1 fields, expected 2"),
         ("Split/FP/02/same.txt", "1,2\n", "same.txt, line 1: a genuine pair of two people"),
         ("Split/FP/01/diff.txt", "1,1\n", "diff.txt, line 1: an impostor pair of one person"),

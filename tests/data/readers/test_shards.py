@@ -221,17 +221,17 @@ WRONG = {
     "is empty": b"",
     r"is compressed.*gzip -d": gzip.compress(header(b"a.jpg", b"00000000001\0") + bytes(512) + END),
     r"byte 0: here should be the header of a member": b"hello" * 300,
-    r"byte 0: a member of 5,000 bytes goes on behind the end": header(b"a.jpg", b"00000011610\0") + bytes(1024),
-    r"byte 0: the size of a member is no number": header(b"a.jpg", b"-0000000001\0") + END,
+    r"byte 0: a member of 5,000 bytes extends past the end": header(b"a.jpg", b"00000011610\0") + bytes(1024),
+    r"byte 0: the size of a member is not a number": header(b"a.jpg", b"-0000000001\0") + END,
     r"byte 0: .*size .*no number, 0 or more": header(b"a.jpg", b"\xff" * 12) + END,
     r"byte 0: a member of 1,208,925,819,614,629,174,706,1": header(b"a.jpg", b"\x80\1" + bytes(9) + b"\1") + END,
     r"byte 0: a sparse member": header(b"a.jpg", b"00000000000\0", b"S") + END,
     r"byte 1024: a sparse member": header(b"x", b"00000000026\0", b"x") + b"22 GNU.sparse.size=10\n".ljust(512, b"\0")
     + header(b"a.jpg", b"00000000000\0") + END,
-    r"byte 0: the attributes of a member are no lines": header(b"x", b"00000000005\0", b"x") + b"9 a=b".ljust(512, b"\0") + END,
+    r"byte 0: the attributes of a member are not lines": header(b"x", b"00000000005\0", b"x") + b"9 a=b".ljust(512, b"\0") + END,
     r"byte 1024: the archive ends between a member's name": header(b"x", b"00000000004\0", b"L") + b"name".ljust(512, b"\0") + END,
     r"byte 1024: the file ends here, without the zeros": header(b"a.jpg", b"00000000004\0") + bytes(512),
-    r"byte 2048: the archive goes on behind its end": header(b"a.jpg", b"00000000004\0") + bytes(512) + END
+    r"byte 2048: the archive extends past its end": header(b"a.jpg", b"00000000004\0") + bytes(512) + END
     + header(b"b.jpg", b"00000000004\0") + bytes(512) + END,
     r"byte 0: .*attributes take 9,000,000 bytes": header(b"x", b"%011o\0" % 9_000_000, b"x") + bytes(9_000_448) + END,
 }  # fmt: skip

@@ -132,7 +132,7 @@ def test_spaces_of_different_length_are_refused_in_one_sentence(copy: Workspace)
     with pytest.raises(FairLabError, match="gallery and probe must have equal length"):
         api.evaluate(copy, models[PLAIN].run_id, gallery=wide.run_id)
     projection = next(path.name for path in copy.runs_folder.glob("maps*"))
-    with pytest.raises(FairLabError, match="is no model: its role is projection"):
+    with pytest.raises(FairLabError, match="is not a model: its role is projection"):
         api.evaluate(copy, models[PLAIN].run_id, gallery=projection)
 
 

@@ -254,7 +254,7 @@ def test_a_dry_run_finishes_nothing(lab: Workspace, photos: Path) -> None:
         assert done.returncode == 0
         text = json.loads(done.stdout)["notes"][0] if words == ["--json"] else done.stdout
         assert text.strip() == (
-            "a deletion was cut short: the command without --dry-run finishes it first; nothing was changed"
+            "a deletion was interrupted: the command without --dry-run finishes it first; nothing was changed"
         )
     assert {str(path): path.read_bytes() for path in lab.home.rglob("*") if path.is_file()} == before
     assert "name data set and people again" in command(lab.home, "forget", "--heads").stderr
