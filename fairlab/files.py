@@ -170,13 +170,13 @@ def sentence_of(error: OSError) -> str:
 
 
 def there(path: Path) -> bool:
-    """path.exists(), but where that may not be looked at, or is a link that leads nowhere, an error says so: FairLabError."""
+    """path.exists(), but where that may not be looked at, or is a broken link, an error says so: FairLabError."""
     try:
         if path.exists():
             return True
         for part in (path, *path.parents):
             if part.is_symlink() and not part.exists():
-                raise Damaged(f"{part} is a link that leads nowhere")
+                raise Damaged(f"{part} is a broken link")
         return False
     except OSError as error:  # Python before 3.12 lets "permission denied" through
         raise FairLabError(f"could not look at {path}: {sentence_of(error)}") from error
@@ -220,14 +220,14 @@ def ordinary(path: Path) -> Path:
     except (OSError, ValueError, RuntimeError) as error:  # names too long, NUL, links in a circle
         raise FairLabError(f"{str(path)[:200]!r} is not a path that can be read") from error
     if odd or any(place.is_relative_to(root) for place in (path, real) for root in ("/proc", "/sys", "/dev")):
-        raise FairLabError(f"{path} is a pipe, a device or the system's own; name an ordinary file or folder")
+        raise FairLabError(f"{path} is a pipe, a device or a system file; name a regular file or folder")
     return path
 
 
 def not_there(path: Path, overwrite: bool = False) -> Path:
     """`path`, for a file that a user asked for by name. Raises Refused where one is there that nobody asked to replace."""
     if not overwrite and os.path.lexists(path):
-        raise Refused(f"{path} is there already: choose another name, or ask to replace it (--overwrite)")
+        raise Refused(f"{path} already exists: choose another name, or replace it with --overwrite")
     return path
 
 
@@ -262,13 +262,13 @@ def read_bytes(path: Path, most: int) -> bytes:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
             what = "a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe, a socket or a device"
-            raise Damaged(f"{path} is {what}; a file belongs there")
+            raise Damaged(f"{path} is {what}; expected a file")
         if facts.st_size > most:
             raise Damaged(f"{path} is too large for a file of FairLab: {facts.st_size:,} of {most:,} bytes")
         return path.read_bytes()
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise Damaged(f"{path} is a link to a file that is not there") from error
+            raise Damaged(f"{path} is a link to a missing file") from error
         raise FairLabError(f"{path} does not exist; was its folder deleted?") from error
     except (OSError, ValueError) as error:  # ValueError: a name that is none
         raise FairLabError(f"could not read {path}: {getattr(error, 'strerror', None) or error}") from error
@@ -317,7 +317,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise Damaged(f"{path} is not a manifest of FairLab: it lists {name[:80]!r} without a size and hash")
     check = manifest.pop("check", None)  # written since 0.1; without it there is nothing to compare
     if check is not None and check != digest(manifest):
-        raise Damaged(f"{path} is damaged: its content does not fit its own hash")
+        raise Damaged(f"{path} is damaged: its content does not match its own hash")
     return manifest
 
 
@@ -333,7 +333,7 @@ def verify_manifest(folder: Path) -> dict[str, Any]:
         except OSError as error:
             raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
         if not whole:
-            raise Damaged(f"{path} is damaged: its content is not what {folder / MANIFEST} recorded")
+            raise Damaged(f"{path} is damaged: its content differs from the one recorded in {folder / MANIFEST}")
     return manifest
 
 
@@ -358,5 +358,6 @@ def remove_folder(folder: Path, home: Path) -> None:
         shutil.rmtree(grave)
     except OSError as error:
         raise FairLabError(
-            f"{folder.name} is deleted, but its files still take room in {grave}: {error.strerror or error}; remove that folder"
+            f"{folder.name} is deleted, but its files still take space in {grave}: {error.strerror or error}; remove "
+            f"that folder"
         ) from error

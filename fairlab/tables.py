@@ -56,7 +56,7 @@ class Table(tuple[str, ...]):
         if rows and isinstance(rows[0], Mapping):
             unknown = {str(name) for row in rows for name in row.keys() - known}
             if unknown:
-                raise ValueError(f"{', '.join(sorted(unknown))} is no column of this table")
+                raise ValueError(f"{', '.join(sorted(unknown))} is not a column of this table")
         return self._typed(pd.DataFrame(rows, columns=list(self)))
 
     def of(self, columns: Mapping[str, Any]) -> pd.DataFrame:

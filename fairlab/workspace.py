@@ -90,7 +90,7 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
     try:
         found: dict[str, Any] = read_json(workspace.settings_file)
     except Damaged as error:
-        raise Damaged(f"{error}; delete the file and FairLab writes it anew") from error
+        raise Damaged(f"{error}; delete the file and FairLab writes it again") from error
     return found
 
 
@@ -132,9 +132,7 @@ def open_workspace(home: Path | str | None = None) -> Workspace:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in (workspace.runs_folder, workspace.datasets_folder, workspace.studies_folder):
             if os.path.lexists(part) and not part.is_dir():
-                raise FairLabError(
-                    f"{part} is a file, or a link that leads nowhere; a folder of the workspace belongs there"
-                )
+                raise FairLabError(f"{part} is a file or a broken link; expected a folder of the workspace")
             part.mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error

@@ -49,6 +49,6 @@ if len(table):
     st.subheader("At a glance", anchor=False)
     chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
     st.caption(
-        "A row far right is accurate, a short grey line is even-handed; bar: mean with its 95 % interval. Hover for the "
-        "intervals of the groups."
+        "Further right is more accurate; a shorter grey line is fairer. Bar: the mean with its 95 % interval. Hover "
+        "for the intervals of the groups."
     )

@@ -7,7 +7,7 @@ from fairlab.ui.frame import caveats, overlaps, ways
 from fairlab.ui.frame.page import start, stop
 from fairlab.ui.frame.pickers import pick_dataset
 
-lab = start("Data", "What a data set holds: images, people, groups, and the pairs that models are evaluated on.")
+lab = start("Data", "Images, people and groups of a data set, and the pairs that models are evaluated on.")
 adding.form(lab)
 data = pick_dataset(lab)
 recipes.form(lab, data)

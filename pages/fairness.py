@@ -14,7 +14,7 @@ from fairlab.ui.judge.evidence import evidence, fdr_of, pick_attributes, too_man
 from fairlab.ui.judge.operating import pick_operating_point
 from fairlab.ui.verification import figures
 
-lab = start("Fairness", "Errors of the system for each group, with intervals; never one number alone.")
+lab = start("Fairness", "Error rates of each group, with intervals; never one number alone.")
 shown = pick_models(lab, "numbers")
 data = cached.dataset(lab, shown.dataset_id)
 left, middle, right = st.columns([2, 1, 1.3])
@@ -40,7 +40,7 @@ st.subheader("Rates per group", anchor=False)
 measures.rates(at, found)
 st.subheader("Is the spread more than chance?", anchor=False)
 measures.bands(at)
-st.subheader("Measures of unfairness", anchor=False)
+st.subheader("Fairness measures", anchor=False)
 measures.metric_tables(at)
 st.subheader("From strict to loose", anchor=False)
 measures.discrepancy(fdr_of(found), at)
@@ -48,6 +48,6 @@ st.subheader("Between groups", anchor=False)
 if not counted.matrix(run, data, point):
     measures.matrix(at, found)
     protocols.panel(lab, run, data)
-st.subheader("Against another model", anchor=False)
+st.subheader("Comparison with another model", anchor=False)
 titles = {model.run_id: title_of(model, shown.models) for model in shown.models}
 differing.against(lab, found, point, shown.models, titles, data, by)

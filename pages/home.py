@@ -16,7 +16,7 @@ if runs.empty:
     st.markdown(
         "Face recognition fails some groups of people more than others. Here you train teachers that each know one "
         "group best, fuse them into one common space, and teach it to a small student. Then you look: where each space "
-        "puts every face, who is taken for whom, and whether a difference between groups is more than chance."
+        "puts every face, who is mistaken for whom, and whether a difference between groups is more than chance."
     )
     with st.container(horizontal=True):
         if st.button("Run the demo study", type="primary", icon=":material/play_arrow:", key="demo"):
@@ -25,7 +25,7 @@ if runs.empty:
             start_preset(lab, "demo_quick")
     st.caption(
         "Generated faces of people who do not exist, about ten minutes on two processor cores, about 400 MB in the "
-        "workspace; nothing leaves this machine. You may close the browser: the work goes on."
+        "workspace; nothing leaves this machine. You can close the browser: the work continues."
     )
     st.markdown("**What the demo study does**")
     draw_plan(lab, expand(load_preset("demo_mst_kd"), "demo_mst_kd", lab))
@@ -38,8 +38,8 @@ lost = int(work["status"].isin(["failed", "crashed", "stopped"]).sum())
 facts(
     ("Studies", str(len(known)), "", "A study is a grid of runs started together."),
     ("Runs done", str(counts.get("done", 0)), "", "Their results stay in the workspace and are reused."),
-    ("Working", str(counts.get("running", 0)), f"{counts.get('queued', 0)} waiting", "Each is a process of its own."),
-    ("Needs attention", str(lost), "", "Stopped, failed or crashed runs; see Runs, they can be resumed."),
+    ("Working", str(counts.get("running", 0)), f"{counts.get('queued', 0)} waiting", "Each runs in its own process."),
+    ("Needs attention", str(lost), "", "Runs that stopped, failed or crashed. Resume them on Runs."),
 )
 for study in headline.newest(lab, known):
     st.subheader(plain(study["title"]), anchor=False)

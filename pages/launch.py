@@ -44,7 +44,7 @@ if plan is not None:
     show_plan(lab, plan)
     if not plan.new:
         st.success(
-            "Every run of this study is done already. Change a setting, or look at the results.",
+            "Every run of this study is already done. Change a setting, or look at the results.",
             icon=":material/check:",
         )
     hindered = not plan.new or placement is None

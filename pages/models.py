@@ -9,18 +9,18 @@ from fairlab.ui.frame.page import start, stop
 from fairlab.ui.models import parts
 
 lab = start(
-    "Models", "Every model of this workspace, trained here or added from a file; each can be evaluated on any data set."
+    "Models", "Every model in this workspace, trained here or added from a file. Evaluate any of them on any data set."
 )
 models = list_models(lab)
 parts.form(lab, open_at_first=models.empty)
 if models.empty:
-    st.info("There is no model yet: add one from a file, or train some on Launch.", icon=":material/info:")
+    st.info("No models yet: add one from a file, or train some on Launch.", icon=":material/info:")
     stop()
 parts.table(models)
 st.subheader("Evaluate a model on a data set", anchor=False)
 if cached.datasets(lab):
     parts.judge(lab, models)
 else:
-    st.info("There is no data set to evaluate a model on yet.", icon=":material/info:")
+    st.info("No data set to evaluate a model on yet.", icon=":material/info:")
     if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
         st.switch_page(app_root() / "pages" / "data.py")

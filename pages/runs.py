@@ -11,11 +11,11 @@ from fairlab.ui.runs.finding import find
 from fairlab.ui.runs.live import ACTIVE, run_panel, runs_table
 from fairlab.ui.runs.queue import queue_panel, study_buttons
 
-lab = start("Runs", "Every run is a process of its own: closing the browser or the app stops nothing.")
+lab = start("Runs", "Every run is its own process: closing the browser or the app does not stop it.")
 runs = list_runs(lab)
 if runs.empty:
     empty(
-        "Teachers, adaptors and students are shown here while they train.",
+        "Teachers, adaptors and students appear here while they train.",
         "Nothing has been started yet.",
         "fairlab demo",
     )

@@ -9,7 +9,7 @@ from fairlab.ui.launch.where import default_placement_form
 from fairlab.ui.settings.loggers import loggers_form
 from fairlab.workspace import MOST_SLOTS, set_slots
 
-lab = start("Settings", "The workspace, this machine, and whether all is well. In a terminal: fairlab doctor")
+lab = start("Settings", "The workspace, this machine, and a health check. In a terminal: fairlab doctor")
 left, right = st.columns([3, 1])
 left.markdown("**Workspace**")
 left.code(str(lab.home), language=None)
@@ -19,7 +19,8 @@ slots = right.number_input(
     MOST_SLOTS,
     lab.slots,
     key="slots",
-    help="One for each GPU, or 2, unless you say otherwise. Each run uses one processor thread unless its settings do.",
+    help="Default: one per GPU, or 2 without a GPU. Each run uses one processor thread unless its settings say "
+    "otherwise.",
 )
 if slots != lab.slots:
     set_slots(lab, int(slots))

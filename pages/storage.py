@@ -6,7 +6,9 @@ from fairlab.ui.frame import cached
 from fairlab.ui.frame.page import start
 from fairlab.ui.storage import parts
 
-lab = start("Storage", "Disk use, free space, export, import and delete. What is deleted is listed first.")
+lab = start(
+    "Storage", "Disk use, free space, export, import and deletion. Nothing is deleted before you have seen the list."
+)
 parts.overview(lab)
 st.subheader("Free space", anchor=False)
 parts.room_to_make(lab)

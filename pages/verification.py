@@ -13,7 +13,7 @@ from fairlab.ui.judge.operating import pick_operating_point
 from fairlab.ui.verification import figures
 
 lab = start(
-    "Verification", "Two images: the same person or not? Rates per group, with 95 % intervals over redrawn people."
+    "Verification", "Two images: the same person or not? Rates per group, with 95 % bootstrap intervals over people."
 )
 shown = pick_models(lab, "numbers")
 data = cached.dataset(lab, shown.dataset_id)
@@ -30,7 +30,7 @@ with columns[2]:
         "over",
         titles,
         placeholder="other models",
-        help="Other models of the study in the same figure, told apart by the line.",
+        help="Adds other models of the study to the figure, each with its own line style.",
     )
 with columns[3]:
     by = pick_attributes(data)
@@ -53,7 +53,7 @@ figures.distributions(found, at)
 figures.score_files(lab, run, protocol, data)
 st.subheader("True accept rate at a false match rate", anchor=False)
 figures.tar_tables(results(found).metrics, found.names, found.settings.fmr_targets, f"metrics-{run.run_id}-{protocol}")
-st.subheader("Accuracy, and as other tools print it", anchor=False)
+st.subheader("Accuracy, here and in other tools", anchor=False)
 figures.peer_table(found, at, cached.protocol_metrics(lab, run.run_id, shown.dataset_id, protocol))
 counted.everybody(lab, run, data)
 counted.search(lab, run, data)

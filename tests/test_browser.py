@@ -302,9 +302,9 @@ def _a_model_is_added_and_judged(watched: Watched, path: Path) -> None:
     add.wait_for()
     report = page.get_by_test_id("stExpander").first
     expect(report).to_contain_text("ONNX")
-    expect(report).to_contain_text("the file does not say its channels")
+    expect(report).to_contain_text("the file does not give its channels")
     add.click()
-    expect(report).to_contain_text("is a model of this workspace now")
+    expect(report).to_contain_text("is now a model of this workspace")
     page.get_by_role("button", name="Evaluate").click()
     main = page.get_by_test_id("stMain")
     expect(main).to_contain_text("Done: zoo on lfw")

@@ -41,7 +41,7 @@ CONTENTS = {
     "xml": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is a web page"),
     "pointer": (POINTER, "is a Git LFS pointer of 174 MB, not the file itself: run `git lfs pull`"),
     "empty": (b"", "is empty: 0 bytes"),
-    "zeros": (bytes(5000), "nothing but zeros"),
+    "zeros": (bytes(5000), "all zeros at its beginning"),
     "7z": (b"7z\xbc\xaf\x27\x1c\0\4" + bytes(99), "is a 7z archive; unpack it"),
     "rar": (b"Rar!\x1a\x07\x01\0" + bytes(99), "is a RAR archive; unpack it"),
     "gz": (gzip.compress(b"anything"), "compressed with gzip; unpack it"),
@@ -92,13 +92,13 @@ def test_only_ordinary_files_are_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pth")
     (tmp_path / "folder.pth").mkdir()
     for name, words in (
-        ("pipe.pth", "no ordinary file"),
+        ("pipe.pth", "not a regular file"),
         ("folder.pth", "is a folder"),
         ("none.pth", "does not exist"),
     ):
         with pytest.raises(FairLabError, match=words):
             read_checkpoint(tmp_path / name)
-    with pytest.raises(FairLabError, match="no ordinary file"):
+    with pytest.raises(FairLabError, match="not a regular file"):
         read_checkpoint(Path("/dev/zero"))
 
 

@@ -157,7 +157,7 @@ def test_one_operating_point_rules_both_pages(monkeypatch: pytest.MonkeyPatch, f
     assert (app.selectbox(key="point rule").value, app.select_slider(key="point fmr").value) == ("own", 0.1)
     app = opened(monkeypatch, finished, "fairness", point="five")
     fine(app)
-    assert any("is no operating point" in item.value.replace("\\", "") for item in app.warning)
+    assert any("is not an operating point" in item.value.replace("\\", "") for item in app.warning)
 
 
 def test_what_cannot_be_measured_is_said_on_the_page(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
@@ -255,7 +255,7 @@ def test_the_queue_is_shown_and_changed(monkeypatch: pytest.MonkeyPatch, queued:
     said = app.get("progress")[0].proto.text  # half of a run in 100 s, so 200 s for each of the three
     assert (
         said.replace("\\", "")
-        == "0 of 5 done, 1 ended badly, about 11 min 40 s left (from the pace of those that work)"
+        == "0 of 5 done, 1 ended badly, about 11 min 40 s left (from the pace of the current runs)"
     )
     assert app.button(key="queue hold").disabled
     app.multiselect(key="queue chosen").set_value([waiting_id(queued, "C")]).run()
@@ -411,7 +411,7 @@ def test_data_that_lie_elsewhere_are_found_again_on_their_page(
     assert app.button(key="move").disabled
     app.text_input(key="moved to:faces").set_value(str(tmp_path / "nowhere")).run()
     app.button(key="move").click().run()
-    assert "there is nothing at" in app.error[0].value
+    assert "does not exist" in app.error[0].value
     app.text_input(key="moved to:faces").set_value(str(tmp_path / "there")).run()
     app.button(key="move").click().run()
     fine(app)
@@ -445,7 +445,7 @@ def test_a_person_is_deleted_on_the_storage_page(
     lab = open_workspace(shutil.copytree(finished.home, tmp_path / "copy"))
     app = opened(monkeypatch, lab, "storage")
     app.text_input(key="person").set_value("Nobody").run()
-    assert "has nobody called 'Nobody'" in app.error[0].value.replace("\\", "")
+    assert "has no person called 'Nobody'" in app.error[0].value.replace("\\", "")
     app.text_input(key="person").set_value("Group A test 001").run()
     fine(app)
     assert any("5 images, 18 pairs" in code.value for code in app.code)

@@ -33,7 +33,7 @@ def test_one_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path, con
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[1]", "an object with names belongs there, not list; delete the file"),
+        ("[1]", "expected an object with names, not list; delete the file"),
         ("{", "not readable JSON"),
         ('{"version": 2, "slots": 0}', "slots must be a whole number"),
         ('{"version": 2, "slots": "many"}', "slots must be a whole number"),

@@ -255,7 +255,7 @@ class Walk:
                     or "Traceback" in item.value
                     or re.match(r"\w*(Error|Exception)\b", item.value)
                 ):
-                    raise Fault(f"a message that is no sentence ({len(item.value)} letters): {item.value[:150]!r}")
+                    raise Fault(f"a message that is not a sentence ({len(item.value)} letters): {item.value[:150]!r}")
         for name, now in self.things().items():
             if (gone := before[name] - now) and not (step[0] == "press" and DELETES.match(step[1])):
                 raise Fault(f"a {name} is gone without its button: {sorted(gone)}")

@@ -45,7 +45,7 @@ class Models:
         record = read_run(self._workspace, run_id)
         if record.role not in SPACES or record.method == "inspect":
             raise FairLabError(
-                f"{run_id} is no model: its role is {record.role}; `fairlab models list` lists the models"
+                f"{run_id} is not a model: its role is {record.role}; `fairlab models list` lists the models"
             )
         return Model(self._workspace, run_id)
 

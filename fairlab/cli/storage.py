@@ -68,7 +68,8 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
         "forget",
         "delete people from a data set and from everything that was made with their images",
         do_forget,
-        epilog="Run it again if it was cut short: it goes on where it was. Deleted: images, pairs, embeddings, indexes, maps,\n"
+        epilog="If it was interrupted, run it again: it continues where it stopped. Deleted: images, pairs, "
+        "embeddings, indexes, maps,\n"
         "scores, reports, names. Classifiers keep a row of each person (a template) unless --heads zeroes it.",
     )
     forget.add_argument("dataset", nargs="?", default="", help="name of a data set")
@@ -150,7 +151,7 @@ def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
 
     cut = forget.unfinished(workspace)
     if cut and options.dry_run:
-        said = "a deletion was cut short: the command without --dry-run finishes it first; nothing was changed"
+        said = "a deletion was interrupted: the command without --dry-run finishes it first; nothing was changed"
         print(json.dumps({"unfinished": True, "notes": [said]}, indent=1) if options.json else said)
         return 0
     if options.expired:

@@ -192,7 +192,7 @@ def common_pairs(models: Sequence[RunRecord], dataset: Dataset, protocol: str) -
             continue  # the data set's own list
         if not pairs_of(other.folder, dataset, protocol).equals(pairs):
             raise FairLabError(
-                f"{first.run_id} and {other.run_id} were not evaluated on the same pairs by {protocol}; evaluate both with the same "
-                "settings, hard impostors mined by one model (--set protocols.mined_by=RUN)"
+                f"{first.run_id} and {other.run_id} were not evaluated on the same pairs by {protocol}; evaluate both "
+                f"with the same settings, with hard impostors mined by the same model (--set protocols.mined_by=RUN)"
             )
     return pairs

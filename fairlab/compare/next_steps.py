@@ -15,7 +15,7 @@ def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "", p
     models = models_of(workspace, read_study(workspace, study_id)) if study_id else imported(workspace)
     if not models:
         return (
-            f"{study_id}: none of its models is finished yet; `fairlab runs` says how far they are"
+            f"{study_id}: none of its models is finished yet; `fairlab runs` shows their progress"
             if study_id
             else "no model was added from a file yet; `fairlab models add FILE` adds one"
         )
@@ -28,7 +28,7 @@ def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "", p
     lists = list(dict.fromkeys(dataset.pairs["protocol"]))
     if lists and protocol not in lists:
         return (
-            f"{done} by {protocol!r} on {dataset.dataset_id}, which has the pair lists {', '.join(lists)}; a further "
-            f"protocol is evaluated by `fairlab evaluate RUN {dataset.dataset_id} --protocol NAME`"
+            f"{done} by {protocol!r} on {dataset.dataset_id}, which has the pair lists {', '.join(lists)}; to "
+            f"evaluate by another protocol, run `fairlab evaluate RUN {dataset.dataset_id} --protocol NAME`"
         )
     return f"{done} on {dataset.dataset_id}: {how_to_evaluate(dataset, models[-1].run_id)}"

@@ -51,7 +51,7 @@ def headed_rows(path: Path) -> tuple[list[str], list[Row]]:
         if not any(fields):  # an empty line of a spreadsheet
             continue
         if len(fields) < len(names) or any(fields[len(names) :]):
-            raise wrong(path, number, f"{len(fields)} fields, right would be {len(names)} as in the first line")
+            raise wrong(path, number, f"{len(fields)} fields, expected {len(names)} as in the first line")
         body.append((number, fields[: len(names)]))
     return names, body
 
@@ -132,7 +132,7 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
     for short in (wanted.str.rpartition("/")[2], wanted.str.rpartition("/")[2].str.rpartition(".")[0]):
         rows = rows if (rows >= 0).any() else table.index.get_indexer(short)  # the table may hold bare names
     if not (rows >= 0).any():
-        raise FairLabError(f"{path} names none of the data's {PLURAL[key]}, e.g. not {wanted.iloc[0]!r}")
+        raise FairLabError(f"{path} names none of the data's {PLURAL[key]}, for example {wanted.iloc[0]!r} is missing")
     images = images.copy()
     for name in columns:
         values = table[name].to_numpy(dtype=object)[rows]
@@ -143,7 +143,7 @@ def with_groups(images: pd.DataFrame, source: Source, named: str) -> tuple[pd.Da
     return (
         images,
         attribute,
-        mended + problem(f"{PLURAL[key]} that {path.name} does not name, in group {UNKNOWN!r}", missing),
+        mended + problem(f"{PLURAL[key]} missing from {path.name}, in group {UNKNOWN!r}", missing),
     )
 
 

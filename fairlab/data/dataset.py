@@ -128,8 +128,8 @@ class Dataset:
         path = Path(origin["path"])
         if not path.exists():
             raise FairLabError(
-                f"the images of data set {self.dataset_id} lie in {path}, which no longer exists; "
-                f"bring it back, or say where they are now: `fairlab data move {self.dataset_id} PATH`"
+                f"the images of data set {self.dataset_id} were in {path}, which no longer exists; restore it, or "
+                f"name their new location: `fairlab data move {self.dataset_id} PATH`"
             )
         locations = Texts(self.images["location"])
         landmarks, sizes = (
@@ -181,7 +181,7 @@ class Dataset:
         try:
             parent, row = (np.load(self.folder / name, allow_pickle=False) for name in BORROWED_FILES)
         except (OSError, ValueError, EOFError) as error:
-            raise Damaged(f"{self.folder} does not say whose images it borrows: {error}") from error
+            raise Damaged(f"{self.folder} does not name the data set whose images it borrows: {error}") from error
         if parent.shape != row.shape or len(row) != len(self.images):
             raise Damaged(f"{self.folder} is damaged: {len(row)} borrowed images, but {len(self.images)} in its table")
         return parent, row
@@ -212,12 +212,12 @@ def marked(info: Mapping[str, Any]) -> str:
     name = info["dataset_id"]
     if "images_from" in info:
         return (
-            f"Data set {name} was added when faces were aligned by another rule, which made turned faces too large: numbers "
-            "and embeddings from then are of other crops; embed and evaluate again, or add the data again."
+            f"Data set {name} was added under an older alignment rule, which made turned faces too large. Its numbers "
+            f"and embeddings come from different crops: embed and evaluate again, or add the data again."
         )
     return (
-        f"The faces of data set {name} were copied when they were aligned by another rule, which made turned faces too "
-        "large: its numbers do not compare with published ones; add the data again."
+        f"The faces of data set {name} were copied under an older alignment rule, which made turned faces too large. "
+        f"Its numbers are not comparable with published ones: add the data again."
     )
 
 
@@ -229,11 +229,11 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
     if not there(folder / MANIFEST):
         if (folder / INFO).exists():
             raise Damaged(
-                f"{folder / MANIFEST} is gone; `fairlab data find {folder.name} PATH` makes the data set anew"
+                f"{folder / MANIFEST} is missing; `fairlab data find {folder.name} PATH` creates the data set again"
             )
         raise FairLabError(
-            f"there is no data set {folder.name!r} in {folder.parent}; `fairlab data find {folder.name} PATH` brings back "
-            "one that runs know, `fairlab data` lists those that there are"
+            f"there is no data set {folder.name!r} in {folder.parent}; `fairlab data find {folder.name} PATH` "
+            f"restores one that runs refer to, `fairlab data` lists the existing ones"
         )
     if verify:
         verify_manifest(folder)
@@ -307,7 +307,7 @@ def write_dataset(
     count, px = (len(images), 0) if pixels is None else _count_and_size(pixels)
     if ALL_GROUPS in groups:
         raise FairLabError(
-            f"a group of {dataset_id} is called {ALL_GROUPS!r}, FairLab's word for all groups; rename it"
+            f"a group of {dataset_id} is called {ALL_GROUPS!r}, which FairLab uses for all groups together; rename it"
         )
     if fault := fault_among(groups):
         raise FairLabError(f"groups of {dataset_id}: {fault}; rename it")
@@ -367,8 +367,8 @@ def write_dataset(
         fingerprint = digest([seen, *content, *rule])
         if expected not in ("", fingerprint):
             raise Refused(
-                f"these are not the data that {dataset_id} was (their fingerprint is {fingerprint[:12]} instead of "
-                f"{expected[:12]}): nothing was registered; name the place where the same files are"
+                f"these data are not those of {dataset_id} (their fingerprint is {fingerprint[:12]} instead of "
+                f"{expected[:12]}): nothing was registered; name the folder with the original files"
             )
         info = {
             "dataset_id": dataset_id,

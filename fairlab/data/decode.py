@@ -46,12 +46,12 @@ def _open(data: bytes, where: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise Damaged(f"{where} declares more than the {MAX_PIXELS:,} pixels that are read") from error
+        raise Damaged(f"{where} declares more than {MAX_PIXELS:,} pixels, the limit") from error
     except Exception as error:  # Pillow's readers raise many kinds on damaged headers
         raise Damaged(f"{where} is not a readable JPEG, PNG, WebP, BMP or TIFF image: {_words(error)}") from error
     size = image.width * image.height
     if size > MAX_PIXELS:
-        raise Damaged(f"{where} declares more than the {MAX_PIXELS:,} pixels that are read")
+        raise Damaged(f"{where} declares more than {MAX_PIXELS:,} pixels, the limit")
     _few_scans(data, size, where)
     return image
 
@@ -62,9 +62,7 @@ def _few_scans(data: bytes, size: int, where: str) -> None:
         data.count(b"\xff\xda") if data.startswith(b"\xff\xd8") else 0
     )  # inside of pixels FF is never followed by DA
     if scans > MAX_SCANS or scans * size > MAX_SCAN_PIXELS:
-        raise Damaged(
-            f"{where} is a JPEG of {scans:,} scans; images of up to {MAX_SCANS} are read, and fewer of large ones"
-        )
+        raise Damaged(f"{where} is a JPEG with {scans:,} scans; the limit is {MAX_SCANS}, and lower for large images")
 
 
 def _words(error: Exception) -> str:

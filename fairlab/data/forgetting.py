@@ -77,7 +77,7 @@ def write_without(
     """
     images = data.images
     if len(rows) == len(images):
-        raise FairLabError(f"data set {data.dataset_id} has no other person; delete it: `fairlab data delete`")
+        raise FairLabError(f"data set {data.dataset_id} has no other people; delete it: `fairlab data delete`")
     number = numbered(rows, len(images))
     stays = np.flatnonzero(number >= 0)
     shutil.rmtree(folder, ignore_errors=True)

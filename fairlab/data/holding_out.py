@@ -58,8 +58,8 @@ def held_out_pairs(images: pd.DataFrame, data: Data, seed: int, most: int = MOST
         if count == 0:
             raise FairLabError(
                 f"the held-out identities of group {group!r} in data set {data.dataset} have "
-                f"{'one image each' if genuine_pairs == 0 else 'no impostor pair'}, so no pair can be made to validate on; "
-                "raise data.held_out, or leave it empty"
+                f"{'only one image each' if genuine_pairs == 0 else 'no impostor pair'}, so there are no pairs to "
+                f"validate on; raise data.held_out, or leave it empty"
             )
         ends = np.cumsum(sizes)
         every = [np.stack(np.triu_indices(size, 1), 1) + end - size for size, end in zip(sizes, ends, strict=True)]

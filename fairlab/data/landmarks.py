@@ -19,12 +19,12 @@ from fairlab.data.listing import SHOWN, Listing
 
 MISSING = "no points given"
 EQUAL = "points that are equal, 0 or -1: no face was detected"
-FRACTIONS = "fractions of the picture's size where pixels are meant"
+FRACTIONS = "fractions of the image size instead of pixels"
 SMALL = "a face less than 8 pixels wide"
 OUTSIDE = "points outside the picture"
 MIRRORED = "left and right, or x and y, swapped"
 UPSIDE_DOWN = "the mouth above the eyes"
-NO_FACE = "points in a shape that no face has"
+NO_FACE = "points in a shape that is not a face"
 REASONS = ("", MISSING, EQUAL, FRACTIONS, SMALL, OUTSIDE, MIRRORED, UPSIDE_DOWN, NO_FACE)
 """What faults() tells of an image, by its number; 0 is a face."""
 WIDE_PX = 8.0

@@ -114,11 +114,12 @@ def reader(kind: str) -> Reader:
 def detect_kind(path: Path) -> tuple[str, str]:
     """(kind, why) of what lies at `path`. Raises FairLabError, listing the kinds, when no reader knows it."""
     if not path.exists():
-        raise FairLabError(f"there is nothing at {path}; check the path")
+        raise FairLabError(f"{path} does not exist; check the path")
     for name in sorted(READERS, key=lambda item: READERS.facts(item)["order"]):
         why = reader(name).detect(path)
         if why:
             return name, why
     raise FairLabError(
-        f"{path} is none of the kinds FairLab reads: {', '.join(str(READERS.facts(name)['title']) for name in READERS)}"
+        f"{path} is not in a format that FairLab reads: "
+        f"{', '.join(str(READERS.facts(name)['title']) for name in READERS)}"
     )

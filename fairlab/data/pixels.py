@@ -70,8 +70,8 @@ class EncodedPixels:
             raise FairLabError(f"{self.name(row)} cannot be read: {error.strerror or error}") from error
         if self.sizes is not None and len(data) != self.sizes[row]:
             raise Damaged(
-                f"{self.name(row)} has changed since the data set was added: it had {self.sizes[row]:,} bytes and has "
-                f"{len(data):,}; put it back, or take the data as they are now: `fairlab data move NAME PATH --changed`"
+                f"{self.name(row)} has changed since the data set was added: it had {self.sizes[row]:,} bytes and now "
+                f"has {len(data):,}; restore it, or accept the changed data: `fairlab data move NAME PATH --changed`"
             )
         image = decode(data, self.name(row), room)
         points = self.landmarks[row] if self.landmarks is not None else None
@@ -116,8 +116,8 @@ class EncodedPixels:
                 if not finished and now == before:
                     stuck = f" ({self.name(min(now.values()))})" if now else ""
                     raise FairLabError(
-                        f"no image could be read for {PATIENCE_S:.0f} s{stuck}: is the disk of the data set still there? "
-                        "Resume when it answers"
+                        f"no image could be read for {PATIENCE_S:.0f} s{stuck}: is the disk of the data set still "
+                        f"connected? Resume when it is"
                     )
                 before = now
         finally:

@@ -28,7 +28,7 @@ def build_recipe(recipe: Recipe, folder: Path, dataset_id: str) -> Dataset:
     if first.image_px != second.image_px:
         raise FairLabError(
             f"data set {first.dataset_id} has images of {first.image_px} px, {second.dataset_id} of {second.image_px} px; "
-            "add one of them again with the other's image_px"
+            "add one of them again with the image_px of the other"
         )
     pools = [_pool(first, recipe.splits, recipe)]
     if recipe.mix:
@@ -110,7 +110,7 @@ def _drawn(pools: list[pd.DataFrame], recipe: Recipe) -> list[np.ndarray]:
         asked = " and ".join(
             f"{want:,} {recipe.unit} of {name}" for want, name in zip(wanted, _names(recipe), strict=True)
         )
-        raise FairLabError(f"{asked}{' in each group' if recipe.equal else ''} were asked for: {_said(there, recipe)}")
+        raise FairLabError(f"{asked}{' in each group' if recipe.equal else ''} requested: {_said(there, recipe)}")
     result = []
     for number, want in enumerate(wanted):
         rows = []

@@ -50,13 +50,13 @@ class Links:
 
     def problems(self) -> list[Problem]:
         """What was left out."""
-        found = problem("links to folders that are read at another place, left out", self.again)
-        found += problem("names that are no UTF-8 text, left out", self.nameless)
-        return found + problem("pipes, devices and the like, left out", self.odd)
+        found = problem("links to folders that are already read elsewhere, left out", self.again)
+        found += problem("names that are not UTF-8, left out", self.nameless)
+        return found + problem("pipes and devices, left out", self.odd)
 
     def notes(self) -> list[str]:
         """What was followed out of the root."""
-        return [str(item) for item in problem("folders read through links that lead elsewhere", self.outside)]
+        return [str(item) for item in problem("folders read through links to other places", self.outside)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Tree:
 
     def problems(self) -> list[Problem]:
         """What was left out, counted."""
-        found = problem("files that are no images, left out", self.others)
+        found = problem("files that are not images, left out", self.others)
         return found + problem("images at another depth, left out", self.elsewhere) + self.links.problems()
 
 

@@ -20,7 +20,7 @@ GRID = np.arange(0, 4, 0.01)
 FACEX_FOLD, FACEX_STEPS = 600, 1000
 VAL_REASON = (
     "VAL at FAR 1e-3 is n/a: the peer interpolates thresholds over training FARs that repeat, which current scipy refuses "
-    '("Expect x to not have duplicates"); older ones took any of the repeated'
+    '("Expect x to not have duplicates"); older ones used any of the repeats'
 )
 
 
@@ -40,10 +40,10 @@ COMPAT = {
         "insightface (2018)",
         "distances",
         True,
-        "Squared distance of the flip-summed unit embeddings below a threshold of 0, 0.01 ... 3.99 (the first that is best "
-        "on the nine other folds); ten folds by row; mean and std (n) over folds.",
-        "Ours takes thresholds from the scores instead of a grid, of equals the strictest, and the folds of the pair list; "
-        "our interval is over people, the std here is a spread of folds and no error of the mean.",
+        "Squared distance of the flip-summed unit embeddings below a threshold of 0, 0.01 ... 3.99 (the first that is "
+        "best on the other nine folds); ten folds by row; mean and std (n) over folds.",
+        "Ours takes thresholds from the scores instead of a grid, the strictest of equals, and the folds of the pair "
+        "list; our interval is over people, while the std here is the spread over folds, not an error of the mean.",
     ),
     "facex-zoo": CompatMode(
         "FaceX-Zoo",
@@ -115,7 +115,7 @@ def insightface_2018(
     if reason := _undefined(genuine, folds):
         return CompatResult(reason=reason)
     if distances.min() < -1e-6:
-        raise FairLabError("squared distances are not negative: are these cosines? Right would be 2 - 2 * cosine")
+        raise FairLabError("squared distances are not negative: are these cosines? Convert them as 2 - 2 * cosine")
     sizes = np.full(folds, pairs // folds)
     sizes[: pairs % folds] += 1
     # A pair matches from the first threshold above its distance on: counted there, then summed along the grid.
@@ -162,7 +162,7 @@ def facex_zoo(scores: np.ndarray, genuine: np.ndarray) -> CompatResult:
         positives, negatives = ordered[others & true], ordered[others & ~true]
         if len(positives) == 0 or len(negatives) == 0:
             kind = "genuine" if len(positives) == 0 else "impostor"
-            return CompatResult(reason=f"outside of fold {number} there is no {kind} pair, so the peer divides by zero")
+            return CompatResult(reason=f"outside fold {number} there is no {kind} pair, so the peer divides by zero")
         known = single[order[others]]
         step = (known[-1] - known[0]) / np.float32(FACEX_STEPS)
         steps = np.float64(known[0]) + np.float64(step) * np.arange(1, FACEX_STEPS + 1)
@@ -186,8 +186,8 @@ def facex_zoo(scores: np.ndarray, genuine: np.ndarray) -> CompatResult:
 def _undefined(genuine: np.ndarray, folds: int) -> str:
     """Why no rule can give a number; empty if one can."""
     if len(genuine) < folds:
-        return f"{folds} folds need {folds} pairs at least, here are {len(genuine)}"
+        return f"{folds} folds need at least {folds} pairs, not {len(genuine)}"
     if genuine.all() or not genuine.any():
         kind = "impostor" if genuine.all() else "genuine"
-        return f"there is no {kind} pair, so a threshold that decides all alike is always right"
+        return f"there is no {kind} pair, so a threshold that gives every pair the same decision is always right"
     return ""

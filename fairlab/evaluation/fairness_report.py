@@ -53,8 +53,10 @@ BY_GROUP = Table(
 )  # fmt: skip
 """A row is a group at the operating point; identities: unknown where the table names no people."""
 METHOD = {
-    True: "95 % intervals: Korn-Graubard, variance over people redrawn within each group (dyadic clusters), thresholds set anew in {draws} draws, seed {seed}; no error seen: exact one-sided bound",
-    False: "95 % intervals: over pairs, thresholds set anew in {draws} draws, seed {seed} (the table names no people); no error seen: exact one-sided bound",
+    True: "95 % intervals: Korn-Graubard, variance over people resampled within each group (dyadic clusters), "
+    "thresholds set again in each of {draws} resamples, seed {seed}; no errors: exact one-sided bound",
+    False: "95 % intervals: over pairs, thresholds set again in each of {draws} resamples, seed {seed} (the table "
+    "names no people); no errors: exact one-sided bound",
 }
 
 
@@ -108,7 +110,7 @@ class FairnessReport:
     def adjusted(self, adjust: str) -> FairnessReport:
         """The same with p values of the measures adjusted for being many: "holm", or "" as they are."""
         if adjust not in ADJUST:
-            raise FairLabError(f"there is no adjustment {adjust!r}; right would be holm, or none")
+            raise FairLabError(f"there is no adjustment {adjust!r}; expected holm, or none")
         names = [group.name for group in self.at.groups]
         said = summary(self.numbers, names, self.at.point, self.at.missing, adjust)
         return replace(self, adjust=adjust, summary=_after(self.warning, said))
@@ -260,7 +262,7 @@ def groups_of(pairs: ScoredPairs, draws: int, seed: int) -> list[GroupPairs]:
         where = part.index.to_numpy()
         found.append(GroupPairs(str(name), part["score"].to_numpy(), genuine, folds, bootstrap, where, repeated))
     if not found:
-        raise FairLabError(f"{pairs.name} compares nobody within a group")
+        raise FairLabError(f"{pairs.name} has no pairs within a group")
     return found
 
 
@@ -277,10 +279,12 @@ def _odd(groups: list[GroupPairs], pairs: ScoredPairs) -> list[str]:
     notes = []
     for group in groups:
         if len(group.scores) > 1 and np.ptp(group.scores) == 0:
-            notes.append(f"{group.name}: all scores are {group.scores[0]:g}, so nothing can be told apart")
+            notes.append(
+                f"{group.name}: all scores are {group.scores[0]:g}, so genuine and impostor pairs cannot be separated"
+            )
         elif verification.auc(group.scores, group.genuine) < 0.5:
             notes.append(
-                f"{group.name}: AUC is below one half; are genuine and impostor swapped, or distances taken for scores?"
+                f"{group.name}: AUC is below one half; are genuine and impostor swapped, or distances used as scores?"
             )
         for count, kind in zip(group.counts, ("genuine", "impostor"), strict=True):
             if not count:

@@ -109,7 +109,7 @@ _ENTRIES = (
         "ser", "accuracy", formulas.ser, "SER", "ratio", 1.0,
         "largest error / smallest error of the groups",
         "RFW literature; same tables",
-        "unstable when errors are few, and it may rise while STD falls",
+        "unstable with few errors; it may rise while STD falls",
     ),
     Metric(
         "gap_points", "accuracy", formulas.gap_points, "Gap", "points", 0.0,
@@ -195,7 +195,7 @@ _ENTRIES = (
     )),
     *_each(Metric(
         "max_geomean", "rates", formulas.max_geomean, "Max/geomean of X", "ratio", 1.0,
-        "largest X / geometric mean; a zero stands in the mean as its one-sided 95 % bound",
+        "largest X / geometric mean; a zero enters the mean as its one-sided 95 % bound",
         "NISTIR 8429, as in adachannn/score-norm-fairness",
         "zeros are lifted to a bound, so it may fall while the groups drift apart; n/a where a bound exceeds the largest rate",
     )),

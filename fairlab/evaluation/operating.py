@@ -59,7 +59,7 @@ class OperatingPoint:
             return cls(PREFIX[prefix], float(value))
         except (KeyError, ValueError) as error:
             raise FairLabError(
-                f"{name!r} is no operating point; right would be fmr=0.01, own_fmr=0.01 or threshold=0.3"
+                f"{name!r} is not an operating point; expected fmr=0.01, own_fmr=0.01 or threshold=0.3"
             ) from error
 
 
@@ -210,7 +210,9 @@ def numbers_at(at: AtPoint, seed: int) -> tuple[pd.DataFrame, list[str]]:
         add(ALL_GROUPS, name, rate, *share_interval(rate, variance_of(together), everyone, trials))
     several = len(at.groups) > 1
     if not pairs.all():
-        notes.append(f"at {at.point.name} a group lacks genuine or impostor pairs: the measures that need them are n/a")
+        notes.append(
+            f"at {at.point.name} a group has no genuine or no impostor pairs: the measures that need them are n/a"
+        )
     certain = {
         kind: bool(((errors[at_] > 0) & (errors[at_] < pairs[at_])).all()) for at_, kind in enumerate(("fmr", "fnmr"))
     }
@@ -220,7 +222,8 @@ def numbers_at(at: AtPoint, seed: int) -> tuple[pd.DataFrame, list[str]]:
     if at.point.rule == "own" and several:
         given = frozenset(["fmr"])
         notes.append(
-            f"at {at.point.name} every group's FMR is set to {at.point.value:g}: measures of FMR alone say nothing and have no interval"
+            f"at {at.point.name} every group's FMR is set to {at.point.value:g}: measures of FMR alone are "
+            f"meaningless and have no interval"
         )
 
     def taken(values: np.ndarray) -> Rates:

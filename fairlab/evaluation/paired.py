@@ -83,9 +83,7 @@ def paired_seeds(
 ) -> pd.DataFrame:
     """As paired_report, of several trainings each, paired in their order; intervals are over people and seeds."""
     if len(runs_a) != len(runs_b) or not runs_a:
-        raise FairLabError(
-            f"{len(runs_a)} runs cannot be paired with {len(runs_b)}; right would be as many on either side"
-        )
+        raise FairLabError(f"{len(runs_a)} runs cannot be paired with {len(runs_b)}; expected equal numbers")
     each = [_differences(*both, point, seed) for both in zip(runs_a, runs_b, strict=True)]
     rows = []
     for group, metric in each[0]:
@@ -139,9 +137,9 @@ def _of_rate(both: Both, kind: int, number: int) -> Difference:
 def _check(ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs]) -> None:
     for mine, other in zip(ours, theirs, strict=False):
         if mine.name != other.name or not np.array_equal(mine.genuine, other.genuine):
-            raise FairLabError("two models can be compared on the same pairs only, and these are others")
+            raise FairLabError("two models can be compared only on the same pairs, and these differ")
     if len(ours) != len(theirs):
-        raise FairLabError(f"two models can be compared on the same groups only, not on {len(ours)} and {len(theirs)}")
+        raise FairLabError(f"two models can be compared only on the same groups, not on {len(ours)} and {len(theirs)}")
 
 
 def _accuracies(ours: Sequence[GroupPairs], theirs: Sequence[GroupPairs]) -> dict[str, Difference]:
@@ -195,7 +193,7 @@ def power_sentences(report: pd.DataFrame) -> list[str]:
             span = f"{limits.max():.2g}" if metric == "accuracy" else f"{limits.min():.2g} to {limits.max():.2g}"
             where = "" if metric == "accuracy" else ", depending on the group,"
             said.append(
-                f"With these pairs a difference in {what} below {span} points{where} cannot be seen: "
-                f"it would show p < {ALPHA:g} in fewer than {100 * POWER:.0f} of 100 cases."
+                f"With these pairs a difference in {what} below {span} points{where} cannot be detected: it would "
+                f"reach p < {ALPHA:g} in fewer than {100 * POWER:.0f} of 100 cases."
             )
     return said

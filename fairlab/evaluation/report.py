@@ -88,8 +88,8 @@ def _group_numbers(group: GroupPairs, add: Any, notes: list[str]) -> None:
         notes.append(f"{group.name}: only {group.bootstrap.identities} identities, intervals are indicative")
     if verification.auc(group.scores, group.genuine) < 0.5:
         notes.append(
-            f"{group.name}: AUC {verification.auc(group.scores, group.genuine):.3f} is below one half; are genuine and "
-            "impostor swapped, or distances taken for scores?"
+            f"{group.name}: AUC {verification.auc(group.scores, group.genuine):.3f} is below one half; are genuine "
+            f"and impostor swapped, or distances used as scores?"
         )
     for row in separation(group):
         add(*row, counts)

@@ -18,14 +18,14 @@ from fairlab.reading.table_text import one_of, plain
 from fairlab.tables import ALL_GROUPS
 
 DEFECTS = {
-    "scores": "scores that are no finite number",
+    "scores": "scores that are not finite numbers",
     "labels": "labels that are neither genuine (1, true) nor impostor (0, false)",
     "groups": "pairs without a group",
-    "people": "pairs of which a person has no name",
+    "people": "pairs with an unnamed person",
     "contradictions": "labels that contradict the identities",
     "self_pairs": "images compared with themselves",
-    "duplicates": "pairs that stand in the table more than once, in either order",
-    "two_groups": "pairs of people who stand in two groups",
+    "duplicates": "pairs that appear more than once, in either order",
+    "two_groups": "pairs of people who are in two groups",
 }
 """What can be wrong with a line. Each can be left out by name."""
 FATAL = ("scores", "labels", "groups", "people", "contradictions")
@@ -92,13 +92,13 @@ def scored_pairs(
     chosen = set(DEFECTS) if "all" in exclude else set(exclude)
     if chosen - set(DEFECTS):
         raise FairLabError(
-            f"{sorted(chosen - set(DEFECTS))[0]!r} cannot be left out; choose of: {', '.join(DEFECTS)}, all"
+            f"{sorted(chosen - set(DEFECTS))[0]!r} cannot be left out; choose from: {', '.join(DEFECTS)}, all"
         )
     if frame.empty:
-        raise FairLabError(f"{name} has no rows; right would be a row for each scored pair")
+        raise FairLabError(f"{name} has no rows; expected a row for each scored pair")
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
-        raise FairLabError(f"{name} has two columns {twice[0]!r}; right would be one")
+        raise FairLabError(f"{name} has two columns {twice[0]!r}; expected one")
     known = meanings([str(column) for column in frame.columns])
     scores = numbers(frame[_score_column(frame, name, score, distances, known)])
     if distances:
@@ -107,7 +107,7 @@ def scored_pairs(
     found["group"], found["other"] = _groups(frame, name, attribute, known)
     if alike := look_alike({*found["group"].unique(), *found["other"].unique()}):
         raise FairLabError(
-            f"{name}: two groups look alike and are written differently, {alike}; write both the same way"
+            f"{name}: two groups look alike but are spelled differently, {alike}; spell both the same way"
         )
     if "id1" in known:
         for column in ("id1", "id2"):
@@ -120,7 +120,8 @@ def scored_pairs(
         bad["two_groups"], anew = _in_two_groups(found, notes)
     else:
         notes.append(
-            "the table does not say who is compared (id1, id2): intervals are over pairs, and too narrow where pairs share people"
+            "the table does not name the people compared (id1, id2): intervals are over pairs, and too narrow if "
+            "pairs share people"
         )
     label, unreadable, contradicted = _labels(frame, name, found, anew, known.get("label"))
     found["genuine"], bad["labels"] = label, unreadable
@@ -144,10 +145,11 @@ def _score_column(frame: pd.DataFrame, name: str, asked: str, distances: bool, k
     column = next((known[what] for what in usual if what in known), "")
     if not column and "distance" in known:
         raise FairLabError(
-            f"{name} has no column of scores, but one called {known['distance']!r}: say that it holds distances (--distances)"
+            f"{name} has no column of scores, but one called {known['distance']!r}: if it holds distances, use "
+            f"--distances"
         )
     if not column:
-        raise FairLabError(f"{name} has no column 'score' with scores; right would be {WANTED}; it has: {there}")
+        raise FairLabError(f"{name} has no column 'score' with scores; expected {WANTED}; it has: {there}")
     return column
 
 
@@ -172,7 +174,7 @@ def suspected(scores: np.ndarray, genuine: np.ndarray) -> str:
         return ""
     return (
         f"Warning: genuine pairs score lower than impostor pairs (AUC {area:.3f}), so all numbers below are wrong if these are "
-        "distances. If a smaller value means more alike, say so (--distances)."
+        "distances. If smaller means more alike, use --distances."
     )
 
 
@@ -187,7 +189,7 @@ def same_pairs(one: ScoredPairs, other: ScoredPairs) -> np.ndarray:
     if differs.any():
         at = int(np.argmax(differs))
         lines = [pairs.frame["line"].iloc[at] for pairs in (one, other)]
-        raise FairLabError(f"line {lines[0]} of {one.name} is another pair than line {lines[1]} of {other.name}")
+        raise FairLabError(f"line {lines[0]} of {one.name} is not the same pair as line {lines[1]} of {other.name}")
     scores: np.ndarray = other.frame["score"].to_numpy(np.float64)
     return scores
 
@@ -204,14 +206,18 @@ def _without(
         defect = Defect(kind, int(rows.sum()), tuple(found["line"][rows].head(SHOWN).tolist()), kind in chosen)
         if kind in FATAL and not defect.excluded:
             where = ", ".join(map(str, defect.lines)) + (" ..." if defect.count > SHOWN else "")
-            raise FairLabError(f"{name} has {defect.count:,} {DEFECTS[kind]}: line {where}; mend or exclude {kind!r}")
+            raise FairLabError(
+                f"{name} has {defect.count:,} {DEFECTS[kind]}: line {where}; fix them or exclude {kind!r}"
+            )
         defects.append(defect)
         if defect.excluded:
             kept &= ~rows
     if ALL_GROUPS in found.loc[kept, ["group", "other"]].to_numpy():
-        raise FairLabError(f"a group of {name} is called {ALL_GROUPS!r}, FairLab's word for all groups; rename it")
+        raise FairLabError(
+            f"a group of {name} is called {ALL_GROUPS!r}, which FairLab uses for all groups together; rename it"
+        )
     if not kept.any():
-        raise FairLabError(f"nothing of {name} is left once {', '.join(sorted(chosen))} are left out")
+        raise FairLabError(f"{name} is empty once {', '.join(sorted(chosen))} are left out")
     return ScoredPairs(
         found[kept].reset_index(drop=True), tuple(defects), tuple(notes), name, tuple(sorted(chosen & set(bad)))
     )
@@ -250,7 +256,7 @@ def _groups(frame: pd.DataFrame, name: str, attribute: str, known: dict[str, str
         one = names(frame[known["group"]])
         return one, one
     raise FairLabError(
-        f"{name} has no column {attribute or 'group'!r}; right would be 'group' (or race, ethnicity ...), 'group1' and "
+        f"{name} has no column {attribute or 'group'!r}; expected 'group' (or race, ethnicity ...), 'group1' and "
         f"'group2', or bob's probe_<attribute> and bio_ref_<attribute>; it has: {one_of(map(str, frame.columns))}"
     )
 
@@ -287,6 +293,6 @@ def _in_two_groups(found: pd.DataFrame, notes: list[str]) -> tuple[np.ndarray, b
     seen = seen[(seen != "").all(axis=1)]
     several = seen.loc[seen["person"].duplicated(), "person"].unique()
     if len(several) > seen["person"].nunique() / 2:
-        notes.append("most identities stand in several groups: they are taken to be numbered anew in each group")
+        notes.append("most identities are in several groups: they are assumed to be numbered separately in each group")
         return np.zeros(len(found), dtype=bool), True
     return (found["id1"].isin(several) | found["id2"].isin(several)).to_numpy(), False

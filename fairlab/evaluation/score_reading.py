@@ -42,7 +42,7 @@ def read_frame(path: Path | str, wanted: Collection[str] = ()) -> tuple[pd.DataF
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FairLabError(f"there is no file {path}; right would be a CSV of scored pairs")
+        raise FairLabError(f"there is no file {path}; expected a CSV of scored pairs")
     if path.stat().st_size > MAX_BYTES:
         raise FairLabError(f"{path} has {path.stat().st_size:,} bytes, more than {MAX_BYTES:,}; divide the table")
     try:
@@ -55,8 +55,8 @@ def read_frame(path: Path | str, wanted: Collection[str] = ()) -> tuple[pd.DataF
         raise
     except pd.errors.ParserWarning as error:
         raise Damaged(
-            f"{path}: every row has more cells than the line of names; a number with a decimal comma needs quotes, or "
-            "another separator such as ;"
+            f"{path}: every row has more cells than the header; put numbers with a decimal comma in quotes, or use a "
+            f"separator such as ;"
         ) from error
     except (ValueError, OSError, pd.errors.ParserError) as error:
         what = str(error).strip().partition("\n")[0]
@@ -79,7 +79,7 @@ def _decoded(path: Path) -> str:
     size = path.stat().st_size
     if size > MAX_DECODED:
         raise FairLabError(
-            f"{path} has {size:,} bytes and is not plain UTF-8: it holds bytes of zero, or is another encoding"
+            f"{path} has {size:,} bytes and is not plain UTF-8: it holds zero bytes, or uses another encoding"
         )
     return decoded(path, path.read_bytes())
 
@@ -104,7 +104,9 @@ def _text(path: Path, wanted: set[str]) -> tuple[pd.DataFrame, np.ndarray, list[
     blank = (frame.isna() | (frame == "")).to_numpy(bool).all(axis=1)
     notes = []
     if _open_end(path):
-        notes.append(f"the last line ({len(frame) + 1}) has no end: was the file cut off, perhaps within a number?")
+        notes.append(
+            f"the last line ({len(frame) + 1}) has no line break: was the file cut off, perhaps inside a number?"
+        )
     return frame[~blank].reset_index(drop=True), lines[~blank], notes
 
 

@@ -59,7 +59,7 @@ def cross_scores(
     if gallery.shape[1] != probe.shape[1]:
         raise FairLabError(
             f"embeddings of {gallery.shape[1]} and of {probe.shape[1]} numbers have no cosine: gallery and probe must "
-            "be of equal length"
+            f"have equal length"
         )
     sides = _rows(gallery, gallery_ids, probe, probe_ids, pairs)
     scores = np.empty(len(pairs))
@@ -128,7 +128,7 @@ def _places(count: int, ids: np.ndarray, pairs: pd.DataFrame, column: str) -> np
     if len(ids) != count:
         raise FairLabError(f"there are {count} embeddings for {len(ids)} image ids")
     if len(ids) == 0 or (np.diff(ids) <= 0).any():
-        raise FairLabError("the ids of the embedded images must rise, each once, and there must be at least one")
+        raise FairLabError("the ids of the embedded images must be strictly increasing, and there must be at least one")
     wanted = pairs[column].to_numpy()
     at: np.ndarray = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
     missing = np.flatnonzero(ids[at] != wanted)

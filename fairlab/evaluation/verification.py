@@ -94,7 +94,7 @@ def fold_accuracy(scores: np.ndarray, genuine: np.ndarray, folds: np.ndarray) ->
     """Accuracy as the papers report it, with thresholds from the data instead of a grid.
 
     Every fold is decided with the threshold that is best on all other folds (mid-way between two scores; of equals
-    the strictest). With one fold only, the threshold is chosen on the fold itself.
+    the strictest). With only one fold, the threshold is chosen on the fold itself.
     """
     codes, names = pd.factorize(folds)
     codes = np.argsort(np.argsort(names))[codes]  # folds in rising order

@@ -54,7 +54,7 @@ def refusal(workspace: Workspace, record: RunRecord) -> str:
     for name in record.parents:
         while (status := read_status(workspace.run(name)).get("status", "missing")) != "done":
             if time.monotonic() > end:
-                return f"{name}, which it builds on, is not done but {status}: resume that first"
+                return f"{name}, which it builds on, is {status}, not done: resume it first"
             time.sleep(1)
     return ""
 
@@ -89,8 +89,8 @@ def why_left(record: RunRecord, got: int, more: bool) -> tuple[str, str]:
     if got in SIGNALS:
         if not more:  # the next job would get exactly as far
             return "failed", "its time limit in Slurm ended it before it could save anything: raise slurm.time_limit"
-        return "queued", "its time limit in Slurm was near: it saved and goes on from there"
-    return "queued", "Slurm took its node: it saved and goes on from there"
+        return "queued", "its Slurm time limit was near: it saved its state and continues from there"
+    return "queued", "Slurm took its node: it saved its state and continues from there"
 
 
 def requeue(folder: Path) -> None:

@@ -116,8 +116,8 @@ def project(
     notes = []
     if not whole.all():
         notes.append(
-            f"{int((~whole).sum()):,} of {len(unit):,} vectors are not numbers (NaN or infinite): they lie in the corner "
-            "below on the left, apart from the others"
+            f"{int((~whole).sum()):,} of {len(unit):,} vectors are not numbers (NaN or infinite): they are placed in "
+            f"the lower left corner, away from the others"
         )
     if init is not None:  # one layout, wherever it comes from: sums differ in their last bits otherwise
         init = np.ascontiguousarray(init, dtype=np.float64)
@@ -145,14 +145,14 @@ def _same(label: np.ndarray) -> str:
     if len(counts) == 1:
         return f"{len(label):,} of {len(label):,} vectors are the same: this model sees one face everywhere"
     same = int(counts[counts > 1].sum())
-    return f"{same:,} of {len(label):,} vectors are the same as another one; {len(counts):,} are different"
+    return f"{same:,} of {len(label):,} vectors duplicate another one; {len(counts):,} are distinct"
 
 
 def _trust(vectors: np.ndarray, xy: np.ndarray) -> tuple[float, str]:
     """(trustworthiness, why there is none or ""), of different vectors: among equal ones no neighbour is nearer."""
     value = trustworthiness(vectors, xy)
     least = 3 * TRUST_NEIGHBOURS + 1
-    return value, "" if np.isfinite(value) else f"it needs {least} different vectors, and there are {len(vectors)}"
+    return value, "" if np.isfinite(value) else f"it needs {least} distinct vectors, but there are {len(vectors)}"
 
 
 def _lay_out(

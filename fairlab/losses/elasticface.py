@@ -1,4 +1,4 @@
-"""ElasticFace: the margin is drawn anew for every image (Boutros et al., CVPRW 2022, arXiv 2109.09416).
+"""ElasticFace: the margin is drawn separately for every image (Boutros et al., CVPRW 2022, arXiv 2109.09416).
 
 Draws come from torch's global generator, which the loop seeds at every step.
 """

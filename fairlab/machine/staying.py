@@ -86,7 +86,7 @@ def check(path: Path | None = None) -> None:
         near = path is None or path.is_relative_to(each.folder)
         if near and each.moved():
             raise Moved(
-                f"the workspace was moved: {each.folder} is no longer the folder in which this run began; resume it"
+                f"the workspace was moved: {each.folder} is no longer the folder in which this run started; resume it"
             )
 
 

@@ -27,12 +27,12 @@ class Preprocessing(Settings):
     channels: Literal["RGB", "BGR"] = Field(
         "RGB", description="Order of the channels that the backbone was trained on."
     )
-    mean: tuple[Level, Level, Level] = Field(HALF, description="Taken off each channel, in pixel values of 0..255.")
+    mean: tuple[Level, Level, Level] = Field(HALF, description="Subtracted from each channel, in pixel values 0..255.")
     std: tuple[Level, Level, Level] = Field(HALF, description="Each channel is divided by this, in pixel values.")
     flip: Literal["sum", "none"] = Field(
         "sum", description="sum: the embeddings of the face and of its mirror image are added; none: the face alone."
     )
-    l2: bool = Field(True, description="The embedding is scaled to length 1 at the end.")
+    l2: bool = Field(True, description="The embedding is finally scaled to length 1.")
 
     def model_post_init(self, context: Any) -> None:
         """A std of 0 would divide by zero."""

@@ -185,7 +185,7 @@ def _measured(path: Path, keys: Mapping[str, str]) -> ProbeFile:
             raise Damaged(f"{path} is not the measurement of this plan")
         return probe
     except Damaged as error:
-        raise Damaged(f"{error}; delete the file, and this machine is measured again") from error
+        raise Damaged(f"{error}; delete the file to measure this machine again") from error
 
 
 def _wall(plan: Plan, seconds: dict[str, float], slots: int) -> float:

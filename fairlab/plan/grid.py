@@ -258,8 +258,8 @@ class _Seed:
         own = settings.embedding_dim if settings else None
         if not choices.student_methods().get(record.method, {}).get("in_space") and own != space.dim:
             self.builder.notes.append(
-                f"{record.title} is not evaluated against a gallery by {space.record.title}: their embeddings are "
-                f"{own} and {space.dim or 'an unknown number of'} long"
+                f"{record.title} is not evaluated against a gallery by {space.record.title}: their embedding lengths "
+                f"are {own} and {space.dim or 'unknown'}"
             )
             return
         cross = cross_record(self.builder.workspace, space.record, record, self.people.dataset, self.study.evaluation)

@@ -95,7 +95,7 @@ class Builder:
                 whole = "batch" if config.training.accumulate == 1 else "step"
                 raise FairLabError(
                     f"{title}: {images} training images do not fill one {whole} of {config.training.step_images}; "
-                    "lower its training.batch_size or take more people"
+                    "lower training.batch_size or use more people"
                 )
             steps = per_epoch * config.training.epochs
         self.runs[record.run_id] = PlannedRun(record, status, steps)

@@ -64,7 +64,7 @@ def _named(workspace: Workspace, name: str) -> Dataset:
         if known
         else "this workspace has none yet: `fairlab data add PATH` adds one"
     )
-    raise FairLabError(f"there is no data set {name!r}; {has}. `--set dataset=NAME` names the one to learn from")
+    raise FairLabError(f"there is no data set {name!r}; {has}. `--set dataset=NAME` names the one to train on")
 
 
 def _sizes(found: Dataset) -> dict[str, int]:
@@ -115,7 +115,8 @@ def _synthetic(demo: DemoData | None, workspace: Workspace, dataset: str, split:
     part = images[images["split"] == split]
     if part.empty:
         raise FairLabError(
-            f"data set {dataset} has no part {split!r} to learn from; name a data set of synthetic faces in grid.synthetic"
+            f"data set {dataset} has no part {split!r} to train on; name a data set of synthetic faces in "
+            f"grid.synthetic"
         )
     return int(part["identity"].nunique()), len(part)
 

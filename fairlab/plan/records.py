@@ -46,15 +46,17 @@ def check_lengths(gallery: RunRecord, probe: RunRecord) -> None:
     lengths = [length_of(model) for model in (gallery, probe)]
     if None not in lengths and lengths[0] != lengths[1]:
         raise FairLabError(
-            f"{gallery.title} has embeddings of {lengths[0]} numbers and {probe.title} of {lengths[1]}: a gallery and a "
-            "probe must be of equal length to be compared"
+            f"{gallery.title} has embeddings of {lengths[0]} numbers and {probe.title} of {lengths[1]}: gallery and "
+            f"probe must have equal length"
         )
 
 
 def check_model(space: RunRecord) -> None:
     """Raise FairLabError for a run that is no model, or a model without a network."""
     if space.role not in SPACES or space.method == "inspect":
-        raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
+        raise FairLabError(
+            f"{space.run_id} is not a model: its role is {space.role}; `fairlab models` lists the models"
+        )
     if space.method in WITHOUT_NETWORK:
         raise FairLabError(
             f"{space.run_id} came as {space.method}, without its network: no other model can build on it; choose models "

@@ -99,7 +99,7 @@ def validation_figure(events: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
             name=words(group),
             line={"color": style.colour, "dash": style.dash},
             marker={"symbol": style.symbol, "size": 6},
-            hovertemplate=f"{words(group)} %{{y:.1%}}<br>pass %{{x}}<extra></extra>",
+            hovertemplate=f"{words(group)} %{{y:.1%}}<br>epoch %{{x}}<extra></extra>",
         )
     mean = events[events["name"] == "validation_accuracy"]
     if not mean.empty:
@@ -109,7 +109,7 @@ def validation_figure(events: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
             mode="lines",
             name="mean",
             line={"color": "#888888", "width": 3},
-            hovertemplate="mean %{y:.1%}<br>pass %{x}<extra></extra>",
+            hovertemplate="mean %{y:.1%}<br>epoch %{x}<extra></extra>",
         )
     figure.update_xaxes(title="epoch", dtick=max(1, len(mean) // 12))
     figure.update_yaxes(title="accuracy, held-out people", tickformat=".0%")

@@ -51,7 +51,7 @@ def _chain(path: Path, above: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     if name is None:
         return [values]
     if name in above or name not in _known():
-        raise FairLabError(f"{path.name} extends {name!r}, which is no preset or extends this one")
+        raise FairLabError(f"{path.name} extends {name!r}, which is not a preset or extends this one")
     return [*_chain(FOLDER / f"{name}.toml", (*above, name)), values]
 
 

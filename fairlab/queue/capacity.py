@@ -52,7 +52,7 @@ class Room:
         need = max(CHECKPOINTS * checkpoint, LEAST_DISK_MB)
         if self.disk >= need:
             return ""
-        return f"{ROOM} about {size(need)} of disk, {size(self.disk)} are free on that of {self.workspace.home}"
+        return f"{ROOM} about {size(need)} of disk, {size(self.disk)} are free on the disk of {self.workspace.home}"
 
     def lacks_memory(self, record: RunRecord, placement: Placement) -> str:
         """Why this machine has too little memory for a run, in words; "" when it has enough."""

@@ -288,7 +288,7 @@ def _engine(folder: Path) -> str:
 
 
 def resume(workspace: Workspace, run_id: str, other_data: bool = False) -> None:
-    """Queue a run again that stopped, failed or crashed; it goes on from its last checkpoint.
+    """Queue a run again that stopped, failed or crashed; it continues from its last checkpoint.
 
     other_data: also where its data set is no longer the one it started with. Its checkpoints and its status say so for
     ever. Raises Refused for a run that is in no such state.
@@ -327,7 +327,7 @@ def delete(workspace: Workspace, run_id: str, force: bool = False) -> None:
         if using and not force:
             raise Refused(
                 f"data set {using[0]} borrows its images from {made}"
-                f"{f' and so do {len(using) - 1} more' if using[1:] else ''}; delete it first, or force it"
+                f"{f' and so do {len(using) - 1} more' if using[1:] else ''}; delete it first, or use force"
             )
         delete_run(workspace, run_id, force=force)
         if made:

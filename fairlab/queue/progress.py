@@ -143,7 +143,7 @@ def _slots(workspace: Workspace, engine: str) -> int:
 
 
 class Rates:
-    """What runs of a kind take: as the finished ones took, else at the pace of those that work, else by the probe."""
+    """What runs of a kind take: as the finished ones took, else at the pace of the current runs, else by the probe."""
 
     def __init__(self, workspace: Workspace, runs: pd.DataFrame, study_id: str = "") -> None:
         self.workspace, self.study_id = workspace, study_id
@@ -182,7 +182,7 @@ def _part(row: pd.Series) -> float:
 def _source(used: set[str], done: int) -> str:
     said = {
         "done": f"the {done} done" if done != 1 else "the one done",
-        "running": "the pace of those that work",
+        "running": "the pace of the current runs",
         "probe": "a short probe of this machine",
     }
     return "from " + " and ".join(text for name, text in said.items() if name in used) if used else ""
@@ -243,7 +243,7 @@ def sentence(progress: Progress) -> str:
     counts = progress.counts
     said = [f"{counts.get('done', 0)} of {progress.total} done"]
     bad = sum(counts.get(name, 0) for name in ENDED_BADLY)
-    said += [f"{bad} ended badly"] if bad else []
+    said += [f"{bad} failed"] if bad else []
     said += [f"{counts[name]} {name}" for name in ("held", "blocked") if counts.get(name)]
     if progress.active:
         left = f"about {duration(progress.left_s)} left ({progress.source})"

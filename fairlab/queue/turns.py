@@ -149,7 +149,7 @@ def _decide(workspace: Workspace, queue: Queue, stand: Mapping[str, str]) -> Non
             if room.at_work:
                 kind, behind[engine] = "memory", "waits for its turn: the run before it waits for memory"
             else:  # nothing that ends could make room: better to try than to wait for ever
-                words = words.replace(ROOM, "it needs") + "; it starts all the same, as no other run works here"
+                words = words.replace(ROOM, "it needs") + "; it starts anyway, because no other run is active here"
         if not kind:
             taken[engine] += devices
             if engine == LOCAL:
@@ -163,7 +163,9 @@ def _parents(workspace: Workspace, item: Waiting, stand: Mapping[str, str]) -> t
     if bad:
         gone = parents[bad[0]] == "missing"
         todo = (
-            "whose folder is gone: launch its study again" if gone else f"which is {parents[bad[0]]}: resume it first"
+            "whose folder is missing: launch its study again"
+            if gone
+            else f"which is {parents[bad[0]]}: resume it first"
         )
         return "bad parent", f"waits for {bad[0]}, {todo}"
     missing = [name for name, status in parents.items() if status != "done"]

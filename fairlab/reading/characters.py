@@ -48,7 +48,7 @@ def fault_among(names: Collection[str]) -> str:
         if fault := unfit(name):
             return f"{clean(name)[:80]!r} holds {fault}"
     alike = look_alike(names)
-    return f"{alike} look alike and are not the same" if alike else ""
+    return f"{alike} look alike but differ" if alike else ""
 
 
 def printable(text: str) -> str:

@@ -39,7 +39,7 @@ def check_file(path: Path, wanted: str) -> None:
     try:
         about = os.stat(path)
         if not stat.S_ISREG(about.st_mode):
-            kind = "a folder" if stat.S_ISDIR(about.st_mode) else "no ordinary file (a device, a socket or a pipe)"
+            kind = "a folder" if stat.S_ISDIR(about.st_mode) else "not a regular file (a device, a socket or a pipe)"
             raise FairLabError(f"{path} is {kind}, not {wanted}")
         with open(path, "rb") as file:
             head = file.read(HEAD_BYTES)
@@ -56,13 +56,13 @@ def content_of(path: Path, head: bytes) -> str:
     if head[4:9] == b"\0\0\0\0{":
         return ""  # safetensors, whose first bytes are a length: any number
     if not head:
-        return "empty: 0 bytes; copy or download it once more"
+        return "empty: 0 bytes; copy or download it again"
     if head.startswith(LFS):
         return lfs_words(head)
     if WEB_PAGE.match(head.removeprefix(b"\xef\xbb\xbf")):
         return "a web page (HTML or XML), not the file itself; open the link in a browser and download what the page offers"
     if not head.strip(b"\0"):
-        return "nothing but zeros at its beginning, as an interrupted download leaves it; download it once more"
+        return "all zeros at its beginning, probably from an interrupted download; download it again"
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it and choose the file inside"
     for start, words in ARCHIVES.items():

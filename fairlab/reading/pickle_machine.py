@@ -86,7 +86,7 @@ class Machine:
     def extend(self, values: list[Any]) -> None:
         target = self.last()
         if not isinstance(target, list):
-            wrong("its pickle appends to something that is no list")
+            wrong("its pickle appends to something that is not a list")
         target.extend(values)
 
     def do_mark(self) -> None:

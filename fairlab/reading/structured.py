@@ -30,10 +30,10 @@ def parse_json(content: bytes | str, where: str, kind: type = dict, pairs: Pairs
     except ValueError as error:
         raise Damaged(f"{where} is not readable JSON: {str(error)[:200]}") from error
     if deep:
-        raise Damaged(f"{where} is nested more than {DEEPEST} levels deep; no file of FairLab is")
+        raise Damaged(f"{where} is nested more than {DEEPEST} levels deep; FairLab writes no such file")
     if not isinstance(value, kind):
         wanted = "an object with names" if kind is dict else "a list" if kind is list else "a text"
-        raise Damaged(f"{where} is not what FairLab writes: {wanted} belongs there, not {type(value).__name__}")
+        raise Damaged(f"{where} is not a FairLab file: expected {wanted}, not {type(value).__name__}")
     return value
 
 

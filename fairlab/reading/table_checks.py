@@ -27,13 +27,13 @@ def check_schema(file: ParquetFile, columns: Sequence[str], path: Path) -> None:
     """Raise Damaged unless each of `columns` is there and of its type."""
     schema = file.schema_arrow
     if file.metadata.num_rows > MOST_ROWS:
-        raise Damaged(f"{path} says that it has {file.metadata.num_rows:,} rows; no table of FairLab has so many")
+        raise Damaged(f"{path} declares {file.metadata.num_rows:,} rows; no FairLab table is that large")
     for name in columns:
         if schema.get_field_index(name) < 0:
-            raise Damaged(f"{path} lacks the column {name!r}")
+            raise Damaged(f"{path} has no column {name!r}")
         kind, found = KINDS.get(name), schema.field(name).type
         if kind is not None and not _fits(kind, found):
-            raise Damaged(f"{path}: the column {name!r} holds {found}; {kind} belong there")
+            raise Damaged(f"{path}: the column {name!r} holds {found}; expected {kind}")
 
 
 def _fits(kind: str, found: pa.DataType) -> bool:
@@ -66,5 +66,5 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise Damaged(f"{path} is damaged: {str(error)[:200]}") from error
     for name in columns:
         if KINDS.get(name) in (TEXT, WHOLE, TRUTH) and bool(table[name].isna().any()):
-            raise Damaged(f"{path}: the column {name!r} has empty cells; {KINDS[name]} belong there")
+            raise Damaged(f"{path}: the column {name!r} has empty cells; expected {KINDS[name]}")
     return table

@@ -56,10 +56,10 @@ def decoded(path: Path, content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         name = encoding.upper().removesuffix("-SIG")
-        raise Damaged(f"{path}, line {line}: this is no {name} text; save the table as UTF-8") from error
+        raise Damaged(f"{path}, line {line}: this is not {name} text; save the table as UTF-8") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise Damaged(f"{path}, line {line}: this is no text, it holds a NUL byte")
+        raise Damaged(f"{path}, line {line}: this is not text: it holds a NUL byte")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -72,7 +72,7 @@ class Source(Settings):
     )
     identity_pattern: Name = Field(
         "",
-        description="How files are named, where names tell who is shown, e.g. {identity}_{number} or "
+        description="The pattern of file names that contain the identity, e.g. {identity}_{number} or "
         "{group}/{identity}_{age}_{number}; further words become attributes; empty: as the data have it.",
     )
     split: Literal["auto", "train", "validation", "test"] = Field(
@@ -87,7 +87,9 @@ class Source(Settings):
     align: bool = Field(
         True, description="Turn and scale faces to the template where the data bring landmarks and are not aligned yet."
     )
-    swap_channels: bool = Field(False, description="Take red for blue: for packs that were written the wrong way.")
+    swap_channels: bool = Field(
+        False, description="Swap red and blue channels: for packs that were written the wrong way."
+    )
     copy_pixels: bool = Field(
         False, description="Also decode every image once into one file of the workspace: faster to read, large."
     )

@@ -137,7 +137,7 @@ def _listing(handle: IO[bytes], path: Path) -> dict[str, Any]:
             len(header(f["name"], f["bytes"])) + f["bytes"] + len(padding(f["bytes"])) for f in listing["files"]
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(f"{path} is no archive of FairLab: its listing is not as one writes it ({error})") from error
+        raise Damaged(f"{path} is not an archive of FairLab: its listing is not as one writes it ({error})") from error
     if length != expected:
         raise Damaged(f"{path} is damaged: it has {length:,} bytes and its listing makes {expected:,}")
     return dict(listing)
@@ -159,7 +159,7 @@ def _check_names(listing: dict[str, Any]) -> None:
             checked_name(part, "file in an archive")
         known = rest == ["study.json"] if first == "studies" else _of_run(rest)
         if second not in {"runs": runs, "studies": [study]}.get(first, ()) or not known:
-            raise Damaged(f"the archive lists {file['name'][:200]!r}, which is no file of a run or study")
+            raise Damaged(f"the archive lists {file['name'][:200]!r}, which is not a file of a run or study")
         size = file["bytes"]
         if type(size) is not int or size < 0 or not _SHA256.fullmatch(file["sha256"]):
             raise Damaged(f"the archive lists {file['name']} without a size and hash")
@@ -230,7 +230,7 @@ def _unpack(
             raise Damaged(f"{path} is damaged: {file['name']} is not what the listing says")
         if handle.read(len(padding(file["bytes"]))) != padding(file["bytes"]):
             raise Damaged(
-                f"{path} is damaged at byte {handle.tell():,}: bytes after {file['name']} that are no part of it"
+                f"{path} is damaged at byte {handle.tell():,}: bytes after {file['name']} that are not part of it"
             )
     if handle.read(len(END) + 1) != END:
         raise Damaged(f"{path} is damaged: it does not end as an archive does")

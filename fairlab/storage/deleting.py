@@ -142,7 +142,7 @@ def _refuse_users(goes: Goes, what: str, force: bool) -> None:
         first, how = next(iter(goes.needed_by.items()))
         more = f" and {len(goes.needed_by) - 1} more need it" if len(goes.needed_by) > 1 else ""
         raise Refused(
-            f"{what} is needed: {first} {how}{more}; look with --dry-run, then delete them first, or force it"
+            f"{what} is needed: {first} {how}{more}; look with --dry-run, then delete them first, or use force"
         )
 
 

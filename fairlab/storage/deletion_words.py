@@ -22,7 +22,7 @@ def reached(found: Found, files: bool = False) -> list[str]:
         lines.append(f"embeddings of an earlier state of the data, deleted as a whole: {some(_runs(stale))}")
     if found.maps:
         lines.append(f"maps: {sum(item['maps'] for item in found.maps)} of {len(found.maps)} runs")
-    for how in ("computed anew", "marked", "deleted"):
+    for how in ("recomputed", "marked", "deleted"):
         named = [
             f"{item['run']}{' by ' + item['protocol'] if item['protocol'] else ''}"
             for item in found.numbers
@@ -33,7 +33,7 @@ def reached(found: Found, files: bool = False) -> list[str]:
     lines += [f"made again when needed: {some(found.deleted)}"] if found.deleted else []
     if found.archives:
         lines.append(
-            f"archives, deleted with all that is in them (what stays can be archived anew): {some(found.archives)}"
+            f"archives, deleted with all that is in them (what stays can be archived again): {some(found.archives)}"
         )
     lines += [f"the name is taken out of: {some(found.mentions)}"] if found.mentions else []
     if found.stays:
@@ -48,7 +48,7 @@ def reached(found: Found, files: bool = False) -> list[str]:
             f"your own files, {'deleted where they are single images' if files else 'not touched'}: {some(found.sources)}"
         )
     if found.elsewhere:
-        lines.append(f"somebody of that name is in other data sets too: {some(found.elsewhere)}")
+        lines.append(f"a person of that name is also in other data sets: {some(found.elsewhere)}")
     return [*lines, *(f"note: {note}" for note in found.notes)]
 
 

@@ -21,7 +21,7 @@ EFFECTIVE = os.access in os.supports_effective_ids
 
 def hidden(workspace: Workspace) -> list[str]:
     """A sentence for everything that is left out of lists, or shown without its files; none when all is well."""
-    found = [f"study {name} is left out, because it cannot be read: {why}" for name, why in bad_studies(workspace)]
+    found = [f"study {name} is left out because it cannot be read: {why}" for name, why in bad_studies(workspace)]
     found += [f"data set {name} cannot be used: {why}" for name, why in bad_datasets(workspace)]
     return [*sentences(left_out(workspace)), *found]
 
@@ -47,9 +47,9 @@ def unreadable(folder: Path | str) -> Iterator[tuple[str, str]]:
             if entry.is_dir(follow_symlinks=False):
                 yield from unreadable(entry.path)
             elif entry.is_symlink() and not os.path.exists(entry.path):
-                yield entry.path, f"{entry.path} is a link that leads nowhere"
+                yield entry.path, f"{entry.path} is a broken link"
             elif not (entry.is_file() or entry.is_dir()):
-                yield entry.path, f"{entry.path} is a pipe, a socket or a device; it is no data"
+                yield entry.path, f"{entry.path} is a pipe, a socket or a device; it is not data"
             elif not os.access(entry.path, os.R_OK, effective_ids=EFFECTIVE) and os.path.exists(entry.path):
                 yield entry.path, f"{entry.path} cannot be read: no permission; its owner can give it (chmod)"
         except OSError as error:
@@ -82,10 +82,10 @@ def _bad(home: Path, fault: Callable[[Path], str]) -> Iterator[tuple[str, str]]:
 
 def _study_fault(folder: Path) -> str:
     if not folder.is_dir():
-        return f"{folder} is no folder; the folder of a study belongs there"
+        return f"{folder} is a file; expected the folder of a study"
     path = folder / "study.json"
     if not there(path):
-        return f"{path}, which says what the study is, is gone" if os.listdir(folder) else ""
+        return f"{path}, which describes the study, is missing" if os.listdir(folder) else ""
     return _record_fault(path, _stamp(path))
 
 
@@ -100,13 +100,14 @@ def _record_fault(path: Path, _stamp: tuple[int, ...]) -> str:
 
 def _dataset_fault(folder: Path) -> str:
     if not folder.is_dir():
-        return f"{folder} is no folder; the folder of a data set belongs there"
+        return f"{folder} is a file; expected the folder of a data set"
     names = os.listdir(folder)
     if not {INFO, MANIFEST, IMAGES_FILE, PAIRS_FILE} & set(names):
         return ""  # of one that was deleted, only its age limit stays
     for name in (MANIFEST, INFO):
         if not there(folder / name):
-            return f"{folder / name} is gone; `fairlab data find {folder.name} PATH` brings back what runs know of it"
+            return f"{folder / name} is gone; `fairlab data find {folder.name} PATH` restores it from what runs "
+            "recorded"
     for name, size in _listed(folder, _stamp(folder / MANIFEST), _stamp(folder / INFO)):
         if why := file_fault(folder / name, size):
             return why
@@ -131,7 +132,7 @@ def file_fault(path: Path, size: int) -> str:
     if not there(path):
         return f"{path} is gone"
     if not path.is_file():
-        return f"{path} is no file"
+        return f"{path} is not a file"
     if not os.access(path, os.R_OK, effective_ids=EFFECTIVE):
         return f"no permission to read {path}; its owner can give it (chmod)"
     if path.stat().st_size != size:

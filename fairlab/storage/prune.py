@@ -33,7 +33,7 @@ def prunable(workspace: Workspace, keep: int = 1, study: str = "", run_ids: Sequ
     counts as kept. Raises FairLabError for a run that is not there.
     """
     if keep < 0:
-        raise FairLabError(f"0 or more checkpoints of each run can be kept, not {keep}")
+        raise FairLabError(f"the checkpoints to keep per run must be 0 or more, not {keep}")
     named = set(run_ids)
     for name in run_ids:
         if not (workspace.run(name) / "run.json").exists():

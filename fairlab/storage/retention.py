@@ -71,7 +71,7 @@ def _read(folder: Path, at: datetime | None = None) -> Limit:
         added, days = datetime.fromisoformat(raw["added_at"]), int(raw["days"])
         over = at is not None and at > added + timedelta(days=days)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise Damaged(f"{folder / FILE} is no age limit: {error}; set it again with `fairlab data keep`") from error
+        raise Damaged(f"{folder / FILE} is not an age limit: {error}; set it again with `fairlab data keep`") from error
     return Limit(folder.name, days, added, over)
 
 

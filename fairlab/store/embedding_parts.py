@@ -161,7 +161,9 @@ class EmbeddingParts:
     def _damaged(self, number: int) -> Damaged:
         """Remove a part that is not what it was; the error to raise."""
         shutil.rmtree(self._part(number), ignore_errors=True)
-        return Damaged(f"{self._part(number)} was damaged after it was written and is removed; resume to make it again")
+        return Damaged(
+            f"{self._part(number)} was damaged after it was written and is removed; resume to create it again"
+        )
 
     def _offset(self, number: int, part_bytes: int) -> int:
         """Where the rows of a part begin behind the header; all parts but the last have equally many rows."""

@@ -70,7 +70,7 @@ class EmbeddingWriter:
 
     def __init__(self, run_folder: Path, dataset_id: str, view: str, ids: np.ndarray, facts: dict[str, Any]) -> None:
         if len(ids) == 0 or np.any(np.diff(ids) <= 0):
-            raise ValueError("image ids must rise and not be empty")
+            raise ValueError("image ids must be strictly increasing and not empty")
         self.folder = embeddings_folder(run_folder, dataset_id, view)
         self.temporary = beside(self.folder)
         self.ids, self.facts, self.done = np.asarray(ids, dtype=np.int64), facts, 0
@@ -113,7 +113,7 @@ class EmbeddingWriter:
                 self._file.close()
             if kind is None:
                 if self.done < len(self.ids):
-                    raise ValueError(f"only {self.done} of {len(self.ids)} embeddings came")
+                    raise ValueError(f"only {self.done} of {len(self.ids)} embeddings arrived")
                 self._commit()
         except OSError as error:
             if kind is None:  # otherwise the first trouble is the one to tell
@@ -156,7 +156,9 @@ def open_embeddings(run_folder: Path, dataset_id: str, view: str = "plain", veri
     try:
         for name in FILES:
             if (folder / name).stat().st_size != facts["files"][name]["bytes"]:
-                raise Damaged(f"{folder / name} is damaged: its size is not what {folder / MANIFEST} recorded")
+                raise Damaged(
+                    f"{folder / name} is damaged: its size differs from the one recorded in {folder / MANIFEST}"
+                )
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
         norms = np.load(folder / "norms.npy", allow_pickle=False)
         ids = np.load(folder / "ids.npy", allow_pickle=False)
@@ -170,5 +172,5 @@ def open_embeddings(run_folder: Path, dataset_id: str, view: str = "plain", veri
         shapes != [((rows, dim), np.float32), ((rows,), np.float32), ((rows,), np.int64)]
         or not vectors.flags.c_contiguous
     ):
-        raise Damaged(f"{folder} is damaged: its files do not have the shapes that {MANIFEST} recorded")
+        raise Damaged(f"{folder} is damaged: its files do not have the shapes recorded in {MANIFEST}")
     return Embeddings(folder, vectors, norms, ids, facts)

@@ -31,7 +31,7 @@ def left_out(workspace: Workspace) -> dict[str, str]:
 def sentences(hidden: dict[str, str], most: int = 3) -> list[str]:
     """What is left out of every list, in words; none when nothing is."""
     shown = [
-        f"run {name} is left out, because it cannot be read: {why}; `fairlab runs delete {name}` removes it"
+        f"run {name} is left out because it cannot be read: {why}; `fairlab runs delete {name}` removes it"
         for name, why in list(hidden.items())[:most]
     ]
     more = len(hidden) - len(shown)

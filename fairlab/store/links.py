@@ -56,9 +56,7 @@ def make_keys() -> Keys:
     """The keys of a server that starts now. Raises FairLabError for a short FAIRLAB_TOKEN, or where no key can be kept."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen and (len(chosen) < SHORTEST or not chosen.isprintable()):
-        raise FairLabError(
-            f"{VARIABLE} must have {SHORTEST} printable characters or more; leave it out for a random one"
-        )
+        raise FairLabError(f"{VARIABLE} must have {SHORTEST} printable characters or more; unset it for a random one")
     if chosen:
         return Keys(chosen, chosen.encode())
     return Keys(secrets.token_urlsafe(32), _kept_key(config_folder() / KEY_FILE))
@@ -129,10 +127,10 @@ def _kept_key(path: Path) -> bytes:
                 write_bytes(path, secrets.token_hex(32).encode())
                 path.chmod(0o600)
         if os.name != "nt" and path.stat().st_mode & 0o077:
-            raise FairLabError(f"{path} can be read by other accounts: delete it, and FairLab makes a new one")
+            raise FairLabError(f"{path} can be read by other accounts: delete it, and FairLab creates a new one")
         key = path.read_bytes()
     except OSError as error:
         raise FairLabError(f"{explain(error, path)}; or set {VARIABLE} to a secret of {SHORTEST} letters") from error
     if len(key) != 64:
-        raise FairLabError(f"{path} is not a key of FairLab: delete it, and FairLab makes a new one")
+        raise FairLabError(f"{path} is not a FairLab key: delete it, and FairLab creates a new one")
     return key

@@ -92,7 +92,7 @@ def closed_folders(workspace: Workspace) -> dict[str, str]:
                 found[name] = why
         except NotADirectoryError:
             if not temporary(name):
-                found[name] = f"{folder} is a file; the folder of a run belongs there"
+                found[name] = f"{folder} is a file; expected the folder of a run"
         except OSError as error:
             found[name] = f"{folder} cannot be read: {sentence_of(error)}"
     return found
@@ -101,11 +101,11 @@ def closed_folders(workspace: Workspace) -> dict[str, str]:
 def _without_record(folder: Path) -> str:
     """Why a folder among the runs has no run.json; "" for one that is being made, or was deleted at this moment."""
     if folder.is_symlink() and not folder.exists():
-        return f"{folder} is a link that leads nowhere"
+        return f"{folder} is a broken link"
     if (folder / "run.json").is_symlink():
-        return f"{folder / 'run.json'} is a link that leads nowhere"
+        return f"{folder / 'run.json'} is a broken link"
     if (folder / "status.json").exists() or (folder / "log.txt").exists():
-        return f"{folder / 'run.json'}, which says what the run is, is gone"
+        return f"{folder / 'run.json'}, which describes the run, is missing"
     return ""
 
 

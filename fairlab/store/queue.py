@@ -38,13 +38,13 @@ def read_turn(folder: Path) -> Turn:
     try:
         position, held, gpus = float(raw["position"]), raw["held"], raw.get("gpus", [])
         if not math.isfinite(position) or not isinstance(held, bool) or not isinstance(gpus, list):
-            raise ValueError("position is no number, held is neither true nor false, or gpus is no list")
+            raise ValueError("position is not a number, held is neither true nor false, or gpus is not a list")
         where, ignored = without_programs(raw["placement"])
         warn_once(str(path), ignored)
         return Turn(position, held, parse(Placement, where, str(path)), tuple(str(gpu) for gpu in gpus))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise Damaged(
-            f"{path} is no place in the queue: {error}; delete the file, then the run waits as any other"
+            f"{path} is not a place in the queue: {error}; delete the file, and the run waits like any other"
         ) from error
 
 

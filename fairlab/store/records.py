@@ -136,7 +136,7 @@ def read_weights(folder: Path) -> dict[str, Any]:
     checked(WeightsFile, raw, path)
     settings = raw.get("settings")
     if settings is not None and not isinstance(settings, dict):
-        raise Damaged(f"{path}: settings: an object with names belongs there")
+        raise Damaged(f"{path}: settings: expected an object with names")
     return dict(raw)
 
 

@@ -154,7 +154,7 @@ def checked_rows(results: Path, run_id: str) -> list[tuple[object, ...]]:
     listed = read_manifest(results)["files"].get(path.name)
     try:
         if listed is None or listed["sha256"] != sha256(path):
-            raise Damaged(f"{path} is not what its manifest recorded")
+            raise Damaged(f"{path} differs from its manifest")
         with ParquetFile(
             path
         ) as file:  # without a data frame on the way: thousands of runs are read when it is made anew
@@ -167,10 +167,10 @@ def checked_rows(results: Path, run_id: str) -> list[tuple[object, ...]]:
     texts = [name for name in METRICS if KINDS[name] == TEXT]
     empty = [name for name in METRICS if KINDS[name] in (TEXT, WHOLE) and table[name].null_count]
     if empty:
-        raise Damaged(f"{path}: the column {empty[0]!r} has empty cells; {KINDS[empty[0]]} belong there")
+        raise Damaged(f"{path}: the column {empty[0]!r} has empty cells; expected {KINDS[empty[0]]}")
     rows = list(zip(*(table[name].to_pylist() for name in METRICS), strict=True))
     if any(row[0] != run_id for row in rows):
-        raise Damaged(f"{path}: the column 'run_id' names another run than {run_id!r}")
+        raise Damaged(f"{path}: the column 'run_id' names a run other than {run_id!r}")
     for name in texts:
         place = METRICS.index(name)
         if any(len(str(row[place])) > MOST_LETTERS for row in rows):

@@ -93,7 +93,7 @@ def read_run(workspace: Workspace, run_id: str) -> RunRecord:
     if facts.run_id != run_id:
         raise Damaged(f"{path} is the record of {facts.run_id!r}; was the folder renamed or copied?")
     if "config" not in raw:
-        raise Damaged(f"{path} lacks 'config'; it was not written by this FairLab")
+        raise Damaged(f"{path} lacks 'config'; it was not written by this version of FairLab")
     try:
         config = parse(Run, raw["config"], f"{path}: config")
     except FairLabError as error:
@@ -223,11 +223,13 @@ def state(folder: Path) -> Live:
         if read_status(folder) != said:  # it has said more before it ended
             return state(folder)
         if elsewhere := _works_on(folder):
-            return _at_work(folder, f"works on {elsewhere}, as its last sign of life says")
+            return _at_work(folder, f"runs on {elsewhere}, according to its last heartbeat")
         if status == "running":
             where = _last_stage(folder)
-            return Live("crashed", f"its process ended without a word{where}; resume goes on from the last checkpoint")
-        return Live("crashed", "its process ended before it could begin; its log says why, then resume it")
+            return Live(
+                "crashed", f"its process ended without a message{where}; resume continues from the last checkpoint"
+            )
+        return Live("crashed", "its process ended before it could begin; see its log, then resume it")
     return _at_work(folder, reason or (job.reason if job is not None else ""), status == "running")
 
 
@@ -305,6 +307,7 @@ def delete_run(workspace: Workspace, run_id: str, force: bool = False) -> None:
     using = [] if force else children(workspace, run_id)  # a look at all records
     if using:
         raise Refused(
-            f"{len(using)} runs build on {run_id}: {', '.join(using[:4])}{' ...' if len(using) > 4 else ''}; delete them first, or force it"
+            f"{len(using)} runs build on {run_id}: {', '.join(using[:4])}{' ...' if len(using) > 4 else ''}; delete "
+            f"them first, or use force"
         )
     remove_folder(folder, workspace.home)  # outside runs/, where nobody takes it for a run

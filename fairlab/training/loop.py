@@ -358,14 +358,14 @@ def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hook
         if facts.get(ACCEPTED) != facts.get("data"):
             raise FairLabError(
                 "the data set is not the one this run started with (its fingerprint differs); start a new run on the new "
-                "data, or go on with other data, which is recorded: `fairlab runs resume RUN --other-data`"
+                "data, or continue with the changed data, which is recorded: `fairlab runs resume RUN --other-data`"
             )
         sizes = [(name, saved[name], facts[name]) for name in SIZES if name in saved and saved[name] != facts[name]]
         if sizes:
             name, before, after = sizes[0]
             raise FairLabError(
-                f"the data set has {after:,} {name} for this run and had {before:,} when it started: with these it cannot "
-                "go on; start a new run"
+                f"the data set has {after:,} {name} for this run and had {before:,} when it started: it cannot "
+                f"continue with these; start a new run"
             )
     was, here = {"devices": 1, **saved}, {"devices": 1, **facts}
     now = [name for name in here if name not in (ACCEPTED, *SIZES) and was.get(name) != here[name]]

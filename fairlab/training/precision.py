@@ -21,7 +21,7 @@ def check_precision(settings: Training, device: torch.device) -> None:
         return
     if device.type != "cuda":
         raise FairLabError(
-            f"training.precision {settings.precision!r} is for a GPU: on a processor such a step takes longer than in full "
+            f"training.precision {settings.precision!r} is for a GPU: on a CPU such a step takes longer than in full "
             "precision (measured 1.5 to 2.3 times as long in bf16); leave it at 'full' here"
         )
     if settings.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):

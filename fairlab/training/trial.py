@@ -161,7 +161,7 @@ def _row(what: str, scores: dict[str, np.ndarray], pairs: Any, comparison: Paire
 
 def _warnings(rows: list[dict[str, Any]], flip_cosine: float, other_cosine: float, shortest: float) -> list[str]:
     said = [
-        f"with {row['what']} it tells generated faces apart better than as recorded: accuracy "
+        f"with {row['what']} it separates generated faces better than as recorded: accuracy "
         f"{100 * row['difference']:+.1f} points [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]; check the record"
         for row in rows[1:]
         if row["low"] > 0
@@ -173,7 +173,7 @@ def _warnings(rows: list[dict[str, Any]], flip_cosine: float, other_cosine: floa
         )
     if flip_cosine <= other_cosine:
         said.append(
-            f"a face and its mirror image (mean cosine {flip_cosine:.2f}) are no closer than two people "
+            f"a face and its mirror image (mean cosine {flip_cosine:.2f}) are not closer than two people "
             f"({other_cosine:.2f}): is it a face network?"
         )
     if shortest < 1e-3:

@@ -99,7 +99,7 @@ def copied(lab: Workspace, pattern: Path, number: int, events: bytes, said: str)
     results.mkdir(parents=True)
     raw = json.loads((pattern / "run.json").read_bytes())
     record = model(lab, name, number)
-    parents = [f"{name}-teacher"] if '"queued"' in said else []  # which is not there: nothing starts here
+    parents = [f"{name}-teacher"] if '"queued"' in said else []  # which does not exist: nothing starts here
     facts = {field: getattr(record, field) for field in ("run_id", "title", "study", "created_at", "seed")}
     (folder / "run.json").write_text(json.dumps({**raw, **facts, "parents": parents}, indent=1, sort_keys=True))
     for path in results_folder(pattern, "faces").iterdir():

@@ -40,7 +40,7 @@ def strict(text: str) -> Any:
     """JSON as the standard has it: no NaN, no Infinity."""
 
     def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
+        raise AssertionError(f"{word} is not JSON")
 
     return json.loads(text, parse_constant=refuse)
 
@@ -110,7 +110,7 @@ def test_for_people(run: Any) -> None:
     code, out, _ = run(GOLDEN, "--draws", "50")
     assert code == 0
     assert out.startswith("At one threshold for all groups")
-    for word in ("African", "4,416", "Gini of FMR", "n/(n-1)", "threshold 0.692826", "people redrawn", "note: "):
+    for word in ("African", "4,416", "Gini of FMR", "n/(n-1)", "threshold 0.692826", "people resampled", "note: "):
         assert word in out, word
 
 
@@ -134,7 +134,7 @@ def test_left_out_lines_are_in_the_json(run: Any, tmp_path: Path) -> None:
     rows.to_csv(path, index=False)
     code, out, err = run(path, "--json")
     assert (code, out) == (2, "")
-    assert err == f"fairlab: {path} has 1 scores that are no finite number: line 5; mend or exclude 'scores'\n"
+    assert err == f"fairlab: {path} has 1 scores that are not finite numbers: line 5; fix them or exclude 'scores'\n"
     code, out, _ = run(path, "--json", "--exclude", "scores", "duplicates", "--draws", "50")
     found = strict(out)
     assert found["excluded"] == ["duplicates", "scores"]
@@ -180,7 +180,7 @@ def test_every_kind_can_be_asked_for(run: Any, table: Path, kind: str) -> None:
         ([GOLDEN, "--draws", "0"], "give a whole number from 1 to 100000, not '0'"),
         ([GOLDEN, "--exclude", "outliers"], "'outliers' cannot be left out"),
         ([GOLDEN, "--score", "cosine"], "has no column 'cosine' with scores"),
-        ([GOLDEN, "--by", "race"], "has no column 'race'; right would be 'group'"),
+        ([GOLDEN, "--by", "race"], "has no column 'race'; expected 'group'"),
     ],
 )
 def test_wrong_calls_end_with_one_sentence(run: Any, arguments: list[str | Path], said: str) -> None:
@@ -205,7 +205,7 @@ def test_two_models_on_the_same_pairs(run: Any, tmp_path: Path) -> None:
     assert "garbe" in {metric for _, metric in rows}
     code, out, _ = run(*call)
     assert code == 0
-    assert "cannot be seen: it would show p < 0.05 in fewer than 80 of 100 cases" in " ".join(out.split())
+    assert "cannot be detected: it would reach p < 0.05 in fewer than 80 of 100 cases" in " ".join(out.split())
     several = f"{tmp_path}/good.csv,{tmp_path}/good.csv"
     assert run(several, "--against", several, "--at-fmr", "0.1", "--draws", "50")[0] == 0
 
@@ -216,7 +216,7 @@ def test_other_pairs_cannot_be_compared(run: Any, tmp_path: Path) -> None:
         rows.to_csv(tmp_path / f"{name}.csv", index=False)
     for name, said in (
         ("short", "do not hold the same pairs: 306 and 305"),
-        ("other", "is another pair than line 2 of"),
+        ("other", "is not the same pair as line 2 of"),
     ):
         code, _, err = run(tmp_path / "one.csv", "--against", tmp_path / f"{name}.csv")
         assert code == 2

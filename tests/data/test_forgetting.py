@@ -72,7 +72,7 @@ def test_a_group_without_anybody_is_no_group_any_more(tmp_path: Path) -> None:
     data = written(tmp_path / "d")
     write_without(data, np.array([4, 5]), tmp_path / "new", {}, {}, "")
     assert open_dataset(tmp_path / "new").groups == ("X",)
-    with pytest.raises(FairLabError, match="no other person"):
+    with pytest.raises(FairLabError, match="no other people"):
         write_without(data, np.arange(6), tmp_path / "none", {}, {}, "")
 
 

@@ -132,7 +132,7 @@ def test_facex_divides_by_no_zero() -> None:
     """All genuine pairs in one fold: the other nine have no TPR."""
     genuine = np.arange(6000) < 300
     assert (
-        "outside of fold 0 there is no genuine pair"
+        "outside fold 0 there is no genuine pair"
         in compat_accuracy("facex-zoo", np.linspace(0, 1, 6000), genuine).reason
     )
 

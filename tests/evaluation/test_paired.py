@@ -127,9 +127,9 @@ def test_several_seeds_are_paired_in_their_order(list_of: tuple[pd.DataFrame, li
 
 def test_other_pairs_are_refused(list_of: tuple[pd.DataFrame, list[GroupPairs]]) -> None:
     _, groups = list_of
-    with pytest.raises(FairLabError, match="same pairs only"):
+    with pytest.raises(FairLabError, match="only on the same pairs"):
         paired_report(groups, groups[::-1], POINT)
-    with pytest.raises(FairLabError, match="same groups only, not on 2 and 1"):
+    with pytest.raises(FairLabError, match="only on the same groups, not on 2 and 1"):
         paired_report(groups, groups[:1], POINT)
 
 

@@ -58,7 +58,7 @@ def test_a_perfect_model_is_right_everywhere_and_its_interval_is_not_a_point() -
     assert accuracy["value"] == 1
     assert accuracy["high"] == 1
     different = {tuple(sorted(pair)) for pair in pairs.loc[pairs["group"] == "a", ["image_a", "image_b"]].to_numpy()}
-    assert len(different) < 200, "the list repeats some pairs, which are no further evidence"
+    assert len(different) < 200, "the list repeats some pairs, which are not further evidence"
     assert accuracy["low"] == pytest.approx(0.05 ** (1 / len(different)), abs=1e-9)
     assert np.isnan(value(metrics, "ser")["value"])
     assert value(metrics, "fmr", "a", "fmr=0.1")["high"] > 0

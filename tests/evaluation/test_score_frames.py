@@ -125,7 +125,9 @@ def test_the_golden_table_has_no_defect_and_people_numbered_anew() -> None:
     found = scored_pairs(golden())
     assert found.defects == ()
     assert len(found.frame) == 18_240
-    assert found.notes == ("most identities stand in several groups: they are taken to be numbered anew in each group",)
+    assert found.notes == (
+        "most identities are in several groups: they are assumed to be numbered separately in each group",
+    )
 
 
 def test_people_who_changed_their_group_are_still_the_same_person() -> None:
@@ -173,13 +175,13 @@ def test_bfws_columns(tmp_path: Path) -> None:
     bfw = bfw.assign(att1=table["group1"], att2=table["group2"], vgg16=table["score"], resnet50=-table["score"])
     path = tmp_path / "bfw.csv"
     bfw.to_csv(path, index=False)
-    with pytest.raises(FairLabError, match=r"no column 'score' with scores; right would be .* it has: p1, p2"):
+    with pytest.raises(FairLabError, match=r"no column 'score' with scores; expected .* it has: p1, p2"):
         scored_pairs(path)
     found = scored_pairs(path, score="vgg16")
     assert found.frame["score"].tolist() == table["score"].tolist()
     assert found.frame["other"].tolist() == table["group2"].tolist()
     assert not found.named
-    assert "does not say who is compared" in found.notes[0]
+    assert "does not name the people compared" in found.notes[0]
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
@@ -198,17 +200,17 @@ def test_kinds_of_files(ending: str, tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"", "cannot be read as a table: No columns to parse from file"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\xff\xd8", "line 1: this is no UTF-8 text"),
-        (bytes(range(256)) * 20, "line 2: this is no UTF-8 text"),
-        (b"score,group,label\n", "has no rows; right would be a row for each scored pair"),
-        (b"points;crowd\n1;A\n", "has no column 'score' with scores; right would be 'score'; .* it has: points, crowd"),
-        (b"score,label\n1,1\n", "has no column 'group'; right would be 'group' .or race, ethnicity"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\xff\xd8", "line 1: this is not UTF-8 text"),
+        (bytes(range(256)) * 20, "line 2: this is not UTF-8 text"),
+        (b"score,group,label\n", "has no rows; expected a row for each scored pair"),
+        (b"points;crowd\n1;A\n", "has no column 'score' with scores; expected 'score'; .* it has: points, crowd"),
+        (b"score,label\n1,1\n", "has no column 'group'; expected 'group' .or race, ethnicity"),
         (b"group,label,score\nA,1,0,51\nA,0,0,2\n", "every row has more cells .* decimal comma"),
         (b"distance,group,label\n1,A,1\n", "has no column of scores, but one called 'distance'.*--distances"),
         (b"score,group\n1,A\n", "has neither a column 'label' .or 'genuine'. nor two of identities"),
-        (b"group,label\nA,1\n", "has no column 'score' with scores; right would be .* it has: group, label"),
+        (b"group,label\nA,1\n", "has no column 'score' with scores; expected .* it has: group, label"),
         (b"score,group,label\n1,A,1\n2,A,0,9,9\n", "cannot be read as a table: .*line 3"),
-        (b"score,group,label\n1,all,1\n2,B,0\n", "is called 'all', FairLab's word for all groups"),
+        (b"score,group,label\n1,all,1\n2,B,0\n", "is called 'all', which FairLab uses for all groups together"),
     ],
 )
 def test_files_that_are_no_such_table_end_in_one_sentence(content: bytes, said: str, tmp_path: Path) -> None:
@@ -230,7 +232,7 @@ def test_a_broken_parquet_file_and_none_at_all(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_left_out_is_refused() -> None:
-    with pytest.raises(FairLabError, match="'outliers' cannot be left out; choose of: scores, labels"):
+    with pytest.raises(FairLabError, match="'outliers' cannot be left out; choose from: scores, labels"):
         scored_pairs(small(), ["outliers"])
     table = small().assign(score="x")
     with pytest.raises(FairLabError, match="nothing of the table is left once"):
@@ -260,7 +262,7 @@ def test_groups_may_be_categories_or_numbers() -> None:
 
 def test_two_columns_of_one_name_are_refused() -> None:
     table = small()
-    with pytest.raises(FairLabError, match="the table has two columns 'score'; right would be one"):
+    with pytest.raises(FairLabError, match="the table has two columns 'score'; expected one"):
         scored_pairs(pd.concat([table, table[["score"]]], axis=1))
 
 

@@ -93,7 +93,11 @@ def test_an_embedding_that_is_no_number_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("ids", "said"),
-    [(IDS[::-1], "must rise"), (np.array([3, 3, 9, 20]), "each once"), (IDS[:3], "4 embeddings for 3 image ids")],
+    [
+        (IDS[::-1], "strictly increasing"),
+        (np.array([3, 3, 9, 20]), "strictly increasing"),
+        (IDS[:3], "4 embeddings for 3 image ids"),
+    ],
 )
 def test_ids_that_cannot_be_looked_up_are_refused(ids: np.ndarray, said: str) -> None:
     with pytest.raises(FairLabError, match=said):

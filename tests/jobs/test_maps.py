@@ -93,7 +93,7 @@ def test_a_collapsed_space_is_no_reference_and_says_so(lab: Workspace, faces: Da
     told = draw(lab, faces, [sick, one, two])
     assert told["notes"] == [
         "Sick: 240 of 240 vectors are the same: this model sees one face everywhere",
-        "Sick: trustworthiness n/a: it needs 31 different vectors, and there are 1",
+        "Sick: trustworthiness n/a: it needs 31 distinct vectors, but there are 1",
     ]
     facts = [list_projections(item.folder)[0].facts for item in (sick, one, two)]
     assert [about["aligned_to"] for about in facts] == ["", "", one.run_id]

@@ -120,17 +120,17 @@ DEGENERATE = {
         "60 of 60 vectors are the same",
         1,
     ),
-    "two": (np.repeat([ONE, TWO], 30, 0), "60 of 60 vectors are the same as another one; 2 are different", 2),
+    "two": (np.repeat([ONE, TWO], 30, 0), "60 of 60 vectors duplicate another one; 2 are distinct", 2),
     "one dimension": (
         unit(RANDOM.normal(size=(60, 1))),
-        "60 of 60 vectors are the same as another one; 2 are different",
+        "60 of 60 vectors duplicate another one; 2 are distinct",
         2,
     ),
-    "nine": (np.repeat(unit(RANDOM.normal(size=(9, 64))), 7, 0), "63 of 63 vectors are the same as", 9),
-    "twenty": (np.repeat(unit(RANDOM.normal(size=(20, 64))), 4, 0), "80 of 80 vectors are the same as", 20),
+    "nine": (np.repeat(unit(RANDOM.normal(size=(9, 64))), 7, 0), "63 of 63 vectors duplicate", 9),
+    "twenty": (np.repeat(unit(RANDOM.normal(size=(20, 64))), 4, 0), "80 of 80 vectors duplicate", 20),
     "half of them": (
         np.concatenate([np.repeat(ONE[None], 40, 0), unit(RANDOM.normal(size=(40, 64)))]),
-        "40 of 80 vectors are the same as another one; 41 are different",
+        "40 of 80 vectors duplicate another one; 41 are distinct",
         41,
     ),
     "zeros": (np.zeros((60, 64), np.float32), "60 of 60 vectors are the same", 1),
@@ -150,7 +150,7 @@ def test_degenerate_spaces_have_finite_maps_that_say_so(name: str) -> None:
     assert facts["aligned"] == (different >= 10)
     if different <= 30:
         assert np.isnan(facts["trustworthiness"])
-        assert facts["trust_reason"] == f"it needs 31 different vectors, and there are {different}"
+        assert facts["trust_reason"] == f"it needs 31 distinct vectors, but there are {different}"
     else:
         assert 0 < facts["trustworthiness"] <= 1
     if different == 2:

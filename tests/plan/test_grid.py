@@ -230,7 +230,7 @@ def test_a_run_that_is_no_model_cannot_teach(copy: Workspace) -> None:
     data = next(path.name for path in copy.runs_folder.glob("demo-faces-*"))
     for grid in ({"grid.relatives": ("a_kd",)}, {}):
         study = changed(load_preset("tiny"), {"arms": (), "students": (), "grid.given": (data,), **grid})
-        with pytest.raises(FairLabError, match=f"{data} is no model: its role is dataset"):
+        with pytest.raises(FairLabError, match=f"{data} is not a model: its role is dataset"):
             expand(study, "tiny", copy)
 
 

@@ -84,7 +84,7 @@ def test_alone_a_run_starts_whatever_it_needs_and_its_log_says_so(
     launch.dispatch(lab)
     assert told == ["Big"]
     log = (folder / "log.txt").read_text()
-    assert "it needs about 18.0 GB of memory, 500 MB are free; it starts all the same" in log
+    assert "it needs about 18.0 GB of memory, 500 MB are free; it starts anyway" in log
 
 
 def test_a_run_waits_for_the_disk_even_alone(lab: Workspace, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_run_waits_for_the_disk_even_alone(lab: Workspace, told: list[str], mo
     child = entered(lab, "Small", backbone="mobilefacenet").folder
     free(monkeypatch, disk_mb=100)
     launch.dispatch(lab)
-    assert state(folder).reason == f"waits: needs about 820 MB of disk, 100 MB are free on that of {lab.home}"
+    assert state(folder).reason == f"waits: needs about 820 MB of disk, 100 MB are free on the disk of {lab.home}"
     assert told == ["Small"]
     assert state(child).status == "running"
     free(monkeypatch, disk_mb=830)

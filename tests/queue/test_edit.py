@@ -145,7 +145,7 @@ def test_everything_that_waits_says_for_what(busy: Workspace) -> None:
     assert table["B"] == "held: release it to let it start"
     assert table["D"] == "waits for A"
     assert table["E"] == "waits for Failed, which is failed: resume it first"
-    assert table["F"] == "waits for deleted-run, whose folder is gone: launch its study again"
+    assert table["F"] == "waits for deleted-run, whose folder is missing: launch its study again"
     assert table["G"] == "Priority"
     assert table["H"] == "cannot start: there is no engine 'moon'; choose one of: " + ", ".join(launch.ENGINES.names())
     assert table["Works"] == ""

@@ -102,7 +102,7 @@ def test_a_killed_run_is_crashed_within_ten_seconds_and_can_be_resumed(copy: Wor
     os.killpg(process.pid, signal.SIGKILL)
     until(lambda: state(folder).status == "crashed", 10)
     print(f"shown as crashed after {time.monotonic() - killed:.2f} s")
-    assert "resume goes on from the last checkpoint" in state(folder).reason
+    assert "resume continues from the last checkpoint" in state(folder).reason
     launch.resume(copy, folder.name)
     until(lambda: read_status(folder).get("attempt") == 2)
     launch.stop(copy, folder.name)

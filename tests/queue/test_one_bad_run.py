@@ -211,7 +211,7 @@ def test_a_cluster_that_cannot_be_asked_stops_none_from_being_stopped(
     for number, run in enumerate(three):
         write_status(run.folder, "running", reason="")
         remote.write_job(run.folder, remote.Job("slurm", str(number), remote.RUNNING))
-    with pytest.raises(FairLabError, match=r"^Access denied; the runs end by themselves"):
+    with pytest.raises(FairLabError, match=r"^Access denied; the runs will stop by themselves"):
         launch.stop_all(lab, ["a", "b", "c"])
     assert all((run.folder / "stop").exists() for run in three)
     assert [line for line in calls(tmp_path) if line.startswith("scancel")] == ["scancel --state=PENDING 0 1 2"]
@@ -227,7 +227,7 @@ def test_one_damaged_place_in_the_queue_hides_no_other_run(lab: Workspace, silen
     launch.dispatch(lab)
     assert state(good.folder).status == "crashed"
     assert state(damaged.folder).status == "running"
-    assert "is no place in the queue" in state(damaged.folder).reason
+    assert "is not a place in the queue" in state(damaged.folder).reason
     waiting = entered(lab, "Unreadable")
     (waiting.folder / "queue.json").write_text("{}")
     shown = command(lab.home, "runs", "queue").stdout
@@ -312,7 +312,7 @@ def test_a_refusal_on_a_node_forgets_no_time(lab: Workspace, monkeypatch: pytest
 
 def test_where_a_run_that_is_done_works_is_refused_in_its_words(lab: Workspace) -> None:
     record = entered(lab, "Done", status="done")
-    with pytest.raises(Refused, match="is done: where it is to work matters no more"):
+    with pytest.raises(Refused, match="is already done; it cannot be moved"):
         edit.where(lab, [record.run_id], {"devices": 2})
 
 

@@ -96,9 +96,9 @@ def test_what_was_never_measured_is_not_known(lab: Workspace) -> None:
     """A first run knows its own pace; a run of a kind that nobody has seen makes the whole unknown."""
     set_slots(lab, 1)
     entered(lab, "A", status="running", beat={"progress": 0.25, "eta_s": 40.0})
-    assert told(lab) == "0 of 1 done, about 40 s left (from the pace of those that work)"
+    assert told(lab) == "0 of 1 done, about 40 s left (from the pace of the current runs)"
     entered(lab, "B")  # of the same kind: 40 s are three quarters, so it takes 53 s
-    assert told(lab) == "0 of 2 done, about 1 min 33 s left (from the pace of those that work)"
+    assert told(lab) == "0 of 2 done, about 1 min 33 s left (from the pace of the current runs)"
     entered(lab, "C", role="adaptor")
     assert told(lab) == "0 of 3 done, time left not known yet"
 
@@ -140,7 +140,7 @@ def test_what_cannot_start_is_counted_apart_and_not_waited_for(lab: Workspace) -
     entered(lab, "E", (held.run_id,))
     entered(lab, "Works", status="running", beat={"progress": 0.0})
     edit.hold(lab, [held.run_id])
-    assert told(lab) == "1 of 6 done, 1 ended badly, 1 held, 2 blocked, about 30 s left (from the one done)"
+    assert told(lab) == "1 of 6 done, 1 failed, 1 held, 2 blocked, about 30 s left (from the one done)"
 
 
 def test_other_studies_keep_their_slots(lab: Workspace) -> None:

@@ -107,9 +107,9 @@ def test_rows_longer_than_the_header_are_not_shifted(tmp_path: Path) -> None:
     """pandas alone would take the groups for an index, the labels for groups and half a number for the score."""
     path = tmp_path / "scores.csv"
     path.write_text("group,label,score\n" + "A,1,0,51\nA,0,0,12\n" * 5)
-    with pytest.raises(Damaged, match=r"every row has more cells than the line of names.*decimal comma"):
+    with pytest.raises(Damaged, match=r"every row has more cells than the header.*decimal comma"):
         scored_pairs(path)
-    with pytest.raises(FairLabError, match=r"right would be 'score'; 'label'.*it has: group, label, points"):
+    with pytest.raises(FairLabError, match=r"expected 'score'; 'label'.*it has: group, label, points"):
         read_score_table(_written(tmp_path / "other.csv", "group,label,points\nA,1,1\n"))
 
 
@@ -128,7 +128,7 @@ def test_a_long_text_repeated_in_a_small_parquet_file(tmp_path: Path) -> None:
     assert path.stat().st_size < 1_000_000
     with pytest.raises(FairLabError, match="'group' has a cell of 1,000,000 characters, more than 1,000"):
         scored_pairs(path)
-    with pytest.raises(Damaged, match="row 1: group has 1,000,000 characters, right would be at most 1,000"):
+    with pytest.raises(Damaged, match="row 1: group has 1,000,000 characters, expected at most 1,000"):
         read_score_table(path)
 
 
@@ -146,7 +146,7 @@ def test_nobody_is_no_person(blank: str, tmp_path: Path) -> None:
     assert found.table["identity"].tolist() == ["a", "a", "b", "b"]
     assert found.vectors.argmax(axis=1).tolist() == [0, 1, 3, 5]
     assert (found.problems[0].count, found.problems[0].examples) == (2, ("2.jpg", "4.jpg"))
-    assert "identity is empty, left out" in found.problems[0].what
+    assert "empty identity, left out" in found.problems[0].what
     _written(tmp_path / "e.csv", "image,identity\n" + "".join(f"{place}.jpg,{blank}\n" for place in range(6)))
     with pytest.raises(Damaged, match="identities is empty in every row"):
         read_embeddings(tmp_path / "e.npy")

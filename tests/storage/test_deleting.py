@@ -137,9 +137,9 @@ def test_what_cannot_be_removed_is_said(lab: Workspace, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as mine:
         mine.setattr(files.shutil, "rmtree", refused)
-        with pytest.raises(FairLabError, match=r"one is deleted, but its files still take room in .*Operation not"):
+        with pytest.raises(FairLabError, match=r"one is deleted, but its files still take space in .*Operation not"):
             delete_dataset(lab, "one")
-        with pytest.raises(FairLabError, match=r"is deleted, but its files still take room in .*Operation not"):
+        with pytest.raises(FairLabError, match=r"is deleted, but its files still take space in .*Operation not"):
             runs.delete_run(lab, run_id)
     lab.dataset("two").mkdir()
     with monkeypatch.context() as mine:

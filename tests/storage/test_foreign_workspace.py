@@ -145,7 +145,7 @@ def test_nothing_is_overwritten_unasked(lab: Workspace, tmp_path: Path) -> None:
     there.write_text("precious")
     record = queued(lab)
     write_status(record.folder, "stopped", reason="")
-    with pytest.raises(Refused, match="is there already"):
+    with pytest.raises(Refused, match="already exists"):
         archive(lab, record.run_id, there)
     result = command(lab.home, "archive", record.run_id, "--out", str(there))
     assert (result.returncode, there.read_text()) == (2, "precious")

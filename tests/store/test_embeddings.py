@@ -38,7 +38,7 @@ def test_chunks_come_back_as_one(tmp_path: Path) -> None:
 
 
 def test_stopping_half_way_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="only 4 of 5 embeddings came"):
+    with pytest.raises(ValueError, match="only 4 of 5 embeddings arrived"):
         write(tmp_path, count=4)
     sink = EmbeddingWriter(tmp_path, "d", "plain", IDS, {})
     sink.__enter__()

@@ -184,7 +184,7 @@ def test_a_run_that_others_build_on_is_deleted_only_by_force(lab: Workspace) -> 
     create_run(lab, record(lab, "child", parents=("a-run",)))
     create_run(lab, record(lab, "broken"))
     (lab.run("broken") / "run.json").write_bytes(b"{")  # one damaged run must not hinder the rest
-    with pytest.raises(Refused, match="1 runs build on a-run: child; delete them first, or force it"):
+    with pytest.raises(Refused, match="1 runs build on a-run: child; delete them first, or use force"):
         delete_run(lab, "a-run")
     delete_run(lab, "broken")
     delete_run(lab, "a-run", force=True)

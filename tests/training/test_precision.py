@@ -22,7 +22,7 @@ def network() -> nn.Module:
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_is_refused_on_a_processor(precision: str) -> None:
-    with pytest.raises(FairLabError, match=f"training.precision '{precision}' is for a GPU: on a processor"):
+    with pytest.raises(FairLabError, match=f"training.precision '{precision}' is for a GPU: on a CPU"):
         check_precision(Training(precision=precision), CPU)
     check_precision(Training(), CPU)
 

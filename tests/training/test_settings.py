@@ -220,7 +220,7 @@ def test_terms_are_compared_where_two_pull(tmp_path: Path) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"precision": "bf16"}, "on a processor such a step takes longer"),
+    ({"precision": "bf16"}, "on a CPU such a step takes longer"),
     ({"balance": "groups"}, "needs the groups of the images"),
     ({"keep": "best"}, r"there are none: hold some training identities out with data\.held_out"),
     ({"accumulate": 9}, "there are 43 images and a step takes 9 batches of 8"),

@@ -109,14 +109,14 @@ def test_a_large_network_sees_fewer_faces(faces: Dataset, monkeypatch: pytest.Mo
 
 def test_a_wrong_channel_order_is_found(faces: Dataset) -> None:
     said = try_model(Red(), Preprocessing(image_px=PX, channels="BGR", flip="none"), faces)["warnings"][0]
-    assert said.startswith("with RGB instead of BGR it tells generated faces apart better than as recorded")
+    assert said.startswith("with RGB instead of BGR it separates generated faces better than as recorded")
 
 
 def test_a_wrong_scaling_is_found(faces: Dataset) -> None:
     """Pixels of 0..255 lie beyond all that the network knows: everybody is the same."""
     record = Preprocessing(image_px=PX, mean=(0.0,) * 3, std=(1.0,) * 3)
     warnings = try_model(Red(), record, faces)["warnings"]
-    assert any(said.startswith("with pixels as -1..1 it tells") for said in warnings)
+    assert any(said.startswith("with pixels as -1..1 it separates") for said in warnings)
     assert any("different people get nearly the same embedding (mean cosine 1.00)" in said for said in warnings)
 
 

@@ -120,7 +120,7 @@ def test_without_the_link_the_door_says_where_it_is_and_takes_it(browser: Browse
         assert page.get_by_test_id("stApp").count() == 0
         page.get_by_role("textbox").fill(f"{link_of(address)}wrong")
         page.get_by_role("button").click()
-        expect(page.get_by_text("This is not the link")).to_be_visible()
+        expect(page.get_by_text("This link does not belong")).to_be_visible()
         page.get_by_role("textbox").fill(link_of(address))
         page.get_by_role("button").click()
         expect(page.get_by_role("heading", name="Settings", exact=True).first).to_be_visible(timeout=PATIENT)

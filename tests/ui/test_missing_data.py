@@ -77,10 +77,10 @@ def test_what_an_archive_came_without_is_found_from_the_page(
     show(app, "fairness")
     app.text_input(key="find in:mine").input(str(tmp_path / "nowhere")).run()
     app.button(key="find:mine").click().run()
-    assert "there is nothing at" in app.error[0].value.replace("\\", "")
+    assert "does not exist" in app.error[0].value.replace("\\", "")
     app.text_input(key="find in:mine").input(str(tmp_path / "changed")).run()
     app.button(key="find:mine").click().run()
-    assert "these are not the data that mine was" in app.error[0].value.replace("\\", "")
+    assert "these data are not those of mine" in app.error[0].value.replace("\\", "")
     assert not came.dataset("mine").exists()
     app.text_input(key="find in:mine").input(str(tmp_path / "moved")).run()
     app.button(key="find:mine").click().run()
@@ -171,7 +171,7 @@ def test_pairs_that_a_model_picked_wait_for_its_embeddings(
     app = opened(other, monkeypatch)
     show(app, "data")
     assert app.number_input(key="drawn seed:mine").value == 3
-    assert any("makes them, and the same pairs can be drawn again" in item.value for item in app.caption)
+    assert any("to draw the same pairs again" in item.value for item in app.caption)
 
 
 def test_a_data_set_goes_with_the_run_that_drew_its_pairs(tmp_path: Path, here: None) -> None:

@@ -171,7 +171,7 @@ def test_the_network_is_refused_in_one_sentence(tmp_path: Path, way: str) -> Non
         said, _ = process.communicate(timeout=200)
     assert process.returncode == 2
     assert said.strip().startswith(
-        "fairlab: the app would listen on 0.0.0.0, where other machines reach it; start it on 127.0.0.1"
+        "fairlab: the app would listen on 0.0.0.0, where other machines can reach it; start it on 127.0.0.1"
     )
     assert said.strip().count("\n") == 0
 

@@ -77,8 +77,8 @@ def _genuine(rows: list[np.ndarray], count: int, rng: np.random.Generator, where
     possible = sum(len(pairs) for pairs in every)
     if possible < count:
         raise FairLabError(
-            f"{where}: {count} genuine pairs are asked for, but {len(rows)} people with these images give only {possible}; "
-            "ask for fewer pairs, or more people or images"
+            f"{where}: {count} genuine pairs requested, but {len(rows)} people with these images give only "
+            f"{possible}; request fewer pairs, or more people or images"
         )
     shuffled = [[pairs[i] for i in rng.permutation(len(pairs))] for pairs in every]
     taken = np.zeros(len(rows), np.int64)
@@ -107,7 +107,7 @@ def _impostors(
             if not unused:
                 raise FairLabError(
                     f"{where}: there are not {len(owners)} different impostor pairs among the {near.shape[1]} most similar "
-                    "people; ask for fewer pairs, or raise hard_impostors"
+                    "people; request fewer pairs, or raise hard_impostors"
                 )
             pair = unused[rng.integers(len(unused))]
         seen.add((min(pair), max(pair)))

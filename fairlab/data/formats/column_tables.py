@@ -65,7 +65,7 @@ class ColumnTable:
         """Read `wanted` columns; those also in `text` repeat few values. Raises FairLabError, Damaged."""
         doubled = [name for name in wanted if header.names.count(name) > 1]
         if doubled:
-            raise Damaged(f"{path}: the column {doubled[0]!r} stands in the table more than once")
+            raise Damaged(f"{path}: the column {doubled[0]!r} appears more than once")
         self.path, self.header = path, header
         self._utf8 = b"" if header.encoding.startswith("utf-8") else self._transcoded()
         self._kept: np.ndarray | None = None
@@ -134,7 +134,7 @@ class ColumnTable:
                     f"{MAX_CELLS:,} cells; divide it"
                 )
             if any(name not in file.schema_arrow.names for name in wanted):
-                raise Damaged(f"{self.path} lacks columns that its schema names")
+                raise Damaged(f"{self.path} is missing columns that its schema declares")
             table = file.read(columns=list(wanted), use_pandas_metadata=False).select(list(wanted))
             table.validate(full=True)
             return table
@@ -164,7 +164,7 @@ class ColumnTable:
             found = self._scan()
             if found != self.rows:
                 raise Damaged(
-                    f"{self.path} has {found:,} lines with cells, but {self.rows:,} were read; see its quotes"
+                    f"{self.path} has {found:,} lines with cells, but {self.rows:,} were read; check its quotes"
                 )
         return open_end
 
@@ -186,7 +186,7 @@ class ColumnTable:
                     number = self.header.line + reader.line_num
         except UnicodeDecodeError as error:
             raise Damaged(
-                f"{self.path}, after line {number}: this is no UTF-8 text; save the table as UTF-8"
+                f"{self.path}, after line {number}: this is not UTF-8 text; save the table as UTF-8"
             ) from error
         except csv.Error as error:
             raise Damaged(f"{self.path}, line {number + 1}: {error}") from error
@@ -199,7 +199,7 @@ class ColumnTable:
         for line, cells in self._lines():
             count += 1
             if len(cells) != width:
-                raise Damaged(f"{self.path}, line {line}: {len(cells)} cells, right would be {width} as in the header")
+                raise Damaged(f"{self.path}, line {line}: {len(cells)} cells, expected {width} as in the header")
             if any(_CONTROL.search(cell) for cell in cells):
                 raise Damaged(f"{self.path}, line {line}: a cell holds a line break or a control character")
         return count
@@ -249,7 +249,7 @@ class ColumnTable:
             values = [values[code] for code in used]
         long = next((code for code, value in enumerate(values) if len(value) > MAX_TEXT), None)
         if long is not None:
-            message = f"{name} has {len(values[long]):,} characters, right would be at most {MAX_TEXT:,}"
+            message = f"{name} has {len(values[long]):,} characters, expected at most {MAX_TEXT:,}"
             raise self.wrong(int(np.argmax(codes == long)), message)
         bad = [code for code, value in enumerate(values) if _CONTROL.search(value)]
         if bad:
@@ -311,7 +311,7 @@ class ColumnTable:
             cell = column[at].as_py()[:40]
             hint = f" (write {cell.replace(',', '.')})" if re.fullmatch(r"[+-]?\d+,\d+", cell) else ""
             row = at if codes is None else int(np.argmax(codes == at))
-            raise self.wrong(row, f"{name} is {cell!r}, right would be a number{hint}") from None
+            raise self.wrong(row, f"{name} is {cell!r}, expected a number{hint}") from None
         if codes is not None:
             values, empty = values[codes], empty[codes]
         self._finite(name, values, empty)
@@ -322,9 +322,7 @@ class ColumnTable:
         bad = ~np.isfinite(values) & ~empty
         if bad.any():
             row = int(np.argmax(bad))
-            raise self.wrong(
-                row, f"{name} is {values[row]}; right would be a finite number, or nothing where there is none"
-            )
+            raise self.wrong(row, f"{name} is {values[row]}; expected a finite number, or nothing where there is none")
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -44,7 +44,7 @@ class LmdbFile:
         self.path, self.file = path, RecordFile(path)
         first = self._meta(self.file.read(0, 4096))
         if first is None:
-            raise Damaged(f"{path} is no LMDB file of version {VERSION}: its first page has other marks")
+            raise Damaged(f"{path} is not an LMDB file of version {VERSION}: its first page has a different signature")
         self.page = first[3]
         second = self._meta(self.file.read(self.page, 4096))
         metas = [meta for meta in (first, second) if meta is not None and meta[3] == self.page]
@@ -71,13 +71,13 @@ class LmdbFile:
         while waiting:
             number, depth = waiting.pop()
             if number >= pages or number in seen or depth > _MAX_DEPTH:
-                raise self._damaged(number, "is outside the file, or part of two branches")
+                raise self._damaged(number, "is outside the file, or belongs to two branches")
             seen.add(number)
             tick(done)
             content = self.file.read(number * self.page, self.page)
             flags, lower, upper = struct.unpack_from("<HHH", content, 10)
             if not _HEAD <= lower <= upper <= self.page or (lower - _HEAD) % 2:
-                raise self._damaged(number, "has bounds that fit no page")
+                raise self._damaged(number, "has invalid bounds")
             places = struct.unpack_from(f"<{(lower - _HEAD) // 2}H", content, _HEAD)
             if flags & _BRANCH:
                 waiting += [(self._child(number, content, place), depth + 1) for place in reversed(places)]
@@ -86,26 +86,26 @@ class LmdbFile:
                     yield self._entry(number, content, place)
                     done += 1
             else:
-                raise self._damaged(number, "is neither branch nor leaf")
+                raise self._damaged(number, "is neither a branch nor a leaf")
         if done != self.entries:
-            raise Damaged(f"{self.path} has {done:,} keys, and its head says {self.entries:,}; {_AGAIN}")
+            raise Damaged(f"{self.path} has {done:,} keys, but its header says {self.entries:,}; {_AGAIN}")
 
     def _child(self, number: int, content: bytes, place: int) -> int:
         if place + _NODE.size > len(content):
-            raise self._damaged(number, "has a node outside of it")
+            raise self._damaged(number, "has a node outside the page")
         low, high, flags, _ = _NODE.unpack_from(content, place)
         return low | high << 16 | flags << 32
 
     def _entry(self, number: int, content: bytes, place: int) -> Entry:
         if place + _NODE.size > len(content):
-            raise self._damaged(number, "has a node outside of it")
+            raise self._damaged(number, "has a node outside the page")
         low, high, flags, length = _NODE.unpack_from(content, place)
         begin, size = place + _NODE.size + length, low | high << 16
         if flags & (_SUB | _DUPLICATES):
-            raise FairLabError(f"{self.path} holds several databases or several values of a key; one of each is read")
+            raise FairLabError(f"{self.path} holds several databases or several values per key; only one is read")
         inside = 8 if flags & _BIG else size
         if begin + inside > len(content):
-            raise self._damaged(number, "has a node that goes on behind its end")
+            raise self._damaged(number, "has a node that extends past its end")
         offset = number * self.page + begin
         if flags & _BIG:
             page = int.from_bytes(content[begin : begin + 8], "little")

@@ -63,7 +63,7 @@ def read_mat(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise FairLabError(f"{path} is larger than {MAX_BYTES:,} bytes; right would be a list of pairs")
+            raise FairLabError(f"{path} is larger than {MAX_BYTES:,} bytes; expected a list of pairs")
         content = path.read_bytes()
     except OSError as error:
         raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
@@ -71,7 +71,7 @@ def read_mat(path: Path) -> dict[str, Any]:
         raise FairLabError(f"{path} is a MATLAB file of version 7.3 (HDF5); save it in MATLAB with save(..., '-v7')")
     mark = content[126:128]
     if mark not in (b"IM", b"MI") or content[124:126] not in (b"\0\1", b"\1\0"):
-        raise Damaged(f"{path} is no MATLAB file of version 5 to 7, whose head ends in IM or MI")
+        raise Damaged(f"{path} is not a MATLAB file of version 5 to 7, whose head ends in IM or MI")
     try:
         return _Reader(path, "<" if mark == b"IM" else ">").variables(content[128:])
     except (_Wrong, UnicodeDecodeError, zlib.error, struct.error) as error:
@@ -90,10 +90,10 @@ class _Reader:
             if kind == _PACKED:
                 kind, body, _ = self.element(self.unpack(body), 0)
             if kind != _MATRIX:
-                raise _Wrong(f"an element of type {kind} stands where a variable should be")
+                raise _Wrong(f"an element of type {kind} is in the place of a variable")
             name, value = self.array(body, 0)
             if name in found:
-                raise _Wrong(f"the variable {name!r} stands twice")
+                raise _Wrong(f"the variable {name!r} appears twice")
             found[name] = value
         if not found:
             raise _Wrong("it holds no variable")
@@ -122,7 +122,7 @@ class _Reader:
             begin = at + 8
             end = begin + (size if kind == _PACKED else -(-size // 8) * 8)
         if begin + size > len(content):
-            raise _Wrong(f"an element of {size:,} bytes goes on behind the end")
+            raise _Wrong(f"an element of {size:,} bytes extends past the end")
         return kind, content[begin : begin + size], min(end, len(content))
 
     def array(self, body: bytes, depth: int) -> tuple[str, Any]:
@@ -130,16 +130,14 @@ class _Reader:
         if not body:  # an empty item of a cell array
             return "", np.zeros((0, 0))
         if depth > _DEPTH:
-            raise _Wrong(f"arrays lie in each other more than {_DEPTH} deep")
+            raise _Wrong(f"arrays are nested more than {_DEPTH} deep")
         kind, flags, at = self.element(body, 0)
         if kind != 6 or len(flags) != 8:
             raise _Wrong("an array does not begin with its flags")
         word = struct.unpack(self.order + "I", flags[:4])[0]
         sort, is_complex = word & 0xFF, bool(word & 0x800)
         if sort in _REFUSED:
-            raise Refused(
-                f"{self.path} is refused: it holds {_REFUSED[sort]}; right would be numbers, text, cells, structs"
-            )
+            raise Refused(f"{self.path} is refused: it holds {_REFUSED[sort]}; expected numbers, text, cells, structs")
         kind, dims, at = self.element(body, at)
         if kind != 5 or len(dims) < 8 or len(dims) % 4:
             raise _Wrong("an array has no dimensions")
@@ -190,11 +188,11 @@ class _Reader:
     def several(self, body: bytes, at: int, count: int, depth: int) -> list[Any]:
         """`count` arrays, one behind the other."""
         if 8 * count > len(body) - at:
-            raise _Wrong(f"{count:,} items cannot stand in {len(body) - at:,} bytes")
+            raise _Wrong(f"{count:,} items cannot fit in {len(body) - at:,} bytes")
         values = []
         for _ in range(count):
             kind, item, at = self.element(body, at)
             if kind != _MATRIX:
-                raise _Wrong(f"an element of type {kind} stands where an array should be")
+                raise _Wrong(f"an element of type {kind} is in the place of an array")
             values.append(self.array(item, depth + 1)[1])
         return values

@@ -52,13 +52,13 @@ def plain_errors(path: Path) -> Iterator[None]:
             warnings.simplefilter("ignore")  # numpy's of old headers, Python's of odd escapes in broken ones
             yield
     except FileNotFoundError as error:
-        raise FairLabError(f"there is nothing at {path}; check the path") from error
+        raise FairLabError(f"{path} does not exist; check the path") from error
     except (
         OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, MemoryError, OverflowError, RecursionError,
         RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
         said = (str(getattr(error, "strerror", None) or error) or type(error).__name__).splitlines()[0][:200]
-        raise Damaged(f"{path} cannot be read as arrays of numbers: {said}") from error
+        raise Damaged(f"{path} cannot be read as an array of numbers: {said}") from error
 
 
 def _declared(path: Path, handle: IO[bytes], name: str) -> Declared:
@@ -69,14 +69,14 @@ def _declared(path: Path, handle: IO[bytes], name: str) -> Declared:
     elif version == (2, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_2_0(handle)
     else:
-        raise ValueError(f"version {version[0]}.{version[1]} of its header is not known")
+        raise ValueError(f"its header version {version[0]}.{version[1]} is not supported")
     if dtype.hasobject:
         raise Refused(
-            f"{path}: {name} holds Python objects (a pickle), which can run code when they are read; save it with a type of "
-            "its own, e.g. names.astype(str) or vectors.astype('float32')"
+            f"{path}: {name} holds Python objects (a pickle), which can run code when it is read; save it with a "
+            f"plain type, e.g. names.astype(str) or vectors.astype('float32')"
         )
     if dtype.names or dtype.subdtype or min(shape, default=0) < 0 or not all(type(size) is int for size in shape):
-        raise ValueError(f"{name} is no plain array")
+        raise ValueError(f"{name} is not a plain array")
     return Declared(name, shape, dtype, fortran, handle.tell())
 
 
@@ -87,7 +87,7 @@ def npy_header(path: Path) -> Declared:
         there = os.fstat(handle.fileno()).st_size - found.offset
     if there != found.nbytes:
         shape = " x ".join(map(str, found.shape))
-        raise Damaged(f"{path}: its header says {shape} of {found.dtype}, {found.nbytes:,} bytes; {there:,} are there")
+        raise Damaged(f"{path}: its header says {shape} of {found.dtype}, {found.nbytes:,} bytes; it has {there:,}")
     return found
 
 
@@ -106,19 +106,19 @@ def npz_headers(path: Path) -> list[Declared]:
     with plain_errors(path), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if len(members) > MAX_MEMBERS or len({info.filename for info in members}) < len(members):
-            raise Refused(f"{path} holds {len(members)} arrays, or two of one name; right would be a few")
+            raise Refused(f"{path} holds {len(members)} arrays, or two of one name; expected a few")
         if sum(info.compress_size for info in members) > path.stat().st_size:
             raise Damaged(f"{path} declares more compressed bytes than it has")
         for info in members:
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise Refused(f"{path}: {info.filename} is packed in a way that numpy does not write")
+                raise Refused(f"{path}: {info.filename} is compressed in a way that numpy does not use")
             if not info.filename.endswith(".npy"):
-                raise Damaged(f"{path} holds {info.filename!r}, which is no array; right would be a file of np.savez")
+                raise Damaged(f"{path} holds {info.filename!r}, which is not an array; expected a file of np.savez")
             with archive.open(info) as handle:
                 header = _declared(path, handle, info.filename.removesuffix(".npy"))
             if header.offset + header.nbytes != info.file_size:
                 raise Damaged(
-                    f"{path}: {header.name} says {header.nbytes:,} bytes, {info.file_size - header.offset:,} are there"
+                    f"{path}: {header.name} says {header.nbytes:,} bytes, but it has {info.file_size - header.offset:,}"
                 )
             limit = _RATIO.get(header.dtype.kind, 100) * info.compress_size
             text = header.dtype.kind in "US" and header.dtype.itemsize > _TEXT_BYTES
@@ -139,7 +139,7 @@ def npz_array(path: Path, header: Declared) -> np.ndarray:
         while start < header.nbytes:  # with the last bytes zipfile compares the checksum
             block = handle.read(min(_CHUNK, header.nbytes - start))
             if not block:
-                raise EOFError(f"{header.name} ends too early")
+                raise EOFError(f"{header.name} is cut off")
             content[start : start + len(block)] = np.frombuffer(block, np.uint8)
             start += len(block)
         return np.ndarray(header.shape, header.dtype, content.data, order="F" if header.fortran else "C")

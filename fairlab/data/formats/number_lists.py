@@ -37,13 +37,13 @@ def read_numbers(
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise FairLabError(f"{path} is larger than {MAX_BYTES:,} bytes; right would be a text list of numbers")
+            raise FairLabError(f"{path} is larger than {MAX_BYTES:,} bytes; expected a text list of numbers")
         with open(path, "rb") as handle:
             parts = _blocks(path, handle, size, columns, beat)
     except OSError as error:
         raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
     if not sum(map(len, (numbers for numbers, _ in parts))):
-        raise Damaged(f"{path} is empty; right would be {columns} numbers in every line")
+        raise Damaged(f"{path} is empty; expected {columns} numbers in every line")
     return np.concatenate([numbers for numbers, _ in parts]), np.concatenate([lines for _, lines in parts])
 
 

@@ -63,7 +63,7 @@ class Pack:
                     raise Damaged(f"{self.path} has changed since it was opened; open it again")
                 span = self.spans[row]
                 if span is None:
-                    raise Damaged(f"image {row} of {self.path} is none: {self.faults[row]}")
+                    raise Damaged(f"entry {row} of {self.path} is not an image: {self.faults[row]}")
                 return span.read(file)
         except OSError as error:
             raise FairLabError(f"could not read {self.path}: {error.strerror or error}") from error
@@ -84,7 +84,7 @@ def open_pack(path: Path) -> Pack:
             if stamp[0] == 0:
                 raise Damaged(f"{path} is empty; a verification pack is a pickle of images and flags")
             if stamp[0] > MAX_PACK_BYTES:
-                raise Refused(f"{path} has {stamp[0]:,} bytes; packs of up to {MAX_PACK_BYTES:,} bytes are read")
+                raise Refused(f"{path} has {stamp[0]:,} bytes; the limit is {MAX_PACK_BYTES:,} bytes")
             content, rest = read_pickle(file, stamp[0])
             images, flags = _two_lists(content)
             genuine = _flags(file, flags)
@@ -95,13 +95,13 @@ def open_pack(path: Path) -> Pack:
         raise Refused(f"{path} is refused: {error}; a verification pack holds only images and flags") from error
     except Unreadable as error:
         raise Damaged(
-            f"{path} is no verification pack: {error}; right would be the pickle of 2N images and N flags"
+            f"{path} is not a verification pack: {error}; expected the pickle of 2N images and N flags"
         ) from error
     folds, problems = _folds(genuine)
     if rest:
         problems.append(f"{rest:,} bytes after the end of the pickle are ignored")
     if cut:
-        problems.append(f"{cut} images do not end as JPEG or PNG files end; they may be cut off")
+        problems.append(f"{cut} images lack the end marker of JPEG or PNG; they may be cut off")
     same = sum(a is not None and a == b for a, b in zip(spans[::2], spans[1::2], strict=True))
     if same:
         problems.append(f"{same} pairs compare an image with itself")
@@ -179,7 +179,7 @@ def _images(file: BinaryIO, images: Any, pairs: int) -> tuple[list[Span | None],
         cut += short
     if 2 * len(faults) > len(images):
         row, fault = next(iter(faults.items()))
-        raise Unreadable(f"{len(faults)} of its {len(images)} images are none, e.g. image {row}: {fault}")
+        raise Unreadable(f"{len(faults)} of its {len(images)} entries are not images, e.g. entry {row}: {fault}")
     return spans, cut, faults
 
 
@@ -211,7 +211,9 @@ def _folds(genuine: np.ndarray) -> tuple[np.ndarray | None, list[str]]:
     sizes[: count % FOLDS] += 1
     folds = np.repeat(np.arange(FOLDS, dtype=np.int64), sizes)
     if count % FOLDS:
-        problems.append(f"{count} pairs make no {FOLDS} equal folds: the first {count % FOLDS} have one pair more")
+        problems.append(
+            f"{count} pairs do not divide into {FOLDS} equal folds: the first {count % FOLDS} have one extra pair"
+        )
     share = np.bincount(folds, genuine) / sizes
     single = np.flatnonzero((share == 0) | (share == 1))
     if len(single):

@@ -197,7 +197,7 @@ class _Pack(Machine):
     def refuse(self, step: str) -> NoReturn:
         if step in _FORBIDDEN:
             raise Forbidden(f"the pickle uses {step}")
-        wrong(f"byte {self.file.tell() - 1} ({step}) is no step of such a pickle")
+        wrong(f"byte {self.file.tell() - 1} ({step}) is not a step of such a pickle")
 
     def do_proto(self, version: int) -> None:
         if version > 5:
@@ -297,12 +297,12 @@ class _Pack(Machine):
             case (Kind(), (int(), Span() as word, None, None, None, int(), int(), int())):
                 order = self.word(word)
                 if order not in ("<", ">", "|", "="):
-                    wrong(f"{order[:9]!r} is no byte order")
+                    wrong(f"{order[:9]!r} is not a byte order")
                 target.order = order
             case (Array(data=None), (int(), tuple() as shape, Kind() as kind, int(), Span(text=False) as span)):
                 target.kind, target.shape, target.data = kind, _shape(shape), span
             case _:
-                raise Forbidden("the pickle sets the state of something that is no array of whole numbers")
+                raise Forbidden("the pickle sets the state of something that is not an array of whole numbers")
 
 
 def _shape(sides: tuple[Any, ...]) -> tuple[int, ...]:

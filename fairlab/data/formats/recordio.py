@@ -103,7 +103,9 @@ class RecordFile:
                 return raw[8 : 8 + length]
         data, end = self._join(offset, offset + size, lambda at, n: raw[at - offset : at - offset + n])
         if end != offset + size:
-            raise Damaged(f"the record at byte {offset} of {self.path} is not the one found before; open it again")
+            raise Damaged(
+                f"the record at byte {offset} of {self.path} has changed since the file was opened; open it again"
+            )
         return data
 
     def record_at(self, offset: int) -> tuple[bytes, int]:
@@ -118,7 +120,9 @@ class RecordFile:
         while True:
             head = fetch(at, _PART.size)
             if len(head) < _PART.size:
-                raise Damaged(f"{this} is cut: its head at byte {at} needs 8 bytes, the file ends at {limit}; {_AGAIN}")
+                raise Damaged(
+                    f"{this} is cut off: its header at byte {at} needs 8 bytes, but the file ends at {limit}; {_AGAIN}"
+                )
             magic, word = _PART.unpack(head)
             kind, length = word >> 29, word & _LENGTH
             end = at + 8 + (length + 3 & ~3)
@@ -128,10 +132,10 @@ class RecordFile:
                 right = "2 or 3 must follow" if parts else "0 or 1 must come first"
                 raise Damaged(f"{this} has its parts out of order: {right}, but byte {at} holds part {kind}; {_AGAIN}")
             if end > limit:
-                raise Damaged(f"{this} is cut: it would run to byte {end}, but the file ends at {limit}; {_AGAIN}")
+                raise Damaged(f"{this} is cut off: it would run to byte {end}, but the file ends at {limit}; {_AGAIN}")
             body = fetch(at + 8, end - at - 8)
             if len(body) != end - at - 8 or any(body[length:]):
-                raise Damaged(f"{this} should be filled up with zeros before byte {end}; {_AGAIN}")
+                raise Damaged(f"{this} should be padded with zeros up to byte {end}; {_AGAIN}")
             parts.append(body[:length])
             at = end
             if kind in (0, 3):
@@ -235,11 +239,11 @@ def _headers(
     word = starts // 4 + 2
     flags = words[word]
     left = lengths - HEADER_BYTES - 4 * flags.astype(np.int64)
-    refuse(left < 0, lambda row: f"holds {lengths[row]} bytes, too few for the {flags[row]} labels it announces")
+    refuse(left < 0, lambda row: f"holds {lengths[row]} bytes, too few for the {flags[row]} labels it declares")
     filled = -lengths % 4
     last = words[(starts + 8 + lengths + filled) // 4 - 1].astype(np.uint64)
     spill = last >> (8 * (4 - filled)).astype(np.uint64)  # uint64: a shift by 32 leaves nothing
-    refuse(spill != 0, lambda row: f"should be filled up with {filled[row]} zero bytes")
+    refuse(spill != 0, lambda row: f"should be padded with {filled[row]} zero bytes")
     final = len(words) - 1  # an index behind the record's end is never used, it must only exist
     first, second = words[np.minimum(word + 6, final)], words[np.minimum(word + 7, final)]
     labels = np.empty((len(starts), 2), np.float32)
@@ -258,16 +262,16 @@ def index_keys(index: Path, scanned: Scan) -> tuple[np.ndarray | None, str]:
     """Keys of the scanned records by the text file `index`, one `key<TAB>byte` a line in any order: ((N,) int64, "").
 
     (None, why) when the index does not name every record exactly once. Raises Damaged when the index is right but
-    goes on behind the end: then records are missing from the .rec file.
+    extends past the end: then records are missing from the .rec file.
     """
     if not index.is_file():
         return None, f"{index.name} is missing"
     try:
         table = pd.read_csv(index, sep="\t", header=None, dtype=np.int64, quoting=3, encoding="ascii")
     except (ValueError, OverflowError, OSError):  # pandas' own errors are ValueErrors
-        return None, f"{index.name} does not hold a key and a byte in every line"
+        return None, f"{index.name} does not have a key and a byte offset in every line"
     if table.shape[1] != 2:
-        return None, f"{index.name} should hold two columns, key and byte, not {table.shape[1]}"
+        return None, f"{index.name} should have two columns, key and byte offset, not {table.shape[1]}"
     table = table.sort_values(1, kind="stable")
     keys, offsets = table[0].to_numpy(), table[1].to_numpy()
     common = min(len(offsets), len(scanned))
@@ -275,12 +279,12 @@ def index_keys(index: Path, scanned: Scan) -> tuple[np.ndarray | None, str]:
     if (offsets[:common] != scanned.offsets[:common]).any() or len(offsets) != len(scanned):
         if common == len(scanned) and (offsets[:common] == scanned.offsets).all() and offsets[common] == end:
             raise Damaged(
-                f"{index.with_suffix('.rec')} ends at byte {end} behind {common} records, but {index.name} lists"
+                f"{index.with_suffix('.rec')} ends at byte {end} after {common} records, but {index.name} lists"
                 f" {len(offsets)}; {_AGAIN}"
             )
         return None, _misfit(index.name, offsets, scanned.offsets, end)
     if keys.min() < 0 or len(np.unique(keys)) < len(keys):
-        return None, f"{index.name} has a negative key or a key twice"
+        return None, f"{index.name} has a negative or duplicate key"
     return keys, ""
 
 

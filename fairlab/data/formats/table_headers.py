@@ -48,7 +48,7 @@ def plain_errors(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise FairLabError(f"there is nothing at {path}; check the path") from error
+        raise FairLabError(f"{path} does not exist; check the path") from error
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         said = str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0][:200]
         raise Damaged(f"{path} cannot be read as {kind}: {said}") from error
@@ -74,7 +74,7 @@ def first_line(path: Path) -> tuple[int, str, str]:
             try:
                 return number, line.decode("utf-8-sig"), encoding
             except UnicodeDecodeError as error:
-                raise Damaged(f"{path}, line {number}: this is no UTF-8 text; save the table as UTF-8") from error
+                raise Damaged(f"{path}, line {number}: this is not UTF-8 text; save the table as UTF-8") from error
     return 0, "", encoding
 
 
@@ -86,10 +86,10 @@ def read_header(path: Path, wanted: Collection[str]) -> Header:
             return Header(tuple(map(str, pq.read_schema(handle).names)), "", 0)
     number, line, encoding = first_line(path)
     if not number:
-        raise Damaged(f"{path} is empty; right would be a table with the names of its columns in the first line")
+        raise Damaged(f"{path} is empty; expected a table with the column names in the first line")
     parted = split_header(line, wanted)
     if parted is None:
-        raise Damaged(f"{path}, line {number}: the quotes around the names of the columns are wrong")
+        raise Damaged(f"{path}, line {number}: the quotes around the column names are wrong")
     separator, fields = parted
     padded = any(field != field.strip() for field in fields)
     return Header(tuple(restored(field.strip()) for field in fields), separator, number, padded, encoding=encoding)

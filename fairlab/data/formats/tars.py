@@ -88,7 +88,7 @@ class Archive:
             fields = {**everywhere, **once}
             size = _size(fields, header, letter)
             if size < 0:
-                raise self._damaged(at, "the size of a member is no number, 0 or more")
+                raise self._damaged(at, "the size of a member is not a number of 0 or more")
             kind = _KINDS.get(letter, OTHER)
             if letter in b"SM" or any(key.startswith("GNU.sparse") for key in fields):
                 raise FairLabError(
@@ -98,7 +98,7 @@ class Archive:
             start = at + BLOCK
             end = start + (0 if kind in _EMPTY else -(-size // BLOCK) * BLOCK)
             if end > self.file.size:
-                raise self._damaged(at, f"a member of {size:,} bytes goes on behind the end of the file")
+                raise self._damaged(at, f"a member of {size:,} bytes extends past the end of the file")
             if letter in b"LKxg":
                 if size > _MAX_NAME:
                     raise self._damaged(at, f"a name or its attributes take {size:,} bytes")
@@ -142,7 +142,7 @@ class Archive:
             if block.count(0) != len(block):
                 more = at + len(block) - len(block.lstrip(b"\0"))
                 raise self._damaged(
-                    more, "the archive goes on behind its end; join archives with tar --concatenate, not with cat"
+                    more, "the archive extends past its end; join archives with tar --concatenate, not with cat"
                 )
             at += len(block)
 
@@ -163,7 +163,7 @@ class Archive:
             line = content[place : place + length]
             key, equals, value = line[len(digits) + 1 : -1].partition(b"=")
             if len(line) < length or not line.endswith(b"\n") or not equals or not key:
-                raise self._damaged(at, "the attributes of a member are no lines of length, key and value")
+                raise self._damaged(at, "the attributes of a member are not lines of length, key and value")
             fields[_text(key)] = _text(value)
             place += length
         return fields

@@ -25,9 +25,7 @@ def _text(path: Path) -> str:
     """A text file, lines ended by \\n. Raises FairLabError (cannot be read, too large), Damaged (no text)."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise FairLabError(
-                f"{path} is larger than {MAX_BYTES:,} bytes; right would be a text list of images or pairs"
-            )
+            raise FairLabError(f"{path} is larger than {MAX_BYTES:,} bytes; expected a text list of images or pairs")
         content = path.read_bytes()
     except OSError as error:
         raise FairLabError(f"could not read {path}: {error.strerror or error}") from error
@@ -40,7 +38,7 @@ def read_rows(path: Path) -> tuple[str, list[Row]]:
     """
     lines = [(number, line) for number, line in enumerate(_text(path).split("\n"), 1) if line.strip()]
     if not lines:
-        raise Damaged(f"{path} is empty; right would be a text list with a pair or an image in every line")
+        raise Damaged(f"{path} is empty; expected a text list with one pair or image per line")
     too_long = next((number for number, line in lines if len(line) > MAX_LINE), 0)
     if too_long:
         raise wrong(path, too_long, f"the line has more than {MAX_LINE:,} letters; is this a table?")
@@ -58,7 +56,7 @@ def read_rows(path: Path) -> tuple[str, list[Row]]:
             fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))
         except csv.Error as error:
             why = (
-                "the quotes are wrong: one is not closed in this line, and cells with line breaks are not read"
+                "the quotes are wrong: one is not closed on this line, and line breaks inside cells are not supported"
                 if "end of data" in str(error)
                 else f"the quotes are wrong ({error})"
             )
@@ -75,7 +73,7 @@ def is_number(field: str) -> bool:
 def number_in(path: Path, line: int, field: str) -> int:
     """The number in a field. Raises Damaged."""
     if not is_number(field):
-        raise wrong(path, line, f"{field[:40]!r} is no number, 0 or more")
+        raise wrong(path, line, f"{field[:40]!r} is not a number of 0 or more")
     return int(field)
 
 
@@ -84,7 +82,7 @@ def fields_of(path: Path, row: Row, *counts: int) -> list[str]:
     line, fields = row[0], trimmed(row[1])
     if len(fields) not in counts or not all(fields):
         found = f"{len(fields)} fields" if all(fields) else "an empty field"
-        raise wrong(path, line, f"{found}, right would be {' or '.join(map(str, counts))} fields")
+        raise wrong(path, line, f"{found}, expected {' or '.join(map(str, counts))} fields")
     return fields
 
 
@@ -100,5 +98,5 @@ def image_path(path: Path, line: int, name: str) -> str:
     """A listed path with "/" between its parts. Raises Damaged when it could leave the folder of images."""
     name = name.replace("\\", "/")
     if name.startswith("/") or name[1:2] == ":" or any(part in ("", ".", "..") for part in name.split("/")):
-        raise wrong(path, line, f"{name[:80]!r} is no path below the folder of images, such as id/id_0001.jpg")
+        raise wrong(path, line, f"{name[:80]!r} is not a path inside the image folder, such as id/id_0001.jpg")
     return name

@@ -46,11 +46,14 @@ def look_there(
     origin = data.info.get("images_from", {})
     if "path" not in origin:
         raise Refused(
-            f"data set {data.dataset_id} reads no files of yours: its images lie in the workspace, or are another's"
+            f"data set {data.dataset_id} does not read external files: its images are in the workspace or borrowed "
+            f"from another data set"
         )
     to = to.expanduser().absolute()
     if not to.exists():
-        raise FairLabError(f"there is nothing at {to}; name where the images of data set {data.dataset_id} are now")
+        raise FairLabError(
+            f"{to} does not exist; give the current location of the images of data set {data.dataset_id}"
+        )
     if not (data.folder / HASHES_FILE).exists():
         raise Refused(f"data set {data.dataset_id} was added by a FairLab that kept no hashes of images: add it again")
     return Seen(to, *_read_all(data, origin["kind"], to, changed, progress, stop))
@@ -105,8 +108,8 @@ def _read_all(
                 decode(content, f"{path}, {locations[row]}")
                 return found, len(content)
             raise FairLabError(
-                f"{path}, {locations[row]} is not the image that was added; put that back, or say that images have "
-                "changed, which makes it other data"
+                f"{path}, {locations[row]} is not the image that was added; restore it, or accept the changed images "
+                f"as different data"
             )
         return found, len(content)
 

@@ -58,7 +58,7 @@ def report(kind: str, why: str, source: Source, listing: Listing, looked: pd.Dat
         "notes": list(listing.notes),
         "will_do": _will_do(source, listing, parts, good)
         if has_images(kind)
-        else [f"register people, groups and pairs of {len(images):,} images, without the images themselves"],
+        else [f"register the people, groups and pairs of {len(images):,} images, but not the images themselves"],
     }
 
 
@@ -120,9 +120,9 @@ def _common_problems(images: pd.DataFrame, listing: Listing, looked: pd.DataFram
     found: list[Problem] = []
     names = images["identity"].astype(str).str.rpartition("/")[2]
     several = images.assign(name=names).groupby("name")["group"].nunique()
-    found += problem("identities in two groups, kept apart", several.index[several > 1].tolist())
+    found += problem("identities in two groups, kept separate", several.index[several > 1].tolist())
     single = images["identity"].value_counts()
-    found += problem("identities with one image only", single.index[single == 1].tolist())
+    found += problem("identities with only one image", single.index[single == 1].tolist())
     good = looked[looked["readable"]]
     twins = good[good["hash"].duplicated(keep=False)]
     people = images["identity"].to_numpy(dtype=object)[twins["row"].to_numpy()]
@@ -135,7 +135,7 @@ def _common_problems(images: pd.DataFrame, listing: Listing, looked: pd.DataFram
     if count:
         found.append(Problem("the same file under two identities", count, tuple(places)))
     if fault := fault_among(images["group"].drop_duplicates().astype(str).tolist()):
-        found.append(Problem("groups that cannot be added before one is renamed", 1, (fault,)))
+        found.append(Problem("groups that must be renamed before the data can be added", 1, (fault,)))
     if listing.pairs is not None and len(listing.pairs):
         doubled = listing.pairs.duplicated(["image_a", "image_b"])
         found += problem("pairs listed twice", np.flatnonzero(doubled).tolist())
@@ -164,5 +164,5 @@ def _will_do(source: Source, listing: Listing, parts: Mapping[str, int], good: p
         size = count * source.image_px**2 * 3
         steps.append(f"decode every image once into a file of {size / 1e9:.1f} GB in the workspace")
     else:
-        steps.append("copy no image: they are read from where they are")
+        steps.append("copy no images: they are read from their current location")
     return steps

@@ -122,7 +122,7 @@ def sentence(found: Verdict | None, train_id: str, test_id: str) -> str:
         return f"Train/test overlap not checked yet: {command}"
     facts = found.facts
     train, test = (f"{facts[side]['dataset']} ({', '.join(facts[side]['splits'])})" for side in ("train", "test"))
-    said = [] if found.found else [f"No overlap was found of {train} with {test}."]
+    said = [] if found.found else [f"No overlap was found between {train} and {test}."]
     if found.found:
         said.append(f"{test} overlaps with {train}, so its numbers are too good:")
     said += [_names(facts["names"]), _images(facts["images"], facts["test"]["images"])]
@@ -135,10 +135,10 @@ def sentence(found: Verdict | None, train_id: str, test_id: str) -> str:
 
 def _names(names: Mapping[str, Any]) -> str:
     if not names["comparable"]:
-        return "Names cannot tell: the two sets name people in ways that have nothing in common."
-    part = "" if names["comparable"] == names["people"] else f"; the names of the other {_rest(names)} cannot tell"
+        return "Names show nothing: the two sets name people in different ways."
+    part = "" if names["comparable"] == names["people"] else f"; the names of the other {_rest(names)} show nothing"
     share = f"{len_of(names['shared'])} of {names['comparable']:,} people"
-    return f"By name, {share} tested on are in the training{part}."
+    return f"By name, {share} in the test set are also in the training set{part}."
 
 
 def _rest(names: Mapping[str, Any]) -> str:
@@ -152,14 +152,14 @@ def len_of(count: int) -> str:
 
 def _images(images: Mapping[str, Any], of: int) -> str:
     if images.get("without_images"):
-        return f"Images cannot tell: {images['without_images']} came as a table, without any."
-    return f"By their pixels, {len_of(images['same'])} of {of:,} test images are in the training too" + (
+        return f"Images show nothing: {images['without_images']} came as a table, without images."
+    return f"By their pixels, {len_of(images['same'])} of {of:,} test images are also in the training set" + (
         f" ({images['exact']:,} as the same file)." if images["exact"] else "."
     )
 
 
 def _neighbours(near: Mapping[str, Any]) -> str:
     return (
-        f"{near['flagged']:,} test images have a training image nearer than cosine {near['threshold']:.3f} in {near['model']} "
-        f"(about {near['expected']:,.0f} would by chance): candidates to look at, no proof."
+        f"{near['flagged']:,} test images have a training image closer than cosine {near['threshold']:.3f} in "
+        f"{near['model']} (about {near['expected']:,.0f} expected by chance): candidates to check, not proof."
     )

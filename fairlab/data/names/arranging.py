@@ -79,9 +79,7 @@ def one_kind(files: Sequence[str]) -> tuple[list[str], list[str]]:
         return list(files), []
     ready = [folder for folder, match in zip(folders, matches, strict=True) if match and match["ready"]]
     if len(ready) != 1:
-        raise FairLabError(
-            f"the images lie in folders of several kinds ({', '.join(folders)}); name the one that is meant"
-        )
+        raise FairLabError(f"the images are in several kinds of folders ({', '.join(folders)}); name the right one")
     kept = [file for file in files if file.startswith(f"{ready[0]}/")]
     return kept, [file for file in files if not file.startswith(f"{ready[0]}/")]
 

@@ -51,8 +51,8 @@ def compiled(template: str) -> re.Pattern[str]:
 
     def refuse(why: str) -> FairLabError:
         return FairLabError(
-            f"identity_pattern {template[:80]!r} {why}; right would be the name of a file without its ending and with "
-            "words in braces for what differs, e.g. {identity}_{number}"
+            f"identity_pattern {template[:80]!r} {why}; expected a file name without its extension, with a word in "
+            "braces for each part that varies, e.g. {identity}_{number}"
         )
 
     if len(template) > MAX_LETTERS:
@@ -60,11 +60,11 @@ def compiled(template: str) -> re.Pattern[str]:
     pieces = _FIELD.split(template)  # text, field, text, field ... text
     fields, texts = pieces[1::2], pieces[0::2]
     if not fields:
-        raise refuse("has no word in braces")
+        raise refuse("has no words in braces")
     if len(fields) > MAX_FIELDS:
         raise refuse(f"has more than {MAX_FIELDS} words in braces")
     if any("{" in text or "}" in text for text in texts):
-        raise refuse("has a brace without its other one")
+        raise refuse("has an unmatched brace")
     pattern = re.escape(texts[0])
     for place, (field, text) in enumerate(zip(fields, texts[1:], strict=True)):
         if field != NOTHING and (not field.isidentifier() or fields.count(field) > 1):
@@ -72,7 +72,7 @@ def compiled(template: str) -> re.Pattern[str]:
                 f"has the word {field[:40]!r} twice" if field.isidentifier() else f"has no word in {{{field[:40]}}}"
             )
         if not text and place < len(fields) - 1:
-            raise refuse(f"has nothing between {{{field}}} and {{{fields[place + 1]}}}")
+            raise refuse(f"needs a separator between {{{field}}} and {{{fields[place + 1]}}}")
         holds = r"[^/]+" if field == IDENTITY else r"\d+" if field == NUMBER else f"[^/{re.escape(text[:1])}]+"
         pattern += (f"({holds})" if field == NOTHING else f"(?P<{field}>{holds})") + re.escape(text)
     return re.compile(pattern)
@@ -88,7 +88,7 @@ def by_template(template: str, files: Sequence[str]) -> Told:
         match = pattern.fullmatch("/".join(_stem(file).rsplit("/", levels)[-levels:]))
         rows.append(tuple(match[field] for field in fields) if match else None)
     if not any(row is not None for row in rows):
-        raise FairLabError(f"identity_pattern {template!r} fits no name of an image, e.g. not {_stem(files[0])!r}")
+        raise FairLabError(f"identity_pattern {template!r} matches no image name, for example not {_stem(files[0])!r}")
     empty = ("",) * len(fields)
     table = pd.DataFrame([row or empty for row in rows], columns=fields, dtype=object)
     fits = [row is not None for row in rows]
@@ -105,7 +105,7 @@ def by_custom(files: Sequence[str]) -> list[Told]:
     cut = [match[1] if (match := _FACE.match(stem)) else stem for stem in stems]
     faces = sum(stem.endswith("_0") for stem in stems) >= MOST / 2 * len(stems) and cut != stems
     told = []
-    for names, behind in (((cut, " and the number of a face behind it"),) if faces else ()) + ((stems, ""),):
+    for names, behind in (((cut, " followed by the number of a face"),) if faces else ()) + ((stems, ""),):
         for how, pattern in _KNOWN:
             matches = [pattern.fullmatch(name) for name in names]
             rows = [match.groupdict() if match and _has_letter(match["identity"]) else {} for match in matches]

@@ -35,14 +35,14 @@ class Names:
         names = self.frame["location"]
         empty = np.flatnonzero(names.to_numpy() == "")
         if len(empty):
-            raise Damaged(f"{self.path}, {self.places(empty[:1])[0]}: an image has no name")
+            raise Damaged(f"{self.path}, {self.places(empty[:1])[0]}: an image name is empty")
         again = np.flatnonzero(names.duplicated())
         if len(again):
             name = names.iloc[again[0]]
             first = int(np.argmax(names.to_numpy() == name))
             there, here = self.places([first, again[0]])
             raise Damaged(
-                f"{self.path}: the image {name!r} stands in {there} and in {here}; every vector needs its own name"
+                f"{self.path}: the image {name!r} is in {there} and in {here}; every vector needs its own name"
             )
 
 
@@ -77,7 +77,7 @@ def read_names(path: Path) -> Names:
     Raises FairLabError, Damaged with file and line.
     """
     if not path.is_file():
-        raise FairLabError(f"there is no file {path}; right would be a table with the image of every vector")
+        raise FairLabError(f"there is no file {path}; expected a table with the image of every vector")
     header = read_header(path, (*IMAGE, *IDENTITY, *GROUP))
     if not any(name in (*IMAGE, *IDENTITY, *GROUP) for name in header.lower):
         separators = "\t" if path.suffix.lower() == ".txt" else ",;\t"

@@ -122,7 +122,8 @@ class AttributeSets:
         files = tables_at(path)
         if not files:
             raise FairLabError(
-                f"{path} is no table whose first column names images beside it, and holds not exactly one (.csv)"
+                f"{path} is not a table whose first column names the images next to it, and does not contain exactly "
+                f"one such table (.csv)"
             )
         root = path if path.is_dir() else path.parent
         tables = [_read(file) for file in files]
@@ -132,17 +133,17 @@ class AttributeSets:
         parts = [_images(table, root, there, len(tables) > 1, problems) for table in tables]
         images = _in_parts(pd.concat(parts, ignore_index=True).fillna(""))
         if images.empty:
-            raise FairLabError(f"{files[0]} names no image that is there, e.g. not {tables[0].rows[0][1][0]!r}")
+            raise FairLabError(f"{files[0]} names no existing image, for example not {tables[0].rows[0][1][0]!r}")
         doubled = images["location"].duplicated()
         if doubled.any():
             raise FairLabError(f"{' and '.join(map(str, files))} both name {images['location'][doubled].iloc[0]!r}")
-        problems += problem("images that no row names, left out", sorted(there - set(images["location"])))
+        problems += problem("images without a row, left out", sorted(there - set(images["location"])))
         known = f"attribute.{IDENTITY}" in images
         notes = [f"{' and '.join(file.name for file in files)} in {root}", *links.notes()]
         if known:
             images["identity"] = images.pop(f"attribute.{IDENTITY}")
             nobody = (images["identity"] == "").to_numpy(bool)
-            problems += problem("images whose identity is empty, left out", images["location"][nobody].tolist())
+            problems += problem("images with an empty identity, left out", images["location"][nobody].tolist())
             images = images[~nobody].reset_index(drop=True)
         else:
             images["identity"] = images["location"].str.replace(
@@ -157,7 +158,7 @@ class AttributeSets:
         images, attribute, found = with_columns(images, source, ("race",), any_other=True)
         pairs = None
         if source.pair_list and not known:
-            raise FairLabError(f"{files[0]} names nobody, so that no pair of {source.pair_list} can be believed")
+            raise FairLabError(f"{files[0]} names no people, so the pairs of {source.pair_list} cannot be checked")
         if source.pair_list:
             pairs, more = pairs_from_list(root, images, source)
             return Listing(images, attribute, pairs, None, [*problems, *links.problems(), *found, *more], notes)
@@ -185,19 +186,19 @@ def _pictures(root: Path, pace: Pace, links: Links) -> Iterator[str]:
 def _images(table: _Table, root: Path, there: set[str], several: bool, problems: list[Problem]) -> pd.DataFrame:
     """location and the attributes of every row whose image is there; what is not is added to `problems`."""
     rows, again = once(table.path, table.rows, 0)
-    problems += problem(f"rows of {table.path.name} that stand there twice", again)
+    problems += problem(f"duplicate rows of {table.path.name}", again)
     start = table.base.relative_to(root).as_posix()
     names = [image_path(table.path, line, fields[0].removeprefix("./")) for line, fields in rows]
     places = names if start == "." else [f"{start}/{name}" for name in names]
     columns = [f"attribute.{name.lower() if name.lower() == IDENTITY else name}" for name in table.columns[1:]]
     doubled = next((name for name in columns if columns.count(name) > 1), "")
     if doubled:
-        raise wrong(table.path, 1, "two columns say the identity")
+        raise wrong(table.path, 1, "two columns give the identity")
     images = Table(**dict.fromkeys(columns, ANY)).build(fields[1:] for _, fields in rows)
     images.insert(0, "location", pd.Series(places, dtype=object))
     kept = images["location"].isin(there).to_numpy(bool)
     missing = images["location"][~kept].tolist()
-    problems += problem(f"images that {table.path.name} names and that are not there, left out", missing)
+    problems += problem(f"images named in {table.path.name} that do not exist, left out", missing)
     images = images[kept]
     if f"attribute.{SPLIT}" not in images and part_of(table.path.stem):
         images = images.assign(split=part_of(table.path.stem))
@@ -222,6 +223,6 @@ def _in_parts(images: pd.DataFrame) -> pd.DataFrame:
 def _without_names(images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Without the columns that have a value of their own for nearly every image."""
     named = [name for name in map(str, images) if name.startswith("attribute.") and images[name].nunique() > MAX_VALUES]
-    said = f"columns with more than {MAX_VALUES:,} values are no attributes: "
+    said = f"columns with more than {MAX_VALUES:,} values are not used as attributes: "
     shown = ", ".join(name.removeprefix("attribute.") for name in named)
     return images.drop(columns=named), [said + shown] if named else []

@@ -73,7 +73,7 @@ def read_embeddings(path: Path | str, id_table: Path | str | None = None, namele
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FairLabError(f"there is no file {path}; right would be a .npy, .npz or .parquet of embeddings")
+        raise FairLabError(f"there is no file {path}; expected a .npy, .npz or .parquet of embeddings")
     check_file(path, "a file of embeddings")
     notes: list[str] = []
     if path.suffix.lower() == ".npy":
@@ -84,7 +84,7 @@ def read_embeddings(path: Path | str, id_table: Path | str | None = None, namele
     elif path.suffix.lower() in PARQUET:
         stored, names = _from_parquet(path, notes)
     else:
-        raise FairLabError(f"{path} is no file of embeddings that FairLab reads; right would be .npy, .npz or .parquet")
+        raise FairLabError(f"{path} is not a file of embeddings that FairLab reads; expected .npy, .npz or .parquet")
     names = _with_table(path, names, Path(id_table).expanduser() if id_table else None)
     if len(names.frame) != len(stored):
         raise Damaged(f"{path} has {len(stored):,} vectors, but {names.path} has {len(names.frame):,} rows")
@@ -113,10 +113,10 @@ def _of_known_people(
         return vectors, table
     if nobody.all():
         raise Damaged(
-            f"{path}: the column of identities is empty in every row; leave the column out if nobody is known"
+            f"{path}: the column of identities is empty in every row; leave the column out if no identity is known"
         )
     examples = tuple(table["location"][nobody].head(SHOWN))
-    problems.append(Problem("vectors whose identity is empty, left out", int(nobody.sum()), examples))
+    problems.append(Problem("vectors with an empty identity, left out", int(nobody.sum()), examples))
     return vectors[~nobody], table[~nobody].reset_index(drop=True)
 
 
@@ -127,7 +127,7 @@ def _matrix(path: Path, headers: Sequence[Declared]) -> Declared:
     if len(found) != 1:
         there = ", ".join(f"{one.name} ({' x '.join(map(str, one.shape)) or 'one'} {one.dtype})" for one in headers)
         raise Damaged(
-            f"{path} holds {there or 'nothing'}; right would be one array of vectors x numbers in float16, float32 or float64"
+            f"{path} holds {there or 'nothing'}; expected one array of vectors x numbers in float16, float32 or float64"
         )
     if found[0].dtype.itemsize != 4 and 4 * found[0].shape[0] * found[0].shape[1] > MAX_BYTES:
         raise Refused(f"{path} would take more than {MAX_BYTES:,} bytes of memory; save its vectors as float32")
@@ -143,7 +143,7 @@ def _from_npz(path: Path, notes: list[str]) -> tuple[np.ndarray, Names | None]:
             continue
         known = header.name.lower() in (*IMAGE, *IDENTITY, "group", "groups")
         if len(header.shape) != 1 or header.dtype.kind not in "USiufb" or (header.shape[0] != count and not known):
-            notes.append(f"the array {header.name!r} says nothing of each vector and is not used")
+            notes.append(f"the array {header.name!r} does not have one entry per vector and is not used")
         elif header.shape[0] != count:
             raise Damaged(f"{path} has {count:,} vectors, but {header.shape[0]:,} of {header.name!r}")
         else:
@@ -154,7 +154,7 @@ def _from_npz(path: Path, notes: list[str]) -> tuple[np.ndarray, Names | None]:
         frame = pd.DataFrame({what: texts[name] for what, name in chosen.items()})
         names = Names(path, frame, lambda rows: [f"row {row + 1}" for row in rows])
     elif texts:
-        notes.append(f"there are no names of images, so these arrays are not used: {', '.join(texts)}")
+        notes.append(f"there are no image names, so these arrays are not used: {', '.join(texts)}")
     return npy_arrays.npz_array(path, matrix), names
 
 
@@ -164,7 +164,7 @@ def _texts(path: Path, array: np.ndarray, name: str) -> np.ndarray:
         values = [item.decode() if isinstance(item, bytes) else str(item) for item in array.tolist()]
     for row, value in enumerate(values):
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]", value):
-            raise Damaged(f"{path}: {name} of row {row + 1} is no text: {value[:40]!r}")
+            raise Damaged(f"{path}: {name} of row {row + 1} is not text: {value[:40]!r}")
     return np.array(values, dtype=object)
 
 
@@ -185,7 +185,7 @@ def _vector_columns(path: Path, schema: pa.Schema) -> list[str]:
         if whole and not lists and not {"p1", "p2"} <= set(schema.names):  # a pair table may have numbered models
             return [numbered[at] for at in order]
     raise Damaged(
-        f"{path} has {len(lists) or 'no'} columns of lists of numbers; right would be one, called embedding, or columns e0, "
+        f"{path} has {len(lists) or 'no'} columns of lists of numbers; expected one, called embedding, or columns e0, "
         f"e1, ...; it has: {', '.join(schema.names)[:200]}"
     )
 
@@ -213,7 +213,7 @@ def _parquet_shape(path: Path, file: pq.ParquetFile, columns: list[str]) -> tupl
         first = next(file.iter_batches(1, columns=columns, use_pandas_metadata=False), None)
         dims = len(first.column(0)[0]) if first is not None and first.column(0)[0].is_valid else 0
     if rows <= 0 or dims <= 0:
-        raise Damaged(f"{path} has {rows:,} rows of {dims:,} numbers; right would be vectors of one length")
+        raise Damaged(f"{path} has {rows:,} rows of {dims:,} numbers; expected vectors of one length")
     size, claimed = path.stat().st_size, 4 * rows * dims
     if claimed > MAX_BYTES or claimed > max(_SMALL, _RATIO * size):
         raise Refused(f"{path} claims {claimed:,} bytes of vectors out of {size:,}")
@@ -231,13 +231,13 @@ def _from_parquet(path: Path, notes: list[str]) -> tuple[np.ndarray, Names | Non
             vectors[start : start + len(batch)] = _batch(path, batch.select(columns), dims, start)
             start += len(batch)
     if start != rows:
-        raise Damaged(f"{path} says {rows:,} rows, but {start:,} are there")
+        raise Damaged(f"{path} declares {rows:,} rows, but has {start:,}")
     unread = [field.name for field in schema if _is_unread(field.type)]
     others = [name for name in schema.names if name not in (*columns, *unread)]
     if len(unread) > (unread == columns):
-        notes.append(f"columns that are not used: {', '.join(name for name in unread if name not in columns)}")
+        notes.append(f"columns not used: {', '.join(name for name in unread if name not in columns)}")
     if "location" not in chosen_columns(others):
-        notes += [f"there are no names of images, so these columns are not used: {', '.join(others)}"] if others else []
+        notes += [f"there are no image names, so these columns are not used: {', '.join(others)}"] if others else []
         return vectors, None
     return vectors, names_in(path, Header(tuple(schema.names), "", 0), others)
 
@@ -269,7 +269,8 @@ def _with_table(path: Path, own: Names | None, id_table: Path | None) -> Names:
         table = id_table or next((item for item in beside if item.is_file()), None)
         if table is None:
             raise FairLabError(
-                f"{path} does not say which image a vector is of; give an id table, or put one beside it: {beside[0].name}"
+                f"{path} does not say which image each vector belongs to; give an id table, or put one next to it: "
+                f"{beside[0].name}"
             )
         return read_names(table)
     if id_table is None:

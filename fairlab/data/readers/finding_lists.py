@@ -54,16 +54,18 @@ def _fitting(paths: list[Path], images: pd.DataFrame, source: Source) -> tuple[P
         if any((rows_of(sides[side].tolist(), images) >= 0).any() for side in sides):
             found.append(listed)
         else:
-            problems.append(f"{path.name} was not used as a list of pairs: it names none of the images")
+            problems.append(f"{path.name} was not used as a list of pairs: it names none of these images")
     best = [listed for listed in found if _BEST in listed.path.name.lower()]
     if len(found) > 1 and len(best) != 1:
         names = ", ".join(listed.path.name for listed in found)
         return None, [
             *problems,
-            f"several lists of pairs lie with the images, none was used ({names}): name one as pair_list",
+            f"several lists of pairs are next to the images; none was used ({names}): name one as pair_list",
         ]
     if len(found) > 1:
-        problems.append(f"of {len(found)} lists of pairs {best[0].path.name} was used; name another one as pair_list")
+        problems.append(
+            f"of {len(found)} lists of pairs, {best[0].path.name} was used; to use another, name it as pair_list"
+        )
     return next(iter(best or found), None), problems
 
 

@@ -71,16 +71,15 @@ class Folders:
         tree = walk(root, 0, progress, stop)
         if not tree.files:
             raise FairLabError(
-                f"{path} has no images as identity/image or group/identity/image (JPEG, PNG, WebP, BMP or TIFF, by their "
-                "endings)"
+                f"{path} has no images as identity/image or group/identity/image (JPEG, PNG, WebP, BMP or TIFF, by "
+                f"file extension)"
             )
         files, others = one_kind(tree.files)
         tree = replace(tree, files=files)
         arrangement = arrange(tree.files)
         if arrangement is None:
             raise FairLabError(
-                f"{path} has images as {tree.files[0]}, with more folders than a part, a group and a person; name a "
-                "folder further down"
+                f"{path} has images as {tree.files[0]}, deeper than part, group and person; name a subfolder"
             )
         images = as_table(tree.files, arrangement)
         listed, problems = listed_pairs(list(dict.fromkeys((path if path.is_dir() else root, root))), images, source)
@@ -95,7 +94,7 @@ class Folders:
             notes.append(f"pairs of {listed.path}")
             used.append(listed.path)
         tree = replace(tree, others=[name for name in tree.others if root / name not in used])
-        left = problem("images in another folder than the aligned ones, left out", others)
+        left = problem("images outside the folder of aligned ones, left out", others)
         problems = [*tree.problems(), *left, *problems, *shared_by_parts(images), *_spare_tables(path, root, used)]
         said = [f"{arrangement.said} in {root}", *notes, *tree.links.notes()]
         return Listing(images, attribute, pairs, None, problems, said, names=named)
@@ -110,7 +109,7 @@ def _spare_tables(path: Path, root: Path, used: Sequence[Path]) -> list[Problem]
     folders = dict.fromkeys((path, root)) if path.is_dir() else ()
     there = [item for folder in folders for item in sorted(folder.iterdir()) if not item.name.startswith(".")]
     spare = [item.name for item in there if item.suffix.lower() in (".csv", ".tsv") and item not in used]
-    return problem("tables beside the images, not used (name one as groups_table or pair_list)", spare)
+    return problem("tables next to the images, not used (name one as groups_table or pair_list)", spare)
 
 
 def _grouped(images: pd.DataFrame, source: Source) -> tuple[pd.DataFrame, str, list[Problem]]:
@@ -137,14 +136,14 @@ def _with_people(
             return _told(images, told)
     if listed is not None:
         images = images.assign(identity=_by_pairs(images, listed))
-        note = f"people are what the genuine pairs of {listed.path.name} hold together; other images are their own"
+        note = f"people are inferred from the genuine pairs of {listed.path.name}; every other image is its own person"
         return images, [note], "", []
     if arrangement.identity is not None:  # one folder, one person
         return images, [], "", []
     raise FairLabError(
-        f"{path} has images without folders of people, whose names do not tell who is shown, e.g. {files[0]!r}: sort them "
-        "into folders of people, or give identity_pattern, e.g. {identity}_{number} ({number} alone: every image is its "
-        "own person), or a list of pairs as pair_list"
+        f"{path} has images without a folder per person, whose names do not give the identity, e.g. {files[0]!r}: "
+        "sort them into a folder per person, or give identity_pattern, e.g. {identity}_{number} ({number} alone: "
+        f"every image is its own person), or a list of pairs as pair_list"
     )
 
 
@@ -152,13 +151,13 @@ def _told(images: pd.DataFrame, told: Told) -> tuple[pd.DataFrame, list[str], st
     """`images` with what their names say; those whose names do not fit are left out."""
     fields = told.fields
     fits = fields["fits"].to_numpy(bool)
-    found = problem("images whose name does not tell who is shown, left out", images["location"][~fits].tolist())
+    found = problem("images whose name does not give the identity, left out", images["location"][~fits].tolist())
     images = images[fits].reset_index(drop=True)
     fields = fields[fits].reset_index(drop=True)
     images["identity"] = fields["identity"] if told.says_identity else images["location"].str.replace("/", ":")
     notes = [told.how]
     if not told.says_identity:
-        notes.append("the names tell no identity, so every image is its own")
+        notes.append("the names give no identity, so every image is its own")
     for name in fields.columns.difference(["identity", "fits"], sort=False):
         parts = fields[name].map(part_of)
         if name == "part" and (parts != "").all():
@@ -213,9 +212,9 @@ def read_below(root: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
         ) as handle:
             facts = os.fstat(handle.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                raise Damaged(f"{name} is a pipe, a device or the like, no file of an image")
+                raise Damaged(f"{name} is a pipe or a device, not an image file")
             if facts.st_size > MAX_IMAGE_BYTES:
-                raise Damaged(f"{name} has {facts.st_size:,} bytes; images of up to {MAX_IMAGE_BYTES:,} are read")
+                raise Damaged(f"{name} has {facts.st_size:,} bytes; the limit is {MAX_IMAGE_BYTES:,}")
             return handle.read()
 
     return read

@@ -66,7 +66,9 @@ class Ijb:
     def listing(self, path: Path, source: Source, progress: Progress, stop: Stop) -> Listing:
         """Images in the order of the list of templates; groups only from a table."""
         if source.pair_list or source.split == "validation":
-            raise FairLabError("IJB's pairs are of templates: they cannot be replaced by a list or choose a model")
+            raise FairLabError(
+                "IJB compares templates: its pairs cannot be replaced by a list or used to choose a model"
+            )
         root, prefix = _root_of(path)
 
         def beat(done: int, total: int) -> None:
@@ -104,7 +106,7 @@ class Ijb:
         table, listed = _by_first_image(table[enrolled[template]], listed[stays], len(known))
         said = [
             f"{prefix}: {len(known):,} templates of {len(images):,} images, compared {len(pairs.genuine):,} times",
-            f"{len(np.unique(people)):,} people: what genuine pairs hold together",
+            f"{len(np.unique(people)):,} people, inferred from genuine pairs",
         ]
         return Listing(
             images,
@@ -155,7 +157,7 @@ def _images(
     used = pd.Index([*members.names, *files[place[here]]])
     for what, given in ((f"images in {FOLDER}", tree.files), (f"rows of {faces.path.name}", faces.names)):
         spare = pd.Index(given).difference(used, sort=False)
-        problems += problem(f"{what} that are in no template, left out", spare.tolist())
+        problems += problem(f"{what} in no template, left out", spare.tolist())
     return np.flatnonzero(here), files[place[here]], problems
 
 
@@ -165,7 +167,7 @@ def _without_face(faces: Faces, template: np.ndarray, face_of: np.ndarray, known
     """
     there = np.bincount(template, minlength=len(known))
     score = np.bincount(template, faces.score[face_of], len(known))
-    why = {True: f"no image of it is in {FOLDER}", False: f"all scores of its images in {faces.path.name} are 0"}
+    why = {True: f"none of its images is in {FOLDER}", False: f"all scores of its images in {faces.path.name} are 0"}
     return {int(place): why[bool(there[place] == 0)] for place in np.flatnonzero(score <= 0)}
 
 
@@ -193,7 +195,7 @@ def _people(pairs: TemplatePairs) -> np.ndarray:
         raise wrong(
             pairs.path,
             int(pairs.lines[lying[0]]),
-            f"the templates {one} and {two} are called two people, but genuine pairs of this list make them one",
+            f"the templates {one} and {two} are listed as two people, but genuine pairs of this list make them one",
         )
     lowest: np.ndarray = np.unique(person, return_index=True)[1][person]
     return lowest
@@ -213,7 +215,7 @@ def _groups(
     of_person = chosen.groupby(people).transform("first")
     chosen = chosen.fillna(of_person).fillna(UNKNOWN)
     return chosen.to_numpy(dtype=object), problem(
-        "templates with images of several groups, in that of most", odd.tolist()
+        "templates with images of several groups, assigned to the most frequent one", odd.tolist()
     )
 
 

@@ -75,7 +75,7 @@ def list_file(root: Path, prefix: str, ending: str) -> Path:
 
 
 def read_members(path: Path) -> Members:
-    """Raises FairLabError, or Damaged naming the line, also for an image that stands twice."""
+    """Raises FairLabError, or Damaged naming the line, also for an image that appears twice."""
     names, numbers = [], []
     for row in read_rows(path)[1]:
         line, (name, template, media) = row[0], fields_of(path, row, 3)
@@ -87,7 +87,7 @@ def read_members(path: Path) -> Members:
 
 
 def read_faces(path: Path) -> Faces:
-    """Raises FairLabError, or Damaged naming the line, also for an image that stands twice and a score below 0.
+    """Raises FairLabError, or Damaged naming the line, also for an image that appears twice and a score below 0.
 
     Points may be nan, and the score nan or -1, as detectors write them that found no face: the score is 0 then.
     """
@@ -100,7 +100,7 @@ def read_faces(path: Path) -> Faces:
         try:
             numbers[place] = fields[1:]
         except ValueError as error:
-            raise wrong(path, line, "right would be a name, x and y of five points, and a score") from error
+            raise wrong(path, line, "expected a name, x and y of five points, and a score") from error
         if np.isnan(numbers[place, 10]) or numbers[place, 10] == -1:
             numbers[place, 10] = 0
         if np.isinf(numbers[place]).any() or numbers[place, 10] < 0:
@@ -115,7 +115,7 @@ def _each_once(path: Path, names: list[str], lines: np.ndarray) -> None:
     for name, line in zip(names, lines.tolist(), strict=True):
         before = seen.setdefault(name, line)
         if before != line:
-            raise wrong(path, line, f"the image {name!r} stands in line {before} already")
+            raise wrong(path, line, f"the image {name!r} is already in line {before}")
 
 
 def read_template_pairs(path: Path, known: np.ndarray, beat: Beat = lambda _done, _total: None) -> TemplatePairs:

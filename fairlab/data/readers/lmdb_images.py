@@ -60,26 +60,26 @@ class LmdbImages:
         """Images in the order of their keys."""
         file = lmdb_file(path)
         if file is None:
-            raise FairLabError(f"{path} is no LMDB file and holds not exactly one ({FILE})")
+            raise FairLabError(f"{path} is not an LMDB file and does not contain exactly one ({FILE})")
         images, others = _images(LmdbFile(file), progress, stop)
         if images.empty:
             raise FairLabError(
-                f"{file} holds no encoded image as a value, alone, with a label (pickled or msgpack) or as Caffe's Datum; "
-                f"values that are none: {len(others):,}"
+                f"{file} holds no encoded image as a value, alone, with a label (pickled or msgpack) or as Caffe's "
+                f"Datum; values that are not images: {len(others):,}"
             )
         places, images["location"] = images["location"], images["key"]  # lists and tables name keys
         images, note, named = _people(file, images.drop(columns="key"), source)
         images, attribute, found = with_columns(images, source)
         pairs, more = pairs_from_list(file.parent, images, source) if source.pair_list else (None, [])
         images["location"] = places.reindex(images.pop("row")).to_numpy(dtype=object)
-        problems = [*problem("values that are no images, left out", others), *found, *more]
+        problems = [*problem("values that are not images, left out", others), *found, *more]
         return Listing(images, attribute, pairs, None, problems, [f"LMDB in {file}", note], names=named)
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:
         """Locations are byte+size; a read is one pread."""
         found = lmdb_file(path)
         if found is None:
-            raise Damaged(f"{path} is no LMDB file, and no folder with exactly one")
+            raise Damaged(f"{path} is neither an LMDB file nor a folder with exactly one")
         file = RecordFile(found)
 
         def read(row: int) -> bytes:
@@ -225,7 +225,8 @@ def _people(file: Path, images: pd.DataFrame, source: Source) -> tuple[pd.DataFr
             )
             if not told or not told[0].says_identity:
                 raise FairLabError(
-                    f"{file} has images without labels whose keys do not tell who is shown, e.g. {keys.iloc[0]!r}; give "
+                    f"{file} has images without labels, and their keys do not give the identity, e.g. "
+                    f"{keys.iloc[0]!r}; give "
                     "identity_pattern, e.g. {identity}_{number}"
                 )
             fields = told[0].fields
@@ -233,5 +234,5 @@ def _people(file: Path, images: pd.DataFrame, source: Source) -> tuple[pd.DataFr
                 images[f"attribute.{name}"] = fields[name]
             images = images.assign(identity=fields["identity"])[fields["fits"].to_numpy(bool)].reset_index(drop=True)
             return images, told[0].how, preview(images["location"].tolist(), images["identity"].tolist())
-        return images.assign(identity=folders), "who is shown by the folders in the keys", ""
-    return images.assign(identity=labels), "who is shown by the labels of the values", ""
+        return images.assign(identity=folders), "identities from the folders in the keys", ""
+    return images.assign(identity=labels), "identities from the labels of the values", ""

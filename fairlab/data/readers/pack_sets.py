@@ -54,7 +54,7 @@ class Packs:
         """Images in the order of the packs: pair i is rows 2i and 2i + 1 of its pack."""
         files = pack_files(path)
         if not files:
-            raise FairLabError(f"{path} is no verification pack and holds none (files that end in .bin)")
+            raise FairLabError(f"{path} is not a verification pack and contains none (.bin files)")
         tables, pairs, problems, doubtful, rows = [], [], [], [], 0
         for number, file in enumerate(files):
             if stop():
@@ -74,12 +74,12 @@ class Packs:
             doubtful += [rows + row for row in pack.faults]
             if len(contradicted):
                 problems.append(
-                    f"{file.name}: {len(contradicted)} impostor pairs show what other pairs call one person, "
-                    f"e.g. pair {contradicted[0]}"
+                    f"{file.name}: {len(contradicted)} impostor pairs show people that other pairs call the same "
+                    f"person, e.g. pair {contradicted[0]}"
                 )
             rows += len(people)
             progress(number + 1, len(files))
-        said = "packs name nobody: people are what genuine pairs and equal files hold together"
+        said = "packs name no people: people are inferred from genuine pairs and equal files"
         return Listing(
             pd.concat(tables, ignore_index=True),
             source.attribute or "group",

@@ -37,7 +37,9 @@ def resolve(listed: pd.DataFrame, images: pd.DataFrame, path: Path) -> tuple[pd.
     both = {side: rows_of(listed[side].tolist(), images) for side in ("image_a", "image_b")}
     there = (both["image_a"] >= 0) & (both["image_b"] >= 0)
     if not there.any():
-        raise FairLabError(f"{path}: no pair has both its images in the data, e.g. not {listed['image_a'].iloc[0]!r}")
+        raise FairLabError(
+            f"{path}: no pair has both its images in the data, for example not {listed['image_a'].iloc[0]!r}"
+        )
     kept = listed[there].reset_index(drop=True)
     a, b = both["image_a"][there], both["image_b"][there]
     people, groups = images["identity"].to_numpy(dtype=object), images["group"].to_numpy(dtype=object)
@@ -52,4 +54,4 @@ def resolve(listed: pd.DataFrame, images: pd.DataFrame, path: Path) -> tuple[pd.
     pairs["fold"] = kept["fold"].to_numpy()
     lost = listed[~there]
     places = [f"line {line}" for line in lost["line"]]
-    return pairs, problem(f"pairs of {path.name} whose image is not there, left out", places)
+    return pairs, problem(f"pairs of {path.name} with a missing image, left out", places)

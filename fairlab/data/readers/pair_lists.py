@@ -62,7 +62,7 @@ def read_pairs(
     Raises FairLabError for an unknown kind or a file that cannot be read, Damaged for a line that is wrong.
     """
     if kind is not None and kind not in KINDS:
-        raise FairLabError(f"there is no kind of pair list {kind!r}; there are {', '.join(KINDS)}")
+        raise FairLabError(f"unknown kind of pair list {kind!r}; the kinds are {', '.join(KINDS)}")
     kind = kind or ("agedb" if path.suffix.lower() == ".mat" else "cfp" if is_cfp(path) else None)
     separator, rows = read_rows(path) if kind not in ("agedb", "cfp") else ("", [])
     kind = kind or _sniff(path, rows)
@@ -81,11 +81,13 @@ def read_pairs(
     }
     pairs = list(readers[kind]())
     if not pairs:
-        raise Damaged(f"{path} holds no pairs; right would be a list of kind {', '.join(KINDS)}")
+        raise Damaged(f"{path} holds no pairs; expected a list of kind {', '.join(KINDS)}")
     problems += _check(path, pairs)
     table = PAIR_LIST.build(pairs)
     if table["genuine"].isna().any():
-        problems.append("the list does not tell genuine from impostor pairs; is every folder of images an identity?")
+        problems.append(
+            "the list does not distinguish genuine from impostor pairs; is every image folder one identity?"
+        )
     else:
         table["genuine"] = table["genuine"].astype(BOOL)
     if table["fold"].isna().any():
@@ -116,9 +118,7 @@ def _sniff(path: Path, rows: list[Row]) -> str:
         return "calfw" if any(len(row) == 2 and row[1] not in ("0", "1") for _, row in rows) else "cplfw"
     if len(first) == 2:
         return "frcsyn"
-    raise wrong(
-        path, rows[0][0], f"{len(first)} fields are of no known list; known are {', '.join(KINDS)}, see their forms"
-    )
+    raise wrong(path, rows[0][0], f"{len(first)} fields match no known kind of list; the kinds are {', '.join(KINDS)}")
 
 
 def _truth(path: Path, line: int, field: str) -> bool:
@@ -134,7 +134,7 @@ def _numbered(path: Path, rows: list[Row], suffix: str) -> Iterator[Found]:
         same = len(fields) == 3
         a, b = fields[0], fields[0] if same else fields[2]
         if not same and a == b:
-            raise wrong(path, line, f"four fields are an impostor pair, but both images are of {a!r}")
+            raise wrong(path, line, f"four fields mean an impostor pair, but both images are of {a!r}")
         first, second = (number_in(path, line, fields[place]) for place in (1, 2 if same else 3))
         yield (
             image_path(path, line, f"{a}/{a}_{first:04d}{suffix}"),
@@ -158,7 +158,7 @@ def _lfw(path: Path, rows: list[Row], suffix: str, problems: list[str]) -> Itera
         strange += pair[2] != (place // each % 2 == 0)
         yield *pair[:3], place // (2 * each), pair[4]
     if strange:
-        problems.append(f"{strange} pairs do not stand where an LFW list has genuine or impostor pairs")
+        problems.append(f"{strange} pairs are not where an LFW list has its genuine or impostor pairs")
 
 
 def _twin(path: Path) -> Path | None:
@@ -176,23 +176,23 @@ def _kaggle(path: Path, rows: list[Row], suffix: str, problems: list[str]) -> It
     parts = [(path, rows)]
     if twin:
         parts.insert(0 if path.name.startswith("mis") else 1, (twin, read_rows(twin)[1]))
-        problems.append(f"{path.name} was read together with {twin.name}; lines are those of the file a pair stands in")
+        problems.append(f"{path.name} was read together with {twin.name}; line numbers refer to each pair's own file")
     for file, lines in parts:
         if [field.lower() for field in lines[0][1][:2]] != _KAGGLE:
-            raise wrong(file, lines[0][0], f"right would be a header that begins with {','.join(_KAGGLE)}")
+            raise wrong(file, lines[0][0], f"expected a header that begins with {','.join(_KAGGLE)}")
         yield from _numbered(file, lines[1:], suffix)
 
 
 def _two_lines(path: Path, rows: list[Row], largest: int) -> Iterator[Found]:
     """cplfw (1: genuine, 0: impostor) and calfw (the number of the genuine pair's fold, or 0); both lines tell."""
     if len(rows) % 2:
-        raise wrong(path, rows[-1][0], "this line has no second line; every pair takes two")
+        raise wrong(path, rows[-1][0], "this line has no partner; every pair takes two lines")
     for first, second in zip(rows[::2], rows[1::2], strict=True):
         (a, label_a), (b, label_b) = fields_of(path, first, 2), fields_of(path, second, 2)
         same = []
         for row, label in ((first, label_a), (second, label_b)):
             if number_in(path, row[0], label) > largest:
-                raise wrong(path, row[0], f"label {label}, right would be 0 to {largest}")
+                raise wrong(path, row[0], f"label {label}, expected 0 to {largest}")
             same.append(int(label) != 0)
         if same[0] != same[1]:
             raise wrong(path, second[0], f"label {label_b}, but {label_a} in the pair's first line {first[0]}")
@@ -209,7 +209,7 @@ def _unlabelled(path: Path, rows: list[Row], identity_from_folder: bool) -> Iter
     for row in rows:
         line, (a, b) = row[0], (image_path(path, row[0], field) for field in fields_of(path, row, 2))
         if identity_from_folder and not ("/" in a and "/" in b):
-            raise wrong(path, line, "an image without a folder does not tell its identity")
+            raise wrong(path, line, "an image without a folder has no identity")
         yield a, b, a.rpartition("/")[0] == b.rpartition("/")[0] if identity_from_folder else None, None, line
 
 
@@ -219,13 +219,13 @@ def _headed(path: Path, rows: list[Row]) -> Iterator[Found]:
     for name in PAIR_LIST[:3]:
         if header.count(name) != 1:
             raise wrong(
-                path, rows[0][0], f"the header names the column {name!r} {header.count(name)} times, right is once"
+                path, rows[0][0], f"the header names the column {name!r} {header.count(name)} times, expected once"
             )
     places = [header.index(name) for name in PAIR_LIST[:3]]
     fold = header.index("fold") if "fold" in header else None
     for line, fields in rows[1:]:
         if len(fields) != len(header):
-            raise wrong(path, line, f"{len(fields)} fields, right would be {len(header)} as in the header")
+            raise wrong(path, line, f"{len(fields)} fields, expected {len(header)} as in the header")
         a, b, truth = (fields[place] for place in places)
         number = None if fold is None else number_in(path, line, fields[fold])
         yield image_path(path, line, a), image_path(path, line, b), _truth(path, line, truth), number, line
@@ -243,9 +243,11 @@ def _check(path: Path, pairs: list[Found]) -> list[str]:
             seen[key] = genuine, line
             continue
         if seen[key][0] != genuine:
-            raise wrong(path, line, f"{a!r} and {b!r} are here genuine, there impostor: see line {seen[key][1]}")
+            raise wrong(
+                path, line, f"{a!r} and {b!r} are genuine here, but impostor elsewhere: see line {seen[key][1]}"
+            )
         twice += 1
-    return [f"{twice} pairs stand in the list more than once, in either order; all are kept"] if twice else []
+    return [f"{twice} pairs appear more than once, in either order; all are kept"] if twice else []
 
 
 def block_folds(count: int) -> np.ndarray:
@@ -280,5 +282,5 @@ def _fold_problems(table: pd.DataFrame, kind: str) -> list[str]:
             expected = np.arange(_RFW_PAIRS) // 300 % 2 == 0
             strange = int((table["genuine"].to_numpy() != expected).sum())
             if strange:
-                problems.append(f"{strange} pairs do not stand where RFW's lists have genuine or impostor pairs")
+                problems.append(f"{strange} pairs are not where RFW's lists have their genuine or impostor pairs")
     return problems

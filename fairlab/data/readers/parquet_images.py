@@ -88,9 +88,9 @@ class ParquetImages:
         """Images in the order of files and rows."""
         files = parquet_files(path)
         if not files:
-            raise FairLabError(f"{path} is no parquet file and holds none (files that end in .parquet)")
+            raise FairLabError(f"{path} is not a parquet file and contains none (.parquet files)")
         if source.pair_list:
-            raise FairLabError("lists of pairs name files, and images in parquet are rows: leave pair_list empty")
+            raise FairLabError("lists of pairs name files, but images in parquet are rows: leave pair_list empty")
         tables, before = [], ""
         for number, file in enumerate(files):
             table, column = _facts(file, path, stop)
@@ -106,7 +106,7 @@ class ParquetImages:
             images = images.drop(columns="split")
         images = images.fillna("")
         if images.empty:
-            raise FairLabError(f"{path} holds no row")
+            raise FairLabError(f"{path} has no rows")
         images, pairs, notes = _people(path, images, source)
         images, dropped = _few_values(images)
         notes += dropped
@@ -162,9 +162,7 @@ class _Groups:
         if content is None:
             raise Damaged(f"{path} has no image in row {row}")
         if len(content) > MAX_IMAGE_BYTES:
-            raise Damaged(
-                f"{path} has {len(content):,} bytes in row {row}; images of up to {MAX_IMAGE_BYTES:,} are read"
-            )
+            raise Damaged(f"{path} has {len(content):,} bytes in row {row}; the limit is {MAX_IMAGE_BYTES:,}")
         return content
 
 
@@ -193,8 +191,8 @@ def _images(path: Path, group: int) -> list[bytes | None]:
 
 def _too_large(path: Path, group: int) -> Damaged:
     return Damaged(
-        f"{path} has a group of rows (number {group}) with more than {GROUP_BYTES:,} bytes of images; write it again with "
-        "row_group_size=100"
+        f"{path} has a row group (number {group}) with more than {GROUP_BYTES:,} bytes of images; write it again with "
+        f"row_group_size=100"
     )
 
 
@@ -283,14 +281,14 @@ def _people(path: Path, images: pd.DataFrame, source: Source) -> tuple[pd.DataFr
     if not column:
         names = ", ".join(name.removeprefix("attribute.") for name in map(str, images) if name.startswith("attribute."))
         raise FairLabError(
-            f"{path} has no column that says who is shown ({', '.join(IDENTITIES)}); it has: {names or 'images only'}; "
+            f"{path} has no identity column ({', '.join(IDENTITIES)}); it has: {names or 'images only'}; "
             "rename one, or give identity_pattern for the paths of its images"
         )
     known = (images[column] != "").to_numpy(bool)
     images = images.rename(columns={column: "identity"})[known].reset_index(drop=True)
     if images.empty:
         raise FairLabError(f"{path} has no row with an identity in the column {column.removeprefix('attribute.')}")
-    notes = [f"who is shown by the column {column.removeprefix('attribute.')}"]
+    notes = [f"identities from the column {column.removeprefix('attribute.')}"]
     notes += [f"rows without an identity, left out: {int((~known).sum()):,}"] if not known.all() else []
     return images, None, notes
 
@@ -301,9 +299,7 @@ def _paired(path: Path, images: pd.DataFrame, same: str) -> tuple[pd.DataFrame, 
         images[same].str.lower().map({"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False})
     )
     if flags.isna().any() or len(flags) % 2 or (flags[::2].to_numpy() != flags[1::2].to_numpy()).any():
-        raise Damaged(
-            f"{path}: right would be pairs of rows with the same {same.removeprefix('attribute.')}, true or false"
-        )
+        raise Damaged(f"{path}: expected pairs of rows with the same {same.removeprefix('attribute.')}, true or false")
     genuine = flags[::2].to_numpy(bool)
     first = 2 * np.arange(len(genuine))
     shape = (len(images), len(images))
@@ -314,12 +310,12 @@ def _paired(path: Path, images: pd.DataFrame, same: str) -> tuple[pd.DataFrame, 
     pairs = pd.DataFrame(
         {"image_a": first, "image_b": first + 1, "genuine": genuine, "fold": block_folds(len(genuine))}
     )
-    return images, pairs, ["rows are pairs by is_same: people are what genuine pairs hold together"]
+    return images, pairs, ["rows are pairs, by is_same: people are inferred from genuine pairs"]
 
 
 def _few_values(images: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Without the columns that have a value of their own for nearly every image."""
     many = [name for name in map(str, images) if name.startswith("attribute.") and images[name].nunique() > MAX_VALUES]
     names = ", ".join(name.removeprefix("attribute.") for name in many)
-    notes = [f"columns with more than {MAX_VALUES:,} values are no attributes: {names}"] if many else []
+    notes = [f"columns with more than {MAX_VALUES:,} values are not used as attributes: {names}"] if many else []
     return images.drop(columns=many), notes

@@ -56,7 +56,7 @@ def _numbered_images(protocol: Path, name: str, suffix: str) -> dict[int, str]:
         number = number_in(path, line, field)
         parts = listed.replace("\\", "/").split("/")[-3:]
         if number in images:
-            raise wrong(path, line, f"the number {number} stands twice")
+            raise wrong(path, line, f"the number {number} appears twice")
         if len(parts) < 3:
             raise wrong(path, line, f"{listed[:80]!r} does not end in person/pose/image")
         images[number] = image_path(path, line, "/".join(parts)).rpartition(".")[0] + suffix
@@ -66,7 +66,7 @@ def _numbered_images(protocol: Path, name: str, suffix: str) -> dict[int, str]:
 def _numbered(images: dict[int, str], path: Path, line: int, field: str) -> str:
     number = number_in(path, line, field)
     if number not in images:
-        raise wrong(path, line, f"no list has the image {number}; they have {min(images)} to {max(images)}")
+        raise wrong(path, line, f"no list has image {number}; they have {min(images)} to {max(images)}")
     return images[number]
 
 
@@ -76,22 +76,22 @@ def agedb_pairs(path: Path, suffix: str) -> Iterator[Found]:
     variables = read_mat(path)
     splits = variables.get("splits")
     if not isinstance(splits, Cells | Structs) or not splits.items:
-        raise Damaged(f"{path} has no cells 'splits', as AgeDB's have; it has: {', '.join(variables)}")
+        raise Damaged(f"{path} has no cell array 'splits', as AgeDB has; it has: {', '.join(variables)}")
     number = 0
     for fold, split in enumerate(splits.items):
         where = f"{path}, fold {fold + 1}"
         fields = list(_opened(split).values())
         if len(fields) < 2 or not isinstance(fields[0], Cells) or not isinstance(fields[1], np.ndarray):
-            raise Damaged(f"{where}: right would be cells with names and an array of labels")
+            raise Damaged(f"{where}: expected cells with names and an array of labels")
         names, labels = fields[0], fields[1].reshape(-1)
         if len(names.shape) != 2 or names.shape[0] != 2 or names.shape[1] != len(labels):
             raise Damaged(
-                f"{where}: {' x '.join(map(str, names.shape))} names and {len(labels)} labels, right is 2 x N and N"
+                f"{where}: {' x '.join(map(str, names.shape))} names and {len(labels)} labels, expected 2 x N and N"
             )
         for place, label in enumerate(labels.tolist()):
             number += 1
             if label not in (1, 0, -1):
-                raise Damaged(f"{where}, pair {place + 1}: label {label}, right would be 1 or -1")
+                raise Damaged(f"{where}, pair {place + 1}: label {label}, expected 1 or -1")
             a, b = (_image(path, number, names.items[2 * place + side], suffix) for side in (0, 1))
             yield a, b, label == 1, fold, number
 
@@ -114,9 +114,9 @@ def _image(path: Path, number: int, value: Any, suffix: str) -> str:
             else []
         )
         if len(inside) != 1:
-            raise wrong(path, number, "a pair has no name of an image")
+            raise wrong(path, number, "a pair has an empty image name")
         value = inside[0]
     name = value.strip()
     if not name.isprintable() or not name:
-        raise wrong(path, number, f"{name[:40]!r} is no name of an image")
+        raise wrong(path, number, f"{name[:40]!r} is not an image name")
     return image_path(path, number, name if name.lower().endswith(PICTURES) else name + suffix)

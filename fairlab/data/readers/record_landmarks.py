@@ -55,7 +55,7 @@ def landmarks_of(rec: Path, keys: np.ndarray, read: Callable[[int], bytes], note
     if float(np.abs(found[finite]).max()) <= _PARTS:
         sizes = _sizes(len(keys), read)
         if len(sizes) != 1:
-            notes.append(f"{path.name} has parts of width and height, but the images' sizes differ; it was not used.")
+            notes.append(f"{path.name} has fractions of width and height, but the image sizes differ; it was not used.")
             return None
         found *= np.array(sizes.pop(), np.float32)
     notes.append(f"landmarks from {path.name}")
@@ -84,7 +84,7 @@ def _table(path: Path) -> tuple[np.ndarray, np.ndarray]:
         width = line.count(",") + 1
         if width not in (POINTS + 1, POINTS + 6):
             raise Damaged(
-                f"{path}, line 1: {width} fields, right would be a number and 5 points of 2 (or, with scores, 3)"
+                f"{path}, line 1: {width} fields, expected a number and 5 points of 2 values (or 3, with scores)"
             )
         first += heading
         for part in pd.read_csv(
@@ -118,9 +118,7 @@ def _numbers(path: Path, part: pd.DataFrame, width: int, first: int) -> tuple[np
         )
         wrong = ~(number >= 0) | (number != np.floor(number)) | lost.any(axis=1) | np.isinf(values).any(axis=1)
     if wrong.any():
-        raise Damaged(
-            f"{path}, line {first + int(np.argmax(wrong))}: right would be a number and the points, {width} numbers"
-        )
+        raise Damaged(f"{path}, line {first + int(np.argmax(wrong))}: expected a number and the points, {width} values")
     return number.astype(np.int64), values
 
 
@@ -135,16 +133,16 @@ def _is_number(text: str) -> bool:
 def _rows(path: Path, numbers: np.ndarray, keys: np.ndarray, notes: list[str]) -> np.ndarray | None:
     """The row of every line: its number counts images from 0, or is the key of a record. None when it may be either.
 
-    Raises Damaged for a number that is neither, or stands twice.
+    Raises Damaged for a number that is neither, or appears twice.
     """
     if len(np.unique(numbers)) < len(numbers):
         doubled = numbers[np.argmax(pd.Series(numbers).duplicated().to_numpy())]
-        raise Damaged(f"{path}: image {doubled} stands there twice")
+        raise Damaged(f"{path}: image {doubled} appears twice")
     place = np.minimum(np.searchsorted(keys, numbers), len(keys) - 1)
     as_keys, as_rows = bool((keys[place] == numbers).all()), bool((numbers < len(keys)).all())
     if not as_keys and not as_rows:
         raise Damaged(f"{path} names image {numbers.max()}, but there are {len(keys):,} images")
     if as_keys and as_rows and (place != numbers).any():
-        notes.append(f"{path.name} does not tell whether it counts images or names their keys; it was not used.")
+        notes.append(f"{path.name} does not show whether it counts images or names their keys; it was not used.")
         return None
     return numbers if as_rows else place

@@ -21,7 +21,7 @@ from fairlab.errors import Damaged, FairLabError
 CLASSIC, FLAT = "classic", "flat"
 _EXACT = 1 << 24
 """Up to here float32, the type of labels, holds every whole number."""
-_INDEX = "if there was an .idx beside the file, put it back"
+_INDEX = "if there was an .idx next to the file, restore it"
 _LINES = 1 << 18  # of a list at a time; a whole list of 17 million paths would not fit into memory
 
 
@@ -113,7 +113,7 @@ def open_records(path: Path, progress: Progress | None = None, stop: Stop | None
     if layout == CLASSIC and identity_rows.any() and announced is None:
         announced = int(identity_rows.sum())
     elif layout == CLASSIC and identity_rows.any() and announced != identity_rows.sum():
-        notes.append(f"property says {announced} identities, {path.name} has records of {identity_rows.sum()}.")
+        notes.append(f"property says {announced} identities; {path.name} has records of {identity_rows.sum()}.")
     identities, count = _identities(records, images, announced, notes)
     keys = records.keys[images]
     _compare_ranges(keys, identities, records.labels[identity_rows], notes)
@@ -141,14 +141,15 @@ def _by_key(path: Path, progress: Progress | None, stop: Stop | None, notes: lis
     if keys is None and distinct:
         keys = scanned.keys
         notes.append(
-            f"{why}: the keys were taken from the ids in {path.name}; records missing at the file's end would not be seen."
+            f"{why}: the keys were taken from the ids in {path.name}; records missing at the end of the file would go "
+            f"unnoticed."
         )
     elif keys is None:
         keys = np.arange(len(scanned), dtype=np.int64)
-        notes.append(f"{why}, and ids in {path.name} occur twice: the records are numbered in the file's order.")
+        notes.append(f"{why}, and {path.name} has duplicate ids: the records are numbered in file order.")
     elif distinct and (keys != scanned.keys).any():
         differ = int((keys != scanned.keys).sum())
-        notes.append(f"{differ} records have another id inside than their key in the .idx, which was followed.")
+        notes.append(f"{differ} records have an id that differs from their key in the .idx; the .idx was used.")
     order = np.argsort(keys, kind="stable")
     columns = (scanned.offsets, scanned.sizes, scanned.flags, scanned.labels, scanned.contents)
     return _Records(path, keys[order], *(column[order] for column in columns))
@@ -171,7 +172,7 @@ def _find_images(records: _Records, notes: list[str]) -> tuple[str, np.ndarray, 
         identity_rows[: int(np.flatnonzero(images)[-1])] = False
     elif not classic:  # a classic set whose record 0 or whose keys are lost
         records.refuse(
-            bare & (records.flags == 2), "holds no image and two labels, as a record of an identity; " + _INDEX
+            bare & (records.flags == 2), "holds no image but two labels, like a record of an identity; " + _INDEX
         )
     empty = bare & ~head & ~identity_rows
     if 2 * empty.sum() > len(bare) or not (images | identity_rows).any():
@@ -183,16 +184,18 @@ def _find_images(records: _Records, notes: list[str]) -> tuple[str, np.ndarray, 
     if not images.any():
         raise FairLabError(f"{records.path} holds no image; choose the .rec file of a training set")
     end = int(records.keys[identity_rows][0]) if identity_rows.any() else int(records.keys[-1]) + 1
-    records.refuse(images & (records.keys >= end), f"is an image, but records of identities begin at key {end}")
-    records.refuse(empty & (records.keys >= end), "should hold the first and the last key of an identity: two labels")
+    records.refuse(images & (records.keys >= end), f"is an image, but the records of identities begin at key {end}")
+    records.refuse(empty & (records.keys >= end), "should hold two labels, the first and the last key of an identity")
     if classic and np.float32(end) != records.labels[0, 0]:
-        notes.append(f"record 0 says that the images end before key {records.labels[0, 0]:.9g}, the keys say {end}.")
+        notes.append(f"record 0 says that the images end before key {records.labels[0, 0]:.9g}; the keys say {end}.")
     first, keys = int(classic), records.keys[images]
     missing = (
         int(max(keys[-1] + 1, end if classic else 0)) - first - len(keys) - int((empty & (records.keys < end)).sum())
     )
     if missing:
-        notes.append(f"the images' keys should run from {first} to {end - 1 if classic else keys[-1]}; {missing} lack.")
+        notes.append(
+            f"the images' keys should run from {first} to {end - 1 if classic else keys[-1]}; {missing} are missing."
+        )
     return (CLASSIC if classic else FLAT), images, identity_rows, empty
 
 
@@ -212,11 +215,11 @@ def _property(path: Path, images: int, notes: list[str]) -> tuple[int | None, tu
             raise ValueError(lines[0])
     except (OSError, ValueError) as error:
         raise Damaged(
-            f"{path} should begin with identities,height,width such as 85742,112,112; correct it or remove it"
+            f"{path} should begin with identities,height,width, such as 85742,112,112; correct or remove it"
         ) from error
     second = lines[1].strip() if len(lines) > 1 else ""
     if second.isdecimal() and int(second) != images:
-        notes.append(f"property says {second} images, {images} are there.")
+        notes.append(f"property says {second} images; there are {images}.")
     return identities, (height, width)
 
 
@@ -249,12 +252,12 @@ def _compare_ranges(keys: np.ndarray, identities: np.ndarray, ranges: np.ndarray
         return
     begin, end = np.searchsorted(keys, ranges[:, 0]), np.searchsorted(keys, ranges[:, 1])
     if begin[0] != 0 or end[-1] != len(keys) or (begin[1:] != end[:-1]).any() or (end < begin).any():
-        notes.append("the records of identities do not cover the images one after the other; they were not used.")
+        notes.append("the records of identities do not cover the images in order; they were not used.")
         return
     differ = np.repeat(np.arange(len(ranges)), end - begin) != identities
     if differ.any():
-        text = f"{differ.sum()} images have another label than the record of their identity says"
-        notes.append(f"{text}, the first with key {keys[np.argmax(differ)]}; their own labels were taken.")
+        text = f"{differ.sum()} images have a label that differs from the record of their identity"
+        notes.append(f"{text}, the first with key {keys[np.argmax(differ)]}; their own labels were used.")
 
 
 def _names(rec: Path, keys: np.ndarray, identities: np.ndarray, notes: list[str]) -> dict[int, str]:
@@ -276,20 +279,21 @@ def _names(rec: Path, keys: np.ndarray, identities: np.ndarray, notes: list[str]
             wrong = known & (said != identities[row])
             if wrong.any():
                 notes.append(
-                    f"{listed.name} gives image {keys[row[np.argmax(wrong)]]} another label than {rec.name}; not used."
+                    f"{listed.name} and {rec.name} disagree on the label of image {keys[row[np.argmax(wrong)]]}; the "
+                    f"list was not used."
                 )
                 return {}
             first = pd.DataFrame({"identity": identities[row], "path": part[path_column]})[known]
             for identity, path in first.drop_duplicates("identity").itertuples(index=False):
                 parents.setdefault(int(identity), PurePosixPath(path.replace("\\", "/")).parent.as_posix())
     except (ValueError, OSError):
-        notes.append(f"{listed.name} does not hold key, label and path in every line; it was not used.")
+        notes.append(f"{listed.name} does not have a key, label and path in every line; it was not used.")
         return {}
     names = {identity: PurePosixPath(parent).name for identity, parent in parents.items()}
     if len(set(names.values())) < len(names):  # one name under two parents: Asian/m.01 and Indian/m.01
         names = parents
     if len(set(names.values())) < len(names) or "" in names.values() or "." in names.values():
-        notes.append(f"{listed.name} does not put every identity into a folder of its own; it gives no names.")
+        notes.append(f"{listed.name} does not give every identity its own folder; its names were not used.")
         return {}
     return names
 

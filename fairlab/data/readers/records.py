@@ -53,7 +53,7 @@ class Records:
         """Locations are offset+size of the record; a read is one pread."""
         found = rec_file(path)
         if found is None:
-            raise Damaged(f"{path} is no .rec file, and no folder with exactly one")
+            raise Damaged(f"{path} is neither a .rec file nor a folder with exactly one")
         file = RecordFile(found)
 
         def read(row: int) -> bytes:

@@ -43,7 +43,7 @@ class Rfw:
         """Images sorted by name; pairs and landmarks of every group that has lists."""
         root = root_of(path)
         if root is None:
-            raise FairLabError(f"{path} has no folder with data/ and txts/<group>/<group>_pairs.txt, as RFW has")
+            raise FairLabError(f"{path} has no folder with data/ and txts/<group>/<group>_pairs.txt, as in RFW")
         tree = walk(root / "data", 3, progress, stop)
         if not tree.files:
             raise FairLabError(f"{root / 'data'} holds no image as group/identity/image")
@@ -74,7 +74,7 @@ class Rfw:
             pd.concat(tables, ignore_index=True),
             landmarks if known.any() else None,
             problems,
-            [f"RFW in {root}", "no pair joins two groups", *tree.links.notes()],
+            [f"RFW in {root}", "no pair spans two groups", *tree.links.notes()],
         )
 
     def opener(self, path: Path, locations: Sequence[str]) -> Callable[[int], bytes]:

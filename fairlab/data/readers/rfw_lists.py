@@ -65,7 +65,7 @@ def rfw_images(path: Path) -> pd.DataFrame:
         line, (name, person) = row[0], fields_of(path, row, 2)
         identity, _, number = name.rpartition(".")[0].rpartition("_")
         if not identity or not is_number(number):
-            raise wrong(path, line, f"{name[:80]!r} is no name such as m.0xnkj_0002.jpg")
+            raise wrong(path, line, f"{name[:80]!r} is not a name such as m.0xnkj_0002.jpg")
         rows.append((image_path(path, line, f"{identity}/{name}"), identity, number_in(path, line, person)))
         lines.append(line)
     return _once(path, RFW_IMAGES.build(rows), lines)
@@ -78,7 +78,7 @@ def _coordinate(path: Path, line: int, field: str) -> float:
     except ValueError:
         value = math.inf
     if math.isinf(value):
-        raise wrong(path, line, f"{field[:40]!r} is no coordinate in pixels")
+        raise wrong(path, line, f"{field[:40]!r} is not a coordinate in pixels")
     return value
 
 
@@ -88,5 +88,5 @@ def _once(path: Path, table: pd.DataFrame, lines: list[int]) -> pd.DataFrame:
     other = table.iloc[:, 0].duplicated() & ~again
     if other.any():
         place = int(np.argmax(other))
-        raise wrong(path, lines[place], f"{table.iloc[place, 0]!r} stands in an earlier line with other values")
+        raise wrong(path, lines[place], f"{table.iloc[place, 0]!r} is in an earlier line with different values")
     return table[~again].reset_index(drop=True)

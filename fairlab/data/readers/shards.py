@@ -65,7 +65,7 @@ class Shards:
         """Images in the order of shards and samples."""
         files = shard_files(path)
         if not files:
-            raise FairLabError(f"{path} is no tar archive and holds none (files that end in .tar)")
+            raise FairLabError(f"{path} is not a tar archive and contains none (.tar files)")
         samples = _Samples(bool(source.pair_list or source.groups_table))
         sizes = [file.stat().st_size for file in files]
         for number, file in enumerate(files):
@@ -103,7 +103,7 @@ class Shards:
             data = opened[name].read(int(offset) - BLOCK, BLOCK + int(size))
             header = data[:BLOCK]
             if len(data) != BLOCK + int(size) or not is_header(header) or size_in(header) not in (0, int(size)):
-                raise Damaged(f"{folder / name} has at byte {offset} not the image found before; add the data again")
+                raise Damaged(f"{folder / name} no longer has the same image at byte {offset}; add the data again")
             return data[BLOCK:]
 
         return read
@@ -204,9 +204,9 @@ class _Samples:
 
     def notes(self) -> list[str]:
         dropped = [name for name, column in self.attributes.items() if column is None]
-        said = [f"fields of .json with more than {MAX_VALUES:,} values are no attributes: {', '.join(dropped)}"]
-        nested = [f"fields of .json that hold lists or objects are not read: {', '.join(self._nested)}"]
-        more = [f"the .json have more than {MAX_FIELDS} different fields: only the first {MAX_FIELDS} are read"]
+        said = [f".json fields with more than {MAX_VALUES:,} values are not used as attributes: {', '.join(dropped)}"]
+        nested = [f".json fields that hold lists or objects are not read: {', '.join(self._nested)}"]
+        more = [f"the .json files have more than {MAX_FIELDS} different fields: only the first {MAX_FIELDS} are read"]
         return said * bool(dropped) + nested * bool(self._nested) + more * self._too_many
 
     def add(self, sample: _Sample, shard: int, name: str) -> None:
@@ -231,7 +231,7 @@ class _Samples:
             return
         told = next((_word(facts[key]) for key in NAMES if _word(facts.get(key))), "")
         if label and any(_word(facts.get(key)) not in ("", label) for key in NAMES[1:]):
-            self.count("samples whose .json has another label than their .cls, which was followed", place)
+            self.count("samples whose .json and .cls have different labels; the .cls was used", place)
         identity = label or told
         if not identity or re.fullmatch(r"-\d+", identity):
             self.count("samples without an identity (no .cls, or a number below 0), left out", place)
@@ -288,7 +288,7 @@ def _facts(content: bytes) -> dict[str, Any] | None:
     def single(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) < len(items):
-            raise ValueError("a field stands twice")
+            raise ValueError("a field appears twice")
         return found
 
     if len(content) > FACTS_BYTES:
@@ -322,5 +322,5 @@ def _gaps(files: Sequence[Path]) -> list[str]:
     for name, numbers in found.items():
         lacking = max(numbers) + 1 - len(set(numbers)) - (min(numbers) if min(numbers) <= 1 else 0)
         if len(numbers) > 1 and lacking:
-            said.append(f"by their numbers {lacking:,} shards {name}-*.tar lack")
+            said.append(f"{lacking:,} numbers of the shards {name}-*.tar are missing")
     return said

@@ -52,7 +52,7 @@ class EmbeddingRows(_Tables):
         images, notes = found.table, list(found.notes)
         if "identity" not in images:
             images = images.assign(identity=images["location"])
-            notes.append("the file names no identities: every row is taken for a person of its own")
+            notes.append("the file names no identities: every row counts as a separate person")
         if source.groups_table or ("group" in images and source.attribute in ("", "group")):
             images, attribute, problems = with_groups(images, source, "group" if "group" in images else "")
         else:

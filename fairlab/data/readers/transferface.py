@@ -64,7 +64,7 @@ class Transferface:
         """Images sorted by name, with the landmarks of every list there is."""
         root = train_root(path)
         if root is None:
-            raise FairLabError(f"{path} has no folder data/ with images in one group and people in another")
+            raise FairLabError(f"{path} has no folder data/ with images in one group and folders of people in another")
         links = Links()
         files: list[str] = []
         elsewhere: list[str] = []
@@ -79,7 +79,7 @@ class Transferface:
         images["identity"] = np.where(nested, folder, stem.str.replace("/", ":"))  # never one person in two groups
         problems: list[Problem] = problem("images at another depth, left out", elsewhere)
         mixed = [group for group, rows in images.groupby("group").groups.items() if 0 < nested[rows].sum() < len(rows)]
-        problems += problem("groups with images both in folders of people and beside them", mixed)
+        problems += problem("groups with images both inside and outside folders of people", mixed)
         landmarks = _landmarks(root, images, problems)
         unlabelled = sorted(images.loc[~nested, "group"].unique())
         labelled = ", ".join(sorted(images.loc[nested, "group"].unique()))

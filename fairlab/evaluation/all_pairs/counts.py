@@ -268,7 +268,7 @@ def count_all(
     counts = shares.tallied("scores", "", arranged, engine, _Scores(engine), sharing, progress, stop)
     found = AllPairs(arranged.groups, grid().astype(np.float64), counts["genuine"], counts["impostors"])
     if found.total != arranged.pairs:
-        raise AssertionError(f"{found.total} comparisons were counted, there are {arranged.pairs}")
+        raise AssertionError(f"{found.total} comparisons were counted, but there are {arranged.pairs}")
     return found
 
 

@@ -118,7 +118,7 @@ class _Writer:
         ]
         self.points = [found.threshold_at(target) for target in self.targets]
         if len(found.thresholds) in self.points:
-            self.notes.append("more impostors than allowed score 1: no threshold of the grid lets so few pass")
+            self.notes.append("more impostors than allowed score 1: no threshold of the grid is strict enough")
 
     def own_thresholds(self) -> np.ndarray:
         """(G, L) where genuine pairs are looked at: the common thresholds, each group's own, and those of its curve."""

@@ -95,7 +95,7 @@ def merged(parts: Iterable[Counts]) -> Counts:
                 raise ValueError(f"{name}: {values.dtype} {values.shape} cannot be added up exactly")
             total[name] = total[name] + values if number else values.copy()
     if not total:
-        raise ValueError("there are no counts to add up")
+        raise ValueError("there are no counts to add")
     return total
 
 

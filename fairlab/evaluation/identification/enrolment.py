@@ -31,7 +31,7 @@ def split_gallery(images: pd.DataFrame, seed: int, unknown_share: float, enrolle
     """
     if not 0 <= unknown_share <= 1 or enrolled < 1:
         raise FairLabError(
-            "the share of unknown people lies between 0 and 1, and one image or more of others is enrolled"
+            "the share of unknown people must be between 0 and 1, and at least one image per known person is enrolled"
         )
     for problem, bad in (
         ("has no identity", images["identity"].isna()),
@@ -51,7 +51,7 @@ def split_gallery(images: pd.DataFrame, seed: int, unknown_share: float, enrolle
         members.setdefault(min(groups), []).append(identity)
     notes = []
     if several := sum(len(groups) > 1 for groups in belongs.values()):
-        notes.append(f"{several} identities are in several groups; each is drawn with the first of them by name")
+        notes.append(f"{several} identities are in several groups; each is assigned to the alphabetically first")
     gallery: list[int] = []
     for group, people in sorted(members.items()):
         enough = [identity for identity in people if len(shown[identity]) > enrolled]

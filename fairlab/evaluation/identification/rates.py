@@ -64,7 +64,7 @@ class IdentificationSettings:
     def __post_init__(self) -> None:
         whole = (*self.ranks, self.max_rank, self.bootstrap, 1 if self.rank_limit is None else self.rank_limit)
         if any(number < 1 for number in whole) or any(not 0 < target < 1 for target in self.fpir_targets):
-            raise FairLabError("ranks and draws of an identification are 1 or more, its FPIRs between 0 and 1")
+            raise FairLabError("identification needs ranks and draws of 1 or more, and FPIRs between 0 and 1")
 
 
 @dataclass
@@ -158,7 +158,7 @@ def identify(
         if pd.isna(values).any():
             raise FairLabError(f"image {wanted[pd.isna(values)][0]} has no {what}")
     if ALL_GROUPS in groups[at]:
-        raise FairLabError(f"a group cannot be called {ALL_GROUPS!r}: so are all groups together")
+        raise FairLabError(f"a group cannot be called {ALL_GROUPS!r}: the name is reserved for all groups together")
     found = search(vectors, gallery, identities[enrolled], probes, identities[at], progress, stop)
     people = len(pd.unique(identities[enrolled]))
     return _Report(run_id, protocol, settings, found, identities[at], groups[at], people, list(split.notes)).told()
@@ -220,7 +220,7 @@ class _Report:
     def told(self) -> Identification:
         """Ranks, operating points, curves."""
         if not self.people:
-            self.notes.append("nobody is enrolled, so nobody can be found: all is n/a")
+            self.notes.append("nobody is enrolled, so nobody can be found: every rate is n/a")
         cmc, curves = self._ranks(), self._open_set()
         return Identification(METRICS.build(self.rows), cmc, curves, self.notes)
 

@@ -115,7 +115,7 @@ def checked_unit(vectors: np.ndarray, rows: np.ndarray) -> None:
         length = np.sqrt(np.einsum("nd,nd->n", part, part))
         bad = np.flatnonzero(~(np.abs(length - 1) < 1e-3))
         if len(bad):
-            raise FairLabError(f"embedding number {some[bad[0]]} has length {length[bad[0]]:.4g}; right would be 1")
+            raise FairLabError(f"embedding number {some[bad[0]]} has length {length[bad[0]]:.4g}; expected 1")
 
 
 def _blocks(

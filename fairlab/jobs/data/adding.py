@@ -79,7 +79,7 @@ def inspect(job: Job) -> dict[str, Any]:
     record = job.record
     source = record.config.source
     assert source is not None
-    looking = job.progress.part(0.9, "looking at the data")
+    looking = job.progress.part(0.9, "inspecting the data")
     found, listing = dry_run(source, looking.advance, job.stop)
     write_json(record.folder / "report.json", found)
     if has_images(str(found["kind"])):
@@ -150,8 +150,8 @@ def _with_faces(source: Source, listing: Listing, looked: pd.DataFrame) -> Listi
     if listing.landmarks is None and listing.templates is not None:
         reasons = "; ".join(listing.without["reasons"])
         raise FairLabError(
-            f"no image of {source.path} has the landmarks of a face ({reasons}); right are x and y of two eyes, nose and two "
-            "mouth corners, in pixels; or set align to false where the images are aligned"
+            f"no image of {source.path} has the landmarks of a face ({reasons}); expected x and y of two eyes, nose "
+            f"and two mouth corners, in pixels; if the images are aligned, set align to false"
         )
     return listing
 
@@ -182,14 +182,14 @@ def place_of(source: Source) -> Place:
         ordinary(Path(name).expanduser().absolute())
     if source.kind:
         if not path.exists():
-            raise FairLabError(f"there is nothing at {path}; check the path")
+            raise FairLabError(f"{path} does not exist; check the path")
         reader(source.kind)
-        kind, why = source.kind, "as you said"
+        kind, why = source.kind, "as specified"
     else:
         kind, why = detect_kind(path)
     if source.identity_pattern and not READERS.facts(kind).get("names"):
         raise FairLabError(
-            f"identity_pattern is for images that files name, and {path} is of the kind {kind} ({why}): leave it empty"
+            f"identity_pattern applies to image files, but {path} is of the kind {kind} ({why}): leave it empty"
         )
     return Place(source, path, kind, why)
 
@@ -342,7 +342,8 @@ def _left(
         stands[first.index] = first.to_numpy()
         there = np.zeros(len(good), bool)
         there[stands[first.index]] = True
-        names, why = templates.drop_duplicates("template").set_index("template")["name"], "no image of it has a face"
+        names, why = templates.drop_duplicates("template").set_index("template")["name"], "none of its images has a "
+        "face"
         templates = kept.assign(template=stands[kept["template"]])
     before = np.unique(pairs[["image_a", "image_b"]].to_numpy())
     failed = before[~there[stands[before]]]

@@ -113,7 +113,7 @@ def draw_again(job: Job) -> dict[str, Any]:
     try:
         draw_pairs(job.workspace, data.dataset_id, settings, progress.advance, job.stop)
     except FairLabError as error:
-        print(f"[fairlab] the pairs that were drawn for these data before are not here: {error}", flush=True)
+        print(f"[fairlab] the pairs drawn for these data before are missing: {error}", flush=True)
         return {"pairs_missing": str(error)}
     print(f"[fairlab] the pairs of these data are drawn again, with seed {settings.seed} as before", flush=True)
     return {"pairs_seed": settings.seed}
@@ -197,7 +197,8 @@ def drawn_pairs(
         facts[group] = {"genuine": count, "impostor": len(table) - count, "folds": int(table["fold"].nunique())}
         if count < settings.genuine:
             notes.append(
-                f"{group}: {count:,} genuine and as many impostor pairs, not {settings.genuine:,}: there are no more"
+                f"{group}: {count:,} genuine and as many impostor pairs instead of {settings.genuine:,}: there are no "
+                f"more"
             )
         tables.append(table)
     if not tables:
@@ -215,8 +216,8 @@ def miner_of(workspace: Workspace, dataset_id: str, settings: DrawnPairs) -> Run
     miner = read_run(workspace, settings.mined_by)
     if not has_embeddings(miner.folder, dataset_id, "plain"):
         raise FairLabError(
-            f"{miner.title} has no embeddings of {dataset_id} to pick impostors by; `fairlab embed {miner.run_id} {dataset_id}` "
-            "makes them"
+            f"{miner.title} has no embeddings of {dataset_id} to pick impostors by; run `fairlab embed {miner.run_id} "
+            f"{dataset_id}` first"
         )
     return miner
 

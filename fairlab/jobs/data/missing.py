@@ -47,9 +47,9 @@ class Missing:
         start = f"Data set {self.dataset_id} is not in this workspace, so its faces, pairs and numbers cannot be shown."
         end = f" Its pairs are then drawn again, with seed {self.drawn.seed} as before." if self.drawn else ""
         if self.made:
-            return f"{start} Its run can make it again.{end}"
+            return f"{start} Its run can create it again.{end}"
         if self.path:
-            where = f"Name the place of its images (they were at {self.path})"
+            where = f"Give the location of its images (they were at {self.path})"
             return f"{start} {where}; nothing is registered unless they are the same.{end}"
         return f"{start} Add the same data under this name again, with the same settings.{end}"
 

@@ -119,7 +119,7 @@ def parts_of(
     if train.dataset_id == test.dataset_id and (both or not theirs):
         part = both[0] if both else ", ".join(ours)
         raise FairLabError(
-            f"part {part!r} of data set {train.dataset_id} would be compared with itself; name other parts"
+            f"part {part!r} of data set {train.dataset_id} would be compared with itself; name different parts"
         )
     rows = tuple(
         np.flatnonzero(data.images["split"].isin(splits).to_numpy()) for data, splits in ((train, ours), (test, theirs))
@@ -349,7 +349,7 @@ def _spaces(job: Job, model: str, sides: Sides) -> list[Embeddings]:
     for space, data in zip(spaces, sides.data, strict=True):
         if space.facts.get("fingerprint") != data.fingerprint:
             raise FairLabError(
-                f"the embeddings of {data.dataset_id} in {model} are of other data: "
+                f"the embeddings of {data.dataset_id} in {model} are of different data: "
                 f"embed it again with `fairlab embed {model} {data.dataset_id}`"
             )
     return spaces

@@ -42,7 +42,7 @@ def add_data(workspace: Workspace, source: Source, name: str = "") -> str:
     record = single(workspace, f"Data {name}", _source_run("add", source, name), ())
     folder = workspace.dataset(name)
     if (folder / "dataset.json").exists() and not (record.folder / "run.json").exists():
-        raise Refused(f"there is a data set {name!r} already; give another name")
+        raise Refused(f"there is already a data set {name!r}; choose another name")
     if (folder / "dataset.json").exists() and state(record.folder).status == "done" and (how := changed_since(record)):
         raise Refused(
             f"the files in {source.path} have changed since they were added as data set {name!r}: {how}; "
@@ -66,7 +66,7 @@ def make_data(workspace: Workspace, recipe: Recipe, name: str) -> str:
     known = (record.folder / "run.json").exists()
     if (workspace.dataset(name) / "dataset.json").exists():
         if not known:
-            raise Refused(f"there is a data set {name!r} already; give another name")
+            raise Refused(f"there is already a data set {name!r}; choose another name")
         try:
             open_dataset(workspace.dataset(name)).parents()
         except FairLabError:  # its parents have changed since
@@ -90,9 +90,9 @@ def move_data(
     seen = look_there(data, Path(to), changed, progress)
     with no_starts(workspace):
         if cut_short(workspace):
-            raise Refused(f"{CUT_SHORT}, then say again where the images are")
+            raise Refused(f"{CUT_SHORT}, then give the location of the images again")
         if open_dataset(workspace.dataset(name)).info != data.info:
-            raise Refused(f"data set {name} has changed while its images were read; say again where they are")
+            raise Refused(f"data set {name} changed while its images were read; give their location again")
         put(data, seen)
     return open_dataset(workspace.dataset(name))
 
@@ -105,23 +105,25 @@ def find_data(workspace: Workspace, name: str, path: str = "") -> str:
     Refused when the data set is here.
     """
     if (workspace.dataset(name) / "manifest.json").exists():
-        raise Refused(f"data set {name} is here; `fairlab data move {name} PATH` says where its images are now")
+        raise Refused(f"data set {name} exists; `fairlab data move {name} PATH` sets a new location for its images")
     lost = missing(workspace, name)
     if lost.maker is None:
-        raise FairLabError(f"no run of this workspace says how data set {name} was added: `{lost.command()}` adds it")
+        raise FairLabError(
+            f"no run in this workspace recorded how data set {name} was added: add it with `{lost.command()}`"
+        )
     source = lost.maker.config.source
     if source is None:
         if path:
-            raise Refused(f"data set {name} was not read from a folder: `{lost.command()}` makes it again")
+            raise Refused(f"data set {name} was not read from a folder: `{lost.command()}` creates it again")
         recipe = lost.maker.config.recipe
         for parent in filter(None, (recipe.dataset, recipe.mix)) if recipe is not None else ():
             open_dataset(workspace.dataset(parent))
         return start_one(workspace, lost.maker)
     if not path:
-        raise FairLabError(f"name where the images of data set {name} are now: `{lost.command()}`")
+        raise FairLabError(f"give the location of the images of data set {name}: `{lost.command()}`")
     to = Path(path).expanduser().absolute()
     if not to.exists():
-        raise FairLabError(f"there is nothing at {to}; name where the images of data set {name} are now")
+        raise FairLabError(f"{to} does not exist; give the location of the images of data set {name}")
     tables = {
         field: _beside(Path(str(getattr(source, field))), Path(source.path), to, name)
         for field in ("groups_table", "pair_list")
@@ -137,9 +139,7 @@ def _beside(table: Path, root: Path, to: Path, name: str) -> str:
     for place in (*inside, to.parent / table.name, table):
         if place.is_file():
             return str(place)
-    raise FairLabError(
-        f"data set {name} was added with the file {table.name}: put it into {to.parent}, then look again"
-    )
+    raise FairLabError(f"data set {name} was added with the file {table.name}: put it into {to.parent}, then try again")
 
 
 def check_overlap(workspace: Workspace, settings: Overlap) -> str:

@@ -14,7 +14,7 @@ from fairlab.store.runs import RunRecord
 
 FACT = "landmarks"
 """In the facts of a model whose network takes them: "data", or "template" for faces without any."""
-HOW = "where its faces are aligned to the template, add the model once more with landmarks=template"
+HOW = "if its faces are aligned to the template, add the model again with landmarks=template"
 
 
 def check_landmarks(space: RunRecord, facts: Mapping[str, Any], dataset: Dataset) -> None:
@@ -49,8 +49,8 @@ def landmarks_for(
     points[without] = of_template(px)
     if without.any():
         print(
-            f"[fairlab] {without.sum():,} of {count:,} images of {dataset.dataset_id} have no landmarks: the template's points "
-            "were taken",
+            f"[fairlab] {without.sum():,} of {count:,} images of {dataset.dataset_id} have no landmarks: the "
+            f"template's points were used",
             flush=True,
         )
     return points, {"landmarks_of_template": int(without.sum())}

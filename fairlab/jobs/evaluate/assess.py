@@ -80,12 +80,12 @@ def scoring(record: RunRecord, dataset: Dataset) -> tuple[Score, AsPeers, str]:
 
     def as_peers(pairs: pd.DataFrame) -> Values:
         if dataset.templates is not None:
-            return dict.fromkeys(COMPAT, "it compares images, and these pairs are of templates")
+            return dict.fromkeys(COMPAT, "it compares images, but these are pairs of templates")
         plain = open_embeddings(record.folder, dataset.dataset_id, "plain")
         values: dict[str, np.ndarray | str] = {}
         for mode, about in COMPAT.items():
             if about.flip and flip != "sum":
-                values[mode] = "it adds the mirror image, and this model is evaluated without"
+                values[mode] = "it adds the mirror image, but this model is evaluated without it"
                 continue
             of = (vectors, ids) if about.flip else (plain.vectors, plain.ids)
             values[mode] = (pair_distances if about.takes == "distances" else pair_scores)(*of, pairs)

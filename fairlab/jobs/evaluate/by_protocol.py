@@ -45,7 +45,7 @@ def protocols_record(
     strangers = [name for name in settings.names if name not in known]
     if strangers or not settings.names:
         asked = f"there is no protocol {strangers[0]!r}" if strangers else "no protocol is named"
-        raise FairLabError(f"{asked}; choose of: {', '.join(known)}")
+        raise FairLabError(f"{asked}; choose from: {', '.join(known)}")
     needing = [name for name in settings.names if known[name].get("needs_pairs")]
     if needing and dataset.pairs_of(FINAL).empty:
         raise FairLabError(f"data set {dataset.dataset_id} has no {FINAL} pairs, which {needing[0]} starts from")

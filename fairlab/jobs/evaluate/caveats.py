@@ -37,7 +37,7 @@ def of_numbers(records: Sequence[RunRecord], data: Dataset) -> list[str]:
     names = ", ".join(old[:4]) + (", ..." if len(old) > 4 else "")
     return [
         *of_data(data),
-        f"Numbers of {names} were made with data set {data.dataset_id} as it was before (another fingerprint): evaluate "
+        f"Numbers of {names} come from an earlier state of data set {data.dataset_id} (another fingerprint): evaluate "
         f"again with `fairlab evaluate RUN --data {data.dataset_id}`.",
     ]
 

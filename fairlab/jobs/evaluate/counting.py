@@ -87,7 +87,8 @@ class CountedTogether:
                 return [counts for _, counts in found]
             if time.monotonic() >= until:
                 raise FairLabError(
-                    f"{self.total - sum(len(units) for units, _ in found)} of {self.total} units of comparisons are not there "
-                    f"in {self.parts.folder}: were they counted by other kinds of devices, or deleted? Resume to count them"
+                    f"{self.total - sum(len(units) for units, _ in found)} of {self.total} units of comparisons are "
+                    f"missing from {self.parts.folder}: were they counted on other devices, or deleted? Resume to "
+                    f"count them"
                 )
             time.sleep(0.5)

@@ -40,5 +40,5 @@ def check_pairs(dataset: Dataset) -> None:
     """Raise FairLabError when there are no pairs to evaluate on."""
     if dataset.pairs.empty:
         raise FairLabError(
-            f"data set {dataset.dataset_id} has no pairs to evaluate a model on; embed it and look at its maps instead"
+            f"data set {dataset.dataset_id} has no pairs to evaluate a model on; embed it and view its maps instead"
         )

@@ -36,7 +36,7 @@ def peer_rows(run_id: str, pairs: pd.DataFrame, values: Values) -> tuple[pd.Data
         rows.append(dict(zip(METRICS, row, strict=True)))
 
     for mode in COMPAT:
-        given = values.get(mode, "it needs embeddings, and there are scores only")
+        given = values.get(mode, "it needs embeddings, but there are only scores")
         if isinstance(given, str):
             notes.append(not_available(mode, protocol, given))
             continue

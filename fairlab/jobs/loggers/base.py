@@ -126,4 +126,4 @@ class _Follower(threading.Thread):
         if not self._said:
             self._said = True
             text = str(error) if isinstance(error, FairLabError) else f"{type(error).__name__}: {str(error)[:160]}"
-            print(f"[fairlab] {self.kind} is not told of this run: {text}; the run goes on", flush=True)
+            print(f"[fairlab] {self.kind} does not record this run: {text}; the run continues", flush=True)

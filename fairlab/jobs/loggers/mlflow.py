@@ -31,7 +31,7 @@ QUIET = {
 }
 
 
-@LOGGERS.register("mlflow", title="MLflow", sentence="settings, readings and final numbers on a server of one's own")
+@LOGGERS.register("mlflow", title="MLflow", sentence="settings, readings and final numbers on your own server")
 class MlflowServer:
     """One run of the server for a run of ours, whatever attempts it takes."""
 

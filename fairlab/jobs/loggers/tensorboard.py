@@ -31,7 +31,7 @@ CASTAGNOLI = 0x82F63B78
 """The polynomial of CRC-32C, reflected (RFC 3720, appendix B.4)."""
 
 
-@LOGGERS.register("tensorboard", title="TensorBoard", sentence="event files beside the run's readings")
+@LOGGERS.register("tensorboard", title="TensorBoard", sentence="event files next to the run's readings")
 class TensorBoardFiles:
     """A file for each attempt. Steps that a resumed run does again replace those that it had done."""
 

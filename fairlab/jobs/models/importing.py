@@ -158,15 +158,13 @@ def _graph(path: Path, source: ModelFile) -> Found:
     from fairlab.models.preprocessing import preprocessing_of
 
     if source.publisher:
-        raise FairLabError(
-            "publisher is about checkpoints; say channels, mean, std and flip of an ONNX model one by one"
-        )
+        raise FairLabError("publisher applies to checkpoints; for an ONNX model set channels, mean, std and flip")
     if source.head:
-        raise FairLabError("an ONNX model has no head that could be inherited; leave head out")
+        raise FairLabError("an ONNX model has no head to inherit; leave head out")
     seen = inspect_onnx(path)
     px = seen.image_px or source.image_px
     if px is None:
-        raise FairLabError(f"{path.name} takes faces of any size; say which with image_px, e.g. 112")
+        raise FairLabError(f"{path.name} takes faces of any size; set image_px, e.g. 112")
     with memory_limited(MOST_MEMORY):
         network = load_onnx(path)
         notes = (*seen.notes, *check_batches(network, px))
@@ -243,7 +241,7 @@ def _tried_before(facts: dict[str, Any], version: int, runs: Path | None) -> dic
 def _report(source: ModelFile, found: Found, trial: dict[str, Any]) -> dict[str, Any]:
     facts = found.facts
     warnings = [
-        f"the file does not say its {name}: {facts['preprocessing'][name]} is assumed, please confirm"
+        f"the file does not give its {name}: {facts['preprocessing'][name]} is assumed; please confirm"
         for name in found.confirm
     ]
     return {

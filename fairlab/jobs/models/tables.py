@@ -148,7 +148,7 @@ def again(record: RunRecord, dataset: Dataset, settings: Evaluation | None) -> M
     """Judge such a model anew on the data that it came with, with other settings; it cannot look at any others."""
     if record.dataset != dataset.dataset_id or settings is None:
         raise FairLabError(
-            f"{record.title} came as {record.method}, without its network: it cannot look at {dataset.dataset_id}"
+            f"{record.title} came as {record.method}, without its network: it cannot embed {dataset.dataset_id}"
         )
     if record.method == "embeddings":
         return assess.evaluate_run(record, dataset, settings)

@@ -55,8 +55,8 @@ def all_pairs(asked: Asked) -> Outcome:
     notes = [*found.notes, *without(missing, len(known))]
     if len(arranged.people) < len(everybody.people):
         notes.append(
-            f"{len(arranged.people)} of {len(everybody.people)} people were drawn (seed {seed}) and compared; "
-            "the intervals say what that costs"
+            f"{len(arranged.people)} of {len(everybody.people)} people were sampled (seed {seed}) and compared; the "
+            f"intervals account for that"
         )
     facts = {
         "images": len(arranged.order),

@@ -14,8 +14,8 @@ from fairlab.store.runs import read_run
 @PROTOCOLS.register(
     "hard_impostors",
     title="Hard impostors",
-    sentence="The genuine pairs of the test list, and as impostors every image with the nearest image of another person of its group, "
-    "then its second nearest, and so on.",
+    sentence="The genuine pairs of the test list. The impostors pair each image with the nearest image of another "
+    "person in its group, then the second nearest, and so on.",
     source="as RFW picked its impostors (Wang et al., ICCV 2019, arXiv 1812.00194); nearest neighbours by FAISS",
     needs_pairs=True,
     settings=("impostors", "mined_by"),

@@ -17,8 +17,8 @@ PEOPLE_EACH = 5
 @PROTOCOLS.register(
     "identity_disjoint",
     title="Identity-disjoint folds",
-    sentence="The pairs of the test list in new folds, none of which shares a person with another; impostor pairs that would "
-    "join two folds are left out and counted.",
+    sentence="The pairs of the test list in new folds that share no people; impostor pairs "
+    "that would span two folds are left out and counted.",
     source="identity-disjoint folds matter: Goldilocks, arXiv 2405.15965",
     needs_pairs=True,
     settings=(),
@@ -36,9 +36,7 @@ def identity_disjoint(asked: Asked) -> Outcome:
     if lost:
         impostors = int((~pairs["genuine"]).sum())
         each = ", ".join(f"{group} {number}" for group, number in lost.items())
-        notes.append(
-            f"{sum(lost.values())} of {impostors} impostor pairs join people of two folds and were left out: {each}"
-        )
+        notes.append(f"{sum(lost.values())} of {impostors} impostor pairs span two folds and were left out: {each}")
     listed = pairs[["image_a", "image_b", "genuine", "group"]].assign(fold=folds)[kept]
     return judged_list(asked, "identity_disjoint", listed, notes, {"left_out": lost})
 

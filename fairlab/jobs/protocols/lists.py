@@ -63,8 +63,7 @@ def how_many(asked: Asked, pairs: pd.DataFrame, group: str, people: np.ndarray) 
         return min(int((~of["genuine"]).sum()) or int(of["genuine"].sum()), possible)
     if wanted > possible:
         raise FairLabError(
-            f"group {group} has only {possible:,} different impostor pairs; ask for at most so many "
-            f"(protocols.impostors is {wanted:,})"
+            f"group {group} has only {possible:,} different impostor pairs; lower protocols.impostors ({wanted:,})"
         )
     return wanted
 

@@ -16,8 +16,8 @@ LISTED_UP_TO = 2_000_000
 @PROTOCOLS.register(
     "random_impostors",
     title="Random impostors",
-    sentence="The genuine pairs of the test list, and impostors of the same group drawn anew by chance: the FMR for "
-    "random strangers rather than look-alikes.",
+    sentence="The genuine pairs of the test list, and impostors of the same group drawn at random: the FMR for random "
+    "strangers rather than look-alikes.",
     source="protocol 'random' of adachannn/score-norm-fairness on RFW; RFW's own impostors were picked hard",
     needs_pairs=True,
     settings=("impostors", "seed"),

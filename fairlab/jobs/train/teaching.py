@@ -70,8 +70,8 @@ class Lessons:
             if own <= others:
                 raise FairLabError(
                     f"the classifier of {parent.run_id} does not know these people: their embeddings lie no nearer to their "
-                    f"own class centres (mean cosine {own:.3f}) than to any ({others:.3f}), so its identities are others "
-                    f"or in another order; {INSTEAD}"
+                    f"own class centres (mean cosine {own:.3f}) than to any ({others:.3f}), so its identities are "
+                    f"different or in another order; {INSTEAD}"
                 )
         return Inherited(centres, scale)
 
@@ -159,7 +159,7 @@ def at_work(workspace: Workspace, space: RunRecord, dataset: Dataset, device: An
 
     if spaces.needs_group(space.config):
         raise FairLabError(
-            f"{space.run_id} must know the group of each image, which a space at work does not: turn distillation.online off"
+            f"{space.run_id} must know the group of each image, which a space computed online does not: turn distillation.online off"
         )
     parents = spaces.model_parents(workspace, space)
     network, facts = spaces.network(space, dataset, parents)

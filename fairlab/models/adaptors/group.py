@@ -72,7 +72,7 @@ class Encoding(nn.Module):
 
 
 @ADAPTORS.register(
-    "positioning", title="Positioning: own teacher in its place", source="arXiv 2408.16563, code only", needs_group=True
+    "positioning", title="Positioning: own teacher in its slot", source="arXiv 2408.16563, code only", needs_group=True
 )
 def build_positioning(settings: Adaptor, input_dims: tuple[int, ...]) -> nn.Module:
     """With 4 teachers of 512 dims and 512 out: 1,049,088 parameters, as SL."""

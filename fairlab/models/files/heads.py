@@ -45,5 +45,5 @@ def choose_head(tensors: Mapping[str, Tensor], dim: int, where: str) -> tuple[Te
         raise Damaged(f"{where} holds a head with values that are not finite: {key}")
     notes = [f"head {key} of {head.shape[0]} identities; a file of one rank of several holds only that rank's"]
     if others := sorted(tensors.keys() - {key}):
-        notes.append(f"left out beside the head: {', '.join(others[:3])}")
+        notes.append(f"left out next to the head: {', '.join(others[:3])}")
     return head, notes

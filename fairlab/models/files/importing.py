@@ -83,7 +83,7 @@ def import_checkpoint(path: Path, publisher: str = "") -> Imported:
     notes.append(_objects(levels))
     prefix = _prefix(tensors, str(path))
     if prefix:
-        notes.append(f"took the prefix {prefix} off the keys")
+        notes.append(f"removed the prefix {prefix} from the keys")
     inside = tuple(prefix + name for name in within({key[len(prefix) :] for key in tensors if key.startswith(prefix)}))
     apart = {
         key
@@ -182,7 +182,9 @@ def _prefix(keys: Mapping[str, Tensor], where: str) -> str:
         if len(revealing) == 1:
             return revealing[0]
         if revealing:
-            raise FairLabError(f"{where} holds more than one backbone ({_few(revealing)}); save the one you want alone")
+            raise FairLabError(
+                f"{where} holds more than one backbone ({_few(revealing)}); save the one you want on its own"
+            )
         longer = dict.fromkeys(prefix + more for prefix in prefixes for more in WITH_FEATURES)
         prefixes = [prefix for prefix in longer if any(key.startswith(prefix) for key in keys)]
     heads = [key for key in keys if is_head_key(key, PREFIXES)]
@@ -218,7 +220,7 @@ def _fitted(body: dict[str, Tensor], found: Recognised, where: str) -> tuple[dic
         raise Damaged(f"{where} holds weights that are not finite: {_few(unsound)}")
     notes = []
     if kinds := sorted({_kind(body[key]) for key in state} - {"float32", "int64"}):
-        notes.append(f"stored as {', '.join(kinds)}, turned into float32")
+        notes.append(f"stored as {', '.join(kinds)}, converted to float32")
     if counters := sum(key.endswith(COUNTER) for key in absent):
         notes.append(f"{counters} counters {COUNTER} were missing and start at 0")
     return {key: state.get(key, torch.zeros(like.shape, dtype=like.dtype)) for key, like in expected.items()}, notes

@@ -66,7 +66,7 @@ def recognise(shapes: Shapes, where: str) -> Recognised | None:
         return None
     name, last, side, image_px = fitting[0].details(shapes, where)
     if len(shapes[last]) != 2 or side < 1:
-        raise FairLabError(f"{where}: {last} has the shape {list(shapes[last])}, which no square image gives")
+        raise FairLabError(f"{where}: {last} has the shape {list(shapes[last])}, which no square image produces")
     return Recognised(
         fitting[0].family, Backbone(name=name, embedding_dim=max(shapes[last][0], 2)), image_px or 16 * side
     )

@@ -100,7 +100,7 @@ def _facts(path: Path, file: OnnxFile) -> OnnxFacts:
     if dim is None:
         notes.append("the file does not say how long an embedding is; the first run will show it")
     elif dim > LONGEST:
-        raise Refused(f"{path} makes embeddings of {dim:,} numbers; at most {LONGEST:,} are taken for an embedding")
+        raise Refused(f"{path} makes embeddings of {dim:,} numbers; an embedding may have at most {LONGEST:,}")
     if inside := image.element == "uint8" or _normalised_inside(file, image.name):
         notes.append("the graph takes pixel values and scales them itself, so mean 0 and std 1")
     if landmarks is not None:
@@ -349,7 +349,7 @@ def check_batches(network: OnnxNetwork, px: int) -> list[str]:
             )
     lengths = together.norm(dim=1)
     if bool((lengths - 1).abs().max() < 1e-3):
-        notes.append("embeddings come with length 1: their length says nothing of quality")
+        notes.append("embeddings come with length 1, so their length does not measure quality")
     return notes
 
 

@@ -59,7 +59,7 @@ def _values(path: Path, reader: Reader, fields: dict[str, list[Any]], files: _Be
     try:
         start, length = int(said.get(b"offset", b"0")), int(said.get(b"length", str(needed).encode()))
     except ValueError as error:
-        raise reader.damaged(f"the place of {name!r} in its file of weights is no number") from error
+        raise reader.damaged(f"the place of {name!r} in its file of weights is not a number") from error
     if length != needed or start < 0:
         raise Damaged(
             f"{path} declares {needed} bytes for {name!r} but names {length} in its file of weights; export it again"
@@ -100,7 +100,7 @@ class _Beside:
         start = f"{self.path} keeps its weights in another file ({shown}),"
         try:
             if not stat.S_ISREG(os.lstat(beside).st_mode):  # nor opened: a pipe would wait, a link may lead anywhere
-                raise Refused(f"{start} which is no plain file; {REMEDY}")
+                raise Refused(f"{start} which is not a plain file; {REMEDY}")
             handle = os.open(beside, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise FairLabError(f"{start} which is not beside it; put it in the same folder, or {REMEDY}") from error

@@ -30,8 +30,8 @@ RELATIVES = (
 ENLARGED = (
     "face.evoLVe's own test enlarges a face to 128 px and cuts 112 out of its middle; here the face is taken as it is"
 )
-TIMM_HEADS = "its attention is taken to have heads of 64 channels, as all of this width have; the file does not tell"
-TIMM_HEADS_OF_80 = "its attention is taken to have 16 heads of 80 channels, as ViT-H/14; the file does not tell"
+TIMM_HEADS = "its attention is assumed to have heads of 64 channels, as all of this width do; the file does not say"
+TIMM_HEADS_OF_80 = "its attention is assumed to have 16 heads of 80 channels, as in ViT-H/14; the file does not say"
 CLIP_COLOURS = "scaled by CLIP's mean and std, as OpenAI's; LAION-2B's ViT-L/14 takes mean and std of 127.5"
 TIMM_COLOURS = (
     "scaled by ImageNet's mean and std, as DeiT's and DINOv2's; timm's augreg weights take mean and std of 127.5"
@@ -79,8 +79,9 @@ def origin_of(found: Recognised, clues: Clues) -> Origin:
         return Origin("cvlface", ("channels",))
     if found.family == "clip":
         raise FairLabError(
-            f"{clues.path} is an image tower of CLIP, and its file does not tell which activation it was trained with: say "
-            "publisher=clip_quickgelu (OpenAI's, MetaCLIP's, DFN's, LAION-400M's) or publisher=clip (GELU: LAION-2B's, DataComp's)"
+            f"{clues.path} is an image tower of CLIP, and its file does not say which activation it was trained with: "
+            f"set publisher=clip_quickgelu (OpenAI's, MetaCLIP's, DFN's, LAION-400M's) or publisher=clip (GELU: "
+            f"LAION-2B's, DataComp's)"
         )
     if found.family == "timm_vit":
         return Origin("timm", ("mean", "std"), (TIMM_HEADS, TIMM_COLOURS))
@@ -106,7 +107,7 @@ def _of_iresnet(found: Recognised, clues: Clues) -> Origin:
         elif "magface" in clues.path.name.lower():
             why = "its name says so"
     if why:
-        return Origin("magface", (), (f"taken for MagFace: {why}; batch-norm epsilon 2e-5, BGR / 255",))
+        return Origin("magface", (), (f"assumed to be MagFace: {why}; batch-norm epsilon 2e-5, BGR / 255",))
     last = clues.body.get(ONE_NORM)
     if last is not None and not bool((last == 1).all()):
         doubt = (

@@ -4,7 +4,7 @@ A message is a row of fields. A field is the varint number << 3 | wire type, the
 length and that many bytes (2), or 4 bytes (5). Nested messages stay views of the file until they are asked for, so
 nothing is copied, and the caller bounds the depth. Source: protobuf.dev, "Encoding".
 
-Two parsers must never see different things in one file. So where parsers may differ (a single field that stands twice, a
+Two parsers must never see different things in one file. So where parsers may differ (a single field that appears twice, a
 number that nobody declared, another wire type than declared, groups, varints beyond 64 bits) a file is refused; no
 exporter writes these.
 
@@ -84,7 +84,7 @@ class Reader:
                 raise self.damaged(f"{kind.name}.{field.name} is not written as it should be")
             values = found[field.name]
             if values and not field.many:
-                raise self.damaged(f"{kind.name}.{field.name} stands twice")
+                raise self.damaged(f"{kind.name}.{field.name} appears twice")
             if wire == VARINT:
                 value, at = self._varint(data, at)
                 values.append(value)

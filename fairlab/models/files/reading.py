@@ -57,9 +57,7 @@ def _check_text(path: Path, head: bytes) -> None:
     """A download that failed may hold one line of text, such as "Entry not found"."""
     line = head.split(b"\n")[0].strip()
     if len(head) < FIRST_BYTES and line.isascii() and line.decode().isprintable() and not head.endswith(b"."):
-        raise Damaged(
-            f"{path} is text that begins with {line[:60].decode()!r}, not a checkpoint; download it once more"
-        )
+        raise Damaged(f"{path} is text that begins with {line[:60].decode()!r}, not a checkpoint; download it again")
 
 
 def _safetensors(path: Path, size: int) -> dict[str, Any]:
@@ -67,20 +65,20 @@ def _safetensors(path: Path, size: int) -> dict[str, Any]:
         start = file.read(8)
         length = int.from_bytes(start, "little")
         if len(start) < 8 or length > size - 8:
-            raise Damaged(f"{path} is no safetensors file: it declares a header of {length} bytes and has {size}")
+            raise Damaged(f"{path} is not a safetensors file: it declares a header of {length} bytes and has {size}")
         if length > HEADER_BYTES:
             raise Refused(f"{path} declares a header of {length} bytes; at most {HEADER_BYTES} are read")
         try:
             entries = parse_json(file.read(length), str(path))
             ends = [_end(entry) for name, entry in entries.items() if name != "__metadata__"]
         except (Damaged, ValueError, LookupError, TypeError) as error:
-            raise Damaged(f"{path} is no safetensors file: its header is not as the format says") from error
+            raise Damaged(f"{path} is not a safetensors file: its header does not follow the format") from error
     check_sum(path, max(ends, default=0), size)
     try:
         with safe_open(path, framework="pt", device="cpu") as tensors:
             return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
-        raise Damaged(f"{path} is no safetensors file: {error}") from error
+        raise Damaged(f"{path} is not a safetensors file: {error}") from error
 
 
 def _end(entry: Mapping[str, Any]) -> int:

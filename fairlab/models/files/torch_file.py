@@ -39,7 +39,7 @@ WRITTEN = re.compile(
     r"[^/\\]+/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment|\.data/[\w.]+|data/[\w.-]+)"
 )
 """Names of the members that torch.save writes, below the archive's own name."""
-RE_EXPORT = "where the file comes from, save the weights alone: torch.save(network.state_dict(), 'weights.pth')"
+RE_EXPORT = "at its source, save only the weights: torch.save(network.state_dict(), 'weights.pth')"
 KINDS = {
     "Bool": torch.bool, "Byte": torch.uint8, "Char": torch.int8, "Short": torch.int16, "Half": torch.float16,
     "BFloat16": torch.bfloat16, "Int": torch.int32, "Float": torch.float32, "Long": torch.int64, "Double": torch.float64,
@@ -66,7 +66,7 @@ def read_zip(path: Path, size: int) -> Content:
     def place(storage: Storage) -> int:
         member = members.get(f"data/{storage.key}")
         if member is None or member.size < storage.declared:
-            raise Damaged(f"{path} lacks numbers of its tensors: data/{storage.key} is not whole")
+            raise Damaged(f"{path} is missing values of its tensors: data/{storage.key} is not whole")
         return member.start
 
     declared = _content(path, io.BytesIO(pickle))
@@ -82,17 +82,17 @@ def read_legacy(path: Path, size: int) -> Content:
         _refuse_other_pickle(path, stream)
     magic, protocol, system = (_content(path, stream).value for _ in range(3))
     if magic != MAGIC or protocol != PROTOCOL or not isinstance(system, dict):
-        raise Damaged(f"{path} is no checkpoint of torch: it is something else; {RE_EXPORT}")
+        raise Damaged(f"{path} is not a checkpoint of torch: it is something else; {RE_EXPORT}")
     begin = stream.tell()
     declared = _content(path, stream)
     keys = _content(path, stream).value
     check_sum(path, sum(storage.declared for storage in declared.storages.values()), size)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or len(set(keys)) != len(keys):
-        raise Damaged(f"{path} is no checkpoint of torch: its list of storages is not as torch writes it")
+        raise Damaged(f"{path} is not a checkpoint of torch: its list of storages is not one that torch writes")
     places, at = dict[str, int](), stream.tell()
     for key in keys:
         if key not in declared.storages:
-            raise Damaged(f"{path} is no checkpoint of torch: the storage {key[:80]!r} belongs to no tensor")
+            raise Damaged(f"{path} is not a checkpoint of torch: the storage {key[:80]!r} belongs to no tensor")
         places[key] = at + 8
         at += 8 + declared.storages[key].declared
     if at > size:
@@ -102,7 +102,7 @@ def read_legacy(path: Path, size: int) -> Content:
 
     def place(storage: Storage) -> int:
         if storage.key not in places:
-            raise Damaged(f"{path} lacks numbers of its tensors: the storage {storage.key[:80]} is not listed")
+            raise Damaged(f"{path} is missing values of its tensors: the storage {storage.key[:80]} is not listed")
         return places[storage.key]
 
     stream.seek(begin)
@@ -118,7 +118,7 @@ def _refuse_other_pickle(path: Path, stream: io.BytesIO) -> NoReturn:
         raise Refused(f"{path} {error}; {RE_EXPORT}") from error
     except Unreadable:
         pass  # of no interest: it is not torch's
-    raise Damaged(f"{path} is no checkpoint of torch: it is something else; {RE_EXPORT}")
+    raise Damaged(f"{path} is not a checkpoint of torch: it is something else; {RE_EXPORT}")
 
 
 def check_sum(path: Path, declared: int, size: int) -> None:
@@ -148,7 +148,7 @@ def _content(path: Path, stream: io.BytesIO, tensor: Callable[[View], Any] = lam
     except Hostile as error:
         raise Refused(f"{path} {error}; {RE_EXPORT}") from error
     except Unreadable as error:
-        raise Damaged(f"{path} is no checkpoint of torch: {error}") from error
+        raise Damaged(f"{path} is not a checkpoint of torch: {error}") from error
 
 
 def _members(path: Path, size: int) -> dict[str, Member]:

@@ -73,7 +73,7 @@ class SlurmEngine:
             )
         for option in slurm.options:
             if not option.startswith("-") or not option.isprintable():
-                raise FairLabError(f"slurm.options: {option[:60]!r} is no option of sbatch: write --name=value")
+                raise FairLabError(f"slurm.options: {option[:60]!r} is not an option of sbatch: write --name=value")
         require(slurm.commands, "sbatch")
         until, why = _away.get(slurm.commands, (0.0, ""))
         if (began := time.monotonic()) < until:
@@ -88,14 +88,14 @@ class SlurmEngine:
                 places = (f"--chdir={folder}", f"--output={_log_path(folder)}", *_after(workspace, record))
                 known = call(slurm.commands, "sbatch", "--parsable", *places, *slurm.options, str(script))
         except Later as error:
-            why = f"Slurm takes no job now ({error}); it is offered again"
+            why = f"Slurm accepts no jobs now ({error}); FairLab will try again"
             _silent(slurm.commands, began, why)
             raise Later(why) from error
         except Rejected as error:
             raise FairLabError(_refusal(placement, str(error))) from error
         known = known.strip().partition(";")[0]  # sbatch adds the cluster's name where there are several
         if not known.isdigit():
-            raise FairLabError(f"sbatch was to print the job's number, and printed {known[:80]!r}")
+            raise FairLabError(f"sbatch should print the job number, but printed {known[:80]!r}")
         write_job(folder, Job("slurm", known, WAITING, words.waiting(known, "", "", "")))
         handing_over.unlink(missing_ok=True)
 
@@ -107,7 +107,7 @@ class SlurmEngine:
                 for start in range(0, len(names), AT_ONCE):
                     _cancel(commands, names[start : start + AT_ONCE], force)
             except FairLabError as error:
-                refused.append(f"{error}; the runs end by themselves as soon as they see that they are to stop")
+                refused.append(f"{error}; the runs will stop by themselves once they see the request")
             with _lock:
                 _next_question.pop(commands, None)
         self.poll(folders)
@@ -212,7 +212,7 @@ def _follow(commands: Sequence[str], folder: Path, job: Job, row: Row | None) ->
     elif final:
         _note(folder, job, ENDED, "")
     elif row is not None and row.state == "COMPLETED" and _lags(folder, job.job):
-        _note(folder, job, RUNNING, "its job has ended; its last word is on the way over the shared folder")
+        _note(folder, job, RUNNING, "its job has ended; its final status has not arrived in the shared folder yet")
     else:
         _end(commands, folder, job, row, stopping)
 

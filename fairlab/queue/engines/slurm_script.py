@@ -103,6 +103,6 @@ def _plain(name: str, value: str) -> str:
     if not _PLAIN.fullmatch(value):
         field = "time_limit" if name == "time" else name
         raise FairLabError(
-            f"slurm.{field}: {value[:60]!r} is no word that sbatch takes: no spaces, quotes or line breaks"
+            f"slurm.{field}: {value[:60]!r} is not a word that sbatch takes: no spaces, quotes or line breaks"
         )
     return value

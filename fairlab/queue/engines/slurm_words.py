@@ -7,7 +7,7 @@ import re
 from fairlab.queue.engines.slurm_script import NO_FOLDER, NO_PYTHON
 from fairlab.store.remote import ENDED, RUNNING, WAITING
 
-GOES_ON = "it goes on from its last checkpoint"
+GOES_ON = "it continues from its last checkpoint"
 NEVER = "DependencyNeverSatisfied"
 ALREADY = 75
 """Exit code of a worker whose run another process has."""
@@ -15,19 +15,19 @@ _WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD",
 _RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
 _PENDING = {
     "Resources": "until nodes or processors are free",
-    "Priority": "others are before it",
+    "Priority": "other jobs are ahead of it",
     "Dependency": "until its parents' jobs are done",
     "BeginTime": "Slurm lets a requeued job wait about two minutes",
-    "JobHeldUser": "it is held; `scontrol release` lets it go",
+    "JobHeldUser": "it is held; release it with `scontrol release`",
     "JobHeldAdmin": "an administrator holds it, or it was requeued too often",
-    "PartitionTimeLimit": "it asks for more time than its partition allows: lower slurm.time_limit",
-    "PartitionNodeLimit": "it asks for more nodes than its partition has: lower slurm.nodes",
-    "PartitionDown": "its partition takes no jobs now",
-    "PartitionInactive": "its partition takes no jobs now",
+    "PartitionTimeLimit": "it requests more time than its partition allows: lower slurm.time_limit",
+    "PartitionNodeLimit": "it requests more nodes than its partition has: lower slurm.nodes",
+    "PartitionDown": "its partition accepts no jobs now",
+    "PartitionInactive": "its partition accepts no jobs now",
     "ReqNodeNotAvail": "a node that it needs is down or reserved",
     "launch failed requeued held": "Slurm could not start it on its node; stop it and resume it, or `scontrol release` it",
     "NodeDown": "a node that it needs is down",
-    "QOSMaxGRESPerUser": "you have as many GPUs as you may",
+    "QOSMaxGRESPerUser": "you have reached your GPU limit",
 }
 
 
@@ -42,7 +42,7 @@ def waiting(job: str, reason: str, status: str, said: str) -> str:
     place = f"waits in Slurm's queue (job {job})"
     why = "" if reason in ("None", "") else f": {words} ({reason})" if words else f": {reason}"
     if status == "running":  # it was cut off without a word, and is here again
-        return f"requeued after a node failed or was taken by other jobs; {GOES_ON}; {place}{why}"
+        return f"requeued after its node failed or was preempted; {GOES_ON}; {place}{why}"
     return f"{said}; {place}{why}" if said else f"{place}{why}"
 
 
@@ -54,21 +54,23 @@ def ended(job: str, state: str, facts: str) -> str:
     if state == "TIMEOUT":
         return f"its time limit in Slurm{f' ({limit})' if limit else ''} was reached; resume it: {GOES_ON}, or raise slurm.time_limit"
     if state == "OUT_OF_MEMORY":
-        return f"Slurm ended it on {node} for want of memory: raise slurm.memory_gb or lower training.batch_size, then resume it"
+        return f"Slurm ended it on {node} because it ran out of memory: raise slurm.memory_gb or lower "
+        "training.batch_size, then resume it"
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return f"{node} failed; resume it: {GOES_ON}"
     if state == "PREEMPTED":
-        return f"other jobs took its place and the cluster did not requeue it; resume it: {GOES_ON}"
+        return f"it was preempted and the cluster did not requeue it; resume it: {GOES_ON}"
     if state == "":
-        return f"Slurm no longer knows job {job}, and the run said nothing of its end; resume it: {GOES_ON}"
+        return f"Slurm no longer knows job {job}, and the run left no final status; resume it: {GOES_ON}"
     if code == str(NO_FOLDER) or (code == "0" and signal == "53"):  # 53: slurmd could not open the log
         return f"{node} cannot write the run's folder: FairLab's workspace must be a shared folder, under the same path on every node"
     if code == str(NO_PYTHON):
-        return f"{node} has no Python where this machine has it: name one that has FairLab: `fairlab config --set slurm.python=PATH`"
+        return f"{node} has no Python at this machine's path: name one that has FairLab: `fairlab config --set "
+        "slurm.python=PATH`"
     if code == str(ALREADY):
         return "another process still has the run, perhaps on a node that Slurm lost; when that has ended, resume it"
     how = f"signal {signal}" if signal not in ("", "0") else f"code {code}"
-    return f"its job {job} ended on {node} ({state}, {how}) without a word of the run; its log says why, then resume it"
+    return f"its job {job} ended on {node} ({state}, {how}) without a message from the run; see its log, then resume it"
 
 
 def _fact(facts: str, name: str, default: str) -> str:

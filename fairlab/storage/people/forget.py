@@ -101,7 +101,7 @@ def _forget(workspace: Workspace, asked: Asked, progress: Progress) -> Found:
             same, ready = before.asks_as(asked), read_ready(workspace)
             if same and asked.files:
                 write_plan(workspace, replace(before, files=True))
-            notes = ["finished a deletion that had been cut short", *_finish(workspace, progress)]
+            notes = ["finished an interrupted deletion", *_finish(workspace, progress)]
             if same:
                 return Found(notes=notes + (_heads_too(workspace, before, ready, progress) if asked.heads else []))
         found = Scope(workspace, asked).found  # nobody of that name: nothing is written
@@ -132,9 +132,7 @@ def finish(workspace: Workspace) -> Found | None:
     with _alone(workspace):
         if read_plan(workspace) is None:
             return None
-        return Found(
-            notes=["finished a deletion that had been cut short", *_finish(workspace, lambda _done, _total: None)]
-        )
+        return Found(notes=["finished an interrupted deletion", *_finish(workspace, lambda _done, _total: None)])
 
 
 def _tuple(people: str | Sequence[str]) -> tuple[str, ...]:
@@ -153,7 +151,9 @@ def _alone(workspace: Workspace) -> Any:
     try:
         return lock.acquire()
     except Timeout as error:
-        raise Refused(f"somebody is being deleted from {workspace.home} already; wait until that has ended") from error
+        raise Refused(
+            f"a deletion of people is already running in {workspace.home}; wait until it has ended"
+        ) from error
 
 
 def _finish(workspace: Workspace, progress: Progress) -> list[str]:

@@ -23,7 +23,7 @@ def archives_with(workspace: Workspace, runs: set[str], datasets: Collection[str
             if runs & set(listing["runs"]) or _of_data(path, listing, datasets):
                 found.append(path)
         except (FairLabError, OSError, ValueError, KeyError, tarfile.TarError) as error:
-            faults.append(f"nobody can say whom the archive {path} holds, and it stays: {error}")
+            faults.append(f"the archive {path} stays, because its people cannot be listed: {error}")
     return found, faults
 
 

@@ -74,7 +74,7 @@ def maps_without(record: RunRecord, loss: Loss, staged: Path) -> list[str]:
 
 
 def how_judged(record: RunRecord, loss: Loss, protocol: str = "") -> str:
-    """What becomes of a run's numbers: "kept", "computed anew", "marked" as made before, or "deleted" where they are of
+    """What becomes of a run's numbers: "kept", "recomputed", "marked" as made before, or "deleted" where they are of
     an earlier state of the data, so that nobody knows whose they are.
     """
     try:
@@ -86,10 +86,10 @@ def how_judged(record: RunRecord, loss: Loss, protocol: str = "") -> str:
             pairs = tables.get("pairs", PAIRS.build())
             gone = int(pairs[["image_a", "image_b"]].isin(loss.rows).any(axis=1).sum()) if len(pairs) else 0
             few = 0 < len(pairs) <= CHEAP and len(tables["scores"]) == len(pairs)
-            return ("computed anew" if few else "marked") if gone or not len(pairs) else "kept"
+            return ("recomputed" if few else "marked") if gone or not len(pairs) else "kept"
     except (FairLabError, KeyError, OSError, ValueError):
         return "deleted"
-    return "kept" if not loss.pairs else "computed anew" if len(loss.data.pairs) <= CHEAP else "marked"
+    return "kept" if not loss.pairs else "recomputed" if len(loss.data.pairs) <= CHEAP else "marked"
 
 
 def own_numbers_without(record: RunRecord, loss: Loss, now: Dataset, staged: Path, how: str) -> None:
@@ -100,9 +100,9 @@ def own_numbers_without(record: RunRecord, loss: Loss, now: Dataset, staged: Pat
     tables = {table: pd.read_parquet(folder / f"{table}.parquet") for table in TABLES}
     tables["scores"] = tables["scores"][tables["scores"]["pair_id"].isin(now.pairs["pair_id"])].reset_index(drop=True)
     there = replace(record, folder=staged)
-    if how == "computed anew" and now.pairs.empty:
+    if how == "recomputed" and now.pairs.empty:
         tables = {table: content.iloc[:0] for table, content in tables.items()}
-    elif how == "computed anew":
+    elif how == "recomputed":
         settings = Evaluation.model_validate(facts["settings"])
         kept = tables["scores"].set_index("pair_id")["score"]
         as_peers = assess.scoring(there, now)[1] if _both_views(there, now) else lambda _pairs: {}
@@ -123,7 +123,7 @@ def protocol_without(record: RunRecord, loss: Loss, now: Dataset, protocol: str,
         columns = tuple(column for column in NAMES_IMAGES if column in content)
         tables[table] = renumbered(content, loss.number, columns) if columns and len(content) else content
     tables["scores"] = tables["scores"][tables["scores"]["pair_id"].isin(tables["pairs"]["pair_id"])]
-    if how == "computed anew":
+    if how == "recomputed":
         kept = tables["scores"].set_index("pair_id")["score"].loc[tables["pairs"]["pair_id"]].to_numpy()
         settings = Evaluation.model_validate(facts["settings"])
         results = evaluate(record.run_id, now.images, tables["pairs"], kept, settings)
@@ -157,7 +157,7 @@ def _marked(facts: dict[str, Any], loss: Loss, how: str) -> dict[str, Any]:
     images = f"{len(loss.rows)} images were deleted from data set {loss.data.dataset_id}"
     said = (
         f"{images}; the numbers are of the pairs that stay"
-        if how == "computed anew"
+        if how == "recomputed"
         else f"made before {images}: evaluate again"
     )
     return {**facts, "notes": [*facts.get("notes", ()), said]}

@@ -130,9 +130,9 @@ def inside(workspace: Workspace, name: str, links_count: bool = True) -> Path:
     """A place of the list below the workspace, wherever that lies now: it may have been moved or copied meanwhile."""
     path, listed = workspace.home / name, workspace.home / FOLDER / READY
     if Path(name).is_absolute() or ".." in Path(name).parts or path == workspace.home:
-        raise Damaged(f"{listed} names {name[:200]!r}, which is no place in this workspace")
+        raise Damaged(f"{listed} names {name[:200]!r}, which is not a place in this workspace")
     if links_count and not path.parent.resolve().is_relative_to(workspace.home.resolve()):
-        raise Damaged(f"{listed} names {name[:200]!r}, which is no place in this workspace: a link leads out of it")
+        raise Damaged(f"{listed} names {name[:200]!r}, which is not a place in this workspace: a link leads out of it")
     return path
 
 

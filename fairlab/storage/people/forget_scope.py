@@ -74,7 +74,7 @@ def losses(workspace: Workspace, dataset_id: str, people: Sequence[str]) -> dict
     identity = data.images["identity"].astype(str)
     strangers = sorted(set(people) - set(identity))
     if strangers:
-        raise FairLabError(f"data set {dataset_id} has nobody called {strangers[0]!r}")
+        raise FairLabError(f"data set {dataset_id} has no person called {strangers[0]!r}")
     rows = np.flatnonzero(identity.isin(list(people)).to_numpy())
     if lenders:
         parent, row = data.borrowed()

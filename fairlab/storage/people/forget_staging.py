@@ -55,7 +55,7 @@ def prepare(
             continue
         prints = {key: data.fingerprint for key, data in after.items()}
         numbers = {key: scope.lost[key].number for key in after}
-        note = f"{len(loss.rows)} images were deleted at somebody's wish."
+        note = f"{len(loss.rows)} images were deleted on request."
         write_data_without(loss.data, loss.rows, staged.dataset(name), numbers, prints, note)
         after[name] = open_dataset(staged.dataset(name))
         step()
@@ -114,7 +114,7 @@ def refuse_at_work(workspace: Workspace, scope: Scope) -> None:
     near = [record for record in scope.records if works_on(record, scope.lost) or record.run_id in taught]
     poll([record.folder for record in near])
     for record in near:
-        data = ", ".join(scope.lost) or "the classifier of somebody who goes"
+        data = ", ".join(scope.lost) or "the classifier of a person to delete"
         if state(record.folder).status == "running":
             raise Refused(f"{record.run_id} is working on {data}: stop it first, then delete")
         if submitted(workspace, record.run_id):
@@ -211,6 +211,7 @@ def _check_room(workspace: Workspace, scope: Scope, heads: bool) -> None:
     free = shutil.disk_usage(workspace.home).free
     if need > free:
         raise Refused(
-            f"deleting writes what stays anew first: {need / 1e9:.1f} GB, and the disk has {free / 1e9:.1f} GB free; "
+            f"deleting first writes a new copy of what stays: {need / 1e9:.1f} GB, and the disk has {free / 1e9:.1f} "
+            f"GB free; "
             "free some space, e.g. with `fairlab prune`"
         )

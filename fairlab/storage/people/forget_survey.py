@@ -88,7 +88,8 @@ def refuse_closed(workspace: Workspace) -> None:
             break
     if closed:
         raise Refused(
-            f"{closed[0]} cannot be read now, so nobody can say whether the person is in it; nothing was deleted: make it "
+            f"{closed[0]} cannot be read now, so FairLab cannot tell whether the person is in it; nothing was "
+            f"deleted: make it "
             "readable (chmod), or move it out of the workspace, then ask again"
         )
 
@@ -114,7 +115,7 @@ class Scope:
         self.found = self._look(names)
 
     def _look(self, names: set[str]) -> Found:
-        found = Found(notes=[f"a run could not be looked at: {fault}" for fault in self.faults])
+        found = Found(notes=[f"a run could not be checked: {fault}" for fault in self.faults])
         for name, loss in self.lost.items():
             found.data.append({"dataset": name, "images": len(loss.rows), "pairs": loss.pairs})
             found.sources += _sources(loss)
@@ -126,13 +127,13 @@ class Scope:
             found.templates.append({**about, "zeroed": self.asked.heads})
             if not self.asked.heads and not (template.record.folder / "weights").exists():
                 found.notes.append(
-                    f"{template.record.run_id} has not ended and cannot go on with other data: its checkpoints can be zeroed "
-                    "now (heads), or the run deleted; later nothing tells whose its rows are"
+                    f"{template.record.run_id} has not ended and cannot continue with changed data: zero its "
+                    f"checkpoints now (heads), or delete the run; afterwards its rows cannot be identified"
                 )
         for record in self.records:
             head = record.folder / "weights" / "head.safetensors"
             if record.role == "model" and head.exists():
-                found.notes.append(f"{record.run_id} came with a classifier that does not say whom it knows")
+                found.notes.append(f"{record.run_id} came with a classifier that does not name its people")
         found.deleted += self._caches()
         home = self.workspace.home
         reached = {record.run_id for record in self.records if works_on(record, self.lost)}

@@ -52,7 +52,7 @@ def sentences(table: pd.DataFrame) -> list[str]:
         against = row["baseline"]
         verdict = "beyond chance" if row["p"] < ALPHA else "within chance"
         said.append(
-            f"{row['model']}: {row['mean']:.1f} %, against {means[against]:.1f} % of {names[against]}: "
+            f"{row['model']}: {row['mean']:.1f} %, against {means[against]:.1f} % for {names[against]}: "
             f"{row['difference']:+.1f} points [{row['difference_low']:+.1f}, {row['difference_high']:+.1f}], "
             f"{verdict} (p {_p(row)})."
         )
@@ -74,7 +74,7 @@ def _many(compared: pd.DataFrame, names: pd.Series) -> str:
     by_chance = ALPHA * len(compared)
     return (
         f"Of {len(compared)} students compared with {names[compared['baseline'].iloc[0]]}, {better} are better and {worse} "
-        f"worse beyond chance (p < {ALPHA:g} each, where chance alone would show about {by_chance:.1g}). "
+        f"worse beyond chance (p < {ALPHA:g} each; chance alone would show about {by_chance:.1g}). "
         "The best two and the last:"
     )
 

@@ -28,7 +28,7 @@ HELP = {
     "would show by chance.",
     "ser": "Skewed error ratio: largest error divided by smallest error. Underlined: more than chance would show.",
     "worst": "Lowest accuracy of a group. Its bootstrap interval is biased downwards.",
-    "cross": "Mean accuracy with the gallery embedded by another model, the probe by this one.",
+    "cross": "Mean accuracy with the gallery embedded by another model and the probe by this one.",
 }
 FILES = {
     "csv": ("CSV", "csv", "text/csv"),
@@ -84,12 +84,15 @@ def columns_of(table: pd.DataFrame) -> list[Column]:
     ends = _ends(table, "mean")
     columns = [Column("model", "Model", "Click a name to open its run.", lower=True)]
     for name, heading, _ in measured(table):
-        lower, meaning = name in LOWER_IS_BETTER, HELP.get(name, "Accuracy in %, ten folds, a threshold of its own.")
+        lower, meaning = (
+            name in LOWER_IS_BETTER,
+            HELP.get(name, "Accuracy in %, ten folds, at the group's own threshold."),
+        )
         columns.append(Column(name, heading, meaning, lower, ends if name == "mean" else None))
     columns += [
         Column("difference", "Difference", "Difference in mean accuracy from the baseline, in points.", range=_ends(table, "difference")),
         Column("p", "p", "How often chance alone would show a difference this large.", lower=True),
-        Column("cpu", "CPU", "Processor time of a run; small: with all that it builds on.", lower=True),
+        Column("cpu", "CPU", "Processor time of a run; in small print, with all the runs it builds on.", lower=True),
     ]  # fmt: skip
     if "published" in table and table["published"].notna().any():
         columns.append(
@@ -197,7 +200,7 @@ def published_note(table: pd.DataFrame, data: Dataset) -> None:
     beside = "published" in table and bool(table["published"].notna().any())
     if not beside:
         why = (
-            "No published number is of the same method and backbone as a model here"
+            "No published number matches the method and backbone of a model here"
             if family(data)
             else "No published numbers exist for this data set"
         )

@@ -52,8 +52,8 @@ def _looked(lab: Workspace, run_id: str) -> None:
     st.caption("Left: the mean face, with rings where an aligned face has eyes, nose and mouth corners.")
     if (folder / "align-0.png").exists():
         st.caption(
-            "Large: some faces as they are stored, with their five points (the eye on the picture's left is green), and "
-            "below as models see them, aligned."
+            "Large: some faces as stored, with their five points (the eye on the left of the picture is green). "
+            "Below: the same faces aligned, as models see them."
         )
     st.markdown("**Adding it will** " + plain("; ".join(found["will_do"])) + ".")
     source = read_run(lab, run_id).config.source
@@ -65,7 +65,7 @@ def _looked(lab: Workspace, run_id: str) -> None:
 
 def _added(lab: Workspace, run_id: str) -> None:
     name = read_run(lab, run_id).dataset
-    st.success(f"{plain(name)} is a data set of this workspace now.", icon=":material/check:")
+    st.success(f"{plain(name)} is now a data set of this workspace.", icon=":material/check:")
     if st.button("Show it", icon=":material/photo_library:"):
         choices.choose("set", [name])
         st.query_params.pop(inspecting.ADD, None)
@@ -79,7 +79,12 @@ def show(found: dict[str, Any]) -> None:
         ("Kind", plain(found["kind"]), "", plain(found["why"])),
         ("Images", f"{found['images']:,}", "", f"{found['looked_at']:,} of them were decoded for this report."),
         ("People", f"{found['identities']:,}", "", f"{each['least']} to {each['most']} images each."),
-        ("Unreadable", f"{found['unreadable']:,}", "", f"Of {found['looked_at']:,} looked at; left out when added."),
+        (
+            "Unreadable",
+            f"{found['unreadable']:,}",
+            "",
+            f"Of {found['looked_at']:,} checked; left out when the data set is added.",
+        ),
     )
     rows = [
         {found["attribute"]: group, **found["groups"].get(group, {}), **found["pairs"].get(group, {})}

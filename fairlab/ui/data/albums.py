@@ -33,9 +33,9 @@ def summary(data: Dataset) -> None:
             f"Groups by {plain(data.attribute)}",
             str(len(data.groups)),
             "",
-            "Groups as the data name them; FairLab infers none.",
+            "Groups as named in the data; FairLab never infers them.",
         ),
-        ("Pairs", f"{len(pairs):,}", "", "Comparisons that models are evaluated on, genuine and impostor."),
+        ("Pairs", f"{len(pairs):,}", "", "Genuine and impostor comparisons that models are evaluated on."),
     )
     if data.info.get("notes"):
         st.caption(plain(data.info["notes"]))
@@ -67,7 +67,7 @@ def people(data: Dataset) -> str:
     with right:
         first = _from_person(last, f"{data.dataset_id} {split} {group}")
     if not names:
-        st.info(f"{plain(group)} has no image in this part.")
+        st.info(f"{plain(group)} has no images in this part.")
     if not data.has_images:
         st.dataframe(part[part["identity"].isin(names[int(first) - 1 :][:PEOPLE])], hide_index=True)
         return group
@@ -86,7 +86,9 @@ def _from_person(last: int, of: str) -> int:
     first = min(int(asked[-1]), last) if asked and asked[-1].isdecimal() and int(asked[-1]) else 1
     choices.place(FROM, first)
     number = int(
-        st.number_input("From person number", 1, last, step=PEOPLE, key=FROM, on_change=choices.taken, args=(FROM, of))
+        st.number_input(
+            "Start at person number", 1, last, step=PEOPLE, key=FROM, on_change=choices.taken, args=(FROM, of)
+        )
     )
     choices.placed(FROM)
     choices.show(FROM, [str(number)])

@@ -20,7 +20,8 @@ def panel(lab: Workspace, data: Dataset) -> bool:
         return True
     st.warning(
         plain(
-            f"The images of this data set are missing: there is no {lies}. Put it back, or enter its new place below."
+            f"The images of this data set are missing: {lies} does not exist. Restore it, or enter its new location "
+            f"below."
         ),
         icon=":material/warning:",
     )
@@ -30,7 +31,7 @@ def panel(lab: Workspace, data: Dataset) -> bool:
         "Accept images that have changed; this makes it a different data set", key=f"changed:{data.dataset_id}"
     )
     if right.button(
-        "Check this place", icon=":material/search:", type="primary", disabled=not to, key="move", width="stretch"
+        "Check this location", icon=":material/search:", type="primary", disabled=not to, key="move", width="stretch"
     ):
         bar = st.progress(0.0)
 

@@ -28,9 +28,9 @@ def form(lab: Workspace, data: Dataset) -> None:
         mix = middle.selectbox(
             "Mix with", others, key="make_mix", format_func=lambda item: item or "no other", help=_says("mix")
         )
-        make = right.button("Make it", icon=":material/add:", width="stretch", disabled=not name.strip(), key="make")
+        make = right.button("Create it", icon=":material/add:", width="stretch", disabled=not name.strip(), key="make")
         changes = settings_form(Recipe(), "make", skip=("dataset", "mix"))
-        st.caption("Nothing is copied: the new data set borrows its images, so this one must stay.")
+        st.caption("Nothing is copied: the new data set borrows its images, so keep this one.")
         if make:
             try:
                 recipe = parse(Recipe, {**changes, "dataset": data.dataset_id, "mix": mix}, "these settings")
@@ -39,9 +39,9 @@ def form(lab: Workspace, data: Dataset) -> None:
                 show_error(error)
                 return
         run_id = st.query_params.get(MAKE, "")
-        if run_id and (lab.run(run_id) / "run.json").exists() and waiting(lab, run_id, "Making the data set"):
+        if run_id and (lab.run(run_id) / "run.json").exists() and waiting(lab, run_id, "Creating the data set"):
             made = read_run(lab, run_id).dataset
-            st.success(f"{plain(made)} is a data set of this workspace now.", icon=":material/check:")
+            st.success(f"{plain(made)} is now a data set of this workspace.", icon=":material/check:")
             if st.button("Show it", icon=":material/photo_library:", key="show made"):
                 choices.choose("set", [made])
                 st.rerun()

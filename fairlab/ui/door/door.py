@@ -131,12 +131,12 @@ def judged(scope: Scope, headers: Headers) -> tuple[str, Response | None]:
             403,
         )
     if not reach().remote and from_another_account(scope.get("client"), scope.get("server")):
-        return address, PlainTextResponse("This FairLab belongs to another account of this machine.", 403)
+        return address, PlainTextResponse("This FairLab belongs to another account on this machine.", 403)
     changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
     if origins != [address] and (changes or origins):
-        return address, PlainTextResponse("FairLab takes requests from its own pages only.", 403)
+        return address, PlainTextResponse("FairLab accepts requests only from its own pages.", 403)
     if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site") and not _opens_a_page(scope, headers):
-        return address, PlainTextResponse("FairLab shows nothing inside other pages.", 403)
+        return address, PlainTextResponse("FairLab cannot be shown inside other pages.", 403)
     return address, None
 
 
@@ -180,10 +180,10 @@ async def _login(request: Request, address: str, known: bool) -> Response:
         async for piece in request.stream():
             body += piece
             if len(body) > LONGEST:
-                return PlainTextResponse("This is longer than any link of FairLab.", 413)
+                return PlainTextResponse("This is longer than any FairLab link.", 413)
         given = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
     elif request.method not in ("GET", "HEAD"):
-        return PlainTextResponse("The link is opened by GET.", 405)
+        return PlainTextResponse("Open the link with GET.", 405)
     wanted, token = _inside(given.get("next", "/")), _token(given.get("token", ""))
     if not known and not keys().opens(token):
         return login_page(wanted, wrong=bool(token))

@@ -17,7 +17,7 @@ from streamlit import cli_util, config
 
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import write_bytes
-from fairlab.settings.user import COMMAND, config_folder
+from fairlab.settings.user import config_folder
 from fairlab.ui.door.door import is_local, reach
 
 SNAPS = Path("/snap/bin")
@@ -32,9 +32,10 @@ def checked_address() -> str:
     app = reach()
     if not is_local(host) and not app.remote:
         raise Refused(
-            f"the app would listen on {host or 'every network'}, where other machines reach it; start it on 127.0.0.1 and use "
-            "`ssh -L 8501:127.0.0.1:8501 MACHINE`, or set FAIRLAB_ALLOW_REMOTE=1 (for good: "
-            f"`{COMMAND} app.remote=true`)"
+            f"the app would listen on {host or 'every network'}, where other machines can reach it; start it on "
+            f"127.0.0.1 and use "
+            "`ssh -L 8501:127.0.0.1:8501 MACHINE`, or set FAIRLAB_ALLOW_REMOTE=1 (to keep it allowed: `{COMMAND} "
+            "app.remote=true`)"
         )
     _let_streamlit_answer(app.addresses, host)
     if host in WILDCARDS or host == "localhost":
@@ -82,7 +83,7 @@ def _page(link: str) -> Path | None:
         write_bytes(path, text.encode())
         path.chmod(0o600)
     except (FairLabError, OSError) as error:
-        print(f"  No browser is opened: {error}", file=sys.stderr, flush=True)
+        print(f"  No browser was opened: {error}", file=sys.stderr, flush=True)
         return None
     return path
 

@@ -29,13 +29,12 @@ try {
 def login_page(wanted: str, wrong: bool = False) -> HTMLResponse:
     """Says where the link is; a form takes it. wanted: where to go afterwards; wrong: a token was given, and is not it."""
     why = (
-        "<p><b>This is not the link of the server that runs now</b>, perhaps that of an earlier start.</p>"
+        "<p><b>This link does not belong to the server that is running now</b>. It may be from an earlier start.</p>"
         if wrong
         else ""
     )
     body = f"""<h1>FairLab opens with its link</h1>{why}
-<p>The terminal in which FairLab was started shows the link. <code>fairlab link</code> prints it again, on the machine and for
-the account that FairLab runs under. A browser needs the link once only.</p>
+<p>The terminal in which you started FairLab shows the link. <code>fairlab link</code> prints it again, on the machine and under the account that run FairLab. A browser needs the link only once.</p>
 <form method="post" action="/login"><input type="hidden" name="next" value="{escape(wanted)}">
 <p><label>Or paste it here:<br><input name="token" autocomplete="off" spellcheck="false" autofocus></label>
 <button>Open</button></p></form>"""

@@ -57,7 +57,7 @@ async def thumbnail(request: Request) -> Response:
 def _number(text: str) -> int:
     """A whole number of an address. Raises FairLabError."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise FairLabError(f"{text[:20]!r} is not the number of an image or a size in pixels")
+        raise FairLabError(f"{text[:20]!r} is neither an image number nor a size in pixels")
     return int(text)
 
 

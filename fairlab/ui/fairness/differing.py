@@ -56,8 +56,9 @@ def against(
     with right:
         st.table(_measures(table), border="horizontal", hide_index=True)
     st.caption(
-        f"{plain(titles[found.run_id])} minus {plain(titles[other])}: the same pairs, the same redrawn people, each at its own "
-        "threshold of the rule above; 95 % intervals and two-sided p. Bold: p below 0.05; about 1 in 20 will be bold by chance."
+        f"{plain(titles[found.run_id])} minus {plain(titles[other])}: the same pairs, the same resampled people, each "
+        f"at its own threshold by the rule above; 95 % intervals and two-sided p. Bold: p below 0.05; about 1 in 20 "
+        f"will be bold by chance."
     )
     for sentence in power_sentences(table):
         st.caption(plain(sentence))

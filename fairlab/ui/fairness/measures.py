@@ -30,7 +30,8 @@ def adjust(at: FairnessReport) -> FairnessReport:
     wanted = st.toggle(
         "Adjust for the number of measures (Holm)",
         key="holm",
-        help="With 20 measures, about one is beyond chance in a perfectly fair model. Holm's rule keeps the chance of even one "
+        help="With 20 measures, about one looks beyond chance even for a perfectly fair model. Holm's rule keeps the "
+        "chance of even one "
         "such false alarm at 5 %.",
     )
     return at.adjusted("holm") if wanted else at
@@ -46,13 +47,14 @@ def summary(at: FairnessReport, found: Evidence) -> None:
                 for line in (
                     f"Rates: {plain(point_words(at.at.point))}. A pair matches if its score reaches the threshold.",
                     plain(at.method) + ".",
-                    "Intervals of measures over groups: chance alone moves such a measure away from fair. The groups are "
-                    "drawn together and apart, and the interval holds every value whose test sets show what was seen.",
-                    "A threshold set at an FMR is set anew in every draw of people.",
-                    f"By chance: {1000:,} test sets of groups that all have the pooled rate, as large as these pairs are "
-                    "worth (pairs that share people count less).",
-                    "Accuracy: ten folds, each decided with the threshold that is best on the other nine, a threshold for "
-                    "each group, as in the papers.",
+                    "Intervals of measures over groups: chance alone moves such a measure away from fair. Test sets "
+                    "are simulated for smaller and larger differences; the interval holds every value that could have "
+                    "produced the one measured.",
+                    "A threshold set at an FMR is set again in every resample.",
+                    f"By chance: {1000:,} simulated test sets in which every group has the pooled rate. They are as "
+                    f"large as these pairs are worth (pairs that share people count less).",
+                    "Accuracy: ten folds, each decided at the threshold that is best on the other nine; one threshold "
+                    "per group, as in the papers.",
                     f"Pairs {plain(at.pairs_hash[:16])}, {plain(found.protocol)}; FairLab {plain(__version__)}.",
                 )
             )
@@ -67,8 +69,10 @@ def cards(at: FairnessReport) -> None:
     counts = at.groups
     pairs = f"{int(counts['genuine_pairs'].sum()):,} + {int(counts['impostor_pairs'].sum()):,}"
     facts(
-        _card(numbers, "mean_accuracy", "Mean accuracy, %", 1, 100, "Mean of the groups' accuracies; ten folds, a threshold for each group, as in the papers."),
-        _card(numbers, "worst_accuracy", "Worst group, %", 1, 100, "Accuracy of the group with the lowest. Its interval allows for any group being the worst."),
+        _card(numbers, "mean_accuracy", "Mean accuracy, %", 1, 100, "Mean of the groups' accuracies; ten folds, one "
+        "threshold per group, as in the papers."),
+        _card(numbers, "worst_accuracy", "Worst group, %", 1, 100, "Accuracy of the least accurate group. Its "
+        "interval allows for any group being the worst."),
         _card(numbers, "std_points", "STD, points", 2, 1, "Sample standard deviation of the accuracies."),
         _card(numbers, "ser", "SER", 2, 1, "Skewed error ratio: largest error divided by smallest error of the groups."),
         ("Pairs", pairs, f"{len(counts)} groups", "Genuine and impostor pairs, all groups together."),
@@ -90,7 +94,7 @@ def rates(at: FairnessReport, found: Evidence) -> None:
     wanted = (
         ("fmr", "FMR at the operating point"),
         ("fnmr", "FNMR at the operating point"),
-        ("accuracy", "Accuracy, a threshold for each group"),
+        ("accuracy", "Accuracy, one threshold per group"),
     )
     for column, (metric, title) in zip(st.columns(3), wanted, strict=True):
         rows = at.numbers[at.numbers["metric"] == metric]
@@ -99,7 +103,7 @@ def rates(at: FairnessReport, found: Evidence) -> None:
             st.markdown(f"**{title}**")
             figure = rate_figure(rows, found.names, "", float(pooled.iloc[0]) if len(pooled) else None)
             chart(figure, f"rate:{metric}", title, table=rows)
-    st.caption("Bars: 95 % intervals over redrawn people. Dotted: all groups together.")
+    st.caption("Bars: 95 % bootstrap intervals over people. Dotted: all groups together.")
 
 
 def bands(at: FairnessReport) -> None:
@@ -113,7 +117,7 @@ def bands(at: FairnessReport) -> None:
                 st.caption(f"{plain(label)}: not defined here.")
                 continue
             if f"{name}_fair_p95" not in numbers.index:
-                st.caption(f"{plain(label)}: no limit by chance here, since each group's threshold sets its FMR.")
+                st.caption(f"{plain(label)}: no chance limit here, because each group's threshold sets its FMR.")
                 continue
             row, band = numbers.loc[name], numbers.loc[f"{name}_fair_p95"]
             figure = band_figure(
@@ -122,8 +126,8 @@ def bands(at: FairnessReport) -> None:
             st.markdown(f"**{plain(label)}**")
             chart(figure, f"band:{name}", f"{label} and the fair band", table=numbers.loc[[name]].reset_index())
     st.caption(
-        "Green: what a perfectly fair model would show by chance on these pairs (up to the 95 % point; dotted: the median). "
-        "Only a point right of the green is evidence of a difference."
+        "Green: what a perfectly fair model would show by chance on these pairs (up to the 95th percentile; dotted: "
+        "the median). Only a point to the right of the green is evidence of a difference."
     )
 
 
@@ -140,7 +144,7 @@ def metric_tables(at: FairnessReport) -> None:
             {
                 "Metric": plain(row.title),
                 "Value": cell(row.value, row.low, row.high, 3) if known else ":gray[n/a: not defined here]",
-                "Fair is": "" if fair != fair else f"{fair:.5g}",
+                "Fair value": "" if fair != fair else f"{fair:.5g}",
                 "A fair model, by chance": "" if fair != fair else ("no limit" if limit != limit else plain(f"{'up' if limit >= fair else 'down'} to {limit:.3f}")),
                 "Beyond chance?": "" if fair != fair else {True: "**yes**", False: "no", None: "n/a"}[None if pd.isna(row.beyond) else bool(row.beyond)],
                 "p": plain(metric_p(row.p, row.p_adjusted)),
@@ -179,5 +183,6 @@ def matrix(at: FairnessReport, found: Evidence) -> None:
         return
     chart(matrix_figure(at.matrix, found.names), "matrix", "FMR between groups", table=at.matrix)
     st.caption(
-        "False match rate between two people, by row and column group, at the one threshold; hover for counts and 95 % intervals."
+        "False match rate between two people, by row and column group, at the single threshold; hover for counts and "
+        "95 % intervals."
     )

@@ -94,7 +94,7 @@ def maps(lab: Workspace, run_id: str, name: str) -> list[StoredMap]:
     return _maps(str(folder), name, _stamp(folder / "projections"))
 
 
-@st.cache_data(max_entries=16, show_spinner="Comparing models: same pairs, same redrawn people ...")
+@st.cache_data(max_entries=16, show_spinner="Comparing models: same pairs, same resampled people ...")
 def _comparison(
     home: str, study: str, baseline: str | None, protocol: str, dataset_id: str, seed: int | None, version: str
 ) -> pd.DataFrame:

@@ -29,7 +29,7 @@ chosen = st.navigation(
         "": [_page("home", "Home", "home", "Overview", default=True)],
         "Make": [
             _page("data", "Data", "photo_library", "Images, people, groups, pairs"),
-            _page("models", "Models", "model_training", "Trained here or added; evaluate any on any data"),
+            _page("models", "Models", "model_training", "Trained here or added; evaluate any model on any data set"),
             _page("launch", "Launch", "rocket_launch", "Plan and start a study"),
             _page("runs", "Runs", "monitoring", "What is running, and its progress"),
         ],

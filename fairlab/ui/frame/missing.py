@@ -36,7 +36,7 @@ def _form(lab: Workspace, lost: Missing) -> None:
     name = lost.dataset_id
     jobs: dict[str, str] = st.session_state.setdefault(JOB, {})
     job = jobs.get(name, "")
-    if job and (lab.run(job) / "run.json").exists() and waiting(lab, job, "Bringing it back"):
+    if job and (lab.run(job) / "run.json").exists() and waiting(lab, job, "Restoring it"):
         if name in cached.datasets(lab):
             st.rerun()
         jobs.pop(name)
@@ -45,7 +45,7 @@ def _form(lab: Workspace, lost: Missing) -> None:
         if lost.path:
             to = st.text_input("Where are these images now?", key=f"find in:{name}", placeholder=lost.path)
         if lost.made or lost.path:
-            label, icon = ("Make it again", "replay") if lost.made else ("Find it", "search")
+            label, icon = ("Create it again", "replay") if lost.made else ("Find it", "search")
             if st.button(
                 label, icon=f":material/{icon}:", type="primary", key=f"find:{name}", disabled=not to and not lost.made
             ):

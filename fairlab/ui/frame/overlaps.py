@@ -145,9 +145,14 @@ def _show(found: Verdict) -> None:
             "Same name",
             f"{names['shared']:,}",
             f"of {names['comparable']:,} comparable",
-            "People of the test part whose name is in the training.",
+            "People in the test part whose names are also in the training part.",
         ),
-        ("Same image", f"{images['same']:,}", f"of {tested:,}", "Test images that are in the training too, by pixels."),
+        (
+            "Same image",
+            f"{images['same']:,}",
+            f"of {tested:,}",
+            "Test images that are also in the training part, by pixels.",
+        ),
     ]
     if near:
         meaning = f"Above cosine {near['threshold']:.3f}; about {near['expected']:,.0f} are expected by chance. Candidates, not proof."

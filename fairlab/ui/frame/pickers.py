@@ -99,7 +99,7 @@ def _gone(label: str, asked: Sequence[str], shown: str) -> None:
     """Say that what was asked for is not there, and what is shown instead."""
     names = ", ".join(plain(text[:80]) for text in asked)
     instead = f"{plain(shown)} is shown instead" if shown else "choose another"
-    st.warning(f"{label} {names} of this link is not in this workspace; {instead}.", icon=":material/link_off:")
+    st.warning(f"{label} {names} from this link is not in this workspace; {instead}.", icon=":material/link_off:")
 
 
 def pick_dataset(lab: Workspace) -> Dataset:
@@ -108,7 +108,7 @@ def pick_dataset(lab: Workspace) -> Dataset:
     if not found:
         empty(
             "Images, people and pairs of a data set are shown here.",
-            "There is no data set yet: add your own above, or start a study that generates faces.",
+            "No data set yet: add your own above, or start a study that generates faces.",
             "fairlab data add PATH",
         )
     return cached.dataset(lab, choose("Data set", found, "set", {}))

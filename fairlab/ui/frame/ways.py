@@ -38,7 +38,7 @@ def nothing_yet(
         )
     sets = _sets(lab, models)
     if not sets:
-        st.info("These models have not been evaluated on a data set of this workspace. Add one to evaluate them.")
+        st.info("These models have not been evaluated on any data set of this workspace. Add one to evaluate them.")
         if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
             st.switch_page(app_root() / "pages" / "data.py")
         stop()
@@ -97,7 +97,7 @@ def _button(label: str, icon: str, begin: Callable[[], list[str]], about: str) -
             show_error(error)
             return
         st.rerun()
-    st.caption(plain(about) + " A background job; you may leave this page.")
+    st.caption(plain(about) + " A background job: you can leave this page.")
 
 
 def _working(lab: Workspace) -> bool:
@@ -118,9 +118,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
         if state(lab.run(job)).status in ("running", "queued"):
             return
     before = drawn_by(lab, name, data.fingerprint) or DrawnPairs()
-    st.info(
-        plain(f"Data set {name} has no pairs, so nothing can be evaluated on pairs of it yet."), icon=":material/info:"
-    )
+    st.info(plain(f"Data set {name} has no pairs, so it cannot be used for verification yet."), icon=":material/info:")
     left, middle, right = st.columns([2, 1, 2], vertical_alignment="bottom")
     genuine = left.number_input(
         "Genuine pairs per group",
@@ -128,17 +126,17 @@ def pairs(lab: Workspace, data: Dataset) -> None:
         1_000_000,
         before.genuine,
         key=f"drawn:{name}",
-        help="And as many impostor pairs; 3,000 as in RFW.",
+        help="Each group gets the same number of impostor pairs. RFW has 3,000.",
     )
     seed = middle.number_input("Seed", 0, 2**31 - 1, before.seed, key=f"drawn seed:{name}")
-    miners = {"": "by chance"} | _miners(lab, data)
+    miners = {"": "at random"} | _miners(lab, data)
     mined_by = right.selectbox(
         "Impostors",
         list(miners),
         list(miners).index(before.mined_by) if before.mined_by in miners else 0,
         format_func=miners.__getitem__,
         key=f"drawn by:{name}",
-        help="By chance, or the pairs of two people that a model finds most similar, as in RFW.",
+        help="At random, or the pairs of different people that a model finds most similar, as in RFW.",
     )
     if st.button("Draw pairs", type="primary", icon=":material/casino:", key=f"draw pairs:{name}"):
         try:
@@ -151,12 +149,13 @@ def pairs(lab: Workspace, data: Dataset) -> None:
     if before.mined_by and before.mined_by not in miners:
         st.caption(
             plain(
-                f"Before, the impostors were picked by {before.mined_by}. It has no embeddings of this data set here: "
-                f"`fairlab embed {before.mined_by} {name}` makes them, and the same pairs can be drawn again."
+                f"The impostors were picked by {before.mined_by} before. It has no embeddings of this data set here: "
+                f"run `fairlab embed {before.mined_by} {name}` to draw the same pairs again."
             )
         )
     st.caption(
-        "Within each group, in folds that share no person. They are kept with the data set; images and embeddings stay."
+        "Within each group, in folds that share no people. The pairs are stored with the data set; images and "
+        "embeddings do not change."
     )
 
 

@@ -31,8 +31,9 @@ def everybody(lab: Workspace, run: RunRecord, data: Dataset) -> None:
     chart(roc_figure(table, _known(data, table)), "roc everybody", "ROC over all comparisons", table=table)
     facts = results_facts(run.folder, data.dataset_id, EVERYBODY)["facts"]
     st.caption(
-        f"{facts['comparisons']:,} comparisons of {facts['images']:,} images of {facts['identities']:,} people; the curves are of "
-        "those within each group. Impostors are not picked to be hard here, so rates differ from those of the pair list."
+        f"{facts['comparisons']:,} comparisons of {facts['images']:,} images of {facts['identities']:,} people; the "
+        f"curves show those within each group. Impostors are not picked to be hard here, so rates differ from those "
+        f"of the pair list."
     )
 
 
@@ -51,8 +52,9 @@ def matrix(run: RunRecord, data: Dataset, point: OperatingPoint) -> bool:
     chart(matrix_figure(shown, _known(data, shown, "group_a")), "matrix", "FMR between groups", table=shown)
     st.caption(
         f"False match rate between two people, by row and column group. All comparisons of the "
-        f"test part, one threshold ({shown['threshold'].iloc[0]:.4f}), set where all comparisons within groups together reach "
-        f"{name_of(nearest)}; hover for counts and 95{HARD_SPACE}% intervals over redrawn people. Shown at the "
+        f"test part, one threshold ({shown['threshold'].iloc[0]:.4f}), set where all within-group comparisons "
+        f"together reach "
+        f"{name_of(nearest)}; hover for counts and 95{HARD_SPACE}% bootstrap intervals over people. Shown at the "
         "closest operating point that was computed."
     )
     return True
@@ -62,7 +64,7 @@ def search(lab: Workspace, run: RunRecord, data: Dataset) -> None:
     """1:N identification, where the model was judged by it."""
     if SEARCH not in judged_by(run.folder, data.dataset_id):
         return
-    st.subheader("Identification: one among all enrolled", anchor=False)
+    st.subheader("Identification: one probe against everyone enrolled", anchor=False)
     metrics = cached.results(lab, run.run_id, data.dataset_id, "metrics")
     metrics = metrics[metrics["protocol"] == SEARCH]
     cmc, open_set = (read_protocol(run.folder, data.dataset_id, SEARCH, name) for name in ("cmc", "open_set"))
@@ -74,9 +76,10 @@ def search(lab: Workspace, run: RunRecord, data: Dataset) -> None:
     st.table(search_table(metrics, [*_known(data, metrics), ALL_GROUPS]), border="horizontal", hide_index=True)
     facts = results_facts(run.folder, data.dataset_id, SEARCH)
     st.caption(
-        f"{facts['facts']['gallery']:,} images enrolled, {facts['facts']['probes']:,} searched. FNIR: an enrolled person is not first "
-        "or below the threshold; FPIR: a person who is not enrolled is matched. One threshold for all groups; in percent, with 95 % "
-        "intervals over redrawn people. Rates depend on the number of people enrolled."
+        f"{facts['facts']['gallery']:,} images enrolled, {facts['facts']['probes']:,} searched. FNIR: an enrolled "
+        f"person is not ranked first or is below the threshold; FPIR: a person who is not enrolled is matched. One "
+        f"threshold for all groups; in percent, with 95 % bootstrap intervals over people. Rates depend on the number "
+        f"of people enrolled."
     )
     if facts["notes"]:
         with st.expander(f"Notes ({len(facts['notes'])})"):

@@ -58,8 +58,8 @@ def pick_attributes(data: Dataset) -> tuple[str, ...]:
         "by",
         {},
         placeholder=data.attribute,
-        help="Attributes of the people. Two or more make groups of their combinations, e.g. of every ethnicity and gender; "
-        "pairs of two groups are then left out.",
+        help="Attributes of the people. Two or more form groups of their combinations, e.g. of every ethnicity and "
+        "gender; pairs across groups are then left out.",
     )
     return () if chosen == [data.attribute] else tuple(chosen)
 
@@ -70,7 +70,7 @@ def evidence(lab: Workspace, run: RunRecord, data: Dataset, protocol: str, by: S
     return _evidence(str(lab.home), run.run_id, data.dataset_id, protocol, tuple(by), stamp, lab, data)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Redrawing people ...")
+@st.cache_resource(max_entries=4, show_spinner="Resampling people ...")
 def _evidence(
     home: str,
     run_id: str,

@@ -122,7 +122,7 @@ def _asked(rungs: list[float], span: tuple[float, float], usual: OperatingPoint)
         told = f"A threshold of {point.value:g} is outside these scores; {value:g} is shown."
     else:
         value = min(rungs, key=lambda rung: abs(math.log(rung / max(point.value, 1e-9))))
-        told = f"An FMR of {rate_text(point.value)} is no step of the slider here; {rate_text(value)} is shown."
+        told = f"The slider has no step at an FMR of {rate_text(point.value)}; {rate_text(value)} is shown."
     shown = OperatingPoint(point.rule, value)
     if shown.name != point.name and choices.by_hand():
         choices.keep(LINK, [shown.name])

@@ -59,12 +59,12 @@ def pick_data(lab: Workspace, study: Study) -> dict[str, str]:
         return {}
     known = [name for name in cached.datasets(lab) if cached.dataset(lab, name).has_images]
     if not known:
-        st.info("This study learns from your images, and this workspace has none yet.", icon=":material/info:")
+        st.info("This study trains on your images, and this workspace has none yet.", icon=":material/info:")
         if st.button("Add a data set", type="primary", icon=":material/add_photo_alternate:", key="to data"):
             st.switch_page(app_root() / "pages" / "data.py")
         stop()
     first = known.index(study.dataset) if study.dataset in known else 0
-    return {"dataset": choose("Data set to learn from", known, "learn", {}, first)}
+    return {"dataset": choose("Data set to train on", known, "learn", {}, first)}
 
 
 def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = None) -> None:
@@ -87,7 +87,7 @@ def draw_plan(lab: Workspace, plan: Plan, seconds: Mapping[str, float] | None = 
         {"run_id": run.run_id, "title": run.title, "role": "model", "status": "done", "note": "given"} for run in given
     ]
     parents = {run.record.run_id: run.record.parents for run in plan.runs}
-    chart(plan_figure(PLANNED.build(rows), parents), "plan", "the runs of the study and what builds on what")
+    chart(plan_figure(PLANNED.build(rows), parents), "plan", "the runs of the study and what each builds on")
     judged = sum(run.record.role == "evaluation" for run in plan.runs)
     if judged:
         st.caption(f"Not drawn: {judged} evaluations against a teacher's gallery.")
@@ -110,19 +110,19 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
             "Runs to do",
             str(len(plan.new)),
             f"{reused} reused",
-            "Runs with the same settings that are done already are not done again.",
+            "Finished runs with the same settings are reused.",
         ),
         (
             "Time",
             (duration(cost.seconds) or "not timed") if cost and plan.new else unknown,
             f"with {lab.slots} at a time",
-            "From a short measurement of real steps on this machine; evaluation and maps come on top.",
+            "From a short measurement of real steps on this machine; evaluation and maps take extra time.",
         ),
         (
             "Processor time",
             (duration(cost.cpu_seconds) or "not timed") if cost and plan.new else unknown,
             "",
-            "All runs one after the other. Not timed: without a GPU a few steps of these networks take minutes.",
+            "All runs added up. Not timed: without a GPU a few steps of these networks take minutes.",
         ),
         (
             "Arithmetic",
@@ -142,9 +142,7 @@ def show_plan(lab: Workspace, plan: Plan) -> None:
         ),
     )
     if failure:
-        st.warning(
-            plain(f"Timing failed: {failure}. The plan can be started all the same."), icon=":material/timer_off:"
-        )
+        st.warning(plain(f"Timing failed: {failure}. You can start the plan anyway."), icon=":material/timer_off:")
     elif waiting:
         request_probe(lab, plan)
         _wait_for_probe(lab, plan)

@@ -60,7 +60,7 @@ def where_panel(lab: Workspace, record: RunRecord, status: str) -> None:
     with st.popover("Where", icon=":material/dns:"):
         _, dials = placement_form(read_turn(record.folder).placement, f"where:{record.run_id}")
         if st.button("Save", disabled=not dials, key="where"):
-            act(lambda: edit.where(lab, [record.run_id], dials), "Saved: it will run there.")
+            act(lambda: edit.where(lab, [record.run_id], dials), "Saved. The run will start there.")
 
 
 def default_placement_form(lab: Workspace) -> None:
@@ -76,7 +76,7 @@ def default_placement_form(lab: Workspace) -> None:
 def _own_programs() -> None:
     """What the user's own configuration names, to be read: no page changes which programs run."""
     own = user_settings().slurm.model_dump(mode="json")
-    st.caption("Programs and options of your account; a page cannot change them. To set one, in a terminal:")
+    st.caption("These programs and options belong to your account; pages cannot change them. Set one in a terminal:")
     lines = [f"fairlab config --set slurm.{name}={shlex.quote(json.dumps(value))}" for name, value in own.items()]
     st.code("\n".join(lines), language=None)
 

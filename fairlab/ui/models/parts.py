@@ -53,7 +53,7 @@ def form(lab: Workspace, open_at_first: bool) -> None:
             "File on this machine",
             "model_path",
             "/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx, /tables/bfw.csv",
-            "Any face network as .onnx; as .pth, .pth.tar, .pt, .ckpt, .bin or .safetensors these: "
+            "Any face network as .onnx. As .pth, .pth.tar, .pt, .ckpt, .bin or .safetensors these: "
             f"{plain('; '.join(choices.published_families()))}. Or the output of a model: scores of pairs (BFW, bob) or "
             "embeddings (.npy, .npz, .parquet).",
         )
@@ -77,7 +77,7 @@ def _looked(lab: Workspace, run_id: str) -> None:
 
 def _added(lab: Workspace, run_id: str) -> None:
     record = read_run(lab, run_id)
-    said = f"{plain(record.title)} is a model of this workspace now"
+    said = f"{plain(record.title)} is now a model of this workspace"
     if record.dataset:  # scores or embeddings, which came with all that they can say
         st.success(f"{said}, with its numbers on {plain(record.dataset)}.", icon=":material/check:")
         _links(record.study, record.dataset, run_id, PAGES if record.method == "embeddings" else PAGES[1:])
@@ -97,11 +97,11 @@ def show(found: dict[str, Any]) -> None:
         : 3 if len(set(about["mean"] + about["std"])) > 2 else 1
     ]
     facts(
-        ("Network", plain(found["family"]), size, "Found from the names and shapes in the file."),
-        ("Faces, pixels", str(found["image_px"]), about["channels"], "Width and height, and order of the colours."),
+        ("Network", plain(found["family"]), size, "Inferred from the names and shapes in the file."),
+        ("Faces, pixels", str(found["image_px"]), about["channels"], "Width, height and order of the colours."),
         ("Embedding", str(found["embedding_dim"] or "n/a"), "", "Length of an embedding."),
         ("Values", _span(*scaling[0]), f"mirror image: {about['flip']}", _formula(scaling)),
-        ("Classifier", *head, "Class centres that a student could inherit."),
+        ("Classifier", *head, "Class centres that a student can inherit."),
     )
     for text in found["warnings"]:
         st.warning(plain(text), icon=":material/warning:")
@@ -121,8 +121,9 @@ def show(found: dict[str, Any]) -> None:
     ]
     st.table(texts(rows, "Pixels read"), border="horizontal", hide_index=True)
     st.caption(
-        f"{trial['pairs']} pairs of generated faces, all at one threshold; no benchmark: they show whether another reading of the pixels fits "
-        f"better. Mean cosine of a face and its mirror image {trial['flip_cosine']:.3f}, of two people "
+        f"{trial['pairs']} pairs of generated faces, all at one threshold. This is not a benchmark: it shows whether "
+        f"other preprocessing fits better. Mean cosine of a face and its mirror image {trial['flip_cosine']:.3f}, of "
+        f"two people "
         f"{trial['other_cosine']:.3f}."
     )
     for text in [*filter(None, [trial["note"]]), *found["notes"]]:
@@ -154,7 +155,7 @@ def _show_table(found: dict[str, Any]) -> None:
         facts(
             ("Embeddings", f"{found['images']:,}", "", "A row for each image."),
             ("Length", str(found["embedding_dim"]), "", "The length of an embedding."),
-            ("Columns", plain(", ".join(found["columns"])), "", "What is known of the images."),
+            ("Columns", plain(", ".join(found["columns"])), "", "What is known about the images."),
         )
     for text in found["notes"]:
         st.caption(plain(text))

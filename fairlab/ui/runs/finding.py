@@ -38,7 +38,7 @@ def find(runs: pd.DataFrame) -> pd.DataFrame:
     if len(runs) <= FEW:
         return runs
     left, middle, right = st.columns([2, 1, 1])
-    words = left.text_input("Search", key="runs searched", placeholder="words of title, id, method or study")
+    words = left.text_input("Search", key="runs searched", placeholder="words in the title, id, method or study")
     statuses = middle.multiselect("Status", sorted(runs["status"].unique()), key="runs of status")
     roles = right.multiselect("Role", sorted(runs["role"].unique()), key="runs of role")
     found = matching(runs, words, statuses, roles)

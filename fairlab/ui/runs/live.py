@@ -213,24 +213,24 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
             key="stop",
             help="It saves its state first; resume continues exactly there.",
         ):
-            act(lambda: launch.stop(lab, run_id), "Asked to stop: it saves its state first.")
+            act(lambda: launch.stop(lab, run_id), "Stopping: it saves its state first.")
         if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
-            act(lambda: launch.resume(lab, run_id), "Queued again.")
+            act(lambda: launch.resume(lab, run_id), "Back in the queue.")
         if status in ENDED_BADLY and met_other_data(lab, record):
             with st.popover("Continue with changed data", icon=":material/difference:"):
                 st.markdown(
-                    "The data set is not the one this run started with. It can go on with the data as they are now; that "
-                    "the two were mixed stays written in the run."
+                    "The data set is not the one this run started with. It can continue with the current data; the "
+                    "run then records that the two were mixed."
                 )
                 if st.button("Continue with the changed data", type="primary", key="other data"):
-                    act(lambda: launch.resume(lab, run_id, other_data=True), "Queued again.")
+                    act(lambda: launch.resume(lab, run_id, other_data=True), "Back in the queue.")
         where_panel(lab, record, status)
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
             for line in goes(what_goes(lab, run=run_id)):
                 st.caption(plain(line))
             st.caption("Runs built on it keep their results but cannot be reproduced.")
             sure = st.checkbox("Yes, delete this run and its files", key=f"sure:{run_id}")
-            if st.button("Delete for good", type="primary", disabled=not sure, key="delete"):
+            if st.button("Delete permanently", type="primary", disabled=not sure, key="delete"):
                 act(lambda: _delete(lab, run_id), "Deleted.")
 
 

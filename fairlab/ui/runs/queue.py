@@ -44,14 +44,14 @@ def study_buttons(lab: Workspace, study_id: str, runs: pd.DataFrame) -> None:
                     f"{active} runs are waiting or running. Running ones save their state first; resume continues from there."
                 )
                 if st.button("Stop them all", type="primary", key="stop study"):
-                    act(lambda: edit.stop_study(lab, study_id), "Asked to stop.")
+                    act(lambda: edit.stop_study(lab, study_id), "Stopping.")
         if bad and st.button(
             f"Resume failed, crashed and stopped runs ({bad})",
             icon=":material/replay:",
             key="resume study",
             help="They continue from their last checkpoints.",
         ):
-            act(lambda: edit.resume_study(lab, study_id), "Queued again.")
+            act(lambda: edit.resume_study(lab, study_id), "Back in the queue.")
 
 
 def queue_panel(lab: Workspace, runs: pd.DataFrame, key: str) -> None:
@@ -132,7 +132,7 @@ def _change(lab: Workspace, waiting: list[str], names: dict[str, str]) -> None:
         format_func=lambda name: names.get(name, name),
         key=CHOSEN,
         label_visibility="collapsed",
-        placeholder="Choose waiting runs here, or by a click on their rows",
+        placeholder="Choose waiting runs here, or click their rows",
     )
     verbs: dict[str, tuple[str, Callable[[Workspace, Sequence[str]], Any], str]] = {
         "first": ("To the top", edit.first, "vertical_align_top"),
@@ -143,7 +143,7 @@ def _change(lab: Workspace, waiting: list[str], names: dict[str, str]) -> None:
         "cancel": ("Cancel", edit.launch.stop_all, "close"),
     }
     meaning = {
-        "first": "They start next, with the waiting runs that they build on.",
+        "first": "They start next, together with the waiting runs they build on.",
         "hold": "They do not start until they are released.",
         "cancel": "They are stopped before they begin; resume queues them again.",
     }

@@ -17,7 +17,7 @@ def loggers_form(lab: Workspace) -> None:
     with st.expander("Loggers", icon=":material/share:"):
         old = settings_of(lab)
         dials = settings_form(old, "loggers")
-        st.caption("For runs that start from now on; nothing leaves this machine unless a server is named here.")
+        st.caption("Applies to runs that start from now on. Nothing leaves this machine unless you name a server here.")
         if not dials:
             return
         try:

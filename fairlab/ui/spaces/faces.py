@@ -104,7 +104,8 @@ def neighbour_panels(
             mine = images.loc[images.index.isin(index.ids) & (images["identity"] == me["identity"])]
             most = min(len(mine.drop(index=image_id, errors="ignore")), len(shown))
             st.markdown(
-                f"**{plain(item.run.title)}**: {right} of the {len(shown)} nearest are the same person (at most {most} can be)"
+                f"**{plain(item.run.title)}**: {right} of the {len(shown)} nearest are the same person (at most "
+                f"{most} possible)"
             )
             _ask(data, faces(data.dataset_id, shown, f"near:{item.name}", pictures=data.has_images))
             exact = "exact search" if index.recall == 1 else f"approximate search, recall {index.recall:.2f}"

@@ -67,8 +67,8 @@ def make_maps(lab: Workspace, sides: Sequence[Side], dataset_id: str) -> bool:
     if len(jobs) and jobs["status"].iloc[-1] != "done":
         last = jobs.iloc[-1]
         st.warning(plain(f"The last attempt {last['status']}: {last['reason']}"), icon=":material/warning:")
-    st.info(f"There is no map of {plain(titles)} yet.", icon=":material/map:")
-    if st.button("Make this map", type="primary", icon=":material/map:", key="draw"):
+    st.info(f"{plain(titles)} has no map yet.", icon=":material/map:")
+    if st.button("Create this map", type="primary", icon=":material/map:", key="draw"):
         try:
             Lab(lab).models.project(list(dict.fromkeys(item.run.run_id for item in sides)), dataset_id)
         except FairLabError as error:
@@ -93,7 +93,7 @@ def _wait(lab: Workspace, job: str, titles: str) -> None:
             st.rerun()
         doing = view.stage or "waiting for its turn"
         st.progress(view.progress or 0.0, f"Drawing the map of {plain(titles)}: {plain(doing)}")
-        st.caption("A background job; you may leave this page.")
+        st.caption("A background job: you can leave this page.")
 
     waiting()
 
@@ -151,13 +151,13 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], colour_by: str, s
             points = points_of(lab, data, item, colour_by, splits)
             same = (
                 f" · nearest neighbour right for {(points['nearest'] == 'same person').mean():.1%} "
-                f"(of and among {', '.join(splits) or 'all parts, those it was trained on too'})"
+                f"(within {', '.join(splits) or 'all parts, including those it was trained on'})"
                 if colour_by == "nearest" and len(points)
                 else ""
             )
             st.markdown(f"**{plain(item.run.title)}**{plain(same)}")
             if points.empty:
-                st.info("No point of this map is in these parts.")
+                st.info("This map has no points in these parts.")
                 continue
             # The key changes with the selection, so that a new figure carries it and no stale lasso is left.
             key = f"map:{item.name}:{item.run.run_id}:{colour_by}:{hash(chosen.tobytes()) if chosen is not None else 0}"

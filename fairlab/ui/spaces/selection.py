@@ -41,7 +41,8 @@ def show_or_refuse(dataset_id: str) -> None:
     asked = choices.asked(PARAMETER, dataset_id)
     if asked and selected(dataset_id) is None:
         st.warning(
-            "The selection in this link is damaged, so no image is selected; copy the whole link again, or select anew on a map.",
+            "The selection in this link is damaged, so no image is selected; copy the whole link again, or make a new "
+            "selection on a map.",
             icon=":material/link_off:",
         )
         asked = []

@@ -38,8 +38,8 @@ def overview(lab: Workspace) -> None:
     total, free = int(table["bytes"].sum()), shutil.disk_usage(lab.home).free
     of = table.groupby("kind")["bytes"].sum()
     facts(
-        ("In the workspace", room(total), f"{int(table['files'].sum()):,} files", "Everything below its folder."),
-        ("Free on the disk", room(free), "", "Of the disk that the workspace is on."),
+        ("In the workspace", room(total), f"{int(table['files'].sum()):,} files", "Everything in its folder."),
+        ("Free on the disk", room(free), "", "On the disk that holds the workspace."),
         ("Checkpoints", room(int(of.get("checkpoints", 0))), "", "Only needed to resume unfinished runs."),
         ("Embeddings", room(int(of.get("embeddings", 0))), "", "Including maps and indexes built from them."),
     )
@@ -48,7 +48,7 @@ def overview(lab: Workspace) -> None:
     found = summed(table, by)
     named = table.assign(name=table["name"].where(table["name"] != "", "(the workspace itself)"))
     if by == "study":
-        named = named.assign(study=named["study"].where(named["study"] != "", "(of no study)"))
+        named = named.assign(study=named["study"].where(named["study"] != "", "(no study)"))
     if len(table):
         chart(storage_figure(named, column), f"storage:{by}", f"bytes by {by} and kind", table)
     _listed(found, 420)
@@ -58,9 +58,9 @@ def room_to_make(lab: Workspace) -> None:
     """Checkpoints that may go: listed, then deleted."""
     left, right = st.columns(2)
     with left:
-        study = choose("Of study", ["", *studies(lab)["study_id"]], "of", {"": "all studies"})
+        study = choose("Study", ["", *studies(lab)["study_id"]], "of", {"": "all studies"})
     count = right.number_input(
-        "Checkpoints to keep of each run", 0, 10, 1, key="kept", help="Newest kept; 0 keeps only final weights."
+        "Checkpoints to keep per run", 0, 10, 1, key="kept", help="The newest are kept; 0 keeps only final weights."
     )
     found = prunable(lab, int(count), study)
     size = room(int(found["bytes"].sum()))
@@ -74,7 +74,7 @@ def room_to_make(lab: Workspace) -> None:
         f"Delete these {len(found)} checkpoints, {size}",
         "prune",
         lambda: prune(lab, int(count), study),
-        f"{size} are free.",
+        f"{size} freed.",
     )
 
 
@@ -96,16 +96,16 @@ def take_away(lab: Workspace) -> None:
     left, right = st.columns(2)
     with left:
         if not names:
-            st.caption("There is nothing to export yet.")
+            st.caption("Nothing to export yet.")
         else:
             _write(lab, names)
     with right:
-        source = st.text_input("Archive to import", key="source", placeholder="a file that FairLab has written")
+        source = st.text_input("Archive to import", key="source", placeholder="a file written by FairLab")
         if st.button("Import", icon=":material/unarchive:", key="bring", disabled=not source):
             _with_progress(lambda tell: bring_in(lab, Path(source).expanduser(), tell), "Imported.")
     gone = all_missing(lab)
     if gone:
-        st.subheader("Data sets that are missing", anchor=False)
+        st.subheader("Missing data sets", anchor=False)
         missing.panel(lab, gone)
 
 
@@ -115,12 +115,12 @@ def _write(lab: Workspace, names: dict[str, str]) -> None:
         "Into file",
         str(lab.home / "archives" / f"{name}.tar"),
         key=f"out:{name}",
-        help="Below the workspace, or in a folder that your own configuration allows (files.write_to).",
+        help="In the workspace, or in a folder that your configuration allows (files.write_to).",
     )
     options = ("results and maps", "embeddings and classifiers", "checkpoints")
     taken = st.pills("Besides settings and networks", options, selection_mode="multi", default=options[0], key="with")
-    st.caption("Embeddings, and the rows of classifiers, are templates of people. Images are never included.")
-    anew = st.checkbox("Replace the file if it is there", key="anew")
+    st.caption("Embeddings and the rows of classifiers are templates of people. Images are never included.")
+    anew = st.checkbox("Replace an existing file", key="anew")
     if st.button("Export", icon=":material/archive:", key="archive", type="primary"):
         choice = Choice(*(option in taken for option in options))
 
@@ -138,7 +138,7 @@ def delete_whole(lab: Workspace) -> None:
     found = what_goes(lab, **{kind: name})
     st.code("\n".join(goes(found)), language=None)
     work = delete_study if kind == "study" else delete_dataset
-    _sure(f"Delete {name} for good", f"whole:{name}", lambda: _gone(work, lab, name), "Deleted.")
+    _sure(f"Delete {name} permanently", f"whole:{name}", lambda: _gone(work, lab, name), "Deleted.")
 
 
 def _gone(work: Callable[..., object], lab: Workspace, name: str) -> object:
@@ -167,16 +167,16 @@ def delete_person(lab: Workspace) -> None:
     )
     if not person:
         return
-    with st.spinner("Looking for everything that was made with these images ..."):
+    with st.spinner("Looking for everything made with these images ..."):
         try:
             found = survey(lab, dataset, person, heads)
         except FairLabError as error:
             show_error(error)
             return
     st.code("\n".join(reached(found)), language=None)
-    st.caption("Not reached: archives and scores that were written elsewhere, and copies of this workspace.")
+    st.caption("Not reached: archives and scores written elsewhere, and copies of this workspace.")
     _sure(
-        f"Delete {plain(person)} from all of it",
+        f"Delete {plain(person)} from all of these",
         f"forget:{person}",
         lambda: forget(lab, dataset, person, heads),
         "Deleted.",
@@ -191,7 +191,7 @@ def age_limit(lab: Workspace) -> None:
         dataset = choose("Data set", cached.datasets(lab), "limited", {})
     before = known[dataset].days if dataset in known else 0
     days = right.number_input(
-        "Days it may be kept, from when it was added (0: no limit)", 0, 36500, before, key=f"days:{dataset}"
+        "Days to keep it, counted from when it was added (0: no limit)", 0, 36500, before, key=f"days:{dataset}"
     )
     if int(days) != before:
         keep(lab, dataset, int(days) or None)
@@ -204,7 +204,8 @@ def age_limit(lab: Workspace) -> None:
     for problem in damaged(lab).values():
         st.warning(plain(problem), icon=":material/warning:")
     st.caption(
-        "Nothing is deleted automatically: `fairlab forget --expired` deletes what is over its limit, `--dry-run` lists it."
+        "Nothing is deleted automatically: `fairlab forget --expired` deletes what is past its limit; `--dry-run` "
+        "lists it."
     )
 
 

@@ -33,7 +33,7 @@ def curves(found: Sequence[Evidence], at: FairnessReport, titles: Mapping[str, s
     """ROC and DET of every group, of one model or of several in the same figure, with the operating point marked."""
     table = pd.concat([evidence.results(item).curves for item in found], ignore_index=True)
     if table.empty:
-        st.warning("No ROC: these pairs have no genuine or no impostor pair.", icon=":material/warning:")
+        st.warning("No ROC: it needs both genuine and impostor pairs.", icon=":material/warning:")
         return
     marks = at.groups.assign(tmr=lambda rows: 1 - rows["fnmr"])[["group", "fmr", "tmr"]]
     groups = found[0].names
@@ -43,8 +43,9 @@ def curves(found: Sequence[Evidence], at: FairnessReport, titles: Mapping[str, s
     with det:
         chart(det_figure(table, groups, titles, marks), "det", "DET per group", table=table)
     st.caption(
-        "Left is strict: few impostors are accepted. Marks: the operating point above. The band is the 95 % interval over "
-        "redrawn people; it is drawn for one model at a time. Each group's curve runs over its own impostor pairs; its "
+        "Left is strict: few impostors are accepted. Marks: the operating point above. The band is the 95 % bootstrap "
+        "interval over people; it is drawn for one model at a time. Each group's curve runs over its own impostor "
+        "pairs; its "
         "faint part rests on fewer than ten false matches."
     )
 
@@ -75,7 +76,9 @@ def distributions(found: Evidence, at: FairnessReport) -> None:
         "scores of genuine and impostor pairs per group",
         table=at.groups,
     )
-    st.caption("Impostors right of the threshold are false matches, genuine pairs left of it false non-matches.")
+    st.caption(
+        "Impostors to the right of the threshold are false matches; genuine pairs to the left are false non-matches."
+    )
 
 
 def operating_table(at: FairnessReport, metrics: pd.DataFrame) -> None:
@@ -136,7 +139,7 @@ def tar_tables(metrics: pd.DataFrame, groups: Sequence[str], targets: Sequence[f
         ("One threshold for all groups", "A threshold for each group"),
         (
             "As deployed: one threshold, set on all impostor pairs; with the group's own FMR in brackets.",
-            "As papers print it. It hides that the groups need different thresholds.",
+            "As papers report it. It hides that the groups need different thresholds.",
         ),
         strict=True,
     ):
@@ -196,7 +199,8 @@ def peer_table(found: Evidence, at: FairnessReport, metrics: pd.DataFrame) -> No
     said = [note for note in found.notes if note.startswith(starts)]
     if not said and all(one(metrics, column_of(mode), found.names[0]) is None for mode in COMPAT):
         said = [
-            "Other tools' accuracies come with an evaluation of the data set's own pairs by this version: evaluate the model again."
+            "The accuracies of other tools are missing: evaluate the model on the data set's own pairs again with "
+            "this version."
         ]
     for note in said:
         st.caption(plain(note))
@@ -205,7 +209,7 @@ def peer_table(found: Evidence, at: FairnessReport, metrics: pd.DataFrame) -> No
 def score_files(lab: Workspace, run: RunRecord, protocol: str, data: Dataset) -> None:
     """The scores as tables that other tools read; made when they are asked for."""
     with st.container(horizontal=True):
-        for kind, label in (("bob", "Scores for bob"), ("bfw", "Scores as BFW's")):
+        for kind, label in (("bob", "Scores in bob format"), ("bfw", "Scores in BFW format")):
             st.download_button(
                 label,
                 partial(_written, lab, run, protocol, data, kind),

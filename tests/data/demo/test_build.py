@@ -102,7 +102,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_impossible_pairs_are_said_before_rendering(tmp_path: Path) -> None:
     """The message names group, protocol and what would be right; nothing is rendered."""
-    with pytest.raises(FairLabError, match="group 'North' of the test pairs: 999 genuine pairs are asked for"):
+    with pytest.raises(FairLabError, match="group 'North' of the test pairs: 999 genuine pairs requested"):
         build_demo(TINY.model_copy(update={"test_pairs": 999}), tmp_path / "x", "x", lambda *_: pytest.fail("rendered"))
     assert list(tmp_path.iterdir()) == []
 

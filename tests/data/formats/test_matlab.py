@@ -69,17 +69,17 @@ def matrix(sort: int, shape: tuple[int, ...], rest: bytes) -> bytes:
 HEAD = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
 WRONG: dict[str, tuple[type[Exception], bytes]] = {
     "is a MATLAB file of version 7.3": (FairLabError, b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400)),
-    "is no MATLAB file of version 5 to 7": (Damaged, b"hello"),
+    "is not a MATLAB file of version 5 to 7": (Damaged, b"hello"),
     "holds no variable": (Damaged, HEAD),
     "holds an object": (Refused, HEAD + matrix(3, (1, 1), b"")),
     "holds a function": (Refused, HEAD + matrix(16, (1, 1), b"")),
     "holds a sparse array": (Refused, HEAD + matrix(5, (1, 1), b"")),
     "of 100000 x 100000 has too few bytes": (Damaged, HEAD + matrix(1, (100_000, 100_000), b"")),
     "an array of -1 x 5 has too few": (Damaged, HEAD + matrix(1, (-1, 5), b"")),
-    "9 items cannot stand in": (Damaged, HEAD + matrix(1, (3, 3), bytes(8))),
+    "9 items cannot fit in": (Damaged, HEAD + matrix(1, (3, 3), bytes(8))),
     "an array of 2 numbers has 8 bytes": (Damaged, HEAD + matrix(6, (1, 2), element(9, bytes(8)))),
     "a text of 3 letters has 2": (Damaged, HEAD + matrix(4, (1, 3), element(4, b"a\0b\0"))),
-    "goes on behind the end": (Damaged, HEAD + matrix(6, (1, 1), element(9, bytes(8)))[:-8]),
+    "extends past the end": (Damaged, HEAD + matrix(6, (1, 1), element(9, bytes(8)))[:-8]),
     "a compressed variable is cut off": (Damaged, HEAD + struct.pack("<II", 15, 5) + zlib.compress(bytes(100))[:5]),
     "more than 268,435,456 bytes when it is unpacked": (
         Refused, HEAD + struct.pack("<II", 15, len(zlib.compress(bytes(300 << 20)))) + zlib.compress(bytes(300 << 20)),

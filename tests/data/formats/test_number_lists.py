@@ -97,7 +97,7 @@ def test_a_wrong_line_is_named(
 
 def test_what_is_no_list_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("", "\n \n"):
-        with pytest.raises(Damaged, match=r"pairs\.txt is empty; right would be 3 numbers in every line"):
+        with pytest.raises(Damaged, match=r"pairs\.txt is empty; expected 3 numbers in every line"):
             read_numbers(write(tmp_path, text), 3)
     with pytest.raises(FairLabError, match=r"could not read .*: No such file"):
         read_numbers(tmp_path / "gone.txt", 3)

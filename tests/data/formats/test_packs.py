@@ -130,7 +130,7 @@ def test_folds_are_contiguous_blocks(tmp_path: Path) -> None:
         sizes = np.bincount(pack.folds).tolist()
         assert sizes == ([2] * 10 if count == 20 else [3, 3, 3, 2, 2, 2, 2, 2, 2, 2])
         assert pack.problems == (() if count == 20 else (pack.problems[0],))
-    assert "23 pairs make no 10 equal folds" in pack.problems[0]
+    assert "23 pairs do not divide into 10 equal folds" in pack.problems[0]
 
 
 def test_what_is_odd_but_readable_is_said(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_is_odd_but_readable_is_said(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"more")
     problems = " | ".join(open_pack(path).problems)
     assert "10 of 10 folds hold only genuine or only impostor pairs" in problems
-    assert "1 images do not end as JPEG or PNG files end" in problems
+    assert "1 images lack the end marker of JPEG or PNG" in problems
     assert "4 bytes after the end" in problems
     assert "1 pairs compare an image with itself" in problems
 
@@ -393,15 +393,15 @@ MALFORMED = [  # what is said, the pickle
     ("ends too early", b"]]."),
     ("ends too early", b"(."),
     ("names a value that it never had", b"h\x07."),
-    ("appends to something that is no list", b")K\x01a."),
+    ("appends to something that is not a list", b")K\x01a."),
     ("a string in its pickle has no quotes", b"Sabc\n."),
-    ("is no number", b"I1.5\n."),
-    ("is no number", b"I\n."),
+    ("is not a number", b"I1.5\n."),
+    ("is not a number", b"I\n."),
     ("something else where a word belongs", b"K\x01K\x02\x93."),
-    ("is no step of such a pickle", b"}."),
+    ("is not a step of such a pickle", b"}."),
     ("a buffer of -1 bytes begins at byte 5 of 6", b"T\xff\xff\xff\xff."),
     ("a buffer of 9 bytes begins at byte 2 of 3", b"U\x09."),
-    ("'x' is no byte order", KIND + b"(K\x03U\x01xNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb."),
+    ("'x' is not a byte order", KIND + b"(K\x03U\x01xNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb."),
     ("no proper shape", ARRAY + b"(K\x01(J\xff\xff\xff\xfft" + KIND + b"I00\nU\x01\x00tb."),
     ("has no content", FLAG.replace(b"%s", ARRAY)),
     (
@@ -492,4 +492,4 @@ def test_cut_and_flipped_files_are_read_truly_or_not_at_all(name: str, tmp_path:
         if position not in free:
             assert pack.genuine.tolist() == FLAGS, position
             # A length one or two larger swallows the step after the image; then its end is no JPEG's.
-            assert read == JPEGS or "1 images do not end as JPEG" in " ".join(pack.problems), position
+            assert read == JPEGS or "1 images lack the end marker" in " ".join(pack.problems), position

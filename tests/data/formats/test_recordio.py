@@ -176,16 +176,16 @@ def test_blocks_of_any_size_find_the_same_records(
     ("text", "reason"),
     [
         (None, "train.idx is missing"),
-        ("", "does not hold a key and a byte"),
-        ("1\tzero\n", "does not hold a key and a byte"),
-        ("1\t0\t5\n", "should hold two columns, key and byte, not 3"),
+        ("", "does not have a key and a byte offset"),
+        ("1\tzero\n", "does not have a key and a byte offset"),
+        ("1\t0\t5\n", "should have two columns, key and byte offset, not 3"),
         ("1\t4\n", "names byte 4, where no record begins"),
         ("1\t-72\n", "names byte -72, which is outside"),
-        ("1\t0\n1\t76\n2\t152\n0\t228\n", "a negative key or a key twice"),
+        ("1\t0\n1\t76\n2\t152\n0\t228\n", "a negative or duplicate key"),
         ("1\t0\n2\t0\n", "names byte 0 twice"),
         ("1\t0\n", "lists 1 of 4 records"),
         ("1\t0\n2\t99999999\n", "names byte 99999999, which is outside"),
-        ("1\t99999999999999999999\n", "does not hold a key and a byte"),
+        ("1\t99999999999999999999\n", "does not have a key and a byte offset"),
     ],
 )
 def test_an_index_that_does_not_fit_is_made_anew_and_said(tmp_path: Path, text: str | None, reason: str) -> None:
@@ -217,7 +217,7 @@ def test_the_index_is_followed_when_the_ids_inside_say_otherwise(tmp_path: Path)
     records = open_records(path)
     assert records.keys.tolist() == [10, 11, 12]
     assert records.identities.tolist() == [1, 2, 0]
-    assert "3 records have another id inside" in records.notes[0]
+    assert "3 records have an id that differs" in records.notes[0]
 
 
 def test_repeated_ids_without_an_index_are_numbered_as_they_come(tmp_path: Path) -> None:
@@ -225,10 +225,10 @@ def test_repeated_ids_without_an_index_are_numbered_as_they_come(tmp_path: Path)
     path = write(tmp_path / "flat", [(0, packed(0, label)[1]) for label in (2, 1, 0)], index=False)
     records = open_records(path)
     assert records.identities.tolist() == [2, 1, 0]
-    assert "occur twice" in records.notes[0]
+    assert "has duplicate ids" in records.notes[0]
     bad = write(tmp_path / "classic", [(0, packed(7, 0)[1]), *classic([0, 0])], index=False)
     bad.write_bytes(bad.read_bytes() + chained(packed(7, 0)[1]))
-    with pytest.raises(Damaged, match=r"holds no image.*put it back"):
+    with pytest.raises(Damaged, match=r"holds no image.*restore it"):
         open_records(bad)
 
 
@@ -253,14 +253,14 @@ def test_counts_that_do_not_agree_are_said(tmp_path: Path) -> None:
     assert (records.identity_count, records.image_px) == (5, (112, 96))
     assert "2 of 5 identities have no image, for example identity 3" in notes
     assert "property says 5 identities, train.rec has records of 3" in notes
-    assert "property says 7 images, 4 are there" in notes
+    assert "property says 7 images; there are 4" in notes
     notes = " ".join(open_records(write(tmp_path / "b", [packed(1, 0), packed(4, 2)])).notes)
     assert "1 of 3 identities have no image, for example identity 1" in notes
     assert "keys should run from 0 to 4; 3 lack" in notes
     swapped = classic([0, 0, 1, 1])
     swapped[1] = packed(2, 1)
     notes = " ".join(open_records(write(tmp_path / "c", swapped)).notes)
-    assert "1 images have another label than the record of their identity says, the first with key 2" in notes
+    assert "1 images have a label that differs from the record of their identity, the first with key 2" in notes
     swapped[-1] = packed(0, (4, 7), b"")
     assert "before key 4, the keys say 5" in " ".join(open_records(write(tmp_path / "c", swapped)).notes)
 
@@ -310,9 +310,9 @@ def test_identities_are_named_by_the_folders_of_a_list(tmp_path: Path, name: str
     assert notes_and_names(*people, (9, 4.0, "x/m.09/1.jpg")) == ((), {0: "m.01", 1: "m.02"})
     assert notes_and_names(*people[:2], (2, 1.0, "y/m.01/1.jpg")) == ((), {0: "x/m.01", 1: "y/m.01"})
     notes, names = notes_and_names(*people[:2], (2, 0.0, "x/m.02/1.jpg"))
-    assert (f"{name} gives image 2 another label than train.rec" in notes[0], names) == (True, {})
+    assert (f"{name} and train.rec disagree on the label of image 2" in notes[0], names) == (True, {})
     notes, names = notes_and_names(*people[:2], (2, 1.0, "x/m.01/3.jpg"))
-    assert ("into a folder of its own" in notes[0], names) == (True, {})
+    assert ("does not give every identity its own folder" in notes[0], names) == (True, {})
     (tmp_path / name).write_bytes(b"\xff\xfe\x00\n\t\t")
     records = open_records(path)
     assert ("it was not used" in records.notes[0], records.identity_names) == (True, {})
@@ -327,7 +327,7 @@ def damaged_files() -> dict[str, tuple[bytes, str]]:
     return {
         "empty": (b"", "is empty"),
         "no magic": (b"PK\3\4" + image, "should show the magic number 0xced7230a at byte 0, not 0x4034b50"),
-        "text": (b"hello", "is cut: its head at byte 0 needs 8 bytes, the file ends at 5"),
+        "text": (b"hello", "is cut off: its header at byte 0 needs 8 bytes, but the file ends at 5"),
         "garbage behind": (image + bytes(16), "record at byte 76.* magic number"),
         "too long": (MAGIC + struct.pack("<I", 2000) + head, "would run to byte 2008, but the file ends at 32"),
         "header too short": (image + part(0, head[:20]), "at byte 76 .* 20 bytes, but its header alone takes 24"),
@@ -337,10 +337,10 @@ def damaged_files() -> dict[str, tuple[bytes, str]]:
         "middle first": (part(2, head) + image, "0 or 1 must come first, but byte 0 holds part 2"),
         "part unknown": (part(5, head) + image, "0 or 1 must come first, but byte 0 holds part 5"),
         "whole inside": (part(1, head) + image, "2 or 3 must follow, but byte 32 holds part 0"),
-        "last lacks": (image + part(1, head), "record at byte 76 .*head at byte 108 needs 8 bytes"),
+        "last lacks": (image + part(1, head), "record at byte 76 .*header at byte 108 needs 8 bytes"),
         "not filled": (image[:-1] + b"x" + image, "zeros? (before byte 76|bytes)"),
-        "not filled, last": (image + image[:-1] + b"x", "should be filled up with"),
-        "part not filled": (part(1, head + b"ab")[:-1] + b"x" + part(3, JPEG), "filled up with zeros before byte 36"),
+        "not filled, last": (image + image[:-1] + b"x", "should be padded with"),
+        "part not filled": (part(1, head + b"ab")[:-1] + b"x" + part(3, JPEG), "padded with zeros up to byte 36"),
         "no image": (image + 2 * part(0, head), "holds no image, as most records"),
     }
 
@@ -375,7 +375,7 @@ def test_classic_records_out_of_place_are_refused(tmp_path: Path) -> None:
     entries = classic([0, 0, 1])
     with pytest.raises(FairLabError, match="holds no image; choose"):
         open_records(write(tmp_path, entries[3:]))
-    with pytest.raises(Damaged, match=r"record 99 .* is an image, but records of identities begin at key 4"):
+    with pytest.raises(Damaged, match=r"record 99 .* is an image, but the records of identities begin at key 4"):
         open_records(write(tmp_path, [*entries, packed(99, 0)]))
     with pytest.raises(Damaged, match=r"record 6 .* two labels"):
         open_records(write(tmp_path, [*entries, packed(6, (1, 2, 3), b"")]))
@@ -497,7 +497,7 @@ def test_damage_is_refused_or_said_and_never_mislabels(tmp_path: Path, name: str
     if not index:
         (folder / "train.idx").unlink()
     usual = set(open_records(path).notes)
-    assert index or any("records missing at the file's end would not be seen" in note for note in usual)
+    assert index or any("records missing at the end of the file would go unnoticed" in note for note in usual)
     heads = [int(offset) + byte for offset in scan(path).offsets for byte in range(40)]
     draw = random.Random(1)
     refused = 0

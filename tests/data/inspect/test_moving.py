@@ -76,7 +76,7 @@ def test_one_other_image_is_named_and_nothing_changes(lab: Workspace, tmp_path: 
             (tmp_path / "there" / victim).write_bytes(wrong)
         with pytest.raises(FairLabError, match=f"m.00/0.jpg.*{said}"):
             move(data, tmp_path / "there")
-    with pytest.raises(FairLabError, match="there is nothing at"):
+    with pytest.raises(FairLabError, match="does not exist"):
         move(data, tmp_path / "nowhere")
     with pytest.raises(Stopped):
         move(data, tmp_path / "here", stop=lambda: True)
@@ -122,7 +122,7 @@ def test_people_who_were_deleted_do_not_come_back(lab: Workspace, tmp_path: Path
 
 def test_data_without_files_of_ones_own_do_not_move(lab: Workspace, tmp_path: Path) -> None:
     data = added(lab, grouped(tmp_path / "here"), copy_pixels=True)
-    with pytest.raises(Refused, match="reads no files of yours"):
+    with pytest.raises(Refused, match="does not read external files"):
         move(data, tmp_path)
 
 
@@ -170,10 +170,10 @@ def test_who_is_deleted_while_images_are_read_stays_deleted(lab: Workspace, tmp_
     def meanwhile(_done: int, _total: int) -> None:
         next(once, lambda: None)()
 
-    with pytest.raises(Refused, match="has changed while its images were read"):
+    with pytest.raises(Refused, match="changed while its images were read"):
         move_data(lab, "faces", str(tmp_path / "here"), progress=meanwhile)
     assert victim not in set(open_dataset(data.folder).images["identity"])
     (lab.home / "forgetting").mkdir()
     (lab.home / "forgetting" / "ready.json").write_text("{}")
-    with pytest.raises(Refused, match="was cut short"):
+    with pytest.raises(Refused, match="was interrupted"):
         move_data(lab, "faces", str(tmp_path / "here"))

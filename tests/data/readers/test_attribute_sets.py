@@ -70,8 +70,8 @@ def test_one_table_of_it_and_images_without_a_row(tmp_path: Path) -> None:
     found = listing(path)
     assert found.images["location"].tolist() == ["train/1.jpg"]
     assert said(found) == [
-        "images that fairface_label_train.csv names and that are not there, left out: 1 (train/2.jpg)",
-        "images that no row names, left out: 2 (val/1.jpg, val/2.jpg)",
+        "images named in fairface_label_train.csv that do not exist, left out: 1 (train/2.jpg)",
+        "images without a row, left out: 2 (val/1.jpg, val/2.jpg)",
     ]
 
 
@@ -100,7 +100,7 @@ def test_any_table_whose_first_column_names_images(tmp_path: Path) -> None:
     assert found.pairs["genuine"].tolist() == [True, False]
     (tmp_path / "faces.csv").write_text("picture;blur\n" + "".join(f"{n}.jpg;{n / 7}\n" for n in range(6)))
     assert listing(tmp_path, group="all").images["group"].unique().tolist() == ["all"]
-    with pytest.raises(FairLabError, match="names nobody, so that no pair of"):
+    with pytest.raises(FairLabError, match="names no people, so the pairs of"):
         listing(tmp_path, pair_list=str(tmp_path / "list.csv"))
 
 
@@ -117,15 +117,15 @@ def test_folders_of_identities_are_not_taken_for_it(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "line 3: 4 fields, right would be 5 as in the first line": HEAD + TRAIN[0] + "\ntrain/2.jpg,30-39,Female,Indian\n",
-    "line 2: 6 fields, right would be 5": HEAD + "train/1.jpg,50-59,Male,East Asian,True,x\n",
+    "line 3: 4 fields, expected 5 as in the first line": HEAD + TRAIN[0] + "\ntrain/2.jpg,30-39,Female,Indian\n",
+    "line 2: 6 fields, expected 5": HEAD + "train/1.jpg,50-59,Male,East Asian,True,x\n",
     "line 3: 'train/1.jpg' has two different rows": HEAD + TRAIN[0] + "\ntrain/1.jpg,3-9,Male,Indian,True\n",
-    "line 2: '../val/1.jpg' is no path below": HEAD + "../val/1.jpg,3-9,Male,Indian,True\n",
-    "line 2: '/etc/1.jpg' is no path below": HEAD + "/etc/1.jpg,3-9,Male,Indian,True\n",
+    "line 2: '../val/1.jpg' is not a path inside": HEAD + "../val/1.jpg,3-9,Male,Indian,True\n",
+    "line 2: '/etc/1.jpg' is not a path inside": HEAD + "/etc/1.jpg,3-9,Male,Indian,True\n",
     "line 2: the name of an image or identity is empty": HEAD + ",3-9,Male,Indian,True\n",
     "line 1: two columns are named 'age'": "file,age,age\ntrain/1.jpg,1,2\n",
     "needs a column of images, one of an attribute": "file\ntrain/1.jpg\n",
-    "names no image that is there, e.g. not 'x.jpg'": HEAD + "x.jpg,3-9,Male,Indian,True\n",
+    "names no existing image, for example not 'x.jpg'": HEAD + "x.jpg,3-9,Male,Indian,True\n",
     "is empty": "",
 }
 
@@ -144,7 +144,7 @@ def test_repeated_rows_doubled_images_and_stops(tmp_path: Path) -> None:
     root = fairface(tmp_path)
     path = root / "fairface_label_train.csv"
     path.write_text(HEAD + TRAIN[0] + "\n" + TRAIN[0] + "\n")
-    assert said(listing(path))[0] == "rows of fairface_label_train.csv that stand there twice: 1 (line 3)"
+    assert said(listing(path))[0] == "duplicate rows of fairface_label_train.csv: 1 (line 3)"
     path.write_text(HEAD + VAL[0] + "\n")
     with pytest.raises(FairLabError, match=r"both name 'val/1\.jpg'"):
         listing(root)

@@ -61,7 +61,7 @@ def test_a_person_under_two_groups_is_two_and_a_missing_image_is_counted(tmp_pat
     found = listed(tmp_path)
     assert found.images.loc[found.images["identity"].str.endswith("m.as0"), "identity"].nunique() == 2
     said = [str(item) for item in found.problems]
-    assert any("pairs of African_pairs.txt whose image is not there, left out" in text for text in said)
+    assert any("pairs of African_pairs.txt with a missing image, left out" in text for text in said)
     assert any("landmarks of African_lmk.txt without an image: 1" in text for text in said)
     assert found.landmarks is not None
     assert int(np.isnan(found.landmarks).all(axis=(1, 2)).sum()) == 3  # data.landmarks says so

@@ -152,7 +152,7 @@ def test_a_name_that_stands_twice_is_refused_with_both_places(tmp_path: Path) ->
     doubled = [*NAMES[:-1], NAMES[1]]
     path = as_npy(tmp_path / "v")
     (tmp_path / "v.csv").write_text("image\n" + "\n".join(f'"{name}"' for name in doubled) + "\n")
-    with pytest.raises(Damaged, match="stands in line 3 and in line 13"):
+    with pytest.raises(Damaged, match="is in line 3 and in line 13"):
         read_embeddings(path)
     with pytest.raises(Damaged, match="stands in row 2 and in row 12"):
         read_embeddings(as_npz(tmp_path / "v", image=np.array(doubled)))
@@ -169,12 +169,12 @@ def test_wrong_numbers_of_rows_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [
-        (VECTORS[0], r"holds the array \(5 float32\); right would be one array of vectors x numbers"),
+        (VECTORS[0], r"holds the array \(5 float32\); expected one array of vectors x numbers"),
         (VECTORS[None], r"\(1 x 12 x 5 float32\)"),
         (VECTORS[:0], r"\(0 x 5 float32\)"),
         (VECTORS.astype(int), r"\(12 x 5 int64\)"),
         (VECTORS.astype(complex), "complex"),
-        (np.zeros(3, [("a", "f4")]), "is no plain array"),
+        (np.zeros(3, [("a", "f4")]), "is not a plain array"),
     ],
 )
 def test_arrays_of_another_shape_are_refused(tmp_path: Path, vectors: np.ndarray, message: str) -> None:
@@ -196,7 +196,7 @@ def test_an_array_of_fewer_rows_than_are_there_is_refused(tmp_path: Path) -> Non
         archive.writestr("v.npy", content)
     (tmp_path / "w.npy").write_bytes(content)
     for name in ("v.npz", "w.npy"):
-        with pytest.raises(Damaged, match=r"120 bytes.* 240 are there"):
+        with pytest.raises(Damaged, match=r"120 bytes.* it has 240"):
             read_embeddings(tmp_path / name)
 
 
@@ -291,11 +291,11 @@ def test_size_bombs_are_refused_before_they_are_unpacked(tmp_path: Path) -> None
         ({"embedding": [[1.0, 2.0], [1.0, 2.0, 3.0], [1.0]]}, "rows 1 to 3: not all vectors have 2 numbers"),
         ({"embedding": [[1.0, 2.0], [1.0, 2.0, 3.0]]}, "rows 1 to 2: not all vectors have 2 numbers"),
         ({"embedding": [[1.0, 2.0], None]}, "rows 1 to 2: not all vectors have 2 numbers"),
-        ({"embedding": [None, [1.0, 2.0]]}, "2 rows of 0 numbers; right would be vectors of one length"),
+        ({"embedding": [None, [1.0, 2.0]]}, "2 rows of 0 numbers; expected vectors of one length"),
         ({"embedding": [[1.0, 2.0], [None, 1.0]]}, "rows 1 to 2: a number is missing"),
         (
             {"one": [[1.0], [1.0]], "two": [[1.0], [1.0]]},
-            "has 2 columns of lists of numbers; right would be one, called emb",
+            "has 2 columns of lists of numbers; expected one, called emb",
         ),
         ({"e0": [1.0], "e2": [1.0], "e3": [1.0]}, "no columns of lists of numbers"),
     ],
@@ -316,7 +316,9 @@ def test_a_table_of_pairs_is_no_file_of_embeddings(tmp_path: Path) -> None:
 
 def test_vectors_without_names_ask_for_a_table(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", VECTORS)
-    with pytest.raises(FairLabError, match=r"does not say which image a vector is of; give an id table, .* v.csv"):
+    with pytest.raises(
+        FairLabError, match=r"does not say which image each vector belongs to; give an id table, .* v.csv"
+    ):
         read_embeddings(tmp_path / "v.npy")
     (tmp_path / "v.csv").write_text("a,b\n" * COUNT)
     with pytest.raises(Damaged, match="has several columns, but none is called image"):
@@ -326,7 +328,7 @@ def test_vectors_without_names_ask_for_a_table(tmp_path: Path) -> None:
         read_embeddings(tmp_path / "v.npy")
     for other in (tmp_path, tmp_path / "nothing.npy", tmp_path / "v.csv"):
         assert detect_embeddings(other) == ""
-        with pytest.raises(FairLabError, match="right would be"):
+        with pytest.raises(FairLabError, match="expected"):
             read_embeddings(other)
 
 

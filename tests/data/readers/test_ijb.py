@@ -69,7 +69,7 @@ def test_pairs_name_templates_and_people_are_what_genuine_pairs_join(tmp_path: P
     who = found.images["identity"].to_numpy()
     by_template = {int(n): set(who[(table["name"] == str(n)).to_numpy()]) for n in IJB_TEMPLATES}
     assert by_template == {7: {"3"}, 3: {"3"}, 12: {"3"}, 20: {"5"}, 5: {"5"}, 31: {"8"}, 8: {"8"}, 40: {"40"}}
-    assert found.notes[1] == "4 people: what genuine pairs hold together"
+    assert found.notes[1] == "4 people, inferred from genuine pairs"
     assert ((who[pairs["image_a"]] == who[pairs["image_b"]]) == pairs["genuine"]).all()
     together = {}
     for a, b, fold in zip(who[pairs["image_a"]], who[pairs["image_b"]], pairs["fold"], strict=True):
@@ -94,7 +94,9 @@ def test_groups_come_from_a_table_of_people_or_of_images(tmp_path: Path) -> None
     found = listed(root, groups_table=str(images))
     assert found.pairs is not None
     assert set(found.pairs["group"]) == {"light"}
-    assert [str(item) for item in found.problems] == ["templates with images of several groups, in that of most: 1 (7)"]
+    assert [str(item) for item in found.problems] == [
+        "templates with images of several groups, assigned to the most frequent one: 1 (7)"
+    ]
 
 
 def test_what_is_missing_or_too_much_is_counted(tmp_path: Path) -> None:
@@ -105,10 +107,10 @@ def test_what_is_missing_or_too_much_is_counted(tmp_path: Path) -> None:
     rewrite(root, POINTS, [*lines_of(root, POINTS), "88.jpg " + " ".join(["1"] * 11)])
     found = listed(root)
     assert [str(item) for item in found.problems] == [
-        "files that are no images, left out: 1 (notes.txt)",
+        "files that are not images, left out: 1 (notes.txt)",
         "images of ijbb_face_tid_mid.txt that are not in loose_crop, left out: 1 (2.jpg)",
-        "images in loose_crop that are in no template, left out: 1 (99.jpg)",
-        "rows of ijbb_name_5pts_score.txt that are in no template, left out: 1 (88.jpg)",
+        "images in loose_crop in no template, left out: 1 (99.jpg)",
+        "rows of ijbb_name_5pts_score.txt in no template, left out: 1 (88.jpg)",
     ]
     assert len(found.images) == 16
     assert found.templates is not None
@@ -139,7 +141,9 @@ def test_a_template_without_a_face_is_a_failure_to_enrol(tmp_path: Path, how: st
         points[3] = "4.jpg" + " nan" * 10 + how.removeprefix("score")
     rewrite(root, POINTS, points)
     found = listed(root)
-    why = "no image of it is in loose_crop" if how == "missing" else f"all scores of its images in ijbb{POINTS} are 0"
+    why = (
+        "none of its images is in loose_crop" if how == "missing" else f"all scores of its images in ijbb{POINTS} are 0"
+    )
     assert found.unenrolled == {
         "what": "templates",
         "failed": 1,
@@ -159,13 +163,13 @@ def test_a_template_without_a_face_is_a_failure_to_enrol(tmp_path: Path, how: st
 
 WRONG = {
     "no points": (MEMBERS, 18, "77.jpg 7 700", "the image '77.jpg' has no points in ijbb_name_5pts_score.txt"),
-    "an image twice": (MEMBERS, 18, "1.jpg 40 4000", "the image '1.jpg' stands in line 1 already"),
-    "a short row": (MEMBERS, 3, "3.jpg 7", "2 fields, right would be 3 fields"),
-    "no number": (MEMBERS, 3, "3.jpg seven 701", "'seven' is no number, 0 or more"),
-    "a path out": (MEMBERS, 3, "../3.jpg 7 701", "'../3.jpg' is no path below the folder of images"),
-    "points twice": (POINTS, 18, "5.jpg " + "1 " * 11, "the image '5.jpg' stands in line 5 already"),
-    "too few points": (POINTS, 2, "2.jpg 1 2 3 4 5", "6 fields, right would be 12 fields"),
-    "no point": (POINTS, 2, "2.jpg " + "x " * 11, "right would be a name, x and y of five points, and a score"),
+    "an image twice": (MEMBERS, 18, "1.jpg 40 4000", "the image '1.jpg' is already in line 1"),
+    "a short row": (MEMBERS, 3, "3.jpg 7", "2 fields, expected 3 fields"),
+    "no number": (MEMBERS, 3, "3.jpg seven 701", "'seven' is not a number of 0 or more"),
+    "a path out": (MEMBERS, 3, "../3.jpg 7 701", "'../3.jpg' is not a path inside the image folder"),
+    "points twice": (POINTS, 18, "5.jpg " + "1 " * 11, "the image '5.jpg' is already in line 5"),
+    "too few points": (POINTS, 2, "2.jpg 1 2 3 4 5", "6 fields, expected 12 fields"),
+    "no point": (POINTS, 2, "2.jpg " + "x " * 11, "expected a name, x and y of five points, and a score"),
     "infinite": (POINTS, 2, "2.jpg inf" + " 1" * 10, "points must be finite numbers"),
     "a score below 0": (
         POINTS,
@@ -176,7 +180,7 @@ WRONG = {
     "unknown template": (PAIRS, 6, "3 99 0", "the template 99 has no image in ijbb_face_tid_mid.txt"),
     "itself": (PAIRS, 6, "3 3 1", "the template 3 is compared with itself"),
     "label": (PAIRS, 6, "3 8 2", "the label is 2; right is 1 (one person) or 0 (two)"),
-    "contradiction": (PAIRS, 6, "12 7 0", "the templates 12 and 7 are called two people, but genuine pairs"),
+    "contradiction": (PAIRS, 6, "12 7 0", "the templates 12 and 7 are listed as two people, but genuine pairs"),
     "no pair": (PAIRS, 6, "3 8", "'3 8' is not 3 whole numbers"),
 }
 
@@ -214,7 +218,7 @@ def test_other_things_that_cannot_be_are_one_sentence(tmp_path: Path) -> None:
     assert listed(both / "IJBC").notes[0].startswith("ijbc: 8 templates")
     with pytest.raises(FairLabError, match="cannot be replaced by a list"):
         listed(both / "IJBB", pair_list="x.txt")
-    with pytest.raises(FairLabError, match="or choose a model"):
+    with pytest.raises(FairLabError, match="or used to choose a model"):
         listed(both / "IJBB", split="validation")
     with pytest.raises(Stopped):
         reader("ijb").listing(both / "IJBB", Source(path="x"), lambda _d, _t: None, lambda: True)

@@ -85,7 +85,7 @@ def test_values_with_labels(tmp_path: Path, form: str) -> None:
     assert found.images["identity"].tolist() == ["300", "300", "301", "301", "302", "302"]
     read = LmdbImages().opener(folder, found.images["location"].tolist())
     assert [read(row) for row in range(6)] == images
-    assert [str(item) for item in found.problems] == ["values that are no images, left out: 1 (odd)"]
+    assert [str(item) for item in found.problems] == ["values that are not images, left out: 1 (odd)"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_labels_beside_images_lists_and_bad_images(tmp_path: Path) -> None:
 
 def test_what_does_not_tell_who_is_shown_is_said(tmp_path: Path) -> None:
     folder = written(tmp_path / "db", {b"1": jpeg(1), b"2": jpeg(2)})
-    with pytest.raises(FairLabError, match=r"keys do not tell who is shown, e\.g\. '1'; give identity_pattern"):
+    with pytest.raises(FairLabError, match=r"keys do not give the identity, e\.g\. '1'; give identity_pattern"):
         listing(folder)
     with pytest.raises(FairLabError, match="holds no encoded image as a value"):
         listing(written(tmp_path / "none", {b"1": b"x"}))

@@ -55,7 +55,7 @@ def test_rfw_of_another_length_has_contiguous_folds(tmp_path: Path) -> None:
 def test_a_shuffled_rfw_list_is_said(tmp_path: Path) -> None:
     lines = rfw().splitlines()
     lines[0], lines[300] = lines[300], lines[0]
-    assert "2 pairs do not stand where" in read_pairs(write(tmp_path, "\n".join(lines))).problems[0]
+    assert "2 pairs are not where" in read_pairs(write(tmp_path, "\n".join(lines))).problems[0]
     ordered = sorted(rfw().splitlines(), key=lambda line: line.count("\t"))
     assert "10 folds hold only" in read_pairs(write(tmp_path, "\n".join(ordered))).problems[0]
 
@@ -96,7 +96,7 @@ def test_lfw_whose_header_is_not_true(tmp_path: Path) -> None:
     with pytest.raises(Damaged, match="line 1"):
         read_pairs(write(tmp_path, "10\t0\n"), kind="lfw")
     read = read_pairs(write(tmp_path, "2\t1\n" + "".join(reversed(rfw(2, 1).splitlines(keepends=True)))))
-    assert "4 pairs do not stand where an LFW list has" in read.problems[0]
+    assert "4 pairs are not where an LFW list has" in read.problems[0]
 
 
 def test_lfw_as_tables(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_lfws_two_tables_are_one_list(tmp_path: Path, given: str) -> None:
     assert read.pairs.loc[2, ["image_a", "image_b"]].tolist() == ["a0/a0_0001.jpg", "b0/b0_0003.jpg"]
     assert "was read together with" in read.problems[0]
     (tmp_path / "mismatchpairsDevTest.csv").write_text("a0,1,b0,3\n")
-    with pytest.raises(Damaged, match=r"mismatchpairsDevTest\.csv, line 1: right would be a header"):
+    with pytest.raises(Damaged, match=r"mismatchpairsDevTest\.csv, line 1: expected a header"):
         read_pairs(tmp_path / "matchpairsDevTest.csv")
 
 
@@ -162,7 +162,7 @@ def test_frcsyn_lists_tell_nothing_of_identities_unless_folders_do(tmp_path: Pat
     assert (read.kind, read.separator) == ("frcsyn", ";")
     assert read.pairs["genuine"].isna().all()
     assert read.pairs["genuine"].dtype == "boolean"
-    assert "does not tell genuine from impostor" in read.problems[0]
+    assert "does not distinguish genuine from impostor" in read.problems[0]
     told = read_pairs(path, identity_from_folder=True)
     assert told.pairs["genuine"].tolist() == [True, False]
     assert told.pairs["genuine"].dtype == bool
@@ -203,7 +203,7 @@ def test_repeated_pairs_are_counted_and_kept(tmp_path: Path) -> None:
     """In either order."""
     read = read_pairs(write(tmp_path, "a\t1\t2\nb\t1\t2\na\t2\t1\na\t1\t2\n"))
     assert len(read.pairs) == 4
-    assert read.problems[0].startswith("2 pairs stand in the list more than once")
+    assert read.problems[0].startswith("2 pairs appear more than once")
 
 
 def test_the_kind_can_be_overruled(tmp_path: Path) -> None:
@@ -211,36 +211,36 @@ def test_the_kind_can_be_overruled(tmp_path: Path) -> None:
     path = write(tmp_path, "12 3 1\n")
     assert read_pairs(path).pairs.loc[0, "image_a"] == "12/12_0003.jpg"
     assert read_pairs(path, kind="labelled").pairs.loc[0, "image_a"] == "12"
-    with pytest.raises(FairLabError, match="no kind of pair list 'ijbc'; there are " + ", ".join(KINDS)):
+    with pytest.raises(FairLabError, match="unknown kind of pair list 'ijbc'; the kinds are " + ", ".join(KINDS)):
         read_pairs(path, kind="ijbc")
 
 
 WRONG = {  # what is said -> the list
-    "line 2: 2 fields, right would be 3 or 4": "a\t1\t2\na\t1\nb\t1\t2\n",
-    "line 4: 5 fields, right would be 3 or 4": "a\t1\t2\n\n\na\t1\tb\t2\t3\n",
-    "line 2: 1 fields, right would be 3 or 4": "a\t1\t2\nb 1 2\nc\t1\t2\n",
+    "line 2: 2 fields, expected 3 or 4": "a\t1\t2\na\t1\nb\t1\t2\n",
+    "line 4: 5 fields, expected 3 or 4": "a\t1\t2\n\n\na\t1\tb\t2\t3\n",
+    "line 2: 1 fields, expected 3 or 4": "a\t1\t2\nb 1 2\nc\t1\t2\n",
     "line 2: an empty field": "a\t1\t2\n\t1\t2\n",
-    "line 2: 'x' is no number": "a\t1\t2\na\t1\tx\n",
-    "line 2: '-3' is no number": "a\t1\t2\na\t1\t-3\n",
-    "line 2: '1e3' is no number": "a 1 2\na 1 1e3\n",
-    "line 2: '٣' is no number": "a\t1\t2\na\t1\t٣\n",
+    "line 2: 'x' is not a number": "a\t1\t2\na\t1\tx\n",
+    "line 2: '-3' is not a number": "a\t1\t2\na\t1\t-3\n",
+    "line 2: '1e3' is not a number": "a 1 2\na 1 1e3\n",
+    "line 2: '٣' is not a number": "a\t1\t2\na\t1\t٣\n",
     "line 1: the image 'a/a_0002.jpg' is paired with itself": "a\t2\t2\n",
     "line 2: the image 'y' is paired with itself": "x,y,1\ny,y,0\n",
-    "line 1: four fields are an impostor pair, but both images are of 'a'": "a\t1\ta\t2\n",
-    "line 3: 'y' and 'x' are here genuine, there impostor: see line 1": "x,y,0\nx,z,0\ny,x,1\n",
+    "line 1: four fields mean an impostor pair, but both images are of 'a'": "a\t1\ta\t2\n",
+    "line 3: 'y' and 'x' are genuine here, but impostor elsewhere: see line 1": "x,y,0\nx,z,0\ny,x,1\n",
     "line 2: '2' is neither 1 (genuine) nor 0 (impostor)": "x,y,0\nx,z,2\n",
-    "line 3: this line has no second line": "a.jpg 1\nb.jpg 1\nc.jpg 0\n",
+    "line 3: this line has no partner": "a.jpg 1\nb.jpg 1\nc.jpg 0\n",
     "line 4: label 0, but 1 in the pair's first line 3": "a.jpg 1\nb.jpg 1\nc.jpg 1\nd.jpg 0\n",
-    "line 3: label 11, right would be 0 to 10": "a.jpg 1\nb.jpg 1\nc.jpg 11\nd.jpg 11\n",
-    "line 1: 1 fields are of no known list": "hello\nworld\n",
-    "line 1: 7 fields are of no known list": "1,2,3,4,5,6,7\n",
+    "line 3: label 11, expected 0 to 10": "a.jpg 1\nb.jpg 1\nc.jpg 11\nd.jpg 11\n",
+    "line 1: 1 fields match no known kind of list": "hello\nworld\n",
+    "line 1: 7 fields match no known kind of list": "1,2,3,4,5,6,7\n",
     "line 1: the header names the column 'genuine' 0 times": "image_a,image_b,same\nx,y,1\n",
-    "line 3: 2 fields, right would be 3 as in the header": "image_a,image_b,genuine\nx,y,1\nx,z\n",
+    "line 3: 2 fields, expected 3 as in the header": "image_a,image_b,genuine\nx,y,1\nx,z\n",
     "holds no pairs": "image_a,image_b,genuine\n",
-    "line 2: '../../etc/passwd' is no path below": "x,y,1\nx,../../etc/passwd,1\n",
-    "line 1: '/etc/passwd' is no path below": "/etc/passwd,y,1\n",
-    "line 1: 'C:/x.jpg' is no path below": "C:\\x.jpg,y,1\n",
-    "line 1: '../.._0001.jpg' is no path below": "..\t1\t2\n",
+    "line 2: '../../etc/passwd' is not a path inside": "x,y,1\nx,../../etc/passwd,1\n",
+    "line 1: '/etc/passwd' is not a path inside": "/etc/passwd,y,1\n",
+    "line 1: 'C:/x.jpg' is not a path inside": "C:\\x.jpg,y,1\n",
+    "line 1: '../.._0001.jpg' is not a path inside": "..\t1\t2\n",
     "line 2: the quotes are wrong": 'x,y,1\n"x,z,1\n',
     "is empty": " \n\n",
 }
@@ -256,12 +256,12 @@ def test_what_is_wrong_is_said_with_file_and_line(said: str, tmp_path: Path) -> 
 
 
 def test_files_that_are_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Damaged, match=r"line 2: this is no UTF-8 text"):
+    with pytest.raises(Damaged, match=r"line 2: this is not UTF-8 text"):
         read_pairs(write(tmp_path, b"a\t1\t2\nM\xfcller\t1\t2\n"))
     assert read_pairs(write(tmp_path, "M\u00fc\t1\t2\n".encode("utf-16"))).pairs["image_a"].tolist() == [
         "M\u00fc/M\u00fc_0001.jpg"
     ]
-    with pytest.raises(Damaged, match="line 2: this is no text, it holds a NUL"):
+    with pytest.raises(Damaged, match="line 2: this is not text: it holds a NUL"):
         read_pairs(write(tmp_path, "a\t1\t2\n\0\t1\t2\n"))
     with pytest.raises(FairLabError, match="No such file"):
         read_pairs(tmp_path / "none.txt")
@@ -297,12 +297,12 @@ def test_rfw_landmarks(tmp_path: Path) -> None:
     assert table["image"].tolist() == ["m.x/m.x_0002.jpg", "m.x/m.x_0003.jpg"]
     assert table.loc[0, list(LANDMARKS)].tolist() == [place + 0.5 for place in range(10)]
     for wrong, said in (
-        (line + "\t1\t1", "line 2: 14 fields, right would be 12 or 13"),
-        (line.replace("3.5", "inf"), "line 2: 'inf' is no coordinate"),
-        (line.replace("3.5", "x"), "line 2: 'x' is no coordinate"),
-        (line.replace("\t7\t", "\tx\t"), "line 2: 'x' is no number"),
-        (line.replace("3.5", "4"), "line 2: 'test/data/African/m.x/m.x_0002.jpg' stands in an earlier line with other"),
-        (line.replace("African", ".."), "line 2: 'test/data/../m.x/m.x_0002.jpg' is no path below"),
+        (line + "\t1\t1", "line 2: 14 fields, expected 12 or 13"),
+        (line.replace("3.5", "inf"), "line 2: 'inf' is not a coordinate"),
+        (line.replace("3.5", "x"), "line 2: 'x' is not a coordinate"),
+        (line.replace("\t7\t", "\tx\t"), "line 2: 'x' is not a number"),
+        (line.replace("3.5", "4"), "line 2: 'test/data/African/m.x/m.x_0002.jpg' is in an earlier line with different"),
+        (line.replace("African", ".."), "line 2: 'test/data/../m.x/m.x_0002.jpg' is not a path inside"),
     ):
         with pytest.raises(Damaged) as caught:
             rfw_landmarks(write(tmp_path, f"{line}\n{wrong}\n"))
@@ -320,7 +320,7 @@ def test_rfw_people_and_images(tmp_path: Path) -> None:
     }
     with pytest.raises(Damaged, match="line 2: the identity 'a' is listed twice"):
         rfw_people(write(tmp_path, "a\t1\na\t1\n"))
-    with pytest.raises(Damaged, match=r"line 1: 'nobody\.jpg' is no name such as"):
+    with pytest.raises(Damaged, match=r"line 1: 'nobody\.jpg' is not a name such as"):
         rfw_images(write(tmp_path, "nobody.jpg\t1\n"))
-    with pytest.raises(Damaged, match=r"line 2: .* stands in an earlier line"):
+    with pytest.raises(Damaged, match=r"line 2: .* is in an earlier line"):
         rfw_images(write(tmp_path, "m.a_1.jpg\t1\nm.a_1.jpg\t2\n"))

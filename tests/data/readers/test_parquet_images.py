@@ -93,7 +93,7 @@ def test_rows_as_pairs(tmp_path: Path) -> None:
     people = found.images["identity"].to_numpy()
     assert ((people[::2] == people[1::2]) == found.pairs["genuine"]).all()
     odd = written(tmp_path / "odd.parquet", [png(n) for n in range(3)], {"is_same": [True, True, False]}, {})
-    with pytest.raises(Damaged, match=r"odd\.parquet: right would be pairs of rows"):
+    with pytest.raises(Damaged, match=r"odd\.parquet: expected pairs of rows"):
         listing(odd)
 
 
@@ -108,7 +108,7 @@ def test_bad_images_and_lacking_labels_are_counted(tmp_path: Path) -> None:
 
 def test_who_is_shown_may_stand_in_the_paths(tmp_path: Path) -> None:
     path = written(tmp_path / "x.parquet", [png(0), png(1)], {"blur": [0.5, 0.25]}, {})
-    with pytest.raises(FairLabError, match=r"has no column that says who is shown .*it has: blur; rename one"):
+    with pytest.raises(FairLabError, match=r"has no identity column .*it has: blur; rename one"):
         listing(path)
     assert listing(path, identity_pattern="{identity}").images["identity"].tolist() == ["0", "1"]
 

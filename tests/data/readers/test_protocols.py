@@ -65,14 +65,14 @@ def test_cfps_pairs_fit_its_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("Split/FP/02/same.txt", "1,1\n9,1\n", "same.txt, line 2: no list has the image 9; they have 1 to 4"),
-        ("Split/FP/02/same.txt", "1,x\n", "same.txt, line 1: 'x' is no number"),
-        ("Split/FP/02/same.txt", "1\n", "same.txt, line 1: 1 fields, right would be 2"),
+        ("Split/FP/02/same.txt", "1,1\n9,1\n", "same.txt, line 2: no list has image 9; they have 1 to 4"),
+        ("Split/FP/02/same.txt", "1,x\n", "same.txt, line 1: 'x' is not a number"),
+        ("Split/FP/02/same.txt", "1\n", "same.txt, line 1: 1 fields, expected 2"),
         ("Split/FP/02/same.txt", "1,2\n", "same.txt, line 1: a genuine pair of two people"),
         ("Split/FP/01/diff.txt", "1,1\n", "diff.txt, line 1: an impostor pair of one person"),
-        ("Pair_list_P.txt", "1 ../Data/Images/001/profile/01.jpg\n1 a/b/c.jpg\n", "line 2: the number 1 stands twice"),
+        ("Pair_list_P.txt", "1 ../Data/Images/001/profile/01.jpg\n1 a/b/c.jpg\n", "line 2: the number 1 appears twice"),
         ("Pair_list_P.txt", "1 01.jpg\n", "line 1: '01.jpg' does not end in person/pose/image"),
-        ("Pair_list_F.txt", "1 ../../../x.jpg\n", "line 1: '../../x.jpg' is no path below"),
+        ("Pair_list_F.txt", "1 ../../../x.jpg\n", "line 1: '../../x.jpg' is not a path inside"),
     ],
 )
 def test_what_is_wrong_with_cfp_is_said_with_its_line(tmp_path: Path, name: str, text: str, words: str) -> None:
@@ -116,13 +116,13 @@ def test_agedb_as_it_is_released(tmp_path: Path, packed: bool) -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"name": "pairs"}, "has no cells 'splits', as AgeDB's have; it has: pairs"),
-        ({"labels": np.array([[1.0, 1, -1]])}, "fold 1: 2 x 4 names and 3 labels, right is 2 x N and N"),
-        ({"labels": np.array([[1.0, 1, -1, 2]])}, "fold 1, pair 4: label 2.0, right would be 1 or -1"),
-        ({"labels": "text"}, "fold 1: right would be cells with names and an array of labels"),
-        ({"pairs": np.arange(8.0)}, "fold 1: right would be cells with names"),
-        ({"pairs": cells(*[np.eye(2)] * 8, shape=(2, 4))}, "a pair has no name of an image"),
-        ({"pairs": cells(*["../../etc/x"] * 8, shape=(2, 4))}, "'../../etc/x.jpg' is no path below"),
+        ({"name": "pairs"}, "has no cell array 'splits', as AgeDB has; it has: pairs"),
+        ({"labels": np.array([[1.0, 1, -1]])}, "fold 1: 2 x 4 names and 3 labels, expected 2 x N and N"),
+        ({"labels": np.array([[1.0, 1, -1, 2]])}, "fold 1, pair 4: label 2.0, expected 1 or -1"),
+        ({"labels": "text"}, "fold 1: expected cells with names and an array of labels"),
+        ({"pairs": np.arange(8.0)}, "fold 1: expected cells with names"),
+        ({"pairs": cells(*[np.eye(2)] * 8, shape=(2, 4))}, "a pair has an empty image name"),
+        ({"pairs": cells(*["../../etc/x"] * 8, shape=(2, 4))}, "'../../etc/x.jpg' is not a path inside"),
     ],
 )
 def test_what_is_wrong_with_agedb_is_said(tmp_path: Path, wrong: dict[str, Any], words: str) -> None:

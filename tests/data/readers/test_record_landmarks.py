@@ -79,7 +79,7 @@ def test_numbers_that_may_be_either_are_not_used(classic: Path) -> None:
     (classic / "ldmk.csv").write_text(rows([2, 3, 4, 5]))
     found = listing(classic)
     assert found.landmarks is None
-    assert any("does not tell whether it counts images or names their keys" in note for note in found.notes)
+    assert any("does not show whether it counts images or names their keys" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_numbers_that_may_be_either_are_not_used(classic: Path) -> None:
     [
         (
             HEAD + rows(range(6)).replace("\n3,0.", "\n3,x."),
-            "line 5: right would be a number and the points, 11 numbers",
+            "line 5: expected a number and the points, 11 values",
         ),
-        (rows(range(6)) + "6,1,2\n", "line 7: right would be"),
-        (rows(range(6)).replace("\n", ",1\n", 2).replace(",1\n", "\n", 1), "line 2: right would be"),
-        (rows(range(6)).replace("2,", ",", 1), "right would be"),
-        (HEAD + rows(range(6)) + rows([0]), "image 0 stands there twice"),
+        (rows(range(6)) + "6,1,2\n", "line 7: expected"),
+        (rows(range(6)).replace("\n", ",1\n", 2).replace(",1\n", "\n", 1), "line 2: expected"),
+        (rows(range(6)).replace("2,", ",", 1), "expected"),
+        (HEAD + rows(range(6)) + rows([0]), "image 0 appears twice"),
         (rows(range(8)), "names image 7, but there are 6 images"),
-        (rows(range(6)).replace("\n4,", "\n-4,"), "line 5: right would be"),
-        (rows(range(6)).replace("\n4,", "\n4.5,"), "line 5: right would be"),
-        (rows(range(6)).replace("\n4,", "\n4,inf,", 1), "right would be"),
-        ("idx,x,y\n", "line 1: 3 fields, right would be a number and 5 points"),
+        (rows(range(6)).replace("\n4,", "\n-4,"), "line 5: expected"),
+        (rows(range(6)).replace("\n4,", "\n4.5,"), "line 5: expected"),
+        (rows(range(6)).replace("\n4,", "\n4,inf,", 1), "expected"),
+        ("idx,x,y\n", "line 1: 3 fields, expected a number and 5 points"),
         (HEAD, "holds no landmarks"),
         ("", "line 1: 1 fields"),
     ],

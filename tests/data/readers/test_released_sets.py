@@ -141,7 +141,7 @@ def test_names_that_tell_nothing_leave_it_to_the_list(tmp_path: Path) -> None:
     """a = b, b = c are one person; d is in an impostor pair only."""
     for number, name in enumerate("abcd"):
         face(tmp_path / f"{name}{name}.png", number, px=24, kind="PNG")
-    with pytest.raises(FairLabError, match=r"do not tell who is shown, e\.g\. 'aa\.png'.*identity_pattern.*pair_list"):
+    with pytest.raises(FairLabError, match=r"do not give the identity, e\.g\. 'aa\.png'.*identity_pattern.*pair_list"):
         listed(tmp_path)
     (tmp_path / "pairs.csv").write_text("aa.jpg,bb.jpg,1\nbb.jpg,cc.jpg,1\naa.jpg,dd.jpg,0\n")
     found = listed(tmp_path)
@@ -156,7 +156,7 @@ def test_names_that_the_list_contradicts_are_not_believed(tmp_path: Path) -> Non
     (tmp_path / "pairs.csv").write_text("img_0001.jpg,pic_0001.jpg,1\nimg_0001.jpg,img_0002.jpg,0\n")
     found = listed(tmp_path)
     assert found.images["identity"].nunique() == 7
-    assert any("hold together" in note for note in found.notes)
+    assert any("inferred from" in note for note in found.notes)
 
 
 def test_several_lists_are_named_and_none_is_guessed(tmp_path: Path) -> None:
@@ -165,8 +165,10 @@ def test_several_lists_are_named_and_none_is_guessed(tmp_path: Path) -> None:
     (root / "pairs_other.txt").write_text("x.jpg,y.jpg,1\n")
     found = listed(root)
     assert found.pairs is None
-    assert "several lists of pairs lie with the images, none was used (pairs_CALFW.txt, pairs_hard.txt)" in said(found)
-    assert "pairs_other.txt was not used as a list of pairs: it names none of the images" in said(found)
+    assert "several lists of pairs are next to the images; none was used (pairs_CALFW.txt, pairs_hard.txt)" in said(
+        found
+    )
+    assert "pairs_other.txt was not used as a list of pairs: it names none of these images" in said(found)
 
 
 def test_a_name_with_another_folder_is_not_that_file(tmp_path: Path) -> None:
@@ -239,7 +241,7 @@ def test_a_template_reads_names_and_says_what_it_left_out(tmp_path: Path) -> Non
     assert found.images["identity"].tolist() == ["Asian/Al Gore", "Indian/Bo"]
     assert found.images["group"].tolist() == ["25", "31"]
     assert found.images["attribute.gender"].tolist() == ["0", "1"]
-    assert "images whose name does not tell who is shown, left out: 1 (x.JPG)" in said(found)
+    assert "images whose name does not give the identity, left out: 1 (x.JPG)" in said(found)
     assert found.names == "25_0_Asian_Al Gore-1.JPG is Asian/Al Gore, 31_1_Indian_Bo-22.JPG is Indian/Bo"
     by_number = listed(tmp_path, identity_pattern="{age}_{gender}_{race}_{_}")
     assert by_number.images["identity"].nunique() == 2
@@ -264,16 +266,16 @@ def test_templates(template: str, name: str, right: str) -> None:
 @pytest.mark.parametrize(
     ("template", "words"),
     [
-        ("(?P<identity>.+)_", "has no word in braces"),
+        ("(?P<identity>.+)_", "has no words in braces"),
         ("{identity}{number}", "has nothing between {identity} and {number}"),
         ("{identity}_{identity}", "has the word 'identity' twice"),
         ("{a b}", "has no word in {a b}"),
-        ("{identity}_{", "has a brace without its other one"),
+        ("{identity}_{", "has an unmatched brace"),
         ("_".join(f"{{a{n}}}" for n in range(11)), "more than 10 words"),
     ],
 )
 def test_a_template_that_is_none_is_said(template: str, words: str) -> None:
-    with pytest.raises(FairLabError, match=r"right would be .*\{identity\}_\{number\}") as refusal:
+    with pytest.raises(FairLabError, match=r"expected .*\{identity\}_\{number\}") as refusal:
         compiled(template)
     assert words in str(refusal.value)
 
@@ -283,7 +285,7 @@ def test_no_name_makes_a_template_slow() -> None:
     hostile = ["a_" * 125 + "!", "_" * 255, "1_" * 127, "a" * 255]
     template = "{a}_{identity}_{b}_{c}_{d}_{e}_{f}_{g}_{h}-{number}"
     for name in hostile:
-        with pytest.raises(FairLabError, match="fits no name"):
+        with pytest.raises(FairLabError, match="matches no image name"):
             by_template(template, [f"{name}.jpg"] * 200)
         by_custom([f"{name}.jpg"] * 200)
 
@@ -299,7 +301,7 @@ def test_the_zip_of_cplfw_has_every_image_twice(tmp_path: Path) -> None:
     assert found.images["location"].str.startswith("aligned images/").all()
     assert found.pairs is not None
     assert found.pairs["genuine"].sum() == 20
-    assert "images in another folder than the aligned ones, left out: 15" in said(found)
+    assert "images outside the folder of aligned ones, left out: 15" in said(found)
     (tmp_path / "cplfw" / "aligned images").rename(tmp_path / "cplfw" / "photos")
     with pytest.raises(FairLabError, match=r"several kinds \(images, photos\); name the one"):
         listed(tmp_path / "cplfw")

@@ -148,8 +148,8 @@ def test_json_says_who_and_what(tmp_path: Path) -> None:
     assert found.images["attribute.score"].tolist() == ["", "", "0.5", ""]
     assert found.attribute == "group"
     assert found.images["group"].tolist() == ["unknown", "unknown", "G", "unknown"]
-    assert said(found)[0] == ("samples whose .json has another label than their .cls, which was followed: 1 (x.tar: d)")
-    assert "fields of .json that hold lists or objects are not read: box" in found.notes
+    assert said(found)[0] == ("samples whose .json and .cls have different labels; the .cls was used: 1 (x.tar: d)")
+    assert ".json fields that hold lists or objects are not read: box" in found.notes
 
 
 def test_what_is_no_sample_is_counted_and_named(tmp_path: Path) -> None:
@@ -221,17 +221,17 @@ WRONG = {
     "is empty": b"",
     r"is compressed.*gzip -d": gzip.compress(header(b"a.jpg", b"00000000001\0") + bytes(512) + END),
     r"byte 0: here should be the header of a member": b"hello" * 300,
-    r"byte 0: a member of 5,000 bytes goes on behind the end": header(b"a.jpg", b"00000011610\0") + bytes(1024),
-    r"byte 0: the size of a member is no number": header(b"a.jpg", b"-0000000001\0") + END,
+    r"byte 0: a member of 5,000 bytes extends past the end": header(b"a.jpg", b"00000011610\0") + bytes(1024),
+    r"byte 0: the size of a member is not a number": header(b"a.jpg", b"-0000000001\0") + END,
     r"byte 0: .*size .*no number, 0 or more": header(b"a.jpg", b"\xff" * 12) + END,
     r"byte 0: a member of 1,208,925,819,614,629,174,706,1": header(b"a.jpg", b"\x80\1" + bytes(9) + b"\1") + END,
     r"byte 0: a sparse member": header(b"a.jpg", b"00000000000\0", b"S") + END,
     r"byte 1024: a sparse member": header(b"x", b"00000000026\0", b"x") + b"22 GNU.sparse.size=10\n".ljust(512, b"\0")
     + header(b"a.jpg", b"00000000000\0") + END,
-    r"byte 0: the attributes of a member are no lines": header(b"x", b"00000000005\0", b"x") + b"9 a=b".ljust(512, b"\0") + END,
+    r"byte 0: the attributes of a member are not lines": header(b"x", b"00000000005\0", b"x") + b"9 a=b".ljust(512, b"\0") + END,
     r"byte 1024: the archive ends between a member's name": header(b"x", b"00000000004\0", b"L") + b"name".ljust(512, b"\0") + END,
     r"byte 1024: the file ends here, without the zeros": header(b"a.jpg", b"00000000004\0") + bytes(512),
-    r"byte 2048: the archive goes on behind its end": header(b"a.jpg", b"00000000004\0") + bytes(512) + END
+    r"byte 2048: the archive extends past its end": header(b"a.jpg", b"00000000004\0") + bytes(512) + END
     + header(b"b.jpg", b"00000000004\0") + bytes(512) + END,
     r"byte 0: .*attributes take 9,000,000 bytes": header(b"x", b"%011o\0" % 9_000_000, b"x") + bytes(9_000_448) + END,
 }  # fmt: skip
@@ -274,12 +274,12 @@ def test_threads_and_forks_read_at_once_and_a_changed_shard_is_noticed(tmp_path:
         assert pool.map(_one, range(20)) == [picture(n) for n in range(20)]
     read = Shards().opener(tmp_path, locations)
     pack(path, [("0.txt", b"x"), *(entry for n in range(20) for entry in sample(f"{n:03d}", n, seed=n))])
-    with pytest.raises(Damaged, match="has at byte 512 not the image found before"):
+    with pytest.raises(Damaged, match="no longer has the same image at byte 512"):
         read(0)
     pack(path, [entry for n in range(20) for entry in sample(f"{n:03d}", n, seed=n)])
     whole = path.read_bytes()
     path.write_bytes(b"X" + whole[1:])  # as long as before, but no header
-    with pytest.raises(Damaged, match="has at byte 512 not the image found before"):
+    with pytest.raises(Damaged, match="no longer has the same image at byte 512"):
         Shards().opener(tmp_path, locations)(0)
     path.unlink()
     with pytest.raises(Damaged, match=r"no longer holds a-000\.tar"):
@@ -309,7 +309,7 @@ def test_tables_and_pair_lists_name_images_as_the_archive_does(tmp_path: Path) -
 def test_lacking_shards_are_said_and_a_stop_is_heard(tmp_path: Path) -> None:
     for number in (0, 1, 4):
         pack(tmp_path / f"t-{number:06d}.tar", sample("a", 1))
-    assert "by their numbers 2 shards t-*.tar lack" in listing(tmp_path).notes
+    assert "2 numbers of the shards t-*.tar are missing" in listing(tmp_path).notes
     seen: list[tuple[int, int]] = []
     Shards().listing(
         tmp_path, Source(path=str(tmp_path)), lambda done, total: seen.append((done, total)), lambda: False

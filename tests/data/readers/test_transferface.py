@@ -83,7 +83,7 @@ def test_what_lacks_is_counted(tmp_path: Path) -> None:
         "landmarks of Asian_lmk.txt without an image: 1 (train/data/Asian/000002.jpg)",
     ]
     (root / "train/txts/Asian/Asian_lmk.txt").write_text("x\n")
-    with pytest.raises(Damaged, match=r"Asian_lmk\.txt, line 1: 1 fields, right would be 12"):
+    with pytest.raises(Damaged, match=r"Asian_lmk\.txt, line 1: 1 fields, expected 12"):
         listing(root)
 
 

@@ -69,7 +69,7 @@ def test_an_added_set_is_read_from_where_it_lies(lab: Workspace, tmp_path: Path)
     assert len(pairs) == 80 - len(lost)
     assert data.pixels[np.array([0, 5, 70])].shape == (3, 56, 56, 3)
     shutil.move(str(tree), tmp_path / "elsewhere")
-    with pytest.raises(FairLabError, match=r"which no longer exists; bring it back, or say .*data move rfw"):
+    with pytest.raises(FairLabError, match=r"which no longer exists; restore it, or name .*data move rfw"):
         _ = open_dataset(lab.dataset("rfw")).pixels[0]
 
 
@@ -161,7 +161,7 @@ def _queued(lab: Workspace, source: Source) -> str:
     ("arguments", "said"),
     [
         (("data", "add"), "name the file or folder to add"),
-        (("data", "add", "/nowhere/at/all"), "there is nothing at /nowhere/at/all"),
+        (("data", "add", "/nowhere/at/all"), "/nowhere/at/all does not exist"),
         (("data", "add", "/nowhere", "--set", "kind=zip"), "nothing at /nowhere"),
         (("data", "add", "/", "--set", "knid=x", "--dry-run"), "there is no setting 'knid'; known here: path, kind"),
         (("data", "add", "/", "--pictures", "x"), "--pictures belongs to an inspection of data"),
@@ -179,7 +179,7 @@ def test_a_wrong_call_ends_with_one_sentence(lab: Workspace, arguments: tuple[st
 @pytest.mark.usefixtures("here")
 def test_a_name_is_taken_once(lab: Workspace, tmp_path: Path) -> None:
     wait_done(lab, [add_data(lab, Source(path=str(grouped(tmp_path / "a"))), "mine")])
-    with pytest.raises(Refused, match="there is a data set 'mine' already; give another name"):
+    with pytest.raises(Refused, match="there is already a data set 'mine'; choose another name"):
         add_data(lab, Source(path=str(grouped(tmp_path / "b"))), "mine")
 
 
@@ -248,7 +248,7 @@ def test_a_dry_run_writes_the_page_s_pictures(lab: Workspace, tmp_path: Path, mo
     app.switch_page("../../../pages/data.py").run()
     assert not app.exception
     assert len(app.get("image")) == 12
-    assert any("below as models see them" in item.value for item in app.caption)
+    assert any("Below: the same faces aligned" in item.value for item in app.caption)
 
 
 @pytest.mark.usefixtures("here")

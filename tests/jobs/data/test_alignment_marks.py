@@ -69,14 +69,14 @@ def test_data_aligned_by_an_older_rule_are_other_data(
         before = as_before(lab, data)
         assert fingerprint(lab, before.dataset_id) == before.fingerprint
         assert (before.fingerprint == data.fingerprint) is copied
-        assert "another rule, which made turned faces too large" in before.marked
+        assert "an older alignment rule, which made turned faces too large" in before.marked
         assert before.marked in shown(before, lab, capsys)
         assert caveats.of_data(before) == [before.marked]
     whole = np.asarray(added(lab, "px", path=str(root), image_px=200).pixels[0])  # crops come by today's rule
     assert np.array_equal(open_dataset(lab.dataset("copied-true")).pixels[0], data.pixels[0])
     assert whole.shape == (200, 200, 3)
     page = opened(monkeypatch, lab, "data", set="copied-true")
-    assert any("copied when they were aligned by another rule" in item.value for item in page.warning)
+    assert any("copied under an older alignment rule" in item.value for item in page.warning)
 
 
 def test_numbers_of_data_as_they_were_before_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +97,7 @@ def test_numbers_of_data_as_they_were_before_are_marked(tmp_path: Path, capsys: 
     before = as_before(lab, data)
     align, numbers = caveats.of_numbers([record], before)
     assert align == before.marked
-    assert numbers.startswith("Numbers of Old were made with data set faces as it was before (another fingerprint)")
+    assert numbers.startswith("Numbers of Old come from an earlier state of data set faces (another fingerprint)")
     show.show_run(lab, record.run_id, log=False)
     assert json.loads(capsys.readouterr().out)["notes"] == [align, numbers]
     show.show_metrics(lab, record.run_id, "faces")
@@ -123,7 +123,7 @@ def test_points_of_no_face_and_failures_to_enrol_stand_in_the_record(
         "what": "templates",
         "failed": 2,
         "of": 8,
-        "names": {"3": "no image of it has a face", "5": "no image of it has a face"},
+        "names": {"3": "none of its images has a face", "5": "none of its images has a face"},
         "pairs": {"everyone": {"genuine": 3, "impostor": 5}},
     }
     assert data.info["without_landmarks"]["images"] == 2

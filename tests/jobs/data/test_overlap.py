@@ -111,8 +111,8 @@ def test_files_and_re_encoded_images_are_found_and_numbers_are_no_names(copied: 
         assert score > 0.96
     assert (names["shared"], names["comparable"], names["people"]) == (0, 0, 70)
     said = sentence(verdict(copied, "learned", "judged"), "learned", "judged")
-    assert "Names cannot tell" in said
-    assert "30 of 70 test images are in the training too (10 as the same file)" in said
+    assert "Names show nothing" in said
+    assert "30 of 70 test images are also in the training set (10 as the same file)" in said
 
 
 def test_a_stopped_check_goes_on_and_says_nothing_before_its_end(
@@ -206,7 +206,7 @@ def test_nearest_faces_are_candidates_above_what_strangers_reach(lab: Workspace,
     assert near["expected"] == pytest.approx(200 * 0.01 * 50 / 199)
     found = verdict(lab, "learned", "judged")
     assert found is not None
-    assert "candidates to look at, no proof" in sentence(found, "", "")
+    assert "candidates to check, not proof" in sentence(found, "", "")
 
 
 def test_the_command_and_the_pages_tell_the_same(
@@ -240,7 +240,7 @@ def test_the_command_and_the_pages_tell_the_same(
     assert (facts["names"]["shared"], facts["names"]["comparable"], facts["images"]["same"]) == (0, 32, 0)
     assert facts["neighbours"]["model"] == model
     for page in ("verification", "fairness", "compare", "data"):
-        assert f"No overlap was found of {name} (train) with {name} (validation, test)." in said(page), page
+        assert f"No overlap was found between {name} (train) and {name} (validation, test)." in said(page), page
     before = read_json(path_of(lab, name, name))
     again = check_overlap(lab, Overlap(train=name, test=name, model=model))
     wait_done(lab, [again])

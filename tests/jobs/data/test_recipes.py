@@ -71,7 +71,7 @@ def test_only_the_recipe_keeps_the_parent(copy: Workspace) -> None:
     maker = runs.loc[runs["dataset"] == demo].query("role == 'dataset'")["run_id"].iloc[0]
     for run_id in runs.loc[runs["role"] != "dataset", "run_id"]:
         delete(copy, run_id, force=True)
-    with pytest.raises(Refused, match=f"data set equal borrows its images from {demo}; delete it first, or force it"):
+    with pytest.raises(Refused, match=f"data set equal borrows its images from {demo}; delete it first, or use force"):
         delete(copy, maker)
     assert (copy.run(maker) / "run.json").exists()
     runs = list_runs(copy)
@@ -88,7 +88,7 @@ def test_what_cannot_be_made_fails_with_the_numbers_and_leaves_nothing(copy: Wor
     assert not wait(copy, [run_id], every_s=0.2)
     assert "group 'Group A' has 12" in state(copy.run(run_id)).reason
     assert [path.name for path in copy.datasets_folder.iterdir()] == [demo]
-    with pytest.raises(Refused, match=f"there is a data set '{demo}' already"):
+    with pytest.raises(Refused, match=f"there is already a data set '{demo}'"):
         make_data(copy, Recipe(dataset=demo), demo)
     with pytest.raises(FairLabError, match="name the data set to make"):
         make_data(copy, Recipe(dataset=demo), " ")

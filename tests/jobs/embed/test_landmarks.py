@@ -115,7 +115,7 @@ def test_data_without_landmarks_are_refused_unless_the_user_says_that_faces_are_
     )
     sentence = (
         "Strict takes the landmarks of each face, and data set plain has none: add the images together with their landmarks; "
-        "where its faces are aligned to the template, add the model once more with landmarks=template"
+        "if its faces are aligned to the template, add the model again with landmarks=template"
     )
     result = command(lab.home, "embed", strict, "plain")
     assert result.returncode != 0

@@ -125,10 +125,10 @@ def test_spaces_of_different_length_are_refused_in_one_sentence(copy: Workspace)
     wide = models["Concatenation (specialised)"]
     with pytest.raises(FairLabError, match=r"Concatenation \(specialised\) has embeddings of \d+ numbers and Student"):
         check_lengths(wide, models[PLAIN])
-    with pytest.raises(FairLabError, match="must be of equal length to be compared"):
+    with pytest.raises(FairLabError, match="gallery and probe must have equal length"):
         evaluate(copy, models[PLAIN].run_id, gallery=wide.run_id)
     projection = next(path.name for path in copy.runs_folder.glob("maps*"))
-    with pytest.raises(FairLabError, match="is no model: its role is projection"):
+    with pytest.raises(FairLabError, match="is not a model: its role is projection"):
         evaluate(copy, models[PLAIN].run_id, gallery=projection)
 
 

@@ -82,7 +82,7 @@ def test_images_that_cannot_be_read_leave_their_templates(lab: Workspace, tmp_pa
     assert ((who[pairs["image_a"]] == who[pairs["image_b"]]) == pairs["genuine"]).all()
     lost = data.info["failures_to_enrol"]
     assert (lost["names"], lost["pairs"]) == (
-        {"5": "no image of it has a face"},
+        {"5": "none of its images has a face"},
         {"everyone": {"genuine": 1, "impostor": 2}},
     )
     (lab.dataset("ijb") / "templates.parquet").unlink()

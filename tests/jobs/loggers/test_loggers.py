@@ -155,7 +155,7 @@ def test_a_server_that_is_not_there_neither_stops_nor_slows_a_run(
     assert worked < 2
     assert time.monotonic() - started < worked + 2
     time.sleep(0.1)
-    assert capsys.readouterr().out.count("mlflow is not told of this run") <= 1
+    assert capsys.readouterr().out.count("mlflow does not record this run") <= 1
 
 
 def test_a_server_that_never_answers_is_not_waited_for(

@@ -216,7 +216,7 @@ def test_what_is_no_model_is_refused_in_one_sentence(lab: Workspace, checkpoint:
             recognised(ModelFile(path=str(path), **more))
     create_run(lab, plan_preset(lab, "tiny").runs[0].record)
     (data,) = set(list_runs(lab)["run_id"]) - {run_id}
-    with pytest.raises(FairLabError, match="is no model: its role is dataset"):
+    with pytest.raises(FairLabError, match="is not a model: its role is dataset"):
         evaluate(lab, data)
 
 

@@ -80,9 +80,9 @@ def test_scores_that_were_written_come_back_as_models_with_the_same_numbers(
     assert "fmr=0.2" in result.stdout
     result = command(copy.home, "data", "overlap", faces, data.dataset_id)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert f"Images cannot tell: {data.dataset_id} came as a table, without any." in " ".join(result.stdout.split())
+    assert f"Images show nothing: {data.dataset_id} came as a table, without images." in " ".join(result.stdout.split())
     result = command(copy.home, "embed", added["runs"][0], faces)
-    assert "came as scores, without its network: it cannot look at" in " ".join(result.stderr.split())
+    assert "came as scores, without its network: it cannot embed" in " ".join(result.stderr.split())
     _shown(copy, added["runs"][0], data.dataset_id, monkeypatch)
 
 

@@ -447,7 +447,7 @@ def test_the_command_line_and_the_page_judge_by_protocols(
     assert app.selectbox(key="pairs").options == ["test pairs"], "what is counted has places of its own"
     there = [item.value for item in app.subheader]
     assert "All comparisons" in there
-    assert "Identification: one among all enrolled" in there
+    assert "Identification: one probe against everyone enrolled" in there
     assert "Random impostors" in app.multiselect(key="judge by").options
     app.multiselect(key="judge by").set_value(["random_impostors"]).run()
     app.button(key="judge").click().run()

@@ -109,7 +109,7 @@ class TestMagFace:
         record = imported.preprocessing
         assert (record.channels, (record.mean, record.std), record.flip) == ("BGR", MAGFACE, "none")
         assert imported.confirm == ()
-        assert any("taken for MagFace" in note for note in imported.notes)
+        assert any("assumed to be MagFace" in note for note in imported.notes)
         with torch.inference_mode():
             ours, right, other = imported.network()(IMAGES), iresnet(IMAGES, state, 2e-5), iresnet(IMAGES, state, 1e-5)
         torch.testing.assert_close(ours, right, rtol=1e-6, atol=1e-6)

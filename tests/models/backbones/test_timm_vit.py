@@ -228,7 +228,7 @@ class TestTowersOfClip:
     def test_without_it_the_user_is_asked(self, tmp_path: Path) -> None:
         path = tower(tmp_path / "clip.pth")
         with pytest.raises(
-            FairLabError, match=r"does not tell which activation .* publisher=clip_quickgelu .* or publisher=clip"
+            FairLabError, match=r"does not say which activation .* publisher=clip_quickgelu .* or publisher=clip"
         ):
             import_checkpoint(path)
         with pytest.raises(FairLabError, match="publisher=clip and clip_quickgelu are for image towers"):

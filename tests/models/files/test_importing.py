@@ -98,7 +98,7 @@ class TestRoundTrips:
         """Of DataParallel, FaceX-Zoo, AdaFace, CVLface, MagFace and others; MobileFaceNet's own `model.` stays."""
         save_file(state(prefix=prefix), tmp_path / "a.safetensors")
         imported = assert_same(tmp_path / "a.safetensors")
-        assert f"took the prefix {prefix} off the keys" in imported.notes
+        assert f"removed the prefix {prefix} from the keys" in imported.notes
 
     @pytest.mark.parametrize(
         ("name", "dim", "px"),

@@ -184,7 +184,7 @@ class TestHostilePickles:
             (b"\x80\x02}NN\x86.", None),
             (b"\x80\x02R.", "takes more than it has"),
             (b"\x80\x02h\x05.", "a value that it never had"),
-            (b"\x80\x02NNa.", "appends to something that is no list"),
+            (b"\x80\x02NNa.", "appends to something that is not a list"),
             (b"\x80\x02NNNs.", "sets an entry of something that has none"),
             (b"\x80\x02(.", "takes more than it has"),
             (b"\x80\x02N", ""),

@@ -53,7 +53,7 @@ class TestWire:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"\x12\x01a\x12\x01b", "name stands twice"),
+            (b"\x12\x01a\x12\x01b", "name appears twice"),
             (b"\x98\x06\x01", "has no field 99"),
             (b"\x02\x01a", "has no field 0"),
             (b"\x13\x14", r"name is not written as it should be"),

@@ -147,7 +147,7 @@ def test_before_its_time_limit_it_saves_and_queues_itself_again(copy: Workspace,
     cluster.ask("scancel", "--signal=USR1", job.job)
     until(lambda: read_status(folder)["status"] == "queued", 60)
     before = reached(folder)
-    assert "time limit in Slurm was near" in seen(copy, folder, "queued")
+    assert "Slurm time limit was near" in seen(copy, folder, "queued")
     until(trains(folder, attempt=2))
     assert seen(copy, folder, "running") == ""
     cluster.ask("scancel", job.job)
@@ -182,8 +182,8 @@ def test_a_killed_node_loses_nothing_and_its_clock_does_not_matter(
     try:
         before, killed = reached(folder), time.monotonic()
         reason = seen(copy, folder, "queued")
-        assert "requeued after a node failed" in reason
-        assert "goes on from its last checkpoint" in reason
+        assert "requeued after its node failed" in reason
+        assert "continues from its last checkpoint" in reason
         queued = time.monotonic() - killed
         until(trains(folder, attempt=2))
         print(f"requeued after {queued:.1f} s, trains again after {time.monotonic() - killed:.1f} s")

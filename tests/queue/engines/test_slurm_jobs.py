@@ -153,7 +153,7 @@ def test_how_a_job_ended_is_said(lab: Workspace, cluster: Cluster, tmp_path: Pat
     assert "has no Python" in seen(lab, no_python.folder, "crashed")
     assert f"has no program {tmp_path}/nothing here" in log(no_python.folder)
     assert "another process still has the run" in seen(lab, locked.folder, "crashed")
-    assert "without a word of the run; its log says why" in seen(lab, dies.folder, "crashed")
+    assert "without a message from the run; see its log" in seen(lab, dies.folder, "crashed")
     assert "last words" in log(dies.folder)
     assert launch.dispatch(lab) == [], "a run that crashed is started again by itself"
 
@@ -204,7 +204,9 @@ def test_a_waiting_job_is_stopped_without_having_begun(lab: Workspace, cluster: 
     cluster.ask("scontrol", "update", "partitionname=spare", "state=down")
     try:
         run = quick(lab, "run", on_slurm(partition="spare", python=stand_in(tmp_path, DONE)))
-        assert "its partition takes no jobs now (PartitionDown)" in seen(lab, run.folder, "queued", saying="Partition")
+        assert "its partition accepts no jobs now (PartitionDown)" in seen(
+            lab, run.folder, "queued", saying="Partition"
+        )
         launch.stop(lab, "run")
         assert state(run.folder).status == "stopped"
         assert jobs(cluster) == []
@@ -270,7 +272,7 @@ def test_slurm_that_does_not_answer_changes_nothing(lab: Workspace, cluster: Clu
         assert launch.dispatch(lab) == []
         assert "it was running" in seen(lab, at_work.folder, "running", saying="Slurm does not answer")
         assert state(waits.folder).status == "queued"
-        assert "Slurm takes no job now" in state(waits.folder).reason
+        assert "Slurm accepts no jobs now" in state(waits.folder).reason
     finally:
         cluster.start_controller()
     slurm._next_question.clear()
@@ -327,7 +329,7 @@ def test_a_command_before_slurms_own_is_honoured_and_ssh_gets_its_words_quoted(
 @pytest.mark.parametrize(
     ("own", "words"),
     [
-        ({"slurm.options": ["/etc/passwd"]}, "is no option of sbatch: write --name=value"),
+        ({"slurm.options": ["/etc/passwd"]}, "is not an option of sbatch: write --name=value"),
         ({"slurm.commands": ["no-such-program", "login1"]}, "there is no no-such-program on this machine"),
     ],
 )
@@ -357,7 +359,7 @@ def test_a_node_does_not_begin_before_the_parents_are_done(lab: Workspace, monke
     monkeypatch.setenv("FAIRLAB_ENGINE", "slurm")
     monkeypatch.setattr(on_cluster, "SEEN_S", 0.0)
     assert worker.work(lab, "child") == 1
-    assert state(lab.run("child")).reason == "parent, which it builds on, is not done but queued: resume that first"
+    assert state(lab.run("child")).reason == "parent, which it builds on, is queued, not done: resume it first"
     assert state(other.folder).status == "queued"
     assert not (other.folder / "process.json").exists()
 
@@ -403,11 +405,11 @@ def test_what_a_job_kept_is_seen_wherever_it_lies(lab: Workspace) -> None:
     ("state_", "facts", "words"),
     [
         ("TIMEOUT", "ExitCode=0:15 TimeLimit=1-00:00:00", "its time limit in Slurm (1-00:00:00) was reached"),
-        ("OUT_OF_MEMORY", "ExitCode=0:125 NodeList=n7", "on n7 for want of memory: raise slurm.memory_gb"),
+        ("OUT_OF_MEMORY", "ExitCode=0:125 NodeList=n7", "on n7 because it ran out of memory: raise slurm.memory_gb"),
         ("NODE_FAIL", "NodeList=n7 ExitCode=1:0", "n7 failed; resume it"),
         ("FAILED", "ExitCode=0:53 NodeList=n7", "n7 cannot write the run's folder"),
         ("FAILED", "ExitCode=2:0 NodeList=n7 ", "ended on n7 (FAILED, code 2)"),
-        ("PREEMPTED", "", "other jobs took its place"),
+        ("PREEMPTED", "", "it was preempted"),
         ("", "", "Slurm no longer knows job 12"),
     ],
 )
@@ -430,6 +432,6 @@ def test_a_last_word_that_is_still_on_its_way_is_waited_for(
 ) -> None:
     """On a network file system a job's end can be known before what it wrote last."""
     run = quick(lab, "run", on_slurm(python=stand_in(tmp_path, "true")))
-    assert "on the way over the shared folder" in seen(lab, run.folder, "running", saying="on the way")
+    assert "has not arrived in the shared folder yet" in seen(lab, run.folder, "running", saying="has not arrived")
     monkeypatch.setattr(slurm, "LAG_S", 0.0)
     assert "(COMPLETED, code 0)" in seen(lab, run.folder, "crashed")

@@ -347,9 +347,7 @@ def test_cut_short_while_files_are_put_in_place(monkeypatch: pytest.MonkeyPatch,
         forget(copy, data.dataset_id, "Group A test 001", heads=True)
     monkeypatch.setattr("fairlab.storage.people.forget.os.replace", real)
     assert unfinished(copy)
-    assert forget(copy, data.dataset_id, "Group A test 001", heads=True).notes == [
-        "finished a deletion that had been cut short"
-    ]
+    assert forget(copy, data.dataset_id, "Group A test 001", heads=True).notes == ["finished an interrupted deletion"]
     assert hits(copy, wanted) == []
     assert examine(copy, verify=True)["problems"] == []
 
@@ -364,7 +362,7 @@ def test_nothing_changes_when_it_cannot_be_done(monkeypatch: pytest.MonkeyPatch,
         return {str(p): p.read_bytes() for p in copy.home.rglob("*") if p.is_file() and not p.name.startswith(skip)}
 
     before = content()
-    with pytest.raises(FairLabError, match="has nobody called 'Zoe'"):
+    with pytest.raises(FairLabError, match="has no person called 'Zoe'"):
         forget(copy, data.dataset_id, ["Group A test 001", "Zoe"])
     record = spaces(copy)[0]
     with monkeypatch.context() as mine:

@@ -228,7 +228,7 @@ def test_the_rows_are_zeroed_though_only_the_second_call_says_so(copy: Workspace
     cut_off(copy, data_of(copy).dataset_id, person, moved=moved)
     found = forget(copy, data_of(copy).dataset_id, person, heads=True)
     assert found.notes[:2] == (
-        ["finished a deletion that had been cut short", "zeroed their rows in classifiers"] if moved else []
+        ["finished an interrupted deletion", "zeroed their rows in classifiers"] if moved else []
     )
     for folder, row in taught:
         for head in folder.rglob("head.safetensors"):
@@ -241,7 +241,7 @@ def test_another_request_does_not_lose_the_first(lab: Workspace, photos: Path) -
     people = sorted(set(open_dataset(lab.dataset("faces")).images["identity"]))[:2]
     cut_off(lab, "faces", people[0], moved=False)
     found = forget(lab, "faces", people[1])
-    assert found.notes == ["finished a deletion that had been cut short"]
+    assert found.notes == ["finished an interrupted deletion"]
     assert not set(people) & set(open_dataset(lab.dataset("faces")).images["identity"])
 
 
@@ -255,12 +255,12 @@ def test_a_dry_run_finishes_nothing(lab: Workspace, photos: Path) -> None:
         assert done.returncode == 0
         text = json.loads(done.stdout)["notes"][0] if words == ["--json"] else done.stdout
         assert text.strip() == (
-            "a deletion was cut short: the command without --dry-run finishes it first; nothing was changed"
+            "a deletion was interrupted: the command without --dry-run finishes it first; nothing was changed"
         )
     assert {str(path): path.read_bytes() for path in lab.home.rglob("*") if path.is_file()} == before
     assert "name data set and people again" in command(lab.home, "forget", "--heads").stderr
     done = command(lab.home, "forget", "--json")
-    assert json.loads(done.stdout)["notes"] == ["finished a deletion that had been cut short"]
+    assert json.loads(done.stdout)["notes"] == ["finished an interrupted deletion"]
     assert not unfinished(lab)
 
 
@@ -293,9 +293,9 @@ def test_archives_of_runs_that_are_gone_are_found_by_what_they_hold(copy: Worksp
     torn.write_bytes((copy.home / "kept.tar").read_bytes()[:-1])
     found = survey(copy, name, PERSON)
     assert found.archives == ["a.bak", "b.zip", "c.tar.old", "no-suffix"]
-    assert [note for note in found.notes if str(torn) in note and "and it stays" in note]
+    assert [note for note in found.notes if str(torn) in note and "stays, because" in note]
     said = "\n".join(reached(found))
-    assert "archives, deleted with all that is in them (what stays can be archived anew): a.bak, b.zip" in said
+    assert "archives, deleted with all that is in them (what stays can be archived again): a.bak, b.zip" in said
     assert not any("a.bak" in line for line in reached(found) if "made again" in line)
     forget(copy, name, PERSON)
     left = {path.name for path in copy.home.iterdir() if path.is_file()}

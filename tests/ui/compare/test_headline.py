@@ -80,7 +80,7 @@ def test_many_students_are_counted_and_three_are_named() -> None:
     ]
     said = sentences(pd.DataFrame(rows))
     assert said[0] == (
-        "Of 6 students compared with Model plain, 3 are better and 1 worse beyond chance (p < 0.05 each, where chance "
+        "Of 6 students compared with Model plain, 3 are better and 1 worse beyond chance (p < 0.05 each; chance "
         "alone would show about 0.3). The best two and the last:"
     )
     assert [line.partition(":")[0] for line in said[1:]] == ["Model d", "Model e", "Model b"]

@@ -52,8 +52,8 @@ def read_pair_table(path: Path, header: Header, attribute: str = "") -> ScoreTab
             for who, side in zip(identity, sides, strict=True)
         ]
         notes.append(
-            "the table names people, not images: each is shown as a first and a second image, and comparisons of the same "
-            "two stand for different images"
+            "the table names people, not images: each person gets a first and a second image, and repeated "
+            "comparisons of two people count as different images"
         )
     both = Both.of(*identity)
     claims = Claims(
@@ -100,5 +100,5 @@ def _per_group(identity: list[Texts], group: list[Texts], notes: list[str]) -> l
     people, groups_of = np.unique(seen[:, 0], return_counts=True)
     if (groups_of > 1).sum() <= len(people) / 2:
         return identity
-    notes.append("most identities stand in several groups: they are taken to be numbered anew in each group")
+    notes.append("most identities are in several groups: they are assumed to be numbered separately in each group")
     return [_joined(of, who) for of, who in zip(group, identity, strict=True)]

@@ -59,7 +59,7 @@ def read_bfw(path: Path, header: Header, attribute: str = "") -> ScoreTable:
         identities = [table.ids(known[side]) for side in ("id1", "id2")]
     else:
         identities = [folders(table, side) for side in names]
-        notes.append("the table has no id1 and id2: the folder of an image is taken for its identity")
+        notes.append("the table has no id1 and id2: the folder of an image is used as its identity")
     claims = Claims(
         "bfw",
         asked,
@@ -104,11 +104,11 @@ def _scores(
         else:
             scores[name] = values
     if not scores:
-        raise Damaged(f"{table.path} has no column of scores beside the pairs; right would be one per model")
+        raise Damaged(f"{table.path} has no column of scores; expected one per model")
     further = {name[:-1]: (name, f"{name[:-1]}2") for name in texts if name[-1:] == "1" and f"{name[:-1]}2" in texts}
     unused = [name for name in texts if name not in {column for pair in further.values() for column in pair}]
     if unused:
-        notes.append(f"columns that hold no numbers and are not used: {', '.join(unused)}")
+        notes.append(f"columns without numbers, not used: {', '.join(unused)}")
     return scores, further
 
 
@@ -118,7 +118,7 @@ def truth(table: ColumnTable, name: str) -> np.ndarray:
     meaning = [GENUINE.get(value.strip().lower()) for value in label.values]
     if None in meaning:
         row = int(np.argmax(label.codes == meaning.index(None)))
-        raise table.wrong(row, f"{name} is {label.of(row)[:40]!r}, right would be 1 (genuine) or 0 (impostor)")
+        raise table.wrong(row, f"{name} is {label.of(row)[:40]!r}, expected 1 (genuine) or 0 (impostor)")
     genuine: np.ndarray = np.array(meaning, dtype=bool)[label.codes]
     return genuine
 
@@ -129,7 +129,7 @@ def whole_numbers(table: ColumnTable, name: str) -> np.ndarray:
     found = [re.fullmatch(r"\s*(\d{1,9})(\.0+)?\s*", value, re.ASCII) for value in column.values]
     if None in found:
         row = int(np.argmax(column.codes == found.index(None)))
-        raise table.wrong(row, f"{name} is {column.of(row)[:40]!r}, right would be a whole number")
+        raise table.wrong(row, f"{name} is {column.of(row)[:40]!r}, expected a whole number")
     numbers: np.ndarray = np.array([int(match[1]) for match in found if match], np.int64)[column.codes]
     return numbers
 
@@ -172,9 +172,9 @@ def write_bfw(
     for model, values in scores.items():
         taken = {*NEEDED, "fold", "id1", "id2", *(f"{short}{side}" for short in ATTRIBUTES for side in "12")}
         if model.lower() in taken or model.startswith(OURS) or _ROW_NUMBERS.fullmatch(model.lower()):
-            raise FairLabError(f"a model cannot be called {model!r} in a BFW table; give it another name")
+            raise FairLabError(f"a model cannot be called {model!r} in a BFW table; choose another name")
         frame[model] = check_scores(values, len(pairs), model)
     if not scores:
-        raise FairLabError("a BFW table needs the scores of one model at least")
+        raise FairLabError("a BFW table needs the scores of at least one model")
     start = ["fold", "p1", "p2", "label", "id1", "id2"]
     write_table(path, frame[[*start, *(name for name in frame if name not in start)]])

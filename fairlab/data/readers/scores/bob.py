@@ -65,7 +65,7 @@ def read_bob(path: Path, header: Header, attribute: str = "") -> ScoreTable:
     attributes = [name for name in attributes if name not in _TECHNICAL]
     asked = _attribute(path, attributes, attribute)
     if not asked:
-        notes.append(f"the table has no attribute of both sides: all pairs are in one group, {EVERYONE!r}")
+        notes.append(f"the table has no attribute for both sides: all pairs are in one group, {EVERYONE!r}")
     named = {side: next((side + name for name in _NAMES[side] if side + name in known), "") for side in _NAMES}
     subjects = {side: known[f"{side}subject_id"] for side in _NAMES}
     columns = {side: known[name] if name else subjects[side] for side, name in named.items()}
@@ -75,8 +75,8 @@ def read_bob(path: Path, header: Header, attribute: str = "") -> ScoreTable:
     table = ColumnTable(path, header, [*text, known["score"]], text)
     if not all(named.values()):
         notes.append(
-            "the table names subjects, not images: each is shown as one reference and one probe, and comparisons of the same "
-            "two stand for different images"
+            "the table names subjects, not images: each subject gets one reference and one probe, and repeated "
+            "comparisons of two subjects count as different images"
         )
     reference, probe = (_called(table, columns[side], side, bool(named[side])) for side in (REFERENCE, PROBE))
     said = {name: Both.of(*(table.ids(side + name) for side in (REFERENCE, PROBE))) for name in attributes}
@@ -114,19 +114,19 @@ def read_bob_text(path: Path, header: Header) -> ScoreTable:
         None,
         {"score": _numbers(table, "score")},
         named="model" in text,
-        notes=[f"bob's text names no groups: all pairs are in one, {EVERYONE!r}; bob's CSV has them"],
+        notes=[f"bob's text format names no groups: all pairs are in one, {EVERYONE!r}; bob's CSV has groups"],
     )
     return checked(table, claims)
 
 
 def _attribute(path: Path, attributes: list[str], asked: str) -> str:
     """The attribute that gives the groups, "" when there is none. Raises FairLabError, listing what there is."""
-    choice = f"it has of both sides: {', '.join(attributes) or 'none'}"
+    choice = f"for both sides it has: {', '.join(attributes) or 'none'}"
     if asked and asked not in attributes:
         raise FairLabError(f"{path} has no attribute {asked!r}; {choice}")
     usual = [name for name in attributes if name.lower() in USUAL] or attributes
     if not asked and len(usual) > 1 and usual == attributes:
-        raise FairLabError(f"{path}: which attribute gives the groups? {choice}")
+        raise FairLabError(f"{path}: name the attribute that gives the groups; {choice}")
     return asked or next(iter(usual), "")
 
 
@@ -158,7 +158,7 @@ def write_bob(path: Path, images: pd.DataFrame, pairs: pd.DataFrame, scores: np.
     further = [name for name in further if name != attribute]
     for name in (attribute, *further):
         if not name or name.lower() in _TECHNICAL:
-            raise FairLabError(f"an attribute cannot be called {name!r} in bob's scores; give it another name")
+            raise FairLabError(f"an attribute cannot be called {name!r} in bob's scores; choose another name")
     parts = {}
     for side, rows, key in ((PROBE, second, "key"), (REFERENCE, first, "template_id")):
         parts[side + key] = rows["location"].to_numpy()

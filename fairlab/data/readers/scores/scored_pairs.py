@@ -104,11 +104,13 @@ def checked(table: ColumnTable, claims: Claims) -> ScoreTable:
     """
     problems: list[Problem] = []
     if table.open_end:
-        problems.append(Problem("the last line has no end; was the file cut off?", 1, table.places([table.rows - 1])))
+        problems.append(
+            Problem("the last line has no line break; was the file cut off?", 1, table.places([table.rows - 1]))
+        )
     claims = _of_known_people(table, claims, problems)
     nameless = claims.name.codes == (claims.name.values.index("") if "" in claims.name.values else -1)
     if nameless.any():
-        raise table.wrong(int(np.argmax(nameless)) // 2, "an image has no name")
+        raise table.wrong(int(np.argmax(nameless)) // 2, "an image name is empty")
     image, appear = _by_appearance(claims.name.codes)
     _not_itself(table, claims, image)
     images = pd.DataFrame({"identity": _one_value(table, claims, image, appear, claims.identity, "identity")})
@@ -118,11 +120,11 @@ def checked(table: ColumnTable, claims: Claims) -> ScoreTable:
     nowhere = np.flatnonzero(images["group"].to_numpy() == "")
     if len(nowhere):
         images.loc[nowhere, "group"] = UNKNOWN
-        what = f"images without a value of {claims.attribute!r}, in group {UNKNOWN!r}"
+        what = f"images without a value for {claims.attribute!r}, in group {UNKNOWN!r}"
         problems.append(Problem(what, len(nowhere), tuple(names[nowhere[:SHOWN]])))
     for name, said in claims.further.items():
         odd = said.codes != said.codes[appear][image]
-        problems += _problem(table, f"other values of {name!r} than where the image first stands, not used", _rows(odd))
+        problems += _problem(table, f"values of {name!r} that differ from the image's first row, not used", _rows(odd))
         values = _take(said, appear)
         images[f"attribute.{name}"] = np.where(values == "", UNKNOWN, values)
     first, second = image[::2], image[1::2]
@@ -137,15 +139,13 @@ def checked(table: ColumnTable, claims: Claims) -> ScoreTable:
     kept = within.copy()
     for model, scores in claims.scores.items():
         missing = within & np.isnan(scores)
-        problems += _problem(table, f"pairs without a score of {model!r} (failure to compute), left out", missing)
+        problems += _problem(table, f"pairs without a score from {model!r} (failure to compute), left out", missing)
         kept &= ~missing
     if not kept.any():
         raise Damaged(f"{table.path} has no scored pair of two images in one group of {claims.attribute!r}")
     if claims.named:
         again = kept & (pair_first[pair] != np.arange(len(pair)))
-        problems += _problem(
-            table, "pairs that stand in the table more than once, in either order; all are kept", again
-        )
+        problems += _problem(table, "pairs that appear more than once, in either order; all are kept", again)
     notes = list(claims.notes)
     group = claims.group.codes[::2][kept]
     fold = _folds(claims, kept, group, notes)
@@ -163,11 +163,9 @@ def _of_known_people(table: ColumnTable, claims: Claims, problems: list[Problem]
     nobody = _rows(claims.identity.codes == claims.identity.values.index(""))
     if not nobody.any():
         return claims
-    problems += _problem(table, "pairs with an image whose identity is empty, left out", nobody)
+    problems += _problem(table, "pairs with an empty identity, left out", nobody)
     if nobody.all():
-        raise Damaged(
-            f"{table.path}: every pair has an image whose identity is empty; right would be whose face it shows"
-        )
+        raise Damaged(f"{table.path}: every pair has an empty identity; expected whose face each image shows")
     table.keep(~nobody)
     return claims.kept(~nobody)
 
@@ -249,15 +247,15 @@ def _folds(claims: Claims, kept: np.ndarray, group: np.ndarray, notes: list[str]
             return fold
     first, second = (claims.identity.codes[side::2][kept] for side in (0, 1))
     fold = spread_folds(first, second, claims.identity.values, group, claims.genuine[kept])
-    said = "no folds" if claims.fold is None else "one fold only"
+    said = "no folds" if claims.fold is None else "only one fold"
     count = int(fold.max()) + 1
     if count > 1:
         notes.append(
-            f"the table has {said}: its pairs were put into {count}, all comparisons of the same two people into one, "
-            "evenly within each group"
+            f"the table has {said}: its pairs were divided into {count} folds, evenly within each group; all "
+            f"comparisons of the same two people share a fold"
         )
     else:
         notes.append(
-            f"the table has {said} and too few people for more: accuracy has its threshold from the same pairs"
+            f"the table has {said} and too few people for more: accuracy uses a threshold chosen on the same pairs"
         )
     return fold

@@ -50,11 +50,11 @@ def read_score_table(path: Path | str, attribute: str = "", distances: bool = Fa
     path = Path(path).expanduser()
     if path.suffix.lower() in _PICKLES:
         raise Refused(
-            f"{path} is a pickle, which can run code when it is opened. If you trust where it is from, turn it into CSV: "
+            f"{path} is a pickle, which can run code when it is opened. If you trust its source, convert it to CSV: "
             f'python -c "import pandas; pandas.read_pickle({path.name!r}).to_csv({path.stem + ".csv"!r}, index=False)"'
         )
     if not path.is_file():
-        raise FairLabError(f"there is no file {path}; right would be a table of scored pairs")
+        raise FairLabError(f"there is no file {path}; expected a table of scored pairs")
     if path.suffix.lower() in _PACKED:
         raise FairLabError(f"{path} is an archive; unpack it first")
     table = _read(path, attribute)
@@ -74,10 +74,10 @@ def _read(path: Path, attribute: str) -> ScoreTable:
     if kind == "bob text":
         if attribute:
             raise FairLabError(
-                f"{path} is bob's text without attributes, so not with {attribute!r}; bob's CSV has them"
+                f"{path} is bob's text format, which has no attributes such as {attribute!r}; use bob's CSV"
             )
         return read_bob_text(path, header)
     raise FairLabError(
-        f"{path} is no table of scored pairs; right would be {column_names.WANTED}; or BFW's columns "
+        f"{path} is not a table of scored pairs; expected {column_names.WANTED}; or BFW's columns "
         f"{', '.join(BFW_NEEDED)} and more, or bob's {', '.join(BOB_NEEDED)}; it has: {one_of(header.names)}"
     )

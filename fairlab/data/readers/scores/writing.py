@@ -31,7 +31,7 @@ def both_sides(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame,
     for side, rows in zip(("image_a", "image_b"), places, strict=True):
         if (rows < 0).any():
             raise FairLabError(
-                f"a pair names the image {pairs[side].iloc[int(np.argmax(rows < 0))]}, which is not there"
+                f"a pair names the image {pairs[side].iloc[int(np.argmax(rows < 0))]}, which does not exist"
             )
     used = texts.iloc[np.unique(np.concatenate(places))]
     for name in said:
@@ -44,7 +44,7 @@ def both_sides(images: pd.DataFrame, pairs: pd.DataFrame) -> tuple[pd.DataFrame,
     people = texts["identity"].to_numpy(dtype=object)
     if ((people[places[0]] == people[places[1]]) != genuine).any():
         row = int(np.argmax((people[places[0]] == people[places[1]]) != genuine))
-        raise FairLabError(f"pair {row} is not what its two identities say: genuine or impostor?")
+        raise FairLabError(f"pair {row} contradicts its two identities: genuine or impostor?")
     return texts.iloc[places[0]], texts.iloc[places[1]], genuine
 
 
@@ -64,7 +64,7 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     for name in frame:
         _check(str(name), "the name of a column")
         if name != str(name).strip():
-            raise FairLabError(f"the name of a column cannot be written as {name!r}: blanks stand around it")
+            raise FairLabError(f"the name of a column cannot be written as {name!r}: it begins or ends with a space")
     if path.suffix.lower() in PARQUET:
         write_atomic(path, lambda temporary: frame.to_parquet(temporary, index=False, engine="pyarrow"))
         return
@@ -83,4 +83,4 @@ def _check(text: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise FairLabError(f"{where} cannot be written as {text!r}: it is no Unicode text") from error
+        raise FairLabError(f"{where} cannot be written as {text!r}: it is not Unicode text") from error

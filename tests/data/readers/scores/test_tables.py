@@ -111,20 +111,20 @@ def test_bfw_in_parquet_is_the_same_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("label", "truth", "is no table of scored pairs"),
+        ("label", "truth", "is not a table of scored pairs"),
         ("att1", "other", "only one of the columns att1 and att2"),
         (",id1,", ",other,", "only one of the columns id1 and id2"),
         ("1,asian_females/n01/1.jpg", "1,asian_females/n01/2.jpg", "line 2: the image 'asian_females/n01/2.jpg' is compared"),
-        (",1,0,0,asian_females", ",2,0,0,asian_females", "line 2: label is '2', right would be 1"),
+        (",1,0,0,asian_females", ",2,0,0,asian_females", "line 2: label is '2', expected 1"),
         (",1,0,0,asian_females", ",0,0,0,asian_females", "line 2: the pair is called impostor, but its identities are '0'"),
         ("2.jpg,1,2,2,", "2.jpg,1,2,9,", "line 6: the image 'asian_males/n03/2.jpg' has the identity '2', but '9' in line 5"),
-        ("males,0.9,", "males,nan,", "line 2: vgg16 is nan; right would be a finite number"),
+        ("males,0.9,", "males,nan,", "line 2: vgg16 is nan; expected a finite number"),
         ("males,0.9,", "males,inf,", "line 2: vgg16 is inf"),
-        ("males,0.9,", "males,high,", "line 2: vgg16 is 'high', right would be a number"),
-        ("males,0.9,", 'males,"0,9",', r"line 2: vgg16 is '0,9', right would be a number \(write 0.9\)"),
-        ("males,0.9,", "males,", "line 2: 15 cells, right would be 16"),
-        ("1,asian_females/n01/1.jpg", "x,asian_females/n01/1.jpg", "line 2: fold is 'x', right would be a whole number"),
-        ("1,asian_females/n01/1.jpg", "1,", "line 2: an image has no name"),
+        ("males,0.9,", "males,high,", "line 2: vgg16 is 'high', expected a number"),
+        ("males,0.9,", 'males,"0,9",', r"line 2: vgg16 is '0,9', expected a number \(write 0.9\)"),
+        ("males,0.9,", "males,", "line 2: 15 cells, expected 16"),
+        ("1,asian_females/n01/1.jpg", "x,asian_females/n01/1.jpg", "line 2: fold is 'x', expected a whole number"),
+        ("1,asian_females/n01/1.jpg", "1,", "line 2: an image name is empty"),
         ("1,asian_females/n01/1.jpg", '1,"a\nb"', "line 3: a cell holds a line break|line 2: a cell holds a line break"),
         ("1,asian_females/n01/1.jpg", '1,"asian', "line"),
         ("1,asian_females/n01/1.jpg", "1,a\x00b", "line 2: p1 holds a line break or a control"),
@@ -158,11 +158,11 @@ def test_optional_columns_may_be_missing(tmp_path: Path) -> None:
     frame = pd.read_csv(BFW)
     path = tmp_path / "table.csv"
     short = [name for name in frame if name not in ("fold", "id1", "id2", "att1", "att2", "a1", "a2")]
-    frame[short].assign(comment="seen").to_csv(path)  # pandas' numbers of rows are no model
+    frame[short].assign(comment="seen").to_csv(path)  # pandas' numbers of rows are not model
     table = read_score_table(path)
     assert (table.attribute, list(table.scores)) == ("gender", ["vgg16", "resnet50"])
     assert table.images["identity"].tolist()[:3] == ["asian_females/n01", "asian_females/n01", "asian_females/n02"]
-    assert "columns that hold no numbers and are not used: comment" in table.notes
+    assert "columns without numbers, not used: comment" in table.notes
     assert any("no folds" in note for note in table.notes)
     frame[["p1", "p2", "label", "vgg16"]].to_csv(path, index=False)
     with pytest.raises(Damaged, match="names no groups: att1 and att2 are missing"):
@@ -183,7 +183,7 @@ def test_labels_and_folds_as_pandas_may_write_them(tmp_path: Path, labels: tuple
 def test_a_pair_without_a_score_of_one_model_is_left_out_of_all(tmp_path: Path) -> None:
     table = read_score_table(changed(tmp_path, BFW, ("males,0.9,", "males,,")))
     assert table.pairs["image_a"].tolist() == [0, 1, 3, 3, 4]
-    assert problems(table)["pairs without a score of 'vgg16' (failure to compute), left out"] == 1
+    assert problems(table)["pairs without a score from 'vgg16' (failure to compute), left out"] == 1
     assert all(len(values) == 5 for values in table.scores.values())
 
 
@@ -214,17 +214,17 @@ def test_bob_csv_by_hand() -> None:
     assert list(table.scores["score"]) == [0.75, 0.125, 0.1, 0.5, 0.9, 1.0, 0.2]
     assert problems(table) == {
         "impostor pairs of images in different groups, left out": 4,
-        "pairs without a score of 'score' (failure to compute), left out": 1,
+        "pairs without a score from 'score' (failure to compute), left out": 1,
     }
     assert read_score_table(BOB, "gender").images["group"].tolist() == ["m", "m", "f", "f", "f", "f", "m", "m"]
-    with pytest.raises(FairLabError, match="no attribute 'age'; it has of both sides: race, gender"):
+    with pytest.raises(FairLabError, match="no attribute 'age'; for both sides it has: race, gender"):
         read_score_table(BOB, "age")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (",0.75", ",nan", "line 2: score is nan; right would be a finite number"),
+        (",0.75", ",nan", "line 2: score is nan; expected a finite number"),
         (",0.75", ",-inf", "line 2: score is -inf"),
         (",0.75", ",0.7.5", "line 2: score is '0.7.5'"),
         (
@@ -262,7 +262,9 @@ def test_bob_without_attributes_is_one_group(tmp_path: Path) -> None:
     assert len(table.pairs) == 10
     many = pd.read_csv(BOB).rename(columns={"probe_race": "probe_site", "bio_ref_race": "bio_ref_site"})
     many.to_csv(path, index=False)
-    with pytest.raises(FairLabError, match=r"which attribute gives the groups\? it has of both sides: site, gender"):
+    with pytest.raises(
+        FairLabError, match=r"name the attribute that gives the groups; for both sides it has: site, gender"
+    ):
         read_score_table(path)
 
 
@@ -275,7 +277,7 @@ def test_bobs_old_text() -> None:
     assert table.images["identity"].tolist() == ["1", "1", "2", "2"]
     assert set(table.pairs["group"]) == {"everyone"}
     assert list(table.scores["score"]) == [0.75, -0.125, 0.5, 0.001]
-    with pytest.raises(FairLabError, match="bob's text without attributes"):
+    with pytest.raises(FairLabError, match="bob's text format, which has no attributes"):
         read_score_table(TEXT, "race")
 
 
@@ -286,7 +288,7 @@ def test_bobs_text_of_five_columns(tmp_path: Path) -> None:
     assert table.images["location"].tolist() == ["m1 (reference)", "p1", "p2"]
     assert table.pairs["genuine"].tolist() == [True, False]
     path.write_text("a m1 a p1 0.5\na m1 b -1.5\n")
-    with pytest.raises(Damaged, match="line 2: 4 cells, right would be 5"):
+    with pytest.raises(Damaged, match="line 2: 4 cells, expected 5"):
         read_score_table(path)
 
 
@@ -338,14 +340,14 @@ def test_a_table_with_one_fold_gets_more(tmp_path: Path) -> None:
     table = read_score_table(path)  # one genuine and one impostor pair of people in each group
     assert set(table.pairs["fold"]) == {0}
     assert table.notes == (
-        "the table has one fold only and too few people for more: accuracy has its threshold from the same pairs",
+        "the table has only one fold and too few people for more: accuracy uses a threshold chosen on the same pairs",
     )
     rows = [f"1,{a}/1,{b}/{2 if a == b else 1},{int(a == b)},{a},{b},g,g,0.5" for a in range(20) for b in range(a, 20)]
     path.write_text("fold,p1,p2,label,id1,id2,att1,att2,m\n" + "\n".join(rows) + "\n")
     table = read_score_table(path)
     assert np.bincount(table.pairs["fold"][table.pairs["genuine"]]).tolist() == [2] * 10
     assert np.bincount(table.pairs["fold"][~table.pairs["genuine"]]).tolist() == [19] * 10
-    assert "one fold only: its pairs were put into 10" in table.notes[0]
+    assert "only one fold: its pairs were divided into 10" in table.notes[0]
 
 
 # ---- writing
@@ -472,10 +474,10 @@ def test_a_data_sets_own_tables_are_written_by_image_id(tmp_path: Path) -> None:
     [
         ("images", "location", "x", "two images are called 'x'"),
         ("images", "group", "a\nb", "control character"),
-        ("images", "group", "\udcff", "no Unicode"),
+        ("images", "group", "\udcff", "not Unicode"),
         ("images", "group", "", "is empty"),
         ("pairs", "image_a", 99, "names the image 99"),
-        ("pairs", "genuine", True, "is not what its two identities say"),
+        ("pairs", "genuine", True, "contradicts its two identities"),
         ("scores", "b", np.ones(3), "b: there are 3 scores"),
         ("scores", "b", np.full(105, np.nan), "pair 0 is not a finite"),
         ("scores", "id1", np.ones(105), "cannot be called 'id1'"),
@@ -551,4 +553,4 @@ def test_damage_is_said_or_does_no_harm(tmp_path: Path, kind: str, source: str) 
 def test_a_cut_within_the_last_line_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(BOB.read_bytes()[:-2])
-    assert "the last line has no end; was the file cut off?" in problems(read_score_table(path))
+    assert "the last line has no line break; was the file cut off?" in problems(read_score_table(path))
