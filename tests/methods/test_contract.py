@@ -21,8 +21,6 @@ DISTILLED = [name for name in METHODS if METHODS.facts(name)["parents"] == "spac
 RELATIVES = [name for name in DISTILLED if name not in ("a_kd", "eaf_kd")]
 PULLED = {"proxyless_kd"}
 """Their weight is that at 512 dimensions."""
-WITHOUT_WEIGHT = {"adadistill", "margin_distillation"}
-"""They have no term of their own to weigh."""
 FLAT = {"ekd"}
 """EKD's ranks have no slope where a similarity is some hundredths away from every anchor, and the anchors move by a
 hundredth in a step: with few images its term is not driven to zero, it stays below its largest, 36 x (0.02 + 0.01)."""
@@ -125,10 +123,10 @@ def test_every_relative_learns_two_batches_by_heart(name: str) -> None:
     kd_weight 30, so that the terms are of one size. DarkRank's limit above zero is tiny here: the teacher is sure of
     its order.
     """
-    weight = (
-        {} if name in FLAT or name in WITHOUT_WEIGHT else {"kd_weight": 30.0 * (512 / DIMS if name in PULLED else 1)}
-    )
-    method = built(name, 4, (DIMS,), distillation=DISTILLATIONS[name](**weight)).train()
+    kind = DISTILLATIONS.get(name)
+    weighed = kind is not None and "kd_weight" in kind.model_fields and name not in FLAT
+    given = {"distillation": kind(kd_weight=30.0 * (512 / DIMS if name in PULLED else 1))} if kind and weighed else {}
+    method = built(name, 4, (DIMS,), **given).train()
     batches = [a_batch(method, 4, 1, seed) for seed in (1, 2)]
     for batch in batches:
         if batch.targets is not None:

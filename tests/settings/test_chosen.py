@@ -35,11 +35,11 @@ def test_the_defaults_are_each_papers() -> None:
     }  # fmt: skip
 
 
-def test_every_registered_loss_and_every_method_of_one_space_has_settings() -> None:
-    """What is registered and what can be set are the same names."""
+def test_what_can_be_set_is_registered() -> None:
+    """Every loss has settings; of methods those that learn from one space may, and a new one does without."""
     assert list(declared_facts("LOSSES", "losses")) == list(LOSSES)
     methods = declared_facts("METHODS", "methods")
-    assert {name for name, facts in methods.items() if facts.get("parents") == "space"} == set(DISTILLATIONS)
+    assert set(DISTILLATIONS) <= {name for name, facts in methods.items() if facts.get("parents") == "space"}
     assert set(Distillations.model_fields) == set(DISTILLATIONS)
     for name, kind in DISTILLATIONS.items():
         assert Distillations().of(name) == kind()

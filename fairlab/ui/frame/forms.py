@@ -54,49 +54,53 @@ def study_form(
         with tab:
             value = getattr(study, name)
             st.caption(inspect.getdoc(type(value)) or "")
-            trained = [*changes.get("students", study.students), *changes.get("grid.relatives", study.grid.relatives)]
-            changes |= settings_form(value, key, f"{name}.", [*skip, *_untrained(trained)], offers)
+            hidden = [*skip, *_untrained_tables(study, changes)]
+            changes |= settings_form(value, key, f"{name}.", hidden, offers)
             if name == "student":
                 changes |= _losses_of_the_grid(study, key, changes)
     return _without_unused(study, changes)
 
 
-def _untrained(trained: Collection[str]) -> list[str]:
-    """The tables of methods that no student of a study has, which are not shown."""
-    tables = [f"{TABLES}.{name}" for name in Distillations.model_fields if name not in trained]
-    return tables if len(tables) < len(Distillations.model_fields) else [TABLES]
+def _untrained(study: Study, changes: Mapping[str, Any]) -> list[str]:
+    """The methods with settings that no student has."""
+    trained = [*changes.get("students", study.students), *changes.get("grid.relatives", study.grid.relatives)]
+    return [name for name in Distillations.model_fields if name not in trained]
+
+
+def _untrained_tables(study: Study, changes: Mapping[str, Any]) -> list[str]:
+    """Their tables, by dotted name; where all would be empty, the group itself."""
+    methods = _untrained(study, changes)
+    return [f"{TABLES}.{name}" for name in methods] if len(methods) < len(Distillations.model_fields) else [TABLES]
 
 
 def _losses_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of each loss that the grid compares, besides the loss of the student's own settings."""
-    found: dict[str, Any] = {}
-    chosen = {name: value for name, value in changes.items() if name.startswith("student.loss.")}
+    """The settings of each loss that the grid compares; those of the student's usual loss stand above them already."""
+    dials: dict[str, Any] = {}
     try:
-        usual = changed(study, chosen).student.loss
-        others = [
-            name for name in changes.get("grid.losses", study.grid.losses) if name in LOSSES and name != usual.name
-        ]
-        for name in others:
-            value = loss_in_grid(study.grid, usual, name)
-            st.markdown(f"**{choices.title(name, choices.losses())} (grid)**", help=inspect.getdoc(type(value)))
-            found |= _fields(value, key, f"grid.loss.{name}.", (), {})
+        usual = changed(
+            study, {name: new for name, new in changes.items() if name.startswith("student.loss.")}
+        ).student.loss
+        for name in changes.get("grid.losses", study.grid.losses):
+            if name in LOSSES and (name != usual.name or name in study.grid.loss):
+                value = loss_in_grid(study.grid, usual, name)
+                st.markdown(f"**{choices.title(name, choices.losses())} (grid)**", help=inspect.getdoc(type(value)))
+                dials |= _fields(value, key, f"grid.loss.{name}.", (), {})
     except FairLabError:
-        pass  # the plan says what is wrong
-    return found
+        return dials  # the plan says what is wrong
+    return dials
 
 
 def _without_unused(study: Study, changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes, and with them the end of settings whose loss or method is no longer chosen: no widget shows those."""
+    """The changes, and the end of settings whose loss or method is no longer chosen, because no widget shows them."""
     losses = changes.get("grid.losses", study.grid.losses)
     kept = {name: table for name, table in study.grid.loss.items() if name in losses}
-    trained = [*changes.get("students", study.students), *changes.get("grid.relatives", study.grid.relatives)]
-    ended = {
+    reset = {
         f"{TABLES}.{method}.{name}": field.default
-        for method, info in Distillations.model_fields.items()
-        for name, field in type(info.default).model_fields.items()
-        if method not in trained and getattr(getattr(study.student.distillation, method), name) != field.default
+        for method in _untrained(study, changes)
+        for name, field in type(getattr(study.student.distillation, method)).model_fields.items()
+        if getattr(getattr(study.student.distillation, method), name) != field.default
     }
-    return {**({"grid.loss": kept} if kept != study.grid.loss else {}), **ended, **changes}
+    return {**({"grid.loss": kept} if kept != study.grid.loss else {}), **reset, **changes}
 
 
 def settings_form(
