@@ -152,7 +152,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
         st.caption(
             plain(
                 f"Before, the impostors were picked by {before.mined_by}. It has no embeddings of this data set here: "
-                f"`fairlab embed {before.mined_by} {name}` makes them, and the same pairs can be drawn again."
+                f"`fairlab models embed {before.mined_by} {name}` makes them, and the same pairs can be drawn again."
             )
         )
     st.caption(
