@@ -233,7 +233,7 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
             )
         raise FairLabError(
             f"there is no data set {folder.name!r} in {folder.parent}; `fairlab data find {folder.name} PATH` brings back "
-            "one that runs know, `fairlab data` lists those that there are"
+            "one that runs know, `fairlab data list` lists those that there are"
         )
     if verify:
         verify_manifest(folder)

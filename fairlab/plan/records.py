@@ -54,7 +54,9 @@ def check_lengths(gallery: RunRecord, probe: RunRecord) -> None:
 def check_model(space: RunRecord) -> None:
     """Raise FairLabError for a run that is no model, or a model without a network."""
     if space.role not in SPACES or space.method == "inspect":
-        raise FairLabError(f"{space.run_id} is no model: its role is {space.role}; `fairlab models` lists the models")
+        raise FairLabError(
+            f"{space.run_id} is no model: its role is {space.role}; `fairlab models list` lists the models"
+        )
     if space.method in WITHOUT_NETWORK:
         raise FairLabError(
             f"{space.run_id} came as {space.method}, without its network: no other model can build on it; choose models "

@@ -302,7 +302,7 @@ def _nearest(
         if space.facts.get("fingerprint") != side.fingerprint:
             raise FairLabError(
                 f"the embeddings of {side.dataset_id} in {settings.model} are of other data: "
-                f"embed it again with `fairlab embed {settings.model} {side.dataset_id}`"
+                f"embed it again with `fairlab models embed {settings.model} {side.dataset_id}`"
             )
     vectors = [space.vectors[space.rows_of(of)] for space, of in zip(spaces, rows, strict=True)]
     whole = len(rows[0]) == len(spaces[0].ids)

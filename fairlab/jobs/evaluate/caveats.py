@@ -38,7 +38,7 @@ def of_numbers(records: Sequence[RunRecord], data: Dataset) -> list[str]:
     return [
         *of_data(data),
         f"Numbers of {names} were made with data set {data.dataset_id} as it was before (another fingerprint): evaluate "
-        f"again with `fairlab evaluate RUN --data {data.dataset_id}`.",
+        f"again with `fairlab evaluate RUN {data.dataset_id}`.",
     ]
 
 

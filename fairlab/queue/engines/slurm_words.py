@@ -64,7 +64,7 @@ def ended(job: str, state: str, facts: str) -> str:
     if code == str(NO_FOLDER) or (code == "0" and signal == "53"):  # 53: slurmd could not open the log
         return f"{node} cannot write the run's folder: FairLab's workspace must be a shared folder, under the same path on every node"
     if code == str(NO_PYTHON):
-        return f"{node} has no Python where this machine has it: name one that has FairLab: `fairlab config --set slurm.python=PATH`"
+        return f"{node} has no Python where this machine has it: name one that has FairLab: `fairlab settings config --set slurm.python=PATH`"
     if code == str(ALREADY):
         return "another process still has the run, perhaps on a node that Slurm lost; when that has ended, resume it"
     how = f"signal {signal}" if signal not in ("", "0") else f"code {code}"

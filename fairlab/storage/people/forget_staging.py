@@ -212,5 +212,5 @@ def _check_room(workspace: Workspace, scope: Scope, heads: bool) -> None:
     if need > free:
         raise Refused(
             f"deleting writes what stays anew first: {need / 1e9:.1f} GB, and the disk has {free / 1e9:.1f} GB free; "
-            "free some space, e.g. with `fairlab prune`"
+            "free some space, e.g. with `fairlab storage prune`"
         )
