@@ -161,7 +161,7 @@ def sentence_of(error: OSError) -> str:
         )
     if error.errno in NO_ROOM:
         return (
-            f"the disk is full: could not write {path}; free some space, e.g. with `fairlab prune`"
+            f"the disk is full: could not write {path}; free some space, e.g. with `fairlab storage prune`"
             if path
             else "the disk is full"
         )

@@ -190,12 +190,13 @@ def commands_of(base: Path) -> list[list[str]]:
     run = next(path.name for path in (base / "runs").iterdir() if path.name.startswith("student-without"))
     data = next((base / "datasets").iterdir()).name
     return [
-        ["runs"], ["runs", "show", run], ["runs", "log", run], ["runs", "queue"], ["watch", "--once"], ["models"], ["data"],
-        ["data", data], ["compare"], ["fairness", run], ["disk"], ["prune"], ["doctor"], ["doctor", "--verify"],
+        ["runs", "list"], ["runs", "show", run], ["runs", "log", run], ["runs", "queue"], ["watch", "--once"], ["models", "list"],
+        ["data", "list"], ["data", "show", data], ["studies", "list"], ["compare"], ["fairness", run], ["storage", "disk"],
+        ["storage", "prune"], ["doctor"], ["doctor", "--verify"],
         ["launch", "--clone", study, "--dry-run"], ["runs", "delete", run, "--dry-run", "--force"],
-        ["runs", "delete", "--study", study, "--dry-run"], ["data", "delete", data, "--dry-run", "--force"],
-        ["forget", data, "Group A test 001", "--dry-run"], ["archive", study, "--out", "OUT"], ["scores", run, "--out", "OUT"],
-        ["loggers"],
+        ["studies", "delete", study, "--dry-run"], ["data", "delete", data, "--dry-run", "--force"],
+        ["storage", "forget", data, "Group A test 001", "--dry-run"], ["storage", "archive", study, "--out", "OUT"],
+        ["models", "scores", run, "--out", "OUT"], ["settings", "loggers"],
     ]  # fmt: skip
 
 
@@ -226,7 +227,7 @@ def fault(before: Answer, now: Answer, words: Sequence[str], place: Path, home: 
     if now.seconds > SECONDS / 2:
         return f"{now.seconds:.0f} s"
     changed = now.code != before.code or settled(now.out, home) != before.out
-    if words[0] not in CHANGES_BY_ITSELF and "--dry-run" not in words[-2:] and changed and str(place) not in text:
+    if not {*CHANGES_BY_ITSELF} & {*words[:2]} and "--dry-run" not in words[-2:] and changed and str(place) not in text:
         return (
             f"code {now.code}, another answer than before, and the path is not named: {settled(now.said, home)[:300]}"
         )

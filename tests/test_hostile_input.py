@@ -181,8 +181,8 @@ def test_sixty_names_through_every_input_work_or_are_refused(
 
 
 COMMANDS = (
-    ["launch"], ["launch", "--clone"], ["launch", "tiny", "--dry-run", "--set"], ["data"], ["runs", "show"], ["runs", "stop"],
-    ["evaluate"], ["embed", "x"], ["compare"], ["project"], ["models", "add", "--dry-run"], ["data", "add", "--dry-run"],
+    ["launch"], ["launch", "--clone"], ["launch", "tiny", "--dry-run", "--set"], ["data", "show"], ["runs", "show"], ["runs", "stop"],
+    ["evaluate"], ["models", "embed", "x"], ["compare"], ["models", "project"], ["models", "add", "--dry-run"], ["data", "add", "--dry-run"],
 )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def test_a_planted_name_token_and_template_are_in_no_log(
     plan = plan_preset(lab, "tiny", {**dials, "teacher.training.epochs": 1, "student.training.epochs": 1})
     start(lab, plan)
     said = []
-    for words in (["runs"], ["models"], ["compare"], ["doctor", "--verify"]):
+    for words in (["runs", "list"], ["models", "list"], ["compare"], ["doctor", "--verify"]):
         result = command(lab.home, *words)
         assert result.returncode == 0, result.stderr
         said.append(result.stdout + result.stderr)

@@ -51,7 +51,7 @@ def chosen(home: Path, most: int, seed: int) -> list[Case]:
 def test_no_command_is_stopped_by_a_bad_file_or_silent_about_it(tiny: Workspace, place: Path) -> None:
     words = mutations.commands_of(tiny.home)
     some = chosen(tiny.home, 3, 1)
-    asked = words if THOROUGH else [line for line in words if line[0] not in ("forget", "launch", "disk", "prune")]
+    asked = words if THOROUGH else [line for line in words if not {"forget", "launch", "disk", "prune"} & {*line[:2]}]
     faults = mutations.faults_of_commands(tiny.home, place / "copies", some, asked)
     assert faults == [], f"{len(faults)} of {len(some) * len(asked)}"
 

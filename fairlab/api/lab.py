@@ -45,6 +45,11 @@ class Lab:
         """Where the workspace is."""
         return self._workspace.home
 
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace as the functions of the rooms below take it."""
+        return self._workspace
+
     @cached_property
     def data(self) -> DataSets:
         """The data sets."""

@@ -64,6 +64,19 @@ class Models:
 
         return list_models(self._workspace)
 
+    def compare(
+        self, dataset: str, *, pairs: str = "test", baseline: str | None = None, seed: int | None = None
+    ) -> pd.DataFrame:
+        """A row per model that was added from a file, evaluated on a data set; as study.compare() otherwise.
+
+        Returns a DataFrame, empty while none is evaluated there. Raises FairLabError for an unknown baseline.
+
+        >>> lab.models.compare("rfw")[["model", "mean", "std", "ser"]]
+        """
+        from fairlab.compare.compare import compare
+
+        return compare(self._workspace, "", baseline, pairs, dataset, seed)
+
     def add(self, file: str | Path | ModelFile, name: str = "", **settings: Any) -> list[Model]:
         """Start the jobs that make a file a model of this workspace.
 

@@ -122,6 +122,13 @@ class Runs:
         """
         edit.release(self._workspace, _ids(runs))
 
+    def stop(self, runs: Sequence[str | Run], force: bool = False) -> list[str]:
+        """Stop those of these runs that wait or work; none takes the slot of another meanwhile. Returns their ids.
+
+        >>> lab.runs.stop(study.runs()["run_id"])
+        """
+        return launch.stop_all(self._workspace, _ids(runs), force)
+
     def place(self, runs: Sequence[str | Run], where: Mapping[str, Any]) -> None:
         """Change where runs are to work that wait, or that ended and can be resumed.
 

@@ -43,7 +43,9 @@ def where(options: argparse.Namespace) -> dict[str, Any]:
     asked = {"engine": options.engine, "devices": options.devices}
     given = _settings(options.on, "--on", "slurm.partition=gpu")
     if named := [name for name in given if name in {f"slurm.{name}" for name in PERSONAL}]:
-        raise FairLabError(f"{named[0]} is kept in your own configuration: `fairlab config --set {named[0]}=...`")
+        raise FairLabError(
+            f"{named[0]} is kept in your own configuration: `fairlab settings config --set {named[0]}=...`"
+        )
     return {**given, **{name: value for name, value in asked.items() if value is not None}}
 
 

@@ -1,75 +1,146 @@
-"""`fairlab data`: what there is; add, make, overlap, find, move, pairs, delete, keep."""
+"""`fairlab data list`: data sets listed, shown, added, made, checked, moved and deleted."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from fairlab.api import Lab
 from fairlab.api.watching import follow
-from fairlab.cli import show, show_data
+from fairlab.cli import arguments, show, show_data
 from fairlab.cli.arguments import dials
-from fairlab.cli.runs import watch_one
+from fairlab.cli.grammar import Noun, Parser, data_argument, json_option, run_argument, set_option
 from fairlab.errors import FairLabError
-from fairlab.files import read_json
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.settings.study import Overlap, Recipe, Source, parse
-from fairlab.storage.deletion_words import goes
 from fairlab.store.runs import read_status
 from fairlab.workspace import Workspace
 
 
-def make(workspace: Workspace, options: argparse.Namespace, values: Mapping[str, Any]) -> int:
+def data_commands(parser: Parser) -> None:
+    noun = Noun(parser)
+    json_option(noun.add("list", "all data sets", list_data))
+    one = noun.add("show", "images, people and pairs of every group of a data set", show_one)
+    data_argument(one)
+    json_option(one)
+    new = noun.add("add", "make your own images a data set; they stay where they are", add)
+    new.add_argument("path", help="file or folder with your data")
+    new.add_argument("--name", default="", help="what to call it (default: from the path)")
+    new.add_argument("--dry-run", action="store_true", help="only report what was understood")
+    new.add_argument("--pictures", metavar="FOLDER", help="with --dry-run: write faces, mean faces and alignment there")
+    _settings(new, "add", "image_px=112")
+    made = noun.add("make", "make a data set of others by a recipe; no image is copied", make)
+    made.add_argument("name", help="what to call it")
+    _settings(made, "make", "dataset=faces")
+    both = noun.add("overlap", "look for people and images of a test set in a training set", overlap)
+    data_argument(both, "train", "training set")
+    data_argument(both, "test", "test set")
+    both.add_argument(
+        "--model", default="", metavar="RUN", help="model whose embeddings of both show the nearest faces"
+    )
+    _settings(both, "overlap", 'train_splits=["train"]')
+    lost = noun.add("find", "bring back a data set that runs know and that is missing here", find)
+    data_argument(lost)
+    lost.add_argument("path", nargs="?", default="", help="where its images are now (none if they were generated)")
+    json_option(lost)
+    moved = noun.add("move", "say where the images of a data set are now; every image is read there once", move)
+    data_argument(moved)
+    moved.add_argument("path", help="where its images are now")
+    moved.add_argument(
+        "--changed", action="store_true", help="accept changed images; this makes it a different data set"
+    )
+    drawn = noun.add("pairs", "draw pairs for a data set without any", pairs)
+    data_argument(drawn)
+    run_argument(drawn, "--model", "model that picks the impostors (default: by chance)")
+    drawn.add_argument("--dry-run", action="store_true", help="only report what would be drawn")
+    _settings(drawn, "pairs", "genuine=3000")
+    gone = noun.add("delete", "delete a data set and the run that made it", delete)
+    data_argument(gone)
+    gone.add_argument("--dry-run", action="store_true", help="only say what would go and what needs it")
+    gone.add_argument("--force", action="store_true", help="even if runs or data sets need it")
+    json_option(gone)
+    kept = noun.add("keep", "limit how long a data set is kept (see `fairlab storage forget --expired`)", keep)
+    data_argument(kept)
+    kept.add_argument("--days", type=arguments.whole(0, 36_500), required=True, help="age limit; 0 lifts it")
+
+
+def _settings(parser: Parser, name: str, example: str) -> None:
+    set_option(parser, f"change a setting, e.g. {example} (`fairlab settings show data.{name}`)")
+    json_option(parser)
+
+
+COMMANDS = {"data": data_commands}
+
+
+def list_data(workspace: Workspace, options: argparse.Namespace) -> None:
+    show_data.show_all(workspace, options.json)
+
+
+def show_one(workspace: Workspace, options: argparse.Namespace) -> None:
+    show_data.show_data(workspace, options.name, options.json)
+
+
+def add(workspace: Workspace, options: argparse.Namespace) -> int:
+    """Make files a data set, or with --dry-run report what was understood of them."""
+    if options.pictures and not options.dry_run:
+        raise FairLabError("--pictures needs --dry-run: `fairlab data add PATH --dry-run --pictures FOLDER`")
+    data = Lab(workspace).data
+    source = parse(Source, {**dials(options), "path": options.path}, "--set")
+    if options.dry_run:
+        report = data.preview(source, options.pictures or "", show.progress_line())
+        names = report.pop("pictures", [])
+        show.show_report(report, options.json)
+        if options.pictures:
+            show.say_pictures(Path(options.pictures).expanduser().absolute(), names, list(report["groups"]))
+        return 0
+    job = data.add(source, options.name)
+    with show.results_only(options.json):
+        if not show.watch(workspace, [job.run_id]):
+            return 1
+    show.show_report(job.report, options.json)
+    return 0
+
+
+def make(workspace: Workspace, options: argparse.Namespace) -> int:
     """Make a data set by a recipe and show what is in it."""
-    if not options.path or options.test or options.name or options.model or options.dry_run:
-        raise FairLabError("name the data set to make: `fairlab data make NAME --set dataset=...`")
-    job = Lab(workspace).data.make(options.path, parse(Recipe, values, "--set"))
+    job = Lab(workspace).data.make(options.name, parse(Recipe, dials(options), "--set"))
     if not _done(workspace, job.run_id, options.json):
         return 1
     show_data.show_data(workspace, job.dataset, options.json)
     return 0
 
 
-def overlap(workspace: Workspace, options: argparse.Namespace, values: Mapping[str, Any]) -> int:
+def overlap(workspace: Workspace, options: argparse.Namespace) -> int:
     """Check a training set against a test set and say what was found."""
-    if not options.path or not options.test or options.name or options.dry_run:
-        raise FairLabError("name the two data sets: `fairlab data overlap TRAIN TEST`")
-    sets = {"train": options.path, "test": options.test, "model": options.model}
-    lab = Lab(workspace)
-    job = lab.data.overlap(parse(Overlap, {**values, **sets}, "--set"))
+    data = Lab(workspace).data
+    both = {"train": options.train, "test": options.test, "model": options.model}
+    job = data.overlap(parse(Overlap, {**dials(options), **both}, "--set"))
     if not _done(workspace, job.run_id, options.json):
         return 1
-    found = lab.data.verdict(options.path, options.test)
-    said = lab.data.verdict_sentence(options.path, options.test)
-    print(json.dumps({**(found.facts if found else {}), "sentence": said}, indent=1) if options.json else said)
+    verdict = data.verdict(options.train, options.test)
+    sentence = data.verdict_sentence(options.train, options.test)
+    facts = verdict.facts if verdict else {}
+    print(json.dumps({**facts, "sentence": sentence}, indent=1) if options.json else sentence)
     return 0
 
 
-def move(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+def move(workspace: Workspace, options: argparse.Namespace) -> None:
     """Say where the images of a data set are now."""
-    if not options.path or not options.test:
-        raise FairLabError("name the data set and where its images are now: `fairlab data move NAME PATH`")
-    before = Lab(workspace).data[options.path]
-    fingerprint = before.fingerprint
-    found = before.move(options.test, options.changed, show.progress_line()).opened
-    same = "the same data" if found.fingerprint == fingerprint else "other data now: its fingerprint has changed"
-    print(f"{options.path} reads its images from {found.info['images_from']['path']}; it is {same}")
-    return 0
+    data = Lab(workspace).data[options.name]
+    before = data.fingerprint
+    moved = data.move(options.path, options.changed, show.progress_line())
+    same = "the same data" if moved.fingerprint == before else "other data now: its fingerprint has changed"
+    print(f"{options.name} reads its images from {moved.opened.info['images_from']['path']}; it is {same}")
 
 
-def find(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+def find(workspace: Workspace, options: argparse.Namespace) -> int:
     """Bring back a data set that runs know and that is not in this workspace."""
-    if not options.path:
-        raise FairLabError("name the data set and where its images are now: `fairlab data find NAME PATH`")
-    run_id = Lab(workspace).data.find(options.path, options.test or "").run_id
-    if not _done(workspace, run_id, options.json):
+    job = Lab(workspace).data.find(options.name, options.path)
+    if not _done(workspace, job.run_id, options.json):
         return 1
-    show_data.show_data(workspace, options.path, options.json)
-    facts = read_status(workspace.run(run_id))
+    show_data.show_data(workspace, options.name, options.json)
+    facts = read_status(job.folder)
     if "pairs_seed" in facts:
         show.say(f"Its pairs are drawn again, with seed {facts['pairs_seed']} as before.")
     if "pairs_missing" in facts:
@@ -77,20 +148,18 @@ def find(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str
     return 0
 
 
-def pairs(workspace: Workspace, options: argparse.Namespace, values: Mapping[str, Any]) -> int:
+def pairs(workspace: Workspace, options: argparse.Namespace) -> int:
     """Draw pairs for a data set that came without, or with --dry-run say what would be drawn."""
-    if not options.path or options.test or options.name:
-        raise FairLabError("name the data set to draw pairs for: `fairlab data pairs NAME [--set genuine=3000]`")
-    values = {**values, **({"mined_by": options.model} if options.model else {})}
-    settings = parse(DrawnPairs, values, "--set")
-    lab = Lab(workspace)
+    data = Lab(workspace).data
+    mined = {"mined_by": options.model} if options.model else {}
+    settings = parse(DrawnPairs, {**dials(options), **mined}, "--set")
     if options.dry_run:
-        drawn = lab.data[options.path].preview_pairs(settings)
+        drawn = data[options.name].preview_pairs(settings)
         groups, notes = drawn.facts, drawn.notes
     else:
-        if not _done(workspace, lab.data[options.path].draw_pairs(settings).run_id, options.json):
+        if not _done(workspace, data[options.name].draw_pairs(settings).run_id, options.json):
             return 1
-        kept = lab.data[options.path].opened.info["drawn_pairs"]
+        kept = data[options.name].opened.info["drawn_pairs"]
         groups, notes = kept["groups"], kept["notes"]
     if options.json:
         print(json.dumps({"groups": groups, "notes": notes}, indent=1))
@@ -99,37 +168,27 @@ def pairs(workspace: Workspace, options: argparse.Namespace, values: Mapping[str
         print(f"{group}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
     for note in notes:
         print(note)
-    done = (
+    print(
         "nothing is written yet"
         if options.dry_run
-        else f"`fairlab evaluate RUN {options.path}` evaluates a model on them"
+        else f"`fairlab evaluate RUN {options.name}` evaluates a model on them"
     )
-    print(done)
     return 0
 
 
-def delete(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+def delete(workspace: Workspace, options: argparse.Namespace) -> None:
     """Delete a data set and the run that made it; with --dry-run say what would go and what needs it."""
-    if not options.path or options.test:
-        raise FairLabError("name the data set to delete: `fairlab data delete NAME`")
-    data = Lab(workspace).data[options.path]
-    found = data.what_goes() if options.dry_run else data.delete(options.force)
-    print(json.dumps(asdict(found), indent=1) if options.json else "\n".join(goes(found)))
-    return 0
+    data = Lab(workspace).data[options.name]
+    show.show_goes([data.what_goes() if options.dry_run else data.delete(options.force)], options.json)
 
 
-def keep(workspace: Workspace, options: argparse.Namespace, _values: Mapping[str, Any]) -> int:
+def keep(workspace: Workspace, options: argparse.Namespace) -> None:
     """Limit how long a data set is kept."""
-    if not options.path or options.test or options.days is None:
-        raise FairLabError(
-            "name the data set and for how long: `fairlab data keep NAME --days 180` (0 lifts the limit)"
-        )
     lab = Lab(workspace)
-    lab.data[options.path].keep(options.days or None)
-    until = next((limit.until for limit in lab.storage.limits() if limit.dataset == options.path), None)
-    said = f"until {until:%Y-%m-%d}; then `fairlab forget --expired` deletes it" if until else "without a limit"
-    print(f"{options.path} is kept {said}")
-    return 0
+    lab.data[options.name].keep(options.days or None)
+    until = next((limit.until for limit in lab.storage.limits() if limit.dataset == options.name), None)
+    how = f"until {until:%Y-%m-%d}; then `fairlab storage forget --expired` deletes it" if until else "without a limit"
+    print(f"{options.name} is kept {how}")
 
 
 def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
@@ -140,38 +199,3 @@ def _done(workspace: Workspace, run_id: str, quiet: bool) -> bool:
     for fault in faults:
         show.say(fault)
     return not faults
-
-
-ACTIONS = {"make": make, "overlap": overlap, "find": find, "move": move, "pairs": pairs, "delete": delete, "keep": keep}
-
-
-def do_data(workspace: Workspace, options: argparse.Namespace) -> int:
-    if options.dataset in ACTIONS:
-        return ACTIONS[options.dataset](workspace, options, dials(options))
-    if options.test or options.model:
-        raise FairLabError("this belongs to `fairlab data overlap TRAIN TEST`")
-    if options.dataset != "add":
-        if options.path or options.dry_run or options.name or options.set or options.pictures:
-            raise FairLabError("these options belong to `fairlab data add PATH`")
-        show_data.show_data(workspace, options.dataset, options.json)
-        return 0
-    if not options.path:
-        raise FairLabError("name the file or folder to add: `fairlab data add PATH`")
-    if options.pictures and not options.dry_run:
-        raise FairLabError(
-            "--pictures belongs to an inspection of data: `fairlab data add PATH --dry-run --pictures FOLDER`"
-        )
-    source = parse(Source, {**dials(options), "path": options.path}, "--set")
-    if options.dry_run:
-        found = Lab(workspace).data.preview(source, options.pictures or "", show.progress_line())
-        names = found.pop("pictures", [])
-        show.show_report(found, options.json)
-        if options.pictures:
-            show.say_pictures(Path(options.pictures).expanduser().absolute(), names, list(found["groups"]))
-        return 0
-    run_id = Lab(workspace).data.add(source, options.name).run_id
-    with show.results_only(options.json):
-        code = watch_one(workspace, run_id)
-    if code == 0:
-        show.show_report(read_json(workspace.run(run_id) / "report.json"), options.json)
-    return code

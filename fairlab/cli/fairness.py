@@ -13,6 +13,7 @@ from rich.table import Table
 from fairlab.api import Lab
 from fairlab.api.console import console
 from fairlab.cli import arguments
+from fairlab.cli.grammar import Parser
 from fairlab.cli.show import say_caveats
 from fairlab.compare.scored import scored
 from fairlab.errors import FairLabError
@@ -32,7 +33,7 @@ bio_ref_subject_id, probe_<attribute>, bio_ref_<attribute>, score. Separated by 
 decimal points or commas."""
 
 
-def do_fairness(workspace: Workspace, options: argparse.Namespace) -> int:
+def fairness(workspace: Workspace, options: argparse.Namespace) -> int:
     """Print the rates of every group and the fairness metrics at one operating point, or how two models differ there."""
     options.draws, options.seed = _drawn(workspace, options)
     if options.against:
@@ -182,55 +183,50 @@ def _rate(value: float, low: float, high: float, factor: float = 1.0) -> str:
     return f"{factor * value:.4g}{between}"
 
 
-def options_of(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    parser.add_argument("scores", help="a table of scored pairs (CSV, TSV, Parquet), or a run id")
+def fairness_options(parser: Parser) -> None:
+    parser.epilog = "`fairlab settings show table` says which columns a table has"
+    parser.set_defaults(do=fairness)
+    parser.usage = f"{parser.prog} [options] SCORES"
+    parser.add_argument("scores", metavar="SCORES", help="a table of scored pairs (CSV, TSV, Parquet), or a run id")
     parser.add_argument(
-        "--against", default="", metavar="SCORES",
-        help="another table or run on the same pairs: print how the first differs from it; seeds with commas between, as "
-        "RUN,RUN --against RUN,RUN",
-    )  # fmt: skip
+        "--against",
+        default="",
+        metavar="S",
+        help="SCORES on the same pairs to compare with; seeds as RUN,RUN --against RUN,RUN",
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--at-fmr",
-        type=float,
-        help="one threshold, where all groups' impostors reach this FMR (default 0.01)",
+        "--at-fmr", type=float, metavar="X", help="one threshold, at this FMR of all groups (default 0.01)"
     )
-    where.add_argument("--at-own-fmr", type=float, help="a threshold for each group, at its own FMR, as papers have it")
-    where.add_argument("--threshold", type=float, help="this threshold")
-    parser.add_argument(
-        "--exclude", nargs="+", default=[], metavar="WHAT",
-        help=f"of a table, leave out lines by what is wrong with them: {', '.join(DEFECTS)}, or all",
-    )  # fmt: skip
+    where.add_argument("--at-own-fmr", type=float, metavar="X", help="a threshold for each group, at its own FMR")
+    where.add_argument("--threshold", type=float, metavar="X", help="this threshold")
     parser.add_argument(
         "--by",
         nargs="+",
         default=[],
-        metavar="ATTRIBUTE",
-        help="what the groups are values of; of a run also several together",
+        metavar="NAME",
+        help="attribute whose values are the groups; of a run also several",
+    )
+    draws = arguments.whole(1, 100_000)
+    parser.add_argument(
+        "--draws", type=draws, metavar="N", help="draws of people (default: the run's; for a table 1000)"
     )
     parser.add_argument(
-        "--score", default="", help="of a table: column with the scores (default: score, or a usual name)"
+        "--seed", type=arguments.seed, metavar="N", help="seed of the draws (default: the run's; for a table 0)"
     )
-    parser.add_argument(
-        "--distances", action="store_true", help="of a table: it holds distances, where smaller means more alike"
-    )
-    parser.add_argument("--data", default="", help="of a run: data set (default: the one trained on)")
-    parser.add_argument("--pairs", default="test", help="of a run: which pair list (default: test)")
-    parser.add_argument(
-        "--draws",
-        type=arguments.whole(1, 100_000),
-        help="draws of people for the intervals (default: as in the evaluation of the run; for a table 1000)",
-    )
-    parser.add_argument(
-        "--seed",
-        type=arguments.seed,
-        help="seed of those draws (default: as in the evaluation of the run; for a table 0)",
-    )
-    parser.add_argument(
-        "--adjust", choices=["none", "holm"], default="none",
-        help="adjust the measures' p values for being many (default: none)",
-    )  # fmt: skip
+    parser.add_argument("--adjust", choices=["none", "holm"], default="none", help="adjust p values for being many")
     out = parser.add_mutually_exclusive_group()
     out.add_argument("--json", action="store_true", help="print JSON")
     out.add_argument("--csv", choices=["groups", "metrics", "matrix"], help="print one table as CSV")
+    run = parser.add_argument_group("of a run")
+    run.add_argument("--data", default="", help="data set (default: the one trained on)")
+    run.add_argument("--pairs", default="test", help="which pair list (default: test)")
+    table = parser.add_argument_group("of a table")
+    table.add_argument("--score", default="", metavar="NAME", help="column with the scores (default: a usual name)")
+    table.add_argument("--distances", action="store_true", help="it holds distances: smaller means more alike")
+    table.add_argument(
+        "--exclude", nargs="+", default=[], metavar="WHAT", help=f"leave out bad lines: {', '.join(DEFECTS)}, or all"
+    )
+
+
+COMMANDS = {"fairness": fairness_options}

@@ -1,94 +1,148 @@
-"""`fairlab models`, `embed`, `evaluate`, `scores`, `project`: models added, looked at, and used on data."""
+"""`fairlab models list` and `evaluate`: models added, looked at, and used on data."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from fairlab.api import Lab
+from fairlab.cli import show, show_models, show_numbers
 from fairlab.cli.arguments import dials, where
-from fairlab.cli.runs import watch_one
+from fairlab.cli.grammar import (
+    Noun,
+    Parser,
+    data_argument,
+    json_option,
+    placement_options,
+    run_argument,
+    set_option,
+)
 from fairlab.errors import FairLabError
-from fairlab.files import read_json
+from fairlab.registry import declared_facts
 from fairlab.settings.study import Evaluation, ModelFile, Projection, Protocols, parse
 from fairlab.store.runs import read_run, read_status
 from fairlab.workspace import Workspace
 
 
-def do_models(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.api import Lab
-    from fairlab.cli import show, show_models
+def models_commands(parser: Parser) -> None:
+    noun = Noun(parser)
+    json_option(noun.add("list", "all models, trained here or added", list_models))
+    new = noun.add("add", "make a file a model: weights, ONNX, a table of scores, or embeddings", add)
+    new.add_argument("path", help=".pth, .pth.tar, .pt, .ckpt, .bin, .safetensors, .onnx, .csv, .npy ...")
+    new.add_argument("--name", default="", help="what to call it (default: the file's name)")
+    new.add_argument("--dry-run", action="store_true", help="report what was understood, and add nothing")
+    json_option(new)
+    set_option(new, "change a setting, e.g. flip=false (`fairlab settings show models.add`)")
+    embedding = noun.add("embed", "embed a data set with a model", embed)
+    run_argument(embedding, help_="run id of a model; `fairlab models list` lists them")
+    data_argument(embedding, "dataset", "name of a data set")
+    placement_options(embedding)
+    maps = noun.add("project", "draw the maps (UMAP) of one or more spaces", project)
+    run_argument(maps, "runs", "run ids of models; the first common space is the reference", "+")
+    maps.add_argument("--data", default="", help="data set that they have embedded (default: the one trained on)")
+    set_option(maps, "change a setting, e.g. neighbours=30 (`fairlab settings show models.project`)")
+    tables = noun.add("scores", "write models' scores as a table that other tools read", scores)
+    run_argument(tables, "runs", "run ids of models that were evaluated on the same data set", "+")
+    tables.add_argument("--out", required=True, help="file to write (.csv)")
+    tables.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    tables.add_argument("--format", choices=["bob", "bfw"], default="bob", help="bob: one model; bfw: any number")
+    tables.add_argument("--data", default="", help="data set (default: the one trained on)")
+    tables.add_argument("--pairs", choices=["test", "validation"], default="test", help="which pair list")
 
-    if options.action == "list":
-        if options.path or options.dry_run or options.name or options.set:
-            raise FairLabError("these options belong to `fairlab models add FILE`")
-        show_models.show_models(workspace, options.json)
-        return 0
-    if not options.path:
-        raise FairLabError("name the file of the model: `fairlab models add FILE`")
+
+def evaluate_options(parser: Parser) -> None:
+    names = ", ".join(declared_facts("PROTOCOLS", "jobs/protocols"))
+    parser.epilog = f"protocols: {names} (`fairlab settings show protocols` says what they are)"
+    run_argument(parser, help_="run id of a model; `fairlab models list` lists them")
+    data_argument(parser, "dataset", "data set with pairs (default: the one trained on)", "?", "")
+    run_argument(parser, "--gallery", "model that embeds the first image of each pair")
+    parser.add_argument(
+        "--protocol",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="evaluate by this protocol instead of the data set's own pairs; may be given several times",
+    )
+    parser.add_argument("--all", action="store_true", help="print every stored number")
+    json_option(parser, "print every stored number as JSON")
+    placement_options(parser)
+    set_option(parser, "change a setting, e.g. bootstrap=1000 (`fairlab settings show evaluate`)")
+    parser.set_defaults(do=evaluate)
+
+
+COMMANDS = {"models": models_commands, "evaluate": evaluate_options}
+
+
+def list_models(workspace: Workspace, options: argparse.Namespace) -> None:
+    empty = f"no models yet in {workspace.home}; train some with `fairlab demo`, or `fairlab models add FILE`"
+    show.show_table(Lab(workspace).models.table(), options.json, empty)
+
+
+def add(workspace: Workspace, options: argparse.Namespace) -> int:
+    models = Lab(workspace).models
     source = parse(ModelFile, {**dials(options), "path": options.path}, "--set")
     if options.dry_run:
-        report = Lab(workspace).models.preview(source, show.progress_line("rounds"))
-        show_models.show_model_report(report, options.json)
+        show_models.show_model_report(models.preview(source, show.progress_line("rounds")), options.json)
         return 0
-    runs = [model.run_id for model in Lab(workspace).models.add(source, options.name)]
+    added = models.add(source, options.name)
+    runs = [model.run_id for model in added]
     with show.results_only(options.json):
-        done = show.watch(workspace, [*read_run(workspace, runs[0]).parents, *runs])
-    if not done:
-        return 1
-    report = read_json(workspace.run(runs[0]) / "report.json")
-    show_models.show_model_report({"run_id": runs[0], "runs": runs, **report}, options.json)
+        if not show.watch(workspace, [*(parent.run_id for parent in added[0].parents), *runs]):
+            return 1
+    show_models.show_model_report({"run_id": runs[0], "runs": runs, **added[0].report}, options.json)
     return 0
 
 
-def do_embed(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.api import Lab
-
+def embed(workspace: Workspace, options: argparse.Namespace) -> int:
     job = Lab(workspace).models[options.run].embed(options.dataset, where(options) or None)
-    return watch_one(workspace, job.run_id)
+    return 0 if show.watch(workspace, [job.run_id]) else 1
 
 
-def do_evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.api import Lab
-    from fairlab.cli import show
-
+def evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
     asked = dials(options)
-    more = {name.removeprefix("protocols."): value for name, value in asked.items() if name.startswith("protocols.")}
-    own = {name: value for name, value in asked.items() if not name.startswith("protocols.")}
-    if more and not options.protocol:
+    further = {name.removeprefix("protocols."): value for name, value in asked.items() if name.startswith("protocols.")}
+    plain = {name: value for name, value in asked.items() if not name.startswith("protocols.")}
+    if further and not options.protocol:
         raise FairLabError("settings of protocols belong to a protocol: give --protocol NAME too")
-    settings = parse(Evaluation, own, "--set") if own else None
-    protocols = parse(Protocols, {**more, "names": options.protocol}, "--set") if options.protocol else ()
-    model = Lab(workspace).models[options.run]
-    job = model.evaluate(
-        options.dataset, settings=settings, gallery=options.gallery, protocols=protocols, where=where(options) or None
-    ).run_id
-    with show.results_only(options.json):
-        code = watch_one(workspace, job)
-    if code == 0:
-        for note in read_status(workspace.run(job)).get("notes", ()):
-            print(f"fairlab: {note}", file=sys.stderr)
-        judged = job if options.gallery else options.run  # against a gallery the numbers are the job's
-        show.show_metrics(workspace, judged, read_run(workspace, job).dataset, options.json, options.protocol)
-    return code
-
-
-def do_scores(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.api import Lab
-
-    names = options.run
-    dataset = options.data or read_run(workspace, names[0]).dataset
-    path = Lab(workspace).models.export_scores(
-        names, options.out, dataset, kind=options.format, pairs=options.pairs, overwrite=options.overwrite
+    job = (
+        Lab(workspace)
+        .models[options.run]
+        .evaluate(
+            options.dataset,
+            settings=parse(Evaluation, plain, "--set") if plain else None,
+            gallery=options.gallery or "",
+            protocols=parse(Protocols, {**further, "names": options.protocol}, "--set") if options.protocol else (),
+            where=where(options) or None,
+        )
     )
-    print(f"scores of {len(names)} models on {dataset} ({options.pairs} pairs) are in {path}")
+    with show.results_only(options.json):
+        if not show.watch(workspace, [job.run_id]):
+            return 1
+    _say_notes(workspace, job.run_id)
+    judged = job.run_id if options.gallery else options.run  # against a gallery the numbers are the job's
+    dataset = read_run(workspace, job.run_id).dataset
+    how = "json" if options.json else "all" if options.all else ""
+    show_numbers.show_numbers(workspace, judged, dataset, options.protocol, how)
     return 0
 
 
-def do_project(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.api import Lab
+def project(workspace: Workspace, options: argparse.Namespace) -> int:
+    settings = parse(Projection, dials(options), "--set")
+    job = Lab(workspace).models.project(options.runs, options.data, settings)
+    if not show.watch(workspace, [job.run_id]):
+        return 1
+    _say_notes(workspace, job.run_id)
+    return 0
 
-    job = Lab(workspace).models.project(options.run, options.data, parse(Projection, dials(options), "--set")).run_id
-    code = watch_one(workspace, job)
-    for note in read_status(workspace.run(job)).get("notes", ()) if code == 0 else ():
+
+def scores(workspace: Workspace, options: argparse.Namespace) -> None:
+    path = Lab(workspace).models.export_scores(
+        options.runs, options.out, options.data, kind=options.format, pairs=options.pairs, overwrite=options.overwrite
+    )
+    dataset = options.data or read_run(workspace, options.runs[0]).dataset
+    print(f"scores of {len(options.runs)} models on {dataset} ({options.pairs} pairs) are in {path}")
+
+
+def _say_notes(workspace: Workspace, run_id: str) -> None:
+    for note in read_status(workspace.run(run_id)).get("notes", ()):
         print(f"fairlab: {note}", file=sys.stderr)
-    return code

@@ -1,123 +1,156 @@
-"""`fairlab runs`, `watch`, `work`: runs looked at, moved, stopped, waited for, and carried out."""
+"""`fairlab runs list`, `watch`, `work`: runs looked at, moved, stopped, waited for, and carried out."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from typing import Any
 
 from fairlab.cli.arguments import dials, where
+from fairlab.cli.grammar import Noun, Parser, json_option, placement_options, run_argument, set_option
 from fairlab.errors import FairLabError
 from fairlab.workspace import Workspace
 
-ACTIONS: Mapping[str, str] = {
-    "list": "all runs (the default)",
-    "queue": "what works and what waits for what, in starting order, and how far each study is",
-    "show": "settings and state of a run",
-    "log": "its log",
-    "stop": "save and end; a run that waits is cancelled (--study: all of a study)",
-    "resume": "go on after a stop, a failure or a crash (--study: all of a study that ended badly)",
-    "delete": "the run and its files (--study: a whole study; --dry-run: only say what would go and what needs it)",
-    "wait": "until these runs have ended",
-    "first": "start these runs before all others, with what they build on",
-    "earlier": "one place earlier",
-    "later": "one place later",
-    "hold": "keep a waiting run from starting",
-    "release": "let a held run start",
-    "where": "change where waiting or ended runs are to work: --devices 2, --engine slurm (resume takes these too)",
-    "clone": "the same run with other settings: --set training.epochs=5",
-}
+
+def runs_commands(parser: Parser) -> None:
+    noun = Noun(parser)
+    json_option(noun.add("list", "all runs, oldest first", list_runs))
+    json_option(noun.add("queue", "what works, and what waits for what, in starting order", queue))
+    run_argument(noun.add("show", "settings and state of a run, as JSON", show_run))
+    run_argument(noun.add("log", "what a run printed", log))
+    run_argument(noun.add("wait", "wait until these runs have ended", wait), "runs", "run ids", "+")
+    stop = noun.add("stop", "save and end; a run that waits is cancelled", stop_runs)
+    run_argument(stop, "runs", "run ids", "+")
+    stop.add_argument("--force", action="store_true", help="end the process now; its last checkpoint stays")
+    resume = noun.add("resume", "continue after a stop, a failure or a crash", resume_runs)
+    run_argument(resume, "runs", "run ids", "+")
+    resume.add_argument(
+        "--other-data", action="store_true", help="although the data set has changed since; the run records it"
+    )
+    placement_options(resume)
+    clone = noun.add("clone", "the same run with other settings", clone_runs)
+    run_argument(clone, "runs", "run ids", "+")
+    placement_options(clone)
+    set_option(clone, "change a setting, e.g. training.epochs=5")
+    delete = noun.add("delete", "delete runs and their files", delete_runs)
+    run_argument(delete, "runs", "run ids", "+")
+    delete.add_argument("--dry-run", action="store_true", help="only say what would go and what needs it")
+    delete.add_argument("--force", action="store_true", help="even if others build on them")
+    json_option(delete)
+    for name, sentence in (
+        ("first", "start these runs before all others, with what they build on"),
+        ("earlier", "move waiting runs one place up"),
+        ("later", "move waiting runs one place down"),
+        ("hold", "keep waiting runs from starting"),
+        ("release", "let held runs start"),
+    ):
+        run_argument(noun.add(name, sentence, _ordered(name)), "runs", "run ids", "+")
+    place = noun.add("where", "change where waiting or ended runs are to work", place_runs)
+    run_argument(place, "runs", "run ids", "+")
+    placement_options(place)
 
 
-def do_runs(workspace: Workspace, options: argparse.Namespace) -> int:
-    """Carry out one of ACTIONS."""
-    from fairlab.cli import show, show_queue
-    from fairlab.queue import edit, launch
-
-    changes, places = dials(options), where(options)
-    action = options.action
-    if options.study and action not in ("stop", "resume", "delete"):
-        raise FairLabError("--study belongs to `fairlab runs stop`, `fairlab runs resume` and `fairlab runs delete`")
-    if options.dry_run and action != "delete":
-        raise FairLabError("--dry-run belongs to `fairlab runs delete`")
-    if options.other_data and (action != "resume" or options.study):
-        raise FairLabError("--other-data belongs to `fairlab runs resume RUN`")
-    if changes and action != "clone":
-        raise FairLabError("--set belongs to `fairlab runs clone RUN`")
-    if places and action not in ("where", "resume", "clone"):
-        raise FairLabError("--engine, --devices and --on belong to `fairlab runs where`, `resume` and `clone`")
-    if action == "list":
-        show.show_runs(workspace, options.json)
-    elif action == "queue":
-        launch.dispatch(workspace)
-        show_queue.show_queue(workspace, options.json)
-    elif action == "delete" and (options.study or options.dry_run):
-        _delete_or_say(workspace, options)
-    elif options.study:
-        if options.run:
-            raise FairLabError(f"give run ids or --study, not both: `fairlab runs {action} --study {options.study}`")
-        if action == "stop":
-            _count("asked to stop", edit.stop_study(workspace, options.study, options.force))
-        else:
-            _count("queued again", edit.resume_study(workspace, options.study, places))
-    elif not options.run:
-        raise FairLabError(f"`fairlab runs {action}` needs a run id; `fairlab runs` lists them")
-    elif action == "wait":
-        return 0 if show.watch(workspace, options.run) else 1
-    elif action == "clone":
-        for run_id in options.run:
-            name, new = edit.clone(workspace, run_id, changes, places)
-            print(f"{name} is queued" if new else f"the same settings are the same run: {name}, nothing was started")
-    elif action == "where":
-        edit.where(workspace, options.run, places)
-    elif action == "resume":
-        if places:
-            edit.where(workspace, options.run, places)
-        for run_id in options.run:
-            launch.resume(workspace, run_id, options.other_data)
-    elif action in ("first", "earlier", "later", "hold", "release"):
-        several: Callable[[Workspace, Sequence[str]], None] = getattr(edit, action)
-        several(workspace, options.run)
-    else:
-        for run_id in options.run:
-            _one(workspace, action, run_id, options.force)
-    return 0
+def watch_options(parser: Parser) -> None:
+    parser.epilog = (
+        "Without names: whatever is queued or running, until Ctrl-C, which leaves the runs alone. With names: until all of\n"
+        "them have ended. What waits is started when its turn comes. Into a file or another program: a line for each change."
+    )
+    run_argument(parser, "name", "studies or run ids (default: all that are active)", "*")
+    parser.add_argument("--once", action="store_true", help="show the current state and return; nothing is started")
+    json_option(parser, "a JSON object a line: a run that is new or has changed")
+    parser.set_defaults(do=watch)
 
 
-def _one(workspace: Workspace, action: str, run_id: str, force: bool) -> None:
-    from fairlab.cli import show
-    from fairlab.queue import launch
-
-    if action == "stop":
-        launch.stop(workspace, run_id, force)
-    elif action == "delete":
-        launch.delete(workspace, run_id, force)
-    else:
-        show.show_run(workspace, run_id, action == "log")
+def work_options(parser: Parser) -> None:
+    parser.add_argument("run", help="run id")
+    parser.set_defaults(do=work, silent=True)
 
 
-def _delete_or_say(workspace: Workspace, options: argparse.Namespace) -> None:
-    """A whole study goes, or what would go with runs or a study is said."""
+COMMANDS = {"runs": runs_commands, "watch": watch_options, "work": work_options}
+
+
+def _lab(workspace: Workspace) -> Any:
+    """The lab; `work` must not import it before it has its lock."""
     from fairlab.api import Lab
-    from fairlab.storage.deletion_words import goes
 
-    if bool(options.study) == bool(options.run):
-        raise FairLabError("name runs to delete, or a study with --study")
-    lab = Lab(workspace)
-    if options.study:
-        study = lab.studies[options.study]
-        found = [study.what_goes() if options.dry_run else study.delete(options.force)]
-    else:
-        found = [lab.runs[run_id].what_goes() for run_id in options.run]
-    for item in found:
-        print("\n".join(goes(item)))
+    return Lab(workspace)
 
 
-def _count(what: str, run_ids: Sequence[str]) -> None:
-    print(f"{len(run_ids)} run{'' if len(run_ids) == 1 else 's'} {what}")
+def list_runs(workspace: Workspace, options: argparse.Namespace) -> None:
+    from fairlab.cli import show
+
+    show.show_runs(workspace, options.json)
 
 
-def do_watch(workspace: Workspace, options: argparse.Namespace) -> int:
+def queue(workspace: Workspace, options: argparse.Namespace) -> None:
+    from fairlab.cli import show_queue
+
+    show_queue.show_queue(workspace, options.json)
+
+
+def show_run(workspace: Workspace, options: argparse.Namespace) -> None:
+    from fairlab.cli import show
+
+    show.show_run(workspace, options.run)
+
+
+def log(workspace: Workspace, options: argparse.Namespace) -> None:
+    run = _lab(workspace).runs[options.run]
+    print(run.log or f"no log yet: {options.run} is {run.status}")
+
+
+def wait(workspace: Workspace, options: argparse.Namespace) -> int:
+    from fairlab.cli import show
+
+    return 0 if show.watch(workspace, options.runs) else 1
+
+
+def stop_runs(workspace: Workspace, options: argparse.Namespace) -> None:
+    for run_id in options.runs:
+        _lab(workspace).runs[run_id].stop(options.force)
+
+
+def resume_runs(workspace: Workspace, options: argparse.Namespace) -> None:
+    for run_id in options.runs:
+        _lab(workspace).runs[run_id].resume(options.other_data, where(options))
+
+
+def clone_runs(workspace: Workspace, options: argparse.Namespace) -> None:
+    for run_id in options.runs:
+        run, new = _lab(workspace).runs[run_id].clone(dials(options), where(options))
+        print(
+            f"{run.run_id} is queued"
+            if new
+            else f"the same settings are the same run: {run.run_id}, nothing was started"
+        )
+
+
+def delete_runs(workspace: Workspace, options: argparse.Namespace) -> None:
+    from fairlab.cli import show
+
+    lab = _lab(workspace)
+    if options.dry_run:
+        show.show_goes([lab.runs[run_id].what_goes() for run_id in options.runs], options.json)
+        return
+    for run_id in options.runs:
+        lab.runs[run_id].delete(options.force)
+
+
+def _ordered(name: str) -> Callable[[Workspace, argparse.Namespace], None]:
+    def change(workspace: Workspace, options: argparse.Namespace) -> None:
+        getattr(_lab(workspace).runs, name)(options.runs)
+
+    return change
+
+
+def place_runs(workspace: Workspace, options: argparse.Namespace) -> None:
+    if not where(options):
+        raise FairLabError("say where: --engine, --devices or --on")
+    _lab(workspace).runs.place(options.runs, where(options))
+
+
+def watch(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab.cli.watch import overview
 
     with contextlib.suppress(KeyboardInterrupt):  # the way to leave
@@ -125,16 +158,9 @@ def do_watch(workspace: Workspace, options: argparse.Namespace) -> int:
     return 0
 
 
-def do_work(workspace: Workspace, options: argparse.Namespace) -> int:
+def work(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab.jobs.worker import leave, work
 
     code = work(workspace, options.run)
     leave(code)
     return code
-
-
-def watch_one(workspace: Workspace, run_id: str) -> int:
-    """Show a run until it ends; the exit code."""
-    from fairlab.cli import show
-
-    return 0 if show.watch(workspace, [run_id]) else 1

@@ -6,8 +6,9 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.table import Table
@@ -16,12 +17,14 @@ from fairlab.api.console import PlainText as Text
 from fairlab.api.console import console, is_terminal
 from fairlab.api.watching import coloured, follow
 from fairlab.cli.streams import counter
-from fairlab.files import there
 from fairlab.formatting import amount, duration
 from fairlab.plan.plan import Plan, data_of
 from fairlab.store.runs import CHOICE, read_run, read_status, state
-from fairlab.tables import METRICS, rows_as_json
+from fairlab.tables import rows_as_json
 from fairlab.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fairlab.storage.deleting import Goes
 
 
 def say(text: str) -> None:
@@ -75,6 +78,27 @@ def show_plan(workspace: Workspace, plan: Plan) -> None:
     console.print(f"{sure} {disk_bytes(workspace, plan) / 1e6:,.0f} MB of disk in {workspace.home}")
 
 
+def show_table(table: pd.DataFrame, as_json: bool, empty: str) -> None:
+    """Print a table, or a sentence where it has no rows."""
+    if as_json:
+        print(rows_as_json(table))
+    elif table.empty:
+        print(empty)
+    else:
+        print(table.astype(object).where(table.notna(), "").to_string(index=False))  # "" fits into no column of numbers
+
+
+def show_goes(items: Sequence[Goes], as_json: bool) -> None:
+    """Print what goes, or went, with runs, data sets or studies."""
+    from fairlab.storage.deletion_words import goes
+
+    if as_json:
+        print(json.dumps([asdict(item) for item in items], indent=1))
+        return
+    for item in items:
+        print("\n".join(goes(item)))
+
+
 def show_runs(workspace: Workspace, as_json: bool) -> None:
     """Print all runs of the workspace."""
     from fairlab.store.database import list_runs
@@ -105,13 +129,9 @@ def show_runs(workspace: Workspace, as_json: bool) -> None:
     console.print(view)
 
 
-def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
-    """Print one run: its settings and state, or its log."""
+def show_run(workspace: Workspace, run_id: str) -> None:
+    """Print one run: its settings and state."""
     record = read_run(workspace, run_id)
-    if log:
-        path = record.folder / "log.txt"
-        print(path.read_text(encoding="utf-8", errors="replace") if there(path) else "no log yet")
-        return
     from fairlab.jobs.evaluate.caveats import of_runs
 
     view, said = state(record.folder), read_status(record.folder)
@@ -131,18 +151,6 @@ def show_run(workspace: Workspace, run_id: str, log: bool) -> None:
         "config": record.config.model_dump(mode="json", exclude_none=True),
     }
     print(json.dumps(facts, indent=1))
-
-
-def show_metrics(
-    workspace: Workspace, run_id: str, dataset_id: str, as_json: bool = False, protocols: Sequence[str] = ()
-) -> None:
-    """Print the stored numbers of a run on a data set, with intervals and counts; with `protocols` only theirs."""
-    from fairlab.store.database import metrics
-
-    table = metrics(workspace, [run_id], dataset_id)[list(METRICS[1:])]
-    table = table[table["protocol"].isin(protocols)] if protocols else table
-    say_caveats(workspace, [run_id], dataset_id)
-    print(rows_as_json(table) if as_json else table.to_string(index=False))
 
 
 def say_caveats(workspace: Workspace, run_ids: Sequence[str], dataset_id: str) -> None:

@@ -10,20 +10,6 @@ from rich.table import Table
 
 from fairlab.api.console import PlainText as Text
 from fairlab.api.console import console
-from fairlab.compare.models import list_models
-from fairlab.tables import rows_as_json
-from fairlab.workspace import Workspace
-
-
-def show_models(workspace: Workspace, as_json: bool) -> None:
-    """Print the models of the workspace."""
-    table = list_models(workspace)
-    if as_json:
-        print(rows_as_json(table))
-    elif table.empty:
-        print(f"no models yet in {workspace.home}; train some with `fairlab demo`, or `fairlab models add FILE`")
-    else:
-        print(table.astype(object).where(table.notna(), "").to_string(index=False))  # "" fits into no column of numbers
 
 
 def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`fairlab disk`, `prune`, `archive`, `import` and `forget`; also what `runs delete` and `data delete` say first."""
+"""`fairlab storage`: disk, prune, archive, import and forget."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from fairlab.api.console import is_terminal
 from fairlab.cli import arguments
+from fairlab.cli.grammar import Noun, Parser, data_argument, json_option, run_argument
 from fairlab.cli.streams import counter
 from fairlab.errors import FairLabError
 from fairlab.formatting import duration, room, some
 from fairlab.workspace import Workspace
 
 
-def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None:
-    """The five commands and their options."""
-    disk = add(groups, "disk", "what the workspace holds on disk", do_disk)
+def storage_commands(parser: Parser) -> None:
+    noun = Noun(parser)
+    disk = noun.add("disk", "what the workspace holds on disk", do_disk)
     disk.add_argument("--by", choices=["run", "study", "kind"], default="kind", help="group by (default: kind)")
-    disk.add_argument("--json", action="store_true", help="print JSON: bytes of every run and kind")
-
-    prune = add(groups, "prune", "delete checkpoints of runs that have ended; without --yes only list them", do_prune)
-    prune.add_argument(
-        "run", nargs="*", help="only these runs; then also the last checkpoint of a run that can be resumed"
-    )
+    json_option(disk, "print JSON: bytes of every run and kind")
+    prune = noun.add("prune", "delete checkpoints of runs that have ended; without --yes only list them", do_prune)
+    run_argument(prune, "run", "only these runs; then also the last checkpoint of a run that can be resumed", "*")
     prune.add_argument("--study", default="", help="only runs that were started for this study")
     prune.add_argument(
         "--keep",
@@ -38,41 +35,35 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
         help="how many of each run stay, the newest (default 1; 0: weights are enough)",
     )
     prune.add_argument("--yes", action="store_true", help="delete them")
-    prune.add_argument("--json", action="store_true", help="print JSON")
-
-    archive = add(
-        groups, "archive", "write a run, or a study with its runs, as one file (a plain tar with hashes)", do_archive
-    )
+    json_option(prune)
+    archive = noun.add("archive", "write a run, or a study with its runs, as one tar file with hashes", do_archive)
     archive.add_argument("name", help="run or study")
     archive.add_argument("--out", required=True, help="file to write (.tar)")
-    archive.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    archive.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     archive.add_argument(
-        "--templates",
-        action="store_true",
-        help="take embeddings and classifiers along: templates of people, and the names of who was learned",
+        "--templates", action="store_true", help="include embeddings and classifiers (templates of people) and names"
     )
     archive.add_argument(
-        "--checkpoints",
-        action="store_true",
-        help="include checkpoints, to continue training elsewhere; they hold classifiers",
+        "--checkpoints", action="store_true", help="include checkpoints, to continue elsewhere; they hold classifiers"
     )
     archive.add_argument("--no-numbers", action="store_true", help="leave out results and maps: the networks alone")
-    archive.add_argument("--json", action="store_true", help="print JSON")
-
-    bring = add(groups, "import", "bring in an archive that `fairlab archive` has written", do_import)
+    json_option(archive)
+    bring = noun.add("import", "import an archive that `fairlab storage archive` has written", do_import, silent=True)
     bring.add_argument("file", help="archive (.tar)")
-    bring.add_argument("--json", action="store_true", help="print JSON")
+    json_option(bring)
+    _forget_options(noun)
 
-    forget = add(
-        groups,
+
+def _forget_options(noun: Noun) -> None:
+    forget = noun.add(
         "forget",
         "delete people from a data set and from everything that was made with their images",
         do_forget,
-        epilog="If it was interrupted, run it again: it continues where it stopped. Deleted: images, pairs, "
-        "embeddings, indexes, maps,\n"
-        "scores, reports, names. Classifiers keep a row of each person (a template) unless --heads zeroes it.",
+        "Run it again if it was cut short: it continues. Deleted: images, pairs, embeddings, indexes, maps, scores, reports,\n"
+        "names. Classifiers keep a row of each person (a template) unless --heads zeroes it.",
+        silent=True,
     )
-    forget.add_argument("dataset", nargs="?", default="", help="name of a data set")
+    data_argument(forget, "dataset", "name of a data set", "?", "")
     forget.add_argument("person", nargs="*", help="names of people in it, or the mark that an earlier deletion left")
     forget.add_argument("--heads", action="store_true", help="zero their rows in classifiers and checkpoints too")
     forget.add_argument("--files", action="store_true", help="delete your own image files of them too")
@@ -80,7 +71,10 @@ def options_of(add: Callable[..., argparse.ArgumentParser], groups: Any) -> None
     forget.add_argument(
         "--dry-run", action="store_true", help="list everything that it would reach, and change nothing"
     )
-    forget.add_argument("--json", action="store_true", help="print JSON")
+    json_option(forget)
+
+
+COMMANDS = {"storage": storage_commands}
 
 
 def do_disk(workspace: Workspace, options: argparse.Namespace) -> int:
@@ -151,7 +145,7 @@ def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
 
     cut = forget.unfinished(workspace)
     if cut and options.dry_run:
-        said = "a deletion was interrupted: the command without --dry-run finishes it first; nothing was changed"
+        said = "a deletion was cut short: the command without --dry-run finishes it first; nothing was changed"
         print(json.dumps({"unfinished": True, "notes": [said]}, indent=1) if options.json else said)
         return 0
     if options.expired:
@@ -164,7 +158,7 @@ def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
         print(json.dumps(asdict(found), indent=1) if options.json else "\n".join(reached(found)))
         return 0
     if not options.dataset or not options.person:
-        raise FairLabError("name a data set and at least one person in it: `fairlab forget DATASET PERSON`")
+        raise FairLabError("name a data set and at least one person in it: `fairlab storage forget DATASET PERSON`")
     if options.dry_run:
         found = forget.survey(workspace, options.dataset, options.person, options.heads, options.files)
     else:

@@ -1,91 +1,158 @@
-"""`fairlab demo`, `launch`, `compare`: studies planned, started, and shown as a table."""
+"""`fairlab demo`, `launch`, `compare` and `studies`: studies planned, started, shown as a table, and ended."""
 
 from __future__ import annotations
 
 import argparse
 
+from fairlab.api import Lab
+from fairlab.api.studies import Study
+from fairlab.cli import arguments, show, show_compare
 from fairlab.cli.arguments import dials, where
+from fairlab.cli.grammar import Noun, Parser, json_option, placement_options, set_option, study_argument
 from fairlab.errors import FairLabError
-from fairlab.presets import load_preset, preset_names
-from fairlab.settings.study import Study
+from fairlab.presets import preset_names
 from fairlab.workspace import Workspace
 
-
-def do_demo(workspace: Workspace, options: argparse.Namespace) -> int:
-    return _launch(workspace, "demo_quick" if options.quick else "demo_mst_kd", None, options)
+EXAMPLE = "change a setting, e.g. student.training.epochs=5 (`fairlab settings show launch`)"
 
 
-def do_launch(workspace: Workspace, options: argparse.Namespace) -> int:
+def demo_options(parser: Parser) -> None:
+    parser.add_argument("--quick", action="store_true", help="the short version (preset demo_quick)")
+    _study_options(parser)
+    parser.set_defaults(do=demo, silent=True, dry_run=False)
+
+
+def launch_options(parser: Parser) -> None:
+    parser.add_argument("preset", nargs="?", help=f"one of: {', '.join(preset_names())}")
+    parser.add_argument("--clone", metavar="STUDY", help="start from the settings of an earlier study instead")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan, its time and disk, and start nothing")
+    _study_options(parser)
+    parser.set_defaults(do=launch)
+
+
+def _study_options(parser: Parser) -> None:
+    parser.add_argument("--seeds", type=arguments.seed, nargs="+", help="repeat the study with these seeds")
+    parser.add_argument("--no-wait", action="store_true", help="return at once; the runs continue in the background")
+    placement_options(parser)
+    set_option(parser, EXAMPLE)
+
+
+def compare_options(parser: Parser) -> None:
+    study_argument(parser, help_="study id (default: the newest)", nargs="?")
+    parser.add_argument("--data", default="", help="data set to compare on (default: the study's)")
+    parser.add_argument(
+        "--added", action="store_true", help="only the models added from files, on the data set of --data"
+    )
+    parser.add_argument("--pairs", default="test", help="pair list or protocol to compare by (default: test)")
+    parser.add_argument("--baseline", help="title or run id to compare with (default: the student without KD)")
+    parser.add_argument("--seed", type=arguments.seed, help="only the runs of this seed (default: the mean of all)")
+    parser.add_argument(
+        "--format", choices=["table", "csv", "latex", "markdown"], default="table", help="how to print it"
+    )
+    json_option(parser)
+    parser.set_defaults(do=compare)
+
+
+def studies_commands(parser: Parser) -> None:
+    noun = Noun(parser)
+    json_option(noun.add("list", "all studies, newest first", list_studies))
+    stop = noun.add("stop", "stop all runs of a study that wait or work", stop_study)
+    study_argument(stop)
+    stop.add_argument("--force", action="store_true", help="end their processes now; their last checkpoints stay")
+    resume = noun.add("resume", "continue all runs of a study that stopped, failed or crashed", resume_study)
+    study_argument(resume)
+    placement_options(resume)
+    delete = noun.add("delete", "delete a study with its runs; runs that other studies have too stay", delete_study)
+    study_argument(delete)
+    delete.add_argument("--dry-run", action="store_true", help="only say what would go and what needs it")
+    delete.add_argument("--force", action="store_true", help="even if others build on its runs")
+    json_option(delete)
+
+
+COMMANDS = {"demo": demo_options, "launch": launch_options, "compare": compare_options, "studies": studies_commands}
+
+
+def demo(workspace: Workspace, options: argparse.Namespace) -> int:
+    return _launch(Lab(workspace), "demo_quick" if options.quick else "demo_mst_kd", options)
+
+
+def launch(workspace: Workspace, options: argparse.Namespace) -> int:
     if bool(options.preset) == bool(options.clone):
         raise FairLabError(f"name a preset ({', '.join(preset_names())}) or give --clone STUDY")
-    from fairlab.store.studies import read_study
-
-    earlier = read_study(workspace, options.clone) if options.clone else None
-    preset = earlier.preset if earlier else options.preset
-    return _launch(workspace, preset, earlier.config if earlier else None, options)
+    lab = Lab(workspace)
+    return _launch(lab, lab.studies[options.clone] if options.clone else options.preset, options)
 
 
-def _launch(workspace: Workspace, preset: str, study: Study | None, options: argparse.Namespace) -> int:
-    from fairlab.cli import show, show_compare
-    from fairlab.compare.compare import compare
-    from fairlab.plan import estimate
-    from fairlab.plan.grid import expand
-    from fairlab.queue import launch
-    from fairlab.settings.study import changed
-
-    plan = expand(changed(study or load_preset(preset), dials(options)), preset, workspace)
-    placement = launch.placement_of(workspace, where(options))
-    if getattr(options, "dry_run", False):
-        if estimate.estimate(workspace, plan) is None:
-            estimate.measure(workspace, plan, show.say)
-        show.show_plan(workspace, plan)
+def _launch(lab: Lab, preset: str | Study, options: argparse.Namespace) -> int:
+    plan = lab.studies.plan(preset, dials(options))
+    if options.dry_run:
+        lab.studies.estimate(plan, show.say)
+        show.show_plan(lab.workspace, plan)
         return 0
-    estimate.check_disk(workspace, plan)
-    queued = launch.start(workspace, plan, placement)
-    print(
-        f"study {plan.study_id}: {len(plan.runs)} runs, {len(queued)} queued, {len(plan.runs) - len(plan.new)} done before"
-    )
+    queued = sum(run.status not in ("done", "running", "queued") for run in plan.runs)
+    study = lab.studies.start(plan, where=where(options))
+    done = len(plan.runs) - len(plan.new)
+    print(f"study {plan.study_id}: {len(plan.runs)} runs, {queued} queued, {done} done before")
     if options.no_wait:
         return 0
-    names = [run.record.run_id for run in plan.runs]
-    if not show.watch(workspace, names):
+    if not show.watch(lab.workspace, [run.record.run_id for run in plan.runs]):
         return 1
-    show_compare.show_comparison(workspace, compare(workspace, plan.study_id), plan.study_id)
+    show_compare.show_comparison(lab.workspace, study.compare(), plan.study_id)
     return 0
 
 
-def do_compare(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.store.studies import studies
-
-    known = studies(workspace)
+def compare(workspace: Workspace, options: argparse.Namespace) -> int:
+    lab = Lab(workspace)
     if options.added and options.study:
         raise FairLabError("--added compares the models added from files alone; name either a study or --added")
     if options.added and not options.data:
         raise FairLabError("--added needs --data: the data set to compare the added models on")
-    if not (options.added or options.study) and known.empty:
+    known = lab.studies.table()["study_id"].tolist()
+    if not (options.added or options.study or known):
         raise FairLabError("there is no study yet; start one with `fairlab demo`")
-    study = "" if options.added else options.study or known.iloc[0]["study_id"]
-    return _compare(workspace, study, options)
+    study = "" if options.added else options.study or known[0]
+    return _compare(lab, study, options)
 
 
-def _compare(workspace: Workspace, study: str, options: argparse.Namespace) -> int:
-    from fairlab.cli import show, show_compare
-    from fairlab.compare.compare import compare, default_dataset
+def _compare(lab: Lab, study: str, options: argparse.Namespace) -> int:
+    from fairlab.compare.compare import default_dataset
     from fairlab.compare.exports import caption, exported
     from fairlab.compare.next_steps import without_numbers
     from fairlab.tables import rows_as_json
 
-    table = compare(workspace, study, options.baseline, options.pairs, options.data, options.seed)
+    asked = {"pairs": options.pairs, "baseline": options.baseline, "seed": options.seed}
+    table = lab.studies[study].compare(options.data, **asked) if study else lab.models.compare(options.data, **asked)
     if options.format == "table" and not options.json:
-        show_compare.show_comparison(workspace, table, study, options.data, options.pairs)
+        show_compare.show_comparison(lab.workspace, table, study, options.data, options.pairs)
         return 0
-    data = options.data or default_dataset(workspace, study)
+    data = options.data or default_dataset(lab.workspace, study)
     if len(table):
-        show.say_caveats(workspace, table["run_id"].tolist(), data)
+        show.say_caveats(lab.workspace, table["run_id"].tolist(), data)
     if options.json:
         print(rows_as_json(table))
     elif table.empty:
-        raise FairLabError(without_numbers(workspace, study, options.data, options.pairs))
+        raise FairLabError(without_numbers(lab.workspace, study, options.data, options.pairs))
     else:
         print(exported(table, options.format, caption(table, data, options.pairs)), end="")
     return 0
+
+
+def list_studies(workspace: Workspace, options: argparse.Namespace) -> None:
+    show.show_table(Lab(workspace).studies.table(), options.json, "no study yet; start one with `fairlab demo`")
+
+
+def stop_study(workspace: Workspace, options: argparse.Namespace) -> None:
+    _count("asked to stop", Lab(workspace).studies[options.study].stop(options.force))
+
+
+def resume_study(workspace: Workspace, options: argparse.Namespace) -> None:
+    _count("queued again", Lab(workspace).studies[options.study].resume(where(options)))
+
+
+def delete_study(workspace: Workspace, options: argparse.Namespace) -> None:
+    study = Lab(workspace).studies[options.study]
+    show.show_goes([study.what_goes() if options.dry_run else study.delete(options.force)], options.json)
+
+
+def _count(what: str, run_ids: list[str]) -> None:
+    print(f"{len(run_ids)} run{'' if len(run_ids) == 1 else 's'} {what}")

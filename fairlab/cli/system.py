@@ -1,4 +1,4 @@
-"""`fairlab app`, `link`, `config`, `loggers`, `doctor`: the app, what the user alone decides, where readings also go, health."""
+"""`fairlab app`, `link`, `doctor`: the app, its link, and the health of the workspace."""
 
 from __future__ import annotations
 
@@ -6,11 +6,36 @@ import argparse
 import json
 from pathlib import Path
 
-from fairlab.cli.arguments import dials
+from fairlab.cli import arguments
+from fairlab.cli.grammar import Parser, json_option
 from fairlab.errors import FairLabError
-from fairlab.settings.study import parse
-from fairlab.settings.user import config_file, set_user_settings, user_settings
 from fairlab.workspace import Workspace
+
+
+def app_options(parser: Parser) -> None:
+    port = arguments.whole(1, 65_535)
+    parser.add_argument("--port", type=port, default=8501, help="port on this machine (default 8501)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    parser.set_defaults(do=do_app, silent=True)
+
+
+def link_options(parser: Parser) -> None:
+    parser.set_defaults(do=do_link, silent=True)
+
+
+def doctor_options(parser: Parser) -> None:
+    parser.add_argument("--rebuild", action="store_true", help="rebuild the catalogue from the run folders")
+    parser.add_argument("--verify", action="store_true", help="check every finished run's files against their hashes")
+    json_option(parser)
+    parser.set_defaults(do=do_doctor, silent=True)
+
+
+def probe_options(parser: Parser) -> None:
+    parser.add_argument("request", help="file written by the launch page")
+    parser.set_defaults(do=do_probe, silent=True)
+
+
+COMMANDS = {"app": app_options, "link": link_options, "doctor": doctor_options, "probe": probe_options}
 
 
 def do_link(_workspace: Workspace, _options: argparse.Namespace) -> int:
@@ -24,33 +49,10 @@ def do_link(_workspace: Workspace, _options: argparse.Namespace) -> int:
     return 0
 
 
-def do_config(_workspace: Workspace, options: argparse.Namespace) -> int:
-    if options.set:
-        set_user_settings(dials(options))
-    for table, values in user_settings().model_dump(mode="json").items():
-        for name, value in values.items():
-            print(f"{table}.{name} = {value if isinstance(value, str) else json.dumps(value)}")
-    print(f"kept in {config_file()}; an app that runs takes changes up when it starts again")
-    return 0
-
-
 def do_app(workspace: Workspace, options: argparse.Namespace) -> int:
     from fairlab.cli.app import serve
 
     return serve(workspace, options.port, browser=not options.no_browser)
-
-
-def do_loggers(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.jobs.loggers.base import set_loggers, settings_of
-    from fairlab.settings.loggers import Loggers
-
-    settings = settings_of(workspace)
-    if options.set:
-        settings = parse(Loggers, {**settings.model_dump(), **dials(options)}, "--set")
-        set_loggers(workspace, settings)
-    for name, value in settings.model_dump(mode="json").items():
-        print(f"{name} = {value if isinstance(value, str) else json.dumps(value)}")
-    return 0
 
 
 def do_doctor(workspace: Workspace, options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "", p
     models = models_of(workspace, read_study(workspace, study_id)) if study_id else imported(workspace)
     if not models:
         return (
-            f"{study_id}: none of its models is finished yet; `fairlab runs` shows their progress"
+            f"{study_id}: none of its models is finished yet; `fairlab runs list` shows their progress"
             if study_id
             else "no model was added from a file yet; `fairlab models add FILE` adds one"
         )

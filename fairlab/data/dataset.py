@@ -233,7 +233,7 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
             )
         raise FairLabError(
             f"there is no data set {folder.name!r} in {folder.parent}; `fairlab data find {folder.name} PATH` "
-            f"restores one that runs refer to, `fairlab data` lists the existing ones"
+            f"restores one that runs refer to, `fairlab data list` lists the existing ones"
         )
     if verify:
         verify_manifest(folder)

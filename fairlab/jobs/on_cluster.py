@@ -48,7 +48,7 @@ def refusal(workspace: Workspace, record: RunRecord) -> str:
     if wanted != __version__:
         return (
             f"node {platform.node()} has FairLab {__version__} ({sys.executable}) and the run was queued by FairLab "
-            f"{wanted}: install the same on all nodes, or name its Python: `fairlab config --set slurm.python=PATH`"
+            f"{wanted}: install the same on all nodes, or name its Python: `fairlab settings config --set slurm.python=PATH`"
         )
     end = time.monotonic() + SEEN_S
     for name in record.parents:

@@ -68,7 +68,7 @@ def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
         record = read_run(workspace, name)
         check_model(record)
         if state(record.folder).status != "done":
-            raise FairLabError(f"grid.given: {name} is not finished; `fairlab models` lists the models that are")
+            raise FairLabError(f"grid.given: {name} is not finished; `fairlab models list` lists the models that are")
     builder = Builder(workspace, study, preset)
     people = faces(builder)
     for number, seed in enumerate(study.seeds):

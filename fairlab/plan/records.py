@@ -55,7 +55,7 @@ def check_model(space: RunRecord) -> None:
     """Raise FairLabError for a run that is no model, or a model without a network."""
     if space.role not in SPACES or space.method == "inspect":
         raise FairLabError(
-            f"{space.run_id} is not a model: its role is {space.role}; `fairlab models` lists the models"
+            f"{space.run_id} is not a model: its role is {space.role}; `fairlab models list` lists the models"
         )
     if space.method in WITHOUT_NETWORK:
         raise FairLabError(

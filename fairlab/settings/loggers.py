@@ -31,7 +31,7 @@ def without_server(raw: Any) -> tuple[Any, str]:
     clean = {name: value for name, value in raw.items() if name != "mlflow_uri"}
     return clean, (
         "mlflow_uri is ignored, because a workspace may not say where numbers go; if it is yours, set it for your account "
-        "with `fairlab config --set mlflow.uri=...`"
+        "with `fairlab settings config --set mlflow.uri=...`"
         if raw["mlflow_uri"]
         else ""
     )

@@ -63,7 +63,7 @@ def without_programs(raw: Any) -> tuple[Any, str]:
     words = ", ".join(f"slurm.{name}" for name in named)
     return clean, (
         f"{words} {'is' if len(named) == 1 else 'are'} ignored, because a workspace may name no program; set what is yours for "
-        f"your account, with `fairlab config --set slurm.{named[0]}=...`"
+        f"your account, with `fairlab settings config --set slurm.{named[0]}=...`"
         if named
         else ""
     )

@@ -24,7 +24,7 @@ from fairlab.settings.study import changed, parse
 
 FILE = "config.toml"
 FOLDER_VARIABLE = "FAIRLAB_CONFIG"
-COMMAND = "fairlab config --set"
+COMMAND = "fairlab settings config --set"
 """How a user changes one of these settings; messages name it."""
 
 

@@ -115,7 +115,7 @@ def archive(
     total = 2 * sum(entry.size for entry in entries)
     counted = _Counter(total, progress, stop)
     facts = {
-        "format": "fairlab archive",
+        "format": "fairlab storage archive",
         "version": VERSION,
         "fairlab": __version__,
         "created_at": now(),

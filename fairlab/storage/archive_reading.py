@@ -98,7 +98,7 @@ def bring_in(
 
 def _opened(path: Path) -> IO[bytes]:
     if not path.is_file():  # no pipe, no device
-        raise FairLabError(f"there is no file {path}; name an archive that `fairlab archive` has written")
+        raise FairLabError(f"there is no file {path}; name an archive that `fairlab storage archive` has written")
     try:
         return open(path, "rb")
     except OSError as error:
@@ -126,7 +126,7 @@ def _listing(handle: IO[bytes], path: Path) -> dict[str, Any]:
     if not whole or handle.read(len(padding(size))) != padding(size):
         raise Damaged(f"{path} is damaged: its listing does not fit its own hash")
     version = listing.get("version")
-    if listing.get("format") != "fairlab archive" or not isinstance(version, int):
+    if listing.get("format") != "fairlab storage archive" or not isinstance(version, int):
         raise strange
     if version > VERSION:
         raise Refused(f"{path} is an archive of version {version}, this FairLab reads up to {VERSION}; update FairLab")

@@ -45,7 +45,7 @@ def of_run(workspace: Workspace, run_id: str) -> Goes:
 def _of_run(workspace: Workspace, run_id: str, built: Sequence[str]) -> Goes:
     folder = workspace.run(run_id)
     if not folder.is_dir():
-        raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; `fairlab runs` lists them")
+        raise FairLabError(f"there is no run {run_id!r} in {workspace.home}; `fairlab runs list` lists them")
     needed = dict.fromkeys(built, "builds on the run")
     raw = _raw(folder / "run.json")
     made = raw.get("dataset") if raw.get("role") == "dataset" else ""
@@ -60,7 +60,7 @@ def of_dataset(workspace: Workspace, dataset_id: str) -> Goes:
     """What goes with a data set: it and the run that made it, where there is one. Source files elsewhere are never touched."""
     folder = workspace.dataset(dataset_id)
     if not folder.is_dir():
-        raise FairLabError(f"there is no data set {dataset_id!r} in {workspace.home}; `fairlab data` lists them")
+        raise FairLabError(f"there is no data set {dataset_id!r} in {workspace.home}; `fairlab data list` lists them")
     makers = _makers(workspace, dataset_id)
     needed = _users(workspace, dataset_id, set(makers))
     for maker in makers:

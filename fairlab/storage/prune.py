@@ -37,7 +37,7 @@ def prunable(workspace: Workspace, keep: int = 1, study: str = "", run_ids: Sequ
     named = set(run_ids)
     for name in run_ids:
         if not (workspace.run(name) / "run.json").exists():
-            raise FairLabError(f"there is no run {name!r} in {workspace.home}; `fairlab runs` lists them")
+            raise FairLabError(f"there is no run {name!r} in {workspace.home}; `fairlab runs list` lists them")
     rows = []
     for folder in sorted(path.parent for path in workspace.runs_folder.glob("*/run.json")):
         if (named and folder.name not in named) or (study and study_of(workspace, folder.name) != study):

@@ -14,7 +14,7 @@ from fairlab.workspace import Workspace
 WAIT_S = 30
 DELETION = ("forgetting", "ready.json")
 """Below the workspace: there while a deletion of people (storage.people.forget) moves files. In between they do not fit each other."""
-CUT_SHORT = "a deletion of people was interrupted: finish it with `fairlab forget`"
+CUT_SHORT = "a deletion of people was interrupted: finish it with `fairlab storage forget`"
 
 
 class Busy(FairLabError):

@@ -255,5 +255,6 @@ def test_lab_is_found_by_completion() -> None:
     code = "import fairlab; print('Lab' in dir(fairlab), fairlab.Lab.__name__, [n for n in dir(fairlab.Lab) if n[0] != '_'])"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env={**os.environ})
     assert told.stdout.strip() == (
-        "True Lab ['data', 'doctor', 'folder', 'models', 'placement', 'runs', 'storage', 'studies', 'wait']"
+        "True Lab ['data', 'doctor', 'folder', 'models', 'placement', 'runs', 'storage', 'studies', 'wait', "
+        "'workspace']"
     )

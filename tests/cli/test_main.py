@@ -22,7 +22,12 @@ from tests.conftest import command, fairlab
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fly"], "invalid choice: 'fly'"),
+        (["lanuch"], "there is no command 'lanuch'; did you mean 'launch'?"),
+        (["fly"], "there is no command 'fly'; see `fairlab --help`"),
+        ([], "required: COMMAND"),
+        (["data", "lst"], "there is no command 'lst'; did you mean 'list'?"),
+        (["data", "list", "--jsn"], "there is no option '--jsn'; did you mean '--json'?"),
+        (["storage", "disk", "--by", "studdy"], "there is no choice for --by: 'studdy'; did you mean 'study'?"),
         (["launch"], "name a preset"),
         (["launch", "nothing"], "there is no preset 'nothing'; choose one of: all_methods_demo, demo_mst_kd"),
         (["launch", "tiny", "--set", "student.training.epochs"], "write SETTING=VALUE"),
@@ -33,16 +38,16 @@ from tests.conftest import command, fairlab
         ),
         (["launch", "tiny", "--clone", "x"], "name a preset"),
         (["launch", "--clone", "nobody"], "there is no study 'nobody'"),
-        (["runs", "stop"], "needs a run id"),
+        (["runs", "stop"], "the following arguments are required: runs"),
         (["runs", "stop", "nobody"], "there is no run 'nobody'"),
         (["runs", "show", "../../etc"], "is not the name of a run"),
         (["work", "nobody"], "there is no run 'nobody'"),
-        (["data", "nothing"], "there is no data set 'nothing'; there are: none yet"),
+        (["data", "show", "nothing"], "there is no data set 'nothing'; there are: none yet"),
         (["compare"], "there is no study yet; start one with `fairlab demo`"),
         (["compare", "--added"], "--added needs --data: the data set to compare the added models on"),
         (["evaluate", "nobody"], "there is no run 'nobody'"),
-        (["project", "nobody"], "there is no run 'nobody'"),
-        (["embed", "nobody", "nothing"], "there is no run 'nobody'"),
+        (["models", "project", "nobody"], "there is no run 'nobody'"),
+        (["models", "embed", "nobody", "nothing"], "there is no run 'nobody'"),
     ],
 )
 def test_wrong_calls_end_with_one_sentence(lab: Workspace, arguments: list[str], said: str) -> None:
@@ -55,7 +60,7 @@ def test_wrong_calls_end_with_one_sentence(lab: Workspace, arguments: list[str],
 
 def test_a_workspace_of_a_newer_version_is_refused(lab: Workspace) -> None:
     lab.settings_file.write_text('{"version": 7}')
-    result = command(lab.home, "runs")
+    result = command(lab.home, "runs", "list")
     assert result.returncode == 2
     assert "has version 7, this FairLab reads up to 2" in result.stderr
 
@@ -63,12 +68,12 @@ def test_a_workspace_of_a_newer_version_is_refused(lab: Workspace) -> None:
 def test_a_workspace_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     """Root may write everywhere, so the folder is one that nobody can make: below a file."""
     (tmp_path / "file").write_text("")
-    result = command(tmp_path / "file" / "home", "runs")
+    result = command(tmp_path / "file" / "home", "runs", "list")
     assert result.returncode == 2
     assert result.stderr.startswith("fairlab: could not write")
     if os.geteuid() != 0:
         (tmp_path / "locked").mkdir(mode=0o500)
-        result = command(tmp_path / "locked" / "home", "runs")
+        result = command(tmp_path / "locked" / "home", "runs", "list")
         assert "no permission to write" in result.stderr
 
 
@@ -81,11 +86,13 @@ def test_a_wrong_call_of_the_real_command_ends_with_code_2_and_one_sentence(lab:
 
 
 def test_help_shows_the_settings_own_sentences(lab: Workspace) -> None:
-    from fairlab.settings.loss import ArcFaceSettings
+    from fairlab.settings.study import Loss
 
-    text = command(lab.home, "launch", "--help").stdout
+    text = command(lab.home, "settings", "show", "launch").stdout
     assert "student.loss.margin_rad  [0.5]" in text
-    assert ArcFaceSettings.model_fields["margin_rad"].description in text
+    assert Loss.model_fields["margin_rad"].description in text
+    rows = json.loads(command(lab.home, "settings", "show", "launch", "--json").stdout)
+    assert {"setting", "default", "meaning"} == set(rows[0])
 
 
 def test_a_port_in_use_is_said(lab: Workspace) -> None:
@@ -111,9 +118,9 @@ def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
 
 
 def test_what_a_finished_study_tells(copy: Workspace) -> None:
-    runs = json.loads(command(copy.home, "runs", "--json").stdout)
+    runs = json.loads(command(copy.home, "runs", "list", "--json").stdout)
     assert {run["status"] for run in runs} == {"done"}
-    data = json.loads(command(copy.home, "data", "--json").stdout)
+    data = json.loads(command(copy.home, "data", "list", "--json").stdout)
     assert (data[0]["groups"], data[0]["images"]) == (2, 2 * (12 * 6 + 6 * 5 + 10 * 5 + 2 * 6))
     table = json.loads(command(copy.home, "compare", "--json").stdout)
     assert len(table) == 6
@@ -152,9 +159,20 @@ def test_evaluate_and_project_again_with_other_settings(copy: Workspace) -> None
     student = next(path.name for path in copy.runs_folder.iterdir() if path.name.startswith("student-without"))
     result = command(copy.home, "evaluate", student, "--set", "fmr_targets=[0.2]", "--set", "bootstrap=150")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "fmr=0.2" in result.stdout
+    assert "at an overall FMR of 20 %" in result.stdout
+    for text in ("group", "genuine", "accuracy %", "FNMR %", "by chance up to", "--all prints them"):
+        assert text in result.stdout
+    assert len(result.stdout.splitlines()) < 60
+    whole = command(copy.home, "evaluate", student, "--set", "fmr_targets=[0.2]", "--set", "bootstrap=150", "--all")
+    assert "max_mean_fnmr_fair_p95" in whole.stdout
+    assert "fmr=0.2" in whole.stdout
+    everybody = command(copy.home, "evaluate", student, "--protocol", "all_pairs")
+    assert everybody.returncode == 0, everybody.stderr
+    assert everybody.stdout.count("all_pairs on") == 1
+    assert "fair_p95" not in everybody.stdout
+    assert len(everybody.stdout.splitlines()) < 30
     before = len(list((copy.run(student) / "projections").glob("*.json")))
-    result = command(copy.home, "project", student, "--set", "epochs=30", "--set", "max_points=80")
+    result = command(copy.home, "models", "project", student, "--set", "epochs=30", "--set", "max_points=80")
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(list((copy.run(student) / "projections").glob("*.json"))) == before + 1
 
@@ -175,10 +193,10 @@ def test_embed_a_set_that_the_run_never_saw(copy: Workspace) -> None:
         path.name for path in copy.datasets_folder.iterdir() if path.name not in names and ".tmp" not in path.name
     )
     runs = {path.name.rsplit("-s0-", 1)[0]: path.name for path in copy.runs_folder.iterdir()}
-    result = command(copy.home, "embed", runs["student-eaf-kd-sl-specialised"], other)
+    result = command(copy.home, "models", "embed", runs["student-eaf-kd-sl-specialised"], other)
     assert result.returncode == 0, result.stdout + result.stderr
     assert (copy.run(runs["student-eaf-kd-sl-specialised"]) / "embeddings" / other / "plain" / "index.faiss").exists()
-    result = command(copy.home, "embed", runs["common-space-sl-specialised"], other)
+    result = command(copy.home, "models", "embed", runs["common-space-sl-specialised"], other)
     assert result.returncode == 0, result.stdout + result.stderr
     for run_id in [runs["common-space-sl-specialised"], *read_run(copy, runs["common-space-sl-specialised"]).parents]:
         assert has_embeddings(copy.run(run_id), other, "flip")

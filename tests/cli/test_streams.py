@@ -62,16 +62,16 @@ def test_commands_print_titles_that_are_markup(lab: Workspace) -> None:
         entered(lab, title, status="done")
     waiting = entered(lab, "[/x] waits", status="stopped")
     for words in (
-        ["runs"],
+        ["runs", "list"],
         ["watch", "--once"],
         ["runs", "show", waiting.run_id],
-        ["disk"],
+        ["storage", "disk"],
         ["runs", "wait", waiting.run_id],
     ):
         said = command(lab.home, *words)
         assert said.returncode in (0, 1), (words, said.stderr)
         assert "Traceback" not in said.stderr
-    said = command(lab.home, "runs")
+    said = command(lab.home, "runs", "list")
     assert "[/x] one" in said.stdout
     assert "[south] Asia" in said.stdout
 
@@ -93,7 +93,7 @@ def test_commands_print_titles_that_are_markup(lab: Workspace) -> None:
 )
 def test_odd_terminals_end_in_a_sentence(lab: Workspace, tmp_path: Path, how: str, code: int, said: str) -> None:
     entered(lab, "Zoë 日本", status="done")
-    line = how.format(f"{sys.executable} -m fairlab --home {lab.home} runs")
+    line = how.format(f"{sys.executable} -m fairlab --home {lab.home} runs list")
     done = subprocess.run(
         ["sh", "-c", line],
         cwd=tmp_path,

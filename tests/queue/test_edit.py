@@ -402,25 +402,27 @@ def test_the_command_line_orders_the_queue(busy: Workspace, told: list[str]) -> 
     assert said.stdout.endswith(" is queued\n")
     again = command(busy.home, "runs", "clone", a, "--set", "training.epochs=9")
     assert "the same settings are the same run" in again.stdout
-    assert command(busy.home, "runs", "stop", "--study", STUDY).stdout == "6 runs asked to stop\n"
+    assert command(busy.home, "studies", "stop", STUDY).stdout == "6 runs asked to stop\n"
     for _ in range(200):  # the process that sleeps ends without a word
         if state(busy.run(run_id(busy, "Works"))).status == "crashed":
             break
         time.sleep(0.05)
     assert told == []
-    assert command(busy.home, "runs", "resume", "--study", STUDY).stdout == "6 runs queued again\n"
+    assert command(busy.home, "studies", "resume", STUDY).stdout == "6 runs queued again\n"
     assert told == ["C"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["runs", "hold"], "needs a run id"),
-        (["runs", "fly"], "invalid choice: 'fly'"),
-        (["runs", "hold", "--study", "x"], "--study belongs to"),
-        (["runs", "stop", "--study", "x"], "there is no study 'x'"),
-        (["runs", "stop", "a", "--study", "x"], "not both"),
-        (["runs", "stop", "a", "--set", "seed=3"], "--set belongs to"),
+        (["runs", "hold"], "the following arguments are required: runs; see `fairlab runs hold --help`"),
+        (["runs", "fly"], "there is no command 'fly'; see `fairlab runs --help`"),
+        (["runs", "hodl"], "there is no command 'hodl'; did you mean 'hold'?"),
+        (["runs", "hold", "a", "--study", "x"], "there is no option '--study'; see `fairlab runs hold --help`"),
+        (["studies", "stop", "x"], "there is no study 'x'"),
+        (["studies", "stop", "a", "b"], "'b' is one word too many; see `fairlab studies stop --help`"),
+        (["runs", "stop", "a", "--set", "seed=3"], "there is no option '--set'"),
+        (["runs", "where", "a"], "say where: --engine, --devices or --on"),
         (["launch", "tiny", "--engine", "moon"], "engine: there is no 'moon'; choose one of: "),
         (["launch", "tiny", "--devices", "0"], "give a whole number from 1 to 10000, not"),
         (["launch", "tiny", "--on", "slurm.party=gpu"], "there is no setting 'slurm.party'"),
@@ -467,5 +469,5 @@ def test_where_a_run_works_is_changed_while_it_waits_or_before_it_goes_on(busy: 
             edit.where(busy, [name], where)
     assert read_turn(busy.run(waiting)).placement == placement
     refused = command(busy.home, "runs", "stop", waiting, "--devices", "2")
-    assert (refused.returncode, "belong to `fairlab runs where`" in refused.stderr) == (2, True)
+    assert (refused.returncode, "there is no option '--devices'" in refused.stderr) == (2, True)
     assert told == []

@@ -72,7 +72,7 @@ def test_programs_that_a_workspace_names_are_ignored_in_one_sentence(
     told = [problem for problem in problems if "a workspace may name no program" in problem]
     assert len(told) == 1
     assert told[0].startswith(f"{lab.settings_file}: slurm.commands, slurm.python, slurm.options are ignored")
-    assert "fairlab config --set slurm.commands=" in told[0]
+    assert "fairlab settings config --set slurm.commands=" in told[0]
     assert sum(str(record.folder) in message for message in caplog.messages) == 1
     assert not (tmp_path / "ran").exists()
 
@@ -80,7 +80,10 @@ def test_programs_that_a_workspace_names_are_ignored_in_one_sentence(
 def test_no_option_of_a_launch_names_a_program(lab: Workspace, program: Path) -> None:
     result = command(lab.home, "launch", "tiny", "--engine", "slurm", "--on", f"slurm.python={program}")
     assert result.returncode == 2
-    assert "slurm.python is kept in your own configuration: `fairlab config --set slurm.python=...`" in result.stderr
+    assert (
+        "slurm.python is kept in your own configuration: `fairlab settings config --set slurm.python=...`"
+        in result.stderr
+    )
     assert not hasattr(Placement().slurm, "python")
 
 
@@ -147,12 +150,12 @@ def test_nothing_is_overwritten_unasked(lab: Workspace, tmp_path: Path) -> None:
     write_status(record.folder, "stopped", reason="")
     with pytest.raises(Refused, match="already exists"):
         archive(lab, record.run_id, there)
-    result = command(lab.home, "archive", record.run_id, "--out", str(there))
+    result = command(lab.home, "storage", "archive", record.run_id, "--out", str(there))
     assert (result.returncode, there.read_text()) == (2, "precious")
     assert "--overwrite" in result.stderr
-    result = command(lab.home, "scores", record.run_id, "--out", str(there))
+    result = command(lab.home, "models", "scores", record.run_id, "--out", str(there))
     assert (result.returncode, there.read_text()) == (2, "precious")
-    assert command(lab.home, "archive", record.run_id, "--out", str(there), "--overwrite").returncode == 0
+    assert command(lab.home, "storage", "archive", record.run_id, "--out", str(there), "--overwrite").returncode == 0
     assert there.read_bytes().startswith(b"archive.json")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(Refused):
@@ -173,10 +176,10 @@ def test_a_configuration_that_others_can_change_is_not_believed(mode: int, part:
 def test_the_configuration_is_read_back_as_it_was_set(lab: Workspace) -> None:
     """Quotes, backslashes and letters of all kinds; through the command; what is wrong is one sentence."""
     odd = ["a b", "it's", 'say "x"', "\\n", "ü€𝄞", "#", "[x]"]
-    assert command(lab.home, "config", "--set", f"slurm.commands={json.dumps(odd)}").returncode == 0
+    assert command(lab.home, "settings", "config", "--set", f"slurm.commands={json.dumps(odd)}").returncode == 0
     assert user_settings().slurm.commands == tuple(odd)
-    assert "files.write_to = []" in command(lab.home, "config").stdout
+    assert "files.write_to = []" in command(lab.home, "settings", "config").stdout
     for wrong in ('slurm.commands=["a\\nb"]', "slurm.nodes=2", 'app.addresses=["localhost:8501"]', "app.remote=maybe"):
-        result = command(lab.home, "config", "--set", wrong)
+        result = command(lab.home, "settings", "config", "--set", wrong)
         assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert user_settings().slurm.commands == tuple(odd)

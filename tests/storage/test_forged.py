@@ -192,7 +192,7 @@ def test_doctor_pages_and_commands_name_the_bad_and_show_the_good(
                 field
             )
         assert "levels deep" in said.stdout
-    listed = command(lab.home, "runs")
+    listed = command(lab.home, "runs", "list")
     assert listed.returncode == 0
     assert good.run_id in listed.stdout
     assert "left out" in listed.stderr

@@ -82,10 +82,10 @@ def test_what_cannot_go_hinders_no_other(lab: Workspace) -> None:
         write_json(lab.dataset(name) / FILE, {"days": 10, "added_at": LONG_AGO})
     (lab.dataset("b-damaged") / FILE).write_text("{")
     (lab.dataset("c-unreadable") / "images.parquet").write_text("nothing")
-    would = command(lab.home, "forget", "--expired", "--dry-run")
+    would = command(lab.home, "storage", "forget", "--expired", "--dry-run")
     assert would.returncode == 1
     assert "5 data sets would go" in would.stdout
-    done = command(lab.home, "forget", "--expired")
+    done = command(lab.home, "storage", "forget", "--expired")
     assert done.returncode == 1
     assert "3 data sets deleted" in done.stdout
     assert "a-lender stays: data set borrows-and-stays borrows its images" in done.stdout

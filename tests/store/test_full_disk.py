@@ -47,11 +47,11 @@ def full(small_disk: Path) -> Workspace:
 def test_every_list_shows_what_is_there(full: Workspace) -> None:
     before = {path: path.stat().st_mtime_ns for path in full.home.rglob("*")}
     assert set(database.list_runs(full)["title"]) == {"seen before", "never seen"}
-    for words in (["runs"], ["models"], ["compare"], ["doctor"], ["disk"]):
+    for words in (["runs", "list"], ["models", "list"], ["compare"], ["doctor"], ["storage", "disk"]):
         said = command(full.home, *words)
         assert "Traceback" not in said.stderr
         assert "catalogue" not in said.stderr
-    assert "never seen" in command(full.home, "runs").stdout
+    assert "never seen" in command(full.home, "runs", "list").stdout
     assert set(before) == set(full.home.rglob("*")), "looking made or removed a file"
 
 

@@ -204,7 +204,7 @@ def drawn_pairs(
     if not tables:
         raise FairLabError(
             f"no pairs can be drawn for data set {data.dataset_id}: {notes[0] if notes else 'it has no images'}. Its images "
-            "can be embedded and looked at (`fairlab embed RUN " + data.dataset_id + "`)"
+            "can be embedded and looked at (`fairlab models embed RUN " + data.dataset_id + "`)"
         )
     return Drawn(LISTED.stack(tables), notes, facts)
 
@@ -216,7 +216,7 @@ def miner_of(workspace: Workspace, dataset_id: str, settings: DrawnPairs) -> Run
     miner = read_run(workspace, settings.mined_by)
     if not has_embeddings(miner.folder, dataset_id, "plain"):
         raise FairLabError(
-            f"{miner.title} has no embeddings of {dataset_id} to pick impostors by; run `fairlab embed {miner.run_id} "
+            f"{miner.title} has no embeddings of {dataset_id} to pick impostors by; run `fairlab models embed {miner.run_id} "
             f"{dataset_id}` first"
         )
     return miner

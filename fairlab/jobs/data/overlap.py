@@ -350,6 +350,6 @@ def _spaces(job: Job, model: str, sides: Sides) -> list[Embeddings]:
         if space.facts.get("fingerprint") != data.fingerprint:
             raise FairLabError(
                 f"the embeddings of {data.dataset_id} in {model} are of different data: "
-                f"embed it again with `fairlab embed {model} {data.dataset_id}`"
+                f"embed it again with `fairlab models embed {model} {data.dataset_id}`"
             )
     return spaces

@@ -153,7 +153,7 @@ def check_overlap(workspace: Workspace, settings: Overlap) -> str:
     for name in dict.fromkeys((settings.train, settings.test)) if settings.model else ():
         if not has_embeddings(read_run(workspace, settings.model).folder, name, "plain"):
             raise FairLabError(
-                f"{settings.model} has no embeddings of {name}: run `fairlab embed {settings.model} {name}` first"
+                f"{settings.model} has no embeddings of {name}: run `fairlab models embed {settings.model} {name}` first"
             )
     config = Run(role="dataset", method="overlap", data=Data(), overlap=settings)
     record = single(workspace, f"Overlap of {settings.train} and {settings.test}", config, ())

@@ -38,7 +38,7 @@ def of_numbers(records: Sequence[RunRecord], data: Dataset) -> list[str]:
     return [
         *of_data(data),
         f"Numbers of {names} come from an earlier state of data set {data.dataset_id} (another fingerprint): evaluate "
-        f"again with `fairlab evaluate RUN --data {data.dataset_id}`.",
+        f"again with `fairlab evaluate RUN {data.dataset_id}`.",
     ]
 
 

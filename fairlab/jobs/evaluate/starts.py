@@ -85,7 +85,9 @@ def how_to_evaluate(dataset: Dataset, run_id: str) -> str:
 def _model_and_data(workspace: Workspace, run_id: str, dataset_id: str) -> tuple[RunRecord, Dataset]:
     record = read_run(workspace, run_id)
     if record.role not in SPACES or record.method == "inspect":
-        raise FairLabError(f"{run_id} is not a model: its role is {record.role}; `fairlab models` lists the models")
+        raise FairLabError(
+            f"{run_id} is not a model: its role is {record.role}; `fairlab models list` lists the models"
+        )
     if not (dataset_id or record.dataset):
         raise FairLabError(f"{run_id} was trained elsewhere: name the data set too")
     dataset = open_dataset(workspace.dataset(dataset_id or record.dataset))

@@ -38,7 +38,7 @@ class MlflowServer:
     def __init__(self, record: RunRecord, attempt: int, settings: Loggers) -> None:
         uri = user_settings().mlflow.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         if not uri:
-            raise FairLabError("no server is named: `fairlab config --set mlflow.uri=http://SERVER:5000`")
+            raise FairLabError("no server is named: `fairlab settings config --set mlflow.uri=http://SERVER:5000`")
         os.environ.update(QUIET)
         try:
             from mlflow.tracking import MlflowClient

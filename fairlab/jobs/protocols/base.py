@@ -103,7 +103,7 @@ def final_pairs(dataset: Dataset) -> pd.DataFrame:
     """The data set's final pair list (tables.PAIRS). Raises FairLabError without one."""
     pairs = dataset.pairs_of(FINAL)
     if pairs.empty:
-        raise FairLabError(f"data set {dataset.dataset_id} has no {FINAL} pairs to start from; see `fairlab data`")
+        raise FairLabError(f"data set {dataset.dataset_id} has no {FINAL} pairs to start from; see `fairlab data list`")
     return pairs
 
 

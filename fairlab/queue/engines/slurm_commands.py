@@ -21,7 +21,7 @@ LATER = re.compile(
     re.IGNORECASE,
 )
 """Refusals that pass: the controller is away, or the user has as many jobs as allowed, or a parent's job just ended."""
-WAY = '`fairlab config --set slurm.commands=\'["ssh", "login1"]\'`'
+WAY = '`fairlab settings config --set slurm.commands=\'["ssh", "login1"]\'`'
 UNCONFIGURED = re.compile(r"configuration source|fetch_config|process configuration file", re.IGNORECASE)
 """What Slurm's commands say on a machine that has them and knows no cluster."""
 

@@ -65,7 +65,9 @@ def ended(job: str, state: str, facts: str) -> str:
     if code == str(NO_FOLDER) or (code == "0" and signal == "53"):  # 53: slurmd could not open the log
         return f"{node} cannot write the run's folder: FairLab's workspace must be a shared folder, under the same path on every node"
     if code == str(NO_PYTHON):
-        return f"{node} has no Python at this machine's path: name one that has FairLab: `fairlab config --set "
+        return (
+            f"{node} has no Python at this machine's path: name one that has FairLab: `fairlab settings config --set "
+        )
         "slurm.python=PATH`"
     if code == str(ALREADY):
         return "another process still has the run, perhaps on a node that Slurm lost; when that has ended, resume it"

@@ -122,7 +122,7 @@ def _heads_too(workspace: Workspace, before: Asked, ready: ReadyFile, progress: 
         write_plan(workspace, again)
         _finish(workspace, progress)
     except FairLabError as error:
-        how = f"`fairlab forget {before.dataset} {before.marker} --heads` does it"
+        how = f"`fairlab storage forget {before.dataset} {before.marker} --heads` does it"
         return [*said, f"their rows in classifiers are not zeroed: {error}; {how}"]
     return [*said, "zeroed their rows in classifiers"]
 

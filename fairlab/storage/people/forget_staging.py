@@ -213,5 +213,5 @@ def _check_room(workspace: Workspace, scope: Scope, heads: bool) -> None:
         raise Refused(
             f"deleting first writes a new copy of what stays: {need / 1e9:.1f} GB, and the disk has {free / 1e9:.1f} "
             f"GB free; "
-            "free some space, e.g. with `fairlab prune`"
+            "free some space, e.g. with `fairlab storage prune`"
         )

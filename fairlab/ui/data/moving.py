@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
-from fairlab.jobs.data.starts import move_data
 from fairlab.ui.frame.page import plain, show_error
 from fairlab.workspace import Workspace
 
@@ -39,7 +39,7 @@ def panel(lab: Workspace, data: Dataset) -> bool:
             bar.progress(done / total, f"{done:,} of {total:,} images")
 
         try:
-            move_data(lab, data.dataset_id, to, changed, tell)
+            Lab(lab).data[data.dataset_id].move(to, changed, tell)
         except FairLabError as error:
             show_error(error)
             return False

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from fairlab.api import Lab
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.jobs.data.missing import Missing, missing
-from fairlab.jobs.data.starts import find_data
 from fairlab.ui.frame import cached
 from fairlab.ui.frame.page import plain, show_error
 from fairlab.ui.frame.waiting import waiting
@@ -50,7 +50,7 @@ def _form(lab: Workspace, lost: Missing) -> None:
                 label, icon=f":material/{icon}:", type="primary", key=f"find:{name}", disabled=not to and not lost.made
             ):
                 try:
-                    jobs[name] = find_data(lab, name, to)
+                    jobs[name] = Lab(lab).data.find(name, to).run_id
                 except FairLabError as error:
                     show_error(error)
                 else:

@@ -150,7 +150,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
         st.caption(
             plain(
                 f"The impostors were picked by {before.mined_by} before. It has no embeddings of this data set here: "
-                f"run `fairlab embed {before.mined_by} {name}` to draw the same pairs again."
+                f"run `fairlab models embed {before.mined_by} {name}` to draw the same pairs again."
             )
         )
     st.caption(

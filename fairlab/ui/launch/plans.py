@@ -8,16 +8,16 @@ from typing import Any
 
 import streamlit as st
 
+from fairlab.api import Lab
 from fairlab.compare.models import list_models
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
 from fairlab.formatting import amount, duration
-from fairlab.plan.estimate import SUSTAINED_FLOPS, check_disk, disk_bytes, estimate, probe_failure, request_probe
+from fairlab.plan.estimate import SUSTAINED_FLOPS, disk_bytes, estimate, probe_failure, request_probe
 from fairlab.plan.grid import expand
 from fairlab.plan.plan import Plan
 from fairlab.plots.plan import PLANNED, plan_figure
 from fairlab.presets import load_preset
-from fairlab.queue import launch
 from fairlab.settings.placement import Placement
 from fairlab.settings.study import Study, changed
 from fairlab.store.runs import read_run
@@ -31,8 +31,7 @@ from fairlab.workspace import Workspace
 def start_plan(lab: Workspace, plan: Plan, placement: Placement | None = None) -> None:
     """Queue and start a plan, then show its runs. The same plan twice is one launch: its runs' ids are its content."""
     try:
-        check_disk(lab, plan)
-        launch.start(lab, plan, placement)
+        Lab(lab).studies.start(plan, where=placement)
     except FairLabError as error:
         show_error(error)
         return

@@ -9,8 +9,9 @@ from typing import Any
 
 import streamlit as st
 
+from fairlab.api import Lab
 from fairlab.errors import FairLabError
-from fairlab.queue import edit, launch
+from fairlab.queue import launch
 from fairlab.queue.turns import ENDED_BADLY
 from fairlab.registry import declared_facts
 from fairlab.settings.placement import Placement
@@ -47,7 +48,7 @@ def placement_form(old: Placement, key: str) -> tuple[Placement | None, dict[str
 
 def choose_placement(lab: Workspace) -> tuple[Placement | None, dict[str, Any]]:
     """For one launch: the workspace's default, and fields to change it."""
-    old = launch.default_placement(lab)
+    old = Lab(lab).placement
     devices = f", {old.devices} processes for each run" if old.devices > 1 else ""
     with st.expander(f"Compute: {plain(old.engine)}{devices}", icon=":material/dns:"):
         return placement_form(old, "where")
@@ -60,14 +61,14 @@ def where_panel(lab: Workspace, record: RunRecord, status: str) -> None:
     with st.popover("Where", icon=":material/dns:"):
         _, dials = placement_form(read_turn(record.folder).placement, f"where:{record.run_id}")
         if st.button("Save", disabled=not dials, key="where"):
-            act(lambda: edit.where(lab, [record.run_id], dials), "Saved. The run will start there.")
+            act(lambda: Lab(lab).runs.place([record.run_id], dials), "Saved. The run will start there.")
 
 
 def default_placement_form(lab: Workspace) -> None:
     """The workspace's default, kept as soon as it is changed."""
-    placement, dials = placement_form(launch.default_placement(lab), "default where")
+    placement, dials = placement_form(Lab(lab).placement, "default where")
     if placement is not None and dials:
-        launch.set_default_placement(lab, placement)
+        Lab(lab).placement = placement
         st.toast("Saved.")
     if placement is not None and placement.engine == "slurm":
         _own_programs()
@@ -77,7 +78,9 @@ def _own_programs() -> None:
     """What the user's own configuration names, to be read: no page changes which programs run."""
     own = user_settings().slurm.model_dump(mode="json")
     st.caption("These programs and options belong to your account; pages cannot change them. Set one in a terminal:")
-    lines = [f"fairlab config --set slurm.{name}={shlex.quote(json.dumps(value))}" for name, value in own.items()]
+    lines = [
+        f"fairlab settings config --set slurm.{name}={shlex.quote(json.dumps(value))}" for name, value in own.items()
+    ]
     st.code("\n".join(lines), language=None)
 
 

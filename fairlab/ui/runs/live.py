@@ -8,13 +8,12 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from fairlab.api import Lab
 from fairlab.formatting import duration
 from fairlab.jobs.evaluate.caveats import of_runs
 from fairlab.jobs.evaluate.provenance import met_other_data
 from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_figure
-from fairlab.queue import launch
 from fairlab.queue.turns import ACTIVE, ENDED_BADLY
-from fairlab.storage.deleting import what_goes
 from fairlab.storage.deletion_words import goes
 from fairlab.store.database import list_runs
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
@@ -213,9 +212,9 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
             key="stop",
             help="It saves its state first; resume continues exactly there.",
         ):
-            act(lambda: launch.stop(lab, run_id), "Stopping: it saves its state first.")
+            act(lambda: Lab(lab).runs[run_id].stop(), "Stopping: it saves its state first.")
         if st.button("Resume", icon=":material/play_arrow:", disabled=status not in ENDED_BADLY, key="resume"):
-            act(lambda: launch.resume(lab, run_id), "Back in the queue.")
+            act(lambda: Lab(lab).runs[run_id].resume(), "Back in the queue.")
         if status in ENDED_BADLY and met_other_data(lab, record):
             with st.popover("Continue with changed data", icon=":material/difference:"):
                 st.markdown(
@@ -223,10 +222,10 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
                     "run then records that the two were mixed."
                 )
                 if st.button("Continue with the changed data", type="primary", key="other data"):
-                    act(lambda: launch.resume(lab, run_id, other_data=True), "Back in the queue.")
+                    act(lambda: Lab(lab).runs[run_id].resume(other_data=True), "Back in the queue.")
         where_panel(lab, record, status)
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
-            for line in goes(what_goes(lab, run=run_id)):
+            for line in goes(Lab(lab).runs[run_id].what_goes()):
                 st.caption(plain(line))
             st.caption("Runs built on it keep their results but cannot be reproduced.")
             sure = st.checkbox("Yes, delete this run and its files", key=f"sure:{run_id}")
@@ -235,5 +234,5 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
 
 
 def _delete(lab: Workspace, run_id: str) -> None:
-    launch.delete(lab, run_id, force=True)
+    Lab(lab).runs[run_id].delete(force=True)
     choices.forget(run_id)

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from fairlab.api import Lab
+from fairlab.api.run import Run
 from fairlab.errors import FairLabError
 from fairlab.queue import edit
 from fairlab.queue.progress import sentence, study_progress
@@ -44,14 +46,14 @@ def study_buttons(lab: Workspace, study_id: str, runs: pd.DataFrame) -> None:
                     f"{active} runs are waiting or running. Running ones save their state first; resume continues from there."
                 )
                 if st.button("Stop them all", type="primary", key="stop study"):
-                    act(lambda: edit.stop_study(lab, study_id), "Stopping.")
+                    act(lambda: Lab(lab).studies[study_id].stop(), "Stopping.")
         if bad and st.button(
             f"Resume failed, crashed and stopped runs ({bad})",
             icon=":material/replay:",
             key="resume study",
             help="They continue from their last checkpoints.",
         ):
-            act(lambda: edit.resume_study(lab, study_id), "Back in the queue.")
+            act(lambda: Lab(lab).studies[study_id].resume(), "Back in the queue.")
 
 
 def queue_panel(lab: Workspace, runs: pd.DataFrame, key: str) -> None:
@@ -134,13 +136,14 @@ def _change(lab: Workspace, waiting: list[str], names: dict[str, str]) -> None:
         label_visibility="collapsed",
         placeholder="Choose waiting runs here, or click their rows",
     )
-    verbs: dict[str, tuple[str, Callable[[Workspace, Sequence[str]], Any], str]] = {
-        "first": ("To the top", edit.first, "vertical_align_top"),
-        "earlier": ("Earlier", edit.earlier, "arrow_upward"),
-        "later": ("Later", edit.later, "arrow_downward"),
-        "hold": ("Hold", edit.hold, "pause"),
-        "release": ("Release", edit.release, "play_arrow"),
-        "cancel": ("Cancel", edit.launch.stop_all, "close"),
+    queue = Lab(lab).runs
+    verbs: dict[str, tuple[str, Callable[[Sequence[str | Run]], object], str]] = {
+        "first": ("To the top", queue.first, "vertical_align_top"),
+        "earlier": ("Earlier", queue.earlier, "arrow_upward"),
+        "later": ("Later", queue.later, "arrow_downward"),
+        "hold": ("Hold", queue.hold, "pause"),
+        "release": ("Release", queue.release, "play_arrow"),
+        "cancel": ("Cancel", queue.stop, "close"),
     }
     meaning = {
         "first": "They start next, together with the waiting runs they build on.",
@@ -153,7 +156,7 @@ def _change(lab: Workspace, waiting: list[str], names: dict[str, str]) -> None:
                 label, icon=f":material/{icon}:", key=f"queue {name}", disabled=not chosen, help=meaning.get(name)
             )
             if pressed:
-                act(lambda do=do: do(lab, chosen), f"{label}: done.")  # type: ignore[misc]
+                act(lambda do=do: do(chosen), f"{label}: done.")  # type: ignore[misc]
 
 
 def clone_panel(lab: Workspace, record: RunRecord) -> None:
@@ -166,8 +169,8 @@ def clone_panel(lab: Workspace, record: RunRecord) -> None:
     if st.button("Clone", icon=":material/content_copy:", disabled=not dials, key="clone"):
 
         def clone() -> None:
-            name, new = edit.clone(lab, record.run_id, dials)
-            choices.choose("run", [name])
+            run, new = Lab(lab).runs[record.run_id].clone(dials)
+            choices.choose("run", [run.run_id])
             st.session_state["said"] = (
                 "Queued." if new else "A run with these settings exists already; it is shown here."
             )

@@ -9,20 +9,20 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from fairlab.api import Lab
+from fairlab.api.data import DataSet
+from fairlab.api.studies import Study
 from fairlab.errors import FairLabError
 from fairlab.formatting import room
 from fairlab.jobs.data.missing import all_missing
 from fairlab.plots.storage import storage_figure
 from fairlab.settings.user import may_write
-from fairlab.storage.archive import Choice, archive
-from fairlab.storage.archive_reading import bring_in
-from fairlab.storage.deleting import delete_dataset, delete_study, what_goes
+from fairlab.storage.archive import Choice
 from fairlab.storage.deletion_words import goes, reached
-from fairlab.storage.disk import BY, summed, usage
-from fairlab.storage.people.forget import finish, forget, survey, unfinished
+from fairlab.storage.disk import BY, summed
+from fairlab.storage.people.forget import unfinished
 from fairlab.storage.people.forget_survey import Found
-from fairlab.storage.prune import prunable, prune
-from fairlab.storage.retention import damaged, keep, limits
+from fairlab.storage.retention import damaged
 from fairlab.store.database import list_runs
 from fairlab.store.studies import studies
 from fairlab.tables import BOOL, TEXT, WHOLE, Table
@@ -34,7 +34,7 @@ from fairlab.workspace import Workspace
 
 def overview(lab: Workspace) -> None:
     """How much there is of what, as cards, a chart and a table."""
-    table = usage(lab)
+    table = Lab(lab).storage.usage()
     total, free = int(table["bytes"].sum()), shutil.disk_usage(lab.home).free
     of = table.groupby("kind")["bytes"].sum()
     facts(
@@ -62,7 +62,7 @@ def room_to_make(lab: Workspace) -> None:
     count = right.number_input(
         "Checkpoints to keep per run", 0, 10, 1, key="kept", help="The newest are kept; 0 keeps only final weights."
     )
-    found = prunable(lab, int(count), study)
+    found = Lab(lab).storage.prunable(int(count), study)
     size = room(int(found["bytes"].sum()))
     if found.empty:
         st.caption(
@@ -73,7 +73,7 @@ def room_to_make(lab: Workspace) -> None:
     _sure(
         f"Delete these {len(found)} checkpoints, {size}",
         "prune",
-        lambda: prune(lab, int(count), study),
+        lambda: Lab(lab).storage.prune(int(count), study),
         f"{size} freed.",
     )
 
@@ -102,7 +102,7 @@ def take_away(lab: Workspace) -> None:
     with right:
         source = st.text_input("Archive to import", key="source", placeholder="a file written by FairLab")
         if st.button("Import", icon=":material/unarchive:", key="bring", disabled=not source):
-            _with_progress(lambda tell: bring_in(lab, Path(source).expanduser(), tell), "Imported.")
+            _with_progress(lambda tell: Lab(lab).storage.bring_in(source, tell), "Imported.")
     gone = all_missing(lab)
     if gone:
         st.subheader("Missing data sets", anchor=False)
@@ -125,7 +125,7 @@ def _write(lab: Workspace, names: dict[str, str]) -> None:
         choice = Choice(*(option in taken for option in options))
 
         def write(tell: Callable[[int, int], None]) -> None:
-            archive(lab, name, may_write(Path(out), lab.home), choice, tell, overwrite=anew)
+            Lab(lab).storage.archive(name, may_write(Path(out), lab.home), choice, tell, overwrite=anew)
 
         _with_progress(write, f"Written to {out}.")
 
@@ -135,16 +135,15 @@ def delete_whole(lab: Workspace) -> None:
     options = {f"study {name}": ("study", name) for name in studies(lab)["study_id"]}
     options |= {f"data set {name}": ("dataset", name) for name in cached.datasets(lab)}
     kind, name = options[choose("Delete", list(options), "delete", {})]
-    found = what_goes(lab, **{kind: name})
-    st.code("\n".join(goes(found)), language=None)
-    work = delete_study if kind == "study" else delete_dataset
-    _sure(f"Delete {name} permanently", f"whole:{name}", lambda: _gone(work, lab, name), "Deleted.")
+    whole: Study | DataSet = Lab(lab).studies[name] if kind == "study" else Lab(lab).data[name]
+    st.code("\n".join(goes(whole.what_goes())), language=None)
+    _sure(f"Delete {name} permanently", f"whole:{name}", lambda: _gone(lab, whole, name), "Deleted.")
 
 
-def _gone(work: Callable[..., object], lab: Workspace, name: str) -> object:
+def _gone(lab: Workspace, whole: Study | DataSet, name: str) -> object:
     """Delete it; nothing asks for it any more."""
     there = {row.run_id for row in list_runs(lab).itertuples()}
-    done = work(lab, name, force=True)
+    done = whole.delete(force=True)
     choices.forget(
         name, f"study {name}", f"data set {name}", *(there - {row.run_id for row in list_runs(lab).itertuples()})
     )
@@ -156,7 +155,7 @@ def delete_person(lab: Workspace) -> None:
     if unfinished(lab):
         st.warning("A deletion was interrupted.", icon=":material/warning:")
         if st.button("Finish it", type="primary", key="finish"):
-            _do(lambda: finish(lab), "Finished.")
+            _do(Lab(lab).storage.finish_forgetting, "Finished.")
         return
     left, right = st.columns([1, 2])
     with left:
@@ -169,7 +168,7 @@ def delete_person(lab: Workspace) -> None:
         return
     with st.spinner("Looking for everything made with these images ..."):
         try:
-            found = survey(lab, dataset, person, heads)
+            found = Lab(lab).data[dataset].survey(person, heads)
         except FairLabError as error:
             show_error(error)
             return
@@ -178,14 +177,14 @@ def delete_person(lab: Workspace) -> None:
     _sure(
         f"Delete {plain(person)} from all of these",
         f"forget:{person}",
-        lambda: forget(lab, dataset, person, heads),
+        lambda: Lab(lab).data[dataset].forget(person, heads),
         "Deleted.",
     )
 
 
 def age_limit(lab: Workspace) -> None:
     """How long each data set may be kept."""
-    known = {limit.dataset: limit for limit in limits(lab)}
+    known = {limit.dataset: limit for limit in Lab(lab).storage.limits()}
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     with left:
         dataset = choose("Data set", cached.datasets(lab), "limited", {})
@@ -194,7 +193,7 @@ def age_limit(lab: Workspace) -> None:
         "Days to keep it, counted from when it was added (0: no limit)", 0, 36500, before, key=f"days:{dataset}"
     )
     if int(days) != before:
-        keep(lab, dataset, int(days) or None)
+        Lab(lab).data[dataset].keep(int(days) or None)
         st.rerun()
     shown = [(limit.dataset, limit.days, f"{limit.until:%Y-%m-%d}", limit.over) for limit in known.values()]
     if shown:
@@ -204,7 +203,7 @@ def age_limit(lab: Workspace) -> None:
     for problem in damaged(lab).values():
         st.warning(plain(problem), icon=":material/warning:")
     st.caption(
-        "Nothing is deleted automatically: `fairlab forget --expired` deletes what is past its limit; `--dry-run` "
+        "Nothing is deleted automatically: `fairlab storage forget --expired` deletes what is past its limit; `--dry-run` "
         "lists it."
     )
 

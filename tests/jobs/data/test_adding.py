@@ -160,12 +160,12 @@ def _queued(lab: Workspace, source: Source) -> str:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("data", "add"), "name the file or folder to add"),
+        (("data", "add"), "the following arguments are required: path"),
         (("data", "add", "/nowhere/at/all"), "/nowhere/at/all does not exist"),
         (("data", "add", "/nowhere", "--set", "kind=zip"), "nothing at /nowhere"),
         (("data", "add", "/", "--set", "knid=x", "--dry-run"), "there is no setting 'knid'; known here: path, kind"),
-        (("data", "add", "/", "--pictures", "x"), "--pictures belongs to an inspection of data"),
-        (("data", "--dry-run"), "these options belong to `fairlab data add PATH`"),
+        (("data", "add", "/", "--pictures", "x"), "--pictures needs --dry-run"),
+        (("data", "list", "--dry-run"), "there is no option '--dry-run'"),
     ],
 )
 def test_a_wrong_call_ends_with_one_sentence(lab: Workspace, arguments: tuple[str, ...], said: str) -> None:

@@ -260,10 +260,11 @@ def test_the_command_and_the_pages_tell_the_same(
     [
         (("data", "overlap", "one"), "name the two data sets"),
         (("data", "overlap", "one", "two"), "there is no data set 'one'"),
-        (("data", "make"), "name the data set to make"),
+        (("data", "make"), "the following arguments are required: name"),
         (("data", "make", "x", "--set", "dataset=nobody"), "there is no data set 'nobody'"),
         (("data", "make", "x", "--set", "shape=round"), "there is no setting 'shape'; known here: dataset, splits"),
-        (("data", "--model", "x"), "this belongs to `fairlab data overlap TRAIN TEST`"),
+        (("data", "show", "x", "--model", "x"), "there is no option '--model'"),
+        (("data", "overlap", "one"), "the following arguments are required: test"),
     ],
 )
 def test_a_wrong_call_ends_with_one_sentence(
@@ -282,5 +283,5 @@ def test_a_wrong_call_ends_with_one_sentence(
 
 def test_a_model_without_embeddings_is_said_with_the_command_that_makes_them(copied: Workspace) -> None:
     model = checking(copied, train="x", test="y")
-    with pytest.raises(FairLabError, match=f"run `fairlab embed {model.run_id} learned` first"):
+    with pytest.raises(FairLabError, match=f"run `fairlab models embed {model.run_id} learned` first"):
         check_overlap(copied, Overlap(train="learned", test="judged", model=model.run_id))

@@ -117,7 +117,7 @@ def test_data_without_landmarks_are_refused_unless_the_user_says_that_faces_are_
         "Strict takes the landmarks of each face, and data set plain has none: add the images together with their landmarks; "
         "if its faces are aligned to the template, add the model again with landmarks=template"
     )
-    result = command(lab.home, "embed", strict, "plain")
+    result = command(lab.home, "models", "embed", strict, "plain")
     assert result.returncode != 0
     assert sentence in " ".join(result.stderr.split())
     with pytest.raises(FairLabError, match=re.escape(sentence)):
@@ -125,7 +125,7 @@ def test_data_without_landmarks_are_refused_unless_the_user_says_that_faces_are_
     page = opened(monkeypatch, lab, "models", evaluate=strict, set="plain")
     page.button(key="embed").click().run()
     assert ["takes the landmarks of each face" in item.value for item in page.error] == [True]
-    assert command(lab.home, "embed", told, "plain").returncode == 0
+    assert command(lab.home, "models", "embed", told, "plain").returncode == 0
     plain = raw(lab, told, data)
     assert np.allclose(plain[:, 1:], (TEMPLATE_112 / 112).ravel(), atol=1e-5)
     assert open_embeddings(lab.run(told), "plain", "plain").facts["landmarks_of_template"] == len(data.images)
@@ -142,7 +142,7 @@ def test_some_images_without_landmarks(lab: Workspace, graph: Path, tmp_path: Pa
         model(lab, graph, "--name", "Strict"),
         model(lab, graph, "--set", "landmarks=template", "--name", "Told"),
     )
-    result = command(lab.home, "embed", strict, "some")
+    result = command(lab.home, "models", "embed", strict, "some")
     assert result.returncode != 0
     name = first.split("\t")[0].rpartition("/")[2]
     reasons = [str(state(lab.run(path.name)).reason) for path in lab.runs_folder.iterdir()]
@@ -150,7 +150,7 @@ def test_some_images_without_landmarks(lab: Workspace, graph: Path, tmp_path: Pa
         f"1 of {len(data.images)} images of data set some have none, e.g. " in reason and name in reason
         for reason in reasons
     )
-    assert command(lab.home, "embed", told, "some").returncode == 0
+    assert command(lab.home, "models", "embed", told, "some").returncode == 0
     lacks = data.images["location"].astype(str).str.endswith(name).to_numpy()
     shares = raw(lab, told, data)[:, 1:]
     assert np.allclose(shares[lacks], (TEMPLATE_112 / 112).ravel(), atol=1e-5)
@@ -182,7 +182,7 @@ def test_a_checkpoint_with_kp_rpe(lab: Workspace, tmp_path: Path, monkeypatch: p
     torch.save({f"net.{key}": value for key, value in state_dict.items()}, tmp_path / "kprpe.pt")
     data = added(lab, "turned", turned_faces(tmp_path / "rfw")[0])
     run_id = model(lab, tmp_path / "kprpe.pt", "--set", "channels=RGB")
-    assert command(lab.home, "embed", run_id, "turned").returncode == 0
+    assert command(lab.home, "models", "embed", run_id, "turned").returncode == 0
     pixels = torch.from_numpy(np.asarray(data.pixels_at(PX)[np.arange(5)])).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
         expected = network.eval()(pixels, torch.from_numpy(points_of(data, PX)[:5]))

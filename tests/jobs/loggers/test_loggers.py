@@ -116,16 +116,16 @@ def test_a_full_disk_leaves_no_half_record(
 
 
 def test_by_default_nobody_is_told_and_nothing_is_loaded(lab: Workspace, teacher: RunRecord) -> None:
-    """No thread, no file, no import; `fairlab loggers` says how it is and changes it."""
+    """No thread, no file, no import; `fairlab settings loggers` says how it is and changes it."""
     told(lab, teacher)
     assert sorted(path.name for path in teacher.folder.iterdir()) == ["events.jsonl", "run.json"]
     code = "import sys, fairlab.jobs.worker; print([n for n in sys.modules if 'mlflow' in n or 'tensorboard' in n])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "[]\n"
-    assert "tensorboard = false" in command(lab.home, "loggers").stdout
-    said = command(lab.home, "loggers", "--set", "tensorboard=true", "--set", "mlflow_experiment=Fair")
+    assert "tensorboard = false" in command(lab.home, "settings", "loggers").stdout
+    said = command(lab.home, "settings", "loggers", "--set", "tensorboard=true", "--set", "mlflow_experiment=Fair")
     assert "mlflow_experiment = Fair" in said.stdout
     assert settings_of(lab) == Loggers(tensorboard=True, mlflow_experiment="Fair")
-    wrong = command(lab.home, "loggers", "--set", "wandb=true")
+    wrong = command(lab.home, "settings", "loggers", "--set", "wandb=true")
     assert (wrong.returncode, settings_of(lab).tensorboard) == (2, True)
     assert set(LOGGERS) <= set(Loggers.model_fields)
 

@@ -51,7 +51,7 @@ def test_pixels_are_scaled_channel_by_channel_at_the_towers_size(lab: Workspace,
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads(result.stdout)
     assert (report["image_px"], report["embedding_dim"], report["confirm"]) == (PX, 3, [])
-    assert command(lab.home, "embed", report["run_id"], "faces").returncode == 0
+    assert command(lab.home, "models", "embed", report["run_id"], "faces").returncode == 0
     stored = open_embeddings(lab.run(report["run_id"]), "faces", "plain")
     raw = np.asarray(stored.vectors) * np.asarray(stored.norms)[:, None]
     for pixels, embedding in zip(np.asarray(open_dataset(lab.dataset("faces")).pixels[:]), raw, strict=True):

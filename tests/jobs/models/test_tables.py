@@ -53,7 +53,7 @@ def test_scores_that_were_written_come_back_as_models_with_the_same_numbers(
     run_ids = [models(copy)[title] for title in titles]
     (faces,) = {read_run(copy, run_id).dataset for run_id in run_ids}
     path = tmp_path / f"from_{kind}.csv"
-    result = fairlab(copy.home, "scores", *run_ids, "--format", kind, "--out", str(path))
+    result = fairlab(copy.home, "models", "scores", *run_ids, "--format", kind, "--out", str(path))
     assert result.returncode == 0, result.stdout + result.stderr
     with open(path, newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
@@ -77,11 +77,11 @@ def test_scores_that_were_written_come_back_as_models_with_the_same_numbers(
         plan_preset(copy, "tiny", {"demo": None, "dataset": data.dataset_id})
     result = command(copy.home, "evaluate", added["runs"][0], "--set", "bootstrap=100", "--set", "fmr_targets=[0.2]")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "fmr=0.2" in result.stdout
+    assert "at an overall FMR of 20 %" in result.stdout
     result = command(copy.home, "data", "overlap", faces, data.dataset_id)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"Images show nothing: {data.dataset_id} came as a table, without images." in " ".join(result.stdout.split())
-    result = command(copy.home, "embed", added["runs"][0], faces)
+    result = command(copy.home, "models", "embed", added["runs"][0], faces)
     assert "came as scores, without its network: it cannot embed" in " ".join(result.stderr.split())
     _shown(copy, added["runs"][0], data.dataset_id, monkeypatch)
 

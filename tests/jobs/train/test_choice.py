@@ -128,5 +128,5 @@ def test_what_was_chosen_on_a_test_set_is_marked_so(
     record = single(lab, "Theirs", config, ())
     create_run(lab, record)
     write_status(record.folder, "done", reason="", chosen_on="RFW test")
-    show_run(lab, record.run_id, False)
+    show_run(lab, record.run_id)
     assert json.loads(capsys.readouterr().out)["chosen_on"] == "RFW test"

@@ -44,11 +44,11 @@ def forged(lab: Workspace, files: bool = True, **ready: Any) -> None:
 
 WAYS: dict[str, Callable[[Workspace], object]] = {
     "finish": finish,
-    "forget": lambda lab: command(lab.home, "forget"),
-    "forget the same with files": lambda lab: command(lab.home, "forget", "d", "p", "--files"),
+    "forget": lambda lab: command(lab.home, "storage", "forget"),
+    "forget the same with files": lambda lab: command(lab.home, "storage", "forget", "d", "p", "--files"),
     "doctor": lambda lab: command(lab.home, "doctor"),
     "expired": lambda lab: forget_expired(lab),
-    "runs": lambda lab: command(lab.home, "runs"),
+    "runs": lambda lab: command(lab.home, "runs", "list"),
 }
 
 

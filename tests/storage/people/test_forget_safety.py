@@ -251,15 +251,15 @@ def test_a_dry_run_finishes_nothing(lab: Workspace, photos: Path) -> None:
     cut_off(lab, "faces", person, moved=True)
     before = {str(path): path.read_bytes() for path in lab.home.rglob("*") if path.is_file()}
     for words in ([], ["--json"], ["faces", person]):
-        done = command(lab.home, "forget", "--dry-run", *words)
+        done = command(lab.home, "storage", "forget", "--dry-run", *words)
         assert done.returncode == 0
         text = json.loads(done.stdout)["notes"][0] if words == ["--json"] else done.stdout
         assert text.strip() == (
             "a deletion was interrupted: the command without --dry-run finishes it first; nothing was changed"
         )
     assert {str(path): path.read_bytes() for path in lab.home.rglob("*") if path.is_file()} == before
-    assert "name data set and people again" in command(lab.home, "forget", "--heads").stderr
-    done = command(lab.home, "forget", "--json")
+    assert "name data set and people again" in command(lab.home, "storage", "forget", "--heads").stderr
+    done = command(lab.home, "storage", "forget", "--json")
     assert json.loads(done.stdout)["notes"] == ["finished an interrupted deletion"]
     assert not unfinished(lab)
 

@@ -79,7 +79,7 @@ def test_a_paper_preset_starts_with_a_picker_and_not_with_an_error(
 
 
 def test_prune_with_nothing_to_prune_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--home", str(tmp_path / "home"), "prune"]) == 0
+    assert main(["--home", str(tmp_path / "home"), "storage", "prune"]) == 0
     assert "Traceback" not in capsys.readouterr().err
 
 
