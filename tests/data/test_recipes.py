@@ -171,8 +171,8 @@ def test_pixels_look_like_an_array(home: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
-        ({"equal": True, "count": 7}, "7 identities of real in each group were asked for.*group 'Y' has 6 in real"),
-        ({"unit": "images", "count": 999}, "999 images of real were asked for: 56 in real"),
+        ({"equal": True, "count": 7}, "7 identities of real in each group requested.*group 'Y' has 6 in real"),
+        ({"unit": "images", "count": 999}, "999 images of real requested: 56 in real"),
         ({"mix": "made", "share": 0.5, "count": 60}, "30 identities of real and 30 identities of made.*22 in real and 24 in made"),
         ({"groups": ("W",)}, "has no group 'W'; it has: X, Y, Z"),
         ({"splits": ("night",)}, "has no part 'night'; it has: train, test"),

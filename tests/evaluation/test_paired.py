@@ -104,7 +104,7 @@ def test_the_power_is_said(list_of: tuple[pd.DataFrame, list[GroupPairs]]) -> No
     said = power_sentences(report)
     limit = report.set_index(["group", "metric"]).loc[(ALL_GROUPS, "accuracy"), "detectable"]
     assert said[0].startswith(
-        f"With these pairs a difference in mean accuracy below {100 * limit:.2g} points cannot be seen"
+        f"With these pairs a difference in mean accuracy below {100 * limit:.2g} points cannot be detected"
     )
     assert len(said) == 3
 

@@ -235,7 +235,7 @@ def test_what_cannot_be_left_out_is_refused() -> None:
     with pytest.raises(FairLabError, match="'outliers' cannot be left out; choose from: scores, labels"):
         scored_pairs(small(), ["outliers"])
     table = small().assign(score="x")
-    with pytest.raises(FairLabError, match="nothing of the table is left once"):
+    with pytest.raises(FairLabError, match="the table is empty once"):
         scored_pairs(table, ["all"])
 
 

@@ -198,7 +198,7 @@ def test_students_are_judged_against_their_teacher_s_gallery(lab: Workspace) -> 
     shorter = changed(study, {"student.backbone.embedding_dim": 32})
     assert crossed(shorter) == [("Teacher of everyone", "Student a-KD")]
     assert expand(shorter, "x", lab).notes == tuple(
-        f"Student {name} is not evaluated against a gallery by Teacher of everyone: their embeddings are 32 and 64 long"
+        f"Student {name} is not evaluated against a gallery by Teacher of everyone: their embedding lengths are 32 and 64"
         for name in ("RKD", "without KD")
     )
 

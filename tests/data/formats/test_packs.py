@@ -179,7 +179,7 @@ def test_files_that_are_no_pickle(tmp_path: Path) -> None:
         open_pack(tmp_path / "none.bin")
     with pytest.raises(Damaged, match="is empty"):
         open_pack(write(tmp_path, b""))
-    with pytest.raises(Damaged, match="no verification pack"):
+    with pytest.raises(Damaged, match="not a verification pack"):
         open_pack(write(tmp_path, JPEGS[0]))
     with pytest.raises(Damaged, match="protocol 6"):
         open_pack(write(tmp_path, b"\x80\x06."))

@@ -267,7 +267,7 @@ def test_templates(template: str, name: str, right: str) -> None:
     ("template", "words"),
     [
         ("(?P<identity>.+)_", "has no words in braces"),
-        ("{identity}{number}", "has nothing between {identity} and {number}"),
+        ("{identity}{number}", "needs a separator between {identity} and {number}"),
         ("{identity}_{identity}", "has the word 'identity' twice"),
         ("{a b}", "has no word in {a b}"),
         ("{identity}_{", "has an unmatched brace"),

@@ -125,7 +125,7 @@ class TestRoundTrips:
         halves = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state().items()}
         imported = import_checkpoint(saved(tmp_path / "a.pt", halves))
         assert {tensor.dtype for tensor in imported.tensors.values()} == {torch.float32, torch.int64}
-        assert "stored as float16, turned into float32" in imported.notes
+        assert "stored as float16, converted to float32" in imported.notes
 
     def test_counters_of_batches_may_be_missing(self, tmp_path: Path) -> None:
         """Files of torch before 0.4.1 have none."""

@@ -280,5 +280,5 @@ def test_a_pickle_of_something_else(tmp_path: Path) -> None:
     """A verification pack is a .bin too."""
     for protocol in range(6):
         (tmp_path / "lfw.bin").write_bytes(pickle.dumps(([b"jpeg"] * 3, [True, False]), protocol))
-        with pytest.raises(Damaged, match="no checkpoint of torch: it is something else"):
+        with pytest.raises(Damaged, match="not a checkpoint of torch: it is something else"):
             read_checkpoint(tmp_path / "lfw.bin")

@@ -121,7 +121,7 @@ def test_a_list_that_leads_out_of_the_workspace_is_refused(lab: Workspace, name:
     write_json(lab.home / "forgetting" / "plan.json", {"dataset": "d", "people": ["p"]})
     outside = lab.home.parent / "outside"
     outside.write_text("mine")
-    with pytest.raises((Damaged, FairLabError), match="no place in this workspace"):
+    with pytest.raises((Damaged, FairLabError), match="not a place in this workspace"):
         finish(lab)
     assert outside.exists()
     assert lab.settings_file.exists()

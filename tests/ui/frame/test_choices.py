@@ -86,7 +86,7 @@ def test_neighbours_are_among_the_parts_that_were_chosen(monkeypatch: pytest.Mon
     app = opened(monkeypatch, tiny, "spaces", colour="nearest", parts="test", face="3")
     fine(app)
     said = " ".join(item.value for item in app.markdown)
-    assert said.replace("\\", "").count("(of and among test)") == 2
+    assert said.replace("\\", "").count("(within test)") == 2
     assert any("Among test only" in item.value.replace("\\", "") for item in app.caption)
 
 

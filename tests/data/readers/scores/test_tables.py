@@ -481,7 +481,7 @@ def test_a_data_sets_own_tables_are_written_by_image_id(tmp_path: Path) -> None:
         ("scores", "b", np.ones(3), "b: there are 3 scores"),
         ("scores", "b", np.full(105, np.nan), "pair 0 is not a finite"),
         ("scores", "id1", np.ones(105), "cannot be called 'id1'"),
-        ("scores", " m", np.ones(105), "blanks stand around"),
+        ("scores", " m", np.ones(105), "begins or ends with a space"),
     ],
 )
 def test_what_could_not_be_read_back_is_not_written(
