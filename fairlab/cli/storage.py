@@ -59,7 +59,7 @@ def _forget_options(noun: Noun) -> None:
         "forget",
         "delete people from a data set and from everything that was made with their images",
         do_forget,
-        "Run it again if it was cut short: it continues. Deleted: images, pairs, embeddings, indexes, maps, scores, reports,\n"
+        "If it was interrupted, run it again: it continues. Deleted: images, pairs, embeddings, indexes, maps, scores, reports,\n"
         "names. Classifiers keep a row of each person (a template) unless --heads zeroes it.",
         silent=True,
     )
@@ -145,7 +145,7 @@ def do_forget(workspace: Workspace, options: argparse.Namespace) -> int:
 
     cut = forget.unfinished(workspace)
     if cut and options.dry_run:
-        said = "a deletion was cut short: the command without --dry-run finishes it first; nothing was changed"
+        said = "a deletion was interrupted: the command without --dry-run finishes it first; nothing was changed"
         print(json.dumps({"unfinished": True, "notes": [said]}, indent=1) if options.json else said)
         return 0
     if options.expired:

@@ -71,7 +71,7 @@ class ElasticArcFaceSettings(AngleLoss):
 
     name: Literal["elastic_arcface"] = "elastic_arcface"
     sigma_rad: float = Field(
-        0.05, ge=0.0, le=0.5, description="Spread of margin_rad, which is drawn anew for each image."
+        0.05, ge=0.0, le=0.5, description="Spread of margin_rad, which is drawn separately for each image."
     )
 
 
@@ -80,7 +80,7 @@ class ElasticCosFaceSettings(CosineLoss):
 
     name: Literal["elastic_cosface"] = "elastic_cosface"
     sigma_cos: float = Field(
-        0.05, ge=0.0, le=0.5, description="Spread of margin_cos, which is drawn anew for each image."
+        0.05, ge=0.0, le=0.5, description="Spread of margin_cos, which is drawn separately for each image."
     )
 
 
@@ -92,7 +92,7 @@ class ElasticArcFacePlusSettings(AngleLoss):
 
     name: Literal["elastic_arcface_plus"] = "elastic_arcface_plus"
     sigma_plus_rad: float = Field(
-        0.0175, ge=0.0, le=0.5, description="Spread of margin_rad, which is drawn anew for each image."
+        0.0175, ge=0.0, le=0.5, description="Spread of margin_rad, which is drawn separately for each image."
     )
     compat: bool = Field(False, description=ORDER)
 
@@ -102,7 +102,7 @@ class ElasticCosFacePlusSettings(CosineLoss):
 
     name: Literal["elastic_cosface_plus"] = "elastic_cosface_plus"
     sigma_cos: float = Field(
-        0.02, ge=0.0, le=0.5, description="Spread of margin_cos, which is drawn anew for each image."
+        0.02, ge=0.0, le=0.5, description="Spread of margin_cos, which is drawn separately for each image."
     )
     compat: bool = Field(False, description=ORDER)
 

@@ -191,7 +191,7 @@ class _Pack(Machine):
             at = self.file.tell()
             if at == self.size:
                 wrong(f"it is truncated: its pickle ends inside {step.name}")
-            what = "is no number" if step.name in NUMBERS else "cannot be read"
+            what = "is not a number" if step.name in NUMBERS else "cannot be read"
             raise Unreadable(f"what {step.name} names before byte {at} {what} ({str(error)[:80]})") from error
 
     def refuse(self, step: str) -> NoReturn:
