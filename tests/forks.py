@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from fairlab.jobs.roles import JOBS
 from fairlab.workspace import Workspace
 
 FORK = multiprocessing.get_context("forkserver")
@@ -26,6 +27,7 @@ FORK.set_forkserver_preload(  # torch.optim asks for the last
         "tests.training.test_checkpoint",
         "fairlab.cli.main",
         "fairlab.jobs.worker",
+        *sorted({place.partition(":")[0] for place in JOBS.values()}),
         "fairlab.jobs.evaluate.assess",
         "torch._dynamo",
         "tests.store.test_index",

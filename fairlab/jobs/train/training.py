@@ -96,8 +96,8 @@ def _facts(job: Job, lessons: Lessons) -> dict[str, Any]:
 def _validation(job: Job, lessons: Lessons, method: Any, judge: Dataset) -> assess.Validation:
     """The check after every pass, on the data set's own people where it has some to validate on."""
     config, dataset = job.record.config, job.dataset
-    own = config.data.held_out is not None or len(dataset.pairs_of("validation"))
-    watched = dataset if own else judge
+    has_people = config.data.held_out is not None or len(dataset.pairs_of("validation")) > 0
+    watched = dataset if has_people else judge
 
     def inputs(images: np.ndarray) -> Any:
         return inputs_of(watched, lessons.parents, method, images, dataset.image_px)
