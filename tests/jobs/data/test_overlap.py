@@ -258,13 +258,12 @@ def test_the_command_and_the_pages_tell_the_same(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("data", "overlap", "one"), "name the two data sets"),
+        (("data", "overlap", "one"), "the following arguments are required: test; see `fairlab data overlap --help`"),
         (("data", "overlap", "one", "two"), "there is no data set 'one'"),
         (("data", "make"), "the following arguments are required: name"),
         (("data", "make", "x", "--set", "dataset=nobody"), "there is no data set 'nobody'"),
         (("data", "make", "x", "--set", "shape=round"), "there is no setting 'shape'; known here: dataset, splits"),
         (("data", "show", "x", "--model", "x"), "there is no option '--model'"),
-        (("data", "overlap", "one"), "the following arguments are required: test"),
     ],
 )
 def test_a_wrong_call_ends_with_one_sentence(
