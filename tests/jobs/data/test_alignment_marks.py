@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.cli import show, show_data
+from fairlab.cli import show, show_data, show_numbers
 from fairlab.data.align import RULE, crop
 from fairlab.data.dataset import INFO, Dataset, open_dataset
 from fairlab.data.inspect.verdicts import fingerprint
@@ -98,9 +98,9 @@ def test_numbers_of_data_as_they_were_before_are_marked(tmp_path: Path, capsys: 
     align, numbers = caveats.of_numbers([record], before)
     assert align == before.marked
     assert numbers.startswith("Numbers of Old come from an earlier state of data set faces (another fingerprint)")
-    show.show_run(lab, record.run_id, log=False)
+    show.show_run(lab, record.run_id)
     assert json.loads(capsys.readouterr().out)["notes"] == [align, numbers]
-    show.show_metrics(lab, record.run_id, "faces")
+    show_numbers.show_numbers(lab, record.run_id, "faces")
     assert numbers in capsys.readouterr().err
 
 
