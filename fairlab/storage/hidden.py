@@ -106,8 +106,9 @@ def _dataset_fault(folder: Path) -> str:
         return ""  # of one that was deleted, only its age limit stays
     for name in (MANIFEST, INFO):
         if not there(folder / name):
-            return f"{folder / name} is gone; `fairlab data find {folder.name} PATH` restores it from what runs "
-            "recorded"
+            return (
+                f"{folder / name} is gone; `fairlab data find {folder.name} PATH` restores it from what runs recorded"
+            )
     for name, size in _listed(folder, _stamp(folder / MANIFEST), _stamp(folder / INFO)):
         if why := file_fault(folder / name, size):
             return why

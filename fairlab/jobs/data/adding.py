@@ -342,8 +342,10 @@ def _left(
         stands[first.index] = first.to_numpy()
         there = np.zeros(len(good), bool)
         there[stands[first.index]] = True
-        names, why = templates.drop_duplicates("template").set_index("template")["name"], "none of its images has a "
-        "face"
+        names, why = (
+            templates.drop_duplicates("template").set_index("template")["name"],
+            "none of its images has a face",
+        )
         templates = kept.assign(template=stands[kept["template"]])
     before = np.unique(pairs[["image_a", "image_b"]].to_numpy())
     failed = before[~there[stands[before]]]

@@ -54,8 +54,7 @@ def ended(job: str, state: str, facts: str) -> str:
     if state == "TIMEOUT":
         return f"its time limit in Slurm{f' ({limit})' if limit else ''} was reached; resume it: {GOES_ON}, or raise slurm.time_limit"
     if state == "OUT_OF_MEMORY":
-        return f"Slurm ended it on {node} because it ran out of memory: raise slurm.memory_gb or lower "
-        "training.batch_size, then resume it"
+        return f"Slurm ended it on {node} because it ran out of memory: raise slurm.memory_gb or lower training.batch_size, then resume it"
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return f"{node} failed; resume it: {GOES_ON}"
     if state == "PREEMPTED":
@@ -65,10 +64,7 @@ def ended(job: str, state: str, facts: str) -> str:
     if code == str(NO_FOLDER) or (code == "0" and signal == "53"):  # 53: slurmd could not open the log
         return f"{node} cannot write the run's folder: FairLab's workspace must be a shared folder, under the same path on every node"
     if code == str(NO_PYTHON):
-        return (
-            f"{node} has no Python at this machine's path: name one that has FairLab: `fairlab settings config --set "
-        )
-        "slurm.python=PATH`"
+        return f"{node} has no Python at this machine's path: name one that has FairLab: `fairlab settings config --set slurm.python=PATH`"
     if code == str(ALREADY):
         return "another process still has the run, perhaps on a node that Slurm lost; when that has ended, resume it"
     how = f"signal {signal}" if signal not in ("", "0") else f"code {code}"
