@@ -76,7 +76,9 @@ class Model(Run):
         >>> model.evaluate("rfw", protocols=["all_pairs"]).wait()
         """
         placement = placed(self._workspace, where)
-        job = starts.evaluate(self._workspace, self.run_id, dataset, settings, gallery, protocols, placement)
+        job = starts.evaluate(
+            self._workspace, self.run_id, dataset, starts.Judging(settings, gallery, protocols), placement
+        )
         return Run(self._workspace, job)
 
     def embeddings(self, dataset: str = "") -> tuple[np.ndarray, np.ndarray]:

@@ -71,7 +71,7 @@ def test_the_command_and_the_pages_group_by_attributes(
     assert main(asked) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["groups"]) == {f"{colour} · {size}" for colour in GROUPS for size in ("large", "small")}
-    assert f"{SETTINGS.bootstrap} draws" in told["method"], "as the run was judged, and as the pages draw"
+    assert f"{SETTINGS.bootstrap} resamples" in told["method"], "as the run was judged, and as the pages draw"
     for page in ("verification", "fairness"):
         app = opened(monkeypatch, lab, page, on="faces", model=model.run_id, by="Size", point="fmr=0.1")
         fine(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
@@ -18,13 +19,21 @@ from fairlab.store.runs import SPACES, RunRecord, read_run
 from fairlab.workspace import Workspace
 
 
+@dataclass(frozen=True)
+class Judging:
+    """How a model is judged: as the data set says, unless one of these is given."""
+
+    settings: Evaluation | None = None
+    gallery: str = ""
+    """Another model's run id, which embeds the first image of each pair."""
+    protocols: Protocols | Sequence[str] = ()
+
+
 def evaluate(
     workspace: Workspace,
     run_id: str,
     dataset_id: str = "",
-    settings: Evaluation | None = None,
-    gallery: str = "",
-    protocols: Protocols | Sequence[str] = (),
+    how: Judging | None = None,
     placement: Placement | None = None,
 ) -> str:
     """Start the job that judges a model on a data set's pairs, embedding it first if need be; returns the job's run id.
@@ -32,24 +41,24 @@ def evaluate(
     Any model, trained here or imported; the default data set is the one that it was trained on. With a gallery, another
     model's run id, that model embeds the first image of each pair and this one the second (cross-model verification);
     the numbers are then the job's own. With protocols, names or settings, the model is judged by these instead (and on the
-    pairs if it was not yet); what is known already is not computed anew. placement: where, default: as the workspace says. Raises
+    pairs if it was not yet); what is known already is not computed again. placement: where, default: as the workspace says. Raises
     FairLabError for a run that is no model, a data set without pairs, an unknown protocol, and a gallery whose embeddings have
     another length.
     """
+    how = how or Judging()
     record, dataset = _model_and_data(workspace, run_id, dataset_id)
-    if protocols:
-        if gallery:
+    judging = how.settings or record.config.evaluation or Evaluation()
+    if how.protocols:
+        if how.gallery:
             raise FairLabError(
                 "against a gallery a model is evaluated on the data set's own pairs: leave the protocols out"
             )
-        chosen = protocols if isinstance(protocols, Protocols) else Protocols(names=tuple(protocols))
-        evaluation = settings or record.config.evaluation or Evaluation()
-        return start_one(workspace, protocols_record(workspace, record, dataset, evaluation, chosen), True, placement)
+        chosen = how.protocols if isinstance(how.protocols, Protocols) else Protocols(names=tuple(how.protocols))
+        return start_one(workspace, protocols_record(workspace, record, dataset, judging, chosen), True, placement)
     if dataset.pairs.empty:
         raise FairLabError(how_to_evaluate(dataset, record.run_id))
-    judging = settings or record.config.evaluation or Evaluation()
-    if gallery:
-        enrolled, _ = _model_and_data(workspace, gallery, dataset.dataset_id)
+    if how.gallery:
+        enrolled, _ = _model_and_data(workspace, how.gallery, dataset.dataset_id)
         check_lengths(enrolled, record)
         return start_one(
             workspace, cross_record(workspace, enrolled, record, dataset.dataset_id, judging), True, placement

@@ -17,7 +17,7 @@ from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation import cross_scores, pair_scores
 from fairlab.jobs import roles
-from fairlab.jobs.evaluate.starts import evaluate
+from fairlab.jobs.evaluate.starts import Judging, evaluate
 from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.plan.records import check_lengths, cross_record
@@ -126,10 +126,10 @@ def test_spaces_of_different_length_are_refused_in_one_sentence(copy: Workspace)
     with pytest.raises(FairLabError, match=r"Concatenation \(specialised\) has embeddings of \d+ numbers and Student"):
         check_lengths(wide, models[PLAIN])
     with pytest.raises(FairLabError, match="gallery and probe must have equal length"):
-        evaluate(copy, models[PLAIN].run_id, gallery=wide.run_id)
+        evaluate(copy, models[PLAIN].run_id, how=Judging(gallery=wide.run_id))
     projection = next(path.name for path in copy.runs_folder.glob("maps*"))
     with pytest.raises(FairLabError, match="is not a model: its role is projection"):
-        evaluate(copy, models[PLAIN].run_id, gallery=projection)
+        evaluate(copy, models[PLAIN].run_id, how=Judging(gallery=projection))
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from fairlab.compare.models import list_models
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.data import adding
-from fairlab.jobs.evaluate.starts import evaluate
+from fairlab.jobs.evaluate.starts import Judging, evaluate
 from fairlab.jobs.job import Job
 from fairlab.jobs.models.starts import add_model
 from fairlab.plan.plan import single
@@ -155,7 +155,7 @@ def test_a_trained_model_is_judged_on_templates_and_the_pages_show_it(
     metrics = read_results(teacher.folder, "ijb", "metrics")
     assert set(metrics["group"]) == {"dark", "light", "across groups", "all"}
     crossing = cross_record(lab, teacher, teacher, "ijb", Evaluation(bootstrap=100))
-    wait_done(lab, [evaluate(lab, teacher.run_id, "ijb", Evaluation(bootstrap=100), teacher.run_id)])
+    wait_done(lab, [evaluate(lab, teacher.run_id, "ijb", Judging(Evaluation(bootstrap=100), teacher.run_id))])
     pd.testing.assert_series_equal(
         read_results(lab.run(crossing.run_id), "ijb", "scores")["score"], scores["score"], check_exact=False
     )

@@ -18,7 +18,7 @@ from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
 from fairlab.jobs import roles
 from fairlab.jobs.evaluate import by_protocol
-from fairlab.jobs.evaluate.starts import evaluate
+from fairlab.jobs.evaluate.starts import Judging, evaluate
 from fairlab.jobs.job import Job
 from fairlab.jobs.progress import Span
 from fairlab.jobs.protocols.base import PROTOCOLS
@@ -390,13 +390,13 @@ def test_data_without_pairs_are_compared_too(tmp_path: Path) -> None:
 def test_what_cannot_work_is_one_sentence(home: tuple[Workspace, Dataset, RunRecord]) -> None:
     lab, data, model = home
     with pytest.raises(FairLabError, match="there is no protocol 'rank_one'; choose of: all_pairs, hard_impostors"):
-        evaluate(lab, model.run_id, protocols=("rank_one",))
+        evaluate(lab, model.run_id, how=Judging(protocols=("rank_one",)))
     with pytest.raises(FairLabError, match="leave the protocols out"):
-        evaluate(lab, model.run_id, gallery=model.run_id, protocols=("all_pairs",))
+        evaluate(lab, model.run_id, how=Judging(gallery=model.run_id, protocols=("all_pairs",)))
     scores = single(lab, "Scores", Run(role="model", method="scores", data=Data(dataset="faces")), ())
     create_run(lab, scores)
     with pytest.raises(FairLabError, match="Scores came as scores, without its network: it has no embeddings of faces"):
-        evaluate(lab, scores.run_id, protocols=("all_pairs",))
+        evaluate(lab, scores.run_id, how=Judging(protocols=("all_pairs",)))
     images = data.images.copy()
     images.loc[0, "group"] = "Red"
     write_dataset(
