@@ -136,7 +136,7 @@ def test_names_that_there_are_not(tiny_lab: Lab) -> None:
         with pytest.raises(FairLabError, match="there is no"):
             get["nothing"]
     data_run = tiny_lab.runs.table().query("role == 'dataset'")["run_id"].iloc[0]
-    with pytest.raises(FairLabError, match="is no model"):
+    with pytest.raises(FairLabError, match="is not a model"):
         tiny_lab.models[data_run]
     with pytest.raises(FairLabError, match="'tinny'"):
         tiny_lab.studies.start("tinny")
