@@ -10,6 +10,7 @@ from fairlab.cli.arguments import dials
 from fairlab.cli.fairness import COLUMNS
 from fairlab.cli.grammar import Noun, Parser, json_option, set_option
 from fairlab.registry import declared_facts
+from fairlab.settings.listing import listed
 from fairlab.settings.loggers import Loggers
 from fairlab.settings.placement import Placement
 from fairlab.settings.protocols import DrawnPairs
@@ -77,9 +78,9 @@ def show(_workspace: Workspace, options: argparse.Namespace) -> None:
     if options.name == "protocols":
         known = declared_facts("PROTOCOLS", "jobs/protocols")
         rows = [(name, "", str(facts["sentence"])) for name, facts in known.items()]
-        rows += rows_of(Protocols, "protocols.", skip=("names",))
+        rows += _rows(Protocols, "protocols.", skip=("names",))
     else:
-        rows = rows_of(KINDS[options.name])
+        rows = _rows(KINDS[options.name])
     if options.json:
         print(json.dumps([dict(zip(("setting", "default", "meaning"), row, strict=True)) for row in rows], indent=1))
         return
@@ -87,21 +88,8 @@ def show(_workspace: Workspace, options: argparse.Namespace) -> None:
         print(f"{name}{f'  [{default}]' if default else ''}\n    {sentence}")
 
 
-def rows_of(kind: type[Settings], prefix: str = "", skip: Sequence[str] = ()) -> list[tuple[str, str, str]]:
-    """(name, default, sentence) of all settings of `kind`, nested ones with dots."""
-    rows: list[tuple[str, str, str]] = []
-    for name, field in kind.model_fields.items():
-        if name in skip:
-            continue
-        inner = [
-            item for item in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(item, type)
-        ]
-        nested = next((item for item in inner if issubclass(item, Settings)), None)
-        if nested is not None:
-            rows += rows_of(nested, f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", str(field.get_default()), field.description or ""))
-    return rows
+def _rows(kind: type[Settings], prefix: str = "", skip: Sequence[str] = ()) -> list[tuple[str, str, str]]:
+    return [(name, str(default), sentence) for name, default, sentence in listed(kind, prefix, skip)]
 
 
 def config(_workspace: Workspace, options: argparse.Namespace) -> None:

@@ -86,11 +86,11 @@ def test_a_wrong_call_of_the_real_command_ends_with_code_2_and_one_sentence(lab:
 
 
 def test_help_shows_the_settings_own_sentences(lab: Workspace) -> None:
-    from fairlab.settings.study import Loss
+    from fairlab.settings.loss import ArcFaceSettings
 
     text = command(lab.home, "settings", "show", "launch").stdout
     assert "student.loss.margin_rad  [0.5]" in text
-    assert Loss.model_fields["margin_rad"].description in text
+    assert ArcFaceSettings.model_fields["margin_rad"].description in text
     rows = json.loads(command(lab.home, "settings", "show", "launch", "--json").stdout)
     assert {"setting", "default", "meaning"} == set(rows[0])
 
