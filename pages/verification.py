@@ -12,9 +12,7 @@ from fairlab.ui.judge.evidence import evidence, pick_attributes, results, too_ma
 from fairlab.ui.judge.operating import pick_operating_point
 from fairlab.ui.verification import figures
 
-lab = start(
-    "Verification", "Two images: the same person or not? Rates per group, with 95 % bootstrap intervals over people."
-)
+lab = start("Verification", "Two images: the same person or not? Rates per group, with 95 % intervals over people.")
 shown = pick_models(lab, "numbers")
 data = cached.dataset(lab, shown.dataset_id)
 columns = st.columns([2, 1.3, 2, 1.3])

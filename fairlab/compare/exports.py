@@ -67,10 +67,10 @@ def seeds_sentence(table: pd.DataFrame) -> str:
     """How many trainings stand behind a number, and so what its interval is over."""
     counts = sorted({int(count) for count in table.loc[table["role"] != "model", "runs"]}) or [1]
     if counts == [1]:
-        return "One seed: 95 % bootstrap intervals over people alone. They say nothing about other training runs."
+        return "One seed: 95 % intervals over people alone. They say nothing about other training runs."
     many = f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds (see the column)"
     few = " So few seeds make them wide." if counts[0] < 5 else ""
-    return f"Means of {many}: 95 % bootstrap intervals over people and seeds.{few}"
+    return f"Means of {many}: 95 % intervals over people and seeds.{few}"
 
 
 def as_csv(table: pd.DataFrame) -> str:

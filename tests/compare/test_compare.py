@@ -164,7 +164,7 @@ def test_the_page_shows_the_mean_of_seeds_or_one_of_them(
     assert [button.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown"]
     app.selectbox(key="seed").select_index(2).run()
     fine(app)
-    assert "One seed: 95 % bootstrap intervals over people alone" in said()
+    assert "One seed: 95 % intervals over people alone" in said()
     assert app.selectbox(key="base").options == ["Student EAF-KD (SL, specialised)", PLAIN]
     app.text_input(key="compare words").set_value("nobody").run()
     fine(app)

@@ -82,7 +82,7 @@ def test_the_caption_names_pairs_seeds_data_and_baseline() -> None:
 
 def test_one_seed_is_said_to_be_one() -> None:
     """And a mix of counts points to the column; models from files have no seed."""
-    assert seeds_sentence(TABLE.assign(runs=1)).startswith("One seed: 95 % bootstrap intervals over people alone")
+    assert seeds_sentence(TABLE.assign(runs=1)).startswith("One seed: 95 % intervals over people alone")
     assert "2 to 3 seeds" in seeds_sentence(TABLE.assign(runs=[2, 3, 3]))
     assert "3 seeds" in seeds_sentence(TABLE.assign(runs=[1, 3, 3], role=["model", "student", "student"]))
     assert "wide" not in seeds_sentence(TABLE.assign(runs=8))

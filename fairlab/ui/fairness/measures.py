@@ -103,7 +103,7 @@ def rates(at: FairnessReport, found: Evidence) -> None:
             st.markdown(f"**{title}**")
             figure = rate_figure(rows, found.names, "", float(pooled.iloc[0]) if len(pooled) else None)
             chart(figure, f"rate:{metric}", title, table=rows)
-    st.caption("Bars: 95 % bootstrap intervals over people. Dotted: all groups together.")
+    st.caption("Bars: 95 % intervals over people. Dotted: all groups together.")
 
 
 def bands(at: FairnessReport) -> None:

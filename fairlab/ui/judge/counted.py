@@ -54,7 +54,7 @@ def matrix(run: RunRecord, data: Dataset, point: OperatingPoint) -> bool:
         f"False match rate between two people, by row and column group. All comparisons of the "
         f"test part, one threshold ({shown['threshold'].iloc[0]:.4f}), set where all within-group comparisons "
         f"together reach "
-        f"{name_of(nearest)}; hover for counts and 95{HARD_SPACE}% bootstrap intervals over people. Shown at the "
+        f"{name_of(nearest)}; hover for counts and 95{HARD_SPACE}% intervals over people. Shown at the "
         "closest operating point that was computed."
     )
     return True
@@ -78,7 +78,7 @@ def search(lab: Workspace, run: RunRecord, data: Dataset) -> None:
     st.caption(
         f"{facts['facts']['gallery']:,} images enrolled, {facts['facts']['probes']:,} searched. FNIR: an enrolled "
         f"person is not ranked first or is below the threshold; FPIR: a person who is not enrolled is matched. One "
-        f"threshold for all groups; in percent, with 95 % bootstrap intervals over people. Rates depend on the number "
+        f"threshold for all groups; in percent, with 95 % intervals over people. Rates depend on the number "
         f"of people enrolled."
     )
     if facts["notes"]:
