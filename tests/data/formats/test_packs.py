@@ -152,8 +152,8 @@ WRONG = {
     "4 images and 3 flags": (JPEGS, [True] * 3),
     "0 images and 0 flags": ([], []),
     "neither JPEG nor PNG": ([JPEGS[0], b"GIF89a..", b"x", b"y"], FLAGS),
-    "image 0: text, not bytes": (["text", "text"], [True]),
-    "image 0: a numpy array of 'i4', not of uint8": ([np.arange(4, dtype=np.int32)] * 2, [True]),
+    "entry 0: text, not bytes": (["text", "text"], [True]),
+    "entry 0: a numpy array of 'i4', not of uint8": ([np.arange(4, dtype=np.int32)] * 2, [True]),
     "not one row": ([np.zeros((4, 4, 3), np.uint8)] * 2, [True]),
     "flag of its pair 1 is 2": (JPEGS, [True, 2]),
     "flag of its pair 0 is None": (JPEGS, [None, True]),
@@ -187,7 +187,7 @@ def test_files_that_are_no_pickle(tmp_path: Path) -> None:
 
 def test_a_file_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "MAX_PACK_BYTES", 100)
-    with pytest.raises(Refused, match="up to 100 bytes"):
+    with pytest.raises(Refused, match="the limit is 100 bytes"):
         open_pack(FIXTURES / "py3_p3.bin")
 
 

@@ -252,7 +252,7 @@ def test_counts_that_do_not_agree_are_said(tmp_path: Path) -> None:
     notes = " ".join(records.notes)
     assert (records.identity_count, records.image_px) == (5, (112, 96))
     assert "2 of 5 identities have no image, for example identity 3" in notes
-    assert "property says 5 identities, train.rec has records of 3" in notes
+    assert "property says 5 identities; train.rec has records of 3" in notes
     assert "property says 7 images; there are 4" in notes
     notes = " ".join(open_records(write(tmp_path / "b", [packed(1, 0), packed(4, 2)])).notes)
     assert "1 of 3 identities have no image, for example identity 1" in notes
@@ -386,7 +386,7 @@ def test_classic_records_out_of_place_are_refused(tmp_path: Path) -> None:
 def test_a_file_cut_between_two_records_is_seen_by_its_index(tmp_path: Path) -> None:
     path = write(tmp_path, [packed(key, key) for key in range(4)])
     path.write_bytes(path.read_bytes()[:152])
-    with pytest.raises(Damaged, match=r"ends at byte 152 behind 2 records, but train.idx lists 4"):
+    with pytest.raises(Damaged, match=r"ends at byte 152 after 2 records, but train.idx lists 4"):
         open_records(path)
 
 
