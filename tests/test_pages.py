@@ -233,7 +233,7 @@ def test_the_same_study_again_is_all_reused(monkeypatch: pytest.MonkeyPatch, fin
     app = opened(monkeypatch, finished, "launch", clone=study)
     fine(app)
     assert app.button(key="start").disabled
-    assert any("done already" in item.value for item in app.success)
+    assert any("already done" in item.value for item in app.success)
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_the_queue_is_shown_and_changed(monkeypatch: pytest.MonkeyPatch, queued:
     said = app.get("progress")[0].proto.text  # half of a run in 100 s, so 200 s for each of the three
     assert (
         said.replace("\\", "")
-        == "0 of 5 done, 1 ended badly, about 11 min 40 s left (from the pace of the current runs)"
+        == "0 of 5 done, 1 failed, about 11 min 40 s left (from the pace of the current runs)"
     )
     assert app.button(key="queue hold").disabled
     app.multiselect(key="queue chosen").set_value([waiting_id(queued, "C")]).run()

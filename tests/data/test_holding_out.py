@@ -103,7 +103,7 @@ def test_pairs_are_all_that_there_are_or_as_many_as_asked(sizes: list[int], shar
     genuine = sum(size * (size - 1) // 2 for size in own)
     impostor = sum(a * b for i, a in enumerate(own) for b in own[:i])
     if genuine == 0:
-        with pytest.raises(FairLabError, match="'X' in data set d have one image each"):
+        with pytest.raises(FairLabError, match="'X' in data set d have only one image each"):
             held_out_pairs(images, data(share), seed, most)
         return
     pairs = held_out_pairs(images, data(share), seed, most)

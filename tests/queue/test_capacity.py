@@ -120,7 +120,7 @@ def test_checkpoints_that_are_there_say_how_large_they_are(lab: Workspace) -> No
 def test_the_peak_is_this_process_own() -> None:
     """What the starter took before does not count; what was given back does."""
     mine = bytearray(b"x" * 500_000_000)
-    code = "from fairlab.queue.capacity import peak_memory_mb as p; a = p(); n = 200_000_000; x = b'x' * n; del x; print(a, p())"
+    code = "from fairlab.machine.processes import peak_memory_mb as p; a = p(); n = 200_000_000; x = b'x' * n; del x; print(a, p())"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
     before, after = map(float, told.split())
     assert len(mine) == 500_000_000

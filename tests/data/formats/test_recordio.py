@@ -256,13 +256,13 @@ def test_counts_that_do_not_agree_are_said(tmp_path: Path) -> None:
     assert "property says 7 images; there are 4" in notes
     notes = " ".join(open_records(write(tmp_path / "b", [packed(1, 0), packed(4, 2)])).notes)
     assert "1 of 3 identities have no image, for example identity 1" in notes
-    assert "keys should run from 0 to 4; 3 lack" in notes
+    assert "keys should run from 0 to 4; 3 are missing" in notes
     swapped = classic([0, 0, 1, 1])
     swapped[1] = packed(2, 1)
     notes = " ".join(open_records(write(tmp_path / "c", swapped)).notes)
     assert "1 images have a label that differs from the record of their identity, the first with key 2" in notes
     swapped[-1] = packed(0, (4, 7), b"")
-    assert "before key 4, the keys say 5" in " ".join(open_records(write(tmp_path / "c", swapped)).notes)
+    assert "before key 4; the keys say 5" in " ".join(open_records(write(tmp_path / "c", swapped)).notes)
 
 
 @pytest.mark.parametrize("text", ["", "many\n", "3\n", "3,112\n", "0,112,112", "3,112,112,3", "3,-1,112", "\xff"])

@@ -154,7 +154,7 @@ def test_a_name_that_stands_twice_is_refused_with_both_places(tmp_path: Path) ->
     (tmp_path / "v.csv").write_text("image\n" + "\n".join(f'"{name}"' for name in doubled) + "\n")
     with pytest.raises(Damaged, match="is in line 3 and in line 13"):
         read_embeddings(path)
-    with pytest.raises(Damaged, match="stands in row 2 and in row 12"):
+    with pytest.raises(Damaged, match="is in row 2 and in row 12"):
         read_embeddings(as_npz(tmp_path / "v", image=np.array(doubled)))
 
 

@@ -303,7 +303,7 @@ def test_the_zip_of_cplfw_has_every_image_twice(tmp_path: Path) -> None:
     assert found.pairs["genuine"].sum() == 20
     assert "images outside the folder of aligned ones, left out: 15" in said(found)
     (tmp_path / "cplfw" / "aligned images").rename(tmp_path / "cplfw" / "photos")
-    with pytest.raises(FairLabError, match=r"several kinds \(images, photos\); name the one"):
+    with pytest.raises(FairLabError, match=r"several kinds of folders \(images, photos\); name the right one"):
         listed(tmp_path / "cplfw")
 
 

@@ -223,7 +223,7 @@ WRONG = {
     r"byte 0: here should be the header of a member": b"hello" * 300,
     r"byte 0: a member of 5,000 bytes extends past the end": header(b"a.jpg", b"00000011610\0") + bytes(1024),
     r"byte 0: the size of a member is not a number": header(b"a.jpg", b"-0000000001\0") + END,
-    r"byte 0: .*size .*no number, 0 or more": header(b"a.jpg", b"\xff" * 12) + END,
+    r"byte 0: .*size .*not a number of 0 or more": header(b"a.jpg", b"\xff" * 12) + END,
     r"byte 0: a member of 1,208,925,819,614,629,174,706,1": header(b"a.jpg", b"\x80\1" + bytes(9) + b"\1") + END,
     r"byte 0: a sparse member": header(b"a.jpg", b"00000000000\0", b"S") + END,
     r"byte 1024: a sparse member": header(b"x", b"00000000026\0", b"x") + b"22 GNU.sparse.size=10\n".ljust(512, b"\0")
