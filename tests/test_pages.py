@@ -253,10 +253,7 @@ def test_the_queue_is_shown_and_changed(monkeypatch: pytest.MonkeyPatch, queued:
     fine(app)
     assert "Queue: 3 waiting" in [item.label for item in app.expander]
     said = app.get("progress")[0].proto.text  # half of a run in 100 s, so 200 s for each of the three
-    assert (
-        said.replace("\\", "")
-        == "0 of 5 done, 1 failed, about 11 min 40 s left (from the pace of the current runs)"
-    )
+    assert said.replace("\\", "") == "0 of 5 done, 1 failed, about 11 min 40 s left (from the pace of the current runs)"
     assert app.button(key="queue hold").disabled
     app.multiselect(key="queue chosen").set_value([waiting_id(queued, "C")]).run()
     app.button(key="queue first").click().run()

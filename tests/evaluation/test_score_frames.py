@@ -73,7 +73,7 @@ def test_a_wrong_line_is_named_refused_or_left_out(name: str, in_file: bool, tmp
         table.to_csv(given, index=False)
     if kind in FATAL:
         with pytest.raises(
-            FairLabError, match=rf"has 1 {DEFECTS[kind].split('(')[0].strip()}.*line {line}; mend"
+            FairLabError, match=rf"has 1 {DEFECTS[kind].split('(')[0].strip()}.*line {line}; fix"
         ) as said:
             scored_pairs(given)
         assert "\n" not in str(said.value)
@@ -96,7 +96,7 @@ def test_a_wrong_line_is_named_refused_or_left_out(name: str, in_file: bool, tmp
 def test_only_the_first_lines_are_listed_and_all_are_counted() -> None:
     table = small().astype({"score": object})
     table.loc[10:29, "score"] = "?"
-    with pytest.raises(FairLabError, match=r"the table has 20 scores .*: line 10, 11, 12, 13, 14 \.\.\.; mend"):
+    with pytest.raises(FairLabError, match=r"the table has 20 scores .*: line 10, 11, 12, 13, 14 \.\.\.; fix"):
         scored_pairs(table)
     kept = scored_pairs(table, ["scores"])
     assert str(kept.defects[0]).endswith("(line 10, 11, 12, 13, 14 ...), left out")

@@ -461,7 +461,7 @@ def test_where_a_run_works_is_changed_while_it_waits_or_before_it_goes_on(busy: 
     assert read_turn(busy.run(cloned)).placement == placement.model_copy(update={"devices": 2})
     for name, where, said in (
         (works, {"devices": 2}, "is running: stop it first"),
-        (entered(busy, "Old", status="done").run_id, {"devices": 2}, "is done"),
+        (entered(busy, "Old", status="done").run_id, {"devices": 2}, "is already done"),
         (waiting, {"engine": "moon"}, "moon"),
         (waiting, {"devices": 0}, "devices"),
     ):

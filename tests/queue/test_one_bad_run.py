@@ -153,7 +153,7 @@ def test_a_run_of_another_machine_lives_while_it_gives_signs_of_life(lab: Worksp
     noted = json.loads((record.folder / "process.json").read_text())
     (record.folder / "process.json").write_text(json.dumps({**noted, "host": "gpu7", "boot_id": "another"}))
     assert state(record.folder).status == "running"
-    assert "works on gpu7" in state(record.folder).reason
+    assert "runs on gpu7" in state(record.folder).reason
     with pytest.raises(Refused, match="is running"):
         launch.resume(lab, record.run_id)
     old = time.time() - runs.SEEN_S - 1

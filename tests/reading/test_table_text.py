@@ -171,7 +171,7 @@ def test_pairs_of_nobody_are_left_out_of_a_score_table(tmp_path: Path) -> None:
     table.to_csv(path, index=False)
     read = read_score_table(path)
     assert len(read.pairs) == len(table) - 2
-    problem = next(item for item in read.problems if "identity is empty" in item.what)
+    problem = next(item for item in read.problems if "empty identity" in item.what)
     assert (problem.count, problem.examples) == (2, ("line 5", "line 202"))
     assert "" not in set(read.images["identity"])
 

@@ -162,7 +162,7 @@ def _queued(lab: Workspace, source: Source) -> str:
     [
         (("data", "add"), "the following arguments are required: path"),
         (("data", "add", "/nowhere/at/all"), "/nowhere/at/all does not exist"),
-        (("data", "add", "/nowhere", "--set", "kind=zip"), "nothing at /nowhere"),
+        (("data", "add", "/nowhere", "--set", "kind=zip"), "/nowhere does not exist"),
         (("data", "add", "/", "--set", "knid=x", "--dry-run"), "there is no setting 'knid'; known here: path, kind"),
         (("data", "add", "/", "--pictures", "x"), "--pictures needs --dry-run"),
         (("data", "list", "--dry-run"), "there is no option '--dry-run'"),
