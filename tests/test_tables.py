@@ -116,6 +116,7 @@ def nothing(name: str, node: ast.FunctionDef, workspace: Workspace) -> dict[str,
 OF_FILES = {
     "fairlab.data.readers.attribute_sets._in_parts": "hands on the table that it is given, whose attributes are the user's own columns",
     "fairlab.data.names.parts.with_parts": "hands on the table that it is given, whose attributes are the user's own columns",
+    "fairlab.ui.help.chapter._table": "has the columns of a table of the manual, which always has a first line",
     "fairlab.evaluation.score_reading._parquet": "reads a table of scores under the names that its file has",
 }
 """Functions whose columns are somebody's own, with the reason: there is no schema to keep."""

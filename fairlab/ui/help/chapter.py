@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from fairlab.tables import TEXT, Table
 from fairlab.ui.frame.manual import CHAPTERS
 
 _HEADING = re.compile(r"(#{1,5}) +(.+?) *#*")
@@ -78,7 +79,7 @@ def parts(text: str) -> list[str | pd.DataFrame]:
 def _table(lines: list[str]) -> pd.DataFrame:
     """A table of Markdown: names of columns, a line of dashes, rows. Cells stay Markdown."""
     rows = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    return pd.DataFrame(rows[2:], columns=rows[0])
+    return Table(**dict.fromkeys(rows[0], TEXT)).build(rows[2:])
 
 
 def in_app(chapter: str, anchor: str = "") -> str:

@@ -82,7 +82,7 @@ def test_fewer_pairs_than_asked_for_and_groups_without_any_are_named(tmp_path: P
     drawn = drawn_pairs(lab, data, DrawnPairs())
     assert drawn.facts == {"A": {"genuine": 6, "impostor": 6, "folds": 2}}  # each of six people has one genuine pair
     said = " ".join(drawn.notes)
-    for words in ("not 3,000", "one person has no pairs", "one image has no pairs: each person has one image"):
+    for words in ("instead of 3,000", "one person has no pairs", "one image has no pairs: each person has one image"):
         assert words in said
 
 
