@@ -135,5 +135,5 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) 
 
 
 def test_ids_that_do_not_rise_are_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="must rise"):
+    with pytest.raises(ValueError, match="must be strictly increasing"):
         EmbeddingWriter(Path("x"), "d", "plain", np.array([1, 1]), {})

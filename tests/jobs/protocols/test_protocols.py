@@ -389,7 +389,7 @@ def test_data_without_pairs_are_compared_too(tmp_path: Path) -> None:
 
 def test_what_cannot_work_is_one_sentence(home: tuple[Workspace, Dataset, RunRecord]) -> None:
     lab, data, model = home
-    with pytest.raises(FairLabError, match="there is no protocol 'rank_one'; choose of: all_pairs, hard_impostors"):
+    with pytest.raises(FairLabError, match="there is no protocol 'rank_one'; choose from: all_pairs, hard_impostors"):
         evaluate(lab, model.run_id, how=Judging(protocols=("rank_one",)))
     with pytest.raises(FairLabError, match="leave the protocols out"):
         evaluate(lab, model.run_id, how=Judging(gallery=model.run_id, protocols=("all_pairs",)))

@@ -55,7 +55,7 @@ def test_a_gain_beyond_chance_is_told_from_one_within() -> None:
     said = sentences(TABLE)[1:]
     assert len(said) == 2
     assert "+7.0 points [+6.0, +8.0], beyond chance" in said[0]
-    assert "of Model plain" in said[0]
+    assert "for Model plain" in said[0]
     assert "within chance" in said[1]
 
 
