@@ -100,7 +100,7 @@ def test_by_command_other_images_are_refused_and_the_same_are_taken(came: Worksp
     assert "`fairlab data find mine PATH`" in command(came.home, "data", "find", "mine").stderr
     taken = command(came.home, "data", "find", "mine", str(tmp_path / "set"))
     assert taken.returncode == 0, taken.stderr
-    with pytest.raises(FairLabError, match="data set mine is here"):
+    with pytest.raises(FairLabError, match="data set mine exists"):
         find_data(came, "mine", "x")
 
 
