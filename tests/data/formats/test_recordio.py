@@ -7,11 +7,13 @@ import pickle
 import random
 import shutil
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -413,8 +415,10 @@ def _read_all(records: RecordSet, answer: Callable[[list[bytes]], None]) -> None
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_read_for_themselves(method: str) -> None:
+def test_processes_read_for_themselves(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A forked child shares the parent's descriptor and a spawned one has none; both get the right bytes."""
+    # AppTest leaves a page as the main module of a process; a spawned child would run that page first.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     records = open_records(FORMATS / CLASSIC)
     expected = [records.read(row) for row in range(len(records))]
     context = get_context(method)
