@@ -94,6 +94,15 @@ def wait_done(lab: Workspace, names: Sequence[str], timeout_s: float = 300) -> N
     assert wait(lab, names, look, every_s=0.1), {name: state(lab.run(name)) for name in names}
 
 
+def copied_home(home: Path, to: Path) -> Path:
+    """A workspace to change, a copy of one that other tests look at.
+
+    Without its catalogue, which is made again from the run folders: another process may be closing it just now, and
+    SQLite then removes a file while it is copied.
+    """
+    return Path(shutil.copytree(home, to, ignore=shutil.ignore_patterns("catalogue*")))
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Workspace:
     """An empty workspace."""

@@ -32,6 +32,7 @@ from fairlab.store.runs import RunRecord, read_status, state, write_status
 from fairlab.store.studies import read_study, studies
 from fairlab.ui.spaces.selection import encode
 from fairlab.workspace import Workspace, open_workspace, set_slots
+from tests.conftest import copied_home
 from tests.data.trees import grouped
 from tests.waiting import STUDY, entered, order
 
@@ -360,7 +361,7 @@ def test_a_deleted_run_folder_is_no_traceback(
 ) -> None:
     """Somebody removed a student's folder by hand: every page still opens."""
     home = tmp_path / "copy"
-    shutil.copytree(finished.home, home)
+    copied_home(finished.home, home)
     lab = Workspace(home)
     victim = next(path for path in lab.runs_folder.iterdir() if path.name.startswith("student-eaf"))
     shutil.rmtree(victim)
@@ -439,7 +440,7 @@ def test_a_person_is_deleted_on_the_storage_page(
 ) -> None:
     """First everything that it reaches is listed, then a tick, then it is done."""
     monkeypatch.setattr("fairlab.storage.people.forget_files.CHEAP", 0)
-    lab = open_workspace(shutil.copytree(finished.home, tmp_path / "copy"))
+    lab = open_workspace(copied_home(finished.home, tmp_path / "copy"))
     app = opened(monkeypatch, lab, "storage")
     app.text_input(key="person").set_value("Nobody").run()
     assert "has no person called 'Nobody'" in app.error[0].value.replace("\\", "")

@@ -27,6 +27,7 @@ from fairlab.storage.archive_reading import bring_in
 from fairlab.store.runs import write_status
 from fairlab.store.studies import read_study, studies
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.data.trees import face, grouped
 from tests.fixtures import onnx_models
 from tests.in_process import work_here
@@ -39,7 +40,7 @@ ODD = ("🦊 fox 👩🏽‍🔬", "مجموعة أولى", "<b>bold</b> ![x](ht
 
 
 def _copy(tiny: Workspace, home: Path) -> Workspace:
-    shutil.copytree(tiny.home, home)
+    copied_home(tiny.home, home)
     (home / "finished").unlink(missing_ok=True)
     return open_workspace(home)
 

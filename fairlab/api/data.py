@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fairlab.api.arguments import Progress, settings_of, silent
 from fairlab.api.run import Run
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, there
 from fairlab.settings.protocols import DrawnPairs
-from fairlab.settings.study import Overlap, Recipe, Source, parse
+from fairlab.settings.study import Overlap, Recipe, Source
 from fairlab.tables import TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
@@ -31,13 +32,6 @@ COUNTS = Table(split=TEXT, group=TEXT, images=WHOLE, identities=WHOLE)
 """A row is a group in a part of a data set."""
 PAIR_COUNTS = Table(protocol=TEXT, group=TEXT, genuine=WHOLE, pairs=WHOLE)
 """A row is a group in a pair list; pairs: genuine and impostor ones."""
-THESE = "these settings"
-"""Where settings come from, in a sentence about a wrong one."""
-
-Progress = Callable[[int, int], None]
-
-
-def _silent(_done: int, _total: int) -> None: ...
 
 
 class DataSet:
@@ -105,7 +99,7 @@ class DataSet:
         table = lists.agg(genuine=("genuine", "sum"), pairs=("genuine", "size")).reset_index()
         return PAIR_COUNTS.stack([table])
 
-    def move(self, path: str | Path, changed: bool = False, progress: Progress = _silent) -> DataSet:
+    def move(self, path: str | Path, changed: bool = False, progress: Progress = silent) -> DataSet:
         """Say where the images are now; every image is read there once.
 
         changed: accept images that have changed; this makes it a different data set. progress: called with images (done,
@@ -128,9 +122,8 @@ class DataSet:
         """
         from fairlab.jobs.data.starts import draw_pairs
 
-        return Run(
-            self._workspace, draw_pairs(self._workspace, self.name, settings or parse(DrawnPairs, changes, THESE))
-        )
+        chosen = settings_of(DrawnPairs, settings, changes)
+        return Run(self._workspace, draw_pairs(self._workspace, self.name, chosen))
 
     def preview_pairs(self, settings: DrawnPairs | None = None, **changes: Any) -> Drawn:
         """The pairs that draw_pairs() would draw; nothing is written. Returns pairs (a DataFrame), facts, notes.
@@ -139,7 +132,7 @@ class DataSet:
         """
         from fairlab.jobs.data.drawing import drawn_pairs
 
-        return drawn_pairs(self._workspace, self.opened, settings or parse(DrawnPairs, changes, THESE))
+        return drawn_pairs(self._workspace, self.opened, settings_of(DrawnPairs, settings, changes))
 
     def keep(self, days: int | None) -> None:
         """Limit how long the data set is kept, from when it was added; None lifts the limit.
@@ -174,7 +167,7 @@ class DataSet:
         return what_goes(self._workspace, dataset=self.name)
 
     def forget(
-        self, people: str | Sequence[str], heads: bool = False, files: bool = False, progress: Progress = _silent
+        self, people: str | Sequence[str], heads: bool = False, files: bool = False, progress: Progress = silent
     ) -> Found:
         """Delete people from the data set and from everything that was made with their images.
 
@@ -222,7 +215,7 @@ class DataSets:
         return name in self.names()
 
     def __getitem__(self, name: str) -> DataSet:
-        """A data set by name. Raises FairLabError, naming those that there are, when it does not exist."""
+        """A data set by name. Raises FairLabError, naming the existing ones, when it does not exist."""
         if name not in self.names() and not there(self._workspace.dataset(name) / MANIFEST):
             raise FairLabError(f"there is no data set {name!r}; there are: {', '.join(self.names()) or 'none yet'}")
         return DataSet(self._workspace, name)
@@ -281,7 +274,7 @@ class DataSets:
         return Run(self._workspace, inspect_data(self._workspace, _source(path, settings)))
 
     def preview(
-        self, path: str | Path | Source, pictures: str | Path = "", progress: Progress = _silent, **settings: Any
+        self, path: str | Path | Source, pictures: str | Path = "", progress: Progress = silent, **settings: Any
     ) -> dict[str, Any]:
         """As inspect(), in this process.
 
@@ -309,7 +302,7 @@ class DataSets:
         """
         from fairlab.jobs.data.starts import make_data
 
-        return Run(self._workspace, make_data(self._workspace, recipe or parse(Recipe, settings, THESE), name))
+        return Run(self._workspace, make_data(self._workspace, settings_of(Recipe, recipe, settings), name))
 
     def find(self, name: str, path: str | Path = "") -> Run:
         """Start the job that brings back a data set which runs know and which is missing here.
@@ -334,9 +327,9 @@ class DataSets:
         """
         from fairlab.jobs.data.starts import check_overlap
 
-        asked = (
-            train if isinstance(train, Overlap) else parse(Overlap, {**settings, "train": train, "test": test}, THESE)
-        )
+        given = train if isinstance(train, Overlap) else None
+        names = {} if given else {"train": train, "test": test}
+        asked = settings_of(Overlap, given, {**settings, **names})
         return Run(self._workspace, check_overlap(self._workspace, asked))
 
     def verdict(self, train: str, test: str) -> Verdict | None:
@@ -360,6 +353,5 @@ class DataSets:
 
 
 def _source(path: str | Path | Source, settings: dict[str, Any]) -> Source:
-    if isinstance(path, Source):
-        return path.model_copy(update=settings)
-    return parse(Source, {**settings, "path": str(path)}, THESE)
+    given = path if isinstance(path, Source) else None
+    return settings_of(Source, given, settings if given else {**settings, "path": str(path)})

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fairlab.api.arguments import run_ids
 from fairlab.api.data import DataSets
 from fairlab.api.models import Models
 from fairlab.api.runs import Runs
@@ -97,13 +98,13 @@ class Lab:
         >>> jobs = [model.evaluate("rfw") for model in lab.models]
         >>> lab.wait(jobs)
         """
-        watch(self._workspace, [str(getattr(run, "run_id", run)) for run in runs], show)
+        watch(self._workspace, run_ids(runs), show)
         return self
 
     def doctor(self, rebuild: bool = False, verify: bool = False) -> dict[str, Any]:
         """Versions, devices and the health of the workspace.
 
-        rebuild: make the catalogue anew from the run folders; verify: check the files of all finished runs against their
+        rebuild: make the catalogue again from the run folders; verify: check the files of all finished runs against their
         hashes. Returns a dict; its "problems" are sentences, none for a healthy workspace.
 
         >>> lab.doctor()["problems"]

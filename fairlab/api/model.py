@@ -137,7 +137,7 @@ class Model(Run):
     def fairness_report(self, at_fmr: float = 0.01, dataset: str = "", pairs: str = "test") -> FairnessReport:
         """As fairness(), with all it rests on. Returns a FairnessReport: summary, groups, metrics, matrix, notes.
 
-        People are redrawn as often, and with the seed, as in the evaluation of the model.
+        People are resampled as often, and with the same seed, as when the model was evaluated.
 
         >>> print("\\n".join(model.fairness_report(at_fmr=0.001).summary))
         """

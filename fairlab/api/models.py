@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fairlab.api.arguments import Progress, run_ids, settings_of, silent
 from fairlab.api.model import Model
 from fairlab.api.run import Run
 from fairlab.errors import FairLabError
 from fairlab.jobs.models import starts
-from fairlab.settings.study import ModelFile, Projection, parse
+from fairlab.settings.study import ModelFile, Projection
 from fairlab.store.runs import SPACES, read_run
 from fairlab.workspace import Workspace
-
-THESE = "these settings"
-"""Where settings come from, in a sentence about a wrong one."""
 
 
 class Models:
@@ -41,7 +39,7 @@ class Models:
         return (Model(self._workspace, name) for name in self.table()["run_id"])
 
     def __getitem__(self, run_id: str) -> Model:
-        """A model by run id. Raises FairLabError for a run that is no model, or does not exist."""
+        """A model by run id. Raises FairLabError for a run that is not a model, or does not exist."""
         record = read_run(self._workspace, run_id)
         if record.role not in SPACES or record.method == "inspect":
             raise FairLabError(
@@ -102,7 +100,7 @@ class Models:
     def preview(
         self,
         file: str | Path | ModelFile,
-        progress: Callable[[int, int], None] = lambda _done, _total: None,
+        progress: Progress = silent,
         **settings: Any,
     ) -> dict[str, Any]:
         """As inspect(), in this process: torch is imported and the network runs on generated faces.
@@ -128,9 +126,9 @@ class Models:
         >>> lab.models.project([teacher, student]).wait()
         >>> student.map().show()
         """
-        run_ids = [str(getattr(model, "run_id", model)) for model in models]
-        chosen = settings or parse(Projection, changes, THESE)
-        return Run(self._workspace, starts.project(self._workspace, run_ids, chosen, dataset))
+        names = run_ids(models)
+        chosen = settings_of(Projection, settings, changes)
+        return Run(self._workspace, starts.project(self._workspace, names, chosen, dataset))
 
     def export_scores(
         self,
@@ -151,13 +149,12 @@ class Models:
         """
         from fairlab.compare.score_tables import export_scores
 
-        run_ids = [str(getattr(model, "run_id", model)) for model in models]
-        dataset = dataset or read_run(self._workspace, run_ids[0]).dataset
+        names = run_ids(models)
+        dataset = dataset or read_run(self._workspace, names[0]).dataset
         out = Path(path).expanduser().absolute()
-        export_scores(self._workspace, run_ids, dataset, out, kind, pairs, overwrite)
+        export_scores(self._workspace, names, dataset, out, kind, pairs, overwrite)
         return out
 
     def _source(self, file: str | Path | ModelFile, settings: dict[str, Any]) -> ModelFile:
-        if isinstance(file, ModelFile):
-            return file.model_copy(update=settings)
-        return parse(ModelFile, {**settings, "path": str(file)}, THESE)
+        given = file if isinstance(file, ModelFile) else None
+        return settings_of(ModelFile, given, settings if given else {**settings, "path": str(file)})

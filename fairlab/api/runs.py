@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from fairlab.api.arguments import run_ids
 from fairlab.api.model import Model
 from fairlab.api.run import Run
 from fairlab.errors import Damaged
@@ -92,42 +93,42 @@ class Runs:
 
         >>> lab.runs.first([run])
         """
-        edit.first(self._workspace, _ids(runs))
+        edit.first(self._workspace, run_ids(runs))
 
     def earlier(self, runs: Sequence[str | Run]) -> None:
         """Move these runs one place up in the queue. Raises Refused for a run that does not wait.
 
         >>> lab.runs.earlier([run])
         """
-        edit.earlier(self._workspace, _ids(runs))
+        edit.earlier(self._workspace, run_ids(runs))
 
     def later(self, runs: Sequence[str | Run]) -> None:
         """Move these runs one place down in the queue. Raises Refused for a run that does not wait.
 
         >>> lab.runs.later([run])
         """
-        edit.later(self._workspace, _ids(runs))
+        edit.later(self._workspace, run_ids(runs))
 
     def hold(self, runs: Sequence[str | Run]) -> None:
         """Keep these waiting runs from starting. Raises Refused for a run that does not wait.
 
         >>> lab.runs.hold(["student-eaf-kd-s0-1f2e3d4c"])
         """
-        edit.hold(self._workspace, _ids(runs))
+        edit.hold(self._workspace, run_ids(runs))
 
     def release(self, runs: Sequence[str | Run]) -> None:
         """Let held runs start. Raises Refused for a run that does not wait.
 
         >>> lab.runs.release(["student-eaf-kd-s0-1f2e3d4c"])
         """
-        edit.release(self._workspace, _ids(runs))
+        edit.release(self._workspace, run_ids(runs))
 
     def stop(self, runs: Sequence[str | Run], force: bool = False) -> list[str]:
         """Stop those of these runs that wait or work; none takes the slot of another meanwhile. Returns their ids.
 
         >>> lab.runs.stop(study.runs()["run_id"])
         """
-        return launch.stop_all(self._workspace, _ids(runs), force)
+        return launch.stop_all(self._workspace, run_ids(runs), force)
 
     def place(self, runs: Sequence[str | Run], where: Mapping[str, Any]) -> None:
         """Change where runs are to work that wait, or that ended and can be resumed.
@@ -137,8 +138,4 @@ class Runs:
 
         >>> lab.runs.place([run], {"engine": "slurm", "slurm.partition": "gpu"})
         """
-        edit.where(self._workspace, _ids(runs), where)
-
-
-def _ids(runs: Sequence[str | Run]) -> list[str]:
-    return [str(getattr(run, "run_id", run)) for run in runs]
+        edit.where(self._workspace, run_ids(runs), where)

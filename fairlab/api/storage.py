@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fairlab.api.arguments import Progress, run_ids, silent
 from fairlab.api.run import Run
 from fairlab.workspace import Workspace
 
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from fairlab.storage.archive import Choice
     from fairlab.storage.people.forget_survey import Found
     from fairlab.storage.retention import Expired, Limit
-
-Progress = Callable[[int, int], None]
-
-
-def _silent(_done: int, _total: int) -> None: ...
 
 
 class Storage:
@@ -59,7 +55,7 @@ class Storage:
         """
         from fairlab.storage.prune import prunable
 
-        return prunable(self._workspace, keep, study, _ids(runs))
+        return prunable(self._workspace, keep, study, run_ids(runs))
 
     def prune(self, keep: int = 1, study: str = "", runs: Sequence[str | Run] = ()) -> pd.DataFrame:
         """Delete checkpoints of runs that have ended; arguments as in prunable(). Returns what was deleted.
@@ -68,14 +64,14 @@ class Storage:
         """
         from fairlab.storage.prune import prune
 
-        return prune(self._workspace, keep, study, _ids(runs))
+        return prune(self._workspace, keep, study, run_ids(runs))
 
     def archive(
         self,
         what: str | Run | Study,
         path: str | Path,
         choice: Choice | None = None,
-        progress: Progress = _silent,
+        progress: Progress = silent,
         overwrite: bool = False,
     ) -> dict[str, Any]:
         """Write a run, or a study with its runs, as one tar file with hashes.
@@ -92,7 +88,7 @@ class Storage:
         out = Path(path).expanduser().absolute()
         return archive(self._workspace, name, out, choice, progress, overwrite=overwrite)
 
-    def bring_in(self, path: str | Path, progress: Progress = _silent) -> dict[str, Any]:
+    def bring_in(self, path: str | Path, progress: Progress = silent) -> dict[str, Any]:
         """Import an archive that archive() has written; nothing is overwritten.
 
         Returns {"study", "runs", "same", "missing", "notes"}. Raises Refused for a run that exists with other content,
@@ -126,7 +122,7 @@ class Storage:
         return forget_expired(self._workspace, heads=heads)
 
     def finish_forgetting(self) -> Found | None:
-        """Finish a deletion of people that was cut short, then start what waits. Returns what it reached, None for none.
+        """Finish an interrupted deletion of people, then start what waits. Returns what it reached, None for none.
 
         >>> lab.storage.finish_forgetting()
         """
@@ -136,7 +132,3 @@ class Storage:
         reached = finish(self._workspace)
         dispatch(self._workspace)  # nothing could start meanwhile
         return reached
-
-
-def _ids(runs: Sequence[str | Run]) -> list[str]:
-    return [str(getattr(run, "run_id", run)) for run in runs]

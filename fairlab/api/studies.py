@@ -162,7 +162,7 @@ class Studies:
         return (Study(self._workspace, name) for name in self.table()["study_id"])
 
     def __getitem__(self, study_id: str) -> Study:
-        """A study by id. Raises FairLabError, naming those that there are, when it does not exist."""
+        """A study by id. Raises FairLabError, naming the existing ones, when it does not exist."""
         read_study(self._workspace, study_id)
         return Study(self._workspace, study_id)
 

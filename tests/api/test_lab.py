@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from fairlab.errors import FairLabError, Refused
 from fairlab.settings.study import Source
 from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace
-from tests.conftest import ROOT
+from tests.conftest import ROOT, copied_home
 from tests.data.trees import grouped
 from tests.waiting import entered
 
@@ -34,7 +33,7 @@ CLASSES = (
 @pytest.fixture
 def tiny_lab(tiny: Workspace, tmp_path: Path) -> Lab:
     """The finished tiny study, to be changed."""
-    shutil.copytree(tiny.home, tmp_path / "home")
+    copied_home(tiny.home, tmp_path / "home")
     return Lab(tmp_path / "home")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from fairlab.queue.launch import start_one
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import command, fairlab
+from tests.conftest import command, copied_home, fairlab
 
 
 @pytest.mark.parametrize(
@@ -113,7 +112,7 @@ def test_the_dry_run_measures_and_starts_nothing(lab: Workspace) -> None:
 
 @pytest.fixture
 def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     return open_workspace(tmp_path / "copy")
 
 

@@ -19,7 +19,7 @@ from fairlab.store.runs import RunRecord, create_run, read_run, write_status
 from fairlab.store.studies import read_study, studies
 from fairlab.tables import ALL_GROUPS
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import command
+from tests.conftest import command, copied_home
 
 PLAIN = "Student without KD"
 
@@ -38,7 +38,7 @@ def again(lab: Workspace, record: RunRecord, seed: int, of: RunRecord | None = N
 def seeded(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
     """The tiny study with a second seed of two models: the plain student again with a teacher's results."""
     home = tmp_path_factory.mktemp("seeded") / "home"
-    shutil.copytree(tiny.home, home)
+    copied_home(tiny.home, home)
     lab = open_workspace(home)
     study = str(studies(lab)["study_id"].iloc[0])
     runs = [read_run(lab, name) for name in read_study(lab, study).run_ids]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -17,12 +16,13 @@ from fairlab.presets import load_preset
 from fairlab.settings.study import Recipe, Study, changed
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.in_process import carry_out_all
 
 
 @pytest.fixture
 def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     return open_workspace(tmp_path / "copy")
 
 

@@ -30,7 +30,7 @@ from fairlab.store.runs import (
     write_status,
 )
 from fairlab.workspace import Workspace, open_workspace, set_slots
-from tests.conftest import fairlab, wait_done
+from tests.conftest import copied_home, fairlab, wait_done
 from tests.forks import fork_worker
 
 
@@ -41,7 +41,7 @@ def study(**dials: object) -> Study:
 @pytest.fixture
 def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
     """A workspace of one's own with the tiny study finished."""
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     return open_workspace(tmp_path / "copy")
 
 

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import random
-import shutil
 import tarfile
 import threading
 import time
@@ -29,6 +28,7 @@ from fairlab.store.embeddings import FILES
 from fairlab.store.runs import RunRecord, read_run, read_status, record_process, state, write_status
 from fairlab.store.studies import read_study, studies
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.forks import fork
 from tests.waiting import entered
 
@@ -333,7 +333,7 @@ def test_other_files_and_newer_archives_are_told_apart(other: Workspace, small: 
 
 
 def test_a_run_that_works_is_not_archived_and_a_stop_leaves_the_old_file(tiny: Workspace, tmp_path: Path) -> None:
-    copy = open_workspace(shutil.copytree(tiny.home, tmp_path / "copy"))
+    copy = open_workspace(copied_home(tiny.home, tmp_path / "copy"))
     run_id, out = _teacher(copy), tmp_path / "run.tar"
     out.write_text("old")
     with pytest.raises(Stopped):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,14 @@ from fairlab.storage.disk import bytes_below
 from fairlab.store import runs
 from fairlab.store.studies import studies
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.forks import fork
 from tests.waiting import STUDY, entered
 
 
 @pytest.fixture
 def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
-    return open_workspace(shutil.copytree(tiny.home, tmp_path / "copy"))
+    return open_workspace(copied_home(tiny.home, tmp_path / "copy"))
 
 
 def named(lab: Workspace, start: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,14 +17,14 @@ from fairlab.storage.retention import FILE, LOG, Expired, damaged, forget_expire
 from fairlab.store.runs import read_run
 from fairlab.store.studies import studies
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import command
+from tests.conftest import command, copied_home
 from tests.data.test_forgetting import written
 from tests.storage.people.test_forget import data_of, hits, spaces, traces
 
 
 @pytest.fixture
 def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
-    return open_workspace(shutil.copytree(tiny.home, tmp_path / "copy"))
+    return open_workspace(copied_home(tiny.home, tmp_path / "copy"))
 
 
 def test_a_limit_counts_from_when_the_data_were_added(copy: Workspace) -> None:

@@ -29,6 +29,7 @@ from fairlab.store.results import TABLES, write_protocol, write_results
 from fairlab.store.runs import create_run, read_status, record_process, write_status
 from fairlab.tables import METRICS
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.store.test_runs import record
 
 
@@ -43,7 +44,7 @@ def test_runs_come_in_and_go_out_with_their_folders(lab: Workspace) -> None:
 
 
 def test_rebuilding_gives_the_same_catalogue(tiny: Workspace, tmp_path: Path) -> None:
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     lab = open_workspace(tmp_path / "copy")
     runs, names = database.list_runs(lab), None
     names = runs["run_id"].tolist()

@@ -31,7 +31,7 @@ from fairlab.settings.study import Source
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_run, read_status, state
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import ROOT, command, fairlab, wait_done
+from tests.conftest import ROOT, command, copied_home, fairlab, wait_done
 from tests.data.trees import face, grouped, rfw
 from tests.forks import fork
 
@@ -266,7 +266,7 @@ def test_a_page_s_look_leaves_a_report_and_pictures(lab: Workspace, tmp_path: Pa
 @pytest.mark.usefixtures("here")
 def test_a_trained_model_embeds_an_added_set(tiny: Workspace, tmp_path: Path) -> None:
     """What was trained on generated faces, on files of somebody: vectors in the store for every image."""
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     lab = open_workspace(tmp_path / "copy")
     teacher = next(path.name for path in lab.runs_folder.glob("teacher-group-a*"))
     px = open_dataset(lab.dataset(read_run(lab, teacher).dataset)).image_px

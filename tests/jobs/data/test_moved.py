@@ -20,6 +20,7 @@ from fairlab.settings.study import changed
 from fairlab.store.locks import no_starts
 from fairlab.store.runs import read_status, state
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 
 
 def gone(pid: int) -> bool:
@@ -32,7 +33,7 @@ def gone(pid: int) -> bool:
 @pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder with open files")
 def test_a_real_run_stops_and_the_old_place_stays_empty(tiny: Workspace, tmp_path: Path) -> None:
     """Today the worker made the old place anew, and what it left there no deletion reached."""
-    lab = open_workspace(shutil.copytree(tiny.home, tmp_path / "home"))
+    lab = open_workspace(copied_home(tiny.home, tmp_path / "home"))
     dials = {"arms": (), "students": (), "grid.relatives": (), "student.training.epochs": 20_000}
     plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
     name = launch.start(lab, plan)[0]

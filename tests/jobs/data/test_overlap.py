@@ -25,7 +25,7 @@ from fairlab.settings.study import Data, Overlap, Run, Source
 from fairlab.store.embeddings import EmbeddingWriter
 from fairlab.store.runs import RunRecord, create_run
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import ROOT, fairlab, wait_done
+from tests.conftest import ROOT, copied_home, fairlab, wait_done
 from tests.data.trees import face, grouped
 
 
@@ -213,7 +213,7 @@ def test_the_command_and_the_pages_tell_the_same(
     tiny: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Checked from the command line on the tiny study; the quiet line before, the verdict after, on every page of numbers."""
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     lab = open_workspace(tmp_path / "copy")
     name = next(path.name for path in lab.datasets_folder.iterdir())
     model = next(path.name for path in lab.runs_folder.glob("student-without-kd*"))

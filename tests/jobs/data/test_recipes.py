@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,12 @@ from fairlab.store.database import list_runs
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import read_status, state
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import ROOT, fairlab, wait_done
+from tests.conftest import ROOT, copied_home, fairlab, wait_done
 
 
 @pytest.fixture
 def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     return open_workspace(tmp_path / "copy")
 
 

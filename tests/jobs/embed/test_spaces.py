@@ -31,6 +31,7 @@ from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run
 from fairlab.tables import IMAGES
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.fixtures import onnx_models
 
 
@@ -66,7 +67,7 @@ def carried_out(lab: Workspace, title: str, config: Run, parents: Sequence[RunRe
 def lab(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     torch.set_num_threads(1)
     home = tmp_path_factory.mktemp("spaces") / "copy"
-    shutil.copytree(tiny.home, home)
+    copied_home(tiny.home, home)
     return open_workspace(home)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from fairlab.store.results import read_results
 from fairlab.store.runs import RunRecord, create_run, read_run, write_status
 from fairlab.store.studies import studies
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import command
+from tests.conftest import command, copied_home
 
 PLAIN, KD = "Student without KD", "Student EAF-KD (SL, specialised)"
 
@@ -36,7 +35,7 @@ PLAIN, KD = "Student without KD", "Student EAF-KD (SL, specialised)"
 def copy(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Each test adds its own to it."""
     home = tmp_path_factory.mktemp("cross") / "copy"
-    shutil.copytree(tiny.home, home)
+    copied_home(tiny.home, home)
     return open_workspace(home)
 
 

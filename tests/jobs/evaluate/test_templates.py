@@ -25,7 +25,7 @@ from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results, results_facts
 from fairlab.store.runs import create_run, read_run
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import ROOT, fairlab, wait_done
+from tests.conftest import ROOT, copied_home, fairlab, wait_done
 from tests.data.trees import IJB_TEMPLATES, ijb
 
 
@@ -121,7 +121,7 @@ def test_a_trained_model_is_judged_on_templates_and_the_pages_show_it(
     tiny: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both views of its own embeddings, groups from a table; also against another model's gallery."""
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     lab = open_workspace(tmp_path / "copy")
     students = list_models(lab).set_index("title")["run_id"]
     teacher = read_run(lab, str(students["Student without KD"]))

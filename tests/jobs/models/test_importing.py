@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,7 @@ from fairlab.store.results import read_results
 from fairlab.store.runs import create_run, read_run, state
 from fairlab.store.studies import studies
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import command, fairlab
+from tests.conftest import command, copied_home, fairlab
 from tests.fixtures import onnx_models
 
 CLASSES = 7
@@ -63,7 +62,7 @@ def checkpoint(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def copy(tiny: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(tiny.home, tmp_path / "copy")
+    copied_home(tiny.home, tmp_path / "copy")
     return open_workspace(tmp_path / "copy")
 
 

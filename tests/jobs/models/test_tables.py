@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from fairlab.store.embeddings import open_embeddings
 from fairlab.store.results import read_results
 from fairlab.store.runs import read_run
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import command, fairlab
+from tests.conftest import command, copied_home, fairlab
 
 RATES = ["accuracy", "auc", "eer", "mean_accuracy", "std_points", "fmr", "fnmr"]
 
@@ -28,7 +27,7 @@ RATES = ["accuracy", "auc", "eer", "mean_accuracy", "std_points", "fmr", "fnmr"]
 def copy(tiny: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Each test adds its own to it."""
     home = tmp_path_factory.mktemp("tables") / "copy"
-    shutil.copytree(tiny.home, home)
+    copied_home(tiny.home, home)
     return open_workspace(home)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from fairlab.store.embeddings import open_embeddings
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.training.loader import ImageInputs
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import wait_done
+from tests.conftest import copied_home, wait_done
 from tests.in_process import work_here
 
 CENTRES = torch.arange(12.0).reshape(4, 3)
@@ -109,7 +108,7 @@ def test_no_classifier_no_inheritance(tmp_path: Path, tiny: Workspace) -> None:
 
 
 def copied(tiny: Workspace, home: Path) -> Workspace:
-    shutil.copytree(tiny.home, home)
+    copied_home(tiny.home, home)
     return open_workspace(home)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from fairlab.settings.user import set_user_settings
 from fairlab.store.remote import read_job
 from fairlab.store.runs import RunRecord, read_status, state
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import ROOT
+from tests.conftest import ROOT, copied_home
 from tests.slurm_cluster import Cluster, running, until
 from tests.slurm_runs import HOSTILE, ask_often, jobs, log, on_slurm, quick, seen, stand_in
 
@@ -71,7 +70,7 @@ def finished(cluster: Cluster, endless: RunRecord, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def copy(finished: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(finished.home, tmp_path / "copy")
+    copied_home(finished.home, tmp_path / "copy")
     return open_workspace(tmp_path / "copy")
 
 

@@ -33,6 +33,7 @@ from fairlab.store.projections import list_projections
 from fairlab.store.results import read_results, results_facts
 from fairlab.store.runs import RunRecord, create_run, read_run, record_process, write_status
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.forks import fork
 
 PEOPLE = [
@@ -45,7 +46,7 @@ PEOPLE = [
 def copy(tiny: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """Numbers are only marked, where a test is not about them: to make them anew is most of the time."""
     monkeypatch.setattr(forget_files, "CHEAP", 0)
-    return open_workspace(shutil.copytree(tiny.home, tmp_path / "copy"))
+    return open_workspace(copied_home(tiny.home, tmp_path / "copy"))
 
 
 def data_of(lab: Workspace) -> Dataset:

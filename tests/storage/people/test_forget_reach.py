@@ -19,6 +19,7 @@ from fairlab.storage.people.forget import finish, forget, survey
 from fairlab.store.database import list_runs
 from fairlab.store.faults import left_out
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def open_place() -> Iterator[Path]:
 
 @pytest.fixture
 def small(tiny: Workspace, open_place: Path) -> Workspace:
-    return open_workspace(shutil.copytree(tiny.home, open_place / "home"))
+    return open_workspace(copied_home(tiny.home, open_place / "home"))
 
 
 def whom(lab: Workspace) -> tuple[str, str]:

@@ -34,7 +34,7 @@ from fairlab.store.remote import ENDED, WAITING, Job, write_job
 from fairlab.store.runs import create_run, read_run, record_process, state, write_status
 from fairlab.training.forgetting import zero_rows
 from fairlab.workspace import Workspace, open_workspace
-from tests.conftest import command
+from tests.conftest import command, copied_home
 from tests.data.trees import grouped
 from tests.in_process import work_here
 from tests.jobs.test_worker import queued
@@ -49,7 +49,7 @@ class Killed(BaseException): ...
 @pytest.fixture
 def copy(tiny: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setattr(forget_files, "CHEAP", 0)
-    return open_workspace(shutil.copytree(tiny.home, tmp_path / "copy"))
+    return open_workspace(copied_home(tiny.home, tmp_path / "copy"))
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, count: int, after: bool) -> pytest.MonkeyPatch:

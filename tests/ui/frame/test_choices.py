@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from fairlab.store.database import list_runs
 from fairlab.store.index import index_over, neighbours
 from fairlab.store.studies import studies
 from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.test_pages import fine, opened
 from tests.zoo import built
 
@@ -67,7 +67,7 @@ def test_after_a_deletion_nothing_asks_for_what_is_gone(
     monkeypatch: pytest.MonkeyPatch, tiny: Workspace, tmp_path: Path
 ) -> None:
     """A17 and A11: no warning about a link that nobody followed; Home counts what is there."""
-    lab = open_workspace(shutil.copytree(tiny.home, tmp_path / "copy"))
+    lab = open_workspace(copied_home(tiny.home, tmp_path / "copy"))
     run_id = _student(lab)
     app = opened(monkeypatch, lab, "runs", study=studies(lab)["study_id"].iloc[0], run=run_id)
     app.checkbox(key=f"sure:{run_id}").check().run()
