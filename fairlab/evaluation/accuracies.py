@@ -65,7 +65,7 @@ def over_accuracies(groups: Sequence[GroupPairs], seed: int) -> tuple[pd.DataFra
     def add_measure(name: str, value: float, low: float, high: float) -> None:
         add(ALL_GROUPS, name, value, low, high, total)
         if name == "ser_fair_p95" and len(known) > 1 and np.isnan(value):
-            notes.append("too few errors are expected for chance to limit SER")
+            notes.append("so few errors are expected that chance alone could give any SER")
 
     over_groups(
         "accuracy", Around(error, np.full(len(error), mean), noise), lambda rates: 1 - rates, certain, add_measure

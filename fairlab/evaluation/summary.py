@@ -114,8 +114,8 @@ def _worst_groups(of_kind: Mapping[str, Sequence[Mapping[str, Any]]], point: Ope
     why = (
         "every group gets the same FMR at its own threshold, while accuracy weighs both errors at the threshold that is best for the group"
         if point.rule == "own"
-        else "one threshold for all turns a group whose scores lie higher into false matches, and one whose scores lie lower into "
-        "false non-matches"
+        else "at one threshold for all, a group with higher scores has more false matches, and one with lower scores more false "
+        "non-matches"
         + (
             ", while accuracy gives each group its own threshold and shows only how well its scores separate"
             if "accuracy" in worst

@@ -192,7 +192,7 @@ def where(workspace: Workspace, run_ids: Sequence[str], dials: Mapping[str, Any]
             status = state(folder).status
             if status not in ("queued", *ENDED_BADLY) or submitted(workspace, run_id):
                 if status == "done":
-                    raise Refused(f"{run_id} is already done; it cannot be moved")
+                    raise Refused(f"{run_id} is already done; where it runs can no longer be changed")
                 there = "in another machine's queue" if status == "queued" else status
                 raise Refused(f"{run_id} is {there}: stop it first, then choose where it continues")
             turn = read_turn(folder)

@@ -242,9 +242,7 @@ def sentence(progress: Progress) -> str:
     """E.g. "12 of 50 done, about 3 h 05 min left (from the 12 done)"."""
     counts = progress.counts
     said = [f"{counts.get('done', 0)} of {progress.total} done"]
-    bad = sum(counts.get(name, 0) for name in ENDED_BADLY)
-    said += [f"{bad} failed"] if bad else []
-    said += [f"{counts[name]} {name}" for name in ("held", "blocked") if counts.get(name)]
+    said += [f"{counts[name]} {name}" for name in (*ENDED_BADLY, "held", "blocked") if counts.get(name)]
     if progress.active:
         left = f"about {duration(progress.left_s)} left ({progress.source})"
         said.append("time left not known yet" if progress.left_s is None else left)

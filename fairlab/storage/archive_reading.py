@@ -137,7 +137,9 @@ def _listing(handle: IO[bytes], path: Path) -> dict[str, Any]:
             len(header(f["name"], f["bytes"])) + f["bytes"] + len(padding(f["bytes"])) for f in listing["files"]
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(f"{path} is not an archive of FairLab: its listing is not as one writes it ({error})") from error
+        raise Damaged(
+            f"{path} is not an archive of FairLab: its listing does not follow the format ({error})"
+        ) from error
     if length != expected:
         raise Damaged(f"{path} is damaged: it has {length:,} bytes and its listing makes {expected:,}")
     return dict(listing)
@@ -188,7 +190,7 @@ def _same(workspace: Workspace, run_id: str, listing: dict[str, Any]) -> bool:
             continue
         if name not in here or here[name].size != file["bytes"] or here[name].hash() != file["sha256"]:
             raise Refused(
-                f"run {run_id} is in this workspace already, with another {name}; nothing was brought in: delete it "
+                f"run {run_id} is in this workspace already, with a different {name}; nothing was imported: delete it "
                 "first, or import into another workspace with --home"
             )
     return True
@@ -255,11 +257,12 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
                 again = f", and its pairs are drawn again with seed {drawn.seed} as before" if drawn else ""
                 notes[name] = (
                     f"data set {name} is not here: its faces, pairs and numbers cannot be shown until it is; `fairlab data "
-                    f"find {name} PATH` brings it back{again}"
+                    f"find {name} PATH` restores it{again}"
                 )
             elif here != made_of:
                 notes[name] = (
-                    f"the data set {name} here is another (its fingerprint differs): what came does not fit it"
+                    f"data set {name} in this workspace is a different one (its fingerprint differs): the imported "
+                    f"runs do not fit it"
                 )
     if listing["study"]:
         try:
@@ -282,7 +285,7 @@ def _readable(unpacked: Workspace, run_id: str, path: Path) -> RunRecord:
 
 
 def _not_ours(fault: object, unpacked: Workspace, path: Path) -> Damaged:
-    return Damaged(f"{path} cannot be imported, nothing was: {str(fault).replace(f'{unpacked.home}{os.sep}', '')}")
+    return Damaged(f"{path} cannot be imported, and nothing was: {str(fault).replace(f'{unpacked.home}{os.sep}', '')}")
 
 
 def _halt(folder: Path) -> None:

@@ -75,7 +75,7 @@ def examine(workspace: Workspace, rebuild: bool = False, verify: bool = False, d
         if view.status in ("crashed", "failed"):
             if _only_looked(folder):
                 continue
-            why = f"{view.status}: {_short(view.reason) or 'its process ended without a word'}"
+            why = f"{view.status}: {_short(view.reason) or 'its process ended without a message'}"
             bad.setdefault(why, []).append(folder.name)
     problems += [f"run{'s' if len(names) > 1 else ''} {', '.join(names)} {why}" for why, names in bad.items()]
     placement = default_placement(workspace)

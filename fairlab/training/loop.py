@@ -315,7 +315,7 @@ def _check_possible(method: Method, samples: Samples, settings: Training, hooks:
         if settings.accumulate > 1:
             takes = f"a step takes {settings.accumulate} batches of {settings.batch_size}"
         raise FairLabError(
-            f"a pass has no step: there are {len(samples.inputs)} images and {takes}; lower training.batch_size"
+            f"an epoch has no step: there are {len(samples.inputs)} images and {takes}; lower training.batch_size"
         )
     if settings.randaugment and not isinstance(samples.inputs, ImageInputs):
         raise FairLabError(
@@ -325,8 +325,8 @@ def _check_possible(method: Method, samples: Samples, settings: Training, hooks:
         raise FairLabError("training.balance 'groups' needs the groups of the images, and these came without")
     if settings.keep == "best" and hooks.validate is None:
         raise FairLabError(
-            "training.keep 'best' chooses the pass on validation people, and there are none: hold some training "
-            "identities out with data.held_out, e.g. 0.1, or keep the last pass"
+            "training.keep 'best' chooses the epoch on validation people, and there are none: hold some training "
+            "identities out with data.held_out, e.g. 0.1, or keep the last epoch"
         )
 
 
@@ -371,5 +371,5 @@ def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hook
     now = [name for name in here if name not in (ACCEPTED, *SIZES) and was.get(name) != here[name]]
     differing = [*saved.get(CHANGED, ()), *(name for name in now if name not in saved.get(CHANGED, ()))]
     if differing:
-        hooks.note(f"not bitwise: resumed with another {', '.join(differing)}")
+        hooks.note(f"not bitwise: {', '.join(differing)} changed since it started")
     return {**facts, CHANGED: differing} if differing else dict(facts)

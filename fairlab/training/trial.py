@@ -133,7 +133,7 @@ def _as_many_as_time_allows(
     per_person = int(table.groupby(["group", "identity"]).size().max())
     people = max(most // (per_person * table["group"].nunique()), 2)
     kept = table.loc[table["person"] < people, "image_id"].to_numpy()
-    note = f"tried on {len(kept)} of {len(ids)} generated faces, as one takes {each:.2g} s"
+    note = f"tried on {len(kept)} of {len(ids)} generated faces, because one takes {each:.2g} s"
     return kept, note
 
 

@@ -154,8 +154,8 @@ def table(growth: dict[str, Growth], operations: float) -> None:
         rows[8].append(f"{count * (count - 1) / 2:.1e}, {said(growth['pairs'].at(count))}")
         rows[9].append(f"{people * DIMS * 8 / 1e9:.1f} + {2 * BATCH * people * 4 / 1e9:.1f} GB")
     what = [
-        *(f"a pass, {gpus} GPU, N (3 F / r + 6 s C D / h) / G" for gpus in GPUS),
-        "a pass, 8 GPU, all classes: network + head",
+        *(f"an epoch, {gpus} GPU, N (3 F / r + 6 s C D / h) / G" for gpus in GPUS),
+        "an epoch, 8 GPU, all classes: network + head",
         "embedding both views, 8 GPU, 2 N F / (r G)",
         "vectors, 2 N D 4 bytes",
         "exact index, N D 4 bytes; a query (of 256), one core",

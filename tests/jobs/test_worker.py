@@ -380,7 +380,7 @@ def test_a_changed_or_moved_data_set_is_refused_at_resume(
     assert not met_other_data(twin, read_run(twin, record.run_id))
     capsys.readouterr()
     assert worker.work(twin, record.run_id) == 0
-    assert "not bitwise: resumed with another data" in capsys.readouterr().out
+    assert "not bitwise: data changed since it started" in capsys.readouterr().out
     assert (read_status(folder)["bitwise"], read_status(folder)["accepted_data"]) == (False, after)
     last = sorted((folder / "checkpoints").glob("step-*/manifest.json"))[-1]
     assert read_json(last)["changed_between_attempts"] == ["data"]

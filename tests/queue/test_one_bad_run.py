@@ -312,7 +312,7 @@ def test_a_refusal_on_a_node_forgets_no_time(lab: Workspace, monkeypatch: pytest
 
 def test_where_a_run_that_is_done_works_is_refused_in_its_words(lab: Workspace) -> None:
     record = entered(lab, "Done", status="done")
-    with pytest.raises(Refused, match="is already done; it cannot be moved"):
+    with pytest.raises(Refused, match="is already done; where it runs can no longer be changed"):
         edit.where(lab, [record.run_id], {"devices": 2})
 
 

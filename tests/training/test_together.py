@@ -228,7 +228,7 @@ def test_trained_by_two_goes_on_alone_and_back(pair: tuple[Path, list[Told]], tm
     }
     assert farthest(alone, told["both"], adam=True)[1] < LATER
     for found in resumed.values():
-        assert found["notes"] == ["not bitwise: resumed with another devices"]
+        assert found["notes"] == ["not bitwise: devices changed since it started"]
         rest = {step: values for step, values in alone["readings"].items() if step in found["readings"]}
         first, later = farthest({**alone, "readings": rest}, found, adam=True)
         print(f"resumed: next step {first:.1e}, later {later:.1e}")

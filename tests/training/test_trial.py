@@ -101,7 +101,7 @@ def test_a_large_network_sees_fewer_faces(faces: Dataset, monkeypatch: pytest.Mo
     monkeypatch.setattr(trial, "_FEWEST", 16)
     found = try_model(Red(), Preprocessing(image_px=PX), faces)
     assert found["faces"] == 16  # four people of four images
-    assert found["note"].startswith("tried on 16 of 48 generated faces, as one takes")
+    assert found["note"].startswith("tried on 16 of 48 generated faces, because one takes")
     assert found["readings"][0]["accuracy"] == 1.0
     monkeypatch.setattr(trial, "SECONDS", 1e9)
     assert try_model(Red(), Preprocessing(image_px=PX), faces)["faces"] == PEOPLE * EACH

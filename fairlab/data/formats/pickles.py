@@ -192,7 +192,7 @@ class _Pack(Machine):
             if at == self.size:
                 wrong(f"it is truncated: its pickle ends inside {step.name}")
             what = "is not a number" if step.name in NUMBERS else "cannot be read"
-            raise Unreadable(f"what {step.name} names before byte {at} {what} ({str(error)[:80]})") from error
+            raise Unreadable(f"the argument of {step.name} before byte {at} {what} ({str(error)[:80]})") from error
 
     def refuse(self, step: str) -> NoReturn:
         if step in _FORBIDDEN:

@@ -151,7 +151,7 @@ class Archive:
 
     def _check(self, at: int, header: bytes) -> None:
         if not is_header(header):
-            raise self._damaged(at, "here should be the header of a member, whose checksum is right")
+            raise self._damaged(at, "expected the header of a member, with a correct checksum")
 
     def _pax(self, at: int, content: bytes) -> dict[str, str]:
         """The fields of a PAX member: lines `length key=value`, the length that of the whole line."""

@@ -150,7 +150,7 @@ class AttributeSets:
                 "/", ":"
             )  # train/1.jpg and val/1.jpg are not one person
             notes.append(
-                "the table names nobody, so every image is its own identity: the set can be embedded and looked at, but"
+                "the table names no people, so every image is its own identity: the set can be embedded and looked at, but"
                 " no classifier can be trained on it and no two images are known to show one person"
             )
         images, dropped = _without_names(images)

@@ -113,7 +113,7 @@ def draw_again(job: Job) -> dict[str, Any]:
     try:
         draw_pairs(job.workspace, data.dataset_id, settings, progress.advance, job.stop)
     except FairLabError as error:
-        print(f"[fairlab] the pairs drawn for these data before are missing: {error}", flush=True)
+        print(f"[fairlab] the pairs drawn for these data before could not be drawn again: {error}", flush=True)
         return {"pairs_missing": str(error)}
     print(f"[fairlab] the pairs of these data are drawn again, with seed {settings.seed} as before", flush=True)
     return {"pairs_seed": settings.seed}

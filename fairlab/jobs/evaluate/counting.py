@@ -88,7 +88,7 @@ class CountedTogether:
             if time.monotonic() >= until:
                 raise FairLabError(
                     f"{self.total - sum(len(units) for units, _ in found)} of {self.total} units of comparisons are "
-                    f"missing from {self.parts.folder}: were they counted on other devices, or deleted? Resume to "
-                    f"count them"
+                    f"missing from {self.parts.folder}: were they counted on another kind of device, or deleted? "
+                    f"Resume to count them"
                 )
             time.sleep(0.5)

@@ -339,7 +339,7 @@ def check_batches(network: OnnxNetwork, px: int) -> list[str]:
     again = network(images, *beside)
     for other, what in (
         (together, "depends on the other images embedded with it"),
-        (again, "is another one each time"),
+        (again, "changes from one time to the next"),
     ):
         first = together if other is again else alone
         if float(functional.cosine_similarity(first, other).min()) < _SAME:

@@ -123,7 +123,7 @@ class SlurmEngine:
             try:
                 rows = _ask(commands, [job.job for job in jobs.values()])
             except FairLabError as error:  # of the runs this says nothing: they stay as they were
-                took = _silent(commands, began, f"Slurm does not answer ({error}); it is asked again")
+                took = _silent(commands, began, f"Slurm does not answer ({error}); FairLab will ask again")
                 _next_question[commands] = time.monotonic() + AWAY_S + PATIENCE * took
                 for folder, job in jobs.items():
                     last = "it waited in the queue" if job.stand == WAITING else "it was running"

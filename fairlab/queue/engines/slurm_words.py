@@ -42,7 +42,7 @@ def waiting(job: str, reason: str, status: str, said: str) -> str:
     place = f"waits in Slurm's queue (job {job})"
     why = "" if reason in ("None", "") else f": {words} ({reason})" if words else f": {reason}"
     if status == "running":  # it was cut off without a word, and is here again
-        return f"requeued after its node failed or was preempted; {GOES_ON}; {place}{why}"
+        return f"requeued after its node failed or the job was preempted; {GOES_ON}; {place}{why}"
     return f"{said}; {place}{why}" if said else f"{place}{why}"
 
 

@@ -27,7 +27,7 @@ HELP = {
     "std": "Sample standard deviation of the groups' accuracies, in points. Underlined: more than a perfectly fair model "
     "would show by chance.",
     "ser": "Skewed error ratio: largest error divided by smallest error. Underlined: more than chance would show.",
-    "worst": "Lowest accuracy of a group. Its bootstrap interval is biased downwards.",
+    "worst": "Accuracy of the least accurate group. Its interval allows for any group being the worst.",
     "cross": "Mean accuracy with the gallery embedded by another model and the probe by this one.",
 }
 FILES = {

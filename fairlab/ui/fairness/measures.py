@@ -31,8 +31,7 @@ def adjust(at: FairnessReport) -> FairnessReport:
         "Adjust for the number of measures (Holm)",
         key="holm",
         help="With 20 measures, about one looks beyond chance even for a perfectly fair model. Holm's rule keeps the "
-        "chance of even one "
-        "such false alarm at 5 %.",
+        "chance of even one such false alarm at 5 %.",
     )
     return at.adjusted("holm") if wanted else at
 
@@ -48,8 +47,8 @@ def summary(at: FairnessReport, found: Evidence) -> None:
                     f"Rates: {plain(point_words(at.at.point))}. A pair matches if its score reaches the threshold.",
                     plain(at.method) + ".",
                     "Intervals of measures over groups: chance alone moves such a measure away from fair. Test sets "
-                    "are simulated for smaller and larger differences; the interval holds every value that could have "
-                    "produced the one measured.",
+                    "are simulated for smaller and larger differences between groups; the interval holds every value "
+                    "that could have produced the one measured.",
                     "A threshold set at an FMR is set again in every resample.",
                     f"By chance: {1000:,} simulated test sets in which every group has the pooled rate. They are as "
                     f"large as these pairs are worth (pairs that share people count less).",

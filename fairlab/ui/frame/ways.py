@@ -126,7 +126,7 @@ def pairs(lab: Workspace, data: Dataset) -> None:
         1_000_000,
         before.genuine,
         key=f"drawn:{name}",
-        help="Each group gets the same number of impostor pairs. RFW has 3,000.",
+        help="Each group gets as many impostor pairs as genuine pairs. RFW has 3,000 of each.",
     )
     seed = middle.number_input("Seed", 0, 2**31 - 1, before.seed, key=f"drawn seed:{name}")
     miners = {"": "at random"} | _miners(lab, data)

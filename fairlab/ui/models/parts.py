@@ -123,8 +123,7 @@ def show(found: dict[str, Any]) -> None:
     st.caption(
         f"{trial['pairs']} pairs of generated faces, all at one threshold. This is not a benchmark: it shows whether "
         f"other preprocessing fits better. Mean cosine of a face and its mirror image {trial['flip_cosine']:.3f}, of "
-        f"two people "
-        f"{trial['other_cosine']:.3f}."
+        f"two people {trial['other_cosine']:.3f}."
     )
     for text in [*filter(None, [trial["note"]]), *found["notes"]]:
         st.caption(plain(text))

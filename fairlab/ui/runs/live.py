@@ -218,8 +218,8 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
         if status in ENDED_BADLY and met_other_data(lab, record):
             with st.popover("Continue with changed data", icon=":material/difference:"):
                 st.markdown(
-                    "The data set is not the one this run started with. It can continue with the current data; the "
-                    "run then records that the two were mixed."
+                    "The data set has changed since this run started. The run can continue with the current data; it "
+                    "then records that it used both."
                 )
                 if st.button("Continue with the changed data", type="primary", key="other data"):
                     act(lambda: Lab(lab).runs[run_id].resume(other_data=True), "Back in the queue.")

@@ -43,10 +43,9 @@ def curves(found: Sequence[Evidence], at: FairnessReport, titles: Mapping[str, s
     with det:
         chart(det_figure(table, groups, titles, marks), "det", "DET per group", table=table)
     st.caption(
-        "Left is strict: few impostors are accepted. Marks: the operating point above. The band is the 95 % bootstrap "
+        "Left is strict: few impostors are accepted. Marks: the operating point above. The band is the 95 % "
         "interval over people; it is drawn for one model at a time. Each group's curve runs over its own impostor "
-        "pairs; its "
-        "faint part rests on fewer than ten false matches."
+        "pairs; its faint part rests on fewer than ten false matches."
     )
 
 

@@ -220,7 +220,7 @@ END = bytes(1024)
 WRONG = {
     "is empty": b"",
     r"is compressed.*gzip -d": gzip.compress(header(b"a.jpg", b"00000000001\0") + bytes(512) + END),
-    r"byte 0: here should be the header of a member": b"hello" * 300,
+    r"byte 0: expected the header of a member": b"hello" * 300,
     r"byte 0: a member of 5,000 bytes extends past the end": header(b"a.jpg", b"00000011610\0") + bytes(1024),
     r"byte 0: the size of a member is not a number": header(b"a.jpg", b"-0000000001\0") + END,
     r"byte 0: .*size .*not a number of 0 or more": header(b"a.jpg", b"\xff" * 12) + END,
