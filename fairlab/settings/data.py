@@ -179,7 +179,7 @@ class Data(Settings):
         None,
         gt=0.0,
         le=0.5,
-        description="Share of every group's identities that no run with this seed trains on; accuracy after each pass is measured on them. Empty: nobody is held out; the data set's own validation pairs are used when it has some.",
+        description="Share of every group's identities that no run with this seed trains on; accuracy after each epoch is measured on them. Empty: no people are held out; the data set's own validation pairs are used when it has some.",
     )
 
     @field_validator("held_out", mode="before")

@@ -48,7 +48,7 @@ class Distillation(Chosen):
     def _online_has_one_view(self) -> Self:
         if self.online and self.view != "plain":
             raise ValueError(
-                "view is about stored targets, and an online target is that of the very image: leave view at plain"
+                "view is about stored targets, and an online target is computed from the image itself: leave view at plain"
             )
         return self
 

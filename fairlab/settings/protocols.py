@@ -30,8 +30,8 @@ class Protocols(Settings):
         None,
         ge=2,
         le=1_000_000_000,
-        description="Compare only so many people of each group, drawn by chance, with all their images: comparisons grow with "
-        "the square of the images, and intervals over people show what the draw costs. Empty: no limit, all people.",
+        description="Compare only this many people of each group, drawn at random, with all their images. Comparisons grow with "
+        "the square of the images; intervals over people widen as fewer people are drawn. Empty: no limit, all people.",
     )
     people_seed: Seed = Field(0, description="Seed of that draw.")
     enrolled: int = Field(1, ge=1, le=10_000, description="Images of each person in the gallery of an identification.")

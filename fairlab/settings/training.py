@@ -20,7 +20,7 @@ class Training(Settings):
         128,
         ge=2,
         le=1_000_000,
-        description="Images in a step, shared equally where several processes train; the last, incomplete batch of a pass is left out.",
+        description="Images in a step, shared equally where several processes train; the last, incomplete batch of an epoch is left out.",
     )
     base_lr: float = Field(
         0.1,
@@ -38,7 +38,7 @@ class Training(Settings):
     drop_epochs: tuple[Epoch, ...] = Field(
         (15, 27, 39, 49),
         max_length=1000,
-        description="The learning rate falls to a tenth at the start of these passes (counted from 0); not with the cosine.",
+        description="The learning rate falls to a tenth at the start of these epochs (counted from 0); not with the cosine.",
     )
     warmup_steps: int = Field(
         0, ge=0, le=1_000_000_000, description="The learning rate rises linearly over these first steps."
@@ -76,7 +76,7 @@ class Training(Settings):
     )
     balance: Literal["images", "identities", "groups"] = Field(
         "images",
-        description="What is drawn equally often in a pass: every image once, as in the papers, or every identity, or every group. A pass has the same number of images, those of rarer ones repeated.",
+        description="What is drawn equally often in an epoch: every image once, as in the papers, or every identity, or every group. An epoch always has the same number of images; those of rarer ones are repeated.",
     )
     randaugment: int = Field(
         0,
@@ -97,7 +97,7 @@ class Training(Settings):
     )
     keep: Literal["last", "best"] = Field(
         "last",
-        description="Which weights are the run's: those of the last pass, or of the pass with the best mean accuracy on validation people (the earliest of equals), never on test people.",
+        description="Which weights are the run's: those of the last epoch, or of the epoch with the best mean accuracy on validation people (the earliest of equals), never on test people.",
     )
 
     @property
