@@ -11,22 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fairlab.workspace import default_home
-from tests.server import app_server, chromium, entered
+from tests.server import PAGES, app_server, chromium, entered
 
-PAGES = (
-    "",
-    "data",
-    "models",
-    "launch",
-    "runs",
-    "spaces",
-    "verification",
-    "fairness",
-    "compare",
-    "storage",
-    "settings",
-    "help",
-)
 THEMES = ("light", "dark")
 WIDTH, HEIGHT = 1440, 900
 BUSY = """() => !document.querySelector('[data-testid=stMain] h1')

@@ -19,6 +19,8 @@ from fairlab.store.links import links
 from tests.install import find
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("", *sorted(path.stem for path in ROOT.glob("pages/*.py") if path.stem != "home"))
+"""What stands behind the address of each page; Home is the address itself."""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

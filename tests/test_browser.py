@@ -23,25 +23,11 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import wait_done
 from tests.data.trees import grouped, rfw
 from tests.fixtures import onnx_models
-from tests.server import app_server, chromium, entered, free_port, lasso, settled
+from tests.server import PAGES, app_server, chromium, entered, free_port, lasso, settled
 from tests.thorough import several
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 FORMATS = Path(__file__).parent / "fixtures" / "formats"
-PAGES = (
-    "",
-    "data",
-    "models",
-    "launch",
-    "runs",
-    "spaces",
-    "verification",
-    "fairness",
-    "compare",
-    "storage",
-    "settings",
-    "help",
-)
 PATIENT = 90_000
 expect.set_options(timeout=PATIENT)
 

@@ -56,10 +56,10 @@ def carry_out(job: Job) -> dict[str, Any]:
     shared = record.role in LOOKING or record.config.training is not None
     if not world.leads and not shared:
         return {}
-    if (
-        world.size == 1 or not shared
-    ):  # those that share a run agree once they have met, or one would wait for another that has left
-        job.go_on()  # asked while this process was starting, and the next takes seconds
+    # Asked while this process was starting, and the next takes seconds. Processes that share a run agree once they have
+    # met: one that left before would be waited for.
+    if world.size == 1 or not shared:
+        job.go_on()
     if not shared:
         job = replace(job, world=ALONE)
     function = function_of(record)
