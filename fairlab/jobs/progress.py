@@ -33,7 +33,7 @@ class Moment:
         return {
             "time": now(),
             "stage": self.stage,
-            "progress": self.start + self.share * part,
+            "progress": min(1.0, self.start + self.share * part),  # sums of parts end a little above 1
             "eta_s": spent * (1 - part) / part if part > 0 else None,
             "rate": self.rate,
             "unit": self.unit,

@@ -18,7 +18,8 @@ from fairlab.store.runs import RunRecord, state
 from fairlab.workspace import Workspace, now
 
 CONTRACT = 1
-"""Raised when the meaning of a setting changes, so that older runs are not taken for the same work."""
+"""Raised when the meaning or the default of a setting changes: ids leave defaults out, and an older run would be taken for
+the same work. tests/plan/test_defaults.py sees a default that changes."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What every group of settings is, and the limits that numbers and texts of all of them share.
 
-Every number has a smallest and a largest value, every text and list a longest length: tests/test_architecture.py walks
+Every number has a smallest and a largest value, every text and list a longest length: tests/settings/test_base.py walks
 over all settings. A limit lies far beyond what anybody needs, and before what breaks a library or fills the memory.
 """
 
@@ -86,7 +86,7 @@ def one_of(classes: Mapping[str, type[Chosen]], usual: str = "") -> Any:
 
     def chosen(value: Any) -> str | None:
         name = value.get("name", usual) if isinstance(value, Mapping) else getattr(value, "name", None)
-        return name if isinstance(name, str) else None
+        return name if isinstance(name, str) and name else None
 
     kinds_of_it = tuple(Annotated[kind, Tag(name)] for name, kind in classes.items())
     return Annotated[Union[kinds_of_it], Discriminator(chosen)]  # noqa: UP007 - a union of classes that are counted here

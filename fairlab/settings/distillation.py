@@ -31,6 +31,10 @@ class Adaptor(Settings):
     )
 
 
+ADAPTOR_OF = {"dropout": "dldpo", "top_k": "gate"}
+"""Of the settings of Adaptor those that one adaptor alone uses."""
+
+
 class Distillation(Chosen):
     """How a student is taught by its parent. Each method has settings of its own beside these two."""
 

@@ -183,15 +183,19 @@ def loss_settings(name: str = USUAL, **values: Any) -> Loss:
 def for_loss(table: Mapping[str, Any], name: Any) -> dict[str, Any]:
     """The table of a loss's settings turned into one for the loss `name`, with a value for each of its settings.
 
-    What differs from the defaults of the first loss is kept where the second knows a setting of this name; all others are
-    the second loss's defaults. An unknown name is left for the settings to refuse.
+    What differs from the defaults of the first loss is kept where the second has the same setting (name and meaning); all
+    others are the second loss's defaults. An unknown name is left for the settings to refuse.
     """
     if not isinstance(name, str) or name not in LOSSES or table.get("name") not in LOSSES:
         return {"name": name}
     before, fields = LOSSES[table["name"]].model_fields, LOSSES[name].model_fields
-    return {
+    kept = {
         field: table[field]
-        if field != "name" and field in table and table[field] != before[field].default
-        else info.default
         for field, info in fields.items()
+        if field != "name"
+        and field in table
+        and table[field] != before[field].default
+        # the same setting, not only the same word: compat and ema_weight are something else in each loss
+        and info.description == before[field].description
     }
+    return {field: kept.get(field, info.default) for field, info in fields.items()}

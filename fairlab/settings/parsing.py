@@ -35,6 +35,8 @@ def first_fault(error: ValidationError, kind: type[Settings]) -> str:
     if fault["type"] == "union_tag_invalid":
         given = str(fault.get("ctx", {}).get("tag", ""))[:40]
         return f"{field}.name: there is no {given!r}; choose one of: {', '.join(among)}{nearest(given, among)}"
+    if path[-1:] in (["bool"], ["constrained-float"]):  # members of a union, which pydantic puts into the path
+        return f"{'.'.join(path[:-1])}: a number, or true or false, belongs here"
     text = fault["msg"].removeprefix("Value error, ")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{field}: {text}{more}" if field else f"{text}{more}"

@@ -6,7 +6,7 @@ otherwise. A preset holds only what differs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from fairlab.errors import FairLabError
 from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.settings.data import Data, DemoData, ModelFile, Source
-from fairlab.settings.distillation import DISTILLATIONS, Adaptor, AnyDistillation, Distillations
+from fairlab.settings.distillation import ADAPTOR_OF, DISTILLATIONS, Adaptor, AnyDistillation, Distillations
 from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss, for_loss
 from fairlab.settings.parsing import S, parse, unknown_setting
 from fairlab.settings.protocols import Drawing, Protocols
@@ -193,6 +193,16 @@ class Study(Settings):
     projection: Projection = Projection()
 
     @model_validator(mode="after")
+    def _adaptor_settings_are_used(self) -> Self:
+        about, usual = self.adaptor.adaptor, Adaptor()
+        if about.name != usual.name:
+            raise ValueError("adaptor.adaptor.name is not used in a study: name the common spaces in adaptors")
+        for field, user in ADAPTOR_OF.items():
+            if getattr(about, field) != getattr(usual, field) and user not in self.adaptors:
+                raise ValueError(f"only {user} uses adaptor.adaptor.{field}, and it is not among adaptors")
+        return self
+
+    @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.demo is None and not self.dataset:
             raise ValueError("a study needs data: give demo settings or the name of a data set")
@@ -296,9 +306,13 @@ def changed(settings: S, dials: Mapping[str, Any]) -> S:
             table.clear()
             table |= other
             continue
-        if last not in table and not of_grid:
+        known: Collection[str] = table
+        if parents[-1:] == ["loss"] and not of_grid:  # the table may be unknown or partial: its name says what there is
+            loss = LOSSES.get(str(table.get("name")))
+            known = loss.model_fields if loss else [last]  # parse says which losses there are
+        if last not in known and not of_grid:
             of = table.get("name", "") if {"loss", "distillation"} & set(parents) else ""
-            raise FairLabError(unknown_setting(dotted, table, str(of)))
+            raise FairLabError(unknown_setting(dotted, known, str(of)))
         table[last] = value
     if (
         isinstance(settings, Study)

@@ -52,7 +52,8 @@ class StatusFile(Kept):
     held_out_identities: Count | None = None
     chosen_pass: Count | None = None
     chosen_on: Text | None = None
-    chosen_among: Count | None = None
+    chosen_among: Text | None = None
+    """Whose pairs chose the weights, in words."""
     chosen_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
 
 

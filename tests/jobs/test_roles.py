@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from typing import get_args
@@ -31,6 +32,21 @@ def test_the_methods_that_plans_name_have_jobs() -> None:
     assert ("evaluation", records.METHOD) in JOBS
     assert {("model", method) for method in records.WITHOUT_NETWORK} <= JOBS.keys()
     assert ("projection", EVERY) in JOBS
+
+
+def test_the_jobs_that_are_started_one_by_one_are_in_the_table() -> None:
+    """Each call that starts a run of its own names its job by a role and a method, and a typing slip would show late."""
+    named = set()
+    for path in (ROOT / "fairlab").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Run":
+                given = {word.arg: word.value for word in node.keywords}
+                role, method = given.get("role"), given.get("method")
+                if isinstance(role, ast.Constant) and isinstance(method, ast.Constant):
+                    named.add((role.value, method.value))
+    assert len(named) > 5
+    missing = {(role, method) for role, method in named if not {(role, method), (role, EVERY)} & JOBS.keys()}
+    assert not missing
 
 
 def test_a_method_that_nobody_does_is_refused_with_those_there_are(lab: Workspace) -> None:

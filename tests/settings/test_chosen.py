@@ -72,6 +72,20 @@ def test_another_loss_keeps_what_was_set_and_both_know(turned: bool) -> None:
         assert changed(other, {"student.loss.name": name}) == other
 
 
+def test_a_setting_is_not_carried_to_one_that_only_has_its_name() -> None:
+    """compat of the + losses is an order of margins, of AdaFace a loss that is CosFace; ema_weight is of lengths or cosines."""
+    plus = study(**{"student.loss.name": "elastic_arcface_plus", "student.loss.compat": True})
+    assert changed(plus, {"student.loss.name": "adaface"}).student.loss == AdaFaceSettings()
+    assert changed(plus, {"student.loss.name": "elastic_cosface_plus"}).student.loss.compat is True
+    curricular = study(**{"student.loss.name": "curricularface", "student.loss.ema_weight": 0.5})
+    assert changed(curricular, {"student.loss.name": "adaface"}).student.loss == AdaFaceSettings()
+
+
+def test_a_loss_given_whole_takes_single_settings_too() -> None:
+    dials = {"student.loss": {"name": "adaface"}, "student.loss.margin_cos": 0.3}
+    assert study(**dials).student.loss == AdaFaceSettings(margin_cos=0.3)
+
+
 def test_losses_of_three_parts_change_at_once() -> None:
     dials = {f"{part}.loss.name": "arcface" for part in ("teacher", "adaptor", "student")}
     found = study(**dials)
@@ -115,6 +129,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"grid.losses": ("adaface",), "grid.loss.adaface.margin_cos": 3}, "grid.loss.adaface: margin_cos: Input should be less"),
     ({"grid.losses": ("adaface",), "grid.loss.adaface": 3}, "grid.loss.adaface"),
     ({"student.loss": 3}, "student.loss: a table with a name belongs here; the names are: adaface"),
+    ({"student.loss.name": "adafac", "student.loss.margin_cos": 0.3}, "(did you mean 'adaface'?)"),
+    ({"grid.losses": ("adaface",), "grid.loss.adaface.margin_cos": "much"},
+     "grid.loss.adaface.margin_cos: a number, or true or false, belongs here"),
+    ({"adaptor.adaptor.name": "dul"}, "adaptor.adaptor.name is not used in a study: name the common spaces in adaptors"),
+    ({"adaptor.adaptor.dropout": 0.5}, "only dldpo uses adaptor.adaptor.dropout, and it is not among adaptors"),
+    ({"adaptors": ("sl", "dldpo"), "adaptor.adaptor.top_k": 2}, "only gate uses adaptor.adaptor.top_k"),
     ({"student.training.epocs": 3}, "(did you mean 'epochs'?)"),
 ]  # fmt: skip
 
@@ -151,6 +171,16 @@ def test_each_method_of_a_study_has_its_own_table() -> None:
     tables = found.student.distillation
     assert (tables.hinton_kd.temperature, tables.grouped_kd.temperature) == (3.0, 2.0)
     assert tables.eaf_kd == EAFKDSettings(kd_weight=5_000.0)
+
+
+def test_a_distillation_without_a_name_is_refused_with_the_names() -> None:
+    with pytest.raises(FairLabError, match="distillation: a table with a name belongs here; the names are: a_kd"):
+        parse(Run, {"role": "student", "method": "a_kd", "data": {}, "distillation": {}}, "run.json")
+
+
+def test_an_adaptor_that_is_named_has_its_settings() -> None:
+    found = study(**{"adaptors": ("dldpo", "gate"), "adaptor.adaptor.dropout": 0.5, "adaptor.adaptor.top_k": 2})
+    assert (found.adaptor.adaptor.dropout, found.adaptor.adaptor.top_k) == (0.5, 2)
 
 
 def test_the_name_is_written_also_where_only_differences_are() -> None:

@@ -186,13 +186,16 @@ class _Pack(Machine):
         if step.arg is None:
             return None
         try:
-            return step.arg.reader(self.short)
+            value = step.arg.reader(self.short)
         except ValueError as error:
             at = self.file.tell()
             if at == self.size:
                 wrong(f"it is truncated: its pickle ends inside {step.name}")
             what = "is not a number" if step.name in NUMBERS else "cannot be read"
             raise Unreadable(f"the argument of {step.name} before byte {at} {what} ({str(error)[:80]})") from error
+        if isinstance(value, int) and abs(value) >= 1 << 64:
+            wrong(f"the argument of {step.name} before byte {self.file.tell()} is larger than any number of a pack")
+        return value
 
     def refuse(self, step: str) -> NoReturn:
         if step in _FORBIDDEN:

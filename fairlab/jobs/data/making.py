@@ -32,7 +32,7 @@ def render(job: Job) -> dict[str, Any]:
 def _made(job: Job, make: Callable[[Job], dict[str, Any]]) -> dict[str, Any]:
     """Make the data set, then draw the pairs again that were drawn for the same data before."""
     sweep(job.workspace.datasets_folder)  # pixels that killed jobs left
-    facts = make(job)
+    facts = make(job.between(0, 0.99))
     return facts | drawing.draw_again(job.on(open_dataset(job.workspace.dataset(job.record.dataset))))
 
 

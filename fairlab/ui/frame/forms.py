@@ -11,11 +11,12 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from fairlab.errors import FairLabError
+from fairlab.files import digest
 from fairlab.plan import choices
 from fairlab.reading.structured import value_of
 from fairlab.registry import declared
 from fairlab.settings.base import Chosen
-from fairlab.settings.distillation import Distillations
+from fairlab.settings.distillation import ADAPTOR_OF, Adaptor, Distillations
 from fairlab.settings.loss import LOSSES, Loss, for_loss, loss_settings
 from fairlab.settings.study import Settings, Study, changed, loss_in_grid
 from fairlab.ui.frame.page import plain
@@ -54,7 +55,7 @@ def study_form(
         with tab:
             value = getattr(study, name)
             st.caption(inspect.getdoc(type(value)) or "")
-            hidden = [*skip, *_untrained_tables(study, changes)]
+            hidden = [*skip, *_untrained_tables(study, changes), *_unused_of_adaptors(study, changes)]
             changes |= settings_form(value, key, f"{name}.", hidden, offers)
             if name == "student":
                 changes |= _losses_of_the_grid(study, key, changes)
@@ -73,6 +74,12 @@ def _untrained_tables(study: Study, changes: Mapping[str, Any]) -> list[str]:
     return [f"{TABLES}.{name}" for name in methods] if len(methods) < len(Distillations.model_fields) else [TABLES]
 
 
+def _unused_of_adaptors(study: Study, changes: Mapping[str, Any]) -> list[str]:
+    """The settings of adaptors that none of the common spaces has, by dotted name."""
+    chosen = changes.get("adaptors", study.adaptors)
+    return [f"adaptor.adaptor.{field}" for field, user in ADAPTOR_OF.items() if user not in chosen]
+
+
 def _losses_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of each loss that the grid compares; those of the student's usual loss stand above them already."""
     dials: dict[str, Any] = {}
@@ -84,14 +91,16 @@ def _losses_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> d
             if name in LOSSES and (name != usual.name or name in study.grid.loss):
                 value = loss_in_grid(study.grid, usual, name)
                 st.markdown(f"**{choices.title(name, choices.losses())} (grid)**", help=inspect.getdoc(type(value)))
-                dials |= _fields(value, key, f"grid.loss.{name}.", (), {})
+                # A widget keeps its value under the same key: with another usual loss, other values are shown.
+                place = key if usual == study.student.loss else f"{key}:{digest(usual.model_dump(mode='json'), 8)}"
+                dials |= _fields(value, place, f"grid.loss.{name}.", (), {})
     except FairLabError:
         return dials  # the plan says what is wrong
     return dials
 
 
 def _without_unused(study: Study, changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes, and the end of settings whose loss or method is no longer chosen, because no widget shows them."""
+    """The changes, and the end of settings whose loss, method or adaptor is no longer chosen: no widget shows them."""
     losses = changes.get("grid.losses", study.grid.losses)
     kept = {name: table for name, table in study.grid.loss.items() if name in losses}
     reset = {
@@ -100,6 +109,10 @@ def _without_unused(study: Study, changes: dict[str, Any]) -> dict[str, Any]:
         for name, field in type(getattr(study.student.distillation, method)).model_fields.items()
         if getattr(getattr(study.student.distillation, method), name) != field.default
     }
+    for dotted in _unused_of_adaptors(study, changes):
+        field = dotted.rpartition(".")[2]
+        usual = Adaptor.model_fields[field].default
+        reset |= {dotted: usual} if getattr(study.adaptor.adaptor, field) != usual else {}
     return {**({"grid.loss": kept} if kept != study.grid.loss else {}), **reset, **changes}
 
 

@@ -397,6 +397,8 @@ MALFORMED = [  # what is said, the pickle
     ("a string in its pickle has no quotes", b"Sabc\n."),
     ("is not a number", b"I1.5\n."),
     ("is not a number", b"I\n."),
+    ("larger than any number of a pack", b"I" + 999 * b"9" + b"\n."),
+    ("larger than any number of a pack", b"\x80\x02\x8a\xff" + 254 * b"\xff" + b"\x7f."),
     ("something else where a word belongs", b"K\x01K\x02\x93."),
     ("is not a step of such a pickle", b"}."),
     ("a buffer of -1 bytes begins at byte 5 of 6", b"T\xff\xff\xff\xff."),

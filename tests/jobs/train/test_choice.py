@@ -21,9 +21,10 @@ from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.settings.loss import loss_settings
 from fairlab.settings.study import Backbone, Data, Evaluation, ModelFile, Run, Training
+from fairlab.store.database import list_runs
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.events import read_events
-from fairlab.store.runs import RunRecord, create_run, write_status
+from fairlab.store.runs import RunRecord, create_run, read_status, write_status
 from fairlab.workspace import Workspace
 
 PX, PEOPLE, EACH, GROUPS = 16, 8, 5, ("Coast", "Hills", "Plain")
@@ -93,6 +94,9 @@ def test_the_pass_that_is_kept_is_the_one_that_was_best(
     assert told["chosen_pass"] == int(np.argmax(mean)) + 1
     assert told["chosen_accuracy"] == mean.max()
     assert (told["chosen_on"], told["chosen_among"]) == ("validation", "pairs of held-out training identities")
+    write_status(record.folder, "done", reason="", **told)  # as the worker does
+    assert {name: read_status(record.folder)[name] for name in told} == told
+    assert list_runs(lab).set_index("run_id").loc[record.run_id, "status"] == "done"
     stored = open_embeddings(record.folder, "faces", "plain")
     pairs = held_out_pairs(faces.images, data, 0)
     scores = pair_scores(stored.vectors, stored.ids, pairs)

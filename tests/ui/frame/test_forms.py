@@ -115,6 +115,29 @@ def test_each_loss_that_is_compared_has_fields_of_its_own() -> None:
     assert changed(load_preset("tiny"), changes).grid.loss == {"adaface": {"margin_cos": 0.3}}
 
 
+def test_a_dial_of_the_usual_loss_changes_no_other_loss_of_the_grid_by_itself() -> None:
+    """Streamlit keeps a widget's value under its key: the scale shown for AdaFace follows the usual one."""
+    app = opened("tiny")
+    app.multiselect(key="k:grid.losses").set_value(["elastic_arcface", "adaface"]).run()
+    app.number_input(key="k:student.loss.scale").set_value(32.0).run()
+    changes = app.session_state["changes"]
+    assert changes == {"grid.losses": ("elastic_arcface", "adaface"), "student.loss.scale": 32.0}
+    scales = [item.value for item in app.number_input if item.key.endswith("grid.loss.adaface.scale")]
+    assert scales == [32.0]
+
+
+def test_only_settings_of_adaptors_that_are_chosen_are_shown() -> None:
+    app = opened("tiny")  # its common space is SL
+    assert keys(app, "adaptor.adaptor.") == {"name", "embedding_dim"}  # the Launch page leaves the name out
+    app.multiselect(key="k:adaptors").set_value(["sl", "dldpo"]).run()
+    assert keys(app, "adaptor.adaptor.") == {"name", "embedding_dim", "dropout"}
+    app.number_input(key="k:adaptor.adaptor.dropout").set_value(0.4).run()
+    assert app.session_state["changes"]["adaptor.adaptor.dropout"] == 0.4
+    app.multiselect(key="k:adaptors").set_value(["sl"]).run()
+    assert not app.exception
+    assert app.session_state["changes"] == {}
+
+
 def _used_page() -> None:
     import streamlit as st
 
