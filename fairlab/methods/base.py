@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal, TypeVar
 
 from torch import Tensor, nn
@@ -30,13 +30,20 @@ class Batch:
 
     inputs: images (B, 3, H, W) in -1..1, or teachers' unit embeddings side by side (B, sum of dims);
     identities: (B,) long, 0..C-1; targets: unit embeddings to imitate (B, D), or None; lengths: their raw lengths (B,),
-    so that target x length is what the parent's network gave, or None.
+    so that target x length is what the parent's network gave, or None; groups: (B,) long, the numbers of the images'
+    groups, for readings only, or None.
     """
 
     inputs: Tensor
     identities: Tensor
     targets: Tensor | None = None
     lengths: Tensor | None = None
+    groups: Tensor | None = None
+
+    def gathered(self, gather: Callable[[Tensor], Tensor]) -> Batch:
+        """The whole step's, where several processes share it: every part but the inputs, which each has passed itself."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "inputs"}
+        return replace(self, **{name: gather(part) for name, part in parts.items() if part is not None})
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,7 @@ class Method(nn.Module):
             return self.terms(self.passed(batch.inputs), batch)
         gather = self.shared.gather
         made = tuple(gather(part) for part in self.shared.network(batch.inputs))
-        targets, lengths = (None if part is None else gather(part) for part in (batch.targets, batch.lengths))
-        return self.terms(made, Batch(batch.inputs, gather(batch.identities), targets, lengths))
+        return self.terms(made, batch.gathered(gather))
 
     def passed(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """What the network makes of the images, a row for each: first its embeddings (B, D)."""

@@ -46,7 +46,7 @@ class NotFinite(FairLabError):
 class Samples:
     """What is learnt from: N inputs, their identities (N,) 0..C-1, and for distillation their targets.
 
-    `groups` (N,), numbers of any kind, are needed for balance "groups" only.
+    `groups` (N,), whole numbers, are needed for balance "groups" and for readings per group.
     """
 
     inputs: Inputs
@@ -57,9 +57,9 @@ class Samples:
     def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> Batch:
         inputs = self.inputs.batch(positions, flip, device)
         identities = torch.from_numpy(self.identities[positions]).to(device)
-        if self.targets is None:
-            return Batch(inputs, identities)
-        return Batch(inputs, identities, *self.targets.batch(positions, flip, inputs))
+        targets, lengths = (None, None) if self.targets is None else self.targets.batch(positions, flip, inputs)
+        groups = None if self.groups is None else torch.from_numpy(self.groups[positions]).long().to(device)
+        return Batch(inputs, identities, targets, lengths, groups)
 
 
 @dataclass(frozen=True)
