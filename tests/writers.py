@@ -14,8 +14,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from fairlab.data.dataset import open_dataset, write_dataset
+from fairlab.data.dataset import open_dataset
 from fairlab.data.readers.scores.writing import write_table
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import read_json, verify_manifest, write_json
 from fairlab.models.base import BACKBONES
@@ -169,10 +170,7 @@ def _write_dataset(home: Path, version: int) -> None:
         {"image_id": [0, 1], "dataset": "two", "split": "test", "identity": ["Ann", "Bo"], "group": ["X", "Y"]}
     ).assign(source="real", location=[0, 1])
     pairs = pd.DataFrame({"pair_id": [0], "protocol": "test", "image_a": 0, "image_b": 1, "genuine": False})
-    write_dataset(
-        home / "datasets" / "two", dataset_id="two", kind="demo", attribute="Shape", groups=("X", "Y"), images=images,
-        pairs=pairs.assign(group="X", fold=version), pixels=np.full((2, 4, 4, 3), version, np.uint8), recipe={"seed": version},
-    )  # fmt: skip
+    write_dataset(home / "datasets" / "two", NewDataset(dataset_id="two", kind="demo", attribute="Shape", groups=("X", "Y"), images=images, pairs=pairs.assign(group="X", fold=version), pixels=np.full((2, 4, 4, 3), version, np.uint8), recipe={"seed": version}))  # fmt: skip
 
 
 def _read_dataset(home: Path) -> int:

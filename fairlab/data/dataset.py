@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,28 +15,20 @@ from fairlab.data.align import RULE
 from fairlab.data.landmarks import with_faces_only
 from fairlab.data.listing import Texts, reader
 from fairlab.data.pixels import EncodedPixels
-from fairlab.data.points import LANDMARKS_FILE, POINTS_FILE
+from fairlab.data.points import LANDMARKS_FILE
 from fairlab.data.record_file import DatasetFile
 from fairlab.data.views import Pixels, Rescaled, ViewPixels
-from fairlab.errors import Damaged, FairLabError, Refused
+from fairlab.errors import Damaged, FairLabError
 from fairlab.files import (
     MANIFEST,
     digest,
-    explain,
-    make_folder,
-    place_folder,
     read_json,
-    sha256,
     there,
     verify_manifest,
-    write_json,
-    write_manifest,
 )
-from fairlab.machine.temporaries import beside
-from fairlab.reading.characters import fault_among
 from fairlab.reading.table_checks import read_table
 from fairlab.settings.kept import checked
-from fairlab.tables import ALL_GROUPS, IMAGES, PAIRS, TEMPLATES
+from fairlab.tables import IMAGES, PAIRS, TEMPLATES
 
 INFO, IMAGES_FILE, PAIRS_FILE, PIXELS_FILE = "dataset.json", "images.parquet", "pairs.parquet", "pixels.npy"
 SIZES_FILE, HASHES_FILE = "bytes.npy", "hashes.npy"
@@ -239,162 +229,4 @@ def open_dataset(folder: Path, verify: bool = False) -> Dataset:
         verify_manifest(folder)
     info = read_json(folder / INFO)
     checked(DatasetFile, info, folder / INFO)
-    return Dataset(folder, info)
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """Images that stay encoded where they lie.
-
-    origin: kind, path, swap_channels (see reading.READERS); hashes (N,) int64 and sizes (N,) in bytes of the encoded images;
-    landmarks (N, 5, 2) or None, where faces are to be aligned when they are read.
-    """
-
-    origin: Mapping[str, Any]
-    px: int
-    hashes: np.ndarray
-    landmarks: np.ndarray | None = None
-    sizes: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Borrowed:
-    """Images of other data sets of the workspace: parent (N,) says of which of `parents`, row (N,) which of its rows."""
-
-    parents: tuple[Dataset, ...]
-    parent: np.ndarray
-    row: np.ndarray
-
-
-def _count_and_size(pixels: np.ndarray | Path | Elsewhere | Borrowed) -> tuple[int, int]:
-    """(images, width in pixels). Raises ValueError for an array of another shape or type."""
-    if isinstance(pixels, Borrowed):
-        return len(pixels.row), pixels.parents[0].image_px
-    if isinstance(pixels, Elsewhere):
-        return len(pixels.hashes), pixels.px
-    content = np.load(pixels, mmap_mode="r", allow_pickle=False) if isinstance(pixels, Path) else pixels
-    if content.ndim != 4 or content.shape[3] != 3 or content.shape[1] != content.shape[2] or content.dtype != np.uint8:
-        raise ValueError(f"pixels must be (N, H, H, 3) uint8, not {content.shape} {content.dtype}")
-    return int(content.shape[0]), int(content.shape[1])
-
-
-def write_dataset(
-    folder: Path,
-    *,
-    dataset_id: str,
-    kind: str,
-    attribute: str,
-    groups: tuple[str, ...],
-    images: pd.DataFrame,
-    pairs: pd.DataFrame,
-    pixels: np.ndarray | Path | Elsewhere | Borrowed | None,
-    recipe: Mapping[str, Any],
-    notes: str = "",
-    templates: pd.DataFrame | None = None,
-    facts: Mapping[str, Any] | None = None,
-    expected: str = "",
-    points: np.ndarray | None = None,
-) -> Dataset:
-    """Write a whole data set as a temporary folder and put it in place; nothing half-written remains.
-
-    `pixels` (N, H, W, 3) uint8 RGB, row i belongs to image_id i: an array, or a .npy file on the same disk,
-    which is moved, or where the encoded images lie, or whose they are; None when there are no images, only tables about
-    some. `recipe`: the settings it was made from; `templates`: tables.TEMPLATES where pairs name those; `facts`: what else
-    dataset.json says: alignment (the rule, where faces are aligned), without_landmarks, failures_to_enrol;
-    `expected`: the fingerprint that it must have; `points`: see data.points, of images that are not aligned when they are
-    read. Raises Refused for another fingerprint, and FairLabError when the disk is full or may not be written.
-    """
-    count, px = (len(images), 0) if pixels is None else _count_and_size(pixels)
-    if ALL_GROUPS in groups:
-        raise FairLabError(
-            f"a group of {dataset_id} is called {ALL_GROUPS!r}, which FairLab uses for all groups together; rename it"
-        )
-    if fault := fault_among(groups):
-        raise FairLabError(f"groups of {dataset_id}: {fault}; rename it")
-    if not np.array_equal(images["image_id"], np.arange(len(images))) or count != len(images):
-        raise ValueError("image_id must number the images from 0, one per pixel row")
-    temporary = beside(folder)
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        make_folder(temporary)
-        further = [name for name in map(str, images) if name.startswith("attribute.")]
-        images[[*IMAGES, *further]].to_parquet(temporary / IMAGES_FILE, index=False)
-        pairs[list(PAIRS)].to_parquet(temporary / PAIRS_FILE, index=False)
-        names = [INFO, IMAGES_FILE, PAIRS_FILE]
-        tables = [images, pairs]
-        if templates is not None:
-            tables.append(templates[list(TEMPLATES)])
-            tables[-1].to_parquet(temporary / TEMPLATES_FILE, index=False)
-            names.append(TEMPLATES_FILE)
-        if isinstance(pixels, Elsewhere):
-            reading = {name: value for name, value in pixels.origin.items() if name != "path"}
-            seen = digest([pixels.hashes.tobytes().hex(), reading])  # the same bytes elsewhere are the same data
-            np.save(temporary / HASHES_FILE, pixels.hashes)
-            names.append(HASHES_FILE)
-            if pixels.sizes is not None:
-                np.save(temporary / SIZES_FILE, pixels.sizes.astype(np.uint32))
-                names.append(SIZES_FILE)
-            if pixels.landmarks is not None:
-                np.save(temporary / LANDMARKS_FILE, pixels.landmarks.astype(np.float32))
-                names.append(LANDMARKS_FILE)
-                seen = digest([seen, sha256(temporary / LANDMARKS_FILE)])
-        elif isinstance(pixels, Borrowed):
-            for name, numbers in zip(BORROWED_FILES, (pixels.parent, pixels.row), strict=True):
-                np.save(temporary / name, numbers.astype(np.int64))
-            names += BORROWED_FILES
-            lenders = [{"dataset": data.dataset_id, "fingerprint": data.fingerprint} for data in pixels.parents]
-            seen = digest(
-                [[data.fingerprint for data in pixels.parents], *(sha256(temporary / n) for n in BORROWED_FILES)]
-            )
-        elif pixels is None:
-            seen = digest(
-                ["no images", pd.util.hash_pandas_object(images["location"], index=False).to_numpy().tobytes().hex()]
-            )
-        else:
-            if isinstance(pixels, Path):
-                os.replace(pixels, temporary / PIXELS_FILE)
-            else:
-                np.save(temporary / PIXELS_FILE, pixels)
-            seen = sha256(temporary / PIXELS_FILE)
-            names.append(PIXELS_FILE)
-        if points is not None and np.isfinite(points).any():
-            np.save(temporary / POINTS_FILE, points.astype(np.float32))
-            names.append(POINTS_FILE)
-            seen = digest([seen, sha256(temporary / POINTS_FILE)])
-        # The tables' content is hashed, not their files: parquet writers put their own version into the file.
-        content = [pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes().hex() for table in tables]
-        rule = [facts["alignment"]] if facts and "alignment" in facts else []
-        fingerprint = digest([seen, *content, *rule])
-        if expected not in ("", fingerprint):
-            raise Refused(
-                f"these data are not those of {dataset_id} (their fingerprint is {fingerprint[:12]} instead of "
-                f"{expected[:12]}): nothing was registered; name the folder with the original files"
-            )
-        info = {
-            "dataset_id": dataset_id,
-            "kind": kind,
-            "attribute": attribute,
-            "groups": list(groups),
-            "image_px": px,
-            "seen": seen,
-            "fingerprint": fingerprint,
-            "recipe": dict(recipe),
-            "notes": notes,
-            **(facts or {}),
-        }
-        if isinstance(pixels, Elsewhere):
-            info["images_from"] = dict(pixels.origin)
-        if isinstance(pixels, Borrowed):
-            info["images_from"] = {"kind": "recipe", "parents": lenders}
-        if pixels is None:
-            info["no_images"] = True
-        if templates is not None:
-            info["templates"] = True
-        write_json(temporary / INFO, info)
-        write_manifest(temporary, names)
-        place_folder(temporary, folder)
-    except OSError as error:
-        raise FairLabError(explain(error, folder)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return Dataset(folder, info)

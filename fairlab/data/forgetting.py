@@ -16,15 +16,14 @@ from fairlab.data.dataset import (
     HASHES_FILE,
     IMAGES_FILE,
     INFO,
-    LANDMARKS_FILE,
     PAIRS_FILE,
     PIXELS_FILE,
-    POINTS_FILE,
     SIZES_FILE,
     TEMPLATES_FILE,
     Dataset,
     fingerprint_of,
 )
+from fairlab.data.points import LANDMARKS_FILE, POINTS_FILE
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest, read_manifest, write_json, write_manifest
 

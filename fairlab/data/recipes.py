@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.attributes import UNKNOWN
-from fairlab.data.dataset import Borrowed, Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.kept_pixels import Borrowed
 from fairlab.data.sampling import DRAWS, balanced_parts, shuffled
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.settings.study import Recipe
 
@@ -40,15 +42,17 @@ def build_recipe(recipe: Recipe, folder: Path, dataset_id: str) -> Dataset:
     here = set(images["group"])
     return write_dataset(
         folder,
-        dataset_id=dataset_id,
-        kind=KIND,
-        attribute=first.attribute,
-        groups=tuple(group for group in groups if group in here),
-        images=images.drop(columns=["parent", "row"]),
-        pairs=pairs,
-        pixels=Borrowed(tuple(parents), images["parent"].to_numpy(), images["row"].to_numpy()),
-        recipe=recipe.model_dump(mode="json"),
-        notes=_words(recipe, [len(rows) for rows in drawn]),
+        NewDataset(
+            dataset_id=dataset_id,
+            kind=KIND,
+            attribute=first.attribute,
+            groups=tuple(group for group in groups if group in here),
+            images=images.drop(columns=["parent", "row"]),
+            pairs=pairs,
+            pixels=Borrowed(tuple(parents), images["parent"].to_numpy(), images["row"].to_numpy()),
+            recipe=recipe.model_dump(mode="json"),
+            notes=_words(recipe, [len(rows) for rows in drawn]),
+        ),
     )
 
 

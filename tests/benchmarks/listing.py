@@ -63,7 +63,8 @@ def records(folder: Path) -> None:
 
 
 def write_images(folder: Path) -> None:
-    from fairlab.data.dataset import Elsewhere, write_dataset
+    from fairlab.data.kept_pixels import Elsewhere
+    from fairlab.data.writing import NewDataset, write_dataset
     from fairlab.tables import PAIRS
 
     person = np.arange(IMAGES) // 50
@@ -76,16 +77,18 @@ def write_images(folder: Path) -> None:
         table[column] = table[column].astype("category")
     write_dataset(
         folder / "big",
-        dataset_id="big",
-        kind="folders",
-        attribute="Ethnicity",
-        groups=tuple(groups),
-        images=table,
-        pairs=pd.DataFrame({name: [] for name in PAIRS}),
-        pixels=Elsewhere(
-            {"kind": "folders", "path": str(folder), "swap_channels": False}, 112, np.zeros(IMAGES, np.int64)
+        NewDataset(
+            dataset_id="big",
+            kind="folders",
+            attribute="Ethnicity",
+            groups=tuple(groups),
+            images=table,
+            pairs=pd.DataFrame({name: [] for name in PAIRS}),
+            pixels=Elsewhere(
+                {"kind": "folders", "path": str(folder), "swap_channels": False}, 112, np.zeros(IMAGES, np.int64)
+            ),
+            recipe={},
         ),
-        recipe={},
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from fairlab.cli.main import main
 from fairlab.compare.scored import attributes_of, scored
-from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation import fairness_report
 from fairlab.jobs.evaluate.assess import evaluate_run
@@ -28,10 +29,7 @@ def home(tmp_path: Path) -> tuple[Workspace, Dataset, RunRecord]:
     plain = made_data(lab, "plain")
     images = plain.images.copy()
     images["attribute.Size"] = np.where(images["identity"].factorize()[0] % 2, "large", "small")
-    write_dataset(
-        lab.dataset("faces"), dataset_id="faces", kind="table", attribute="Colour", groups=GROUPS, images=images,
-        pairs=plain.pairs, pixels=None, recipe={},
-    )  # fmt: skip
+    write_dataset(lab.dataset("faces"), NewDataset(dataset_id="faces", kind="table", attribute="Colour", groups=GROUPS, images=images, pairs=plain.pairs, pixels=None, recipe={}))  # fmt: skip
     data = open_dataset(lab.dataset("faces"))
     model = made_model(lab, data)
     evaluate_run(model, data, SETTINGS)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import Damaged, FairLabError
 
 
@@ -28,14 +29,16 @@ def write(folder: Path, value: int = 7) -> Dataset:
     )
     return write_dataset(
         folder,
-        dataset_id="two",
-        kind="demo",
-        attribute="Shape",
-        groups=("Y", "X"),
-        images=images,
-        pairs=pairs,
-        pixels=np.full((2, 4, 4, 3), value, np.uint8),
-        recipe={"seed": 1},
+        NewDataset(
+            dataset_id="two",
+            kind="demo",
+            attribute="Shape",
+            groups=("Y", "X"),
+            images=images,
+            pairs=pairs,
+            pixels=np.full((2, 4, 4, 3), value, np.uint8),
+            recipe={"seed": 1},
+        ),
     )
 
 
@@ -110,12 +113,14 @@ def test_pixels_must_fit_the_table(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="uint8"):
         write_dataset(
             tmp_path / "x",
-            dataset_id="x",
-            kind="demo",
-            attribute="A",
-            groups=("X",),
-            images=pd.DataFrame({"image_id": [0]}),
-            pairs=pd.DataFrame(),
-            pixels=np.zeros((1, 4, 4, 3)),
-            recipe={},
+            NewDataset(
+                dataset_id="x",
+                kind="demo",
+                attribute="A",
+                groups=("X",),
+                images=pd.DataFrame({"image_id": [0]}),
+                pairs=pd.DataFrame(),
+                pixels=np.zeros((1, 4, 4, 3)),
+                recipe={},
+            ),
         )

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.forgetting import borrowing, numbered, renumbered, write_without
 from fairlab.data.recipes import build_recipe
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import place_folder
 from fairlab.settings.study import Recipe
@@ -41,10 +42,7 @@ def written(folder: Path, people: str = "aabbcc") -> Dataset:
         }
     )
     pixels = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-    return write_dataset(
-        folder, dataset_id=folder.name, kind="demo", attribute="Shape", groups=("Y", "X"), images=images, pairs=pairs,
-        pixels=pixels, recipe={},
-    )  # fmt: skip
+    return write_dataset(folder, NewDataset(dataset_id=folder.name, kind="demo", attribute="Shape", groups=("Y", "X"), images=images, pairs=pairs, pixels=pixels, recipe={}))  # fmt: skip
 
 
 def test_numbers_close_up_behind_what_goes() -> None:

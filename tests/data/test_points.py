@@ -9,9 +9,10 @@ import pytest
 from skimage.transform import SimilarityTransform
 
 from fairlab.data.align import TEMPLATE_112
-from fairlab.data.dataset import Dataset, write_dataset
+from fairlab.data.dataset import Dataset
 from fairlab.data.forgetting import write_without
 from fairlab.data.points import aligned, has_points, in_the_middle, mirrored, of_template, points_of
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.settings.study import DemoData
 from fairlab.tables import PAIRS
 
@@ -79,7 +80,9 @@ def test_points_go_with_their_images(tiny: Dataset, tmp_path: Path) -> None:
     more = {"kind": "demo", "attribute": "Group", "groups": tiny.groups, "images": images, "pairs": PAIRS.build()}
     pixels, recipe = np.asarray(tiny.pixels), DemoData().model_dump(mode="json")
     made = [
-        write_dataset(tmp_path / f"{number}", dataset_id="x", pixels=pixels, recipe=recipe, points=given, **more)
+        write_dataset(
+            tmp_path / f"{number}", NewDataset(dataset_id="x", pixels=pixels, recipe=recipe, points=given, **more)
+        )
         for number, given in enumerate((points, points + 0.01, None, np.full_like(points, np.nan)))
     ]
     assert len({data.fingerprint for data in made}) == 3

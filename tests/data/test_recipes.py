@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.images import thumbnail_png
 from fairlab.data.recipes import build_recipe
 from fairlab.data.sampling import training_rows
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.settings.study import Data, Recipe
 from fairlab.tables import PAIRS
@@ -43,10 +44,7 @@ def parent(folder: Path, counts: dict[str, int], each: int = 3, px: int = PX, sh
     pairs["group"] = images["group"].to_numpy()[pairs["image_a"]]
     seeds = [sum(map(ord, str(place))) * 7919 + len(str(place)) for place in images["location"]]
     pixels = np.stack([np.random.default_rng(seed).integers(0, 256, (px, px, 3), np.uint8) for seed in seeds])
-    return write_dataset(
-        folder, dataset_id=folder.name, kind="test", attribute="Ethnicity", groups=tuple(counts), images=images,
-        pairs=pairs[list(PAIRS)], pixels=pixels, recipe={},
-    )  # fmt: skip
+    return write_dataset(folder, NewDataset(dataset_id=folder.name, kind="test", attribute="Ethnicity", groups=tuple(counts), images=images, pairs=pairs[list(PAIRS)], pixels=pixels, recipe={}))  # fmt: skip
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.jobs import maps
 from fairlab.jobs.job import Job
@@ -37,10 +38,7 @@ def faces(lab: Workspace) -> Dataset:
         identity=(np.arange(COUNT) // 8).astype(str), group="g", location=np.arange(COUNT).astype(str)
     )
     pairs = pd.DataFrame({name: [] for name in PAIRS})
-    write_dataset(
-        lab.dataset("d"), dataset_id="d", kind="folders", attribute="Group", groups=("g",), images=images, pairs=pairs,
-        pixels=None, recipe={},
-    )  # fmt: skip
+    write_dataset(lab.dataset("d"), NewDataset(dataset_id="d", kind="folders", attribute="Group", groups=("g",), images=images, pairs=pairs, pixels=None, recipe={}))  # fmt: skip
     return open_dataset(lab.dataset("d"))
 
 

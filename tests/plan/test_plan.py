@@ -8,7 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fairlab.data.dataset import open_dataset, write_dataset
+from fairlab.data.dataset import open_dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.plan.grid import expand
 from fairlab.plan.plan import data_of, slug
@@ -153,14 +154,16 @@ def test_a_group_without_images_is_named(lab: Workspace, tiny: Workspace) -> Non
     images["image_id"] = range(len(images))
     write_dataset(
         lab.dataset("mine"),
-        dataset_id="mine",
-        kind="folders",
-        attribute="group",
-        groups=faces.groups,
-        images=images,
-        pairs=faces.pairs.iloc[:0],
-        pixels=np.asarray(faces.pixels)[keep],
-        recipe={},
+        NewDataset(
+            dataset_id="mine",
+            kind="folders",
+            attribute="group",
+            groups=faces.groups,
+            images=images,
+            pairs=faces.pairs.iloc[:0],
+            pixels=np.asarray(faces.pixels)[keep],
+            recipe={},
+        ),
     )
     with pytest.raises(FairLabError, match=f"data set mine: group '{gone}' has no training image; remove the group"):
         expand(demo(demo=None, dataset="mine"), "demo_mst_kd", lab)

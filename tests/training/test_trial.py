@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fairlab.data.dataset import Dataset, write_dataset
+from fairlab.data.dataset import Dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.models.preprocessing import Preprocessing
 from fairlab.training import trial
@@ -57,14 +58,16 @@ def drawn(folder: Path, groups: tuple[str, ...]) -> Dataset:
     )
     return write_dataset(
         folder,
-        dataset_id="red",
-        kind="test",
-        attribute="group",
-        groups=groups,
-        images=images,
-        pairs=pairs,
-        pixels=pixels.clip(0, 255).astype(np.uint8),
-        recipe={},
+        NewDataset(
+            dataset_id="red",
+            kind="test",
+            attribute="group",
+            groups=groups,
+            images=images,
+            pairs=pairs,
+            pixels=pixels.clip(0, 255).astype(np.uint8),
+            recipe={},
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fairlab.data.dataset import write_dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.data.starts import add_data
 from fairlab.plots.colours import words
@@ -110,8 +110,5 @@ def test_plotly_reads_no_template_or_formula_in_a_name() -> None:
 def test_a_group_with_hidden_orders_is_refused_by_name(lab: Workspace, group: str) -> None:
     images = IMAGES.build([(0, "faces", "test", "p", group, "real", "a.png")])
     with pytest.raises(FairLabError, match=r"groups of faces: .* holds a control character \(U\+.*rename it"):
-        write_dataset(
-            lab.dataset("faces"), dataset_id="faces", kind="folders", attribute="group", groups=(group,),
-            images=images, pairs=PAIRS.build(), pixels=np.zeros((1, 4, 4, 3), np.uint8), recipe={},
-        )  # fmt: skip
+        write_dataset(lab.dataset("faces"), NewDataset(dataset_id="faces", kind="folders", attribute="group", groups=(group,), images=images, pairs=PAIRS.build(), pixels=np.zeros((1, 4, 4, 3), np.uint8), recipe={}))  # fmt: skip
     assert not lab.dataset("faces").exists()

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.data.dataset import PIXELS_FILE, Dataset, write_dataset
+from fairlab.data.dataset import PIXELS_FILE, Dataset
 from fairlab.data.demo.head import Head, load_head
 from fairlab.data.demo.pairs import draw_pairs
 from fairlab.data.demo.people import Factors, Person, draw_people, generator, likeness, list_factors
 from fairlab.data.demo.raster import Kernels, kernels
 from fairlab.data.demo.scene import SAMPLES, Canvas, draw_shot, spoil, take
 from fairlab.data.demo.texture import Atlas, Skin, make_atlas, paint
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import explain, make_folder, reserve
 from fairlab.machine.temporaries import beside
@@ -143,11 +144,7 @@ def build_demo(
             return Dataset(folder, {})
         pixels.flush()
         del pixels
-        return write_dataset(
-            folder, dataset_id=dataset_id, kind="demo", attribute="Group", groups=demo.groups,
-            images=images, pairs=pairs, pixels=temporary / PIXELS_FILE,
-            recipe=demo.model_dump(mode="json"), notes=NOTES, points=points,
-        )  # fmt: skip
+        return write_dataset(folder, NewDataset(dataset_id=dataset_id, kind="demo", attribute="Group", groups=demo.groups, images=images, pairs=pairs, pixels=temporary / PIXELS_FILE, recipe=demo.model_dump(mode="json"), notes=NOTES, points=points))  # fmt: skip
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
     finally:

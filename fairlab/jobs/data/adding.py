@@ -13,17 +13,19 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.align import RULE
-from fairlab.data.dataset import Dataset, Elsewhere, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.enrolment import failures, joined
 from fairlab.data.inspect.changes import difference, seen
 from fairlab.data.inspect.checking import LOOKED_AT, look_at, sample
 from fairlab.data.inspect.previews import alignment_strips, group_pictures, png
 from fairlab.data.inspect.report import aligned, report, splits_of
+from fairlab.data.kept_pixels import Elsewhere
 from fairlab.data.landmarks import judged
 from fairlab.data.listing import READERS, Listing, detect_kind, has_images, reader
 from fairlab.data.pixels import EncodedPixels
 from fairlab.data.points import aligned as points_of_crops
 from fairlab.data.points import in_the_middle
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import (
     digest,
@@ -294,19 +296,21 @@ def _write(job: Job, place: Place, listing: Listing, looked: pd.DataFrame) -> Da
     }
     return write_dataset(
         folder,
-        dataset_id=name,
-        kind=kind,
-        attribute=listing.attribute,
-        groups=tuple(dict.fromkeys(images["group"])),
-        images=images,
-        pairs=pairs,
-        pixels=pixels,
-        recipe=source.model_dump(mode="json"),
-        notes="; ".join([f"{path}: {how}", *listing.notes]),
-        templates=templates,
-        facts={name: fact for name, fact in facts.items() if fact},
+        NewDataset(
+            dataset_id=name,
+            kind=kind,
+            attribute=listing.attribute,
+            groups=tuple(dict.fromkeys(images["group"])),
+            images=images,
+            pairs=pairs,
+            pixels=pixels,
+            recipe=source.model_dump(mode="json"),
+            notes="; ".join([f"{path}: {how}", *listing.notes]),
+            templates=templates,
+            facts={name: fact for name, fact in facts.items() if fact},
+            points=_points(source, listing, looked, good, landmarks) if has_images(kind) else None,
+        ),
         expected=source.fingerprint,
-        points=_points(source, listing, looked, good, landmarks) if has_images(kind) else None,
     )
 
 

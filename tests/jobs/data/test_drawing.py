@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from fairlab.cli.main import main
-from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import verify_manifest
 from fairlab.jobs.data.drawing import draw_pairs, drawn_pairs
@@ -28,10 +29,7 @@ def made(lab: Workspace, people: dict[str, list[int]], name: str = "mine") -> Da
     ]
     images = IMAGES.build([{**row, "image_id": at, "location": at} for at, row in enumerate(rows)])
     pixels = np.zeros((len(rows), 8, 8, 3), np.uint8)
-    return write_dataset(
-        lab.dataset(name), dataset_id=name, kind="folders", attribute="Group", groups=tuple(people), images=images,
-        pairs=PAIRS.build(), pixels=pixels, recipe={},
-    )  # fmt: skip
+    return write_dataset(lab.dataset(name), NewDataset(dataset_id=name, kind="folders", attribute="Group", groups=tuple(people), images=images, pairs=PAIRS.build(), pixels=pixels, recipe={}))  # fmt: skip
 
 
 def who(data: Dataset, pairs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,8 @@ import pytest
 
 from fairlab import __version__
 from fairlab.cli.main import main
-from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.jobs.evaluate.assess import evaluate_run, recompute
 from fairlab.jobs.evaluate.provenance import pairs_hash
 from fairlab.plan.plan import single
@@ -42,14 +43,16 @@ def faces(lab: Workspace) -> Dataset:
     folder = lab.dataset("faces")
     write_dataset(
         folder,
-        dataset_id="faces",
-        kind="test",
-        attribute="group",
-        groups=("a", "b"),
-        images=images,
-        pairs=pairs.assign(pair_id=np.arange(len(pairs))),
-        pixels=np.zeros((len(images), 16, 16, 3), np.uint8),
-        recipe={},
+        NewDataset(
+            dataset_id="faces",
+            kind="test",
+            attribute="group",
+            groups=("a", "b"),
+            images=images,
+            pairs=pairs.assign(pair_id=np.arange(len(pairs))),
+            pixels=np.zeros((len(images), 16, 16, 3), np.uint8),
+            recipe={},
+        ),
     )
     return open_dataset(folder)
 

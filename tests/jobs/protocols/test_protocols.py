@@ -12,8 +12,9 @@ import pytest
 from fairlab.compare.compare import compare, compare_models
 from fairlab.compare.model_rows import by_title
 from fairlab.compare.score_tables import export_scores
-from fairlab.data.dataset import Dataset, open_dataset, write_dataset
+from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.demo.pairs import draw_pairs
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError, Stopped
 from fairlab.files import sha256
 from fairlab.jobs import roles
@@ -66,14 +67,16 @@ def made_data(lab: Workspace, name: str = "faces", pairs: bool = True) -> Datase
     listed = draw_pairs(images, "test", None, 60, 5, 0)
     return write_dataset(
         lab.dataset(name),
-        dataset_id=name,
-        kind="table",
-        attribute="Colour",
-        groups=GROUPS,
-        images=images,
-        pairs=listed if pairs else listed.iloc[:0],
-        pixels=None,
-        recipe={},
+        NewDataset(
+            dataset_id=name,
+            kind="table",
+            attribute="Colour",
+            groups=GROUPS,
+            images=images,
+            pairs=listed if pairs else listed.iloc[:0],
+            pixels=None,
+            recipe={},
+        ),
     )
 
 
@@ -399,10 +402,7 @@ def test_what_cannot_work_is_one_sentence(home: tuple[Workspace, Dataset, RunRec
         evaluate(lab, scores.run_id, how=Judging(protocols=("all_pairs",)))
     images = data.images.copy()
     images.loc[0, "group"] = "Red"
-    write_dataset(
-        lab.dataset("mixed"), dataset_id="mixed", kind="table", attribute="Colour", groups=GROUPS, images=images,
-        pairs=data.pairs.iloc[:0], pixels=None, recipe={},
-    )  # fmt: skip
+    write_dataset(lab.dataset("mixed"), NewDataset(dataset_id="mixed", kind="table", attribute="Colour", groups=GROUPS, images=images, pairs=data.pairs.iloc[:0], pixels=None, recipe={}))  # fmt: skip
     mixed = open_dataset(lab.dataset("mixed"))
     other = made_model(lab, mixed, "Mixed")
     with pytest.raises(FairLabError, match="data set mixed: 1 people have images in two groups"):

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from fairlab.cli.show import show_run
-from fairlab.data.dataset import Dataset, write_dataset
+from fairlab.data.dataset import Dataset
 from fairlab.data.holding_out import held_out_identities, held_out_pairs
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.scores import pair_scores
 from fairlab.evaluation.verification import fold_accuracy
@@ -50,14 +51,16 @@ def faces(lab: Workspace) -> Dataset:
     )
     return write_dataset(
         lab.dataset("faces"),
-        dataset_id="faces",
-        kind="test",
-        attribute="group",
-        groups=GROUPS,
-        images=images,
-        pairs=pd.DataFrame(columns=["pair_id", "protocol", "image_a", "image_b", "genuine", "group", "fold"]),
-        pixels=pixels.clip(0, 255).astype(np.uint8),
-        recipe={},
+        NewDataset(
+            dataset_id="faces",
+            kind="test",
+            attribute="group",
+            groups=GROUPS,
+            images=images,
+            pairs=pd.DataFrame(columns=["pair_id", "protocol", "image_a", "image_b", "genuine", "group", "fold"]),
+            pixels=pixels.clip(0, 255).astype(np.uint8),
+            recipe={},
+        ),
     )
 
 
