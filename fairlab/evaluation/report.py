@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from fairlab.evaluation.clusters import auc_influence, d_prime_influence
 from fairlab.evaluation.groups import Asked, GroupPairs, cut
 from fairlab.evaluation.intervals import FEW_IDENTITIES, normal_interval, share_interval, variance_of
 from fairlab.evaluation.operating import LEAST_FALSE, OperatingPoint, at_point, numbers_at
+from fairlab.evaluation.rows import UNKNOWN, Rows
 from fairlab.evaluation.spread import angle, rate_of
 from fairlab.tables import METRICS, NUMBER, TEXT, WHOLE, Table
 
@@ -53,46 +53,43 @@ def evaluate(run_id: str, images: pd.DataFrame, pairs: pd.DataFrame, scores: np.
 
 def evaluate_groups(run_id: str, protocol: str, groups: list[GroupPairs], settings: Asked) -> Results:
     """As evaluate(), of pairs that are cut by group already, e.g. by other attributes than the data set's own."""
-    rows: list[dict[str, Any]] = []
-    notes: list[str] = []
-
-    def add(
-        group: str, metric: str, value: float, low: float, high: float, counts: tuple[int, int], point: str = ""
-    ) -> None:
-        rows.append(
-            dict(zip(METRICS, (run_id, protocol, group, metric, point, value, low, high, *counts), strict=True))
-        )
-
+    rows, notes = Rows(run_id, protocol), []
     for group in groups:
-        _group_numbers(group, add, notes)
+        notes += _group_numbers(group, rows)
     tables = []
     for target in settings.fmr_targets:
-        tables += _operating_point(groups, target, settings, add, notes)
+        missing = verification.why_not_measurable(target, sum(group.counts[1] for group in groups))
+        if missing:
+            notes.append(missing)
+            continue
+        numbers, more = _operating_point(groups, target, settings.seed, rows)
+        tables.append(numbers)
+        notes += more
     accuracies, more = over_accuracies(groups, settings.seed)
     tables, notes = [accuracies, *tables], [*notes, *more]
     tables = [table.assign(run_id=run_id, protocol=protocol) for table in tables]
-    metrics = pd.concat([METRICS.build(rows), *tables], ignore_index=True)
+    metrics = pd.concat([rows.table(), *tables], ignore_index=True)
     curves = [_curve(run_id, protocol, group) for group in groups]
     return Results(metrics[list(METRICS)], CURVE.stack(curves), notes)
 
 
-def _group_numbers(group: GroupPairs, add: Any, notes: list[str]) -> None:
-    counts = group.counts
+def _group_numbers(group: GroupPairs, rows: Rows) -> list[str]:
+    """Add what needs no operating point; returns sentences on what is odd or missing."""
+    counts, notes = group.counts, []
     if 0 in counts:
-        missing = "genuine" if counts[0] == 0 else "impostor"
-        notes.append(f"{group.name}: no {missing} pair, so accuracy, AUC and EER are n/a")
         for name in ("auc", "eer", "d_prime"):
-            add(group.name, name, np.nan, np.nan, np.nan, counts)
-        return
+            rows.add(group.name, name, UNKNOWN, counts)
+        missing = "genuine" if counts[0] == 0 else "impostor"
+        return [f"{group.name}: no {missing} pair, so accuracy, AUC and EER are n/a"]
     if group.bootstrap.identities < FEW_IDENTITIES:
         notes.append(f"{group.name}: only {group.bootstrap.identities} identities, intervals are indicative")
-    if verification.auc(group.scores, group.genuine) < 0.5:
-        notes.append(
-            f"{group.name}: AUC {verification.auc(group.scores, group.genuine):.3f} is below one half; are genuine "
-            f"and impostor swapped, or distances used as scores?"
-        )
-    for row in separation(group):
-        add(*row, counts)
+    for name, metric, *ends in separation(group):
+        rows.add(name, metric, (ends[0], ends[1], ends[2]), counts)
+        if metric == "auc" and ends[0] < 0.5:
+            notes.append(
+                f"{name}: AUC {ends[0]:.3f} is below one half; are genuine and impostor swapped, or distances used as scores?"
+            )
+    return notes
 
 
 def separation(group: GroupPairs) -> list[tuple[str, str, float, float, float]]:
@@ -132,33 +129,24 @@ def _redrawn_eer(group: GroupPairs) -> np.ndarray:
     return found
 
 
-def _operating_point(
-    groups: list[GroupPairs], target: float, settings: Asked, add: Any, notes: list[str]
-) -> list[pd.DataFrame]:
+def _operating_point(groups: list[GroupPairs], target: float, seed: int, rows: Rows) -> tuple[pd.DataFrame, list[str]]:
     """Rates of every group at the one threshold where all groups' impostors together reach FMR `target` at most."""
     point = OperatingPoint("pooled", target)
-    missing = verification.why_not_measurable(target, sum(group.counts[1] for group in groups))
-    if missing:
-        notes.append(missing)
-        return []
-    numbers, more = numbers_at(at_point(groups, point), settings.seed)
-    notes += more
-    for group in groups:
-        _own_threshold(group, target, point.name, add, notes)
-    return [numbers]
+    numbers, notes = numbers_at(at_point(groups, point), seed)
+    return numbers, [*notes, *(note for group in groups for note in _own_threshold(group, target, point.name, rows))]
 
 
-def _own_threshold(group: GroupPairs, target: float, point: str, add: Any, notes: list[str]) -> None:
+def _own_threshold(group: GroupPairs, target: float, point: str, rows: Rows) -> list[str]:
     """TAR as papers give it: each group with a threshold of its own at FMR `target`."""
     counts = group.counts
     if not verification.measurable(target, counts[1]):
-        notes.append(f"{group.name}: TAR at its own FMR {target:g} is not measurable with {counts[1]} impostor pairs")
-        add(group.name, "tar_own_threshold", np.nan, np.nan, np.nan, counts, point)
-        return
+        rows.add(group.name, "tar_own_threshold", UNKNOWN, counts, point)
+        return [f"{group.name}: TAR at its own FMR {target:g} is not measurable with {counts[1]} impostor pairs"]
     at = at_point([group], OperatingPoint("own", target))
     errors, redrawn = at.counts[0], at.fnmr[:, 0]
     low, high = share_interval(errors.fnmr, variance_of(redrawn), group.bootstrap.identities, group.trials[0])
-    add(group.name, "tar_own_threshold", 1 - errors.fnmr, 1 - high, 1 - low, counts, point)
+    rows.add(group.name, "tar_own_threshold", (1 - errors.fnmr, 1 - high, 1 - low), counts, point)
+    return []
 
 
 def _curve(run_id: str, protocol: str, group: GroupPairs) -> pd.DataFrame:
