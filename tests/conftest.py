@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -134,7 +135,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with the preset `tiny` finished by real worker processes. Do not change it: copy it."""
-    base = tmp_path_factory.getbasetemp()
+    return open_workspace(_finished_tiny(tmp_path_factory.getbasetemp()))
+
+
+def _finished_tiny(base: Path) -> Path:
     several = "PYTEST_XDIST_WORKER" in os.environ  # then the parent is the session's, shared by all its processes
     shared = (base.parent if several else base) / "fairlab-tiny"
     with FileLock(str(shared) + ".lock"):
@@ -142,15 +146,28 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
             result = fairlab(shared, "launch", "tiny", timeout=600)
             assert result.returncode == 0, result.stdout + result.stderr
             (shared / "finished").touch()
-    return open_workspace(shared)
+    return shared
+
+
+def _uses_tiny(item: pytest.Item) -> bool:
+    return "tiny" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The study `tiny` takes a minute: the first of several processes starts it now, and tests over it come last."""
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw0" and any(map(_uses_tiny, session.items)):
+        base = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+        threading.Thread(target=_finished_tiny, args=(base,), daemon=True).start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow; see tests/slow.py."""
+    """Mark what is slow, see tests/slow.py; and put last what waits for the study `tiny`."""
     listed = slow_tests()
     for item in items:
         if item.nodeid.partition("[")[0] in listed:
             item.add_marker(pytest.mark.slow)
+    over_tiny = {item.path for item in items if _uses_tiny(item)}
+    items.sort(key=lambda item: item.path in over_tiny)  # whole files, so that none makes its own fixtures twice
 
 
 @pytest.hookimpl(optionalhook=True)
