@@ -148,6 +148,22 @@ class ModelFile(Settings):
         description="Of a network that takes landmarks (KP-RPE). data (or empty): only the landmarks of the data set. template: a face "
         "without landmarks gets the points of the alignment template.",
     )
+    parents: Names = Field(
+        (),
+        description="Of an adaptor's file: run ids of the models whose embeddings it takes side by side, in the order of its blocks (MST-KD: Asian, African, Caucasian, Indian).",
+    )
+    adaptor: Literal["", "sl", "dul", "dldpo", "positioning", "encoding"] = Field(
+        "",
+        description="Of an adaptor's file: which one it is, where keys and folder names do not say (sl and positioning have the same keys, and so have dul and dldpo).",
+    )
+    groups: Names = Field(
+        (),
+        description="Of an adaptor's file (positioning, encoding): the group that each parent is the teacher of, in the order of the parents; empty: the group that each was trained on.",
+    )
+    raw_blocks: bool = Field(
+        False,
+        description="Of an adaptor's file: the parents' embeddings keep their length, as in MST-KD's adaptor_test; it was trained on embeddings of length 1.",
+    )
     chosen_on: Text | None = Field(
         None,
         description="On what its publisher chose it among others, where that is known, e.g. RFW test: its numbers there are too good, and are marked so. Empty: not known.",

@@ -15,7 +15,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json, write_json
 from fairlab.jobs.embed.landmarks import FACT
 from fairlab.jobs.job import Job
-from fairlab.jobs.models import tables
+from fairlab.jobs.models import adaptors, tables
 from fairlab.reading.mistaken import check_file
 from fairlab.settings.study import ModelFile
 from fairlab.store.runs import RunRecord
@@ -46,6 +46,10 @@ def report_of(
     where an earlier trial of the same file is looked for. Raises FairLabError."""
     if tables.table_kind(_path(source)):
         return tables.report_of(source.model_copy(update={"path": str(_path(source))}))
+    path = _path(source)
+    adaptor = adaptors.recognised(path, source)
+    if adaptor is not None:
+        return adaptors.report_of(path, source, adaptor)
     found = recognised(source)
     return _report(source, found, _trial(found, progress, stop, runs))
 
@@ -64,7 +68,13 @@ def add(job: Job) -> dict[str, Any]:
 
     record, source = job.record, _source(job.record)
     job.progress.part(0.2, "reading the file")
+    path = _path(source)
+    adaptor = adaptors.recognised(path, source)
+    if adaptor is not None:
+        _check_unchanged(source, adaptor.sha256)
+        return adaptors.add(job, path, source, adaptor) | tables.chosen_on(source)
     found = recognised(source)
+    _check_unchanged(source, str(found.facts["sha256"]))
     trying = job.progress.part(0.7, "trying it on generated faces", "rounds")
     report = _report(source, found, _trial(found, trying.advance, job.stop, record.folder.parent))
     write_json(record.folder / "report.json", report)
@@ -86,6 +96,12 @@ def _source(record: RunRecord) -> ModelFile:
     if record.config.model is None:
         raise FairLabError(f"{record.run_id} does not say which file to take the model from")
     return record.config.model
+
+
+def _check_unchanged(source: ModelFile, content: str) -> None:
+    """Raise FairLabError for a file that is no longer the one that was asked for."""
+    if source.sha256 not in ("", content):
+        raise FairLabError(f"{source.path} has changed since it was named; add it again")
 
 
 def _path(source: ModelFile) -> Path:
