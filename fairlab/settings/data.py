@@ -177,6 +177,25 @@ class ModelFile(Settings):
         return self
 
 
+MST_KD_BLOCKS = ("Asian", "African", "Caucasian", "Indian")
+"""The order in which MST-KD's adaptors take their teachers (fc_EArc.py, dual_layer_EAF-Fusion.py)."""
+
+
+class StudyFolder(Settings):
+    """A folder of checkpoints as MST-KD's official code writes it: teachers, adaptors and students."""
+
+    path: PathText = Field("", description="Folder with <Ethnicity>, teacher_baseline, EArcAdapter and KD in it.")
+    order: Names = Field(
+        MST_KD_BLOCKS,
+        min_length=1,
+        description="Names of the teachers' folders, in the order of the adaptors' blocks.",
+    )
+    step: Literal["published", "last"] = Field(
+        "published",
+        description="Which step is taken where a folder holds several. published: the one in MST-KD's configuration, where it names one (specialised teachers), and the last otherwise; last: the last.",
+    )
+
+
 class Data(Settings):
     """Which images a run learns from, and which pairs it is judged on."""
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from fairlab.errors import FairLabError
 from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
-from fairlab.settings.data import Data, DemoData, ModelFile, Source
+from fairlab.settings.data import Data, DemoData, ModelFile, Source, StudyFolder
 from fairlab.settings.distillation import ADAPTOR_OF, DISTILLATIONS, Adaptor, AnyDistillation, Distillations
 from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss, for_loss
 from fairlab.settings.parsing import S, parse, unknown_setting
@@ -267,6 +267,7 @@ class Run(Settings):
     demo: DemoData | None = None
     source: Source | None = None
     model: ModelFile | None = None
+    folder: StudyFolder | None = None
     recipe: Recipe | None = None
     overlap: Overlap | None = None
     drawing: Drawing | None = None

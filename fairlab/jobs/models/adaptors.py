@@ -14,6 +14,7 @@ from fairlab.jobs.job import Job
 from fairlab.jobs.models.tables import table_kind
 from fairlab.plan import choices
 from fairlab.plan.records import check_model, length_of
+from fairlab.settings.data import MST_KD_BLOCKS
 from fairlab.settings.study import ModelFile
 from fairlab.store.database import list_runs
 from fairlab.store.runs import SPACES, RunRecord, read_run
@@ -22,8 +23,8 @@ from fairlab.workspace import Workspace
 if TYPE_CHECKING:
     from fairlab.models.files.adaptors import ImportedAdaptor
 
-ORDER = ("Asian", "African", "Caucasian", "Indian")
-"""The blocks of MST-KD's adaptors (fc_EArc.py, dual_layer_EAF-Fusion.py). In another order they give another space."""
+ORDER = MST_KD_BLOCKS
+"""The blocks of MST-KD's adaptors. In another order they give another space."""
 OF_ADAPTORS = ("parents", "adaptor", "groups", "raw_blocks")
 """Settings of a model's file that adaptors alone use."""
 OF_OTHERS = ("head", "column", "attribute", "distances", "dataset", "publisher", "image_px", "channels", "mean", "std",

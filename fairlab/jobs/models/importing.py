@@ -56,7 +56,15 @@ def report_of(
 
 def inspect(job: Job) -> dict[str, Any]:
     """The job behind the page: the report of a model that is not added yet, in the run's folder."""
-    record, source = job.record, _source(job.record)
+    record = job.record
+    if record.config.folder is not None:
+        from fairlab.jobs.models import study_folders
+
+        checking = job.progress.between(0.05, 1.0, "checking the files", "files")
+        report = study_folders.report_of(record.config.folder, checking.advance, job.stop)
+        write_json(record.folder / "report.json", report)
+        return {}
+    source = _source(record)
     trying = job.progress.between(0.05, 1.0, "trying it on generated faces", "rounds")
     write_json(record.folder / "report.json", report_of(source, trying.advance, job.stop, record.folder.parent))
     return {}
@@ -107,6 +115,10 @@ def _check_unchanged(source: ModelFile, content: str) -> None:
 def _path(source: ModelFile) -> Path:
     path = ordinary(Path(source.path).expanduser().absolute())
     ordinary(Path(source.head).expanduser().absolute())
+    if source.path and path.is_dir():
+        raise FairLabError(
+            f"{path} is a folder; name a file, or import MST-KD's whole folder with `fairlab studies import`"
+        )
     if not source.path or not path.is_file():
         raise FairLabError(f"there is no file {path}; name the file of a model" if source.path else "name the file")
     check_file(path, "a model")
