@@ -41,7 +41,7 @@ def recognised(path: Path, source: ModelFile) -> ImportedAdaptor | None:
     useless = OF_ADAPTORS if found is None else OF_OTHERS
     usual = ModelFile()
     if given := [name for name in useless if getattr(source, name) != getattr(usual, name)]:
-        kind = "no adaptor of MST-KD" if found is None else "an adaptor"
+        kind = "not an adaptor of MST-KD" if found is None else "an adaptor"
         raise FairLabError(f"{path.name} is {kind}; leave {given[0]} out")
     if found is not None and source.groups:
         if found.settings.name not in ("positioning", "encoding"):
@@ -80,7 +80,7 @@ def check_parents(found: ImportedAdaptor | dict[str, Any], where: str, lengths: 
 
 
 def parents_of(workspace: Workspace, names: Sequence[str]) -> list[RunRecord]:
-    """The models of these run ids, in this order. Raises FairLabError for one that is no model or stands there twice."""
+    """The models of these run ids, in this order. Raises FairLabError for a run that is not a model, and for one named twice."""
     if twice := [name for name in dict.fromkeys(names) if list(names).count(name) > 1]:
         raise FairLabError(f"parents names {twice[0]} twice; each block has a teacher of its own")
     found = [read_run(workspace, name) for name in names]

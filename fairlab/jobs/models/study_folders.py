@@ -79,11 +79,11 @@ def _named(kept: Kept) -> dict[str, Any]:
 
 
 def _network(kept: Kept) -> dict[str, Any]:
-    """What a teacher's or student's file holds. Raises FairLabError for one that is no face network."""
+    """What a teacher's or student's file holds. Raises FairLabError for any other."""
     found = recognised(ModelFile(path=str(kept.path), head=str(kept.head) if kept.head else ""))
     facts = found.facts
     if facts["kind"] != "backbone":
-        raise FairLabError(f"{kept.path} is no checkpoint of a face network")
+        raise FairLabError(f"{kept.path} is not a checkpoint of a face network")
     return {
         "backbone": facts["settings"],
         "embedding_dim": facts["embedding_dim"],
@@ -99,7 +99,7 @@ def _adaptor(kept: Kept, parents: Sequence[str], dims: Sequence[int]) -> dict[st
     source = ModelFile(path=str(kept.path), adaptor=kept.adaptor)
     found = adaptors.recognised(kept.path, source)
     if found is None:
-        raise FairLabError(f"{kept.path} is no adaptor of MST-KD")
+        raise FairLabError(f"{kept.path} is not an adaptor of MST-KD")
     adaptors.check_parents(found, str(kept.path), dims)
     report = adaptors.report_of(kept.path, source, found)
     names = ("embedding_dim", "sha256", "adaptor", "notes")
@@ -145,7 +145,7 @@ def check_test_set(workspace: Workspace, dataset_id: str) -> None:
 def planned(workspace: Workspace, report: dict[str, Any], dataset_id: str, name: str = "") -> Plan:
     """The runs that import_study starts: every model, then its evaluation. Raises FairLabError as it does."""
     if report.get("kind") != "study" or not report.get("models"):
-        raise Damaged("this is no report of a folder of checkpoints; look at the folder again")
+        raise Damaged("this is not a report of a folder of checkpoints; look at the folder again")
     check_test_set(workspace, dataset_id)
     title = name or f"Official checkpoints: {Path(report['path']).name}"
     records: dict[str, RunRecord] = {}

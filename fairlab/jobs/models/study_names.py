@@ -117,7 +117,7 @@ def _understood(folder: str, order: Sequence[str], root: Path) -> Kept:
     lower = [part.lower() for part in parts]
     start = next((at for at, part in enumerate(lower) if part in BEGINNINGS or part in groups), None)
     unknown = FairLabError(
-        f"{root / folder} is no folder of MST-KD's: known are <Ethnicity>/<network>/.. ({', '.join(order)}), "
+        f"{root / folder} is not a folder of MST-KD's tree; known are <Ethnicity>/<network>/.. ({', '.join(order)}), "
         f"teacher_baseline/<quarter>/<network>/.., EArcAdapter/.. and KD/..; move it elsewhere, or name its group in order"
     )
     if start is None:

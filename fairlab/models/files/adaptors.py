@@ -121,7 +121,7 @@ def _check_shapes(tensors: Mapping[str, Tensor], layers: tuple[str, ...], path: 
         numbers = all(tensors[key].is_floating_point() for key in (weight, bias))
         fits = len(shape) == 2 and ends == shape[:1] and min(shape) >= 1 and (not rows or shape[1] == rows)
         if not (numbers and fits):
-            raise FairLabError(f"{path}: {weight} {list(shape)} and {bias} {list(ends)} are no layers of an adaptor")
+            raise FairLabError(f"{path}: {weight} {list(shape)} and {bias} {list(ends)} do not fit an adaptor")
         rows = shape[0]
     if not 2 <= rows <= 16_384:
         raise FairLabError(f"{path} is an adaptor with {rows} outputs; a common space has 2 to 16,384 dimensions")

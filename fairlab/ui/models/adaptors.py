@@ -80,7 +80,7 @@ def _fitting(lab: Workspace, source: ModelFile, report: dict[str, Any], chosen: 
         return None
     try:
         if len(set(chosen)) < len(chosen):
-            raise FairLabError("one model stands in two blocks; each block has a teacher of its own")
+            raise FairLabError("one model is in two blocks; each block has a teacher of its own")
         check_parents(report, source.path.rpartition("/")[2], [length_of(read_run(lab, name)) for name in chosen])
     except FairLabError as error:
         st.warning(plain(error), icon=":material/warning:")

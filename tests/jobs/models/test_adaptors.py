@@ -199,7 +199,7 @@ def test_what_does_not_fit_is_one_sentence_and_leaves_nothing(copy: Workspace, s
         copy, sl, "--parents", first, second, "--set", 'groups=["a", "b"]'
     )
     torch.save({"conv1.weight": torch.ones(3, 3)}, tmp_path / "other.pth")
-    assert "is no adaptor of MST-KD; leave parents out" in refused(
+    assert "is not an adaptor of MST-KD; leave parents out" in refused(
         copy, tmp_path / "other.pth", "--parents", first, second
     )
     broken = {"fc1.weight": torch.ones(4, 32), "fc1.bias": torch.ones(4), "fc2.weight": torch.ones(4, 4), "fc2.bias": torch.ones(4)}  # fmt: skip

@@ -221,8 +221,8 @@ def test_the_page_inspects_imports_and_compare_has_the_rows(
     studies = Lab(copy).studies.table().set_index("title")["study_id"]
     study_id = studies["From the page"]
     assert Lab(copy).studies[study_id].compare()["model"].tolist() == NAMED
-    for page in ("compare", "runs", "home", "launch"):
-        fine(opened(monkeypatch, copy, page, study=study_id, clone=study_id))
+    for page in ("compare", "runs", "home"):
+        fine(opened(monkeypatch, copy, page, study=study_id))
 
 
 def refusals(tree: Path) -> str:
@@ -240,7 +240,7 @@ def test_a_missing_teacher_is_named_with_its_place(tree: Path) -> None:
 
 def test_an_unknown_folder_is_named(tree: Path) -> None:
     network(tree / "Martian" / NET / "epochs_52" / "9backbone.pth", 50)
-    assert "Martian/mobilefacenet/epochs_52 is no folder of MST-KD's" in refusals(tree)
+    assert "Martian/mobilefacenet/epochs_52 is not a folder of MST-KD's tree" in refusals(tree)
 
 
 def test_two_candidates_are_named(tree: Path) -> None:
@@ -264,7 +264,7 @@ def test_what_is_not_there_or_does_not_fit(tree: Path, tmp_path: Path) -> None:
     adaptor(tree / "EArcAdapter" / NET / TAIL / "9757backbone.pth", 30, blocks=3)
     assert "it does not fit 4 parents of 6, 6, 6, 6 dims" in refusals(tree)
     network(tree / "EArcAdapter" / NET / TAIL / "9757backbone.pth", 30)
-    assert "is no adaptor of MST-KD" in refusals(tree)
+    assert "is not an adaptor of MST-KD" in refusals(tree)
 
 
 @pytest.mark.usefixtures("here")
@@ -331,5 +331,5 @@ def test_groups_are_data(tmp_path: Path) -> None:
 
 
 def test_a_report_that_is_none_and_a_file_that_is_gone(lab: Workspace) -> None:
-    with pytest.raises(FairLabError, match="no report of a folder"):
+    with pytest.raises(FairLabError, match="not a report of a folder"):
         planned(lab, {"kind": "adaptor"}, "rfw")

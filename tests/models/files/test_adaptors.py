@@ -235,8 +235,8 @@ def test_wrapped_keys_and_other_files(tmp_path: Path) -> None:
     [
         ({"fc1.bias": None}, "", "without fc1.bias"),
         ({"fc9.weight": torch.ones(3, 3)}, "", "not known: fc9.weight"),
-        ({"fc2.weight": torch.ones(512, 9)}, "", "no layers of an adaptor"),
-        ({"fc2.bias": torch.ones(512).long()}, "", "no layers of an adaptor"),
+        ({"fc2.weight": torch.ones(512, 9)}, "", "do not fit an adaptor"),
+        ({"fc2.bias": torch.ones(512).long()}, "", "do not fit an adaptor"),
         ({}, "sl", "two layers, not sl; choose dul or dldpo"),
     ],
 )
