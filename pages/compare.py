@@ -41,7 +41,7 @@ said = caption(whole, shown.dataset_id, protocol)
 if table.empty:
     st.info("No model passes these filters.", icon=":material/filter_alt_off:")
 else:
-    rows.papers_table(table, whole, shown.study_id)
+    rows.papers_table(lab, table, whole, shown.study_id)
     st.caption(plain(said))
     rows.downloads(table, said, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
 rows.published_note(whole, cached.dataset(lab, shown.dataset_id))

@@ -6,13 +6,14 @@ from fairlab.compare.models import list_models
 from fairlab.files import app_root
 from fairlab.ui.frame import cached
 from fairlab.ui.frame.page import start, stop
-from fairlab.ui.models import parts
+from fairlab.ui.models import parts, study_folders
 
 lab = start(
     "Models", "Every model in this workspace, trained here or added from a file. Evaluate any of them on any data set."
 )
 models = list_models(lab)
 parts.form(lab, open_at_first=models.empty)
+study_folders.form(lab)
 if models.empty:
     st.info("No models yet: add one from a file, or train some on Launch.", icon=":material/info:")
     stop()

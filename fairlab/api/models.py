@@ -78,15 +78,29 @@ class Models:
     def add(self, file: str | Path | ModelFile, name: str = "", **settings: Any) -> list[Model]:
         """Start the jobs that make a file a model of this workspace.
 
-        file: weights, an ONNX graph, a table of scores, or embeddings. name: what to call it (default: the file's name).
+        file: weights, an ONNX graph, an adaptor of MST-KD, a table of scores, or embeddings. name: what to call it (default: the file's name).
         settings: fields of ModelFile. Returns the models: one, but for a table of scores one for each of its columns.
         Raises FairLabError for a wrong setting or a file that does not exist.
 
         >>> [model] = lab.models.add("/models/w600k_r50.onnx", "ArcFace R50")
         >>> model.wait().evaluate("rfw").wait()
+        >>> lab.models.add("/models/253682backbone.pth", "SL", parents=[asian, african, caucasian, indian])
         """
         source = self._source(file, settings)
         return [Model(self._workspace, run_id) for run_id in starts.add_model(self._workspace, source, name)]
+
+    def with_parents(self, file: str | Path | ModelFile, **settings: Any) -> ModelFile:
+        """The settings with which an adaptor's file of MST-KD is added, with its parents, checked against its columns.
+
+        Parents that are not given are those whose groups, titles or folders name Asian, African, Caucasian and Indian, in
+        this order. Any other file's settings come back as they are. The file is read in this process: torch is imported.
+        Raises FairLabError for parents that do not fit, and where nothing tells them.
+
+        >>> lab.models.with_parents("/models/EArcAdapter/iresnet34/lr_1_ep_26/fusion/253682backbone.pth").parents
+        """
+        from fairlab.jobs.models import adaptors
+
+        return adaptors.completed(self._workspace, self._source(file, settings))
 
     def inspect(self, file: str | Path | ModelFile, **settings: Any) -> Run:
         """Start the job that reads a model's file without adding it; arguments as in add().

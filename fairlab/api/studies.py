@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fairlab.api.run import placed
+from fairlab.api.arguments import Progress as Counted
+from fairlab.api.arguments import settings_of, silent
+from fairlab.api.run import Run, placed
 from fairlab.api.runs import Runs
 from fairlab.api.watching import watch
+from fairlab.jobs.models import study_folders
 from fairlab.plan import estimate
 from fairlab.plan.grid import expand, plan_preset
 from fairlab.plan.plan import Plan
@@ -17,7 +21,7 @@ from fairlab.presets import preset_names
 from fairlab.queue import edit, launch
 from fairlab.queue.progress import Progress, progress, sentence
 from fairlab.settings.placement import Placement
-from fairlab.settings.study import changed
+from fairlab.settings.study import StudyFolder, changed
 from fairlab.store.studies import StudyInfo, read_study, studies
 from fairlab.workspace import Workspace
 
@@ -242,3 +246,50 @@ class Studies:
         estimate.check_disk(self._workspace, plan)
         launch.start(self._workspace, plan, placed(self._workspace, where))
         return Study(self._workspace, plan.study_id)
+
+    def inspect(self, folder: str | Path | StudyFolder, **settings: Any) -> Run:
+        """Start the job that looks at a folder of MST-KD's official checkpoints without importing it.
+
+        settings: fields of StudyFolder. Returns the job; its `report` says what was recognised and which steps were chosen.
+
+        >>> lab.studies.inspect("/models/MST-KD").wait().report["models"]
+        """
+        return Run(self._workspace, study_folders.inspect_folder(self._workspace, _folder(folder, settings)))
+
+    def preview(self, folder: str | Path | StudyFolder, progress: Counted = silent, **settings: Any) -> dict[str, Any]:
+        """As inspect(), in this process: torch is imported and every chosen file is read.
+
+        progress: called with files (done, total). Returns the report. Raises FairLabError for a missing teacher, a folder
+        that is not known, two candidates for one model, and files that do not fit.
+
+        >>> [row["title"] for row in lab.studies.preview("/models/MST-KD")["models"]]
+        """
+        return study_folders.report_of(_folder(folder, settings), progress)
+
+    def import_(
+        self,
+        folder: str | Path | StudyFolder | Mapping[str, Any],
+        dataset: str,
+        name: str = "",
+        *,
+        where: Placement | Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Study:
+        """Import a folder of MST-KD's official checkpoints as one study, and evaluate all its models on a data set.
+
+        folder: the folder, or a report of preview() or inspect(). dataset: one with pairs, e.g. RFW. name: what to call the
+        study. where: as in start(). All models are queued together, or none; the same call again continues. Returns the
+        study. Raises FairLabError as preview() does, and for a data set without pairs.
+
+        >>> lab.studies.import_("/models/MST-KD", "rfw").wait().compare()[["model", "mean", "std", "ser"]]
+        """
+        study_folders.check_test_set(self._workspace, dataset)
+        report = dict(folder) if isinstance(folder, Mapping) else self.preview(folder, **settings)
+        placement = placed(self._workspace, where)
+        return Study(self._workspace, study_folders.import_study(self._workspace, report, dataset, name, placement))
+
+
+def _folder(folder: str | Path | StudyFolder, settings: Mapping[str, Any]) -> StudyFolder:
+    if isinstance(folder, StudyFolder):
+        return settings_of(StudyFolder, folder, settings)
+    return settings_of(StudyFolder, None, {**settings, "path": str(folder)})

@@ -30,6 +30,14 @@ def models_commands(parser: Parser) -> None:
     new = noun.add("add", "make a file a model: weights, ONNX, a table of scores, or embeddings", add)
     new.add_argument("path", help=".pth, .pth.tar, .pt, .ckpt, .bin, .safetensors, .onnx, .csv, .npy ...")
     new.add_argument("--name", default="", help="what to call it (default: the file's name)")
+    new.add_argument(
+        "--parents",
+        metavar="MODEL",
+        nargs="+",
+        default=[],
+        help="of an adaptor (MST-KD): run ids of its teachers in the order of its blocks: Asian, African, Caucasian, Indian "
+        "(default: as their names and folders tell)",
+    )
     new.add_argument("--dry-run", action="store_true", help="report what was understood, and add nothing")
     json_option(new)
     set_option(new, "change a setting, e.g. flip=false (`fairlab settings show models.add`)")
@@ -80,7 +88,10 @@ def list_models(workspace: Workspace, options: argparse.Namespace) -> None:
 
 def add(workspace: Workspace, options: argparse.Namespace) -> int:
     models = Lab(workspace).models
-    source = parse(ModelFile, {**dials(options), "path": options.path}, "--set")
+    given = {"parents": options.parents} if options.parents else {}
+    source = parse(ModelFile, {**dials(options), **given, "path": options.path}, "--set")
+    if not options.dry_run or source.parents:
+        source = models.with_parents(source)
     if options.dry_run:
         show_models.show_model_report(models.preview(source, show.progress_line("rounds")), options.json)
         return 0

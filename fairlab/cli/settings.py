@@ -10,6 +10,7 @@ from fairlab.cli.arguments import dials
 from fairlab.cli.fairness import COLUMNS
 from fairlab.cli.grammar import Noun, Parser, json_option, set_option
 from fairlab.registry import declared_facts
+from fairlab.settings.data import StudyFolder
 from fairlab.settings.listing import listed
 from fairlab.settings.loggers import Loggers
 from fairlab.settings.placement import Placement
@@ -39,6 +40,7 @@ KINDS: dict[str, type[Settings]] = {
     "data.pairs": DrawnPairs,
     "models.add": ModelFile,
     "models.project": Projection,
+    "studies.import": StudyFolder,
     "config": UserSettings,
     "loggers": Loggers,
 }

@@ -20,6 +20,9 @@ def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
     if found["kind"] in ("scores", "embeddings"):
         _show_table_report(found)
         return
+    if found["kind"] == "adaptor":
+        _show_adaptor(found)
+        return
     about, trial = found["preprocessing"], found["trial"]
     console.print(f"{found['path']}: {found['family']}", markup=False)
     dim = found["embedding_dim"] or "any number of"
@@ -49,6 +52,26 @@ def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
         console.print(f"note: {text}", markup=False)
     for text in found["warnings"]:
         console.print(Text(f"warning: {text}", style="yellow"))
+    if "run_id" in found:
+        console.print(f"added as {found['run_id']}; evaluate it with `fairlab evaluate {found['run_id']} DATASET`")
+
+
+def _show_adaptor(found: Mapping[str, Any]) -> None:
+    """What an adaptor's file is (jobs.models.adaptors)."""
+    trial = found["trial"]
+    console.print(f"{found['path']}: {found['family']}", markup=False)
+    console.print(
+        f"{found['columns']} columns to embeddings of {found['embedding_dim']} numbers; "
+        f"{found['parameters'] / 1e6:.2f} M parameters"
+    )
+    for number, parent in enumerate(found["parents"], 1):
+        console.print(f"block {number}: {parent}", markup=False)
+    console.print(
+        f"{trial['vectors']} random unit embeddings: mean cosine of two outputs {trial['cosine']:.3f}, lengths "
+        f"{', '.join(f'{norm:.3g}' for norm in trial['norms'])}"
+    )
+    for text in found["notes"]:
+        console.print(f"note: {text}", markup=False)
     if "run_id" in found:
         console.print(f"added as {found['run_id']}; evaluate it with `fairlab evaluate {found['run_id']} DATASET`")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 from fairlab.api import Lab
 from fairlab.api.studies import Study
-from fairlab.cli import arguments, show, show_compare
+from fairlab.cli import arguments, show, show_compare, show_studies
 from fairlab.cli.arguments import dials, where
-from fairlab.cli.grammar import Noun, Parser, json_option, placement_options, set_option, study_argument
+from fairlab.cli.grammar import Noun, Parser, data_argument, json_option, placement_options, set_option, study_argument
 from fairlab.errors import FairLabError
+from fairlab.jobs.models.study_folders import check_test_set
 from fairlab.presets import preset_names
+from fairlab.settings.study import StudyFolder, parse
 from fairlab.workspace import Workspace
 
 EXAMPLE = "change a setting, e.g. student.training.epochs=5 (`fairlab settings show launch`)"
@@ -56,6 +59,15 @@ def compare_options(parser: Parser) -> None:
 def studies_commands(parser: Parser) -> None:
     noun = Noun(parser)
     json_option(noun.add("list", "all studies, newest first", list_studies))
+    folder = noun.add("import", "import MST-KD's official checkpoints as a study, and evaluate them", import_study)
+    folder.add_argument("path", help="folder with <Ethnicity>, teacher_baseline, EArcAdapter and KD in it")
+    data_argument(folder, "--data", "data set with pairs to evaluate on, e.g. RFW", default="")
+    folder.add_argument("--name", default="", help="what to call the study (default: the folder's name)")
+    folder.add_argument("--dry-run", action="store_true", help="report what was recognised, and import nothing")
+    folder.add_argument("--no-wait", action="store_true", help="return at once; the runs continue in the background")
+    json_option(folder)
+    placement_options(folder)
+    set_option(folder, "change a setting, e.g. step=last (`fairlab settings show studies.import`)")
     stop = noun.add("stop", "stop all runs of a study that wait or work", stop_study)
     study_argument(stop)
     stop.add_argument("--force", action="store_true", help="end their processes now; their last checkpoints stay")
@@ -134,6 +146,31 @@ def _compare(lab: Lab, study: str, options: argparse.Namespace) -> int:
         raise FairLabError(without_numbers(lab.workspace, study, options.data, options.pairs))
     else:
         print(exported(table, options.format, caption(table, data, options.pairs)), end="")
+    return 0
+
+
+def import_study(workspace: Workspace, options: argparse.Namespace) -> int:
+    lab = Lab(workspace)
+    folder = parse(StudyFolder, {**dials(options), "path": options.path}, "--set")
+    if not options.dry_run:
+        check_test_set(workspace, options.data)
+    report = lab.studies.preview(folder, show.progress_line("files"))
+    if options.dry_run:
+        show_studies.show_folder(report, options.json)
+        return 0
+    study = lab.studies.import_(report, options.data, options.name, where=where(options) or None)
+    if options.json:
+        print(json.dumps({"study_id": study.study_id, **report}, indent=1))
+    else:
+        show_studies.show_folder(report, False)
+        print(f"study {study.study_id}: {len(report['models'])} models, evaluated on {options.data}")
+    if options.no_wait:
+        return 0
+    with show.results_only(options.json):
+        if not show.watch(workspace, study.info.run_ids):
+            return 1
+    if not options.json:
+        show_compare.show_comparison(workspace, study.compare(), study.study_id)
     return 0
 
 

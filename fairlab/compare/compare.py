@@ -48,10 +48,11 @@ def models_of(workspace: Workspace, study: StudyInfo) -> list[RunRecord]:
 
 
 def imported(workspace: Workspace) -> list[RunRecord]:
-    """The models that came from files, oldest first; they belong to no study and stand beside each."""
+    """The models that came from files one by one, oldest first; they belong to no study and stand beside each."""
     runs = list_runs(workspace)
-    found = runs[(runs["role"] == "model") & (runs["method"] != "inspect") & (runs["status"] == "done")]
-    return [read_run(workspace, name) for name in found["run_id"]]
+    alone = (runs["study"] == "") & runs["role"].isin(SPACES) & (runs["method"] != "inspect")
+    found = [read_run(workspace, name) for name in runs.loc[alone & (runs["status"] == "done"), "run_id"]]
+    return [record for record in found if record.elsewhere]
 
 
 def compare(
@@ -69,7 +70,7 @@ def compare(
     """
     study = read_study(workspace, study_id) if study_id else None
     runs = models_of(workspace, study) if study else []
-    dataset_id = dataset_id or (runs[0].dataset if runs else "")
+    dataset_id = dataset_id or (default_dataset(workspace, study_id) if study else "")
     runs = [run for run in [*runs, *imported(workspace)] if dataset_id in judged_on(run.folder)]
     if not runs:
         return compared(()).build()
@@ -96,9 +97,12 @@ def of_seed(models: Sequence[Model], seed: int) -> list[Model]:
 
 
 def default_dataset(workspace: Workspace, study_id: str) -> str:
-    """The data set that a study's models were trained on; "" while there is no model."""
-    models = models_of(workspace, read_study(workspace, study_id))
-    return models[0].dataset if models else ""
+    """The data set that a study's models were trained on, or, where they came from files, are evaluated on; "" while there
+    is no model.
+    """
+    study = read_study(workspace, study_id)
+    models = models_of(workspace, study)
+    return (models[0].dataset or study.config.dataset) if models else ""
 
 
 def compare_models(

@@ -65,7 +65,7 @@ def caption(table: pd.DataFrame, dataset_id: str, protocol: str = "test") -> str
 
 def seeds_sentence(table: pd.DataFrame) -> str:
     """How many trainings stand behind a number, and so what its interval is over."""
-    counts = sorted({int(count) for count in table.loc[table["role"] != "model", "runs"]}) or [1]
+    counts = sorted({int(count) for count in table.loc[table["seeds"] != "", "runs"]}) or [1]
     if counts == [1]:
         return "One seed: 95 % intervals over people alone. They say nothing about other training runs."
     many = f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds (see the column)"

@@ -37,7 +37,7 @@ class Model:
     @property
     def elsewhere(self) -> bool:
         """Trained elsewhere, so its seed is not known and it stands beside every seed."""
-        return self.first.role == "model"
+        return self.first.elsewhere
 
 
 def by_title(runs: Sequence[RunRecord]) -> list[Model]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlab.compare.compare import imported, models_of
+from fairlab.compare.compare import default_dataset, imported, models_of
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.evaluate.starts import how_to_evaluate
@@ -22,7 +22,8 @@ def without_numbers(workspace: Workspace, study_id: str, dataset_id: str = "", p
     name = study_id or "models added from files"
     done = f"{name}: {'1 model is' if len(models) == 1 else f'{len(models)} models are'} done, and none has numbers"
     try:
-        dataset = open_dataset(workspace.dataset(dataset_id or models[-1].dataset))
+        usual = default_dataset(workspace, study_id) if study_id else models[-1].dataset
+        dataset = open_dataset(workspace.dataset(dataset_id or usual))
     except FairLabError as error:
         return f"{done}: {error}"
     lists = list(dict.fromkeys(dataset.pairs["protocol"]))

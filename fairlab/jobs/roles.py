@@ -63,7 +63,7 @@ def carry_out(job: Job) -> dict[str, Any]:
     if not shared:
         job = replace(job, world=ALONE)
     function = function_of(record)
-    if record.role not in MAKING:
+    if record.role not in MAKING and not brought(record):
         job = job.on(open_dataset(job.workspace.dataset(record.dataset)))
         if job.dataset.marked and world.leads:
             print(f"[fairlab] {job.dataset.marked}", flush=True)
@@ -73,9 +73,16 @@ def carry_out(job: Job) -> dict[str, Any]:
         return function(job)
 
 
+def brought(record: RunRecord) -> bool:
+    """Is it a teacher, an adaptor or a student whose weights come from a file, instead of a training here?"""
+    return record.elsewhere and record.role != "model"
+
+
 def function_of(record: RunRecord) -> Callable[[Job], dict[str, Any]]:
     """The function of JOBS for a run, loaded now. Raises FairLabError for a role and method that no job is for."""
-    place = JOBS.get((record.role, record.method)) or JOBS.get((record.role, EVERY))
+    place = JOBS.get(("model", "import") if brought(record) else (record.role, record.method)) or JOBS.get(
+        (record.role, EVERY)
+    )
     if place is None:
         known = ", ".join(sorted(method for role, method in JOBS if role == record.role))
         raise FairLabError(f"no job of role {record.role} does {record.method!r}; choose one of: {known}")

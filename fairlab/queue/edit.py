@@ -231,8 +231,9 @@ def clone(
     FairLabError for a setting that there is not, Refused for a run that has a name of its own (data, a model's file).
     """
     source = read_run(workspace, run_id)
-    if source.role not in CLONED:
-        raise Refused(f"{run_id} cannot be cloned: its role is {source.role}; add data or models under another name")
+    if source.role not in CLONED or source.elsewhere:
+        origin = f"its role is {source.role}" if source.role not in CLONED else "it came from a file"
+        raise Refused(f"{run_id} cannot be cloned: {origin}; add data or models under another name")
     for name in ("role", "method", "data"):
         if any(dial.partition(".")[0] == name for dial in dials):
             raise Refused(f"a clone keeps {name} of its original; launch a study for another")

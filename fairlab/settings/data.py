@@ -148,6 +148,22 @@ class ModelFile(Settings):
         description="Of a network that takes landmarks (KP-RPE). data (or empty): only the landmarks of the data set. template: a face "
         "without landmarks gets the points of the alignment template.",
     )
+    parents: Names = Field(
+        (),
+        description="Of an adaptor's file: run ids of the models whose embeddings it takes side by side, in the order of its blocks (MST-KD: Asian, African, Caucasian, Indian).",
+    )
+    adaptor: Literal["", "sl", "dul", "dldpo", "positioning", "encoding"] = Field(
+        "",
+        description="Of an adaptor's file: which one it is, where keys and folder names do not say (sl and positioning have the same keys, and so have dul and dldpo).",
+    )
+    groups: Names = Field(
+        (),
+        description="Of an adaptor's file (positioning, encoding): the group that each parent is the teacher of, in the order of the parents; empty: the group that each was trained on.",
+    )
+    raw_blocks: bool = Field(
+        False,
+        description="Of an adaptor's file: the parents' embeddings keep their length, as in MST-KD's adaptor_test; it was trained on embeddings of length 1.",
+    )
     chosen_on: Text | None = Field(
         None,
         description="On what its publisher chose it among others, where that is known, e.g. RFW test: its numbers there are too good, and are marked so. Empty: not known.",
@@ -159,6 +175,25 @@ class ModelFile(Settings):
             if len(values) not in (0, 1, 3) or min(values, default=1) < (name == "std") * 1e-6:
                 raise ValueError(f"{name} needs one number or three, e.g. 127.5, and std above 0")
         return self
+
+
+MST_KD_BLOCKS = ("Asian", "African", "Caucasian", "Indian")
+"""The order in which MST-KD's adaptors take their teachers (fc_EArc.py, dual_layer_EAF-Fusion.py)."""
+
+
+class StudyFolder(Settings):
+    """A folder of checkpoints as MST-KD's official code writes it: teachers, adaptors and students."""
+
+    path: PathText = Field("", description="Folder with <Ethnicity>, teacher_baseline, EArcAdapter and KD in it.")
+    order: Names = Field(
+        MST_KD_BLOCKS,
+        min_length=1,
+        description="Names of the teachers' folders, in the order of the adaptors' blocks.",
+    )
+    step: Literal["published", "last"] = Field(
+        "published",
+        description="Which step is taken where a folder holds several. published: the one in MST-KD's configuration, where it names one (specialised teachers), and the last otherwise; last: the last.",
+    )
 
 
 class Data(Settings):

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from fairlab.errors import FairLabError
 from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
-from fairlab.settings.data import Data, DemoData, ModelFile, Source
+from fairlab.settings.data import Data, DemoData, ModelFile, Source, StudyFolder
 from fairlab.settings.distillation import ADAPTOR_OF, DISTILLATIONS, Adaptor, AnyDistillation, Distillations
 from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss, for_loss
 from fairlab.settings.parsing import S, parse, unknown_setting
@@ -197,9 +197,11 @@ class Study(Settings):
         about, usual = self.adaptor.adaptor, Adaptor()
         if about.name != usual.name:
             raise ValueError("adaptor.adaptor.name is not used in a study: name the common spaces in adaptors")
-        for field, user in ADAPTOR_OF.items():
-            if getattr(about, field) != getattr(usual, field) and user not in self.adaptors:
-                raise ValueError(f"only {user} uses adaptor.adaptor.{field}, and it is not among adaptors")
+        for field, users in ADAPTOR_OF.items():
+            if getattr(about, field) != getattr(usual, field) and not set(users) & set(self.adaptors):
+                who, they = (" and ".join(users), "use" if len(users) > 1 else "uses")
+                it = "they are" if len(users) > 1 else "it is"
+                raise ValueError(f"only {who} {they} adaptor.adaptor.{field}, and {it} not among adaptors")
         return self
 
     @model_validator(mode="after")
@@ -265,6 +267,7 @@ class Run(Settings):
     demo: DemoData | None = None
     source: Source | None = None
     model: ModelFile | None = None
+    folder: StudyFolder | None = None
     recipe: Recipe | None = None
     overlap: Overlap | None = None
     drawing: Drawing | None = None

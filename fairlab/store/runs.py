@@ -52,6 +52,11 @@ class RunRecord:
     code_version: str
     folder: Path
 
+    @property
+    def elsewhere(self) -> bool:
+        """Was this model trained elsewhere? Then it came from a file, and its seed and its costs are not known."""
+        return self.role == "model" or self.config.model is not None
+
 
 @dataclass(frozen=True)
 class Live:

@@ -162,6 +162,23 @@ class ImageInputs:
         return (torch.from_numpy(points).to(device),)
 
 
+class Rows(Protocol):
+    """Vectors that are read by row, as an (N, D) array is."""
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray: ...
+
+
+class OfTheirLength:
+    """Stored unit vectors (N, D) and their raw norms (N,), read as the vectors that the network gave."""
+
+    def __init__(self, vectors: np.ndarray, norms: np.ndarray) -> None:
+        self.vectors, self.norms = vectors, norms
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
+        raw: np.ndarray = self.vectors[rows] * self.norms[rows, None]
+        return raw
+
+
 class EmbeddingInputs:
     """Teachers' unit embeddings side by side, (B, sum of dims), in the recorded order of the teachers.
 
@@ -172,8 +189,8 @@ class EmbeddingInputs:
 
     def __init__(
         self,
-        plain: Sequence[np.ndarray],
-        flipped: Sequence[np.ndarray],
+        plain: Sequence[Rows],
+        flipped: Sequence[Rows],
         rows: np.ndarray,
         own: np.ndarray | None = None,
     ) -> None:

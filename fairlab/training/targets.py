@@ -106,14 +106,20 @@ class ImageSpace:
 
 
 class FusedSpace:
-    """A frozen network over the unit embeddings of its parents' spaces side by side, in their recorded order."""
+    """A frozen network over the unit embeddings of its parents' spaces side by side, in their recorded order.
 
-    def __init__(self, network: nn.Module, parents: Sequence[Space], device: torch.device) -> None:
+    raw: over the embeddings as the parents give them, of any length.
+    """
+
+    def __init__(
+        self, network: nn.Module, parents: Sequence[Space], device: torch.device, *, raw: bool = False
+    ) -> None:
         self.network = network.to(device).eval().requires_grad_(False)
-        self.parents = parents
+        self.parents, self.raw = parents, raw
 
     def __call__(self, images: Tensor) -> Tensor:
-        parts = [functional.normalize(parent(images).float()) for parent in self.parents]
+        parts = [parent(images).float() for parent in self.parents]
+        parts = parts if self.raw else [functional.normalize(part) for part in parts]
         embeddings: Tensor = self.network(torch.cat(parts, dim=1))
         return embeddings
 

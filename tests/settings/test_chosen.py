@@ -134,6 +134,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "grid.loss.adaface.margin_cos: a number, or true or false, belongs here"),
     ({"adaptor.adaptor.name": "dul"}, "adaptor.adaptor.name is not used in a study: name the common spaces in adaptors"),
     ({"adaptor.adaptor.dropout": 0.5}, "only dldpo uses adaptor.adaptor.dropout, and it is not among adaptors"),
+    ({"adaptor.adaptor.hidden_dim": 64}, "only dul and dldpo use adaptor.adaptor.hidden_dim, and they are not among adaptors"),
     ({"adaptors": ("sl", "dldpo"), "adaptor.adaptor.top_k": 2}, "only gate uses adaptor.adaptor.top_k"),
     ({"student.training.epocs": 3}, "(did you mean 'epochs'?)"),
 ]  # fmt: skip

@@ -20,10 +20,13 @@ from fairlab.plan.records import check_model
 from fairlab.settings.study import Run
 from fairlab.store.embeddings import open_embeddings
 from fairlab.store.index import build_index
+from fairlab.store.records import read_weights
 from fairlab.store.runs import SPACES, RunRecord, read_run
 from fairlab.workspace import Workspace
 
 VIEWS = ("plain", "flip")
+RAW = "raw"
+"""What an adaptor's facts say under "blocks" where its parents' embeddings keep their length."""
 
 
 def rebuild_facts(config: Run, dataset: Dataset, dims: tuple[int, ...], embedding_dim: int) -> dict[str, Any]:
@@ -43,30 +46,38 @@ def model_parents(workspace: Workspace, record: RunRecord) -> list[RunRecord]:
 
 
 def inputs_from_parents(
-    parents: Sequence[RunRecord], dataset: Dataset, rows: np.ndarray, with_group: bool = False
+    parents: Sequence[RunRecord],
+    dataset: Dataset,
+    rows: np.ndarray,
+    own: np.ndarray | None = None,
+    raw: bool = False,
 ) -> Any:
-    """The parents' embeddings side by side, as a network's inputs; `with_group`: and whose own teacher each parent is.
+    """The parents' embeddings side by side, as a network's inputs.
 
-    Raises FairLabError when that is asked for and a group has no teacher of its own.
+    own: as own_teachers, for networks that look at it; raw: embeddings of the length that the parents gave them.
     """
-    from fairlab.training.loader import EmbeddingInputs
+    from fairlab.training.loader import EmbeddingInputs, OfTheirLength
 
-    plain, flipped = (
-        [open_embeddings(parent.folder, dataset.dataset_id, view).vectors for parent in parents] for view in VIEWS
-    )
-    return EmbeddingInputs(plain, flipped, rows, own_teachers(parents, dataset) if with_group else None)
+    def vectors(parent: RunRecord, view: str) -> Any:
+        store = open_embeddings(parent.folder, dataset.dataset_id, view)
+        return OfTheirLength(store.vectors, store.norms) if raw else store.vectors
+
+    plain, flipped = ([vectors(parent, view) for parent in parents] for view in VIEWS)
+    return EmbeddingInputs(plain, flipped, rows, own)
 
 
-def own_teachers(parents: Sequence[RunRecord], dataset: Dataset) -> np.ndarray:
+def own_teachers(parents: Sequence[RunRecord], dataset: Dataset, groups: Sequence[str] = ()) -> np.ndarray:
     """Of every image the number of the parent that was trained on its group alone, (N,) int.
 
-    Groups are matched by name, so also in a data set that the parents were not trained on; parents of groups that it
-    does not have, or of no one group, are nobody's own. Raises FairLabError unless each group has exactly one.
+    groups: the group of each parent, where an imported adaptor says so; empty: as the parents were trained. Groups are
+    matched by name, so also in a data set that the parents were not trained on; parents of groups that it does not
+    have, or of no one group, are nobody's own. Raises FairLabError unless each group has exactly one.
     """
     of_image = dataset.images["group"].to_numpy()
     own = np.full(len(of_image), -1)
+    taught: list[tuple[str, ...]] = [(group,) for group in groups] or [parent.config.data.groups for parent in parents]
     for group in dict.fromkeys(of_image):
-        numbers = [number for number, parent in enumerate(parents) if parent.config.data.groups == (group,)]
+        numbers = [number for number, of in enumerate(taught) if of == (group,)]
         if len(numbers) != 1:
             raise FairLabError(
                 f"group {group!r} of data set {dataset.dataset_id} needs exactly one teacher that was trained on it alone; "
@@ -113,7 +124,7 @@ def embed_elsewhere(job: Job, space: RunRecord) -> None:
         return
     dataset, parents = job.dataset, model_parents(job.workspace, space)
     learner, about = network(space, dataset, parents)
-    everything, facts, flip = np.arange(len(dataset.images)), dict[str, int](), "sum"
+    everything, facts, flip = np.arange(len(dataset.images)), dict[str, Any](), "sum"
     if about["kind"] in ("backbone", "onnx"):
         from fairlab.training.loader import ImageInputs
 
@@ -125,7 +136,10 @@ def embed_elsewhere(job: Job, space: RunRecord) -> None:
         share = 1 / (len(parents) + 1)
         for parent in parents:
             embed_elsewhere(job.part(share), parent)
-        inputs, job = inputs_from_parents(parents, dataset, everything, needs_group(space.config)), job.part(share)
+        own = own_teachers(parents, dataset, groups_of(space)) if needs_group(space) else None
+        raw = about.get("blocks") == RAW
+        facts = {"blocks": RAW} if raw else {}
+        inputs, job = inputs_from_parents(parents, dataset, everything, own, raw), job.part(share)
     device = _device(space)
     with _alone(job, space):
         embed(job, Network(space, learner.to(device), inputs, device, flip, facts))
@@ -153,10 +167,18 @@ def _missing(job: Job, space: RunRecord) -> bool:
     return agreed(job.world, job.world.leads and not all(embedded(space, job.dataset, view) for view in VIEWS))
 
 
-def needs_group(config: Run) -> bool:
-    """Does this run's network look at an image's group?"""
+def needs_group(space: RunRecord) -> bool:
+    """Does this model's network look at an image's group? Which adaptor came from a file, its weights say."""
+    config = space.config
     name = config.adaptor.name if config.adaptor else config.method
+    if config.model is not None:
+        name = str(read_weights(space.folder).get("settings", {}).get("name"))
     return bool(choices.common_spaces().get(name, {}).get("needs_group"))
+
+
+def groups_of(space: RunRecord) -> tuple[str, ...]:
+    """Whose teacher each parent of an imported adaptor is, where its import says so."""
+    return space.config.model.groups if space.config.model is not None else ()
 
 
 @contextmanager

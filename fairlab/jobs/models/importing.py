@@ -15,7 +15,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import ordinary, read_json, write_json
 from fairlab.jobs.embed.landmarks import FACT
 from fairlab.jobs.job import Job
-from fairlab.jobs.models import tables
+from fairlab.jobs.models import adaptors, tables
 from fairlab.reading.mistaken import check_file
 from fairlab.settings.study import ModelFile
 from fairlab.store.runs import RunRecord
@@ -46,13 +46,25 @@ def report_of(
     where an earlier trial of the same file is looked for. Raises FairLabError."""
     if tables.table_kind(_path(source)):
         return tables.report_of(source.model_copy(update={"path": str(_path(source))}))
+    path = _path(source)
+    adaptor = adaptors.recognised(path, source)
+    if adaptor is not None:
+        return adaptors.report_of(path, source, adaptor)
     found = recognised(source)
     return _report(source, found, _trial(found, progress, stop, runs))
 
 
 def inspect(job: Job) -> dict[str, Any]:
     """The job behind the page: the report of a model that is not added yet, in the run's folder."""
-    record, source = job.record, _source(job.record)
+    record = job.record
+    if record.config.folder is not None:
+        from fairlab.jobs.models import study_folders
+
+        checking = job.progress.between(0.05, 1.0, "checking the files", "files")
+        report = study_folders.report_of(record.config.folder, checking.advance, job.stop)
+        write_json(record.folder / "report.json", report)
+        return {}
+    source = _source(record)
     trying = job.progress.between(0.05, 1.0, "trying it on generated faces", "rounds")
     write_json(record.folder / "report.json", report_of(source, trying.advance, job.stop, record.folder.parent))
     return {}
@@ -64,7 +76,13 @@ def add(job: Job) -> dict[str, Any]:
 
     record, source = job.record, _source(job.record)
     job.progress.part(0.2, "reading the file")
+    path = _path(source)
+    adaptor = adaptors.recognised(path, source)
+    if adaptor is not None:
+        _check_unchanged(source, adaptor.sha256)
+        return adaptors.add(job, path, source, adaptor) | tables.chosen_on(source)
     found = recognised(source)
+    _check_unchanged(source, str(found.facts["sha256"]))
     trying = job.progress.part(0.7, "trying it on generated faces", "rounds")
     report = _report(source, found, _trial(found, trying.advance, job.stop, record.folder.parent))
     write_json(record.folder / "report.json", report)
@@ -88,9 +106,19 @@ def _source(record: RunRecord) -> ModelFile:
     return record.config.model
 
 
+def _check_unchanged(source: ModelFile, content: str) -> None:
+    """Raise FairLabError for a file that is no longer the one that was asked for."""
+    if source.sha256 not in ("", content):
+        raise FairLabError(f"{source.path} has changed since it was named; add it again")
+
+
 def _path(source: ModelFile) -> Path:
     path = ordinary(Path(source.path).expanduser().absolute())
     ordinary(Path(source.head).expanduser().absolute())
+    if source.path and path.is_dir():
+        raise FairLabError(
+            f"{path} is a folder; name a file, or import MST-KD's whole folder with `fairlab studies import`"
+        )
     if not source.path or not path.is_file():
         raise FairLabError(f"there is no file {path}; name the file of a model" if source.path else "name the file")
     check_file(path, "a model")

@@ -9,6 +9,7 @@ from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import ordinary, sha256
 from fairlab.jobs.data.starts import add_data
+from fairlab.jobs.models.adaptors import parents_of
 from fairlab.jobs.models.tables import models_in, table_kind
 from fairlab.plan.plan import single, slug
 from fairlab.queue.launch import start_one
@@ -34,6 +35,8 @@ def add_model(workspace: Workspace, source: ModelFile, name: str = "") -> list[s
     """
     path = ordinary(Path(source.path).expanduser().absolute())
     title, kind = name or path.stem, table_kind(path)
+    if source.parents:
+        return [start_one(workspace, single(workspace, title, adaptor_run(workspace, source), source.parents))]
     if not kind:
         return [start_one(workspace, single(workspace, title, _model_run("import", source), ()))]
     parents: tuple[str, ...] = ()
@@ -67,6 +70,13 @@ def project(
         projection=settings or Projection(),
     )
     return start_one(workspace, single(workspace, "Maps", config, tuple(run_ids)), anew=True)
+
+
+def adaptor_run(workspace: Workspace, source: ModelFile) -> Run:
+    """The settings of the run that keeps an adaptor's file as a common space. Raises FairLabError for parents that are none."""
+    parents_of(workspace, source.parents)
+    config = _model_run("common_space", source)
+    return config.model_copy(update={"role": "adaptor"})
 
 
 def _model_run(method: str, source: ModelFile, dataset_id: str = "") -> Run:

@@ -157,7 +157,7 @@ def at_work(workspace: Workspace, space: RunRecord, dataset: Dataset, device: An
     """A frozen space that takes the student's batches: a network of images, or an adaptor over its parents' spaces."""
     from fairlab.training.targets import FusedSpace, ImageSpace
 
-    if spaces.needs_group(space.config):
+    if spaces.needs_group(space):
         raise FairLabError(
             f"{space.run_id} must know the group of each image, which a space computed online does not: turn distillation.online off"
         )
@@ -165,4 +165,5 @@ def at_work(workspace: Workspace, space: RunRecord, dataset: Dataset, device: An
     network, facts = spaces.network(space, dataset, parents)
     if facts["kind"] in ("backbone", "onnx"):
         return ImageSpace(network, spaces.preprocessing_of_model(facts), device)
-    return FusedSpace(network, [at_work(workspace, parent, dataset, device) for parent in parents], device)
+    parts = [at_work(workspace, parent, dataset, device) for parent in parents]
+    return FusedSpace(network, parts, device, raw=facts.get("blocks") == spaces.RAW)

@@ -67,7 +67,8 @@ def inputs_of(dataset: Dataset, parents: Sequence[RunRecord], method: Any, rows:
 
     if method.inputs == "images":
         return ImageInputs(dataset.pixels_at(px) if px else dataset.pixels, rows)
-    return spaces.inputs_from_parents(parents, dataset, rows, method.needs_group)
+    own = spaces.own_teachers(parents, dataset) if method.needs_group else None
+    return spaces.inputs_from_parents(parents, dataset, rows, own)
 
 
 def _facts(job: Job, lessons: Lessons) -> dict[str, Any]:

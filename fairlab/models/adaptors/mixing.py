@@ -23,18 +23,20 @@ def build_sl(settings: Adaptor, input_dims: tuple[int, ...]) -> nn.Module:
 
 @ADAPTORS.register("dul", title="DuL: two layers", source="arXiv 2408.16563, DuL-EAF-Fusion")
 def build_dul(settings: Adaptor, input_dims: tuple[int, ...]) -> nn.Module:
-    """Linear - LeakyReLU - Linear; the hidden layer is as wide as the output."""
-    width = settings.embedding_dim
-    return nn.Sequential(nn.Linear(sum(input_dims), width), nn.LeakyReLU(SLOPE), nn.Linear(width, width))
+    """Linear - LeakyReLU - Linear."""
+    width = settings.hidden_dim or settings.embedding_dim
+    return nn.Sequential(
+        nn.Linear(sum(input_dims), width), nn.LeakyReLU(SLOPE), nn.Linear(width, settings.embedding_dim)
+    )
 
 
 @ADAPTORS.register("dldpo", title="DLDPO: two layers, dropout", source="arXiv 2408.16563, DLDPO-EAF-Fusion")
 def build_dldpo(settings: Adaptor, input_dims: tuple[int, ...]) -> nn.Module:
     """Linear - Dropout - LeakyReLU - Linear, in this order, as the official code has it."""
-    width = settings.embedding_dim
+    width = settings.hidden_dim or settings.embedding_dim
     return nn.Sequential(
         nn.Linear(sum(input_dims), width),
         nn.Dropout(settings.dropout),
         nn.LeakyReLU(SLOPE),
-        nn.Linear(width, width),
+        nn.Linear(width, settings.embedding_dim),
     )

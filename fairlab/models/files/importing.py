@@ -75,11 +75,11 @@ def import_checkpoint(path: Path, publisher: str = "") -> Imported:
     """
     content = read_checkpoint(path)
     fingerprint = sha256(path)
-    levels, wrapped = _unwrap(content)
+    levels, wrapped = unwrapped(content)
     tensors = {str(key): value for key, value in levels[-1].items() if isinstance(value, Tensor)}
     notes = [f"unwrapped {name}" for name in wrapped]
     if others := [str(key) for key, value in levels[-1].items() if not isinstance(value, Tensor)]:
-        notes.append(f"left out what is not a tensor: {_few(others)}" if tensors else "")
+        notes.append(f"left out what is not a tensor: {few(others)}" if tensors else "")
     notes.append(_objects(levels))
     prefix = _prefix(tensors, str(path))
     if prefix:
@@ -92,7 +92,7 @@ def import_checkpoint(path: Path, publisher: str = "") -> Imported:
     }
     body = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key not in apart}
     if strange := [key for key in apart if not _is_head(key, prefix)]:
-        raise FairLabError(f"{path} holds more than a backbone under {prefix} and a head: {_few(sorted(strange))}")
+        raise FairLabError(f"{path} holds more than a backbone under {prefix} and a head: {few(sorted(strange))}")
     found = recognise({key: tuple(tensor.shape) for key, tensor in body.items()}, str(path))
     if found is None:
         raise FairLabError(unknown(body, str(path)))
@@ -103,7 +103,7 @@ def import_checkpoint(path: Path, publisher: str = "") -> Imported:
     state, more = _fitted(body, found, str(path))
     head, words = choose_head(heads, found.backbone.embedding_dim, str(path)) if heads else (None, [])
     if head is not None and found.family == "timm_vit":  # of objects, not of people
-        words = [f"left out the classifier {_few(sorted(heads))}: of {len(head)} classes that are not people"]
+        words = [f"left out the classifier {few(sorted(heads))}: of {len(head)} classes that are not people"]
         head = None
     return Imported(
         found.family,
@@ -121,7 +121,7 @@ def import_checkpoint(path: Path, publisher: str = "") -> Imported:
 def _objects(levels: Sequence[Mapping[str, Any]]) -> str:
     """What lies beside the tensors and would need code to be read."""
     names = {value.name for level in levels for value in level.values() if isinstance(value, Inert)}
-    return f"left out, without running their code: {_few(sorted(names))}" if names else ""
+    return f"left out, without running their code: {few(sorted(names))}" if names else ""
 
 
 def _is_head(key: str, prefix: str) -> bool:
@@ -138,19 +138,19 @@ def import_head(path: Path | Sequence[Path], embedding_dim: int) -> Tensor:
     """
     parts = []
     for file in [path] if isinstance(path, Path) else path:
-        levels, _ = _unwrap(read_checkpoint(file))
+        levels, _ = unwrapped(read_checkpoint(file))
         plain = {str(key): value for key, value in levels[-1].items() if isinstance(value, Tensor)}
         heads = {key: value for key, value in plain.items() if is_head_key(key, PREFIXES)} | _beside(levels) or plain
         head, words = choose_head(heads, embedding_dim, str(file))
         if head is None:
-            raise FairLabError(words[0] if words else f"{file} holds no head; found: {_few(list(plain))}")
+            raise FairLabError(words[0] if words else f"{file} holds no head; found: {few(list(plain))}")
         parts.append(head)
     if not parts:
         raise FairLabError("choose at least one file that holds a head")
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
-def _unwrap(content: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[str]]:
+def unwrapped(content: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[str]]:
     """The levels of wrappers down to the first that holds tensors, and the names that led there."""
     levels, names = [content], list[str]()
     while len(levels) <= DEEPEST and not any(isinstance(value, Tensor) for value in levels[-1].values()):
@@ -183,13 +183,13 @@ def _prefix(keys: Mapping[str, Tensor], where: str) -> str:
             return revealing[0]
         if revealing:
             raise FairLabError(
-                f"{where} holds more than one backbone ({_few(revealing)}); save the one you want on its own"
+                f"{where} holds more than one backbone ({few(revealing)}); save the one you want on its own"
             )
         longer = dict.fromkeys(prefix + more for prefix in prefixes for more in WITH_FEATURES)
         prefixes = [prefix for prefix in longer if any(key.startswith(prefix) for key in keys)]
     heads = [key for key in keys if is_head_key(key, PREFIXES)]
     if heads and len(heads) == len(keys):
-        raise FairLabError(f"{where} holds a head ({_few(heads)}) and no backbone; import it as the head of a backbone")
+        raise FairLabError(f"{where} holds a head ({few(heads)}) and no backbone; import it as the head of a backbone")
     raise FairLabError(unknown(keys, where))
 
 
@@ -212,12 +212,12 @@ def _fitted(body: dict[str, Tensor], found: Recognised, where: str) -> tuple[dic
         and (body[key].shape != tensor.shape or body[key].is_floating_point() != tensor.is_floating_point())
     ]
     faults = [("missing", missing), ("not known", extra), ("other shape", wrong)]
-    if told := [f"{word}: {_few(keys)}" for word, keys in faults if keys]:
+    if told := [f"{word}: {few(keys)}" for word, keys in faults if keys]:
         raise FairLabError(f"{where} does not fit {found.backbone.name}: {'; '.join(told)}")
     state = {key: own(body[key], key, where) for key in expected if key in body}
     state |= {key: tensor.to(torch.int64) for key, tensor in state.items() if key.endswith(COUNTER)}
     if unsound := [key for key, tensor in state.items() if not bool(torch.isfinite(tensor).all())]:
-        raise Damaged(f"{where} holds weights that are not finite: {_few(unsound)}")
+        raise Damaged(f"{where} holds weights that are not finite: {few(unsound)}")
     notes = []
     if kinds := sorted({_kind(body[key]) for key in state} - {"float32", "int64"}):
         notes.append(f"stored as {', '.join(kinds)}, converted to float32")
@@ -230,7 +230,7 @@ def _kind(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
     """The first few of a list and how many there are."""
     more = f" ... ({len(names)} in all)" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -86,7 +86,7 @@ def _options(record: RunRecord, placement: Placement) -> list[str]:
             options.append(f"--{name}={_plain(name, value)}")
     if slurm.memory_gb:
         options.append(f"--mem={max(1, round(slurm.memory_gb * 1e9 / 2**20))}M")
-    if slurm.gpu and record.role in GPU_ROLES:
+    if slurm.gpu and record.role in GPU_ROLES and not record.elsewhere:
         options.append(f"--gres={_gres(slurm.gpu, on_node)}")
     return options
 

@@ -132,7 +132,7 @@ class Scope:
                 )
         for record in self.records:
             head = record.folder / "weights" / "head.safetensors"
-            if record.role == "model" and head.exists():
+            if record.elsewhere and head.exists():
                 found.notes.append(f"{record.run_id} came with a classifier that does not name its people")
         found.deleted += self._caches()
         home = self.workspace.home

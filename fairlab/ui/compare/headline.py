@@ -135,7 +135,7 @@ def show(lab: Workspace, study_id: str) -> None:
     if table.empty:
         st.caption(plain(without_numbers(lab, study_id)))
         return
-    table = table[table["role"] != "model"]  # the study's own
+    table = table[table["run_id"].isin(read_study(lab, study_id).run_ids)]  # not those added from files
     left, right = st.columns([5, 6], gap="large")
     with left:
         for sentence in sentences(table):
@@ -143,7 +143,7 @@ def show(lab: Workspace, study_id: str) -> None:
         row = table.iloc[0]
         st.caption(
             f"{row['genuine_pairs']:,} genuine and {row['impostor_pairs']:,} impostor pairs of held-out people. "
-            f"{seeds_sentence(table)} All models together took {duration(table['all_cpu_s'].sum())} of processor time."
+            f"{seeds_sentence(table)}{_time(table)}"
         )
         st.markdown("**What to look at next**")
         for name, label, icon in NEXT:
@@ -155,3 +155,9 @@ def show(lab: Workspace, study_id: str) -> None:
             )
     with right:
         chart(models_figure(table, groups_of(table)), "models", "accuracy of every model on every group")
+
+
+def _time(table: pd.DataFrame) -> str:
+    """What all models took, where they were trained here."""
+    spent = float(table["all_cpu_s"].sum())
+    return f" All models together took {duration(spent)} of processor time." if spent else ""

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from fairlab.compare.compare import imported
 from fairlab.compare.exports import FORMATS, LOWER_IS_BETTER, best_of, exported, measured
 from fairlab.compare.model_rows import Model
 from fairlab.compare.published import family, read_published
@@ -20,6 +21,7 @@ from fairlab.ui.frame.numbers import span, text
 from fairlab.ui.frame.page import plain
 from fairlab.ui.frame.pickers import ADDED, choose, choose_many
 from fairlab.ui.frame.table import Cell, Column, Row, show
+from fairlab.workspace import Workspace
 
 BEYOND_CHANCE = 0.05
 HELP = {
@@ -70,12 +72,12 @@ def filtered(table: pd.DataFrame, roles: Sequence[str], methods: Sequence[str], 
     return table[keep]
 
 
-def papers_table(table: pd.DataFrame, whole: pd.DataFrame, study_id: str) -> None:
+def papers_table(lab: Workspace, table: pd.DataFrame, whole: pd.DataFrame, study_id: str) -> None:
     """The table; a row opens its run on the Runs page. whole: all rows, which decide what is best."""
     opened = show(columns_of(whole), rows_of(table, whole), "papers table")
     if opened:
-        elsewhere = (whole.loc[whole["run_id"] == opened, "role"] == "model").any()
-        study = ADDED if elsewhere or not study_id else study_id
+        alone = not study_id or opened in {model.run_id for model in imported(lab)}
+        study = ADDED if alone else study_id
         st.switch_page(app_root() / "pages" / "runs.py", query_params={"study": study, "run": opened})
 
 

@@ -77,7 +77,7 @@ def _untrained_tables(study: Study, changes: Mapping[str, Any]) -> list[str]:
 def _unused_of_adaptors(study: Study, changes: Mapping[str, Any]) -> list[str]:
     """The settings of adaptors that none of the common spaces has, by dotted name."""
     chosen = changes.get("adaptors", study.adaptors)
-    return [f"adaptor.adaptor.{field}" for field, user in ADAPTOR_OF.items() if user not in chosen]
+    return [f"adaptor.adaptor.{field}" for field, users in ADAPTOR_OF.items() if not set(users) & set(chosen)]
 
 
 def _losses_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> dict[str, Any]:

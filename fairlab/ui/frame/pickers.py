@@ -178,8 +178,8 @@ def _never_here(lab: Workspace, models: Sequence[RunRecord]) -> list[str]:
 
 def title_of(model: RunRecord, models: Sequence[RunRecord]) -> str:
     """A model's title, with its seed where the study has several."""
-    trained = {item.seed for item in models if item.role != "model"}
-    return model.title if len(trained) <= 1 or model.role == "model" else f"{model.title} · seed {model.seed}"
+    trained = {item.seed for item in models if not item.elsewhere}
+    return model.title if len(trained) <= 1 or model.elsewhere else f"{model.title} · seed {model.seed}"
 
 
 def trained_on(lab: Workspace, model: RunRecord) -> str:

@@ -21,6 +21,7 @@ from fairlab.ui.frame.numbers import cell
 from fairlab.ui.frame.page import facts, plain, show_error
 from fairlab.ui.frame.pickers import ADDED, choose
 from fairlab.ui.frame.waiting import waiting
+from fairlab.ui.models import adaptors
 from fairlab.workspace import Workspace
 
 JUDGE = "job"
@@ -54,11 +55,11 @@ def form(lab: Workspace, open_at_first: bool) -> None:
             "model_path",
             "/models/ms1mv3_r100.pth, /models/adaface_ir101.ckpt, /models/w600k_r50.onnx, /tables/bfw.csv",
             "Any face network as .onnx. As .pth, .pth.tar, .pt, .ckpt, .bin or .safetensors these: "
-            f"{plain('; '.join(choices.published_families()))}. Or the output of a model: scores of pairs (BFW, bob) or "
+            f"{plain('; '.join(choices.published_families()))}; and the adaptors of MST-KD. Or the output of a model: scores of pairs (BFW, bob) or "
             "embeddings (.npy, .npz, .parquet).",
         )
         with st.popover("Missing details", icon=":material/tune:"):
-            changes = settings_form(ModelFile(), "model", skip=("path", "sha256"))
+            changes = settings_form(ModelFile(), "model", skip=("path", "sha256", "parents"))
         if pressed:
             values = {**changes, "path": path}
             inspecting.begin(lambda: Lab(lab).models.inspect(parse(ModelFile, values, "these settings")).run_id)
@@ -67,9 +68,14 @@ def form(lab: Workspace, open_at_first: bool) -> None:
 
 def _looked(lab: Workspace, run_id: str) -> None:
     """What was found, and the way to add it."""
-    show(read_json(lab.run(run_id) / "report.json"))
+    report = read_json(lab.run(run_id) / "report.json")
+    show(report)
     source = read_run(lab, run_id).config.model
     assert source is not None
+    if report["kind"] == "adaptor":
+        source = adaptors.parents_form(lab, source, report)
+        if source is None:
+            return
     inspecting.add_field(
         "Name of the model", "model_name", "from the file", lambda name: Lab(lab).models.add(source, name)[-1].run_id
     )
@@ -89,6 +95,9 @@ def show(found: dict[str, Any]) -> None:
     """A report (jobs.models.importing): what the file is, and how it reads generated faces."""
     if found["kind"] in ("scores", "embeddings"):
         _show_table(found)
+        return
+    if found["kind"] == "adaptor":
+        adaptors.show(found)
         return
     about, trial = found["preprocessing"], found["trial"]
     size = f"{found['parameters'] / 1e6:.1f} M parameters" if found["parameters"] else ""

@@ -161,7 +161,11 @@ def _change(lab: Workspace, waiting: list[str], names: dict[str, str]) -> None:
 
 def clone_panel(lab: Workspace, record: RunRecord) -> None:
     """A run again with other settings, from a form of its own settings."""
-    if record.role not in edit.CLONED or not st.toggle("Clone with other settings", key=f"clone {record.run_id}"):
+    if (
+        record.role not in edit.CLONED
+        or record.elsewhere
+        or not st.toggle("Clone with other settings", key=f"clone {record.run_id}")
+    ):
         return
     unused = [name for name in type(record.config).model_fields if getattr(record.config, name) is None]
     dials = settings_form(record.config, f"clone:{record.run_id}", skip=["role", "method", "data", *unused])

@@ -40,6 +40,18 @@ def test_parameters_for_any_teachers(name: str, layers: int, dims: tuple[int, ..
     assert sum(tensor.numel() for tensor in network.parameters()) == expected
 
 
+@pytest.mark.parametrize("name", ["dul", "dldpo"])
+def test_a_hidden_layer_of_its_own_width(name: str) -> None:
+    """sum(dims) * H + H + H * D + D; 0 is D, with the same weights as before there was a choice."""
+    network = ADAPTORS[name](Adaptor(name=name, embedding_dim=8, hidden_dim=20), (5, 7))
+    assert sum(tensor.numel() for tensor in network.parameters()) == 12 * 20 + 20 + 20 * 8 + 8
+    made = []
+    for hidden in (0, 6):
+        torch.manual_seed(3)
+        made.append(ADAPTORS[name](Adaptor(name=name, embedding_dim=6, hidden_dim=hidden), (4, 4)).eval())
+    assert torch.equal(made[0](torch.ones(2, 8)), made[1](torch.ones(2, 8)))
+
+
 def test_sl_is_affine() -> None:
     """f(ax + by) - b0 is additive (identity A4)."""
     network, x = an_adaptor("sl"), teachers().flatten(1)
