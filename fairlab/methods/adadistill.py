@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from fairlab.losses.base import MarginHead
 from fairlab.methods.base import METHODS, Batch, Method, build_head, build_learner, method_settings, unit_targets
-from fairlab.settings.distillation import AdaDistillSettings
+from fairlab.settings.distillation import AdaDistillSettings, CentreShare
 from fairlab.settings.study import Run
 
 LEAST = 1e-6
@@ -26,7 +26,8 @@ LEAST = 1e-6
 class AdaDistill(Method):
     """The run's margin loss over centres W_y <- a W_y + (1 - a) t, moved before every step and without a gradient.
 
-    a = cos(f_s, t) x cos(W_y, t), both cut off as the paper's weighted form has it. The centres are the head's, so
+    a = cos(f_s, t) x cos(W_y, t), both cut off as the paper's weighted form has it; centre_share "plain": a = cos(f_s, t),
+    which keeps the random start of a centre far longer once the student is good. The centres are the head's, so
     they are part of every checkpoint. Several images of one identity in a batch each start from the centre before the
     step, and the centre becomes the mean of where they would put it: their order does not matter. compat: the last
     image alone counts, which is what the published code does where its order is defined. The paper's margins: 0.45 rad
@@ -40,26 +41,34 @@ class AdaDistill(Method):
         self.learner, self.embedding_dim = build_learner(settings, image_px, teacher_dims)
         self.head: MarginHead = build_head(settings, self.embedding_dim, classes)
         self.head.weight.requires_grad_(False)
-        self.last_counts = method_settings(settings, AdaDistillSettings).compat
+        self.about = method_settings(settings, AdaDistillSettings)
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
         if self.training:
             old = self.head.centres_of(batch.identities)
             students, targets = embeddings.detach().to(old.dtype), unit_targets(batch)
-            self.head.put_centres(*moved_centres(old, students, targets, batch.identities, self.last_counts))
+            people, centres = moved_centres(
+                old, students, targets, batch.identities, last_counts=self.about.compat, share=self.about.centre_share
+            )
+            self.head.put_centres(people, centres)
         return super().identity(embeddings, batch)
 
 
 @torch.no_grad()
 def moved_centres(
-    old: Tensor, students: Tensor, targets: Tensor, identities: Tensor, last_counts: bool = False
+    old: Tensor,
+    students: Tensor,
+    targets: Tensor,
+    identities: Tensor,
+    last_counts: bool = False,
+    share: CentreShare = "weighted",
 ) -> tuple[Tensor, Tensor]:
     """(identities of the batch (U,), their new centres (U, D)) from the images' centres, embeddings and unit targets.
 
     old, students, targets: (B, D) each; identities: (B,).
     """
-    share = kept_share(students, old, targets)[:, None]
-    wanted = share * old + (1 - share) * targets
+    kept = kept_share(students, old, targets, share)[:, None]
+    wanted = kept * old + (1 - kept) * targets
     people, place = identities.unique(return_inverse=True)
     if last_counts:
         number = torch.arange(len(identities), device=identities.device)
@@ -70,8 +79,10 @@ def moved_centres(
     return people, (of @ wanted) / of.sum(1, keepdim=True)
 
 
-def kept_share(students: Tensor, centres: Tensor, targets: Tensor) -> Tensor:
+def kept_share(students: Tensor, centres: Tensor, targets: Tensor, share: CentreShare = "weighted") -> Tensor:
     """a: how much of the old centre stays, 1e-6..1; (B, D) each -> (B,)."""
     along = functional.cosine_similarity(students, targets)
+    if share == "plain":
+        return along.clamp(LEAST, 1.0)
     settled = functional.cosine_similarity(centres, targets).clamp(LEAST, 1.0)
     return (along * settled).clamp(LEAST, 1.0)

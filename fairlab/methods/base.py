@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,7 +31,9 @@ class Batch:
     inputs: images (B, 3, H, W) in -1..1, or teachers' unit embeddings side by side (B, sum of dims);
     identities: (B,) long, 0..C-1; targets: unit embeddings to imitate (B, D), or None; lengths: their raw lengths (B,),
     so that target x length is what the parent's network gave, or None; groups: (B,) long, the numbers of the images'
-    groups, for readings only, or None.
+    groups, for readings only, or None. Where a step has two halves (training.pair_identities), general: how many of the
+    whole step's rows are its general half, which come first; images: (B,) long, the images' numbers, since one may be in
+    both halves; otherwise None.
     """
 
     inputs: Tensor
@@ -39,11 +41,24 @@ class Batch:
     targets: Tensor | None = None
     lengths: Tensor | None = None
     groups: Tensor | None = None
+    general: int | None = None
+    images: Tensor | None = None
 
     def gathered(self, gather: Callable[[Tensor], Tensor]) -> Batch:
-        """The whole step's, where several processes share it: every part but the inputs, which each has passed itself."""
+        """The whole step's, where several processes share it: every part but the inputs, which each has passed itself.
+
+        The shares of the processes are contiguous, so its general half comes first as in one process.
+        """
+        return self._changed(gather)
+
+    def general_half(self) -> Batch:
+        """Of the whole step's batch the general half, in every part but the inputs; all of it where there are no halves."""
+        return self._changed(lambda part: part[: self.general])
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
         parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "inputs"}
-        return replace(self, **{name: gather(part) for name, part in parts.items() if part is not None})
+        changed: dict[str, Any] = {name: change(part) for name, part in parts.items() if isinstance(part, Tensor)}
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,8 @@ class Method(nn.Module):
     """Do its inputs, embeddings, end with the number of the teacher of the image's own group?"""
 
     whole_head: ClassVar[bool] = False
+    general_identity: bool = False
+    """Is its identity loss over the general half of a batch only, where a batch has two halves?"""
     shared: Shared | None = None
 
     learner: nn.Module
@@ -106,8 +123,14 @@ class Method(nn.Module):
     def terms(self, made: tuple[Tensor, ...], batch: Batch) -> dict[str, Tensor]:
         """The loss and its terms, from what passed() made."""
         embeddings = made[0]
-        identity, distillation = self.identity(embeddings, batch), self.distillation(embeddings, batch)
+        identity, distillation = self.identity_term(embeddings, batch), self.distillation(embeddings, batch)
         return {"loss": identity + distillation, "identity": identity, "distillation": distillation}
+
+    def identity_term(self, embeddings: Tensor, batch: Batch) -> Tensor:
+        """identity() over the images that count in it."""
+        if self.general_identity and batch.general is not None:
+            return self.identity(embeddings[: batch.general], batch.general_half())
+        return self.identity(embeddings, batch)
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
         """The classifier's loss over the batch; zero without a classifier."""
@@ -118,6 +141,10 @@ class Method(nn.Module):
     def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
         """The pull to the targets; zero for a method without."""
         return embeddings.new_zeros(())
+
+    def readings(self) -> dict[str, Tensor]:
+        """What of the last batch is worth reading beside the terms: () each, without a gradient, over the whole step."""
+        return {}
 
 
 MethodBuilder = Callable[..., Method]

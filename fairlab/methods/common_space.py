@@ -41,5 +41,5 @@ class CommonSpace(Method):
             return super().terms(made, batch)
         embeddings, observed = made
         further = self.learner.terms(observed)
-        terms = {"identity": self.identity(embeddings, batch), "distillation": embeddings.new_zeros(()), **further}
+        terms = {"identity": self.identity_term(embeddings, batch), "distillation": embeddings.new_zeros(()), **further}
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}

@@ -26,16 +26,29 @@ from fairlab.settings.study import Run
     source="Grouped KD, AAAI 2023; where to split and the temperature are FairLab's choice",
 )
 class GroupedKD(LogitStudent):
-    """T^2 x (Primary-KD + Binary-KD), mean over the batch. Weight 1; T = 4; P reaches 0.9 of the teacher's probability."""
+    """T^2 x (Primary-KD + Binary-KD), mean over the batch. Weight 1; T = 4; P reaches 0.9 of the teacher's probability.
+
+    primary_factor: Primary-KD has the factor p(P) that it has in KL; without, as here by default, DKD's parts are alike.
+    Where P is one identity Primary-KD is zero, so the mean size of P is a reading.
+    """
 
     def __init__(self, settings: Run, **facts: Any) -> None:
         super().__init__(settings, **facts)
-        self.primary_mass = method_settings(settings, GroupedKDSettings).primary_mass
+        self.about = method_settings(settings, GroupedKDSettings)
+        self.primary_size: Tensor | None = None
+        """Identities in P, the mean over the last batch."""
 
     def term(self, embeddings: Tensor, batch: Batch) -> Tensor:
         student, teacher = self.log_probabilities(embeddings, batch)
-        binary, primary, _ = grouped(teacher, student, primary_group(teacher, self.primary_mass))
+        chosen = primary_group(teacher, self.about.primary_mass)
+        self.primary_size = chosen.sum(1).to(teacher.dtype).mean()
+        binary, primary, _ = grouped(teacher, student, chosen)
+        if self.about.primary_factor:
+            primary = primary * teacher.masked_fill(~chosen, -torch.inf).logsumexp(1).exp()
         return self.temperature**2 * (binary + primary).mean()
+
+    def readings(self) -> dict[str, Tensor]:
+        return {} if self.primary_size is None else {"primary_size": self.primary_size}
 
 
 def primary_group(teacher: Tensor, mass: float) -> Tensor:

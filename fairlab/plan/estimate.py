@@ -127,7 +127,9 @@ def _kind(run: PlannedRun, image_px: int, people: int, dims: tuple[int, ...]) ->
     wanted = {"backbone", "adaptor", "loss", "training"}
     shape = config.model_dump(mode="json", include=wanted)
     if shape["training"]:
-        decisive = ("batch_size", "threads", "device", "accumulate", "optimiser")
+        decisive = ["batch_size", "threads", "device", "accumulate", "optimiser"]
+        if shape["training"]["pair_identities"]:  # only then: earlier measurements of steps without pairs hold on
+            decisive += ["pair_identities", "pair_images", "identity_rows"]
         shape["training"] = {name: shape["training"][name] for name in decisive}
     return {"method": run.record.method, "px": image_px, "people": people, "parents": dims, **shape}
 

@@ -9,7 +9,7 @@ from typing import Any
 from fairlab.errors import FairLabError
 from fairlab.plan import choices
 from fairlab.plan.plan import Builder, Plan
-from fairlab.plan.portions import Faces, Portion, faces
+from fairlab.plan.portions import Faces, Portion, check_pairs, faces
 from fairlab.plan.records import check_model, cross_record, length_of
 from fairlab.presets import load_preset
 from fairlab.settings.distillation import Distillation, HeirSettings
@@ -23,7 +23,9 @@ from fairlab.settings.study import (
     TeacherSettings,
     changed,
     loss_in_grid,
+    training_in_grid,
 )
+from fairlab.settings.training import PLAIN_STUDENT
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
@@ -73,6 +75,7 @@ def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
     people = faces(builder)
     for number, seed in enumerate(study.seeds):
         _Seed(builder, people, seed, number == 0).expand()
+    check_pairs(builder, people)
     return Plan(builder.study_id, preset, study, tuple(builder.runs.values()), tuple(dict.fromkeys(builder.notes)))
 
 
@@ -121,7 +124,7 @@ class _Seed:
                         self._student(method, space, variant)
             if self.study.plain_student:
                 title = _titled("Student without KD", (), variant.words)
-                plain = self._add_network("student", "classifier", title, variant, variant.portion.needed)
+                plain = self._add_network("student", PLAIN_STUDENT, title, variant, variant.portion.needed)
                 spaces_there = [space for _, space, loss in pupils if loss in (None, variant.loss)]
                 for space in spaces_there[-1:]:
                     self._against(space, plain)
@@ -323,7 +326,9 @@ class _Seed:
 
     def _add_network(self, role: Role, method: str, title: str, variant: Variant, parents: tuple[str, ...]) -> str:
         distillation = variant.settings.distillation.of(method)
-        config = network(role, method, self.seed, variant.portion.data, variant.settings, self.study, distillation)
+        training = training_in_grid(self.grid, variant.settings.training, method)
+        settings = variant.settings.model_copy(update={"training": training})
+        config = network(role, method, self.seed, variant.portion.data, settings, self.study, distillation)
         run_id = self.builder.add(title, config, parents, variant.portion.images)
         self.models.append(run_id)
         return run_id

@@ -91,11 +91,12 @@ class Builder:
         status = state(record.folder).status if (record.folder / "run.json").exists() else "new"
         steps = 0
         if config.training is not None:
-            per_epoch = images // config.training.step_images
+            per_epoch = images // config.training.epoch_images
             if per_epoch == 0:
                 whole = "batch" if config.training.accumulate == 1 else "step"
+                general = " general images" if config.training.pair_identities else ""
                 raise FairLabError(
-                    f"{title}: {images} training images do not fill one {whole} of {config.training.step_images}; "
+                    f"{title}: {images} training images do not fill one {whole} of {config.training.epoch_images}{general}; "
                     "lower training.batch_size or use more people"
                 )
             steps = per_epoch * config.training.epochs

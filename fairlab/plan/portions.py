@@ -134,3 +134,37 @@ def _mixture(builder: Builder, recipe: Recipe, mixed: str, synthetic_people: int
     if recipe.unit == "images":
         return len(demo.groups) * most([count * demo.train_images for count in per_group], recipe)
     return len(demo.groups) * demo.train_images * most(per_group, recipe)
+
+
+def check_pairs(builder: Builder, people: Faces) -> None:
+    """Raise FairLabError for batches with pairs of more identities than the study's real faces have with two images.
+
+    Parts of the data, people held out, and other faces are not looked at: a run refuses what they leave too few of.
+    """
+    asking = [
+        run.record
+        for run in builder.runs.values()
+        if run.record.config.training is not None
+        and run.record.config.training.pair_identities
+        and run.record.config.data.dataset == people.dataset
+        and run.record.config.data.splits == Data().splits
+    ]
+    paired = _paired(builder, people) if asking else {}
+    for record in asking:
+        wanted = record.config.training.pair_identities if record.config.training else 0
+        count = sum(paired[group] for group in record.config.data.groups or paired)
+        if wanted > count:
+            raise FairLabError(
+                f"{record.title}: training.pair_identities is {wanted}, and {count} of its identities have two images or "
+                "more; take fewer, or data with more images of each identity"
+            )
+
+
+def _paired(builder: Builder, people: Faces) -> dict[str, int]:
+    """Identities of each group with two training images or more."""
+    demo = builder.study.demo
+    if demo is not None:
+        return dict.fromkeys(demo.groups, demo.train_identities if demo.train_images >= 2 else 0)
+    images = _named(builder.workspace, people.dataset).images
+    counts = images[images["split"] == "train"].groupby(["group", "identity"], observed=True).size()
+    return {group: int((counts.loc[[group]] >= 2).sum()) for group in people.sizes}

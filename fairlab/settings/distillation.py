@@ -151,6 +151,10 @@ class EKDSettings(TermSettings):
     """EKD (CVPR 2022)."""
 
     name: Literal["ekd"] = "ekd"
+    compat: bool = Field(
+        False,
+        description="Anchors start at zero instead of the first batch's thresholds, and a threshold is the next lower impostor similarity, as in the published code.",
+    )
 
 
 class HintonKDSettings(LogitSettings):
@@ -169,12 +173,24 @@ class GroupedKDSettings(LogitSettings):
         lt=1.0,
         description="The teacher's likeliest identities that together reach this probability are the primary group (FairLab's choice).",
     )
+    primary_factor: bool = Field(
+        False,
+        description="Weight Primary-KD by the primary group's probability, as in the sum that KL is; off, each image counts alike, as in DKD. Which of both the paper has is not known.",
+    )
+
+
+CentreShare = Literal["weighted", "plain"]
+"""How the share of a class centre that stays is computed."""
 
 
 class AdaDistillSettings(Distillation):
     """AdaDistill (arXiv 2407.01332)."""
 
     name: Literal["adadistill"] = "adadistill"
+    centre_share: CentreShare = Field(
+        "weighted",
+        description="How much of a class centre stays: the student's cosine with the teacher (plain), or this times the centre's cosine with the teacher (weighted).",
+    )
     compat: bool = Field(
         False,
         description="The last image of an identity in a batch moves its centre, instead of their mean, as in the published code.",

@@ -19,7 +19,7 @@ from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss,
 from fairlab.settings.parsing import S, parse, unknown_setting
 from fairlab.settings.protocols import Drawing, Protocols
 from fairlab.settings.recipe import Overlap, Recipe
-from fairlab.settings.training import Training
+from fairlab.settings.training import PLAIN_STUDENT, Training, TrainingChanges
 
 Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
 Arm = Literal["specialised", "balanced"]
@@ -121,6 +121,11 @@ class Grid(Settings):
         max_length=100,
         description="Settings of single losses among these, e.g. grid.loss.adaface.margin_cos=0.3. What is not given is as in the settings of students and teachers where they differ from their defaults and this loss knows the setting, and the loss's default otherwise.",
     )
+    training: dict[Name, TrainingChanges] = Field(
+        {},
+        max_length=100,
+        description="Training settings of the students of single methods, e.g. grid.training.ekd.pair_identities=8; the student without distillation is 'classifier'. What is not given is as in the settings of students.",
+    )
     learn_from: tuple[Literal["real", "synthetic", "mixed"], ...] = Field(
         ("real",),
         min_length=1,
@@ -150,6 +155,12 @@ def loss_in_grid(grid: Grid, usual: Loss, name: str) -> Loss:
     """The settings of the loss `name` in a study whose students, or teachers, have the loss `usual` in their settings."""
     table = for_loss(usual.model_dump(), name)
     return parse(LOSSES[name], {**table, **grid.loss.get(name, {})}, f"grid.loss.{name}")
+
+
+def training_in_grid(grid: Grid, usual: Training, method: str) -> Training:
+    """The loop's settings of the students of `method`, in a study whose students have those of `usual` in general."""
+    changes = grid.training.get(method)
+    return parse(Training, {**usual.model_dump(), **changes}, f"grid.training.{method}") if changes else usual
 
 
 class Study(Settings):
@@ -224,6 +235,28 @@ class Study(Settings):
             raise ValueError(f"grid.distil_from names {strangers[0]!r}, which is not among adaptors")
         return self
 
+    @property
+    def student_methods(self) -> tuple[str, ...]:
+        """Methods of the students, each once: PLAIN_STUDENT for the one without distillation."""
+        plain = (PLAIN_STUDENT,) if self.plain_student else ()
+        return tuple(dict.fromkeys((*self.students, *self.grid.relatives, *plain)))
+
+    @model_validator(mode="after")
+    def _every_training_is_of_a_student(self) -> Self:
+        for method, changes in self.grid.training.items():
+            if method not in self.student_methods:
+                raise ValueError(
+                    f"grid.training.{method} is set, and the study trains no {method} student; it trains: "
+                    f"{', '.join(self.student_methods) or 'none'}"
+                )
+            if unknown := [field for field in changes if field not in Training.model_fields]:
+                raise ValueError(unknown_setting(f"grid.training.{method}.{unknown[0]}", Training.model_fields))
+            try:
+                training_in_grid(self.grid, self.student.training, method)
+            except FairLabError as error:
+                raise ValueError(str(error)) from error
+        return self
+
     @model_validator(mode="after")
     def _every_method_is_trained(self) -> Self:
         """The table of a method that no student has would be ignored in silence."""
@@ -296,7 +329,7 @@ def changed(settings: S, dials: Mapping[str, Any]) -> S:
     for dotted, value in sorted(dials.items(), key=lambda dial: not _names_a_loss(dial[0])):
         table = values
         *parents, last = dotted.split(".")
-        of_grid = isinstance(settings, Study) and parents[:2] == ["grid", "loss"]
+        of_grid = isinstance(settings, Study) and parents[:2] in (["grid", "loss"], ["grid", "training"])
         for parent in parents:
             if of_grid and parents[-1] == parent:
                 table.setdefault(parent, {})
@@ -323,7 +356,24 @@ def changed(settings: S, dials: Mapping[str, Any]) -> S:
         and not any(f"{name}.".startswith("demo.") for name in dials)
     ):
         values["demo"] = None  # a data set that is named takes the place of a preset's generated faces
+    if (
+        isinstance(settings, Study)
+        and isinstance(values["grid"], dict)
+        and (gone := _without_students(settings, dials))
+    ):
+        kept = {name: table for name, table in settings.grid.training.items() if name not in gone}
+        values["grid"]["training"] = kept
     return parse(type(settings), values, "these settings do not go together")
+
+
+def _without_students(study: Study, dials: Mapping[str, Any]) -> list[str]:
+    """Methods that a preset has training settings for and whose students the dials take away: the settings go with them."""
+    if any(name.startswith("grid.training") for name in dials):
+        return []  # what is asked for is never dropped, but refused
+    names = dials.get("students", study.students), dials.get("grid.relatives", study.grid.relatives)
+    trained = [name for some in names if isinstance(some, tuple | list) for name in some]
+    trained += [PLAIN_STUDENT] if dials.get("plain_student", study.plain_student) else []
+    return [method for method in study.grid.training if method not in trained]
 
 
 def _names_a_loss(dotted: str) -> bool:

@@ -5,11 +5,14 @@ Every default is as the papers have it (MST-KD, arXiv 2408.16563, and its offici
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fairlab.settings.base import Epoch, Settings
+from fairlab.settings.base import Epoch, Name, Settings
+
+PAIRS = ("pair_images", "identity_rows")
+"""Settings of Training that have a use only where pair_identities is above 0."""
 
 
 class Training(Settings):
@@ -78,6 +81,22 @@ class Training(Settings):
         "images",
         description="What is drawn equally often in an epoch: every image once, as in the papers, or every identity, or every group. An epoch always has the same number of images; those of rarer ones are repeated.",
     )
+    pair_identities: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Above 0, each batch ends with images of this many identities, so that it has genuine pairs. Every step draws others. The other images are the general half, and an epoch is one pass of these. EKD's code (CVPR 2022) has 8 identities x 4 images beside 32 general images. 0: no such half.",
+    )
+    pair_images: int = Field(
+        4,
+        ge=2,
+        le=100_000,
+        description="Different images of each of these identities, repeated where an identity has fewer (4: EKD's code). Those with a single image are never drawn.",
+    )
+    identity_rows: Literal["all", "general"] = Field(
+        "all",
+        description="Images that the identity loss is over: all of a batch, or its general half only. EKD always has the general half, as its code does.",
+    )
     randaugment: int = Field(
         0,
         ge=0,
@@ -105,6 +124,16 @@ class Training(Settings):
         """Images that one step learns from."""
         return self.batch_size * self.accumulate
 
+    @property
+    def general_rows(self) -> int:
+        """Images of a batch that come in the order of the epoch: all, or those beside the pairs."""
+        return self.batch_size - self.pair_identities * self.pair_images
+
+    @property
+    def epoch_images(self) -> int:
+        """Images by which one step moves on in an epoch, 1 or more."""
+        return self.general_rows * self.accumulate
+
     @model_validator(mode="after")
     def _drops_rise(self) -> Self:
         if list(self.drop_epochs) != sorted(set(self.drop_epochs)):
@@ -123,5 +152,39 @@ class Training(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _pairs_leave_a_general_half(self) -> Self:
+        if not self.pair_identities:
+            if self._differs(*PAIRS):
+                raise ValueError(
+                    "pair_images and identity_rows are about pairs; say with pair_identities how many identities a batch "
+                    "has pairs of, or leave them at 4 and 'all'"
+                )
+            return self
+        if self.general_rows < 1:
+            raise ValueError(
+                f"pair_identities x pair_images is {self.batch_size - self.general_rows} and batch_size {self.batch_size}: "
+                "a batch also needs general images, so take a larger batch_size or fewer pairs"
+            )
+        if self.balance != "images":
+            raise ValueError(
+                f"balance {self.balance!r} and pair_identities exclude each other: leave balance at 'images', or "
+                "pair_identities at 0"
+            )
+        return self
+
     def _differs(self, *names: str) -> bool:
         return any(getattr(self, name) != type(self).model_fields[name].default for name in names)
+
+
+TrainingValue = (
+    bool
+    | Annotated[int, Field(ge=0, le=1_000_000_000)]
+    | Annotated[float, Field(ge=0, le=1e9)]
+    | Name
+    | Annotated[tuple[Epoch, ...], Field(max_length=1000)]
+)
+TrainingChanges = Annotated[dict[Name, TrainingValue], Field(max_length=100)]
+"""Some settings of Training, by name."""
+PLAIN_STUDENT = "classifier"
+"""The method of the student without distillation."""

@@ -23,7 +23,7 @@ from fairlab.models.preprocessing import HALF, Preprocessing
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
-_ORDER, _FLIP, _STEP, AUGMENT = 1, 2, 3, 4  # separate streams of random numbers
+_ORDER, _FLIP, _STEP, AUGMENT, PAIRS = 1, 2, 3, 4, 5  # separate streams of random numbers
 
 
 def stream(seed: int, kind: int, number: int) -> np.random.Generator:

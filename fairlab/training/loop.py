@@ -21,6 +21,7 @@ from fairlab.training.average import Average
 from fairlab.training.loader import ImageInputs, Inputs, ahead, flips, order, step_seed
 from fairlab.training.optim import build, learning_rate, optimisers
 from fairlab.training.precision import check_precision, scaler, training_forward
+from fairlab.training.sampler import Sampler
 from fairlab.training.step import Updates
 from fairlab.training.targets import Targets
 from fairlab.training.together import Together
@@ -54,12 +55,14 @@ class Samples:
     targets: Targets | None = None
     groups: np.ndarray | None = None
 
-    def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> Batch:
+    def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device, general: int | None = None) -> Batch:
+        """The samples at `positions` (B,), mirrored where `flip` (B,) says so; general: as Batch has it."""
         inputs = self.inputs.batch(positions, flip, device)
         identities = torch.from_numpy(self.identities[positions]).to(device)
         targets, lengths = (None, None) if self.targets is None else self.targets.batch(positions, flip, inputs)
         groups = None if self.groups is None else torch.from_numpy(self.groups[positions]).long().to(device)
-        return Batch(inputs, identities, targets, lengths, groups)
+        images = None if general is None else torch.from_numpy(positions).to(device)
+        return Batch(inputs, identities, targets, lengths, groups, general, images)
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,9 @@ class Trainer:
                 update={"compile": False}
             )  # it cannot look through what processes exchange
             hooks.note("training.compile is left out: several processes share this run")
-        self.steps_per_epoch = len(samples.inputs) // self.settings.step_images
+        self.sampler = Sampler(self.settings, self.seed, samples.identities)
+        method.general_identity |= self.settings.identity_rows == "general"
+        self.steps_per_epoch = self.sampler.steps_per_epoch
         self.total = self.steps_per_epoch * self.settings.epochs
         method.to(self.device)
         if method.inputs == "images":
@@ -266,11 +271,13 @@ class Trainer:
             samples = replace(samples, inputs=samples.inputs.changed(change))
 
         def make(number: int) -> tuple[np.ndarray, list[Batch]]:
-            chosen = sequence[number * settings.step_images : (number + 1) * settings.step_images]
-            parts = [self.together.mine(part) for part in np.split(chosen, settings.accumulate)]
-            return chosen, [samples.batch(part, mirrored[part], self.device) for part in parts]
+            parts = self.sampler.parts(sequence, epoch, number)
+            shares, general = [self.together.mine(part) for part in parts], self.sampler.general
+            return np.concatenate(parts), [
+                samples.batch(share, mirrored[share], self.device, general) for share in shares
+            ]
 
-        numbers = range(offset, count // settings.step_images)
+        numbers = range(offset, self.steps_per_epoch)
         yield from zip(numbers, ahead(make, numbers, samples.inputs.depth), strict=True)
 
 
@@ -310,10 +317,11 @@ def _copied(judged: nn.Module, head: checkpoint.Stateful | None) -> dict[str, ch
 def _check_possible(method: Method, samples: Samples, settings: Training, hooks: Hooks, device: torch.device) -> None:
     """Raise FairLabError, in one sentence, for settings that cannot work with this method, data or machine."""
     check_precision(settings, device)
-    if len(samples.inputs) < settings.step_images:
-        takes = f"a batch takes {settings.batch_size}"
+    if len(samples.inputs) < settings.epoch_images:
+        general = " general images" if settings.pair_identities else ""
+        takes = f"a batch takes {settings.general_rows}{general}"
         if settings.accumulate > 1:
-            takes = f"a step takes {settings.accumulate} batches of {settings.batch_size}"
+            takes = f"a step takes {settings.accumulate} batches of {settings.general_rows}{general}"
         raise FairLabError(
             f"an epoch has no step: there are {len(samples.inputs)} images and {takes}; lower training.batch_size"
         )

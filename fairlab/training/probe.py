@@ -56,6 +56,9 @@ def time_network(
     if method.needs_group:
         inputs = torch.cat([inputs, torch.zeros(size, 1)], dim=1)
     batch = Batch(inputs, torch.arange(size) % classes)
+    if settings.pair_identities:
+        batch.general, batch.images = settings.general_rows, torch.arange(size)
+        method.general_identity |= settings.identity_rows == "general"
     if method.needs_targets:
         batch.targets, batch.lengths = (
             functional.normalize(torch.randn(size, _space_dim(config, teacher_dims))),

@@ -27,8 +27,9 @@ class Updates:
     """The processes that make a step, each with its share of the batches' images."""
 
     def update(self, batches: Sequence[Batch], rate: float, compare: bool = False) -> dict[str, float]:
-        """One step from the mean of the `batches`' losses; returns the loss terms and the gradient's norm before clipping.
+        """One step from the mean of the `batches`' losses: its terms, the method's readings and the gradient's norm.
 
+        The norm is that before clipping.
         compare: also the readings of `gradients`, of the last batch. With a NaN or infinite term the weights stay as they
         are. So they do where only an fp16 gradient overflows: then the scale is lowered, "skipped" is 1 and the norm 0.
         """
@@ -53,7 +54,7 @@ class Updates:
         return values | apart
 
     def _backward(self, batches: Sequence[Batch], compare: bool) -> tuple[dict[str, float], dict[str, float]]:
-        """Forward and backward pass of all batches: (mean of each loss term, the readings of `gradients`)."""
+        """Forward and backward pass of all batches: (mean of each term and the method's readings, those of `gradients`)."""
         values: dict[str, float] = {}
         apart: dict[str, float] = {}
         embeddings: list[Tensor] = []
@@ -67,7 +68,7 @@ class Updates:
                 terms = self.method(batch)
             loss = terms["loss"] if len(batches) == 1 else terms["loss"] / len(batches)
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
-            for name, value in terms.items():
+            for name, value in {**terms, **self.method.readings()}.items():
                 values[name] = values.get(name, 0.0) + float(value.detach()) / len(batches)
         return values, apart
 

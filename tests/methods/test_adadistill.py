@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from fairlab.methods.adadistill import kept_share, moved_centres
 from fairlab.methods.base import METHODS, Batch, Method
-from fairlab.settings.distillation import AdaDistillSettings
+from fairlab.settings.distillation import AdaDistillSettings, CentreShare
 from fairlab.settings.loss import loss_settings
-from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES, TARGETS
+from tests.fixtures.golden import CENTRES, EMBEDDINGS, GOLDEN, IDENTITIES, RELATIVES, TARGETS
 from tests.methods.conftest import SIZE, a_run, built, student_batch
 
 UNITS = functional.normalize(TARGETS)
@@ -92,3 +92,32 @@ def test_as_published_only_where_it_is_asked_for() -> None:
 
     assert not torch.equal(centres(True)[1], centres(False)[1])
     assert torch.equal(centres(True)[2:], centres(False)[2:])
+
+
+KNOWN = RELATIVES["G15"]
+NEAR = torch.tensor(KNOWN["inputs"]["x"], dtype=torch.float64)
+"""Students that are near their teacher."""
+
+
+@pytest.mark.parametrize(("share", "name"), [("plain", "un_weighted"), ("weighted", "weighted")])
+def test_both_shares_have_the_known_values(share: CentreShare, name: str) -> None:
+    """G15: the share that stays, the moved centres, and ArcFace and CosFace over them."""
+    old = CENTRES[IDENTITIES]
+    assert kept_share(NEAR, old, UNITS, share).tolist() == pytest.approx(KNOWN["outputs"][f"{name}_a"], abs=1e-9)
+    _, moved = moved_centres(old, NEAR, UNITS, torch.arange(4), share=share)
+    expected = torch.tensor(KNOWN["outputs"][f"{name}_moved_centres"], dtype=torch.float64)
+    torch.testing.assert_close(moved, expected, atol=1e-9, rtol=0)
+    for loss, scale in (("arc_.45_s_8", 8), ("cos_.35_s_8", 8), ("arc_.45_s_64", 64)):
+        key = f"{name}_{loss}"
+        if key not in KNOWN["outputs"]:
+            continue
+        margin = {"name": "arcface", "margin_rad": 0.45} if "arc" in loss else {"name": "cosface", "margin_cos": 0.35}
+        run = a_run(
+            "adadistill",
+            loss=loss_settings(scale=scale, **margin),
+            distillation=AdaDistillSettings(centre_share=share),
+        )
+        method = METHODS["adadistill"](run, classes=5, image_px=SIZE, teacher_dims=(8,)).double()
+        method.get_parameter("head.weight").data = CENTRES.clone()
+        value = method.identity(NEAR, Batch(NEAR, IDENTITIES, UNITS))
+        assert float(value) == pytest.approx(KNOWN["outputs"][key], abs=1e-9)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fairlab.methods.base import Method
 from fairlab.methods.grouped_kd import grouped, primary_group
-from fairlab.settings.distillation import DISTILLATIONS
+from fairlab.settings.distillation import DISTILLATIONS, GroupedKDSettings
+from tests.fixtures.golden import RELATIVES
 from tests.methods.conftest import built, student_batch
+
+KNOWN = RELATIVES["G14"]
 
 
 def log_p(seed: int, rows: int = 6, classes: int = 9, spread: float = 3.0) -> Tensor:
@@ -67,3 +73,48 @@ def test_it_is_a_part_of_hinton_kd_with_two_identities() -> None:
     batch = student_batch(2)
     x = mine.learner(batch.inputs).detach()
     torch.testing.assert_close(mine.distillation(x, batch), theirs.distillation(x, batch))
+
+
+def golden_method(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Method:
+    """The method at the known logits, of both sides at temperature 4."""
+    method = built("grouped_kd", distillation=GroupedKDSettings(**settings))
+    student, teacher = (
+        (torch.tensor(KNOWN["inputs"][name], dtype=torch.float64) / 4).log_softmax(1) for name in ("student", "teacher")
+    )
+    monkeypatch.setattr(method, "log_probabilities", lambda *_: (student, teacher))
+    return method
+
+
+@pytest.mark.parametrize("mass", [0.5, 0.9])
+@pytest.mark.parametrize("factor", [False, True])
+def test_it_has_the_known_values(monkeypatch: pytest.MonkeyPatch, mass: float, factor: bool) -> None:
+    """G14, with and without p(P) before Primary-KD; the mean size of P is read."""
+    expected = KNOWN["outputs"][f"threshold_{mass}"]
+    method = golden_method(monkeypatch, primary_mass=mass, primary_factor=factor)
+    value = method.distillation(torch.zeros(2, 8), student_batch(count=2))
+    known = expected["16_binary_p_p_primary_mean" if factor else "16_binary_primary_mean"]
+    assert float(value) == pytest.approx(known, abs=1e-9)
+    size = sum(map(sum, expected["primary"])) / 2
+    assert {name: float(number) for name, number in method.readings().items()} == {"primary_size": size}
+
+
+@pytest.mark.parametrize("mass", [0.5, 0.9])
+def test_its_parts_have_the_known_values(mass: float) -> None:
+    """G14: who is primary, and the three parts."""
+    expected = KNOWN["outputs"][f"threshold_{mass}"]
+    p, q = (
+        (torch.tensor(KNOWN["inputs"][name], dtype=torch.float64) / 4).log_softmax(1) for name in ("teacher", "student")
+    )
+    group = primary_group(p, mass)
+    assert group.tolist() == expected["primary"]
+    parts = zip(("binary", "primary_kd", "secondary_kd"), grouped(p, q, group), strict=True)
+    for name, values in parts:
+        assert values.tolist() == pytest.approx(expected[name], abs=1e-9)
+
+
+def test_the_size_of_the_primary_group_is_read_of_the_batch() -> None:
+    """Nothing before the first batch."""
+    method = built("grouped_kd")
+    assert method.readings() == {}
+    method(student_batch())
+    assert 1 <= float(method.readings()["primary_size"]) <= 4

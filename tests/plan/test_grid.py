@@ -123,6 +123,69 @@ def test_what_the_grid_cannot_do_is_one_sentence(lab: Workspace, dials: dict[str
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        (
+            {"student.training.pair_identities": 8, "student.training.batch_size": 30},
+            "pair_images is 32 and batch_size 30",
+        ),
+        (
+            {"grid.training.eaf_kd.pair_identities": 8},
+            "grid.training.eaf_kd: pair_identities x pair_images is 32 and batch",
+        ),
+        (
+            {"grid.training.rkd.epochs": 3},
+            "grid.training.rkd is set, and the study trains no rkd student; it trains: eaf_kd, ",
+        ),
+        ({"grid.training.eaf_kd.epocs": 3}, "there is no setting 'grid.training.eaf_kd.epocs'"),
+        ({"grid.training.eaf_kd.epochs": "much"}, "grid.training.eaf_kd: epochs: Input should be a valid integer"),
+        (
+            {"grid.training.eaf_kd.epochs": None},
+            "grid.training.eaf_kd.epochs: a number, or true or false, belongs here",
+        ),
+        (
+            {"teacher.training.pair_identities": 151, "teacher.training.batch_size": 620},
+            "Teacher Group A: training.pair_identities is 151, and 150 of its identities have two images or more",
+        ),
+    ],
+)
+def test_batches_with_pairs_that_cannot_be_are_one_sentence(
+    lab: Workspace, dials: dict[str, object], said: str
+) -> None:
+    with pytest.raises(FairLabError) as refusal:
+        expand(demo(**dials), "x", lab)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_training_settings_of_one_method_reach_its_students_alone(lab: Workspace) -> None:
+    """Theirs are other runs with other steps: 6,000 images in steps of 16 general ones; everything else is as before."""
+    relatives = {"grid.relatives": ("ekd", "rkd")}
+    pairs = {"grid.training.ekd.pair_identities": 4, "grid.training.classifier.epochs": 3}
+    before, after = (
+        {run.record.title: run for run in expand(demo(**dials), "x", lab).runs}
+        for dials in (relatives, relatives | pairs)
+    )
+    changed_titles = {title for title in before if before[title].record.run_id != after[title].record.run_id}
+    assert changed_titles == {"Student EKD", "Student without KD", "Maps"}
+    training = after["Student EKD"].record.config.training
+    assert training is not None
+    assert (training.pair_identities, training.general_rows) == (4, 16)
+    assert after["Student EKD"].steps == 6000 // 16 * training.epochs
+    assert before["Student EKD"].steps == 6000 // 32 * training.epochs
+    assert after["Student without KD"].steps == 6000 // 32 * 3
+
+
+def test_settings_of_a_preset_go_with_the_students_that_the_dials_take_away() -> None:
+    """Or every other choice of relatives would need a second dial; what is asked for is still refused."""
+    preset = load_preset("all_methods_demo")
+    assert changed(preset, {"grid.relatives": ("rkd",)}).grid.training == {}
+    assert changed(preset, {"grid.relatives": ("ekd",)}).grid.training == preset.grid.training
+    with pytest.raises(FairLabError, match=r"grid\.training\.ekd is set, and the study trains no ekd student"):
+        changed(preset, {"grid.relatives": ("rkd",), "grid.training.ekd.epochs": 3})
+
+
 def test_given_models_and_other_faces_for_real(copy: Workspace) -> None:
     """Two trained teachers stand for models from elsewhere; students learn from synthetic and mixed faces; all are
     judged on the study's own pairs and stand in its table.

@@ -60,6 +60,14 @@ CASES: dict[str, dict[str, Any]] = {
     "randaugment": {"randaugment": 2},
     "identities": {"balance": "identities"},
     "groups": {"balance": "groups"},
+    "pairs": {"batch_size": 12, "pair_identities": 2, "pair_images": 2},
+    "pairs in two parts": {
+        "batch_size": 6,
+        "accumulate": 2,
+        "pair_identities": 1,
+        "pair_images": 2,
+        "identity_rows": "general",
+    },
     "best": {"keep": "best"},
     "gated": {},
 }
@@ -113,6 +121,22 @@ def test_a_frozen_network_inside_a_method_is_not_written_with_every_pass(tmp_pat
     kept = load_file(checkpoint.whole(tmp_path)[-1] / "method.safetensors")
     assert set(kept) == {"gate.weight", "gate.bias", "seen"}
     assert float(kept["seen"]) == 15 * 8
+
+
+@pytest.mark.parametrize(("rows", "counted"), [("all", 12), ("general", 8)])
+def test_identity_rows_reach_the_method(tmp_path: Path, rows: str, counted: int) -> None:
+    """Every step sees 12 images; the identity loss those that are asked for, the general ones first."""
+    seen: list[tuple[int, int | None]] = []
+
+    class Counted(Gated):
+        def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
+            assert len(embeddings) == len(batch.identities)
+            seen.append((len(embeddings), batch.general))
+            return super().identity(embeddings, batch)
+
+    settings = Training(**BASE | {"batch_size": 12, "pair_identities": 2, "pair_images": 2, "identity_rows": rows})
+    train(Counted(), samples(), Course(settings, 0, tmp_path, FACTS), Log().hooks(lambda: False))
+    assert seen == [(counted, 8)] * 15
 
 
 class Scripted(Log):
@@ -224,6 +248,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"balance": "groups"}, "needs the groups of the images"),
     ({"keep": "best"}, r"there are none: hold some training identities out with data\.held_out"),
     ({"accumulate": 9}, "there are 43 images and a step takes 9 batches of 8"),
+    ({"pair_identities": 3, "pair_images": 2, "accumulate": 22}, "a step takes 22 batches of 2 general images"),
+    ({"pair_identities": 3, "pair_images": 2}, "pair_identities is 3, and 2 of the 5 identities to train on have two"),
 ]
 
 
@@ -232,8 +258,11 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     tmp_path: Path, given: dict[str, Any], message: str
 ) -> None:
     hooks = replace(Log().hooks(lambda: False), validate=None)
+    data = samples()
+    if "two" in message:
+        data = replace(data, identities=np.array([*[0] * 20, *[1] * 20, 2, 3, 4]))
     with pytest.raises(FairLabError, match=message):
-        train(method(), samples(), Course(Training(**BASE, device="cpu", **given), 0, tmp_path / "x", FACTS), hooks)
+        train(method(), data, Course(Training(**BASE, device="cpu", **given), 0, tmp_path / "x", FACTS), hooks)
     assert not (tmp_path / "x").exists()
 
 

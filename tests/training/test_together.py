@@ -51,6 +51,17 @@ CURVES: dict[str, dict[str, Any]] = {
     "gate": {"method": "common_space", "adaptor": Adaptor(name="gate", embedding_dim=DIMS), "teachers": 3},
     "dropout adaptor": {"method": "common_space", "adaptor": Adaptor(name="dldpo", embedding_dim=DIMS, dropout=0.3)},
     "two batches a step": {"method": "eaf_kd", "training": {"accumulate": 2}},
+    "pairs": {"method": "ekd", "training": {"batch_size": 12, "pair_identities": 2, "pair_images": 2}},
+    "pairs in two parts, one identity loss over half": {
+        "method": "adadistill",
+        "training": {
+            "batch_size": 6,
+            "accumulate": 2,
+            "pair_identities": 1,
+            "pair_images": 2,
+            "identity_rows": "general",
+        },
+    },
     "centres that learn on": {
         "method": "proxyless_kd",
         "distillation": ProxylessKDSettings(unfreeze=True, kd_weight=192.0),

@@ -18,7 +18,8 @@ from fairlab.registry import declared
 from fairlab.settings.base import Chosen
 from fairlab.settings.distillation import ADAPTOR_OF, Adaptor, Distillations
 from fairlab.settings.loss import LOSSES, Loss, for_loss, loss_settings
-from fairlab.settings.study import Settings, Study, changed, loss_in_grid
+from fairlab.settings.study import Grid, Settings, Study, changed, loss_in_grid
+from fairlab.settings.training import PAIRS, PLAIN_STUDENT, Training
 from fairlab.ui.frame.page import plain
 
 CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
@@ -59,12 +60,13 @@ def study_form(
             changes |= settings_form(value, key, f"{name}.", hidden, offers)
             if name == "student":
                 changes |= _losses_of_the_grid(study, key, changes)
+                changes |= _trainings_of_the_grid(study, key, changes)
     return _without_unused(study, changes)
 
 
 def _untrained(study: Study, changes: Mapping[str, Any]) -> list[str]:
     """The methods with settings that no student has."""
-    trained = [*changes.get("students", study.students), *changes.get("grid.relatives", study.grid.relatives)]
+    trained = _trained(study, changes)
     return [name for name in Distillations.model_fields if name not in trained]
 
 
@@ -97,6 +99,39 @@ def _losses_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> d
     except FairLabError:
         return dials  # the plan says what is wrong
     return dials
+
+
+def _trainings_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The methods whose students train with settings of their own, and these; the usual ones stand above them already."""
+    trained = _trained(study, changes)
+    known = {**choices.student_methods(), PLAIN_STUDENT: {"title": "without distillation"}}
+    methods = st.multiselect(
+        "Students with training settings of their own",
+        trained,
+        [name for name in study.grid.training if name in trained],
+        key=f"{key}:grid.training",
+        format_func=lambda name: choices.title(name, known),
+        help=Grid.model_fields["training"].description,
+    )
+    kept = {name: table for name, table in study.grid.training.items() if name in methods}
+    dials: dict[str, Any] = {"grid.training": kept} if kept != study.grid.training else {}
+    start = "student.training."
+    usual = study.student.training.model_copy(
+        update={name.removeprefix(start): new for name, new in changes.items() if name.startswith(start)}
+    )
+    place = key if usual == study.student.training else f"{key}:{digest(usual.model_dump(mode='json'), 8)}"
+    for name in methods:
+        st.markdown(f"**Training: {choices.title(name, known)}**")
+        value = usual.model_copy(update=study.grid.training.get(name, {}))  # the plan says what is wrong
+        dials |= _fields(value, place, f"grid.training.{name}.", (), {})
+    return dials
+
+
+def _trained(study: Study, changes: Mapping[str, Any]) -> list[str]:
+    """Methods of the study's students, once each, as changed."""
+    plain = [PLAIN_STUDENT] if changes.get("plain_student", study.plain_student) else []
+    students = changes.get("students", study.students), changes.get("grid.relatives", study.grid.relatives)
+    return list(dict.fromkeys([*students[0], *students[1], *plain]))
 
 
 def _without_unused(study: Study, changes: dict[str, Any]) -> dict[str, Any]:
@@ -149,23 +184,31 @@ def _loss_form(value: Loss, key: str, prefix: str) -> dict[str, Any]:
 def _fields(
     value: Settings, key: str, prefix: str, skip: Sequence[str], offers: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """The plain fields of `value`, four in a row."""
+    """The plain fields of `value`, four in a row; one that another field makes useless is left out, and at its default."""
     changes: dict[str, Any] = {}
-    shown = [
-        (name, field)
-        for name, field in type(value).model_fields.items()
-        if f"{prefix}{name}" not in skip
-        and not isinstance(getattr(value, name), Settings | dict)
-        and not (isinstance(value, Chosen) and name == "name")
-    ]
-    for start in range(0, len(shown), 4):
-        for column, (name, field) in zip(st.columns(4), shown[start : start + 4], strict=False):
-            with column:
-                old, dotted = getattr(value, name), f"{prefix}{name}"
-                new = _widget(dotted, name, field, old, f"{key}:{dotted}", offers.get(dotted))
-                if new != old:
-                    changes[dotted] = new
+    columns: Sequence[Any] = ()
+    drawn = 0
+    for name, field in type(value).model_fields.items():
+        old, dotted = getattr(value, name), f"{prefix}{name}"
+        chosen = isinstance(value, Chosen) and name == "name"
+        if dotted in skip or isinstance(old, Settings | dict) or chosen:
+            continue
+        if isinstance(value, Training) and _without_pairs(value, name, changes.get(f"{prefix}pair_identities")):
+            changes |= {dotted: field.default} if old != field.default else {}
+            continue
+        if drawn % 4 == 0:
+            columns = st.columns(4)
+        with columns[drawn % 4]:
+            new = _widget(dotted, name, field, old, f"{key}:{dotted}", offers.get(dotted))
+        drawn += 1
+        if new != old:
+            changes[dotted] = new
     return changes
+
+
+def _without_pairs(training: Training, name: str, pairs: int | None) -> bool:
+    """Is this setting one of pairs that the batches do not have? pairs: pair_identities as just changed, or None."""
+    return name in PAIRS and not (training.pair_identities if pairs is None else pairs)
 
 
 SPELT = {"gb": "GB", "gpu": "GPU", "cpus": "CPUs", "lr": "learning rate", "mlflow": "MLflow", "tensorboard": "TensorBoard",

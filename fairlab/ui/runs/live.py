@@ -158,8 +158,14 @@ def _curves(lab: Workspace, record: RunRecord) -> None:
         here = record.dataset in cached.datasets(lab)  # it may have been deleted since
         groups = cached.dataset(lab, record.dataset).groups if here else record.config.data.groups
         chart(validation_figure(events, groups), f"val:{record.run_id}", "accuracy on held-out people")
-    last = events[events["name"].isin(["lr", "images_per_s", "grad_norm"])].groupby("name")["value"].last()
-    words = {"lr": "learning rate {:g}", "grad_norm": "gradient norm {:.2f}", "images_per_s": "{:.0f} images/s"}
+    words = {
+        "lr": "learning rate {:g}",
+        "grad_norm": "gradient norm {:.2f}",
+        "images_per_s": "{:.0f} images/s",
+        "genuine_pairs": "{:.1f} genuine pairs a batch",
+        "primary_size": "{:.1f} identities in the primary group",
+    }
+    last = events[events["name"].isin(list(words))].groupby("name")["value"].last()
     said = [text.format(last[name]) for name, text in words.items() if name in last]
     latest = pull.groupby("name").last().itertuples()
     said += [f"{row.Index}/{row.against} gradient ratio {row.ratio:.3g}" for row in latest]

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from fairlab.presets import load_preset, preset_names
 from fairlab.settings.loss import CosFaceSettings
-from fairlab.settings.study import changed
+from fairlab.settings.study import changed, training_in_grid
 
 
 def _page(preset: str) -> None:
@@ -124,6 +124,51 @@ def test_a_dial_of_the_usual_loss_changes_no_other_loss_of_the_grid_by_itself() 
     assert changes == {"grid.losses": ("elastic_arcface", "adaface"), "student.loss.scale": 32.0}
     scales = [item.value for item in app.number_input if item.key.endswith("grid.loss.adaface.scale")]
     assert scales == [32.0]
+
+
+PAIRS = {"pair_identities", "pair_images", "identity_rows"}
+
+
+def test_settings_of_pairs_are_shown_where_batches_have_pairs() -> None:
+    """And end with them, or the settings would be refused without a widget to change them."""
+    app = opened("tiny")
+    assert keys(app, "student.training.") & PAIRS == {"pair_identities"}
+    app.number_input(key="k:student.training.pair_identities").set_value(2).run()
+    assert keys(app, "student.training.") & PAIRS == PAIRS
+    app.number_input(key="k:student.training.pair_images").set_value(3).run()
+    changes = app.session_state["changes"]
+    assert changes == {"student.training.pair_identities": 2, "student.training.pair_images": 3}
+    assert changed(load_preset("tiny"), changes).student.training.general_rows == 12 - 2 * 3
+    app.number_input(key="k:student.training.pair_identities").set_value(0).run()
+    assert not app.exception
+    assert app.session_state["changes"] == {}
+
+
+def test_students_of_one_method_have_training_settings_of_their_own() -> None:
+    app = opened("tiny")
+    assert keys(app, "grid.training.") == set()
+    app.multiselect(key="k:grid.training").set_value(["eaf_kd"]).run()
+    assert app.session_state["changes"] == {}
+    app.number_input(key="k:grid.training.eaf_kd.pair_identities").set_value(2).run()
+    assert {"eaf_kd.pair_images", "eaf_kd.epochs"} <= keys(app, "grid.training.")
+    changes = app.session_state["changes"]
+    assert changes == {"grid.training.eaf_kd.pair_identities": 2}
+    found = changed(load_preset("tiny"), changes)
+    assert training_in_grid(found.grid, found.student.training, "eaf_kd").pair_identities == 2
+    assert found.student.training.pair_identities == 0
+    app.multiselect(key="k:grid.training").set_value([]).run()
+    assert app.session_state["changes"] == {}
+
+
+def test_training_settings_go_with_the_students_that_had_them() -> None:
+    app = opened("all_methods_demo")
+    assert {"ekd.pair_identities", "ekd.pair_images"} <= keys(app, "grid.training.")
+    assert app.number_input(key="k:grid.training.ekd.batch_size").value == 64
+    app.multiselect(key="k:grid.relatives").set_value(["rkd"]).run()
+    assert not app.exception
+    changes = app.session_state["changes"]
+    assert changes == {"grid.training": {}, "grid.relatives": ("rkd",)}
+    assert changed(load_preset("all_methods_demo"), changes).grid.training == {}
 
 
 def test_only_settings_of_adaptors_that_are_chosen_are_shown() -> None:
