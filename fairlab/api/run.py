@@ -110,6 +110,42 @@ class Run:
 
         return loss_figure(self.events())
 
+    def routing(self) -> pd.DataFrame:
+        """Where a student of several teachers routed the images of each group, epoch by epoch.
+
+        Returns a DataFrame with epoch (from 1), group, teacher, images (of the group), routed (times) and share (0..1);
+        without rows before it routes. Raises FairLabError for a run of another method.
+
+        >>> run.routing().pivot_table(index="group", columns="teacher", values="share")
+        """
+        from fairlab.compare import routing
+
+        return routing.shares(self._workspace, self.record, self.events())
+
+    def routing_measures(self) -> pd.DataFrame:
+        """What the routing of a student of several teachers amounts to, a row per epoch.
+
+        Returns a DataFrame with epoch (from 1), entropy (over log n, 0..1), information_bits (group and teacher), own_rate
+        (to the group's own teacher, NaN without one), chance (1 / n), chosen_kl, other_kl, chosen_ce, other_ce. Raises
+        FairLabError for a run of another method.
+
+        >>> run.routing_measures().iloc[-1]["information_bits"]
+        0.013
+        """
+        from fairlab.compare import routing
+
+        return routing.measures(self._workspace, self.record, self.events())
+
+    def routing_meaning(self) -> str:
+        """What the gate of a student of several teachers learns from, in a sentence: its routing need not be learnt.
+
+        >>> print(run.routing_meaning())
+        """
+        from fairlab.compare import routing
+
+        routing.teachers_of(self._workspace, self.record)
+        return routing.meaning(self.record)
+
     def wait(self, show: bool = True) -> Self:
         """Wait until the run is done, with progress and time left; an interruption leaves it alone.
 

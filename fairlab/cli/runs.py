@@ -19,6 +19,10 @@ def runs_commands(parser: Parser) -> None:
     json_option(noun.add("queue", "what works, and what waits for what, in starting order", queue))
     run_argument(noun.add("show", "settings and state of a run, as JSON", show_run))
     run_argument(noun.add("log", "what a run printed", log))
+    routed = noun.add("routing", "where a student of several teachers routed each group's images", routing)
+    run_argument(routed, "run", "run id")
+    routed.add_argument("--by-group", action="store_true", help="shares by group and teacher instead of their measures")
+    json_option(routed)
     run_argument(noun.add("wait", "wait until these runs have ended", wait), "runs", "run ids", "+")
     stop = noun.add("stop", "save and end; a run that waits is cancelled", stop_runs)
     run_argument(stop, "runs", "run ids", "+")
@@ -98,6 +102,16 @@ def show_run(workspace: Workspace, options: argparse.Namespace) -> None:
 def log(workspace: Workspace, options: argparse.Namespace) -> None:
     run = _lab(workspace).runs[options.run]
     print(run.log or f"no log yet: {options.run} is {run.status}")
+
+
+def routing(workspace: Workspace, options: argparse.Namespace) -> None:
+    from fairlab.cli import show
+
+    run = _lab(workspace).runs[options.run]
+    table = run.routing() if options.by_group else run.routing_measures()
+    if not options.json:
+        show.say(run.routing_meaning())
+    show.show_table(table, options.json, f"no routing yet: {options.run} is {run.status}")
 
 
 def wait(workspace: Workspace, options: argparse.Namespace) -> int:

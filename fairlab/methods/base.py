@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +23,8 @@ D = TypeVar("D", bound=Distillation)
 PAPER_DIM = 512
 """Embedding length of MST-KD (arXiv 2408.16563, official code), at which its lambda of 10,000 holds."""
 NO_TARGETS = "a distilled student needs targets: the stored embeddings of its parent"
+COUNTS = ("routed/", "seen/")
+"""Readings whose names begin so are counts: they add up over batches, steps and processes, where others are means."""
 
 
 @dataclass
@@ -29,11 +32,11 @@ class Batch:
     """What one step sees.
 
     inputs: images (B, 3, H, W) in -1..1, or teachers' unit embeddings side by side (B, sum of dims);
-    identities: (B,) long, 0..C-1; targets: unit embeddings to imitate (B, D), or None; lengths: their raw lengths (B,),
-    so that target x length is what the parent's network gave, or None; groups: (B,) long, the numbers of the images'
-    groups, for readings only, or None. Where a step has two halves (training.pair_identities), general: how many of the
-    whole step's rows are its general half, which come first; images: (B,) long, the images' numbers, since one may be in
-    both halves; otherwise None.
+    identities: (B,) long, 0..C-1; targets: unit embeddings to imitate (B, D), of several parents (B, n, D) in the
+    parents' order, or None; lengths: their raw lengths (B,) or (B, n), so that target x length is what the parent's
+    network gave, or None; groups: (B,) long, the numbers of the images' groups, -1 for none, for readings only, or None.
+    Where a step has two halves (training.pair_identities), general: how many of the whole step's rows are its general
+    half, which come first; images: (B,) long, the images' numbers, since one may be in both halves; otherwise None.
     """
 
     inputs: Tensor
@@ -75,19 +78,39 @@ class Shared:
 
 @dataclass(frozen=True)
 class Inherited:
-    """A parent's classifier: its class centres (C, D), row c for the run's identity c, and the scale of its logits."""
+    """A parent's classifier: its class centres (C, D), row c for the run's identity c, and the scale of its logits.
+
+    Of several parents: (n, C, D), the mean directions of each parent's stored embeddings of every identity.
+    """
 
     centres: Tensor
     scale: float
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What of a method trains in a pass."""
+
+    name: str = ""
+    """What the method calls it."""
+    frozen: frozenset[str] = frozenset()
+    """Parts of the method, e.g. "learner", "head" or a module of its own, that are in evaluation mode and keep every bit."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """What the method multiplies its terms by, by the method's own names."""
+
+
 class Method(nn.Module):
     """`learner` is the network the run is about; `head` its classifier, thrown away after training, or None.
 
-    forward(batch) -> {"loss": (), "identity": (), "distillation": ()}; loss is the sum of the two terms, both as
-    they enter it (weighted); a term that the method does not have is zero. needs_targets: it learns from its parent's
-    embeddings; needs_head: from its parent's classifier, and so is built with `inherited`. What a method remembers
-    between steps is a buffer of learner or head, so that it is part of every checkpoint.
+    forward(batch) -> {"loss": (), "identity": (), "distillation": ()}; loss is the sum of the terms, all as
+    they enter it (weighted); a term that the method does not have is zero. A method may have further terms, and scalars
+    without a gradient, which are readings and no part of the loss. needs_targets: it learns from its parent's
+    embeddings; needs_head: from its parent's classifier, needs_centroids: from its parents' mean embeddings of each
+    identity, and so is built with `inherited`. What a method remembers between steps is a buffer of learner or head, so
+    that it is part of every checkpoint; so are further modules right inside it that learn.
+
+    stage(epoch, epochs) says what trains in a pass, from the numbers alone: the loop puts it into `now` before the pass,
+    and a resumed run needs nothing. `rate`: factor on the learning rate of what is neither learner nor head.
 
     Where several processes train, passed() sees the images of this one and terms() those of the whole step, alike in
     every process; whole_head: it needs all class centres at once, which are shared out otherwise.
@@ -96,6 +119,7 @@ class Method(nn.Module):
     inputs: ClassVar[Literal["images", "embeddings"]] = "images"
     needs_targets: bool = False
     needs_head: ClassVar[bool] = False
+    needs_centroids: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     needs_group: bool = False
     """Do its inputs, embeddings, end with the number of the teacher of the image's own group?"""
@@ -104,17 +128,35 @@ class Method(nn.Module):
     general_identity: bool = False
     """Is its identity loss over the general half of a batch only, where a batch has two halves?"""
     shared: Shared | None = None
+    now: Stage = Stage()
+    rate: float = 1.0
+    counts: Mapping[str, Tensor] = {}
+    """What the last step's batch counted, by the names in COUNTS without their "/": (groups,) or (groups, n) whole
+    numbers, row g for the group of number g."""
 
     learner: nn.Module
     head: MarginHead | None
     embedding_dim: int
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        if self.shared is None:
-            return self.terms(self.passed(batch.inputs), batch)
-        gather = self.shared.gather
-        made = tuple(gather(part) for part in self.shared.network(batch.inputs))
-        return self.terms(made, batch.gathered(gather))
+        # A network that is frozen needs no graph, and processes that share it must not wait for its gradients.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and "learner" not in self.now.frozen):
+            if self.shared is None:
+                made = self.passed(batch.inputs)
+            else:
+                made = tuple(self.shared.gather(part) for part in self.shared.network(batch.inputs))
+        return self.terms(made, batch if self.shared is None else batch.gathered(self.shared.gather))
+
+    def stage(self, epoch: int, epochs: int) -> Stage:
+        """What trains in pass `epoch` (from 0) of `epochs`: everything, for most. Raises FairLabError for too few passes."""
+        return Stage()
+
+    def begin(self, stage: Stage) -> None:
+        """Into the training mode of a stage: parts that are frozen evaluate."""
+        self.now = stage
+        self.train()
+        for name in stage.frozen:
+            self.get_submodule(name).eval()
 
     def passed(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """What the network makes of the images, a row for each: first its embeddings (B, D)."""
@@ -149,7 +191,8 @@ class Method(nn.Module):
 
 MethodBuilder = Callable[..., Method]
 METHODS: Registry[MethodBuilder] = Registry("method", "fairlab.methods")
-"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method; with needs_head also inherited: Inherited.
+"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method; with needs_head or needs_centroids also
+inherited: Inherited.
 
 Facts of a registration: title, roles (of runs that use it), parents ("": none, "teachers": several spaces side by side,
 "space": one of any kind), source; and where they are not as for most: identities=False (it learns no identities),

@@ -45,6 +45,21 @@ def student_methods() -> dict[str, dict[str, Any]]:
     return {name: facts for name, facts in found.items() if facts.get("parents") == "space"}
 
 
+def methods_of_teachers() -> dict[str, dict[str, Any]]:
+    """Methods whose students learn from all teachers of an arm at once."""
+    found = declared_facts("METHODS", "methods")
+    return {
+        name: facts
+        for name, facts in found.items()
+        if facts.get("parents") == "teachers" and "student" in facts.get("roles", ())
+    }
+
+
+def all_student_methods() -> dict[str, dict[str, Any]]:
+    """Methods whose students learn from one space, or from several teachers."""
+    return dict(sorted((student_methods() | methods_of_teachers()).items()))
+
+
 def common_spaces() -> dict[str, dict[str, Any]]:
     """What can make one space of several teachers: trained adaptors, and rules, whose fact `rule` is True.
 

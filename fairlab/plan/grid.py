@@ -8,11 +8,12 @@ from typing import Any
 
 from fairlab.errors import FairLabError
 from fairlab.plan import choices
+from fairlab.plan.of_teachers import check_teachers
 from fairlab.plan.plan import Builder, Plan
 from fairlab.plan.portions import Faces, Portion, check_pairs, faces
 from fairlab.plan.records import check_model, cross_record, length_of
 from fairlab.presets import load_preset
-from fairlab.settings.distillation import Distillation, HeirSettings
+from fairlab.settings.distillation import OF_TEACHERS, Distillation, HeirSettings
 from fairlab.settings.loss import Loss
 from fairlab.settings.study import (
     Data,
@@ -94,7 +95,7 @@ def check_names(study: Study) -> None:
     choices.check("grid.backbones", study.grid.backbones, choices.backbones())
     choices.check("grid.losses", study.grid.losses, choices.losses())
     choices.check("adaptors", study.adaptors, choices.common_spaces())
-    choices.check("students", study.students, choices.student_methods())
+    choices.check("students", study.students, choices.all_student_methods())
     choices.check("grid.relatives", study.grid.relatives, choices.student_methods())
 
 
@@ -108,20 +109,25 @@ class _Seed:
 
     def expand(self) -> None:
         spaces: list[Space] = []
+        sets: dict[str, list[str]] = {}
         for arm in self.study.arms:
-            spaces += self._common_spaces(self._arm(arm), arm)
+            sets[arm] = self._arm(arm)
+            spaces += self._common_spaces(sets[arm], arm)
         if self.grid.given:
-            spaces += self._common_spaces(self._given(), "given")
+            sets["given"] = self._given()
+            spaces += self._common_spaces(sets["given"], "given")
         variants = self._variants()
-        pupils: list[tuple[tuple[str, ...], Space, str | None]] = [
-            (self.study.students, space, None) for space in spaces
-        ]
+        of_spaces = tuple(name for name in self.study.students if name not in OF_TEACHERS)
+        pupils: list[tuple[tuple[str, ...], Space, str | None]] = [(of_spaces, space, None) for space in spaces]
         pupils += [(self.grid.relatives, space, loss) for loss, space in self._everyone(variants)]
         for variant in variants:
             for methods, space, loss in pupils:
                 if loss in (None, variant.loss):
                     for method in methods:
                         self._student(method, space, variant)
+            for arm, teachers in sets.items():
+                for method in (name for name in self.study.students if name in OF_TEACHERS):
+                    self._student_of_all(method, arm, teachers, variant)
             if self.study.plain_student:
                 title = _titled("Student without KD", (), variant.words)
                 plain = self._add_network("student", PLAIN_STUDENT, title, variant, variant.portion.needed)
@@ -324,6 +330,20 @@ class _Seed:
         title = _titled(f"Student {label}", (space.words,), variant.words)
         self._against(space, self._add_network("student", method, title, variant, parents))
 
+    def _student_of_all(self, method: str, arm: str, teachers: list[str], variant: Variant) -> None:
+        """A student of all teachers of an arm at once."""
+        label, portion = choices.title(method, choices.methods_of_teachers()), variant.portion
+        records = [record for record in map(self._record, teachers) if record.role in SPACES]
+        check_teachers(method, arm, {record.title: self._length([record.run_id]) for record in records}, self.study)
+        parents = tuple(teachers)
+        if portion.data.dataset != self.people.dataset:
+            models = [record.run_id for record in records]
+            parents = (
+                *models,
+                self._embedded(f"{portion.name}, {arm} teachers", models, portion.data.dataset, portion.needed),
+            )
+        self._add_network("student", method, _titled(f"Student {label}", (arm,), variant.words), variant, parents)
+
     def _add_network(self, role: Role, method: str, title: str, variant: Variant, parents: tuple[str, ...]) -> str:
         distillation = variant.settings.distillation.of(method)
         training = training_in_grid(self.grid, variant.settings.training, method)
@@ -350,7 +370,7 @@ def network(
     distillation: Distillation | None = None,
 ) -> Run:
     """The settings of a run that trains a network on images."""
-    identities = method == "classifier" or choices.student_methods()[method].get("identities", True)
+    identities = method == "classifier" or choices.all_student_methods()[method].get("identities", True)
     return Run(
         role=role,
         method=method,

@@ -224,6 +224,94 @@ class ProxylessKDSettings(HeirSettings):
         return self
 
 
+class MSTDistillSettings(Distillation):
+    """MST-Distill (arXiv 2507.07015): several teachers at once, routed image by image. For faces, FairLab's analogue.
+
+    Three stages: all teachers (warm_epochs), the masks (mask_epochs, where there are masks), then the routed teachers.
+    """
+
+    name: Literal["mst_distill"] = "mst_distill"
+    temperature: float = Field(
+        4.0, gt=0.0, le=1e6, description="Logits are divided by this before they are compared (4: the published code)."
+    )
+    top_k: int = Field(1, ge=1, le=10_000, description="Teachers that an image is routed to (1: the published code).")
+    mask: Literal["none", "diagonal", "mlp"] = Field(
+        "none",
+        description="What a teacher's embedding is multiplied by: none; diagonal, a number for each dimension; mlp, numbers that a small network reads from the embedding (the published masks are inside the teachers).",
+    )
+    warm_epochs: int = Field(
+        1, ge=0, le=100_000, description="Epochs in which the student learns from all teachers (1: the published code)."
+    )
+    mask_epochs: int = Field(
+        1,
+        ge=1,
+        le=100_000,
+        description="Epochs in which the masks alone learn, towards the student (1: the published code); unused without masks.",
+    )
+    gate_learns: Literal["balance", "kl", "right"] = Field(
+        "balance",
+        description="What the gate learns from beside the balance: balance, nothing (the published code: routing is balanced, not learnt); kl, the distillation of the chosen teachers times their shares; right, the teacher that is surest of the identity. The last two are FairLab's.",
+    )
+    surest_temperature: float = Field(
+        1.0,
+        gt=0.0,
+        le=1e6,
+        description="Of gate_learns right: softmax of the teachers' negative cross-entropies over this (FairLab's choice).",
+    )
+    gate_detached: bool = Field(
+        False, description="The gate's terms do not move the student; in the published code they do."
+    )
+    gate_rate: float = Field(
+        1.0, gt=0.0, le=1e6, description="Factor on the learning rate of gate and masks (1: the published code)."
+    )
+    balance: Literal["kl", "cv"] = Field(
+        "kl",
+        description="Load balance: kl, KL of the even to the mean choice; cv, standard deviation over mean of the choices.",
+    )
+    balance_weight: float = Field(
+        1.0,
+        ge=0.0,
+        le=1e9,
+        description="Weight of the load balance when routing begins; it falls to 0.9 of itself after routing epochs 1, 11, 21, ... as published.",
+    )
+    kd_weight: float = Field(
+        1.0,
+        ge=0.0,
+        le=1e9,
+        description="Weight of the routed distillation when routing begins; it halves after routing epochs 1, 31, 61, ... as published.",
+    )
+    as_published: bool = Field(
+        False, description="The load balance by KL is divided by the number of teachers, as in the published code."
+    )
+
+    @property
+    def before_routing(self) -> int:
+        """Epochs of the first two stages."""
+        return self.warm_epochs + (self.mask_epochs if self.mask != "none" else 0)
+
+    @model_validator(mode="after")
+    def _settings_have_a_use(self) -> Self:
+        usual = type(self).model_fields
+        if self.mask == "none" and self.mask_epochs != usual["mask_epochs"].default:
+            raise ValueError("mask_epochs is used only with masks: choose mask diagonal or mlp, or leave it out")
+        if self.gate_learns != "right" and self.surest_temperature != usual["surest_temperature"].default:
+            raise ValueError("surest_temperature is used only with gate_learns right: choose that, or leave it out")
+        if self.as_published and self.balance != "kl":
+            raise ValueError("as_published is about the balance kl: choose balance kl, or leave as_published out")
+        return self
+
+    def check_epochs(self, epochs: int) -> None:
+        """Raise ValueError where a training of so many epochs never routes."""
+        if epochs <= self.before_routing:
+            raise ValueError(
+                f"mst_distill routes only after {self.before_routing} epochs (warm_epochs and mask_epochs), and the training "
+                f"has {epochs}: raise training.epochs or lower warm_epochs"
+            )
+
+
+OF_TEACHERS = ("mst_distill",)
+"""Methods whose students learn from all teachers of an arm at once; all others learn from one space."""
+
 DISTILLATIONS: Mapping[str, type[Distillation]] = by_name(Distillation)
 """The settings of every method that has some, by its name."""
 
@@ -251,6 +339,7 @@ class Distillations(Settings):
     adadistill: AdaDistillSettings = AdaDistillSettings()
     margin_distillation: MarginDistillationSettings = MarginDistillationSettings()
     proxyless_kd: ProxylessKDSettings = ProxylessKDSettings()
+    mst_distill: MSTDistillSettings = MSTDistillSettings()
 
     def of(self, method: str) -> Distillation | None:
         """The table of one method; None for one without settings."""

@@ -14,7 +14,15 @@ from pydantic import Field, model_validator
 from fairlab.errors import FairLabError
 from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.settings.data import Data, DemoData, ModelFile, Source, StudyFolder
-from fairlab.settings.distillation import ADAPTOR_OF, DISTILLATIONS, Adaptor, AnyDistillation, Distillations
+from fairlab.settings.distillation import (
+    ADAPTOR_OF,
+    DISTILLATIONS,
+    OF_TEACHERS,
+    Adaptor,
+    AnyDistillation,
+    Distillations,
+    MSTDistillSettings,
+)
 from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss, for_loss
 from fairlab.settings.parsing import S, parse, unknown_setting
 from fairlab.settings.protocols import Drawing, Protocols
@@ -186,7 +194,7 @@ class Study(Settings):
     )
     students: Names = Field(
         ("eaf_kd",),
-        description="Methods whose students learn from a common space, e.g. a_kd: the space only; eaf_kd: identities too.",
+        description="Methods whose students learn from a common space, e.g. a_kd: the space only; eaf_kd: identities too; mst_distill learns from all teachers of an arm instead.",
     )
     plain_student: bool = Field(True, description="Also train the same student without distillation.")
     concatenation: bool = Field(True, description="Also evaluate the concatenation of the teachers' embeddings.")
@@ -228,8 +236,18 @@ class Study(Settings):
         teachers = self.arms or self.grid.given
         if not teachers and not self.plain_student and not self.grid.relatives:
             raise ValueError("nothing to do: choose an arm of teachers, a relative or the plain student")
-        if self.students and not (teachers and self.adaptors):
+        of_spaces = [name for name in self.students if name not in OF_TEACHERS]
+        if of_spaces and not (teachers and self.adaptors):
             raise ValueError("a distilled student needs an arm of teachers and an adaptor")
+        if self.students and not teachers:
+            raise ValueError(
+                f"students: {self.students[0]} learns from all teachers of an arm, and there are none: choose arms, or name "
+                "models in grid.given"
+            )
+        if misplaced := [name for name in self.grid.relatives if name in OF_TEACHERS]:
+            raise ValueError(
+                f"grid.relatives: {misplaced[0]} learns from all teachers of an arm, not from one: name it in students"
+            )
         strangers = [name for name in self.grid.distil_from if name not in self.adaptors]
         if strangers:
             raise ValueError(f"grid.distil_from names {strangers[0]!r}, which is not among adaptors")
@@ -267,6 +285,12 @@ class Study(Settings):
                     f"student.distillation.{name} is set, and the study trains no {name} student; it trains: "
                     f"{', '.join(methods) or 'none with distillation'}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _routing_has_its_epochs(self) -> Self:
+        if "mst_distill" in self.students:
+            self.student.distillation.mst_distill.check_epochs(self.student.training.epochs)
         return self
 
     @model_validator(mode="after")
@@ -317,6 +341,8 @@ class Run(Settings):
     def _distillation_is_the_methods(self) -> Self:
         if self.distillation is not None and self.distillation.name != self.method:
             raise ValueError(f"method {self.method} does not use the settings of {self.distillation.name}")
+        if isinstance(self.distillation, MSTDistillSettings) and self.training is not None:
+            self.distillation.check_epochs(self.training.epochs)
         return self
 
 

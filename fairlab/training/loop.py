@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from fairlab.errors import FairLabError, Stopped
-from fairlab.methods.base import Batch, Method
+from fairlab.methods.base import COUNTS, Batch, Method
 from fairlab.settings.study import Training
 from fairlab.training import checkpoint
 from fairlab.training.augment import RandAugment
@@ -47,13 +47,14 @@ class NotFinite(FairLabError):
 class Samples:
     """What is learnt from: N inputs, their identities (N,) 0..C-1, and for distillation their targets.
 
-    `groups` (N,), whole numbers, are needed for balance "groups" and for readings per group.
+    `groups` (N,), whole numbers, are needed for balance "groups" and for readings per group, which bear their names.
     """
 
     inputs: Inputs
     identities: np.ndarray
     targets: Targets | None = None
     groups: np.ndarray | None = None
+    group_names: tuple[str, ...] = ()
 
     def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device, general: int | None = None) -> Batch:
         """The samples at `positions` (B,), mirrored where `flip` (B,) says so; general: as Batch has it."""
@@ -136,6 +137,7 @@ class Trainer:
         if method.inputs == "images":
             method.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2-1.4x on CPU
         self.together = Together(method, world)
+        method.stage(0, self.settings.epochs)  # refuses a training that is too short for it
         solvers = _solvers(method, self.settings)
         averages = self.settings.ema_decay > 0 and world.leads
         self.average = Average(method.learner, self.settings.ema_decay) if averages else None
@@ -147,7 +149,7 @@ class Trainer:
             lambda: _remembered(method, self.average),
             scaler=scaler(self.settings),
         )
-        self.updates = Updates(method, solvers, self.settings, self.state.scaler, self.together)
+        self.updates = Updates(method, solvers, self.settings, self.state.scaler, self.together, samples.group_names)
         self._resume(course.facts)
 
     def _resume(self, facts: Mapping[str, Any]) -> None:
@@ -175,6 +177,7 @@ class Trainer:
 
     def train_pass(self, epoch: int, offset: int) -> None:
         """The steps of pass `epoch` from `offset` on. Raises Stopped, with a checkpoint, when asked to."""
+        self.method.begin(self.method.stage(epoch, self.settings.epochs))
         for number, (chosen, batches) in self._batches(epoch, offset):
             if self.world.any(self.hooks.stop()):
                 self.save()
@@ -206,9 +209,11 @@ class Trainer:
         self.at.work_s = self._work_before + time.monotonic() - self._started
 
     def _read(self, epoch: int, values: Mapping[str, float]) -> None:
-        """One reading: the means of the window, and these values of its last step."""
+        """One reading: the means of the window, the sums of what is counted, and these values of its last step."""
         at = self.at
-        means = {name: value / at.window_steps for name, value in at.window.items()}
+        means = {
+            name: value if name.startswith(COUNTS) else value / at.window_steps for name, value in at.window.items()
+        }
         speed = self._steps * self.settings.step_images / max(time.monotonic() - self._started, 1e-9)
         self.hooks.reading(at.step, epoch, at.work_s, {**means, **values, "images_per_s": speed})
         self.hooks.progress(at.step, self.total, speed)
@@ -292,7 +297,7 @@ def _solvers(method: Method, settings: Training) -> dict[str, optim.Optimizer]:
 def _remembered(method: Method, average: Average | None) -> dict[str, dict[str, Tensor]]:
     """What a checkpoint holds beside network and classifier: their mean, and what else the method learns or counts.
 
-    A network inside the method that is frozen, e.g. a teacher, is no part of it.
+    A network inside the method that never learns, e.g. a teacher, is no part of it.
     """
     left_out = {"learner", "head"}
     for name, child in method.named_children():

@@ -60,10 +60,9 @@ def time_network(
         batch.general, batch.images = settings.general_rows, torch.arange(size)
         method.general_identity |= settings.identity_rows == "general"
     if method.needs_targets:
-        batch.targets, batch.lengths = (
-            functional.normalize(torch.randn(size, _space_dim(config, teacher_dims))),
-            torch.ones(size),
-        )
+        several = (len(teacher_dims),) if method.needs_centroids else ()
+        drawn = torch.randn(size, *several, _space_dim(config, teacher_dims))
+        batch.targets, batch.lengths = functional.normalize(drawn, dim=-1), torch.ones(size, *several)
     solvers = optimisers(method.learner, method.head, settings)
     method.train()
     times = []
@@ -90,10 +89,12 @@ def _built(config: Run, classes: int, image_px: int, dims: tuple[int, ...]) -> M
     more = {}
     if getattr(build, "needs_head", False):
         more["inherited"] = Inherited(torch.randn(classes, _space_dim(config, dims)), 64.0)
+    elif getattr(build, "needs_centroids", False):
+        more["inherited"] = Inherited(torch.randn(len(dims), classes, _space_dim(config, dims)), 64.0)
     return build(config, classes=classes, image_px=image_px, teacher_dims=dims, **more)
 
 
 def _space_dim(config: Run, dims: tuple[int, ...]) -> int:
     """Length of what a student imitates; its own where its parent's is not known."""
     own = config.backbone.embedding_dim if config.backbone else sum(dims)
-    return dims[0] if len(dims) == 1 else own
+    return dims[0] if len(set(dims)) == 1 else own

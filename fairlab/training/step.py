@@ -25,6 +25,8 @@ class Updates:
     """Of fp16."""
     together: Together | None = None
     """The processes that make a step, each with its share of the batches' images."""
+    groups: Sequence[str] = ()
+    """Names of the images' groups, by their number: readings that are counts bear them."""
 
     def update(self, batches: Sequence[Batch], rate: float, compare: bool = False) -> dict[str, float]:
         """One step from the mean of the `batches`' losses: its terms, the method's readings and the gradient's norm.
@@ -32,10 +34,11 @@ class Updates:
         The norm is that before clipping.
         compare: also the readings of `gradients`, of the last batch. With a NaN or infinite term the weights stay as they
         are. So they do where only an fp16 gradient overflows: then the scale is lowered, "skipped" is 1 and the norm 0.
+        Parts of the method that its stage freezes keep every bit, whatever their optimiser remembers.
         """
-        for solver in self.solvers.values():
+        for name, solver in self.solvers.items():
             for group in solver.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * self.method.rate if name == "method" else rate
             solver.zero_grad(set_to_none=True)
         values, apart = self._backward(batches, compare)
         finite = all(map(math.isfinite, values.values()))
@@ -44,14 +47,28 @@ class Updates:
         if self.scaler is not None and finite:
             overflow = not math.isfinite(norm)
             values |= {"grad_norm": 0.0 if overflow else norm, "skipped": float(overflow)}
-            for solver in self.solvers.values():
+            for solver in self._moving():
                 if not overflow:
                     self.scaler.step(solver)
             self.scaler.update()
         elif finite and math.isfinite(norm):
-            for solver in self.solvers.values():
+            for solver in self._moving():
                 solver.step()
         return values | apart
+
+    def _moving(self) -> list[optim.Optimizer]:
+        """The optimisers of what has a gradient: with decay or momentum the others would move their weights too."""
+        return [
+            solver
+            for solver in self.solvers.values()
+            if any(weight.grad is not None for group in solver.param_groups for weight in group["params"])
+        ]
+
+    def _freeze(self) -> None:
+        """No gradient for what does not train in this stage."""
+        for name in self.method.now.frozen:
+            for weight in self.method.get_submodule(name).parameters():
+                weight.grad = None
 
     def _backward(self, batches: Sequence[Batch], compare: bool) -> tuple[dict[str, float], dict[str, float]]:
         """Forward and backward pass of all batches: (mean of each term and the method's readings, those of `gradients`)."""
@@ -70,6 +87,9 @@ class Updates:
             (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             for name, value in {**terms, **self.method.readings()}.items():
                 values[name] = values.get(name, 0.0) + float(value.detach()) / len(batches)
+            for name, count in counted(self.method.counts, self.groups).items():
+                values[name] = values.get(name, 0.0) + count
+        self._freeze()
         return values, apart
 
     def _gradient(self) -> float:
@@ -84,6 +104,19 @@ class Updates:
         if self.together is not None:
             infinite = self.together.world.any(infinite)
         return math.nan if infinite else norm
+
+
+def counted(tables: Mapping[str, Tensor], groups: Sequence[str]) -> dict[str, float]:
+    """A method's counts as readings: "<name>/<group>", and of a table with columns "<name>/<group>/<column from 1>"."""
+    found: dict[str, float] = {}
+    for name, table in tables.items():
+        for group, row in zip(groups, table.tolist(), strict=False):  # a batch may lack the last groups
+            columns = row if isinstance(row, list) else None
+            if columns is None:
+                found[f"{name}/{group}"] = float(row)
+            else:
+                found |= {f"{name}/{group}/{number}": float(count) for number, count in enumerate(columns, 1)}
+    return found
 
 
 def _finite_beside(method: Method) -> bool:

@@ -18,7 +18,7 @@ ViewRule = Literal["plain", "matching", "mean"]
 
 
 class Targets(Protocol):
-    """From samples to unit targets (B, D) and the lengths (B,) that they had."""
+    """From samples to unit targets (B, D) and the lengths (B,) that they had; of several parents (B, n, D) and (B, n)."""
 
     def batch(self, positions: np.ndarray, flip: np.ndarray, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """positions (B,) of the samples, flip (B,) which are mirrored, inputs: what the student is about to see."""
@@ -50,6 +50,17 @@ class StoredTargets:
             lengths = np.linalg.norm(both, axis=1)
             units = both / np.maximum(lengths, SMALLEST)[:, None]
         return tuple(torch.from_numpy(part).to(inputs.device) for part in (units, lengths))  # type: ignore[return-value]
+
+
+class SeveralTargets:
+    """The targets of several parents, each by its own view rule, side by side: (B, n, D) and their lengths (B, n)."""
+
+    def __init__(self, parts: Sequence[Targets]) -> None:
+        self.parts = parts
+
+    def batch(self, positions: np.ndarray, flip: np.ndarray, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        units, lengths = zip(*(part.batch(positions, flip, inputs) for part in self.parts), strict=True)
+        return torch.stack(units, dim=1), torch.stack(lengths, dim=1)
 
 
 def _read(source: tuple[Embeddings, np.ndarray], positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

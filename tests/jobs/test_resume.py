@@ -35,6 +35,7 @@ STAGES = {
     "adaptor": "Common space (SL, specialised)",
     "student": "Student EAF-KD (SL, specialised)",
     "inherited classifier": "Student ProxylessKD",
+    "several teachers": "Student MST-Distill (specialised)",
 }
 SAME = (
     "weights/learner.safetensors",
@@ -56,6 +57,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         "concatenation": False,
         "grid.maps": "none",
         "grid.relatives": ("proxyless_kd",),
+        "students": ("eaf_kd", "mst_distill"),
+        "student.distillation.mst_distill.mask": "diagonal",
+        "student.distillation.mst_distill.warm_epochs": 8,
+        "student.distillation.mst_distill.mask_epochs": 8,
     }
     plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
     for run in plan.runs:

@@ -40,6 +40,8 @@ def built(name: str, classes: int = 5, dims: tuple[int, ...] = (DIMS,), **change
     lengths = torch.linspace(0.5, 2.0, classes)[:, None]
     needs_head = getattr(METHODS[name], "needs_head", False)
     more = {"inherited": Inherited(lengths * spots(dims[0], classes), 24.0)} if needs_head else {}
+    if getattr(METHODS[name], "needs_centroids", False):
+        more = {"inherited": Inherited(torch.stack([spots(dim, classes) for dim in dims]), 24.0)}
     torch.manual_seed(0)
     return METHODS[name](a_run(name, **changes), classes=classes, image_px=SIZE, teacher_dims=dims, **more)
 

@@ -17,6 +17,8 @@ TERMS = {"loss", "identity", "distillation"}
 TRAINABLE = [name for name in METHODS if getattr(METHODS[name], "trains", True)]
 
 
+OF_ALL = [name for name in METHODS if getattr(METHODS[name], "needs_centroids", False)]
+"""Students of several teachers at once."""
 DISTILLED = [name for name in METHODS if METHODS.facts(name)["parents"] == "space"]
 RELATIVES = [name for name in DISTILLED if name not in ("a_kd", "eaf_kd")]
 PULLED = {"proxyless_kd"}
@@ -27,6 +29,8 @@ hundredth in a step: with few images its term is not driven to zero, it stays be
 
 
 def build(name: str, classes: int = 4, teachers: int = 4, space_dim: int = DIMS) -> Method:
+    if name in OF_ALL:
+        return built(name, classes, (space_dim,) * teachers)
     return built(name, classes, (space_dim,) if name in DISTILLED else (6,) * teachers)
 
 
@@ -43,7 +47,10 @@ def a_batch(method: Method, classes: int, teachers: int, seed: int, space_dim: i
         inputs = torch.cat([inputs, (y % teachers)[:, None].float()], dim=1)
     if not method.needs_targets:
         return Batch(inputs, y)
-    return Batch(inputs, y, spots(space_dim, classes)[y], torch.full((len(y),), 2.5))
+    targets, lengths = spots(space_dim, classes)[y], torch.full((len(y),), 2.5)
+    if method.needs_centroids:
+        targets, lengths = (part.unsqueeze(1).expand(-1, teachers, *part.shape[1:]) for part in (targets, lengths))
+    return Batch(inputs, y, targets, lengths, y % teachers)
 
 
 def test_the_methods_of_mst_kd_are_there() -> None:
@@ -73,12 +80,13 @@ class TestEveryMethod:
 
     @pytest.mark.parametrize("count", [2, 4, 7])
     def test_returns_its_three_terms(self, name: str, count: int) -> None:
-        """Scalars, finite, loss = identity + distillation; for 2, 4, 7 identities and as many teachers."""
+        """Scalars, finite, the loss is the sum of the others that have a gradient; for 2, 4, 7 identities and teachers."""
         method = build(name, count, count)
         terms = method(a_batch(method, count, count, 1))
-        assert terms.keys() == TERMS
+        assert terms.keys() >= TERMS
         assert all(term.shape == () and torch.isfinite(term) for term in terms.values())
-        torch.testing.assert_close(terms["loss"], terms["identity"] + terms["distillation"])
+        summed = [term for part, term in terms.items() if part != "loss" and (part in TERMS or term.requires_grad)]
+        torch.testing.assert_close(terms["loss"], torch.stack(summed).sum())
 
     def test_one_teacher_is_enough(self, name: str) -> None:
         """As many groups as the data has: also a single one."""
@@ -92,9 +100,22 @@ class TestEveryMethod:
         assert embeddings.shape == (8, method.embedding_dim)
 
     def test_everything_that_learns_is_in_learner_or_head(self, name: str) -> None:
-        """The loop optimises and saves these two and nothing else."""
+        """Or in a module beside them all of which learns: the loop optimises and saves these, and nothing else."""
         method = build(name)
-        assert {label.split(".")[0] for label in method.state_dict()} <= {"learner", "head"}
+        beside = {label.split(".")[0] for label in method.state_dict()} - {"learner", "head"}
+        assert all(weight.requires_grad for part in beside for weight in method.get_submodule(part).parameters())
+        assert not any(list(method.get_submodule(part).buffers()) for part in beside)
+
+    def test_every_pass_of_a_training_is_a_stage(self, name: str) -> None:
+        """From its number alone; what is frozen is there, and evaluates; something trains in each."""
+        method = build(name)
+        for epoch in range(12):
+            stage = method.stage(epoch, 12)
+            assert stage == build(name).stage(epoch, 12)
+            method.begin(stage)
+            trained = {part for part, child in method.named_children() if child.training}
+            assert trained == {part for part, _ in method.named_children()} - stage.frozen
+            assert trained or not getattr(METHODS[name], "trains", True)
 
 
 @pytest.mark.parametrize("name", [name for name in TRAINABLE if name not in RELATIVES])

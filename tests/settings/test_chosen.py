@@ -8,7 +8,7 @@ import pytest
 
 from fairlab.errors import FairLabError
 from fairlab.registry import declared_facts
-from fairlab.settings.distillation import DISTILLATIONS, Distillations, EAFKDSettings
+from fairlab.settings.distillation import DISTILLATIONS, OF_TEACHERS, Distillations, EAFKDSettings
 from fairlab.settings.loss import LOSSES, AdaFaceSettings, ArcFaceSettings, ElasticArcFaceSettings, for_loss
 from fairlab.settings.study import Data, Run, Study, changed, laid_over, parse
 
@@ -39,7 +39,9 @@ def test_what_can_be_set_is_registered() -> None:
     """Every loss has settings; of methods those that learn from one space may, and a new one does without."""
     assert list(declared_facts("LOSSES", "losses")) == list(LOSSES)
     methods = declared_facts("METHODS", "methods")
-    assert set(DISTILLATIONS) <= {name for name, facts in methods.items() if facts.get("parents") == "space"}
+    of_teachers = {n for n, facts in methods.items() if facts["parents"] == "teachers" and "student" in facts["roles"]}
+    assert set(OF_TEACHERS) == of_teachers
+    assert set(DISTILLATIONS) <= of_teachers | {n for n, facts in methods.items() if facts.get("parents") == "space"}
     assert set(Distillations.model_fields) == set(DISTILLATIONS)
     for name, kind in DISTILLATIONS.items():
         assert Distillations().of(name) == kind()
@@ -106,6 +108,7 @@ def test_names_that_are_no_loss_are_left_to_be_refused() -> None:
         assert for_loss(ArcFaceSettings().model_dump(), name) == {"name": name}
 
 
+MST = "student.distillation.mst_distill"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"student.loss.name": "arcface", "student.loss.sigma_rad": 0.1},
      "student.loss.sigma_rad: arcface has no setting 'sigma_rad'; it knows: scale, sample_rate, margin_rad"),
@@ -137,6 +140,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"adaptor.adaptor.hidden_dim": 64}, "only dul and dldpo use adaptor.adaptor.hidden_dim, and they are not among adaptors"),
     ({"adaptors": ("sl", "dldpo"), "adaptor.adaptor.top_k": 2}, "only gate uses adaptor.adaptor.top_k"),
     ({"student.training.epocs": 3}, "(did you mean 'epochs'?)"),
+    ({"students": ("mst_distill",), "arms": ()},
+     "students: mst_distill learns from all teachers of an arm, and there are none: choose arms, or name models in grid.given"),
+    ({"grid.relatives": ("mst_distill",)},
+     "grid.relatives: mst_distill learns from all teachers of an arm, not from one: name it in students"),
+    ({"students": ("mst_distill",), f"{MST}.warm_epochs": 52},
+     "mst_distill routes only after 52 epochs (warm_epochs and mask_epochs), and the training has 52: raise training.epochs"),
+    ({"students": ("mst_distill",), f"{MST}.mask": "mlp", f"{MST}.mask_epochs": 51}, "mst_distill routes only after 52 epochs"),
+    ({"students": ("mst_distill",), f"{MST}.mask_epochs": 2}, "mask_epochs is used only with masks: choose mask diagonal or mlp"),
+    ({"students": ("mst_distill",), f"{MST}.surest_temperature": 2}, "is used only with gate_learns right"),
+    ({"students": ("mst_distill",), f"{MST}.balance": "cv", f"{MST}.as_published": True}, "as_published is about the balance kl"),
+    ({f"{MST}.top_k": 2}, "student.distillation.mst_distill is set, and the study trains no mst_distill student"),
 ]  # fmt: skip
 
 

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from fairlab.errors import FairLabError, Stopped
 from fairlab.losses.base import LOSSES, MarginHead
 from fairlab.methods.base import METHODS, Method
-from fairlab.settings.distillation import ProxylessKDSettings
+from fairlab.settings.distillation import MSTDistillSettings, ProxylessKDSettings
 from fairlab.settings.study import Adaptor, Backbone, Training
 from fairlab.store.embeddings import Embeddings
 from fairlab.training import checkpoint, loop
 from fairlab.training.loader import EmbeddingInputs, ImageInputs
 from fairlab.training.loop import Course, Hooks, Samples, train
-from fairlab.training.targets import StoredTargets
+from fairlab.training.targets import SeveralTargets, StoredTargets, Targets
 from fairlab.training.whole_batch import over_whole_batch
 from fairlab.training.world import ALONE, World, from_environment
 from tests.forks import fork, worlds_of
@@ -67,6 +67,13 @@ CURVES: dict[str, dict[str, Any]] = {
         "distillation": ProxylessKDSettings(unfreeze=True, kd_weight=192.0),
     },
 }
+ROUTED = MSTDistillSettings(mask="mlp", gate_learns="right", top_k=2)
+CURVES["three teachers, three stages"] = {
+    "method": "mst_distill",
+    "teachers": 3,
+    "distillation": ROUTED,
+    "training": {"epochs": 3},
+}
 STATEFUL = {"method": "eaf_kd", "loss": {"name": "curricularface", "sample_rate": 0.6}}
 HEADS = {
     f"{name}, {classes} classes, {rate}": (name, classes, rate)
@@ -91,12 +98,21 @@ def samples(method: Method, teachers: int) -> Samples:
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 
     rows, labels = np.arange(COUNT), random.integers(0, CLASSES, COUNT)
-    store = Embeddings(Path(), units(), random.uniform(1, 2, COUNT).astype(np.float32), rows, {})
-    targets = StoredTargets(store, None, rows) if method.needs_targets else None
+
+    def stored() -> Targets:
+        store = Embeddings(Path(), units(), random.uniform(1, 2, COUNT).astype(np.float32), rows, {})
+        return StoredTargets(store, None, rows)
+
+    several = method.needs_centroids
+    targets: Targets | None = SeveralTargets([stored() for _ in range(teachers)]) if several else stored()
+    if not method.needs_targets:
+        targets = None
     if method.inputs == "embeddings":
         spaces = [units() for _ in range(teachers)]
         return Samples(EmbeddingInputs(spaces, [-space for space in spaces], rows), labels, targets)
-    return Samples(ImageInputs(random.integers(0, 255, (COUNT, SIZE, SIZE, 3), dtype=np.uint8), rows), labels, targets)
+    images = ImageInputs(random.integers(0, 255, (COUNT, SIZE, SIZE, 3), dtype=np.uint8), rows)
+    groups = {"groups": rows % 3 - 1, "group_names": ("left", "right")} if several else {}  # -1: of no group
+    return Samples(images, labels, targets, **groups)
 
 
 def curve(case: Told, folder: Path, world: World, settings: Training = SHORT, stop_at: int | None = None) -> Told:

@@ -48,6 +48,7 @@ def judge_of(job: Job) -> Dataset:
 def _train_and_embed(job: Job, judge: Dataset) -> dict[str, Any]:
     import torch
 
+    from fairlab.methods.base import METHODS
     from fairlab.training.loop import pick_device
 
     record, config, dataset = job.record, job.record.config, job.dataset
@@ -56,7 +57,8 @@ def _train_and_embed(job: Job, judge: Dataset) -> dict[str, Any]:
     rows = training_rows(dataset.images, config.data, config.seed)
     labels, names = identity_labels(dataset.images.iloc[rows])
     online = config.distillation is not None and config.distillation.online
-    taken = 0.0 if online else spaces.embed_parents(job, 0.2)
+    stored = not online or getattr(METHODS[record.method], "needs_centroids", False)
+    taken = spaces.embed_parents(job, 0.2) if stored else 0.0
     lessons = Lessons(job, rows, labels, names)
     method = _method(job, lessons)
     facts: dict[str, Any] = {"classes": len(names), "training_images": len(rows), "parents": list(record.parents)}

@@ -1,4 +1,7 @@
-"""What a run gets from its parents: the lengths of their embeddings, a classifier to inherit, targets to imitate."""
+"""What a run gets from its parents: the lengths of their embeddings, a classifier to inherit, targets to imitate.
+
+A student of one space has one parent; one of several teachers has their targets side by side, each read like the others.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ INSTEAD = 'set distillation.classifier = "centroids" to inherit the mean embeddi
 
 
 class Lessons:
-    """dims: lengths of the parents' embeddings; inherited: the only parent's classifier, or None.
+    """dims: lengths of the parents' embeddings; inherited: the only parent's classifier, or all parents' centroids, or None.
 
     rows (N,): images to train on; labels (N,), names: their identities. Raises FairLabError when a parent cannot give
     what the method needs: no embeddings of these very images, no classifier, or one of other people.
@@ -33,9 +36,13 @@ class Lessons:
         self.rows, self.labels, self.names = rows, labels, names
         self.about = self.record.config.distillation or Distillation()
         self.parents = spaces.model_parents(self.workspace, self.record)
+        kind = METHODS[self.record.method]
+        self.several = bool(getattr(kind, "needs_targets", False)) and _of_teachers(self.record.method)
         self.inherited = None
-        if getattr(METHODS[self.record.method], "needs_head", False):
+        if getattr(kind, "needs_head", False):
             self.inherited = self._classifier()
+        elif getattr(kind, "needs_centroids", False):
+            self.inherited = self._centroids()
         self.at_work = self._at_work() if self.about.online else None
         self.dims = self._dims()
 
@@ -47,7 +54,22 @@ class Lessons:
             )
         return self.parents[0]
 
+    def _teachers(self) -> list[RunRecord]:
+        """The parents of a student of several. Raises FairLabError for none, and for embeddings of different lengths."""
+        if not self.parents:
+            raise FairLabError(f"method {self.record.method} needs at least one teacher as parent, and has none")
+        lengths = [fresh(parent, self.dataset).vectors.shape[1] for parent in self.parents]
+        if len(set(lengths)) > 1:
+            of = ", ".join(f"{parent.title} {length}" for parent, length in zip(self.parents, lengths, strict=True))
+            raise FairLabError(
+                f"method {self.record.method} reads the targets of all teachers as one table, so their embeddings must be "
+                f"equally long; their lengths are: {of}"
+            )
+        return self.parents
+
     def _dims(self) -> tuple[int, ...]:
+        if self.inherited is not None and self.several:
+            return (int(self.inherited.centres.shape[2]),) * len(self.parents)
         if self.inherited is not None:  # an inherited classifier needs no embeddings
             return (int(self.inherited.centres.shape[1]),)
         if self.at_work is not None:
@@ -75,23 +97,52 @@ class Lessons:
                 )
         return Inherited(centres, scale)
 
+    def _centroids(self) -> Any:
+        """All parents' class centroids (n, C, D): of every identity, also of those that a parent did not learn from."""
+        import torch
+
+        from fairlab.methods.base import Inherited
+        from fairlab.training.targets import centroids
+
+        stores = [fresh(parent, self.dataset) for parent in self._teachers()]
+        centres = [centroids(store, self.rows, self.labels, len(self.names)) for store in stores]
+        loss = self.record.config.loss
+        return Inherited(torch.stack(centres), loss.scale if loss else 1.0)
+
     def _at_work(self) -> Any:
         from fairlab.settings.study import Training
         from fairlab.training.loop import pick_device
-        from fairlab.training.targets import OnlineTargets
+        from fairlab.training.targets import OnlineTargets, SeveralTargets
 
-        device = pick_device(self.record.config.training or Training())
-        return OnlineTargets(at_work(self.workspace, self._only(), self.dataset, device), self.dataset.image_px, device)
+        device, px = pick_device(self.record.config.training or Training()), self.dataset.image_px
+        parents = self._teachers() if self.several else [self._only()]
+        targets = [
+            OnlineTargets(at_work(self.workspace, parent, self.dataset, device), px, device) for parent in parents
+        ]
+        return SeveralTargets(targets) if self.several else targets[0]
 
     def targets(self) -> Any:
-        """Where each step gets its targets from: the store, by the view rule, or the parent itself."""
-        from fairlab.training.targets import StoredTargets
+        """Where each step gets its targets from: the store, by the view rule, or the parents themselves."""
+        from fairlab.training.targets import SeveralTargets
 
         if self.at_work is not None:
             return self.at_work
-        parent, rule = self._only(), self.about.view
+        if self.several:
+            return SeveralTargets([self._stored(parent) for parent in self._teachers()])
+        return self._stored(self._only())
+
+    def _stored(self, parent: RunRecord) -> Any:
+        from fairlab.training.targets import StoredTargets
+
+        rule = self.about.view
         flipped = fresh(parent, self.dataset, "flip") if rule != "plain" else None
         return StoredTargets(fresh(parent, self.dataset), flipped, self.rows, rule)
+
+
+def _of_teachers(method: str) -> bool:
+    from fairlab.methods.base import METHODS
+
+    return METHODS.facts(method)["parents"] == "teachers"
 
 
 def fresh(parent: RunRecord, dataset: Dataset, view: str = "plain") -> Embeddings:

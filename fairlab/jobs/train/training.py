@@ -33,11 +33,13 @@ def train(job: Job, lessons: Lessons, method: Any, judge: Dataset) -> dict[str, 
     job.progress.begin("training")
     config, training, dataset = job.record.config, job.record.config.training, job.dataset
     assert training is not None
+    groups, names = dataset.images["group"].iloc[lessons.rows].factorize()
     samples = loop.Samples(
         inputs_of(dataset, lessons.parents, method, lessons.rows),
         lessons.labels,
         lessons.targets() if method.needs_targets else None,
-        groups=dataset.images["group"].iloc[lessons.rows].factorize()[0],
+        groups=groups,
+        group_names=tuple(map(str, names)),
     )
     course = loop.Course(training, config.seed, job.record.folder / "checkpoints", _facts(job, lessons))
     validate = _validation(job, lessons, method, judge)
@@ -117,9 +119,12 @@ class _Log:
         print(f"[fairlab] {text}", flush=True)
 
     def reading(self, step: int, epoch: int, work_s: float, values: Mapping[str, float]) -> None:
+        from fairlab.methods.base import COUNTS
+
         self.events.write(step, epoch, work_s, values)
         if "validation_accuracy" in values or step % PRINTED_EVERY == 0:
+            shown = {name: value for name, value in values.items() if not name.startswith(COUNTS)}
             print(
-                f"[fairlab] step {step} epoch {epoch + 1} " + " ".join(f"{k}={v:.4g}" for k, v in values.items()),
+                f"[fairlab] step {step} epoch {epoch + 1} " + " ".join(f"{k}={v:.4g}" for k, v in shown.items()),
                 flush=True,
             )

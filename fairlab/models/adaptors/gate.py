@@ -1,10 +1,12 @@
 """An adaptor that picks teachers image by image, instead of mixing all of them in the same way for everybody.
 
-Borrowed from MST-Distill (ACM MM 2025, official code; across modalities, not face recognition): a small network of two
-linear layers chooses, for each sample, the top k of several teachers (k = 1), and a load-balance term KL(uniform || mean
-choice), weight 1, keeps it from always choosing the same one. Ours: that it makes a common space of MST-KD's kind, so
-each teacher has a linear map of its own into it; that the choice is read from the teachers' embeddings side by side; the
-hidden width (that of the common space) with LeakyReLU; and the straight-through gradient, see Gate.
+Borrowed from MST-Distill (arXiv 2507.07015, official code; across modalities, not face recognition): a gate chooses, for
+each sample, the top k of several teachers (k = 1), and a load-balance term keeps it from always choosing the same one. The
+published gate is two linear layers without an activation between; it learns from the balance alone, since the choice is an
+index, which has no gradient; and its balance is KL(uniform || mean choice) / n. Ours: that the gate makes a common space
+of MST-KD's kind, so each teacher has a linear map of its own into it; that the choice is read from the teachers'
+embeddings side by side; the hidden width (that of the common space) with LeakyReLU; the straight-through gradient, see
+Gate, by which it does learn from the identities; and the whole KL, see balance. The method itself: methods/mst_distill.py.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from fairlab.settings.study import Adaptor
 def balance(log_weights: Tensor) -> Tensor:
     """KL(uniform || mean of the weights over the batch): (B, n) logarithms of weights -> ().
 
-    = -log n - mean_i log g_i; 0 only when the teachers are used alike, large when one is hardly used at all.
+    = -log n - mean_i log g_i; 0 only when the teachers are used alike, large when one is hardly used at all. The published
+    code divides it by n (`batchmean` of a vector), so that weight 1 here is n times the published weight.
     """
     images, teachers = log_weights.shape
     mean = torch.logsumexp(log_weights, dim=0) - math.log(images)

@@ -28,7 +28,7 @@ CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
     "losses": choices.losses,
     "adaptors": choices.common_spaces,
     "distil_from": choices.common_spaces,
-    "students": choices.student_methods,
+    "students": choices.all_student_methods,
     "relatives": choices.student_methods,
     "kind": lambda: declared("READERS", "data/readers"),
     "engine": lambda: declared("ENGINES", "queue/engines"),

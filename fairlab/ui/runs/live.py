@@ -22,6 +22,7 @@ from fairlab.ui.frame import cached, choices
 from fairlab.ui.frame.page import chart, plain
 from fairlab.ui.launch.where import where_panel
 from fairlab.ui.runs.queue import act, clone_panel, progress_line
+from fairlab.ui.runs.routing import routing_panel
 from fairlab.workspace import Workspace
 
 COLOURS = {
@@ -131,6 +132,7 @@ def run_panel(lab: Workspace, run_id: str) -> None:
             show = st.error if view.status in ("failed", "crashed") else st.info
             show(plain(f"{view.status}: {view.reason}"), icon=":material/info:")
         _curves(lab, record)
+        routing_panel(lab, record, cached.curves(record.folder))
         if live and view.status != first:
             st.rerun()
 
