@@ -90,11 +90,11 @@ class Models:
         return [Model(self._workspace, run_id) for run_id in starts.add_model(self._workspace, source, name)]
 
     def with_parents(self, file: str | Path | ModelFile, **settings: Any) -> ModelFile:
-        """The settings with which an adaptor's file of MST-KD is added, with its parents, checked against its columns.
+        """An adaptor's file of MST-KD with its parents, checked against its columns.
 
         Parents that are not given are those whose groups, titles or folders name Asian, African, Caucasian and Indian, in
-        this order. Any other file's settings come back as they are. The file is read in this process: torch is imported.
-        Raises FairLabError for parents that do not fit, and where nothing tells them.
+        this order. The file is read in this process: torch is imported. Returns the settings for add(); those of any other
+        file as they are. Raises FairLabError for parents that do not fit, and where nothing tells them.
 
         >>> lab.models.with_parents("/models/EArcAdapter/iresnet34/lr_1_ep_26/fusion/253682backbone.pth").parents
         """

@@ -175,7 +175,7 @@ def test_only_settings_of_adaptors_that_are_chosen_are_shown() -> None:
     app = opened("tiny")  # its common space is SL
     assert keys(app, "adaptor.adaptor.") == {"name", "embedding_dim"}  # the Launch page leaves the name out
     app.multiselect(key="k:adaptors").set_value(["sl", "dldpo"]).run()
-    assert keys(app, "adaptor.adaptor.") == {"name", "embedding_dim", "dropout"}
+    assert keys(app, "adaptor.adaptor.") == {"name", "embedding_dim", "hidden_dim", "dropout"}
     app.number_input(key="k:adaptor.adaptor.dropout").set_value(0.4).run()
     assert app.session_state["changes"]["adaptor.adaptor.dropout"] == 0.4
     app.multiselect(key="k:adaptors").set_value(["sl"]).run()
