@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fairlab.errors import FairLabError
+from fairlab.losses.base import MarginHead
 from fairlab.methods.base import (
     METHODS,
     Batch,
@@ -63,6 +64,8 @@ class MSTDistill(Method):
     needs_targets = True
     needs_centroids = True
     whole_head = True
+    head: MarginHead
+    masks: nn.Module
     teacher_centres: Tensor
 
     def __init__(

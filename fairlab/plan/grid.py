@@ -125,9 +125,9 @@ class _Seed:
                 if loss in (None, variant.loss):
                     for method in methods:
                         self._student(method, space, variant)
-            for arm, teachers in sets.items():
+            for words, teachers in sets.items():
                 for method in (name for name in self.study.students if name in OF_TEACHERS):
-                    self._student_of_all(method, arm, teachers, variant)
+                    self._student_of_all(method, words, teachers, variant)
             if self.study.plain_student:
                 title = _titled("Student without KD", (), variant.words)
                 plain = self._add_network("student", PLAIN_STUDENT, title, variant, variant.portion.needed)

@@ -57,7 +57,7 @@ class Updates:
         return values | apart
 
     def _moving(self) -> list[optim.Optimizer]:
-        """The optimisers of what has a gradient: with decay or momentum the others would move their weights too."""
+        """The optimisers of what has a gradient: of a frozen part there is none, and fp16's scaler refuses such a one."""
         return [
             solver
             for solver in self.solvers.values()

@@ -24,6 +24,7 @@ from fairlab.training.step import Updates, counted
 from fairlab.training.targets import SeveralTargets, StoredTargets
 from tests.methods.conftest import DIMS, built
 from tests.training.test_loop import FACTS, Log, method, samples, weights
+from tests.training.test_settings import Gated
 
 CLASSES, TEACHERS = 5, 3
 BASE = Training(epochs=4, batch_size=8, base_lr=0.5, drop_epochs=(3,), ema_decay=0.9)
@@ -93,7 +94,7 @@ def test_what_a_stage_freezes_keeps_every_bit(tmp_path: Path, monkeypatch: pytes
     """MS7: masks alone move in the second pass, not the batch norm's statistics; masks rest before and after."""
     monkeypatch.setattr(checkpoint, "KEPT", 9)
     train(routing(), of_three(), Course(BASE, 7, tmp_path, FACTS), Log().hooks(lambda: False))
-    start, warm, masked, routed = {}, after(tmp_path, 5), after(tmp_path, 10), after(tmp_path, 15)
+    warm, masked, routed = (after(tmp_path, step) for step in (5, 10, 15))
     first = routing().state_dict()
     start = {name: first[name] for name in warm["method"]}
     assert moved(start, warm["method"]) == {False}
@@ -158,6 +159,35 @@ def test_the_rate_of_what_is_beside_network_and_classifier_has_its_factor() -> N
     torch.testing.assert_close(ways[3.0][0], 3 * ways[1.0][0])
     assert bool(ways[1.0][0].any())
     assert torch.equal(ways[3.0][1], ways[1.0][1])
+
+
+class Resting(Gated):
+    """The loss depends on a gate that a stage freezes."""
+
+    def stage(self, epoch: int, epochs: int) -> Stage:
+        return Stage(frozen=frozenset({"gate", "head"} if epoch == 1 else ()))
+
+
+@pytest.mark.parametrize("fp16", [False, True])
+def test_a_frozen_part_moves_by_no_gradient(fp16: bool) -> None:
+    """Neither by the loss, nor by what its optimiser remembers; the rest does, also with fp16's scaler."""
+    torch.manual_seed(0)
+    trained = Resting()
+    solvers = {
+        "method": torch.optim.SGD(trained.gate.parameters(), lr=1.0, momentum=0.9, weight_decay=0.1),
+        **optimisers(trained.learner, trained.head, BASE),
+    }
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0) if fp16 else None
+    updates = Updates(trained, solvers, BASE, scaler)
+    batch = samples().batch(np.arange(8), np.zeros(8, bool), torch.device("cpu"))
+    moves = []
+    for epoch in range(3):
+        trained.begin(trained.stage(epoch, 3))
+        before = {name: weight.detach().clone() for name, weight in trained.named_parameters()}
+        updates.update([batch], 0.1)
+        changed = {name.split(".")[0] for name, w in trained.named_parameters() if not torch.equal(before[name], w)}
+        moves.append(changed)
+    assert moves == [{"learner", "head", "gate"}, {"learner"}, {"learner", "head", "gate"}]
 
 
 def test_most_methods_have_one_stage() -> None:
