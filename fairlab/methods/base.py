@@ -71,8 +71,10 @@ class Method(nn.Module):
 
     forward(batch) -> {"loss": (), "identity": (), "distillation": ()}; loss is the sum of the two terms, both as
     they enter it (weighted); a term that the method does not have is zero. needs_targets: it learns from its parent's
-    embeddings; needs_head: from its parent's classifier, and so is built with `inherited`. What a method remembers
-    between steps is a buffer of learner or head, so that it is part of every checkpoint.
+    embeddings; needs_head: from its parent's classifier, and so is built with `inherited`; needs_centroids: from its
+    parent's mean embedding of each identity, and so is built with `centroids` (C, D). What a method remembers
+    between steps is a buffer of learner or head, so that it is part of every checkpoint; what it trains beside them, e.g.
+    a projection, is a module of its own, which has its optimiser and is part of every checkpoint too.
 
     Where several processes train, passed() sees the images of this one and terms() those of the whole step, alike in
     every process; whole_head: it needs all class centres at once, which are shared out otherwise.
@@ -81,6 +83,7 @@ class Method(nn.Module):
     inputs: ClassVar[Literal["images", "embeddings"]] = "images"
     needs_targets: bool = False
     needs_head: ClassVar[bool] = False
+    needs_centroids: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     needs_group: bool = False
     """Do its inputs, embeddings, end with the number of the teacher of the image's own group?"""
@@ -122,7 +125,8 @@ class Method(nn.Module):
 
 MethodBuilder = Callable[..., Method]
 METHODS: Registry[MethodBuilder] = Registry("method", "fairlab.methods")
-"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method; with needs_head also inherited: Inherited.
+"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method; with needs_head also inherited: Inherited,
+with needs_centroids also centroids: Tensor (C, D), row c for the run's identity c.
 
 Facts of a registration: title, roles (of runs that use it), parents ("": none, "teachers": several spaces side by side,
 "space": one of any kind), source; and where they are not as for most: identities=False (it learns no identities),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,9 +85,11 @@ def time_network(
 def _built(config: Run, classes: int, image_px: int, dims: tuple[int, ...]) -> Method:
     """The run's method; what it would inherit is drawn by chance."""
     build = METHODS[config.method]
-    more = {}
+    more: dict[str, Any] = {}
     if getattr(build, "needs_head", False):
         more["inherited"] = Inherited(torch.randn(classes, _space_dim(config, dims)), 64.0)
+    if getattr(build, "needs_centroids", False):
+        more["centroids"] = torch.randn(classes, _space_dim(config, dims))
     return build(config, classes=classes, image_px=image_px, teacher_dims=dims, **more)
 
 

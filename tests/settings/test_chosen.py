@@ -32,6 +32,7 @@ def test_the_defaults_are_each_papers() -> None:
     weights = {name: getattr(kind(), "kd_weight", None) for name, kind in DISTILLATIONS.items()}
     assert weights == dict.fromkeys(DISTILLATIONS, 1.0) | {
         "a_kd": 10_000, "eaf_kd": 10_000, "proxyless_kd": 0, "adadistill": None, "margin_distillation": None,
+        "clip_embed_kd": 0.5, "clip_teacher_kd": 0.5,
     }  # fmt: skip
 
 
@@ -122,6 +123,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"student.distillation.eaf_kd.online": True, "student.distillation.eaf_kd.view": "mean"}, "leave view at plain"),
     ({"grid.relatives": ("proxyless_kd",), "student.distillation.proxyless_kd.online": True},
      "proxyless_kd reads targets only with a kd_weight above 0"),
+    ({"grid.relatives": ("clip_embed_kd",), "student.distillation.clip_embed_kd.view": "mean"},
+     "clip_embed_kd learns from the identities' mean embeddings and reads no target of an image"),
+    ({"grid.relatives": ("clip_embed_kd",), "student.distillation.clip_embed_kd.centroid_images": 0},
+     "student.distillation.clip_embed_kd.centroid_images: Input should be greater than or equal to 1"),
+    ({"grid.relatives": ("clip_embed_kd",), "student.distillation.clip_embed_kd.soft_targets": False},
+     "clip_embed_kd has no setting 'soft_targets'; it knows: view, online, kd_weight, contrast_scale"),
     ({"grid.loss.cosface.margin_cos": 0.3}, "grid.loss.cosface is set, and grid.losses does not name 'cosface'; it names: none"),
     ({"grid.losses": ("adaface",), "grid.loss.adaface.margin_rad": 0.3},
      "grid.loss.adaface.margin_rad: adaface has no setting 'margin_rad'; it knows: scale, sample_rate, margin_cos"),

@@ -82,10 +82,11 @@ def _method(job: Job, lessons: Lessons) -> Any:
     from fairlab.methods.base import METHODS
 
     config, px = job.record.config, job.dataset.image_px
-    inherited = {} if lessons.inherited is None else {"inherited": lessons.inherited}
+    parts = {"inherited": lessons.inherited, "centroids": lessons.centroids}
+    given = {name: part for name, part in parts.items() if part is not None}
     torch.manual_seed(config.seed)
     build = METHODS[job.record.method]
-    return build(config, classes=len(lessons.names), image_px=px, teacher_dims=lessons.dims, **inherited)
+    return build(config, classes=len(lessons.names), image_px=px, teacher_dims=lessons.dims, **given)
 
 
 def _save(job: Job, lessons: Lessons, method: Any) -> None:

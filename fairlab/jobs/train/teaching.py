@@ -11,7 +11,7 @@ from fairlab.data.dataset import Dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.jobs.embed import spaces
 from fairlab.jobs.job import Job
-from fairlab.settings.distillation import Distillation, HeirSettings
+from fairlab.settings.distillation import ClipEmbedKDSettings, Distillation, HeirSettings
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
@@ -20,7 +20,8 @@ INSTEAD = 'set distillation.classifier = "centroids" to inherit the mean embeddi
 
 
 class Lessons:
-    """dims: lengths of the parents' embeddings; inherited: the only parent's classifier, or None.
+    """dims: lengths of the parents' embeddings; inherited: the only parent's classifier, or None; centroids: its mean
+    embedding of each identity (C, D), or None.
 
     rows (N,): images to train on; labels (N,), names: their identities. Raises FairLabError when a parent cannot give
     what the method needs: no embeddings of these very images, no classifier, or one of other people.
@@ -33,9 +34,11 @@ class Lessons:
         self.rows, self.labels, self.names = rows, labels, names
         self.about = self.record.config.distillation or Distillation()
         self.parents = spaces.model_parents(self.workspace, self.record)
-        self.inherited = None
+        self.inherited = self.centroids = None
         if getattr(METHODS[self.record.method], "needs_head", False):
             self.inherited = self._classifier()
+        if getattr(METHODS[self.record.method], "needs_centroids", False):
+            self.centroids = self._centroids()
         self.at_work = self._at_work() if self.about.online else None
         self.dims = self._dims()
 
@@ -74,6 +77,18 @@ class Lessons:
                     f"different or in another order; {INSTEAD}"
                 )
         return Inherited(centres, scale)
+
+    def _centroids(self) -> Any:
+        """The only parent's mean embedding of each identity, as the method's settings have it: (C, D)."""
+        from fairlab.methods.base import method_settings
+        from fairlab.training.targets import identity_means, some_of_each
+
+        about = method_settings(self.record.config, ClipEmbedKDSettings)
+        chosen = np.arange(len(self.rows))
+        if about.centroid_images is not None:
+            chosen = some_of_each(self.labels, about.centroid_images, self.record.seed)
+        raw, store = about.centroid_mean == "raw", fresh(self._only(), self.dataset)
+        return identity_means(store, self.rows[chosen], self.labels[chosen], len(self.names), raw).float()
 
     def _at_work(self) -> Any:
         from fairlab.settings.study import Training
