@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
-from fairlab.models.flops import forward_flops
+from fairlab.models.flops import forward_flops, parameters
 from fairlab.models.shapes import shapes_only
 from fairlab.settings.study import Run
 from fairlab.training.optim import optimisers
@@ -32,10 +32,10 @@ def network_flops(config: Run, classes: int, image_px: int, teacher_dims: tuple[
         return forward_flops(method.learner, torch.empty(1, *shape))
 
 
-def network_numbers(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> int:
-    """Parameters of the run's network and its classifier."""
+def network_numbers(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> tuple[int, int]:
+    """Parameters of the run's network, its classifier, and what else its method has: (trained, frozen)."""
     with shapes_only():
-        return sum(numbers.numel() for numbers in _built(config, classes, image_px, teacher_dims).parameters())
+        return parameters(_built(config, classes, image_px, teacher_dims))
 
 
 def time_network(

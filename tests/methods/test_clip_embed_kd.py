@@ -18,7 +18,7 @@ from fairlab.methods.clip_embed_kd import ContrastStudent
 from fairlab.settings.distillation import DISTILLATIONS, ClipEmbedKDSettings
 from fairlab.training.world import ALONE
 from tests.methods.conftest import DIMS, SIZE, a_run, built, student_batch
-from tests.training.test_together import SHORT, curve
+from tests.training.test_together import CURVES, SHORT, curve
 
 GOLDEN: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "clip_golden.json").read_text(encoding="utf-8")
@@ -145,14 +145,15 @@ def test_a_weight_of_zero_is_the_plain_classifier_to_the_bit(name: str, tmp_path
     assert all(torch.equal(tensor, found[label]) for label, tensor in plain.items())
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ["clip_embed_kd", "clip_teacher_kd", "reservoir"])
 def test_a_stopped_run_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
-    """Network, classifier and projection, with its momentum, stopped inside and between passes."""
-    whole = curve({"method": name}, tmp_path / "whole", ALONE, SHORT)
+    """Network, classifier and projection, with its momentum, stopped inside and between passes; also a reservoir."""
+    case = CURVES.get(name, {"method": name})
+    whole = curve(case, tmp_path / "whole", ALONE, SHORT)
     for stop_at in (3, 5, 8):
         folder = tmp_path / str(stop_at)
-        assert curve({"method": name}, folder, ALONE, SHORT, stop_at=stop_at) == {}
-        resumed = curve({"method": name}, folder, ALONE, SHORT)["weights"]
+        assert curve(case, folder, ALONE, SHORT, stop_at=stop_at) == {}
+        resumed = curve(case, folder, ALONE, SHORT)["weights"]
         assert "projection.weight" in resumed
         assert all(torch.equal(tensor, resumed[label]) for label, tensor in whole["weights"].items())
 

@@ -92,7 +92,11 @@ def _method(job: Job, lessons: Lessons) -> Any:
 def _save(job: Job, lessons: Lessons, method: Any) -> None:
     """Keep network and classifier with all that is needed to build them again."""
     from fairlab.models.files.checkpoints import save_model
+    from fairlab.models.flops import size_facts
 
     about = spaces.rebuild_facts(job.record.config, job.dataset, lessons.dims, method.embedding_dim)
+    px = job.dataset.image_px
+    shape = (3, px, px) if method.inputs == "images" else (sum(lessons.dims) + method.needs_group,)
+    about |= size_facts(method.learner, shape)
     whose = {"identities": lessons.names, "data": job.dataset.fingerprint}
     save_model(job.record.folder / "weights", method.learner, method.head, {**about, **whose})
