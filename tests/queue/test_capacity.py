@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from fairlab.files import read_json
 from fairlab.models.flops import parameters
 from fairlab.models.shapes import shapes_only
+from fairlab.plan.needs import checkpoint_bytes
 from fairlab.queue import capacity, launch
 from fairlab.queue.engines.local import LocalEngine
 from fairlab.queue.turns import any_goes_on
 from fairlab.registry import declared_facts
 from fairlab.settings.backbone import backbone_settings
 from fairlab.settings.placement import Placement
+from fairlab.settings.training import Training
 from fairlab.store.runs import RunRecord, record_process, state, write_status
 from fairlab.workspace import Workspace, set_slots
 from tests.conftest import ROOT
@@ -162,3 +165,12 @@ def test_networks_have_the_parameters_that_they_are_registered_with() -> None:
         assert known[name]["parameters"] == pytest.approx(count, rel=0.001), name
         if "frozen" in known[name]:
             assert known[name]["frozen"] == parameters(network)[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "each"), [({}, (2, 1)), ({"optimiser": "adamw"}, (3, 1)), ({"ema_decay": 0.9}, (3, 2))]
+)
+def test_a_checkpoint_keeps_no_momentum_of_frozen_numbers(changes: dict[str, Any], each: tuple[int, int]) -> None:
+    """Numbers kept for one that is trained, and for one that is frozen: weight, running mean, what the optimiser has."""
+    found = checkpoint_bytes(100 + 30, 30, Training(**changes))
+    assert found == 4 * (100 * each[0] + 30 * each[1])

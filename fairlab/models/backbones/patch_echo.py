@@ -1,4 +1,4 @@
-"""Patches of a face read by an echo state network: a student of which only tokens and read-out learn.
+"""Patches of a face read by an echo state network: only tokens and read-out learn.
 
 After PatchEchoClassifier (Kagiyama and Okita, arXiv 2505.22985), which classifies signals of sensors; its code and sizes
 were not to be had, so this network for images is FairLab's. The echo state network is the standard one (Jaeger 2001,

@@ -1,4 +1,4 @@
-"""A student of which little learns, taught by CLIP-Embed-KD over a common space and by CLIP-Teacher-KD: data to numbers."""
+"""A student that learns little, taught by CLIP-Embed-KD over a common space and by CLIP-Teacher-KD: data to numbers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from fairlab.settings.study import changed
 from fairlab.store.results import read_results
 from fairlab.workspace import Workspace
 from tests.in_process import carry_out_all
+from tests.test_pages import fine, opened
 
 SETTINGS = {"patch_px": 8, "token_dim": 6, "units": 20}
 FEW = {
@@ -36,8 +37,10 @@ TRAINED = 3 * 8**2 * D + D + L * D + 2 * D + 2 * 2 * N + 2 * N * DIMS + DIMS
 FROZEN = N * D + N**2 + N
 
 
-def test_it_learns_is_judged_and_says_what_of_it_learnt(lab: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    """Weights on the disk, the table of models, the Python API and the command agree; the reservoir is as it was drawn."""
+def test_it_learns_is_judged_and_says_what_of_it_learnt(
+    lab: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights on the disk, the table of models, the Python API, the command and the page agree; the reservoir is as it was drawn."""
     plan = expand(changed(load_preset("tiny"), FEW), "tiny", lab)
     assert plan.notes == ()
     carry_out_all(lab, plan)
@@ -64,3 +67,7 @@ def test_it_learns_is_judged_and_says_what_of_it_learnt(lab: Workspace, capsys: 
     assert f"frozen parameters: {FROZEN:,}" in capsys.readouterr().out
     assert main(["--home", str(lab.home), "models", "show", students[0].run_id, "--json"]) in (None, 0)
     assert json.loads(capsys.readouterr().out) == about
+    page = opened(monkeypatch, lab, "models")
+    fine(page)
+    shown = page.dataframe[0].value.set_index("Run").loc[students[0].run_id]
+    assert shown[["Parameters trained", "Parameters frozen", "FLOPs"]].tolist() == [TRAINED, FROZEN, row["flops"]]

@@ -188,6 +188,21 @@ def test_the_order_of_the_patches_matters(memory: bool) -> None:
         assert torch.allclose(network(pixels), network(turned(pixels)), atol=1e-12) != memory
 
 
+def test_the_two_tokens_stand_at_the_end_and_the_mean_is_read_too() -> None:
+    """A causal reservoir has seen nothing at the beginning: read there, it knows no face (3.3)."""
+    network, seen = PatchEcho(SMALL, 16).eval(), []
+    network.reservoir.register_forward_hook(lambda _layer, given, states: seen.append((given[0], states)))
+    inputs: list[Tensor] = []
+    network.norm.register_forward_pre_hook(lambda _layer, given: inputs.append(given[0]))
+    network(images(2))
+    tokens, states = seen[0]
+    assert tokens.shape == (2, 4 + 2, 6)
+    assert torch.equal(tokens[:, 4:], network.last_tokens.expand(2, -1, -1))
+    corner = images(2)[:, :, :8, 8:].flatten(1) @ network.tokens.weight.flatten(1).t() + network.tokens.bias
+    torch.testing.assert_close(tokens[:, 1], corner + network.places[0, 1])  # reading order: the second is to the right
+    torch.testing.assert_close(inputs[0], torch.cat([states.mean(1), states[:, -1]], 1))
+
+
 def test_gradients_pass_through_the_reservoir() -> None:
     network = PatchEcho(SMALL, 16)
     network(images(4)).square().sum().backward()
