@@ -101,12 +101,9 @@ def backbone_settings(name: str, **values: Any) -> BackboneSettings:
 def for_backbone(table: Mapping[str, Any], name: Any) -> dict[str, Any]:
     """The table of a network's settings turned into one for the network `name`.
 
-    All is kept where both have the same settings. Otherwise what differs from the first one's defaults is kept where the
-    second has it too, and the rest is at the second one's defaults.
+    What differs from the first one's defaults is kept where the second has it too; the rest is at the second one's defaults.
     """
     before, after = backbone_kind(table.get("name")), backbone_kind(name)
-    if before is after:
-        return {**table, "name": name}
     shared = before.model_fields.keys() & after.model_fields.keys() & table.keys() - {"name"}
     kept = {field: table[field] for field in shared if table[field] != before.model_fields[field].default}
     return {**{field: info.default for field, info in after.model_fields.items()}, **kept, "name": name}
