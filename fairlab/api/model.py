@@ -16,7 +16,7 @@ from fairlab.settings.placement import Placement
 from fairlab.settings.study import Evaluation, Protocols
 from fairlab.store.embeddings import embedded_sets, open_embeddings
 from fairlab.store.results import judged_on, read_results, results_facts
-from fairlab.tables import ALL_GROUPS, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table
+from fairlab.tables import ALL_GROUPS, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table, json_values
 
 if TYPE_CHECKING:
     from fairlab.evaluation.fairness_report import FairnessReport
@@ -36,6 +36,23 @@ class Model(Run):
     >>> model = lab.models["student-eaf-kd-s0-1f2e3d4c"]
     >>> model.fairness(at_fmr=0.01)
     """
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The model's row of lab.models.table(): network, embedding_dim, trained_parameters, frozen_parameters, flops ...
+
+        What is not known is None. Raises FairLabError for a model that is not finished.
+
+        >>> model.about["frozen_parameters"]
+        """
+        from fairlab.compare.models import list_models
+
+        table = list_models(self._workspace)
+        rows = table[table["run_id"] == self.run_id]
+        if rows.empty:
+            raise FairLabError(f"{self.run_id} is not finished; `fairlab models list` lists the models that are")
+        found: dict[str, Any] = json_values(rows.to_dict("records"))[0]
+        return found
 
     @property
     def embedded(self) -> list[str]:

@@ -53,8 +53,9 @@ class Models:
     def table(self) -> pd.DataFrame:
         """All models, trained here or added, newest first.
 
-        Returns a DataFrame with run_id, title, role, network, embedding_dim, image_px, seed, trained_on, embedded and
-        judged_on (data sets, separated by commas).
+        Returns a DataFrame with run_id, title, role, network, embedding_dim, image_px, trained_parameters,
+        frozen_parameters (numbers that training leaves as they are), flops (of one forward pass), seed, trained_on, embedded
+        and judged_on (data sets, separated by commas).
 
         >>> lab.models.table().set_index("title")["judged_on"]
         """

@@ -27,6 +27,11 @@ from fairlab.workspace import Workspace
 def models_commands(parser: Parser) -> None:
     noun = Noun(parser)
     json_option(noun.add("list", "all models, trained here or added", list_models))
+    one = noun.add(
+        "show", "one model: its network, parameters trained and frozen, arithmetic, where it was used", show_one
+    )
+    run_argument(one, help_="run id of a model; `fairlab models list` lists them")
+    json_option(one)
     new = noun.add("add", "make a file a model: weights, ONNX, a table of scores, or embeddings", add)
     new.add_argument("path", help=".pth, .pth.tar, .pt, .ckpt, .bin, .safetensors, .onnx, .csv, .npy ...")
     new.add_argument("--name", default="", help="what to call it (default: the file's name)")
@@ -84,6 +89,10 @@ COMMANDS = {"models": models_commands, "evaluate": evaluate_options}
 def list_models(workspace: Workspace, options: argparse.Namespace) -> None:
     empty = f"no models yet in {workspace.home}; train some with `fairlab demo`, or `fairlab models add FILE`"
     show.show_table(Lab(workspace).models.table(), options.json, empty)
+
+
+def show_one(workspace: Workspace, options: argparse.Namespace) -> None:
+    show_models.show_model(Lab(workspace).models[options.run].about, options.json)
 
 
 def add(workspace: Workspace, options: argparse.Namespace) -> int:

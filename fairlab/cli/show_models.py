@@ -11,6 +11,20 @@ from rich.table import Table
 from fairlab.api.console import PlainText as Text
 from fairlab.api.console import console
 
+SIZES = ("trained_parameters", "frozen_parameters", "flops")
+"""Facts whose thousands are set apart."""
+
+
+def show_model(about: Mapping[str, Any], as_json: bool) -> None:
+    """Print a model's row of the table of models, a line for each fact that is known."""
+    if as_json:
+        print(json.dumps(about, indent=1))
+        return
+    for name, value in about.items():
+        if value is not None and value != "":
+            shown = f"{value:,}" if isinstance(value, int) and name in SIZES else value
+            console.print(f"{name.replace('_', ' ')}: {shown}", markup=False)
+
 
 def show_model_report(found: Mapping[str, Any], as_json: bool) -> None:
     """Print what was understood of a model file (jobs.models.importing)."""

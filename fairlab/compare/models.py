@@ -22,6 +22,9 @@ MODELS = Table(
     network=TEXT,
     embedding_dim=MAYBE_WHOLE,
     image_px=MAYBE_WHOLE,
+    trained_parameters=MAYBE_WHOLE,
+    frozen_parameters=MAYBE_WHOLE,
+    flops=MAYBE_WHOLE,
     seed=WHOLE,
     trained_on=TEXT,
     embedded=TEXT,
@@ -40,6 +43,8 @@ def list_models(workspace: Workspace) -> pd.DataFrame:
     """A row per finished model, newest first: MODELS. embedded, judged_on: data sets, separated by commas.
 
     trained_on is the data set, or the file that the model came from; what a model's facts do not say is None.
+    trained_parameters and frozen_parameters: numbers that its training changed, or left as drawn or inherited; of a file, all
+    its numbers are trained_parameters. flops: of one forward pass.
     """
     runs = list_runs(workspace)
     runs = runs[runs["role"].isin(SPACES) & (runs["status"] == "done") & (runs["method"] != "inspect")]
@@ -61,6 +66,9 @@ def list_models(workspace: Workspace) -> pd.DataFrame:
                 or settings.get("embedding_dim")
                 or _dim(folder, run.dataset),
                 "image_px": facts.get("image_px"),
+                "trained_parameters": facts.get("trained_parameters", facts.get("parameters")),
+                "frozen_parameters": facts.get("frozen_parameters"),
+                "flops": facts.get("flops"),
                 "seed": run.seed,
                 "trained_on": facts.get("file") or run.dataset,
                 "embedded": ", ".join(embedded_sets(folder)),

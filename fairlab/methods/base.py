@@ -78,10 +78,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Inherited:
-    """A parent's classifier: its class centres (C, D), row c for the run's identity c, and the scale of its logits.
-
-    Of several parents: (n, C, D), the mean directions of each parent's stored embeddings of every identity.
-    """
+    """A parent's classifier: its class centres (C, D), row c for the run's identity c, and the scale of its logits."""
 
     centres: Tensor
     scale: float
@@ -105,9 +102,10 @@ class Method(nn.Module):
     forward(batch) -> {"loss": (), "identity": (), "distillation": ()}; loss is the sum of the terms, all as
     they enter it (weighted); a term that the method does not have is zero. A method may have further terms, and scalars
     without a gradient, which are readings and no part of the loss. needs_targets: it learns from its parent's
-    embeddings; needs_head: from its parent's classifier, needs_centroids: from its parents' mean embeddings of each
-    identity, and so is built with `inherited`. What a method remembers between steps is a buffer of learner or head, so
-    that it is part of every checkpoint; so are further modules right inside it that learn.
+    embeddings; needs_head: from its parent's classifier, and so is built with `inherited`; needs_centroids: from its
+    parents' mean embeddings of each identity, and so is built with `centroids`. What a method remembers between steps is a
+    buffer of learner or head, so that it is part of every checkpoint; what it trains beside them, e.g. a projection, is a
+    module right inside it, which has its optimiser and is part of every checkpoint too.
 
     stage(epoch, epochs) says what trains in a pass, from the numbers alone: the loop puts it into `now` before the pass,
     and a resumed run needs nothing. `rate`: factor on the learning rate of what is neither learner nor head.
@@ -191,8 +189,8 @@ class Method(nn.Module):
 
 MethodBuilder = Callable[..., Method]
 METHODS: Registry[MethodBuilder] = Registry("method", "fairlab.methods")
-"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method; with needs_head or needs_centroids also
-inherited: Inherited.
+"""build(settings: config.Run, *, classes, image_px, teacher_dims) -> Method; with needs_head also inherited: Inherited,
+with needs_centroids also centroids: Tensor (C, D), row c for the run's identity c; of several teachers (n, C, D).
 
 Facts of a registration: title, roles (of runs that use it), parents ("": none, "teachers": several spaces side by side,
 "space": one of any kind), source; and where they are not as for most: identities=False (it learns no identities),

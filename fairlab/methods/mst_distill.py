@@ -20,7 +20,6 @@ from fairlab.losses.base import MarginHead
 from fairlab.methods.base import (
     METHODS,
     Batch,
-    Inherited,
     Method,
     Stage,
     build_backbone,
@@ -75,11 +74,11 @@ class MSTDistill(Method):
         classes: int,
         image_px: int,
         teacher_dims: tuple[int, ...],
-        inherited: Inherited | None = None,
+        centroids: Tensor | None = None,
     ) -> None:
         super().__init__()
         about = self.about = method_settings(settings, MSTDistillSettings)
-        centres = _centroids(inherited, teacher_dims, classes)
+        centres = _checked(centroids, teacher_dims, classes)
         if about.top_k > len(teacher_dims):
             raise FairLabError(
                 f"mst_distill cannot route an image to top_k = {about.top_k} teachers: there are {len(teacher_dims)}"
@@ -169,7 +168,7 @@ class MSTDistill(Method):
         self.counts = {"routed": table, "seen": torch.bincount(groups, minlength=size)}
 
 
-def _centroids(inherited: Inherited | None, dims: tuple[int, ...], classes: int) -> Tensor:
+def _checked(centroids: Tensor | None, dims: tuple[int, ...], classes: int) -> Tensor:
     """The class centroids (n, C, D) of all teachers. Raises FairLabError for none, other people, or unequal lengths."""
     if not dims:
         raise FairLabError("method mst_distill needs at least one teacher as parent")
@@ -178,11 +177,11 @@ def _centroids(inherited: Inherited | None, dims: tuple[int, ...], classes: int)
             "mst_distill reads the targets of all teachers as one table, so their embeddings must be equally long; these "
             f"are {', '.join(map(str, dims))} numbers long"
         )
-    if inherited is None:
+    if centroids is None:
         raise FairLabError("method mst_distill needs its teachers' class centroids, and none were given")
-    if tuple(inherited.centres.shape) != (len(dims), classes, dims[0]):
+    if tuple(centroids.shape) != (len(dims), classes, dims[0]):
         raise FairLabError(
-            f"the teachers' class centroids have {' x '.join(map(str, inherited.centres.shape))} numbers, the run has "
+            f"the teachers' class centroids have {' x '.join(map(str, centroids.shape))} numbers, the run has "
             f"{len(dims)} teachers, {classes} identities and embeddings of length {dims[0]}"
         )
-    return functional.normalize(inherited.centres, dim=2)
+    return functional.normalize(centroids, dim=2)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from fairlab.registry import Registry
-from fairlab.settings.study import Adaptor, Backbone
+from fairlab.settings.study import Adaptor
 
-BACKBONES: Registry[Callable[[Backbone, int], nn.Module]] = Registry("backbone", "fairlab.models.backbones")
-"""build(settings, image_px) -> module from images (B, 3, H, W) in -1..1 to raw embeddings (B, D)."""
+BACKBONES: Registry[Callable[[Any, int], nn.Module]] = Registry("backbone", "fairlab.models.backbones")
+"""build(settings, image_px) -> module from images (B, 3, H, W) in -1..1 to raw embeddings (B, D).
+
+settings: a Backbone, or those of the network's own in fairlab/settings/backbone.py. Facts of a registration: title, source,
+parameters (numbers at 112 px and 512 dimensions, statistics of batch norm among them), frozen (those that no training
+changes), and where they are not as for most files_only, no_files, landmarks, dropout.
+"""
 
 ADAPTORS: Registry[Callable[[Adaptor, tuple[int, ...]], nn.Module]] = Registry("adaptor", "fairlab.models.adaptors")
 """build(settings, input_dims) -> module from teachers' unit embeddings side by side (B, sum) to raw (B, D).

@@ -1,4 +1,4 @@
-"""How much arithmetic a network is, counted from the shapes of its layers."""
+"""How large a network is: numbers that its training changes or leaves, and arithmetic counted from its layers' shapes."""
 
 from __future__ import annotations
 
@@ -34,3 +34,17 @@ def forward_flops(network: nn.Module, *inputs: Tensor) -> int:
         for hook in hooks:
             hook.remove()
     return total
+
+
+def parameters(network: nn.Module) -> tuple[int, int]:
+    """(numbers that training changes, numbers that it leaves as they are), without statistics such as batch norm's."""
+    trained = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    return trained, sum(weight.numel() for weight in network.parameters()) - trained
+
+
+def size_facts(network: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
+    """What a model's record says of its size: trained_parameters, frozen_parameters, and flops of an input of `shape`."""
+    trained, frozen = parameters(network)
+    device = next(network.parameters()).device
+    flops = forward_flops(network, torch.zeros(1, *shape, device=device))
+    return {"trained_parameters": trained, "frozen_parameters": frozen, "flops": flops}

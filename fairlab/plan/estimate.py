@@ -26,7 +26,7 @@ from fairlab.data.dataset import open_dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.files import MANIFEST, digest, read_json, write_json
 from fairlab.plan.grid import expand
-from fairlab.plan.needs import CHECKPOINTS, checkpoint_mb, copies
+from fairlab.plan.needs import CHECKPOINTS, checkpoint_bytes, checkpoint_mb
 from fairlab.plan.plan import Plan, PlannedRun
 from fairlab.settings.kept import read_checked
 from fairlab.settings.study import DemoData, Study, parse
@@ -237,7 +237,7 @@ def _checkpoint_bytes(workspace: Workspace, plan: Plan) -> dict[str, float]:
             continue
         kind = measured.get(keys[record.run_id])
         if kind is not None and kind.numbers is not None:
-            found[record.run_id] = kind.numbers * 4 * copies(training)
+            found[record.run_id] = checkpoint_bytes(kind.numbers, kind.frozen, training)
         else:
             found[record.run_id] = checkpoint_mb(workspace, record, _people(run, classes)) * 1e6
     return found
@@ -304,9 +304,11 @@ def measure(workspace: Workspace, plan: Plan, say: Callable[[str], None] = lambd
         if key is None or key in kinds:
             continue
         dims, of = _parent_dims(workspace, plan, run), _people(run, classes)
+        trained, frozen = network_numbers(run.record.config, of, px, dims)
         kinds[key] = {
             "flops": network_flops(run.record.config, of, px, dims),
-            "numbers": network_numbers(run.record.config, of, px, dims),
+            "numbers": trained + frozen,
+            "frozen": frozen,
         }
         measured[key] = run
     timed = demo is not None or can_time() or _arithmetic(measured, kinds) <= PROBED

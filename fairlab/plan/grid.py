@@ -22,6 +22,7 @@ from fairlab.settings.study import (
     StudentSettings,
     Study,
     TeacherSettings,
+    backbone_in_grid,
     changed,
     loss_in_grid,
     training_in_grid,
@@ -281,9 +282,10 @@ class _Seed:
         for portion in self.people.portions:
             for backbone in backbones:
                 for loss in losses:
-                    facts = choices.backbones()[backbone]
-                    update = {"name": backbone} | ({"dropout": facts["dropout"]} if "dropout" in facts else {})
-                    network_settings = study.student.backbone.model_copy(update=update if self.grid.backbones else {})
+                    network_settings = study.student.backbone
+                    if self.grid.backbones:
+                        facts = choices.backbones()[backbone]
+                        network_settings = backbone_in_grid(network_settings, backbone, facts)
                     settings = study.student.model_copy(
                         update={
                             "backbone": network_settings,

@@ -73,19 +73,24 @@ def checkpoint_mb(workspace: Workspace, record: RunRecord, people: int = 0) -> f
         kept = sorted(path for path in folder.glob("checkpoints/step-*") if ".tmp." not in path.name)
         if kept:
             return _size_mb(kept[-1])
-    backbone, bytes_each = record.config.backbone, 4 * copies(record.config.training)
+    backbone, training = record.config.backbone, record.config.training
     space = backbone or record.config.adaptor
     head = people * space.embedding_dim if space and record.config.loss else 0
     known = declared_facts("BACKBONES", "models/backbones")
     if backbone is not None and "parameters" in known.get(backbone.name, {}):
-        return float(known[backbone.name]["parameters"] + head) * bytes_each / 1e6
+        facts = known[backbone.name]
+        return checkpoint_bytes(facts["parameters"] + head, facts.get("frozen", 0), training) / 1e6
     parents = max((2 * _size_mb(workspace.run(name) / "weights") for name in record.parents), default=0.0)
-    return parents + head * bytes_each / 1e6
+    return parents + checkpoint_bytes(head, 0, training) / 1e6
 
 
-def copies(training: Training) -> int:
-    """How many numbers a checkpoint holds for each of the network's: its weights, and what is kept of each."""
-    return 2 + (training.optimiser == "adamw") + (training.ema_decay > 0)
+def checkpoint_bytes(numbers: float, frozen: float, training: Training) -> float:
+    """Size of a checkpoint of so many numbers, float32: its weights, their running mean, and what an optimiser keeps of
+    each that is not among the frozen ones.
+    """
+    mean = training.ema_decay > 0
+    kept = 1 + (training.optimiser == "adamw")
+    return 4.0 * (numbers * (1 + mean) + (numbers - frozen) * kept)
 
 
 def _size_mb(folder: Path) -> float:

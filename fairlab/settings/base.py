@@ -81,12 +81,16 @@ def by_name(kind: type[Chosen]) -> dict[str, type[Any]]:
     return dict(sorted(found.items()))
 
 
-def one_of(classes: Mapping[str, type[Chosen]], usual: str = "") -> Any:
-    """The type of a field that takes any of these classes, as its name says; a table without a name is one of `usual`."""
+def one_of(classes: Mapping[str, type[Settings]], usual: str = "", others: bool = False) -> Any:
+    """The type of a field that takes any of these classes, as its name says; a table without a name is one of `usual`.
+
+    others: so is a table with a name that is none of theirs.
+    """
 
     def chosen(value: Any) -> str | None:
         name = value.get("name", usual) if isinstance(value, Mapping) else getattr(value, "name", None)
-        return name if isinstance(name, str) and name else None
+        known = isinstance(name, str) and bool(name) and (not others or name in classes)
+        return name if known else usual if others else None
 
     kinds_of_it = tuple(Annotated[kind, Tag(name)] for name, kind in classes.items())
     return Annotated[Union[kinds_of_it], Discriminator(chosen)]  # noqa: UP007 - a union of classes that are counted here

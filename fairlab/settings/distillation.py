@@ -312,6 +312,62 @@ class MSTDistillSettings(Distillation):
 OF_TEACHERS = ("mst_distill",)
 """Methods whose students learn from all teachers of an arm at once; all others learn from one space."""
 
+CONTRAST_WEIGHT = 0.5
+"""Of the contrast beside the identity loss in CLIP-Embed-KD's published code (lnairGT/CLIP-Distillation, train.py)."""
+
+
+class ContrastSettings(TermSettings):
+    """A student whose embeddings must point to their own projected teacher embedding among all others."""
+
+    kd_weight: float = Field(
+        CONTRAST_WEIGHT,
+        ge=0.0,
+        le=1e9,
+        description="Weight of the contrast (0.5: the published code of CLIP-Embed-KD).",
+    )
+    contrast_scale: float = Field(
+        1.0,
+        gt=0.0,
+        le=10_000.0,
+        description="The cosines of the contrast are multiplied by this. 1: as published, a plain pull to the target; the scale of the loss, e.g. 64, makes it a contrast (FairLab's choice).",
+    )
+
+
+class ClipEmbedKDSettings(ContrastSettings):
+    """CLIP-Embed-KD: the identities' mean teacher embeddings as targets (arXiv 2404.06170)."""
+
+    name: Literal["clip_embed_kd"] = "clip_embed_kd"
+    centroid_images: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Images of each identity, drawn with the run's seed, whose teacher embeddings make its mean (100: the published code). Empty: all.",
+    )
+    centroid_mean: Literal["raw", "unit"] = Field(
+        "raw",
+        description="raw: mean of the embeddings as the teacher's network gave them (as published); unit: of unit embeddings.",
+    )
+
+    @model_validator(mode="after")
+    def _reads_no_targets(self) -> Self:
+        if self.online or self.view != "plain":
+            raise ValueError(
+                "clip_embed_kd learns from the identities' mean embeddings and reads no target of an image: leave view and "
+                "online"
+            )
+        return self
+
+
+class ClipTeacherKDSettings(ContrastSettings):
+    """CLIP-Teacher-KD: the teacher's embeddings of the batch's images as targets (arXiv 2404.06170)."""
+
+    name: Literal["clip_teacher_kd"] = "clip_teacher_kd"
+    soft_targets: bool = Field(
+        True,
+        description="An image's targets are all images of its identity in the batch, with equal shares. Otherwise, as published, the image's own alone, and the others of its identity count as strangers.",
+    )
+
+
 DISTILLATIONS: Mapping[str, type[Distillation]] = by_name(Distillation)
 """The settings of every method that has some, by its name."""
 
@@ -340,6 +396,8 @@ class Distillations(Settings):
     margin_distillation: MarginDistillationSettings = MarginDistillationSettings()
     proxyless_kd: ProxylessKDSettings = ProxylessKDSettings()
     mst_distill: MSTDistillSettings = MSTDistillSettings()
+    clip_embed_kd: ClipEmbedKDSettings = ClipEmbedKDSettings()
+    clip_teacher_kd: ClipTeacherKDSettings = ClipTeacherKDSettings()
 
     def of(self, method: str) -> Distillation | None:
         """The table of one method; None for one without settings."""

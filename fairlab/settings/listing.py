@@ -22,7 +22,7 @@ def listed(kind: type[Settings], prefix: str = "", skip: Collection[str] = ()) -
             yield f"{prefix}{name}", field.get_default(), field.description or ""
         elif len(groups) > 1:
             usual = field.get_default()
-            yield f"{prefix}{name}.name", usual.name if usual else "", "One of: " + ", ".join(map(_name, groups))
+            yield f"{prefix}{name}.name", usual.name if usual else "", _which(groups)
             yield from _shared(groups, f"{prefix}{name}.")
         elif tables := _tables(groups[0]):
             yield from _shared(tables, f"{prefix}{name}.METHOD.")
@@ -44,9 +44,22 @@ def _shared(kinds: Sequence[type[Settings]], prefix: str) -> Iterator[Line]:
         for name, field in kind.model_fields.items():
             if name != "name":
                 users.setdefault((name, str(field.default), field.description or ""), []).append(_name(kind))
+    others = {_name(kind) for kind in kinds if not issubclass(kind, Chosen)}
     for (name, default, sentence), names in sorted(users.items(), key=lambda line: -len(line[1])):
-        whose = "" if len(names) == len(kinds) else f" Of {', '.join(names)}."
+        if others & set(names):
+            names = [_name(kind) for kind in kinds if _name(kind) not in names]
+            whose = f" Of all but {', '.join(names)}." if names else ""
+        else:
+            whose = "" if len(names) == len(kinds) else f" Of {', '.join(names)}."
         yield f"{prefix}{name}", default, f"{sentence}{whose}"
+
+
+def _which(kinds: Sequence[type[Settings]]) -> str:
+    """The sentence of the name that chooses; a class that takes any further name has one of its own."""
+    for kind in kinds:
+        if not issubclass(kind, Chosen):
+            return kind.model_fields["name"].description or ""
+    return "One of: " + ", ".join(map(_name, kinds))
 
 
 def _name(kind: type[Settings]) -> str:

@@ -6,12 +6,13 @@ otherwise. A preset holds only what differs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from fairlab.errors import FairLabError
+from fairlab.settings.backbone import AnyBackbone, Backbone, BackboneSettings, backbone_kind, for_backbone
 from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.settings.data import Data, DemoData, ModelFile, Source, StudyFolder
 from fairlab.settings.distillation import (
@@ -32,17 +33,6 @@ from fairlab.settings.training import PLAIN_STUDENT, Training, TrainingChanges
 Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
 Arm = Literal["specialised", "balanced"]
 View = Literal["plain", "flip"]
-
-
-class Backbone(Settings):
-    """The network that turns an image into an embedding."""
-
-    name: Name = Field("iresnet34", description="Architecture.")
-    embedding_dim: int = Field(512, ge=2, le=16_384, description="Length of the embedding.")
-    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (16, 24, 48, 96), max_length=16, description="Channels of the stages (backbone 'tiny' only)."
-    )
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of features dropped before the last layer.")
 
 
 class Evaluation(Settings):
@@ -79,7 +69,7 @@ class Projection(Settings):
 class TeacherSettings(Settings):
     """Teachers: one per group (specialised), or one per balanced part of all groups (balanced)."""
 
-    backbone: Backbone = Backbone()
+    backbone: AnyBackbone = Backbone()
     loss: AnyLoss = ElasticArcFaceSettings()
     training: Training = Training()
 
@@ -95,7 +85,7 @@ class AdaptorSettings(Settings):
 class StudentSettings(Settings):
     """Students: with and without distillation, otherwise alike."""
 
-    backbone: Backbone = Backbone()
+    backbone: AnyBackbone = Backbone()
     loss: AnyLoss = ElasticArcFaceSettings()
     distillation: Distillations = Distillations()
     training: Training = Training()
@@ -157,6 +147,16 @@ class Grid(Settings):
         description="Also evaluate every student against a gallery that its teacher embedded (as in ProxylessKD).",
     )
     maps: Literal["all", "first seed", "none"] = Field("all", description="Which models get maps.")
+
+
+def backbone_in_grid(usual: BackboneSettings, name: str, facts: Mapping[str, Any]) -> BackboneSettings:
+    """The settings of the network `name` in a grid whose students have `usual` in their settings.
+
+    facts: of its registration, of which dropout is its own default.
+    """
+    table = for_backbone(usual.model_dump(), name)
+    update = {field: facts[field] for field in ("dropout",) if field in facts and field in table}
+    return parse(backbone_kind(name), {**table, **update}, f"grid.backbones, {name}")
 
 
 def loss_in_grid(grid: Grid, usual: Loss, name: str) -> Loss:
@@ -328,7 +328,7 @@ class Run(Settings):
     recipe: Recipe | None = None
     overlap: Overlap | None = None
     drawing: Drawing | None = None
-    backbone: Backbone | None = None
+    backbone: AnyBackbone | None = None
     adaptor: Adaptor | None = None
     loss: AnyLoss | None = None
     distillation: AnyDistillation | None = None
@@ -349,10 +349,10 @@ class Run(Settings):
 def changed(settings: S, dials: Mapping[str, Any]) -> S:
     """`settings` with dotted ones changed, e.g. of a study {"student.training.epochs": 5}. Raises FairLabError.
 
-    A change of loss.name comes first, whatever the order: it decides which other settings of a loss there are.
+    A change of loss.name or backbone.name comes first, whatever the order: it decides which other settings there are.
     """
     values = settings.model_dump()
-    for dotted, value in sorted(dials.items(), key=lambda dial: not _names_a_loss(dial[0])):
+    for dotted, value in sorted(dials.items(), key=lambda dial: not _turning(dial[0])):
         table = values
         *parents, last = dotted.split(".")
         of_grid = isinstance(settings, Study) and parents[:2] in (["grid", "loss"], ["grid", "training"])
@@ -363,8 +363,8 @@ def changed(settings: S, dials: Mapping[str, Any]) -> S:
                 kind = type(settings).__name__.lower()
                 raise FairLabError(f"there is no group of settings {dotted.rpartition('.')[0]!r} in a {kind}")
             table = table[parent]
-        if _names_a_loss(dotted) and "name" in table:
-            other = for_loss(table, value)
+        if (turned := _turning(dotted)) and "name" in table:
+            other = turned(table, value)
             table.clear()
             table |= other
             continue
@@ -372,8 +372,10 @@ def changed(settings: S, dials: Mapping[str, Any]) -> S:
         if parents[-1:] == ["loss"] and not of_grid:  # the table may be unknown or partial: its name says what there is
             loss = LOSSES.get(str(table.get("name")))
             known = loss.model_fields if loss else [last]  # parse says which losses there are
+        if parents[-1:] == ["backbone"]:
+            known = backbone_kind(table.get("name")).model_fields
         if last not in known and not of_grid:
-            of = table.get("name", "") if {"loss", "distillation"} & set(parents) else ""
+            of = table.get("name", "") if {"loss", "distillation", "backbone"} & set(parents) else ""
             raise FairLabError(unknown_setting(dotted, known, str(of)))
         table[last] = value
     if (
@@ -402,19 +404,28 @@ def _without_students(study: Study, dials: Mapping[str, Any]) -> list[str]:
     return [method for method in study.grid.training if method not in trained]
 
 
-def _names_a_loss(dotted: str) -> bool:
-    return f".{dotted}".endswith(".loss.name")
+TURNED: Mapping[str, Callable[[Mapping[str, Any], Any], dict[str, Any]]] = {
+    "loss": for_loss,
+    "backbone": for_backbone,
+}
+"""Groups of settings in which `name` decides what others there are: (table, name) to the table for that name."""
+
+
+def _turning(dotted: str) -> Callable[[Mapping[str, Any], Any], dict[str, Any]] | None:
+    """What a change of this setting does to its group; None where it changes nothing but itself."""
+    *_, group, last = ["", *dotted.split(".")]
+    return TURNED.get(group) if last == "name" else None
 
 
 def laid_over(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole table of settings with `changes` laid over it, table by table; another loss brings its own settings."""
+    """A whole table of settings with `changes` laid over it, table by table; another loss, or network, brings its own settings."""
     result = dict(table)
     for name, value in changes.items():
         old = result.get(name)
         if not (isinstance(old, Mapping) and isinstance(value, Mapping)):
             result[name] = value
             continue
-        if name == "loss" and value.get("name", old.get("name")) != old.get("name"):
-            old = for_loss(old, value["name"])
+        if name in TURNED and value.get("name", old.get("name")) != old.get("name"):
+            old = TURNED[name](old, value["name"])
         result[name] = laid_over(old, value)
     return result

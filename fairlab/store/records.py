@@ -91,12 +91,14 @@ class StudyFile(Kept):
 
 
 class Measured(Kept):
-    """What a short probe found of one kind of run: seconds for a step and an image, multiplications, numbers."""
+    """What a short probe found of one kind of run: seconds for a step and an image, arithmetic, numbers."""
 
     step_s: Seconds = 0.0
     embed_s: Seconds = 0.0
     flops: Annotated[float, Field(ge=0, le=1e24)] = 0.0
     numbers: Annotated[float, Field(ge=0, le=1e15)] | None = None
+    frozen: Annotated[float, Field(ge=0, le=1e15)] = 0.0
+    """Of the numbers, those that training leaves as they are."""
 
 
 class ProbeFile(Kept):
@@ -124,6 +126,15 @@ class WeightsFile(Kept):
     image_px: Annotated[int, Field(ge=1, le=100_000)] | None = None
     classes: Count | None = None
     parameters: Count | None = None
+    """Of a file: all its numbers, statistics of batch norm among them."""
+
+    trained_parameters: Count | None = None
+    frozen_parameters: Count | None = None
+    """Those that training leaves as they were drawn, or inherited."""
+
+    flops: Count | None = None
+    """Of a forward pass of one input."""
+
     identities: Annotated[tuple[Text, ...], Field(max_length=100_000_000)] | None = None
     landmarks: Literal["data", "template"] | None = None
     warnings: tuple[Text, ...] = Field((), max_length=10_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from fairlab.errors import FairLabError
 from fairlab.methods.base import METHODS, Batch, Inherited, Method
-from fairlab.models.flops import forward_flops
+from fairlab.models.flops import forward_flops, parameters
 from fairlab.models.shapes import shapes_only
 from fairlab.settings.study import Run
 from fairlab.training.optim import optimisers
@@ -31,10 +32,10 @@ def network_flops(config: Run, classes: int, image_px: int, teacher_dims: tuple[
         return forward_flops(method.learner, torch.empty(1, *shape))
 
 
-def network_numbers(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> int:
-    """Parameters of the run's network and its classifier."""
+def network_numbers(config: Run, classes: int, image_px: int, teacher_dims: tuple[int, ...]) -> tuple[int, int]:
+    """Parameters of the run's network, its classifier, and what else its method has: (trained, frozen)."""
     with shapes_only():
-        return sum(numbers.numel() for numbers in _built(config, classes, image_px, teacher_dims).parameters())
+        return parameters(_built(config, classes, image_px, teacher_dims))
 
 
 def time_network(
@@ -86,11 +87,13 @@ def time_network(
 def _built(config: Run, classes: int, image_px: int, dims: tuple[int, ...]) -> Method:
     """The run's method; what it would inherit is drawn by chance."""
     build = METHODS[config.method]
-    more = {}
+    more: dict[str, Any] = {}
     if getattr(build, "needs_head", False):
         more["inherited"] = Inherited(torch.randn(classes, _space_dim(config, dims)), 64.0)
-    elif getattr(build, "needs_centroids", False):
-        more["inherited"] = Inherited(torch.randn(len(dims), classes, _space_dim(config, dims)), 64.0)
+    if getattr(build, "needs_centroids", False):
+        of_teachers = METHODS.facts(config.method)["parents"] == "teachers"
+        shape = (len(dims),) if of_teachers else ()
+        more["centroids"] = torch.randn(*shape, classes, _space_dim(config, dims))
     return build(config, classes=classes, image_px=image_px, teacher_dims=dims, **more)
 
 

@@ -141,11 +141,28 @@ CHUNK, ENOUGH = 4096, 2000
 
 def centroids(store: Embeddings, rows: np.ndarray, labels: np.ndarray, classes: int) -> Tensor:
     """The mean direction of the stored embeddings of each identity: images `rows` (N,), `labels` (N,) -> (C, D), unit."""
+    return functional.normalize(identity_means(store, rows, labels, classes)).float()
+
+
+def identity_means(store: Embeddings, rows: np.ndarray, labels: np.ndarray, classes: int, raw: bool = False) -> Tensor:
+    """The mean of each identity's stored unit embeddings, or of the raw ones: `rows`, `labels` (N,) -> (C, D), double."""
     where, sums = store.rows_of(rows), np.zeros((classes, store.vectors.shape[1]))
     for start in range(0, len(where), CHUNK):
         part = slice(start, start + CHUNK)
-        np.add.at(sums, labels[part], store.vectors[where[part]])
-    return functional.normalize(torch.from_numpy(sums)).float()
+        chosen = where[part]
+        lengths = np.asarray(store.norms[chosen], np.float64)[:, None] if raw else 1.0
+        np.add.at(sums, labels[part], store.vectors[chosen] * lengths)
+    counts = np.bincount(labels, minlength=classes)[:, None]
+    return torch.from_numpy(sums / np.maximum(counts, 1))
+
+
+def some_of_each(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Positions of at most `most` images of each identity `labels` (N,), drawn with the seed, in rising order."""
+    drawn = np.random.default_rng(seed).permutation(len(labels))
+    together = drawn[np.argsort(labels[drawn], kind="stable")]
+    of = labels[together]
+    place = np.arange(len(of)) - np.searchsorted(of, of)
+    return np.sort(together[place < most])
 
 
 def acquainted(centres: Tensor, store: Embeddings, rows: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

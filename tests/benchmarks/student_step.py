@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fairlab.methods.base import METHODS, Inherited
+from fairlab.methods.base import METHODS
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.preprocessing import Preprocessing
 from fairlab.settings.loss import loss_settings
@@ -49,7 +49,7 @@ def a_step(method: str, backbone: Backbone, px: int, batch: int, samples: Sample
     torch.manual_seed(0)
     dim, classes = backbone.embedding_dim, int(samples.identities.max()) + 1
     several = getattr(METHODS[method], "needs_centroids", False)
-    given = {"inherited": Inherited(torch.randn(TEACHERS, classes, dim), 64.0)} if several else {}
+    given = {"centroids": torch.randn(TEACHERS, classes, dim)} if several else {}
     dims = (dim,) * TEACHERS if several else ()
     student = METHODS[method](run, classes=classes, image_px=px, teacher_dims=dims, **given).train()
     student.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

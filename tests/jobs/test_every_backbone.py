@@ -13,14 +13,14 @@ from fairlab.models.files.checkpoints import load_learner
 from fairlab.models.files.layouts import recognise
 from fairlab.models.shapes import shapes_only
 from fairlab.plan import choices
-from fairlab.settings.study import Backbone
+from fairlab.settings.backbone import backbone_settings
 from fairlab.store.database import list_runs
 from fairlab.store.results import read_results
 from fairlab.workspace import Workspace
 from tests.conftest import command
 from tests.thorough import THOROUGH
 
-KINDS = {"mbf", "edgeface_xxs", "ghostfacenet_v1_s2", "ghostfacenet_v2_s2", "tiny"}
+KINDS = {"patch_echo", "mbf", "edgeface_xxs", "ghostfacenet_v1_s2", "ghostfacenet_v2_s2", "tiny"}
 """The small ones; with FAIRLAB_THOROUGH=1 every network, as checkpoints of 100 MB take their time. That the others learn is
 tested in tests/models/test_contract.py."""
 TRAINED = [name for name in choices.backbones() if name in KINDS or THOROUGH]
@@ -71,7 +71,7 @@ def test_the_families_of_the_models_page_are_those_that_are_recognised() -> None
         if BACKBONES.facts(name)["parameters"] > 8e6 and not THOROUGH:
             continue  # seconds each, even without their weights
         with shapes_only():
-            state = BACKBONES[name](Backbone(name=name), 112).state_dict()
+            state = BACKBONES[name](backbone_settings(name), 112).state_dict()
         found = recognise({key: tuple(tensor.shape) for key, tensor in state.items()}, name)
         assert (found is None) == bool(BACKBONES.facts(name).get("no_files")), name
 

@@ -36,12 +36,14 @@ def spots(dims: int, classes: int) -> Tensor:
 
 
 def built(name: str, classes: int = 5, dims: tuple[int, ...] = (DIMS,), **changes: Any) -> Method:
-    """The method with the same first weights every time; what it inherits are the spots, each of another length."""
+    """The method with the same first weights every time; what it inherits, or the means it learns from, are the spots, each of another length."""
     lengths = torch.linspace(0.5, 2.0, classes)[:, None]
     needs_head = getattr(METHODS[name], "needs_head", False)
-    more = {"inherited": Inherited(lengths * spots(dims[0], classes), 24.0)} if needs_head else {}
+    means = lengths * spots(dims[0], classes)
+    more: dict[str, Any] = {"inherited": Inherited(means, 24.0)} if needs_head else {}
     if getattr(METHODS[name], "needs_centroids", False):
-        more = {"inherited": Inherited(torch.stack([spots(dim, classes) for dim in dims]), 24.0)}
+        of_teachers = METHODS.facts(name)["parents"] == "teachers"
+        more["centroids"] = torch.stack([spots(dim, classes) for dim in dims]) if of_teachers else means
     torch.manual_seed(0)
     return METHODS[name](a_run(name, **changes), classes=classes, image_px=SIZE, teacher_dims=dims, **more)
 

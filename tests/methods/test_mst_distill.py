@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairlab.errors import FairLabError
-from fairlab.methods.base import METHODS, Batch, Inherited, Method, Stage
+from fairlab.methods.base import METHODS, Batch, Method, Stage
 from fairlab.methods.mst_distill import MASKS, ROUTING, WARM, weights_in
 from fairlab.models.masks import build_masks
 from fairlab.settings.distillation import HintonKDSettings, MSTDistillSettings
@@ -28,9 +28,7 @@ def taught(dims: tuple[int, ...] = (DIMS,) * 3, centres: Tensor | None = None, *
     if centres is None:
         centres = torch.stack([spots(dim, CLASSES).roll(number, 1) for number, dim in enumerate(dims)]).double()
     torch.manual_seed(0)
-    method = METHODS["mst_distill"](
-        run, classes=CLASSES, image_px=SIZE, teacher_dims=dims, inherited=Inherited(centres, 24.0)
-    ).double()
+    method = METHODS["mst_distill"](run, classes=CLASSES, image_px=SIZE, teacher_dims=dims, centroids=centres).double()
     method.get_buffer("teacher_centres").copy_(functional.normalize(centres, dim=2))  # it was held in single precision
     return method
 
@@ -49,8 +47,9 @@ def golden(**about: Any) -> tuple[Method, Batch, Tensor]:
         name: torch.tensor(v, dtype=torch.float64) for name, v in GOLDEN["G6"]["inputs"].items() if name != "scale"
     }
     run = a_run("mst_distill", loss=loss_settings(scale=8.0), distillation=MSTDistillSettings(**about))
-    inherited = Inherited(values["centroids"], 8.0)
-    method = METHODS["mst_distill"](run, classes=5, image_px=SIZE, teacher_dims=(8,) * 3, inherited=inherited).double()
+    method = METHODS["mst_distill"](
+        run, classes=5, image_px=SIZE, teacher_dims=(8,) * 3, centroids=values["centroids"]
+    ).double()
     method.get_buffer("teacher_centres").copy_(functional.normalize(values["centroids"], dim=2))
     method.get_parameter("head.weight").data = values["w"].clone()
     method.get_parameter("gate.weight").data = values["a"].clone()
@@ -118,7 +117,7 @@ def test_one_teacher_is_hinton_kd_with_centroids() -> None:
     alone = taught((DIMS,), centres[None])
     hinton = METHODS["hinton_kd"](
         a_run("hinton_kd", distillation=HintonKDSettings(classifier="centroids")),
-        classes=CLASSES, image_px=SIZE, teacher_dims=(DIMS,), inherited=Inherited(centres, 24.0),
+        classes=CLASSES, image_px=SIZE, teacher_dims=(DIMS,), centroids=centres,
     ).double()  # fmt: skip
     hinton.get_buffer("teacher_centres").copy_(centres)
     hinton.learner.load_state_dict(alone.learner.state_dict())
@@ -238,9 +237,9 @@ def test_masks_lie_between_nothing_and_all(kind: str, numbers: int) -> None:
     ],
 )
 def test_what_cannot_teach_is_refused(dims: tuple[int, ...], shape: Any, about: dict[str, Any], said: str) -> None:
-    inherited = None if shape is None else Inherited(torch.ones(shape), 24.0)
+    centroids = None if shape is None else torch.ones(shape)
     run = a_run(
         "mst_distill", distillation=MSTDistillSettings(**about), backbone=Backbone(name="tiny", embedding_dim=DIMS)
     )
     with pytest.raises(FairLabError, match=said):
-        METHODS["mst_distill"](run, classes=CLASSES, image_px=SIZE, teacher_dims=dims, inherited=inherited)
+        METHODS["mst_distill"](run, classes=CLASSES, image_px=SIZE, teacher_dims=dims, centroids=centroids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from functools import lru_cache
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from torch.nn import functional
 
 from fairlab.errors import FairLabError
 from fairlab.models.base import ADAPTORS, BACKBONES
-from fairlab.settings.study import Adaptor, Backbone
+from fairlab.settings.backbone import OWN, backbone_settings
+from fairlab.settings.study import Adaptor
 from tests.thorough import THOROUGH
 
 SIZE = 32
@@ -42,6 +44,8 @@ EVERY = [
 ]
 
 
+OWN_SIZES: dict[str, dict[str, Any]] = {"patch_echo": {"patch_px": 8, "token_dim": 6, "units": 12}}
+"""Small ones of networks that have settings of their own."""
 EQUAL = ("encoding",)
 """Adaptors that need teachers of one length."""
 
@@ -57,7 +61,8 @@ def for_adaptor(name: str, dims: tuple[int, ...], images: int = 3) -> torch.Tens
 
 def made(name: str) -> nn.Module:
     torch.manual_seed(0)
-    return BACKBONES[name](Backbone(name=name, embedding_dim=7, widths=(4, 8)), SIZE)
+    small = OWN_SIZES.get(name, {"widths": (4, 8)})
+    return BACKBONES[name](backbone_settings(name, embedding_dim=7, **small), SIZE)
 
 
 def beside(name: str, images: int) -> tuple[torch.Tensor, ...]:
@@ -81,6 +86,11 @@ class TestEveryBackbone:
     def test_says_what_it_is(self, name: str) -> None:
         """Title and source stand in its registration."""
         assert {"title", "source"} <= BACKBONES.facts(name).keys()
+
+    def test_has_the_settings_of_its_name(self, name: str) -> None:
+        """Of its own if it has some; then it is a small one that is tested here."""
+        assert backbone_settings(name).name == name
+        assert set(OWN_SIZES) == set(OWN) <= set(BACKBONES.names())
 
     def test_embeds_and_learns(self, name: str) -> None:
         """(B, 3, P, P) -> (B, D), finite, and every weight that may learn gets a finite gradient."""

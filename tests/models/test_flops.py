@@ -9,13 +9,13 @@ from torch import nn
 from fairlab.models.base import BACKBONES
 from fairlab.models.flops import forward_flops
 from fairlab.models.shapes import shapes_only
-from fairlab.settings.study import Backbone
+from fairlab.settings.backbone import backbone_settings
 
 
 @pytest.mark.parametrize(("name", "gflop"), [("iresnet18", 5.22), ("iresnet34", 8.92), ("iresnet50", 12.62)])
 def test_forward_passes_at_112_pixels(name: str, gflop: float) -> None:
     with shapes_only():
-        network = BACKBONES[name](Backbone(name=name), 112)
+        network = BACKBONES[name](backbone_settings(name), 112)
         assert forward_flops(network, torch.empty(1, 3, 112, 112)) / 1e9 == pytest.approx(gflop, abs=0.03)
 
 
@@ -29,7 +29,7 @@ def test_a_grouped_convolution_is_that_much_less(groups: int) -> None:
 def test_torch_counts_the_same() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    network = BACKBONES["mobilefacenet"](Backbone(name="mobilefacenet", embedding_dim=32), 48).eval()
+    network = BACKBONES["mobilefacenet"](backbone_settings("mobilefacenet", embedding_dim=32), 48).eval()
     image = torch.zeros(2, 3, 48, 48)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():

@@ -10,23 +10,23 @@ import torch
 
 from fairlab.models.base import BACKBONES
 from fairlab.models.shapes import shapes_only
-from fairlab.settings.study import Backbone
+from fairlab.settings.backbone import backbone_settings
 
 LOADED = """
 import sys
-from fairlab.settings.study import Backbone
+from fairlab.settings.backbone import backbone_settings
 from fairlab.models.base import BACKBONES
 from fairlab.models.shapes import shapes_only
 for name in BACKBONES:
     with shapes_only():
-        BACKBONES[name](Backbone(name=name), 112)
+        BACKBONES[name](backbone_settings(name), 112)
 print([name for name in ("torch._dynamo", "torch._inductor.compile_fx") if name in sys.modules])
 """
 
 
-@pytest.mark.parametrize("name", ["tiny", "mbf", "iresnet18", "edgeface_xs"])
+@pytest.mark.parametrize("name", ["tiny", "mbf", "iresnet18", "edgeface_xs", "patch_echo"])
 def test_names_and_shapes_are_those_of_the_real_network(name: str) -> None:
-    settings = Backbone(name=name, embedding_dim=32)
+    settings = backbone_settings(name, embedding_dim=32)
     with shapes_only():
         empty = BACKBONES[name](settings, 112).state_dict()
     real = BACKBONES[name](settings, 112).state_dict()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from fairlab.files import read_json
+from fairlab.models.flops import parameters
 from fairlab.models.shapes import shapes_only
+from fairlab.plan.needs import checkpoint_bytes
 from fairlab.queue import capacity, launch
 from fairlab.queue.engines.local import LocalEngine
 from fairlab.queue.turns import any_goes_on
 from fairlab.registry import declared_facts
+from fairlab.settings.backbone import backbone_settings
 from fairlab.settings.placement import Placement
-from fairlab.settings.study import Backbone
+from fairlab.settings.training import Training
 from fairlab.store.runs import RunRecord, record_process, state, write_status
 from fairlab.workspace import Workspace, set_slots
 from tests.conftest import ROOT
@@ -142,10 +146,31 @@ def test_networks_have_the_parameters_that_they_are_registered_with() -> None:
 
     known = declared_facts("BACKBONES", "models/backbones")
     assert all("parameters" in known[name] for name in BACKBONES.names())
-    names = ("iresnet34", "iresnet18_se", "ir_50", "ir_se_18", "evolve_ir_50", "mobilefacenet", "mbf", "tiny")
+    names = (
+        "iresnet34",
+        "iresnet18_se",
+        "ir_50",
+        "ir_se_18",
+        "evolve_ir_50",
+        "mobilefacenet",
+        "mbf",
+        "tiny",
+        "patch_echo",
+    )
     new = ("vit_t", "transface_s", "edgeface_xs", "edgeface_base", "ghostfacenet_v1", "ghostfacenet_v2_s2")
     for name in (*names, *new):
         with shapes_only():
-            network = BACKBONES[name](Backbone(name=name), 112)
+            network = BACKBONES[name](backbone_settings(name), 112)
         count = sum(tensor.numel() for tensor in (*network.parameters(), *network.buffers()))
         assert known[name]["parameters"] == pytest.approx(count, rel=0.001), name
+        if "frozen" in known[name]:
+            assert known[name]["frozen"] == parameters(network)[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "each"), [({}, (2, 1)), ({"optimiser": "adamw"}, (3, 1)), ({"ema_decay": 0.9}, (3, 2))]
+)
+def test_a_checkpoint_keeps_no_momentum_of_frozen_numbers(changes: dict[str, Any], each: tuple[int, int]) -> None:
+    """Numbers kept for one that is trained, and for one that is frozen: weight, running mean, what the optimiser has."""
+    found = checkpoint_bytes(100 + 30, 30, Training(**changes))
+    assert found == 4 * (100 * each[0] + 30 * each[1])

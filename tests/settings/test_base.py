@@ -105,6 +105,7 @@ NOTHING = {
     "Protocols.impostors",
     "Protocols.people",
     "Slurm.memory_gb",
+    "ClipEmbedKDSettings.centroid_images",
 }
 """Where nothing is a value of its own: no other data set, nobody held out, not known, no limit."""
 

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from fairlab.errors import FairLabError
+from fairlab.plan.grid import expand
+from fairlab.presets import load_preset
 from fairlab.registry import declared_facts
+from fairlab.settings.backbone import OWN, Backbone, PatchEchoSettings, backbone_settings
 from fairlab.settings.distillation import DISTILLATIONS, OF_TEACHERS, Distillations, EAFKDSettings
 from fairlab.settings.loss import LOSSES, AdaFaceSettings, ArcFaceSettings, ElasticArcFaceSettings, for_loss
 from fairlab.settings.study import Data, Run, Study, changed, laid_over, parse
+from fairlab.workspace import Workspace
 
 STUDY = {"dataset": "d"}
 
@@ -32,6 +36,7 @@ def test_the_defaults_are_each_papers() -> None:
     weights = {name: getattr(kind(), "kd_weight", None) for name, kind in DISTILLATIONS.items()}
     assert weights == dict.fromkeys(DISTILLATIONS, 1.0) | {
         "a_kd": 10_000, "eaf_kd": 10_000, "proxyless_kd": 0, "adadistill": None, "margin_distillation": None,
+        "clip_embed_kd": 0.5, "clip_teacher_kd": 0.5,
     }  # fmt: skip
 
 
@@ -59,6 +64,52 @@ def test_the_name_chooses_the_settings(name: str) -> None:
 def test_a_table_without_a_name_is_the_usual_loss() -> None:
     found = parse(Study, {**STUDY, "teacher": {"loss": {"scale": 32}}}, "test")
     assert found.teacher.loss == ElasticArcFaceSettings(scale=32.0)
+
+
+def test_the_name_chooses_the_settings_of_a_network() -> None:
+    """Any name without settings of its own is taken by one class; a table without a name is the usual network."""
+    for name in (*OWN, "tiny", "mbf", "of_tomorrow"):
+        found = study(**{"student.backbone.name": name}).student.backbone
+        assert found == backbone_settings(name)
+        assert type(found) is OWN.get(name, Backbone)
+        assert parse(Study, {**STUDY, "student": {"backbone": {"name": name}}}, "test").student.backbone == found
+    assert parse(Study, {**STUDY, "teacher": {"backbone": {"dropout": 0.4}}}, "t").teacher.backbone == Backbone(
+        dropout=0.4
+    )
+    with pytest.raises(ValueError, match="patch_echo has settings of its own: name, embedding_dim, patch_px"):
+        Backbone(name="patch_echo")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_another_network_keeps_what_was_set_and_both_know(turned: bool) -> None:
+    """The length stays, widths and dropout go; there and back; in any order of dials; in a preset too."""
+    before = study(
+        **{"student.backbone.name": "tiny", "student.backbone.embedding_dim": 64, "student.backbone.widths": (4, 8)}
+    )
+    dials = {"student.backbone.name": "patch_echo", "student.backbone.patch_px": 8}
+    after = changed(before, dict(reversed(dials.items())) if turned else dials)
+    assert after.student.backbone == PatchEchoSettings(embedding_dim=64, patch_px=8)
+    back = changed(after, {"student.backbone.name": "mbf"}).student.backbone
+    assert back == Backbone(name="mbf", embedding_dim=64)
+    same = changed(before, {"student.backbone.name": "mbf"}).student.backbone
+    assert same == Backbone(name="mbf", embedding_dim=64, widths=(4, 8))
+    assert (
+        laid_over(before.model_dump(), {"student": {"backbone": {"name": "patch_echo"}}})["student"]["backbone"]
+        == PatchEchoSettings(embedding_dim=64).model_dump()
+    )
+    whole = {"student.backbone": {"name": "patch_echo"}, "student.backbone.units": 64}
+    assert changed(before, whole).student.backbone == PatchEchoSettings(units=64)
+
+
+def test_a_grid_of_networks_gives_each_its_settings(lab: Workspace) -> None:
+    dials = {"grid.backbones": ("tiny", "patch_echo", "iresnet50"), "students": (), "arms": (), "adaptors": ()}
+    plan = expand(changed(load_preset("tiny"), dials), "tiny", lab)
+    found = {
+        run.record.config.backbone.name: run.record.config.backbone for run in plan.runs if run.record.config.backbone
+    }
+    assert found["patch_echo"] == PatchEchoSettings(embedding_dim=16)
+    assert found["tiny"] == Backbone(name="tiny", embedding_dim=16, widths=(8, 12, 16))
+    assert found["iresnet50"] == Backbone(name="iresnet50", embedding_dim=16, widths=(8, 12, 16), dropout=0.4)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -125,6 +176,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"student.distillation.eaf_kd.online": True, "student.distillation.eaf_kd.view": "mean"}, "leave view at plain"),
     ({"grid.relatives": ("proxyless_kd",), "student.distillation.proxyless_kd.online": True},
      "proxyless_kd reads targets only with a kd_weight above 0"),
+    ({"grid.relatives": ("clip_embed_kd",), "student.distillation.clip_embed_kd.view": "mean"},
+     "clip_embed_kd learns from the identities' mean embeddings and reads no target of an image"),
+    ({"grid.relatives": ("clip_embed_kd",), "student.distillation.clip_embed_kd.centroid_images": 0},
+     "student.distillation.clip_embed_kd.centroid_images: Input should be greater than or equal to 1"),
+    ({"grid.relatives": ("clip_embed_kd",), "student.distillation.clip_embed_kd.soft_targets": False},
+     "clip_embed_kd has no setting 'soft_targets'; it knows: view, online, kd_weight, contrast_scale"),
+    ({"student.backbone.name": "tiny", "student.backbone.patch_px": 8},
+     "student.backbone.patch_px: tiny has no setting 'patch_px'; it knows: embedding_dim, widths, dropout"),
+    ({"student.backbone.name": "patch_echo", "student.backbone.widths": (4,)},
+     "student.backbone.widths: patch_echo has no setting 'widths'; it knows: embedding_dim, patch_px, token_dim"),
+    ({"student.backbone.name": "patch_echo", "student.backbone.leak": 0},
+     "student.backbone.leak: Input should be greater than 0"),
+    ({"student.backbone": 3}, "student.backbone: Input should be a valid dictionary"),
     ({"grid.loss.cosface.margin_cos": 0.3}, "grid.loss.cosface is set, and grid.losses does not name 'cosface'; it names: none"),
     ({"grid.losses": ("adaface",), "grid.loss.adaface.margin_rad": 0.3},
      "grid.loss.adaface.margin_rad: adaface has no setting 'margin_rad'; it knows: scale, sample_rate, margin_cos"),
@@ -204,5 +268,10 @@ def test_the_name_is_written_also_where_only_differences_are() -> None:
     dump = run.model_dump(mode="json", exclude_defaults=True)
     assert dump["loss"] == {"name": "arcface"}
     assert dump["distillation"] == {"name": "eaf_kd"}
+    assert "backbone" not in dump
+    reservoir = Run(role="student", method="a_kd", data=Data(), backbone=PatchEchoSettings())
+    assert reservoir.model_dump(mode="json", exclude_defaults=True)["backbone"] == {"name": "patch_echo"}
+    usual = Run(role="student", method="a_kd", data=Data(), backbone=Backbone())
+    assert usual.model_dump(mode="json", exclude_defaults=True)["backbone"] == {}  # as it was when ids were first given
     assert parse(Run, dump, "test") == run
     assert parse(Run, run.model_dump(mode="json"), "test") == run

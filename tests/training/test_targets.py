@@ -21,7 +21,15 @@ from fairlab.store.embeddings import Embeddings
 from fairlab.training.extract import View, embed
 from fairlab.training.loader import ImageInputs
 from fairlab.training.loop import Course, Hooks, Samples, train
-from fairlab.training.targets import FusedSpace, ImageSpace, OnlineTargets, StoredTargets, acquainted, centroids
+from fairlab.training.targets import (
+    FusedSpace,
+    ImageSpace,
+    OnlineTargets,
+    StoredTargets,
+    acquainted,
+    centroids,
+    some_of_each,
+)
 
 CPU = torch.device("cpu")
 NOTHING = torch.zeros(0)
@@ -186,3 +194,16 @@ def test_stopping_at_every_step_changes_no_bit(tmp_path: Path, name: str, online
             break
     assert parts == 3  # 4 steps
     assert state(other) == state(whole) != first
+
+
+def test_some_images_of_each_identity_are_drawn_with_the_seed() -> None:
+    """At most three of each; all of those that have fewer; another seed draws others."""
+    labels = np.array([0] * 10 + [1] * 2 + [2] * 40 + [0] * 5 + [4])
+    drawn = some_of_each(labels, 3, 0)
+    assert np.bincount(labels[drawn]).tolist() == [3, 2, 3, 0, 1]
+    assert np.array_equal(drawn, np.unique(drawn))
+    assert np.array_equal(drawn, some_of_each(labels, 3, 0))
+    assert not np.array_equal(drawn, some_of_each(labels, 3, 1))
+    assert np.array_equal(some_of_each(labels, 40, 5), np.arange(len(labels)))
+    often = np.bincount(np.concatenate([some_of_each(labels, 3, seed) for seed in range(400)]), minlength=len(labels))
+    assert often[labels == 0].min() > 40  # 80 of 400 for each of fifteen images

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fairlab.errors import FairLabError, Stopped
 from fairlab.losses.base import LOSSES, MarginHead
 from fairlab.methods.base import METHODS, Method
+from fairlab.settings.backbone import PatchEchoSettings
 from fairlab.settings.distillation import MSTDistillSettings, ProxylessKDSettings
 from fairlab.settings.study import Adaptor, Backbone, Training
 from fairlab.store.embeddings import Embeddings
@@ -62,6 +63,10 @@ CURVES: dict[str, dict[str, Any]] = {
             "identity_rows": "general",
         },
     },
+    "reservoir": {
+        "method": "clip_teacher_kd",
+        "backbone": PatchEchoSettings(embedding_dim=DIMS, patch_px=8, token_dim=5, units=9),
+    },
     "centres that learn on": {
         "method": "proxyless_kd",
         "distillation": ProxylessKDSettings(unfreeze=True, kd_weight=192.0),
@@ -86,7 +91,7 @@ Told = dict[str, Any]
 def make(case: Mapping[str, Any]) -> Method:
     more = {name: value for name, value in case.items() if name in ("adaptor", "distillation")}
     loss = fitting(**{"scale": 8.0, "margin_rad": 0.2, "sigma_rad": 0.05, "ema_weight": 0.2, **case.get("loss", {})})
-    backbone = Backbone(name="tiny", embedding_dim=DIMS, widths=(6,), dropout=0.2)
+    backbone = case.get("backbone", Backbone(name="tiny", embedding_dim=DIMS, widths=(6,), dropout=0.2))
     return built(case["method"], CLASSES, (DIMS,) * case.get("teachers", 1), loss=loss, backbone=backbone, **more)
 
 

@@ -84,16 +84,21 @@ def _method(job: Job, lessons: Lessons) -> Any:
     from fairlab.methods.base import METHODS
 
     config, px = job.record.config, job.dataset.image_px
-    inherited = {} if lessons.inherited is None else {"inherited": lessons.inherited}
+    parts = {"inherited": lessons.inherited, "centroids": lessons.centroids}
+    given = {name: part for name, part in parts.items() if part is not None}
     torch.manual_seed(config.seed)
     build = METHODS[job.record.method]
-    return build(config, classes=len(lessons.names), image_px=px, teacher_dims=lessons.dims, **inherited)
+    return build(config, classes=len(lessons.names), image_px=px, teacher_dims=lessons.dims, **given)
 
 
 def _save(job: Job, lessons: Lessons, method: Any) -> None:
     """Keep network and classifier with all that is needed to build them again."""
     from fairlab.models.files.checkpoints import save_model
+    from fairlab.models.flops import size_facts
 
     about = spaces.rebuild_facts(job.record.config, job.dataset, lessons.dims, method.embedding_dim)
+    px = job.dataset.image_px
+    shape = (3, px, px) if method.inputs == "images" else (sum(lessons.dims) + method.needs_group,)
+    about |= size_facts(method.learner, shape)
     whose = {"identities": lessons.names, "data": job.dataset.fingerprint}
     save_model(job.record.folder / "weights", method.learner, method.head, {**about, **whose})

@@ -14,7 +14,7 @@ from fairlab.data.dataset import Dataset
 from fairlab.errors import Damaged, FairLabError
 from fairlab.jobs.embed import spaces
 from fairlab.jobs.job import Job
-from fairlab.settings.distillation import Distillation, HeirSettings
+from fairlab.settings.distillation import ClipEmbedKDSettings, Distillation, HeirSettings
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
@@ -23,7 +23,8 @@ INSTEAD = 'set distillation.classifier = "centroids" to inherit the mean embeddi
 
 
 class Lessons:
-    """dims: lengths of the parents' embeddings; inherited: the only parent's classifier, or all parents' centroids, or None.
+    """dims: lengths of the parents' embeddings; inherited: the only parent's classifier, or None; centroids: its mean
+    embedding of each identity (C, D), of all parents (n, C, D) where the method has several, or None.
 
     rows (N,): images to train on; labels (N,), names: their identities. Raises FairLabError when a parent cannot give
     what the method needs: no embeddings of these very images, no classifier, or one of other people.
@@ -38,11 +39,11 @@ class Lessons:
         self.parents = spaces.model_parents(self.workspace, self.record)
         kind = METHODS[self.record.method]
         self.several = bool(getattr(kind, "needs_targets", False)) and _of_teachers(self.record.method)
-        self.inherited = None
+        self.inherited = self.centroids = None
         if getattr(kind, "needs_head", False):
             self.inherited = self._classifier()
-        elif getattr(kind, "needs_centroids", False):
-            self.inherited = self._centroids()
+        if getattr(kind, "needs_centroids", False):
+            self.centroids = self._directions() if self.several else self._means()
         self.at_work = self._at_work() if self.about.online else None
         self.dims = self._dims()
 
@@ -68,8 +69,8 @@ class Lessons:
         return self.parents
 
     def _dims(self) -> tuple[int, ...]:
-        if self.inherited is not None and self.several:
-            return (int(self.inherited.centres.shape[2]),) * len(self.parents)
+        if self.centroids is not None and self.several:
+            return (int(self.centroids.shape[2]),) * len(self.parents)
         if self.inherited is not None:  # an inherited classifier needs no embeddings
             return (int(self.inherited.centres.shape[1]),)
         if self.at_work is not None:
@@ -97,17 +98,26 @@ class Lessons:
                 )
         return Inherited(centres, scale)
 
-    def _centroids(self) -> Any:
+    def _directions(self) -> Any:
         """All parents' class centroids (n, C, D): of every identity, also of those that a parent did not learn from."""
         import torch
 
-        from fairlab.methods.base import Inherited
         from fairlab.training.targets import centroids
 
         stores = [fresh(parent, self.dataset) for parent in self._teachers()]
-        centres = [centroids(store, self.rows, self.labels, len(self.names)) for store in stores]
-        loss = self.record.config.loss
-        return Inherited(torch.stack(centres), loss.scale if loss else 1.0)
+        return torch.stack([centroids(store, self.rows, self.labels, len(self.names)) for store in stores])
+
+    def _means(self) -> Any:
+        """The only parent's mean embedding of each identity, as the method's settings have it: (C, D)."""
+        from fairlab.methods.base import method_settings
+        from fairlab.training.targets import identity_means, some_of_each
+
+        about = method_settings(self.record.config, ClipEmbedKDSettings)
+        chosen = np.arange(len(self.rows))
+        if about.centroid_images is not None:
+            chosen = some_of_each(self.labels, about.centroid_images, self.record.seed)
+        raw, store = about.centroid_mean == "raw", fresh(self._only(), self.dataset)
+        return identity_means(store, self.rows[chosen], self.labels[chosen], len(self.names), raw).float()
 
     def _at_work(self) -> Any:
         from fairlab.settings.study import Training

@@ -25,7 +25,8 @@ from fairlab.files import (
 from fairlab.machine.temporaries import beside
 from fairlab.models.backbones.projected import Projected
 from fairlab.models.base import ADAPTORS, BACKBONES
-from fairlab.settings.study import Adaptor, Backbone, parse
+from fairlab.settings.backbone import backbone_kind
+from fairlab.settings.study import Adaptor, parse
 
 LEARNER, HEAD, FACTS = "learner.safetensors", "head.safetensors", "model.json"
 GRAPH = "model.onnx"
@@ -144,7 +145,7 @@ def _built(facts: Mapping[str, Any], where: str) -> nn.Module:
     """The untrained network that the facts describe."""
     try:
         if facts["kind"] == "backbone":
-            backbone = parse(Backbone, facts["settings"], where)
+            backbone = parse(backbone_kind(facts["settings"].get("name")), facts["settings"], where)
             network = BACKBONES[backbone.name](backbone, int(facts["image_px"]))
             if "project_to" in facts:
                 return Projected(network, backbone.embedding_dim, int(facts["project_to"]))
@@ -152,6 +153,6 @@ def _built(facts: Mapping[str, Any], where: str) -> nn.Module:
         if facts["kind"] == "adaptor":
             adaptor = parse(Adaptor, facts["settings"], where)
             return ADAPTORS[adaptor.name](adaptor, tuple(int(dim) for dim in facts["input_dims"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"{where} does not say how to build its network: {error}") from error
     raise Damaged(f"{where}: kind is {facts['kind']!r}, known are 'backbone', 'adaptor' and 'onnx'")

@@ -9,7 +9,7 @@ from functools import cache
 from fairlab.models.base import BACKBONES
 from fairlab.models.files.layouts import LAYOUTS
 from fairlab.models.shapes import shapes_only
-from fairlab.settings.study import Backbone
+from fairlab.settings.backbone import backbone_settings
 
 SHOWN = 3
 NEAR = 0.3
@@ -72,7 +72,7 @@ def _prefixes(keys: Collection[str]) -> list[str]:
 @cache
 def _keys(backbone: str) -> tuple[str, ...]:
     with shapes_only():
-        return tuple(BACKBONES[backbone](Backbone(name=backbone), 112).state_dict())
+        return tuple(BACKBONES[backbone](backbone_settings(backbone), 112).state_dict())
 
 
 def _shape(key: str) -> str:

@@ -15,6 +15,7 @@ from fairlab.files import digest
 from fairlab.plan import choices
 from fairlab.reading.structured import value_of
 from fairlab.registry import declared
+from fairlab.settings.backbone import BackboneSettings, backbone_kind, for_backbone
 from fairlab.settings.base import Chosen
 from fairlab.settings.distillation import ADAPTOR_OF, Adaptor, Distillations
 from fairlab.settings.loss import LOSSES, Loss, for_loss, loss_settings
@@ -166,6 +167,8 @@ def settings_form(
             st.markdown(f"**{words(name)}**", help=inspect.getdoc(type(inner)))
             if isinstance(inner, Loss):
                 changes |= _loss_form(inner, key, f"{prefix}{name}.")
+            elif isinstance(inner, BackboneSettings):
+                changes |= _backbone_form(inner, key, f"{prefix}{name}.")
             else:
                 changes |= settings_form(inner, key, f"{prefix}{name}.", skip, offers)
     return changes
@@ -179,6 +182,17 @@ def _loss_form(value: Loss, key: str, prefix: str) -> dict[str, Any]:
         return _fields(value, key, prefix, (), {})
     other = loss_settings(**for_loss(value.model_dump(), name))
     return {f"{prefix}name": name, **_fields(other, f"{key}:{name}", prefix, (), {})}
+
+
+def _backbone_form(value: BackboneSettings, key: str, prefix: str) -> dict[str, Any]:
+    """The choice of a network, and the settings of the chosen one."""
+    dotted = f"{prefix}name"
+    name = _widget(dotted, "name", BackboneSettings.model_fields["name"], value.name, f"{key}:{dotted}")
+    if name == value.name:
+        return _fields(value, key, prefix, (dotted,), {})
+    other = backbone_kind(name)(**for_backbone(value.model_dump(), name))
+    place = key if type(other) is type(value) else f"{key}:{name}"
+    return {dotted: name, **_fields(other, place, prefix, (dotted,), {})}
 
 
 def _fields(

@@ -141,6 +141,34 @@ def test_centroids_are_means_of_stored_embeddings(tiny: Workspace) -> None:
     np.testing.assert_allclose(given.inherited.centres[0].numpy(), mean / np.linalg.norm(mean), atol=1e-6)
 
 
+@pytest.mark.parametrize("role", ["teacher", "adaptor"])
+def test_mean_embeddings_are_raw_or_unit_and_of_some_or_all(tiny: Workspace, role: str) -> None:
+    """CLIP-Embed-KD's, over any space: each from its own people's images alone; 24 people with 6 images."""
+    parent = runs_of(tiny, role)[0]
+    store = open_embeddings(parent.folder, parent.dataset, "plain")
+    raw = np.asarray(store.vectors) * np.asarray(store.norms)[:, None]
+
+    def given(**about: Any) -> Lessons:
+        return lessons(tiny, a_student(tiny, "clip_embed_kd", parent, **about))
+
+    for about, vectors in (({}, raw), ({"centroid_mean": "unit"}, np.asarray(store.vectors))):
+        found = given(**about)
+        assert found.inherited is None
+        assert found.centroids is not None
+        assert found.dims == (16,)
+        expected = [vectors[found.rows[found.labels == person]].mean(0) for person in range(24)]
+        np.testing.assert_allclose(found.centroids.numpy(), expected, rtol=1e-5, atol=1e-6)
+    one, again = (given(centroid_images=1) for _ in range(2))
+    assert one.centroids is not None
+    assert again.centroids is not None
+    assert torch.equal(one.centroids, again.centroids)
+    for person, centroid in enumerate(one.centroids.numpy()):
+        of = raw[one.rows[one.labels == person]]
+        assert np.isclose(of, centroid, rtol=1e-5, atol=1e-6).all(1).sum() == 1
+    every = given(centroid_images=6)
+    assert torch.equal(every.centroids, given().centroids)
+
+
 def test_embeddings_of_earlier_data_are_refused(tiny: Workspace) -> None:
     """Of the same name, with another fingerprint: never stale (identity S8)."""
     parent = runs_of(tiny, "adaptor")[0]

@@ -16,6 +16,7 @@ from fairlab.losses.base import LOSSES
 from fairlab.models.base import ADAPTORS, BACKBONES
 from fairlab.models.files import checkpoints
 from fairlab.models.files.checkpoints import load_head, load_learner, save_model
+from fairlab.settings.backbone import backbone_settings
 from fairlab.settings.loss import loss_settings
 from fairlab.settings.study import Adaptor, Backbone
 from tests.models.test_contract import EQUAL, for_adaptor
@@ -166,3 +167,22 @@ def test_a_file_that_is_no_safetensors_is_refused(saved: Path) -> None:
     rewrite(saved)
     with pytest.raises(Damaged, match="not a safetensors file"):
         load_learner(saved)
+
+
+def test_a_network_with_settings_of_its_own_comes_back_with_its_fixed_weights(tmp_path: Path) -> None:
+    """The numbers of the file, not those that the seed would draw: another version may draw others."""
+    settings = backbone_settings("patch_echo", patch_px=8, token_dim=4, units=10, embedding_dim=6)
+    network = BACKBONES["patch_echo"](settings, 16).eval()
+    with torch.no_grad():
+        network.get_parameter("reservoir.recurrent.weight").mul_(0.5)
+    save_model(
+        tmp_path / "m",
+        network,
+        None,
+        {"kind": "backbone", "settings": settings.model_dump(mode="json"), "image_px": 16},
+    )
+    loaded, _ = load_learner(tmp_path / "m")
+    assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in network.state_dict().items())
+    assert not loaded.get_parameter("reservoir.recurrent.weight").requires_grad
+    images = torch.rand(2, 3, 16, 16)
+    assert torch.equal(loaded(images), network(images))

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from fairlab.errors import FairLabError
 from fairlab.models.base import BACKBONES
 from fairlab.models.files.onnx import inspect_onnx, load_onnx
-from fairlab.settings.study import Backbone
+from fairlab.settings.backbone import backbone_settings
 from tests.fixtures.onnx_models import (
     DIM,
     OPSET,
@@ -30,6 +30,9 @@ from tests.fixtures.onnx_models import (
 )
 
 SUB, MUL = ("Sub", 127.5), ("Mul", 1 / 128)
+
+SMALL: dict[str, dict[str, Any]] = {"patch_echo": {"patch_px": 8, "token_dim": 8, "units": 24}}
+"""Of networks that have settings of their own."""
 
 
 class TestFacts:
@@ -175,11 +178,11 @@ class TestRuns:
             )
 
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-    @pytest.mark.parametrize("name", ["mobilefacenet", "iresnet18"])
+    @pytest.mark.parametrize("name", ["mobilefacenet", "iresnet18", "patch_echo"])
     def test_our_own_backbones_come_back(self, tmp_path: Path, name: str) -> None:
         """As torch itself exports them: BatchNorm, PReLU, depthwise convolutions, thousands of fields."""
         torch.manual_seed(0)
-        backbone = BACKBONES[name](Backbone(name=name, embedding_dim=32), 32).eval()
+        backbone = BACKBONES[name](backbone_settings(name, embedding_dim=32, **SMALL.get(name, {})), 32).eval()
         axes = {"x": {0: "N"}, "y": {0: "N"}}
         torch.onnx.export(backbone, (images(1, 32),), tmp_path / "a.onnx", input_names=["x"], output_names=["y"],
                           dynamic_axes=axes, dynamo=False)  # fmt: skip

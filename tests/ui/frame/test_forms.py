@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fairlab.presets import load_preset, preset_names
+from fairlab.settings.backbone import PatchEchoSettings
 from fairlab.settings.loss import CosFaceSettings
 from fairlab.settings.study import changed, training_in_grid
 
@@ -84,6 +85,24 @@ def test_a_loss_has_only_the_fields_that_it_uses() -> None:
     assert app.session_state["changes"] == {"student.loss.name": "cosface", "student.loss.margin_cos": 0.3}
     found = changed(load_preset("tiny"), app.session_state["changes"]).student.loss
     assert found == CosFaceSettings(scale=16.0, margin_cos=0.3)
+
+
+def test_a_network_has_only_the_fields_that_it_uses() -> None:
+    """Those of its own where it has some; the length that was set stays; another network of the usual kind keeps all."""
+    usual = {"name", "embedding_dim", "widths", "dropout"}
+    app = opened("tiny")
+    assert keys(app, "student.backbone.") == usual
+    app.selectbox(key="k:student.backbone.name").set_value("patch_echo").run()
+    assert keys(app, "student.backbone.") == {"name", *PatchEchoSettings.model_fields}
+    assert app.session_state["changes"] == {"student.backbone.name": "patch_echo"}
+    assert app.number_input(key="k:patch_echo:student.backbone.embedding_dim").value == 16
+    app.number_input(key="k:patch_echo:student.backbone.patch_px").set_value(8).run()
+    changes = app.session_state["changes"]
+    assert changes == {"student.backbone.name": "patch_echo", "student.backbone.patch_px": 8}
+    assert changed(load_preset("tiny"), changes).student.backbone == PatchEchoSettings(embedding_dim=16, patch_px=8)
+    app.selectbox(key="k:student.backbone.name").set_value("mbf").run()
+    assert keys(app, "student.backbone.") == usual
+    assert app.session_state["changes"] == {"student.backbone.name": "mbf"}
 
 
 def test_only_methods_that_are_trained_have_fields() -> None:
