@@ -31,7 +31,7 @@ class Batch:
     inputs: images (B, 3, H, W) in -1..1, or teachers' unit embeddings side by side (B, sum of dims);
     identities: (B,) long, 0..C-1; targets: unit embeddings to imitate (B, D), or None; lengths: their raw lengths (B,),
     so that target x length is what the parent's network gave, or None; groups: (B,) long, the numbers of the images'
-    groups, for readings only, or None.
+    groups, for readings only, or None; margin_factors: (B,), what each image's margin is multiplied by, or None.
     """
 
     inputs: Tensor
@@ -39,6 +39,7 @@ class Batch:
     targets: Tensor | None = None
     lengths: Tensor | None = None
     groups: Tensor | None = None
+    margin_factors: Tensor | None = None
 
     def gathered(self, gather: Callable[[Tensor], Tensor]) -> Batch:
         """The whole step's, where several processes share it: every part but the inputs, which each has passed itself."""
@@ -113,7 +114,7 @@ class Method(nn.Module):
         """The classifier's loss over the batch; zero without a classifier."""
         if self.head is None:
             return embeddings.new_zeros(())
-        return self.head.loss(embeddings, batch.identities)
+        return self.head.loss(embeddings, batch.identities, batch.margin_factors)
 
     def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
         """The pull to the targets; zero for a method without."""

@@ -46,20 +46,24 @@ class NotFinite(FairLabError):
 class Samples:
     """What is learnt from: N inputs, their identities (N,) 0..C-1, and for distillation their targets.
 
-    `groups` (N,), whole numbers, are needed for balance "groups" and for readings per group.
+    `groups` (N,), whole numbers, are needed for balance "groups" and for readings per group. `margin_factors` (N,): what
+    each image's margin is multiplied by, of losses with margin_factor.
     """
 
     inputs: Inputs
     identities: np.ndarray
     targets: Targets | None = None
     groups: np.ndarray | None = None
+    margin_factors: np.ndarray | None = None
 
     def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device) -> Batch:
         inputs = self.inputs.batch(positions, flip, device)
         identities = torch.from_numpy(self.identities[positions]).to(device)
         targets, lengths = (None, None) if self.targets is None else self.targets.batch(positions, flip, inputs)
         groups = None if self.groups is None else torch.from_numpy(self.groups[positions]).long().to(device)
-        return Batch(inputs, identities, targets, lengths, groups)
+        given = self.margin_factors
+        factors = None if given is None else torch.from_numpy(given[positions]).float().to(device)
+        return Batch(inputs, identities, targets, lengths, groups, factors)
 
 
 @dataclass(frozen=True)
@@ -367,6 +371,11 @@ def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hook
                 f"the data set has {after:,} {name} for this run and had {before:,} when it started: it cannot "
                 f"continue with these; start a new run"
             )
+    if saved.get("shares") != facts.get("shares"):
+        raise FairLabError(
+            "the soft group shares are not those this run started with (their fingerprint differs): import the same table "
+            "again, or start a new run on the new shares"
+        )
     was, here = {"devices": 1, **saved}, {"devices": 1, **facts}
     now = [name for name in here if name not in (ACCEPTED, *SIZES) and was.get(name) != here[name]]
     differing = [*saved.get(CHANGED, ()), *(name for name in now if name not in saved.get(CHANGED, ()))]
