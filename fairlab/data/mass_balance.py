@@ -116,8 +116,8 @@ def _identities(
     strangers = sorted({str(group) for group in given if group not in number})
     if strangers:
         raise FairLabError(
-            f"mass_groups = given: data set {data.dataset_id} has the group {strangers[0]!r}, of which there are no shares "
-            f"(they are of {one_of(shares.groups)}); take mass_groups = largest"
+            f"mass_groups = given: data set {data.dataset_id} has the group {strangers[0]!r} without shares (there are shares of "
+            f"{one_of(shares.groups)}); take mass_groups = largest"
         )
     return Identities(names, sums, images, np.array([number[group] for group in given]), shares.groups), members
 

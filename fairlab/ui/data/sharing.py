@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
 from fairlab.api import Lab
@@ -30,18 +32,18 @@ def panel(lab: Workspace, data: Dataset) -> None:
             "set by these masses (Derive data set), or let margins follow them (margin_factor of a loss)."
         )
         return
-    masses = handle.masses()
+    masses, balance, figure = _counted(str(lab.home), data.dataset_id, f"{data.fingerprint} {shares.fingerprint}")
     st.dataframe(masses, hide_index=True)
     st.caption(
         "mass: sum of the group's share over the part's images. images, identities: those in which it is the largest share."
     )
-    st.dataframe(handle.balance(), hide_index=True)
+    st.dataframe(balance, hide_index=True)
     st.caption(
         "mass_entropy: 1 where all masses are equal. image_entropy: 0 where every image has one group alone. largest_excess: "
         f"largest mass over the smallest. Fingerprint of the shares {shares.fingerprint[:16]}."
     )
     chart(
-        shares_figure(np.asarray(shares.values), shares.groups),
+        figure,
         f"shares:{data.dataset_id}",
         "Images by their share of each group.",
         masses,
@@ -49,6 +51,13 @@ def panel(lab: Workspace, data: Dataset) -> None:
     if sentence := handle.sentence():
         st.info(plain(sentence), icon=":material/balance:")
         st.dataframe(handle.change(), hide_index=True)
+
+
+@st.cache_data(max_entries=8, show_spinner="Counting shares")
+def _counted(home: str, name: str, version: str) -> tuple[pd.DataFrame, pd.DataFrame, Any]:
+    """Masses, balance and histogram of a data set's shares; version: the fingerprints of both."""
+    handle = Lab(home).data[name].shares
+    return handle.masses(), handle.balance(), shares_figure(handle.table().to_numpy(), handle.groups)
 
 
 def _form(lab: Workspace, data: Dataset) -> None:

@@ -13,9 +13,10 @@ from fairlab import Lab
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import read_manifest
+from fairlab.plan.grid import plan_preset
 from fairlab.plan.plan import single
 from fairlab.queue.launch import start_one
-from fairlab.settings.loss import loss_settings
+from fairlab.settings.loss import AngleLoss, loss_settings
 from fairlab.settings.study import Backbone, Data, Run, Training
 from fairlab.store.runs import RunRecord, state
 from fairlab.training import checkpoint
@@ -110,8 +111,8 @@ def test_the_page_imports_shows_and_balances(
     assert not app.exception
     wait_done(lab, [next(path.name for path in lab.runs_folder.glob("data-even-*"))])
     assert open_dataset(lab.dataset("even")).info["mass_balance"]["removed"] == {"X": 1, "Y": 0}
-    app.query_params["set"] = "even"
     app.run()
+    app.button(key="show made").click().run()
     assert not app.exception
     assert any("not fairness by itself" in info.value for info in app.info)
 
@@ -144,6 +145,27 @@ def test_margins_without_shares_are_refused(lab: Workspace, faces: Dataset, tmp_
     Lab(lab.home).data["faces"].shares.add(table(tmp_path / "shares.csv", faces, OF_X[:12]))
     start_one(lab, record)
     assert "5 identities to train on have no image with soft group shares, e.g. 'y0'" in state(record.folder).reason
+
+
+def test_a_study_is_refused_before_anything_starts(lab: Workspace, faces: Dataset, tmp_path: Path) -> None:
+    """Data without shares, and generated faces; with shares it is planned."""
+    dial = {"student.loss.margin_factor": "shares"}
+    changes = {
+        **dial,
+        "demo": None,
+        "dataset": "faces",
+        "student.training.batch_size": 4,
+        "teacher.training.batch_size": 4,
+    }
+    with pytest.raises(FairLabError, match=r"student.loss.margin_factor needs soft .* data set faces has none"):
+        plan_preset(lab, "tiny", changes)
+    with pytest.raises(FairLabError, match=r"student.loss.margin_factor needs soft .* generated faces come without"):
+        plan_preset(lab, "tiny", dial)
+    Lab(lab.home).data["faces"].shares.add(table(tmp_path / "shares.csv", faces, OF_X))
+    losses = [run.record.config.loss for run in plan_preset(lab, "tiny", changes).runs if run.record.role == "student"]
+    assert {loss.margin_factor for loss in losses if isinstance(loss, AngleLoss)} == {"shares"}
+    with pytest.raises(FairLabError, match="margin_factor"):
+        plan_preset(lab, "tiny", {**changes, "student.loss.name": "cosface"})
 
 
 def test_python_gives_the_same_tables(lab: Workspace, shared: Dataset) -> None:
