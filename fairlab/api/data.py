@@ -12,6 +12,7 @@ import pandas as pd
 
 from fairlab.api.arguments import Progress, settings_of, silent
 from fairlab.api.run import Run
+from fairlab.api.shares import SoftShares
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, there
@@ -68,6 +69,11 @@ class DataSet:
     def groups(self) -> tuple[str, ...]:
         """Values of the attribute by which rates are shown."""
         return self.opened.groups
+
+    @property
+    def shares(self) -> SoftShares:
+        """Soft group shares of the images: shares.add(TABLE) imports them."""
+        return SoftShares(self._workspace, self.name)
 
     @property
     def fingerprint(self) -> str:
@@ -298,7 +304,7 @@ class DataSets:
         settings: fields of Recipe, e.g. dataset="rfw", people=500. Returns the job. Raises FairLabError for a data set that
         does not exist, Refused where other data have that name.
 
-        >>> lab.data.make("balanced", dataset="faces", balance="people").wait()
+        >>> lab.data.make("balanced", dataset="faces", equal=True).wait()
         """
         from fairlab.jobs.data.starts import make_data
 

@@ -11,11 +11,19 @@ from fairlab.api.watching import follow
 from fairlab.cli import arguments, show, show_data
 from fairlab.cli.arguments import dials
 from fairlab.cli.grammar import Noun, Parser, data_argument, json_option, run_argument, set_option
+from fairlab.data.shares import TOLERANCE
 from fairlab.errors import FairLabError
 from fairlab.settings.protocols import DrawnPairs
 from fairlab.settings.study import Overlap, Recipe, Source, parse
 from fairlab.store.runs import read_status
 from fairlab.workspace import Workspace
+
+SHARES = f"""columns:
+  image_id, or image, path, file ...   which image: its number, or where it is
+  share/GROUP, or named as the groups  from 0 to 1; a row adds up to 1 within {TOLERANCE:g}
+Images that the table does not name have no shares. Earlier shares are replaced.
+`fairlab data make NAME --set dataset=SET --set balance=mass` balances by them;
+the loss setting margin_factor=shares lets margins follow them."""
 
 
 def data_commands(parser: Parser) -> None:
@@ -55,6 +63,13 @@ def data_commands(parser: Parser) -> None:
     run_argument(drawn, "--model", "model that picks the impostors (default: by chance)")
     drawn.add_argument("--dry-run", action="store_true", help="only report what would be drawn")
     _settings(drawn, "pairs", "genuine=3000")
+    soft = noun.add(
+        "shares", "import soft group shares of every image of a data set from a table", shares, epilog=SHARES
+    )
+    data_argument(soft)
+    soft.add_argument("table", help="CSV or parquet file: a row per image, a column per group")
+    soft.add_argument("--dry-run", action="store_true", help="only check the table")
+    json_option(soft)
     gone = noun.add("delete", "delete a data set and the run that made it", delete)
     data_argument(gone)
     gone.add_argument("--dry-run", action="store_true", help="only say what would go and what needs it")
@@ -174,6 +189,21 @@ def pairs(workspace: Workspace, options: argparse.Namespace) -> int:
         else f"`fairlab evaluate RUN {options.name}` evaluates a model on them"
     )
     return 0
+
+
+def shares(workspace: Workspace, options: argparse.Namespace) -> None:
+    """Import soft group shares, or with --dry-run only check the table."""
+    handle = Lab(workspace).data[options.name].shares
+    if not options.dry_run:
+        handle.add(options.table)
+        show_data.show_shares(workspace, options.name, options.json)
+        return
+    found = handle.preview(options.table)
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return
+    groups, known, without = found["groups"], found["images"], found["without_shares"]
+    print(f"shares of {', '.join(groups)} for {known:,} images; {without:,} images have none; nothing is written yet")
 
 
 def delete(workspace: Workspace, options: argparse.Namespace) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import warnings
+from typing import Any
 
 from fairlab.api import Lab
 from fairlab.cli.show import say, show_table
+from fairlab.tables import json_values
 from fairlab.workspace import Workspace
 
 
@@ -27,6 +29,9 @@ def show_data(workspace: Workspace, name: str, as_json: bool) -> None:
     if not as_json:
         print(f"{name} · fingerprint {data.fingerprint[:16]} · {data.opened.image_px} px")
         print(f"\n{counts.to_string(index=False)}\n\n{pairs.to_string(index=False)}")
+        if data.shares:
+            print()
+            show_shares(workspace, name, False)
         for text in data.notes:
             print(f"\nnote: {text}")
         return
@@ -38,5 +43,29 @@ def show_data(workspace: Workspace, name: str, as_json: bool) -> None:
         "notes": data.notes,
         "images": counts.to_dict("records"),
         "pairs": pairs.to_dict("records"),
+        **({"shares": _shares(workspace, name)} if data.shares else {}),
     }
     print(json.dumps(facts, indent=1, default=int))
+
+
+def show_shares(workspace: Workspace, name: str, as_json: bool) -> None:
+    """Print masses and entropy of a data set's soft group shares, and what a balance by mass changed."""
+    shares = Lab(workspace).data[name].shares
+    if as_json:
+        print(json.dumps(_shares(workspace, name), indent=1))
+        return
+    print(f"soft group shares · fingerprint {shares.fingerprint[:16]}")
+    print(f"\n{shares.masses().to_string(index=False)}\n\n{shares.balance().to_string(index=False)}")
+    if sentence := shares.sentence():
+        print(f"\n{sentence}\n\n{shares.change().to_string(index=False)}")
+
+
+def _shares(workspace: Workspace, name: str) -> dict[str, Any]:
+    shares = Lab(workspace).data[name].shares
+    return {
+        "fingerprint": shares.fingerprint,
+        "masses": json_values(shares.masses().to_dict("records")),
+        "balance": json_values(shares.balance().to_dict("records")),
+        "change": json_values(shares.change().to_dict("records")),
+        "sentence": shares.sentence(),
+    }

@@ -24,6 +24,7 @@ from fairlab.data.dataset import (
     fingerprint_of,
 )
 from fairlab.data.points import LANDMARKS_FILE, POINTS_FILE
+from fairlab.data.shares import SHARES_FILE, signed
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest, read_manifest, write_json, write_manifest
 
@@ -90,7 +91,7 @@ def write_without(
     renumbered(data.pairs, number, ("image_a", "image_b")).to_parquet(folder / PAIRS_FILE, index=False)
     if data.templates is not None:
         _templates(data.templates, number).to_parquet(folder / TEMPLATES_FILE, index=False)
-    for name in (LANDMARKS_FILE, POINTS_FILE, SIZES_FILE, HASHES_FILE):
+    for name in (LANDMARKS_FILE, POINTS_FILE, SIZES_FILE, HASHES_FILE, SHARES_FILE):
         if (data.folder / name).exists():
             np.save(folder / name, np.load(data.folder / name, allow_pickle=False)[stays])
     info = {**data.info, "added_at": added_at(data)}
@@ -102,7 +103,7 @@ def write_without(
         here = set(left["group"])
         info["groups"] = [group for group in data.groups if group in here]
         info["notes"] = f"{data.info.get('notes', '')} {note}".strip()
-    write_json(folder / INFO, info)
+    write_json(folder / INFO, signed(info, folder))
     names = read_manifest(data.folder)["files"]
     write_manifest(folder, names)
     for path in data.folder.iterdir():  # the folder is replaced as a whole: what stands beside the data stays

@@ -11,6 +11,7 @@ import pandas as pd
 from fairlab.data.attributes import UNKNOWN
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.kept_pixels import Borrowed
+from fairlab.data.mass_balance import balanced
 from fairlab.data.sampling import DRAWS, balanced_parts, shuffled
 from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
@@ -36,6 +37,9 @@ def build_recipe(recipe: Recipe, folder: Path, dataset_id: str) -> Dataset:
     if recipe.mix:
         pools.append(_pool(second, recipe.mix_splits, recipe))
         _apart(first, second, recipe)
+    facts = {}
+    if recipe.balance == "mass":
+        pools[0], facts["mass_balance"] = balanced(first, pools[0], recipe)
     drawn = _drawn(pools, recipe)
     images, pairs = _tables(recipe, parents, drawn, dataset_id)
     groups = dict.fromkeys([*first.groups, *second.groups])
@@ -52,6 +56,7 @@ def build_recipe(recipe: Recipe, folder: Path, dataset_id: str) -> Dataset:
             pixels=Borrowed(tuple(parents), images["parent"].to_numpy(), images["row"].to_numpy()),
             recipe=recipe.model_dump(mode="json"),
             notes=_words(recipe, [len(rows) for rows in drawn]),
+            facts=facts,
         ),
     )
 
@@ -62,6 +67,8 @@ def drawn_size(recipe: Recipe, folder: Path) -> int:
     parents = [open_dataset(folder.with_name(name)) for name in names]
     splits = (recipe.splits, recipe.mix_splits)
     pools = [_pool(data, part, recipe) for data, part in zip(parents, splits, strict=False)]
+    if recipe.balance == "mass":
+        pools[0] = balanced(parents[0], pools[0], recipe)[0]
     return sum(map(len, _drawn(pools, recipe)))
 
 
@@ -225,6 +232,8 @@ def _words(recipe: Recipe, counts: list[int]) -> str:
         said.append(f"groups {', '.join(recipe.groups)}")
     if recipe.parts > 1:
         said.append(f"balanced part {recipe.part} of {recipe.parts}")
+    if recipe.balance == "mass":
+        said.append(f"balanced by mass ({recipe.mass_rule})")
     if recipe.equal:
         said.append(f"equal {recipe.unit} in each group")
     return "By recipe, not copied: " + "; ".join(said)

@@ -24,6 +24,13 @@ class Origin(Kept):
     parents: tuple[Lender, ...] = Field((), max_length=1000)
 
 
+class ShareFacts(Kept):
+    """What dataset.json says of soft group shares (data.shares)."""
+
+    groups: tuple[Text, ...] = Field(min_length=2, max_length=10_000)
+    fingerprint: Name
+
+
 class DatasetFile(Kept):
     """dataset.json, as far as everybody reads it."""
 
@@ -37,3 +44,4 @@ class DatasetFile(Kept):
     no_images: bool = False
     templates: bool = False
     images_from: Origin | None = None
+    shares: ShareFacts | None = None

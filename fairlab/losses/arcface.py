@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fairlab.losses.base import LOSSES, MarginHead, add_angle
-from fairlab.settings.loss import ArcFaceSettings
+from fairlab.losses.base import LOSSES, AngleHead, add_angle
 
 
 @LOSSES.register("arcface", title="ArcFace", source="arXiv 1801.07698 eq. 3")
-class ArcFace(MarginHead):
+class ArcFace(AngleHead):
     """Target logit s * cos(theta_y + m)."""
 
-    def __init__(self, embedding_dim: int, classes: int, settings: ArcFaceSettings) -> None:
-        super().__init__(embedding_dim, classes, settings)
-        self.margin = settings.margin_rad
-
-    def target(self, cosine: Tensor, length: Tensor) -> Tensor:
-        return add_angle(cosine, self.margin)
+    def turned(self, cosine: Tensor, angle: Tensor | float) -> Tensor:
+        return add_angle(cosine, angle)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fairlab.errors import FairLabError
 from fairlab.losses.columns import Columns, Ranks, SharedColumns, share
 from fairlab.losses.partial import sample_classes
 from fairlab.registry import Registry
-from fairlab.settings.loss import Loss
+from fairlab.settings.loss import AngleLoss, Loss
 
 EDGE = 1e-6
 """Cosines are kept this far from +-1 before acos, whose gradient is infinite there. That an embedding lies exactly
@@ -45,16 +46,17 @@ class MarginHead(nn.Module):
     def forward(self, embeddings: Tensor, identities: Tensor | None = None) -> Tensor:
         return self.logits(embeddings, self.weight, None if identities is None else Columns(identities))
 
-    def loss(self, embeddings: Tensor, identities: Tensor) -> Tensor:
+    def loss(self, embeddings: Tensor, identities: Tensor, factors: Tensor | None = None) -> Tensor:
         """Cross-entropy of the logits, mean over the batch, plus the loss's penalty; in evaluation the first alone.
 
-        With a sample_rate below 1 only the centres of some classes take part, drawn anew in every step.
+        With a sample_rate below 1 only the centres of some classes take part, drawn anew in every step. factors (B,): each
+        image's angle is its factor times the margin. Raises FairLabError for them where the margin is not an angle.
         """
         chosen = None
         if self.training and self.sample_rate < 1:
             chosen, identities = sample_classes(identities, self.classes, self.sample_rate)
         centres, columns = self.taking_part(identities, chosen)
-        loss = columns.entropy(self.logits(embeddings, centres, columns))
+        loss = columns.entropy(self.logits(embeddings, centres, columns, factors))
         return loss + self.penalty(embeddings) if self.training else loss
 
     def taking_part(self, identities: Tensor, chosen: Tensor | None = None) -> tuple[Tensor, Columns]:
@@ -115,7 +117,9 @@ class MarginHead(nn.Module):
         here = (identities >= mine.start) & (identities < mine.stop)
         return identities[here] - mine.start, here
 
-    def logits(self, embeddings: Tensor, centres: Tensor, columns: Columns | None) -> Tensor:
+    def logits(
+        self, embeddings: Tensor, centres: Tensor, columns: Columns | None, factors: Tensor | None = None
+    ) -> Tensor:
         """The logits over these centres (S, D), with a margin where `columns` say whose: (B, S)."""
         embeddings = embeddings.to(centres.dtype)
         # Lengths divide the (B, C) cosines: a normalised copy of the (C, D) centres costs 1.5x the time at 28,000.
@@ -125,8 +129,16 @@ class MarginHead(nn.Module):
             return self.scale * cosines
         target = columns.pick(cosines)
         # Only the target's cosine changes: acos over all (B, C) would cost as much again.
-        changed = self.target(target, torch.linalg.vector_norm(embeddings, dim=1))
-        return self.scale * columns.put(self.others(cosines, target), changed)
+        changed, others = self.changed(cosines, target, torch.linalg.vector_norm(embeddings, dim=1), factors)
+        return self.scale * columns.put(others, changed)
+
+    def changed(self, cosines: Tensor, target: Tensor, length: Tensor, factors: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The target's cosine with its margin (B,), and all cosines (B, S) as they enter the loss beside it."""
+        if factors is not None:
+            raise FairLabError(
+                f"{type(self).__name__} has no margin in radians that a factor of each image could change"
+            )
+        return self.target(target, length), self.others(cosines, target)
 
     def target(self, cosine: Tensor, length: Tensor) -> Tensor:
         """From the target's cosine (B,) to its cosine with margin (B,); length (B,) is that of the embeddings."""
@@ -139,6 +151,29 @@ class MarginHead(nn.Module):
     def penalty(self, embeddings: Tensor) -> Tensor:
         """What the loss adds to the cross-entropy, weighted: (); zero for most."""
         return embeddings.new_zeros(())
+
+
+class AngleHead(MarginHead):
+    """A classifier whose margin is an angle in radians: m for every image, or m x its own factor."""
+
+    def __init__(self, embedding_dim: int, classes: int, settings: AngleLoss) -> None:
+        super().__init__(embedding_dim, classes, settings)
+        self.margin = settings.margin_rad
+
+    def changed(self, cosines: Tensor, target: Tensor, length: Tensor, factors: Tensor | None) -> tuple[Tensor, Tensor]:
+        angle = self.margin if factors is None else self.margin * factors.to(target.dtype)
+        return self.turned(target, angle), self.hardened(cosines, target, angle)
+
+    def target(self, cosine: Tensor, length: Tensor) -> Tensor:
+        return self.turned(cosine, self.margin)
+
+    def turned(self, cosine: Tensor, angle: Tensor | float) -> Tensor:
+        """From the target's cosine (B,) to its cosine with this margin in radians, one or (B,): (B,)."""
+        raise NotImplementedError(f"{type(self).__name__} must say what its angle does to the cosine")
+
+    def hardened(self, cosines: Tensor, target: Tensor, angle: Tensor | float) -> Tensor:
+        """As others(), where the target's margin is this angle."""
+        return cosines
 
 
 def add_angle(cosine: Tensor, angle: Tensor | float) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairlab.losses.base import LOSSES, MarginHead, add_angle
+from fairlab.losses.base import LOSSES, AngleHead, MarginHead, add_angle
 from fairlab.settings.loss import (
     ElasticArcFacePlusSettings,
     ElasticArcFaceSettings,
@@ -18,7 +18,7 @@ from fairlab.settings.loss import (
 
 
 @LOSSES.register("elastic_arcface", title="ElasticFace-Arc", source="arXiv 2109.09416, ElasticFace-Arc")
-class ElasticArcFace(MarginHead):
+class ElasticArcFace(AngleHead):
     """Target logit s * cos(theta_y + E), E ~ N(m, sigma^2) per image and step; sigma = 0 is ArcFace.
 
     Over many draws the mean target logit is s * cos(theta_y + m) * exp(-sigma^2 / 2).
@@ -26,10 +26,10 @@ class ElasticArcFace(MarginHead):
 
     def __init__(self, embedding_dim: int, classes: int, settings: ElasticArcFaceSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.margin, self.sigma = settings.margin_rad, settings.sigma_rad
+        self.sigma = settings.sigma_rad
 
-    def target(self, cosine: Tensor, length: Tensor) -> Tensor:
-        return add_angle(cosine, self.margin + self.sigma * normal(cosine))
+    def turned(self, cosine: Tensor, angle: Tensor | float) -> Tensor:
+        return add_angle(cosine, angle + self.sigma * normal(cosine))
 
 
 @LOSSES.register("elastic_cosface", title="ElasticFace-Cos", source="arXiv 2109.09416, ElasticFace-Cos")
@@ -45,17 +45,16 @@ class ElasticCosFace(MarginHead):
 
 
 @LOSSES.register("elastic_arcface_plus", title="ElasticFace-Arc+", source="arXiv 2109.09416, ElasticFace-Arc+")
-class ElasticArcFacePlus(MarginHead):
+class ElasticArcFacePlus(AngleHead):
     """ElasticFace-Arc whose draws go to the images of the batch by rank: the farther from its centre, the larger."""
 
     def __init__(self, embedding_dim: int, classes: int, settings: ElasticArcFacePlusSettings) -> None:
         super().__init__(embedding_dim, classes, settings)
-        self.margin, self.sigma = settings.margin_rad, settings.sigma_plus_rad
-        self.compat = settings.compat
+        self.sigma, self.compat = settings.sigma_plus_rad, settings.compat
 
-    def target(self, cosine: Tensor, length: Tensor) -> Tensor:
-        draws = self.margin + self.sigma * normal(cosine)
-        return add_angle(cosine, hand_out(draws, cosine, self.compat))
+    def turned(self, cosine: Tensor, angle: Tensor | float) -> Tensor:
+        # The draws alone are handed out: an image's own angle stays with it. Rounding keeps their order, so the bits too.
+        return add_angle(cosine, angle + hand_out(self.sigma * normal(cosine), cosine, self.compat))
 
 
 @LOSSES.register("elastic_cosface_plus", title="ElasticFace-Cos+", source="arXiv 2109.09416, ElasticFace-Cos+")

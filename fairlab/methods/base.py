@@ -37,6 +37,7 @@ class Batch:
     network gave, or None; groups: (B,) long, the numbers of the images' groups, -1 for none, for readings only, or None.
     Where a step has two halves (training.pair_identities), general: how many of the whole step's rows are its general
     half, which come first; images: (B,) long, the images' numbers, since one may be in both halves; otherwise None.
+    margin_factors: (B,), what each image's margin is multiplied by, or None.
     """
 
     inputs: Tensor
@@ -46,6 +47,7 @@ class Batch:
     groups: Tensor | None = None
     general: int | None = None
     images: Tensor | None = None
+    margin_factors: Tensor | None = None
 
     def gathered(self, gather: Callable[[Tensor], Tensor]) -> Batch:
         """The whole step's, where several processes share it: every part but the inputs, which each has passed itself.
@@ -176,7 +178,7 @@ class Method(nn.Module):
         """The classifier's loss over the batch; zero without a classifier."""
         if self.head is None:
             return embeddings.new_zeros(())
-        return self.head.loss(embeddings, batch.identities)
+        return self.head.loss(embeddings, batch.identities, batch.margin_factors)
 
     def distillation(self, embeddings: Tensor, batch: Batch) -> Tensor:
         """The pull to the targets; zero for a method without."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fairlab.errors import FairLabError
 from fairlab.losses.base import SMALLEST, add_angle
 from fairlab.methods.base import METHODS, Batch, unit_targets
 from fairlab.methods.student import Heir, cosines
+from fairlab.settings.loss import AngleLoss
+from fairlab.settings.study import Run
 
 LARGEST_RAD, SMALLEST_RAD = 0.5, 0.2
 
@@ -30,6 +35,14 @@ class MarginDistillation(Heir):
     """
 
     needs_targets = True
+
+    def __init__(self, settings: Run, **facts: Any) -> None:
+        if isinstance(settings.loss, AngleLoss) and settings.loss.margin_factor != "none":
+            raise FairLabError(
+                f"method {settings.method} has a margin of its own for each image, which loss.margin_factor does not change: "
+                "leave margin_factor at none"
+            )
+        super().__init__(settings, **facts)
 
     def identity(self, embeddings: Tensor, batch: Batch) -> Tensor:
         centres, columns = self.head.taking_part(batch.identities)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.recipes import drawn_size, most
+from fairlab.data.shares import needed_shares
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest
 from fairlab.formatting import some
 from fairlab.plan.plan import Builder, dataset_id
+from fairlab.settings.loss import AngleLoss
 from fairlab.settings.study import Data, DemoData, Recipe, Run
 from fairlab.workspace import Workspace
 
@@ -50,8 +52,24 @@ def faces(builder: Builder) -> Faces:
         sizes = dict.fromkeys(study.demo.groups, study.demo.train_identities * study.demo.train_images)
     else:
         dataset, sizes = study.dataset, _sizes(_named(builder.workspace, study.dataset))
+    _check_shares(builder, dataset)
     portions = tuple(_portion(builder, name, dataset, sizes, needed) for name in study.grid.learn_from)
     return Faces(dataset, sizes, needed, portions)
+
+
+def _check_shares(builder: Builder, dataset: str) -> None:
+    """Raise FairLabError where a loss follows soft group shares and the data set has none."""
+    parts = {name: getattr(builder.study, name).loss for name in ("teacher", "adaptor", "student")}
+    following = [name for name, loss in parts.items() if isinstance(loss, AngleLoss) and loss.margin_factor != "none"]
+    if not following:
+        return
+    setting = f"{following[0]}.loss.margin_factor"
+    if not (builder.workspace.dataset(dataset) / MANIFEST).exists():
+        raise FairLabError(
+            f"{setting} needs soft group shares, and generated faces come without: add your own data and import a table of "
+            "shares with `fairlab data shares`"
+        )
+    needed_shares(open_dataset(builder.workspace.dataset(dataset)), setting)
 
 
 def _named(workspace: Workspace, name: str) -> Dataset:

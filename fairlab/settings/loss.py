@@ -35,6 +35,10 @@ class AngleLoss(Loss):
     """A loss that adds an angle to the target's."""
 
     margin_rad: float = Field(0.5, ge=0.0, lt=1.6, description="m: the angle added to the target's, in radians.")
+    margin_factor: Literal["none", "shares"] = Field(
+        "none",
+        description="shares: an image's margin_rad is multiplied by (1 + s - mean)^2, where s is its identity's mean share of the identity's own group and mean is that of the group's identities, so that clear members get a larger margin (RaceFace, code of arXiv 2408.16563). It needs `fairlab data shares`.",
+    )
 
 
 class CosineLoss(Loss):

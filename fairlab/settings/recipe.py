@@ -8,9 +8,14 @@ from pydantic import Field, model_validator
 
 from fairlab.settings.base import Name, Names, Seed, Settings
 
+MassRule = Literal["mean_share", "mean_mass", "group_mass", "total_mass"]
+
+
+MASS = ("mass_rule", "mass_groups", "remove", "keep", "mass_gap")
+
 
 class Recipe(Settings):
-    """A data set made of others' images; nothing is copied. Steps: groups, part, then draw, alike in groups and mixed."""
+    """A data set made of others' images; nothing is copied. Steps: groups, part, mass, then draw, alike in groups and mixed."""
 
     dataset: Name = Field("", description="Data set whose images are taken.")
     splits: Names = Field(("train",), min_length=1, description="Parts of it to take; they become 'train'.")
@@ -19,6 +24,30 @@ class Recipe(Settings):
         1, ge=1, le=10_000, description="Cut the identities of every group into this many balanced parts ..."
     )
     part: int = Field(0, ge=0, le=9_999, description="... and take this one (counted from 0).")
+    balance: Literal["none", "mass"] = Field(
+        "none",
+        description="mass: remove whole identities until the masses of the groups, their sums of soft shares (`fairlab data shares`), are closer. Ambiguous identities and those with few images go first, so groups become purer too: this is not fairness by itself.",
+    )
+    mass_rule: MassRule = Field(
+        "group_mass",
+        description="Which group loses its identity of lowest mass next (selection code of arXiv 2408.16563, for 2506.01532; its letters in brackets). group_mass: the one whose identities have the largest mass (e); total_mass: the one with the largest mass over all identities' shares (multiple forces); mean_mass: the one with the lowest mean mass of its identities (d); mean_share: the one with the lowest mean share of its identities, which then loses its identity of lowest mean share (a).",
+    )
+    mass_groups: Literal["given", "largest"] = Field(
+        "given",
+        description="Group of an identity: as the data say, or the one with its largest share (relabel). total_mass always takes the largest.",
+    )
+    remove: int = Field(
+        0, ge=0, le=1_000_000_000, description="Identities to remove by mass; 0: see keep and mass_gap."
+    )
+    keep: int = Field(
+        0, ge=0, le=1_000_000_000, description="Identities to keep by mass, instead of remove; 0: see mass_gap."
+    )
+    mass_gap: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="With neither remove nor keep: stop when the largest mass exceeds the smallest by less than this share.",
+    )
     equal: bool = Field(False, description="Draw the same number in each group.")
     unit: Literal["identities", "images"] = Field(
         "identities", description="What is counted and drawn: whole identities, or single images."
@@ -36,6 +65,26 @@ class Recipe(Settings):
         True, description="Keep the first data set's other parts that have pairs, whole, to evaluate models on."
     )
     seed: Seed = Field(0, description="Seed of what is drawn.")
+
+    @model_validator(mode="after")
+    def _mass_settings_are_used(self) -> Self:
+        usual = {name: field.default for name, field in type(self).model_fields.items()}
+        changed = [name for name in MASS if getattr(self, name) != usual[name]]
+        if self.balance == "none" and changed:
+            raise ValueError(f"{changed[0]} is used only with balance = mass")
+        if self.balance == "mass":
+            others = [name for name in ("equal", "unit", "count", "mix") if getattr(self, name) != usual[name]]
+            if others:
+                raise ValueError(
+                    f"{others[0]} does not go with balance = mass: make a data set with each, one of the other"
+                )
+            if self.remove and self.keep:
+                raise ValueError("remove and keep exclude each other: leave one of them at 0")
+            if self.mass_gap != usual["mass_gap"] and (self.remove or self.keep):
+                raise ValueError("mass_gap is used only where remove and keep are 0")
+            if self.mass_groups != "given" and self.mass_rule == "total_mass":
+                raise ValueError("mass_groups is not used with total_mass, which always takes the largest share")
+        return self
 
     @model_validator(mode="after")
     def _part_exists(self) -> Self:

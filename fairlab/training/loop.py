@@ -48,6 +48,7 @@ class Samples:
     """What is learnt from: N inputs, their identities (N,) 0..C-1, and for distillation their targets.
 
     `groups` (N,), whole numbers, are needed for balance "groups" and for readings per group, which bear their names.
+    `margin_factors` (N,): what each image's margin is multiplied by, of losses with margin_factor.
     """
 
     inputs: Inputs
@@ -55,6 +56,7 @@ class Samples:
     targets: Targets | None = None
     groups: np.ndarray | None = None
     group_names: tuple[str, ...] = ()
+    margin_factors: np.ndarray | None = None
 
     def batch(self, positions: np.ndarray, flip: np.ndarray, device: torch.device, general: int | None = None) -> Batch:
         """The samples at `positions` (B,), mirrored where `flip` (B,) says so; general: as Batch has it."""
@@ -63,7 +65,9 @@ class Samples:
         targets, lengths = (None, None) if self.targets is None else self.targets.batch(positions, flip, inputs)
         groups = None if self.groups is None else torch.from_numpy(self.groups[positions]).long().to(device)
         images = None if general is None else torch.from_numpy(positions).to(device)
-        return Batch(inputs, identities, targets, lengths, groups, general, images)
+        given = self.margin_factors
+        factors = None if given is None else torch.from_numpy(given[positions]).float().to(device)
+        return Batch(inputs, identities, targets, lengths, groups, general, images, factors)
 
 
 @dataclass(frozen=True)
@@ -380,6 +384,11 @@ def _check_same_setting(saved: Mapping[str, Any], facts: Mapping[str, Any], hook
                 f"the data set has {after:,} {name} for this run and had {before:,} when it started: it cannot "
                 f"continue with these; start a new run"
             )
+    if saved.get("shares") != facts.get("shares"):
+        raise FairLabError(
+            "the soft group shares are not those this run started with (their fingerprint differs): import the same table "
+            "again, or start a new run on the new shares"
+        )
     was, here = {"devices": 1, **saved}, {"devices": 1, **facts}
     now = [name for name in here if name not in (ACCEPTED, *SIZES) and was.get(name) != here[name]]
     differing = [*saved.get(CHANGED, ()), *(name for name in now if name not in saved.get(CHANGED, ()))]

@@ -24,7 +24,8 @@ LENGTH_MATTERS = {"adaface", "magface"}
 """Their margin follows the embedding's length; for all others only its direction counts (identity H3)."""
 HARDENS_OTHERS = {"curricularface"}
 """Changes other classes' logits too, also at m = 0: s c (t + c) for the hard ones."""
-ALL_HAVE = {"name", "sample_rate"}
+ALL_HAVE = {"name", "sample_rate", "margin_factor"}
+"""Of all losses, or, margin_factor, of those with an angle, which the batch brings: test_margin_factors.py."""
 USED = {
     "norm_softmax": {"scale"},
     "arcface": {"scale", "margin_rad"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,12 @@ CURVES: dict[str, dict[str, Any]] = {
     **{f"loss {name}": {"method": "classifier", "loss": {"name": name}} for name in LOSSES},
     **{f"share of {name}": {"method": "classifier", "loss": {"name": name, "sample_rate": 0.6}} for name in RANDOM},
     **{f"method {name}": {"method": name} for name in METHODS if getattr(METHODS[name], "trains", False)},
+    "margin factors": {"method": "classifier", "loss": {"name": "elastic_arcface_plus"}, "factors": True},
+    "margin factors of some classes": {
+        "method": "eaf_kd",
+        "loss": {"name": "curricularface", "sample_rate": 0.6},
+        "factors": True,
+    },
     "gate": {"method": "common_space", "adaptor": Adaptor(name="gate", embedding_dim=DIMS), "teachers": 3},
     "dropout adaptor": {"method": "common_space", "adaptor": Adaptor(name="dldpo", embedding_dim=DIMS, dropout=0.3)},
     "two batches a step": {"method": "eaf_kd", "training": {"accumulate": 2}},
@@ -139,6 +146,8 @@ def curve(case: Told, folder: Path, world: World, settings: Training = SHORT, st
         lambda: next(asked) == stop_at, reading, lambda *_: None, notes.append, validate if settings is LONG else None
     )
     data, changed = samples(method, case.get("teachers", 1)), settings.model_copy(update=case.get("training", {}))
+    if case.get("factors"):
+        data = replace(data, margin_factors=np.linspace(0.3, 1.8, COUNT))
     try:
         train(method, data, Course(changed, 7, folder, {"data": "d", "devices": world.size}), hooks, world)
     except Stopped:

@@ -11,11 +11,14 @@ import numpy as np
 from fairlab import __version__
 from fairlab.data.dataset import Dataset
 from fairlab.data.holding_out import held_out_identities
+from fairlab.data.shares import Shares, margin_factors, needed_shares
+from fairlab.errors import FairLabError
 from fairlab.files import digest
 from fairlab.jobs.embed import spaces
 from fairlab.jobs.evaluate import assess
 from fairlab.jobs.job import Job
 from fairlab.jobs.train.teaching import Lessons
+from fairlab.settings.loss import AngleLoss
 from fairlab.store.events import EventWriter
 from fairlab.store.runs import RunRecord, read_status
 
@@ -40,6 +43,7 @@ def train(job: Job, lessons: Lessons, method: Any, judge: Dataset) -> dict[str, 
         lessons.targets() if method.needs_targets else None,
         groups=groups,
         group_names=tuple(map(str, names)),
+        margin_factors=_margin_factors(job, lessons),
     )
     course = loop.Course(training, config.seed, job.record.folder / "checkpoints", _facts(job, lessons))
     validate = _validation(job, lessons, method, judge)
@@ -61,6 +65,32 @@ def train(job: Job, lessons: Lessons, method: Any, judge: Dataset) -> dict[str, 
     return outcome
 
 
+def _shares(job: Job) -> Shares | None:
+    """The soft group shares that the run's margins follow; None where they do not. Raises FairLabError without shares."""
+    loss = job.record.config.loss
+    if not isinstance(loss, AngleLoss) or loss.margin_factor == "none":
+        return None
+    return needed_shares(job.dataset, f"loss.margin_factor = {loss.margin_factor}")
+
+
+def _margin_factors(job: Job, lessons: Lessons) -> np.ndarray | None:
+    """What each training image's margin is multiplied by (N,); None where the loss has one margin for all.
+
+    Raises FairLabError for data without shares, and for an identity whose images have none.
+    """
+    shares = _shares(job)
+    if shares is None:
+        return None
+    known = np.bincount(lessons.labels, shares.known[lessons.rows], len(lessons.names))
+    if not known.all():
+        lacking = [name for name, count in zip(lessons.names, known, strict=True) if not count]
+        raise FairLabError(
+            f"loss.margin_factor = shares: {len(lacking):,} identities to train on have no image with soft group shares, e.g. "
+            f"{lacking[0]!r}; import a table that names them, or train on a data set without them"
+        )
+    return margin_factors(np.asarray(shares.values[lessons.rows]), lessons.labels)
+
+
 def inputs_of(dataset: Dataset, parents: Sequence[RunRecord], method: Any, rows: np.ndarray, px: int = 0) -> Any:
     """The network's inputs for these images: pixels (`px` wide, or as the data has them), or the parents' embeddings side
     by side.
@@ -79,9 +109,10 @@ def _facts(job: Job, lessons: Lessons) -> dict[str, Any]:
 
     from fairlab.training.loop import ACCEPTED
 
-    training = job.record.config.training
+    training, shares = job.record.config.training, _shares(job)
     assert training is not None
     return {
+        **({} if shares is None else {"shares": shares.fingerprint}),
         "data": job.dataset.fingerprint,
         ACCEPTED: read_status(job.record.folder).get(ACCEPTED),
         "images": len(lessons.rows),
