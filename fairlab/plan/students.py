@@ -1,0 +1,135 @@
+"""The students of one seed: of every network, loss and portion of faces, with and without distillation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fairlab.plan import choices
+from fairlab.plan.portions import Portion
+from fairlab.plan.records import cross_record
+from fairlab.plan.repetition import Repetition, Space, titled
+from fairlab.settings.distillation import HeirSettings
+from fairlab.settings.study import StudentSettings, Study, loss_in_grid
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One choice of network, loss and faces for students; words: what of it is varied in the study."""
+
+    settings: StudentSettings
+    portion: Portion
+    loss: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Methods whose students learn from one space; loss: only students of this identity loss, None: all."""
+
+    methods: tuple[str, ...]
+    space: Space
+    loss: str | None = None
+
+    def fits(self, variant: Variant) -> bool:
+        return self.loss in (None, variant.loss)
+
+
+def variants(study: Study, portions: Sequence[Portion]) -> list[Variant]:
+    """Every combination of faces, network and loss of the study's grid."""
+    backbones = study.grid.backbones or (study.student.backbone.name,)
+    losses = study.grid.losses or (study.student.loss.name,)
+    several = len(portions) > 1
+    return [
+        Variant(
+            _settings(study, backbone, loss),
+            portion,
+            loss,
+            (
+                *((choices.title(backbone, choices.backbones()),) if len(backbones) > 1 else ()),
+                *((choices.title(loss, choices.losses()),) if len(losses) > 1 else ()),
+                *((portion.name,) if several or not portion.real else ()),
+            ),
+        )
+        for portion in portions
+        for backbone in backbones
+        for loss in losses
+    ]
+
+
+def _settings(study: Study, backbone: str, loss: str) -> StudentSettings:
+    """The students' settings with a network and a loss of the grid; without a grid of them there are only the usual ones."""
+    usual, grid = study.student, study.grid
+    facts = choices.backbones()[backbone]
+    update = {"name": backbone} | ({"dropout": facts["dropout"]} if "dropout" in facts else {})
+    network = usual.backbone.model_copy(update=update if grid.backbones else {})
+    chosen = loss_in_grid(grid, usual.loss, loss) if grid.losses else usual.loss
+    return usual.model_copy(update={"backbone": network, "loss": chosen})
+
+
+def students(repetition: Repetition, kinds: Sequence[Variant], lessons: Sequence[Lesson]) -> None:
+    """Enter the students of all lessons in every variant, and the one without distillation, if asked for."""
+    for variant in kinds:
+        fitting = [lesson for lesson in lessons if lesson.fits(variant)]
+        for lesson in fitting:
+            for method in lesson.methods:
+                _taught(repetition, method, lesson.space, variant)
+        if repetition.study.plain_student:
+            title = titled("Student without KD", (), variant.words)
+            plain = _network(repetition, "classifier", title, variant, variant.portion.needed)
+            for lesson in fitting[-1:]:
+                _against(repetition, lesson.space, plain)
+
+
+def _taught(repetition: Repetition, method: str, space: Space, variant: Variant) -> None:
+    """A student of a space, where that can be; where not, a note says why."""
+    portion = variant.portion
+    title = titled(f"Student {choices.title(method, choices.student_methods())}", (space.words,), variant.words)
+    if reason := _hindrance(method, space, variant):
+        repetition.builder.notes.append(f"{title} is left out: {reason}")
+        return
+    parents: tuple[str, ...] = (space.run_id, *space.embedded)
+    if portion.data.dataset != repetition.people.dataset:
+        words = f"{portion.name}, {space.record.title}"
+        parents = (
+            space.run_id,
+            repetition.add_embedded(words, [space.run_id], portion.data.dataset, portion.needed),
+        )
+    _against(repetition, space, _network(repetition, method, title, variant, parents))
+
+
+def _hindrance(method: str, space: Space, variant: Variant) -> str:
+    """Why a method cannot train a student of a space; "" where it can."""
+    about = variant.settings.distillation.of(method)
+    centroids = isinstance(about, HeirSettings) and about.classifier == "centroids"
+    if not choices.student_methods()[method].get("inherits") or centroids:
+        return ""
+    if not space.head:
+        return "its teacher has no classifier to inherit"
+    if not variant.portion.real:
+        return f"its teacher's classifier does not know the people of the {variant.portion.name} faces"
+    return ""
+
+
+def _network(repetition: Repetition, method: str, title: str, variant: Variant, parents: tuple[str, ...]) -> str:
+    distillation = variant.settings.distillation.of(method)
+    config = repetition.network("student", method, variant.portion.data, variant.settings, distillation)
+    return repetition.add_model(title, config, parents, variant.portion.images)
+
+
+def _against(repetition: Repetition, space: Space, student: str) -> None:
+    """Also judge a student against a gallery that a space embedded, if asked for; a note says why it cannot be."""
+    study, builder = repetition.study, repetition.builder
+    if not study.grid.cross_model:
+        return
+    record = repetition.record(student)
+    settings = record.config.backbone
+    own = settings.embedding_dim if settings else None
+    if not choices.student_methods().get(record.method, {}).get("in_space") and own != space.dim:
+        builder.notes.append(
+            f"{record.title} is not evaluated against a gallery by {space.record.title}: their embedding lengths "
+            f"are {own} and {space.dim or 'unknown'}"
+        )
+        return
+    cross = cross_record(builder.workspace, space.record, record, repetition.people.dataset, study.evaluation)
+    builder.add(cross.title, cross.config, cross.parents)
