@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from fairlab.api import Lab
 from fairlab.api.studies import Study
@@ -12,6 +13,9 @@ from fairlab.cli.grammar import Noun, Parser, json_option, placement_options, se
 from fairlab.errors import FairLabError
 from fairlab.presets import preset_names
 from fairlab.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXAMPLE = "change a setting, e.g. student.training.epochs=5 (`fairlab settings show launch`)"
 
@@ -32,6 +36,14 @@ def launch_options(parser: Parser) -> None:
 
 def _study_options(parser: Parser) -> None:
     parser.add_argument("--seeds", type=arguments.seed, nargs="+", help="repeat the study with these seeds")
+    parser.add_argument(
+        "--vary",
+        metavar="SETTING=V1,V2",
+        action="append",
+        default=[],
+        help="make a setting an axis of the study, e.g. student.loss.margin_rad=0.3,0.5; several give every combination, in "
+        "place of the axes that a preset has",
+    )
     parser.add_argument("--no-wait", action="store_true", help="return at once; the runs continue in the background")
     placement_options(parser)
     set_option(parser, EXAMPLE)
@@ -46,6 +58,10 @@ def compare_options(parser: Parser) -> None:
     parser.add_argument("--pairs", default="test", help="pair list or protocol to compare by (default: test)")
     parser.add_argument("--baseline", help="title or run id to compare with (default: the student without KD)")
     parser.add_argument("--seed", type=arguments.seed, help="only the runs of this seed (default: the mean of all)")
+    parser.add_argument("--along", metavar="SETTING", help="the numbers along a setting that the study varies")
+    parser.add_argument(
+        "--front", metavar="MEASURE", help="the front of accuracy against unfairness: std, ser or worst (Pareto)"
+    )
     parser.add_argument(
         "--format", choices=["table", "csv", "latex", "markdown"], default="table", help="how to print it"
     )
@@ -122,6 +138,8 @@ def _compare(lab: Lab, study: str, options: argparse.Namespace) -> int:
 
     asked = {"pairs": options.pairs, "baseline": options.baseline, "seed": options.seed}
     table = lab.studies[study].compare(options.data, **asked) if study else lab.models.compare(options.data, **asked)
+    if (options.along or options.front) and len(table):
+        return _compare_part(lab, table, options)
     if options.format == "table" and not options.json:
         show_compare.show_comparison(lab.workspace, table, study, options.data, options.pairs)
         return 0
@@ -134,6 +152,30 @@ def _compare(lab: Lab, study: str, options: argparse.Namespace) -> int:
         raise FairLabError(without_numbers(lab.workspace, study, options.data, options.pairs))
     else:
         print(exported(table, options.format, caption(table, data, options.pairs)), end="")
+    return 0
+
+
+def _compare_part(lab: Lab, table: pd.DataFrame, options: argparse.Namespace) -> int:
+    """What --along or --front asks for, in the format asked for."""
+    from fairlab.compare.exports import as_csv
+    from fairlab.compare.front import front_of
+    from fairlab.compare.varied import along
+    from fairlab.tables import rows_as_json
+
+    if options.along and options.front:
+        raise FairLabError("--along and --front are two tables: give one of them")
+    if options.format in ("latex", "markdown"):
+        raise FairLabError("--along and --front are printed as table or csv, or with --json")
+    front = front_of(table, options.front) if options.front else None
+    part = along(table, options.along) if front is None else front.points
+    if options.json:
+        print(rows_as_json(part))
+    elif options.format == "csv":
+        print(as_csv(part), end="")
+    elif front is not None:
+        show_compare.show_front(front)
+    else:
+        show_compare.show_along(part, options.along)
     return 0
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from fairlab.errors import FairLabError
 from fairlab.plan import choices
+from fairlab.plan.axes import combinations
 from fairlab.plan.common_spaces import common_spaces
+from fairlab.plan.merging import Draft, Merger
 from fairlab.plan.plan import Builder, Plan
-from fairlab.plan.portions import Faces, faces
+from fairlab.plan.portions import Faces
 from fairlab.plan.records import check_model
 from fairlab.plan.repetition import Repetition
 from fairlab.plan.students import Lesson, students, variants
@@ -22,12 +24,20 @@ from fairlab.workspace import Workspace
 
 def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
     """The runs of a study. Raises FairLabError for settings that cannot work, with the reason."""
-    check_names(study)
     check_given(study, workspace)
+    drafts = []
+    for combination in combinations(study):
+        check_names(combination.study)
+        drafts.append(Draft.of(combination.values, Builder(workspace, combination.study, preset)))
     builder = Builder(workspace, study, preset)
-    people = faces(builder)
+    merger = Merger(builder, drafts)
+    merger.enter()
     for seed in study.seeds:
-        _maps(builder, people, seed, repeat(builder, people, seed))
+        models = [repeat(draft.builder, draft.people, seed) for draft in drafts]
+        merger.enter()
+        _maps(builder, drafts[0].people, seed, merger.ids(models))
+    if unused := merger.unused():
+        raise FairLabError(f"grid.vary: {unused[0]} changes no run of this study")
     return Plan(builder.study_id, preset, study, tuple(builder.runs.values()), tuple(dict.fromkeys(builder.notes)))
 
 
@@ -73,10 +83,10 @@ def repeat(builder: Builder, people: Faces, number: int) -> list[str]:
     return repetition.models
 
 
-def _maps(builder: Builder, people: Faces, seed: int, models: list[str]) -> None:
+def _maps(builder: Builder, people: Faces, seed: int, models: tuple[str, ...]) -> None:
     """The maps of one seed's models, if they are asked for."""
     study = builder.study
     if study.grid.maps == "all" or (study.grid.maps == "first seed" and seed == study.seeds[0]):
         data = Data(dataset=people.dataset)
         config = Run(role="projection", method="umap", seed=seed, data=data, projection=study.projection)
-        builder.add("Maps", config, tuple(models))
+        builder.add("Maps", config, models)

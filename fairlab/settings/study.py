@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fairlab.errors import FairLabError
-from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
+from fairlab.settings.base import Epoch, Name, Names, Seed, Seeds, Settings, Text
 from fairlab.settings.data import Data, DemoData, ModelFile, Source
 from fairlab.settings.distillation import ADAPTOR_OF, DISTILLATIONS, Adaptor, AnyDistillation, Distillations
 from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss, for_loss
@@ -96,6 +96,16 @@ class StudentSettings(Settings):
 LossChanges = Annotated[dict[Name, bool | Annotated[float, Field(ge=0, le=1e9)]], Field(max_length=100)]
 """Some settings of a loss, by name."""
 
+AxisValue = (
+    bool
+    | Annotated[int, Field(ge=-1e9, le=1e9)]
+    | Annotated[float, Field(ge=-1e9, le=1e9)]
+    | Name
+    | Annotated[tuple[Epoch, ...], Field(max_length=1000)]
+)
+"""What a setting that is varied may be: a claim, a number, a name, or a list of whole numbers such as drop_epochs."""
+Axis = Annotated[tuple[AxisValue, ...], Field(min_length=1, max_length=100)]
+
 
 class Grid(Settings):
     """What is varied: every student is trained for each combination, and by which further teachers."""
@@ -144,6 +154,11 @@ class Grid(Settings):
         description="Also evaluate every student against a gallery that its teacher embedded (as in ProxylessKD).",
     )
     maps: Literal["all", "first seed", "none"] = Field("all", description="Which models get maps.")
+    vary: dict[Name, Axis] = Field(
+        {},
+        max_length=10,
+        description="Settings that are axes of the study, by dotted name, each with its values, e.g. student.loss.margin_rad with 0.3 and 0.5. Every combination is trained; what does not hang on an axis is trained once.",
+    )
 
 
 def loss_in_grid(grid: Grid, usual: Loss, name: str) -> Loss:
