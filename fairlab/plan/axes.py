@@ -17,6 +17,8 @@ from fairlab.settings.study import Study, changed
 ROLES = ("teacher", "adaptor", "student")
 SINGLE = ("grid.mix_share", "grid.mix_unit", "grid.synthetic", "held_out")
 """Axes that are no settings of a role or of a loss of the grid."""
+OF_RECIPES = ("unit", "equal", "count", "share", "seed")
+"""Settings of a recipe of the study that can be axes."""
 CAN_BE = f"axes are settings of {', '.join(ROLES)} and grid.loss, and {', '.join(SINGLE)}"
 MOST = 500
 """Combinations; a study of the papers has some thirty runs."""
@@ -60,6 +62,8 @@ def names(study: Study) -> list[str]:
     for name in study.grid.losses:
         if name in LOSSES:
             found += [f"grid.loss.{name}.{field}" for field in LOSSES[name].model_fields if field != "name"]
+    for name in study.grid.recipes:
+        found += [f"grid.recipes.{name}.{field}" for field in OF_RECIPES]
     return [*found, *SINGLE]
 
 
@@ -154,10 +158,10 @@ def _combination(study: Study, values: dict[str, Any]) -> Combination:
     except FairLabError as error:
         reason = str(error).removeprefix("these settings do not go together: ")
         raise FairLabError(f"grid.vary at {', '.join(words(values, list(values)))}: {reason}") from error
-    return Combination({name: _value(found, name) for name in values}, found)
+    return Combination({name: value_at(found, name) for name in values}, found)
 
 
-def _value(study: Study, dotted: str) -> Any:
+def value_at(study: Study, dotted: str) -> Any:
     """A setting as the study has it, e.g. a fraction that was written as a whole number."""
     value: Any = study
     for part in dotted.split("."):

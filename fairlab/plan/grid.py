@@ -9,6 +9,7 @@ from fairlab.errors import FairLabError
 from fairlab.plan import choices
 from fairlab.plan.axes import combinations
 from fairlab.plan.common_spaces import common_spaces
+from fairlab.plan.leaving_out import check as check_left_out
 from fairlab.plan.merging import Draft, Merger
 from fairlab.plan.plan import Builder, Plan
 from fairlab.plan.portions import Faces
@@ -28,6 +29,7 @@ def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
     drafts = []
     for combination in combinations(study):
         check_names(combination.study)
+        check_left_out(combination.study)
         drafts.append(Draft.of(combination.values, Builder(workspace, combination.study, preset)))
     builder = Builder(workspace, study, preset)
     merger = Merger(builder, drafts)
@@ -36,6 +38,10 @@ def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
         models = [repeat(draft.builder, draft.people, seed) for draft in drafts]
         merger.enter()
         _maps(builder, drafts[0].people, seed, merger.ids(models))
+    met = set().union(*(draft.builder.left_out for draft in drafts))
+    for place in range(len(study.grid.leave_out)):
+        if place not in met:
+            raise FairLabError(f"grid.leave_out: table {place + 1} leaves out no student of this study")
     if unused := merger.unused():
         raise FairLabError(f"grid.vary: {unused[0]} changes no run of this study")
     return Plan(builder.study_id, preset, study, tuple(builder.runs.values()), tuple(dict.fromkeys(builder.notes)))

@@ -84,6 +84,8 @@ class Builder:
         self.study_id = study_id(study, preset)
         self.runs: dict[str, PlannedRun] = {}
         self.notes: list[str] = []
+        self.left_out: set[int] = set()
+        """Tables of grid.leave_out that some student has met."""
 
     def add(self, title: str, config: Run, parents: tuple[str, ...], images: int = 0) -> str:
         """Enter a run and return its id. `images`: how many it trains on, for the number of steps.

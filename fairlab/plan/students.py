@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairlab.plan import choices
+from fairlab.plan.leaving_out import left_out
 from fairlab.plan.portions import Portion
 from fairlab.plan.records import cross_record
 from fairlab.plan.repetition import Repetition, Space, titled
@@ -73,8 +74,10 @@ def students(repetition: Repetition, kinds: Sequence[Variant], lessons: Sequence
         fitting = [lesson for lesson in lessons if lesson.fits(variant)]
         for lesson in fitting:
             for method in lesson.methods:
+                if left_out(repetition.builder, variant.portion.name, method):
+                    continue
                 _taught(repetition, method, lesson.space, variant)
-        if repetition.study.plain_student:
+        if repetition.study.plain_student and not left_out(repetition.builder, variant.portion.name, "classifier"):
             title = titled("Student without KD", (), variant.words)
             plain = _network(repetition, "classifier", title, variant, variant.portion.needed)
             for lesson in fitting[-1:]:

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from fairlab.settings.base import Name, Names, Seed, Settings
 
+PORTIONS = ("real", "synthetic", "mixed")
+"""Faces of a study's students that need no recipe: the study's own, synthetic ones, and both as grid.mix_* say."""
+
 
 class Recipe(Settings):
     """A data set made of others' images; nothing is copied. Steps: groups, part, then draw, alike in groups and mixed."""

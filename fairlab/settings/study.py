@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fairlab.errors import FairLabError
-from fairlab.settings.base import Epoch, Name, Names, Seed, Seeds, Settings, Text
+from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.settings.data import Data, DemoData, ModelFile, Source
 from fairlab.settings.distillation import ADAPTOR_OF, DISTILLATIONS, Adaptor, AnyDistillation, Distillations
-from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss, for_loss
+from fairlab.settings.grid import Grid, loss_in_grid
+from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, for_loss
 from fairlab.settings.parsing import S, parse, unknown_setting
 from fairlab.settings.protocols import Drawing, Protocols
 from fairlab.settings.recipe import Overlap, Recipe
@@ -91,80 +92,6 @@ class StudentSettings(Settings):
     loss: AnyLoss = ElasticArcFaceSettings()
     distillation: Distillations = Distillations()
     training: Training = Training()
-
-
-LossChanges = Annotated[dict[Name, bool | Annotated[float, Field(ge=0, le=1e9)]], Field(max_length=100)]
-"""Some settings of a loss, by name."""
-
-AxisValue = (
-    bool
-    | Annotated[int, Field(ge=-1e9, le=1e9)]
-    | Annotated[float, Field(ge=-1e9, le=1e9)]
-    | Name
-    | Annotated[tuple[Epoch, ...], Field(max_length=1000)]
-)
-"""What a setting that is varied may be: a claim, a number, a name, or a list of whole numbers such as drop_epochs."""
-Axis = Annotated[tuple[AxisValue, ...], Field(min_length=1, max_length=100)]
-
-
-class Grid(Settings):
-    """What is varied: every student is trained for each combination, and by which further teachers."""
-
-    given: Names = Field(
-        (),
-        description="Run ids of models that are there already, trained here or imported: one more set of teachers.",
-    )
-    relatives: Names = Field(
-        (),
-        description="Methods whose students learn from one teacher trained on all groups, or from the one model given above.",
-    )
-    distil_from: Names = Field(
-        (), description="Common spaces, of those in `adaptors`, that teach the students; empty: all."
-    )
-    backbones: Names = Field((), description="Networks of the students; empty: the one in their settings.")
-    losses: Names = Field(
-        (),
-        description="Identity losses of the students, and of the one teacher they learn from; empty: as in their settings.",
-    )
-    loss: dict[Name, LossChanges] = Field(
-        {},
-        max_length=100,
-        description="Settings of single losses among these, e.g. grid.loss.adaface.margin_cos=0.3. What is not given is as in the settings of students and teachers where they differ from their defaults and this loss knows the setting, and the loss's default otherwise.",
-    )
-    learn_from: tuple[Literal["real", "synthetic", "mixed"], ...] = Field(
-        ("real",),
-        min_length=1,
-        max_length=3,
-        description="Faces that the students learn from; teachers learn from the real ones.",
-    )
-    synthetic: Name = Field(
-        "", description="Data set of the synthetic faces; empty: the part 'synthetic' of the study's own data."
-    )
-    mix_share: float = Field(
-        0.3,
-        gt=0,
-        lt=1,
-        description="Share of synthetic people, or images, in the mixed set (about 30 % in 2408.17399).",
-    )
-    mix_unit: Literal["identities", "images"] = Field(
-        "identities", description="Is that share one of whole people or of images?"
-    )
-    cross_model: bool = Field(
-        False,
-        description="Also evaluate every student against a gallery that its teacher embedded (as in ProxylessKD).",
-    )
-    maps: Literal["all", "first seed", "none"] = Field("all", description="Which models get maps.")
-    vary: dict[Name, Axis] = Field(
-        {},
-        max_length=10,
-        description="Settings that are axes of the study, by dotted name, each with its values, e.g. student.loss.margin_rad with 0.3 and 0.5. Every combination is trained; what does not hang on an axis is trained once.",
-    )
-
-
-def loss_in_grid(grid: Grid, usual: Loss, name: str) -> Loss:
-    """The settings of the loss `name` in a study whose students, or teachers, have the loss `usual` in their settings."""
-    table = for_loss(usual.model_dump(), name)
-    return parse(LOSSES[name], {**table, **grid.loss.get(name, {})}, f"grid.loss.{name}")
 
 
 class Study(Settings):

@@ -11,8 +11,9 @@ from fairlab.errors import Damaged
 from fairlab.files import read_json
 from fairlab.reading.characters import clean
 from fairlab.settings.base import Name, Seed, Text
+from fairlab.settings.grid import AxisValue
 from fairlab.settings.kept import Count, FolderName, Kept, Seconds, Time, checked, read_checked
-from fairlab.settings.study import AxisValue, Role
+from fairlab.settings.study import Role
 
 Status = Literal["queued", "running", "done", "failed", "stopped"]
 MOST_REASON = 2000
