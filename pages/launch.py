@@ -36,7 +36,7 @@ st.markdown(plain(base.summary))
 st.caption(plain_facts(base))
 
 data = pick_data(lab, base)
-about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name", *data)
+about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name", "grid.leave_out", *data)
 with st.expander("Settings", icon=":material/tune:"):
     dials = {**study_form(base, f"{name}:{clone}", about, offers(lab)), **data}
     dials |= choose_axes(base, dials, f"{name}:{clone}")
