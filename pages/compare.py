@@ -7,7 +7,7 @@ from fairlab.compare.exports import caption, groups_of
 from fairlab.compare.model_rows import by_title
 from fairlab.plots.study import models_figure
 from fairlab.store.runs import SPACES
-from fairlab.ui.compare import rows
+from fairlab.ui.compare import charts, rows
 from fairlab.ui.compare.headline import sentences
 from fairlab.ui.frame import cached, caveats
 from fairlab.ui.frame.numbers import pick_protocol
@@ -44,6 +44,8 @@ else:
     rows.papers_table(lab, table, whole, shown.study_id)
     st.caption(plain(said))
     rows.downloads(table, said, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
+charts.along_settings(table, whole)
+charts.front(table)
 rows.published_note(whole, cached.dataset(lab, shown.dataset_id))
 if len(table):
     st.subheader("At a glance", anchor=False)

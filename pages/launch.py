@@ -7,6 +7,7 @@ from fairlab.store.studies import read_study, studies
 from fairlab.ui.frame.forms import study_form
 from fairlab.ui.frame.page import plain, start
 from fairlab.ui.frame.pickers import choose
+from fairlab.ui.launch.axes import choose_axes
 from fairlab.ui.launch.plans import command, offers, pick_data, plain_facts, planned, show_plan, start_plan
 from fairlab.ui.launch.where import choose_placement
 
@@ -35,9 +36,10 @@ st.markdown(plain(base.summary))
 st.caption(plain_facts(base))
 
 data = pick_data(lab, base)
-about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name", *data)
+about = ("title", "summary", "paper", "needs", "order", "demo", "adaptor.adaptor.name", "grid.leave_out", *data)
 with st.expander("Settings", icon=":material/tune:"):
     dials = {**study_form(base, f"{name}:{clone}", about, offers(lab)), **data}
+    dials |= choose_axes(base, dials, f"{name}:{clone}")
 placement, where = choose_placement(lab)
 plan = planned(lab, base, name, dials)
 if plan is not None:

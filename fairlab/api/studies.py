@@ -26,6 +26,7 @@ from fairlab.store.studies import StudyInfo, read_study, studies
 from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
+    from fairlab.compare.front import Front
     from fairlab.storage.deleting import Goes
 
 
@@ -104,6 +105,32 @@ class Study:
         from fairlab.compare.compare import compare
 
         return compare(self._workspace, self.study_id, baseline, pairs, dataset, seed)
+
+    def along(self, setting: str, dataset: str = "", *, pairs: str = "test", seed: int | None = None) -> pd.DataFrame:
+        """The numbers along one setting that the study varies (grid.vary), a row per model that hangs on it.
+
+        setting: dotted. dataset, pairs, seed: as in compare(). Returns a DataFrame: line (models that differ in this setting alone
+        share it), value, run_id, model, runs, and mean, std, ser and worst in points, each with _low and _high (95 %). Raises
+        FairLabError for a setting that the study does not vary.
+
+        >>> study.along("student.loss.margin_rad")[["line", "value", "mean", "std"]]
+        """
+        from fairlab.compare.varied import along
+
+        return along(self.compare(dataset, pairs=pairs, seed=seed), setting)
+
+    def front(self, measure: str = "std", dataset: str = "", *, pairs: str = "test", seed: int | None = None) -> Front:
+        """The front of accuracy against unfairness (Pareto): the models that no other beats in both.
+
+        measure: std, ser or worst. dataset, pairs, seed: as in compare(). Returns a Front: points (a row per model, error and
+        unfairness as fractions with 95 % intervals, on_front), left_out (models without the measure), hypervolume,
+        hypervolume_shown, and sentences(). Raises FairLabError for an unknown measure.
+
+        >>> study.front("std").points[["model", "error", "unfairness", "on_front"]]
+        """
+        from fairlab.compare.front import front_of
+
+        return front_of(self.compare(dataset, pairs=pairs, seed=seed), measure)
 
     def stop(self, force: bool = False) -> list[str]:
         """Stop all runs of the study that wait or work, also those it shares with other studies.
@@ -196,6 +223,8 @@ class Studies:
 
         >>> len(lab.studies.plan("demo_mst_kd", {"student.training.epochs": 5}).runs)
         18
+        >>> len(lab.studies.plan("demo_mst_kd", {"grid.vary": {"student.loss.margin_rad": [0.1, 0.3]}}).runs)
+        21
         """
         if isinstance(preset, Study):
             info = preset.info

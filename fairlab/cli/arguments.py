@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fairlab.errors import FairLabError
-from fairlab.reading.structured import value_of
+from fairlab.reading.structured import value_of, values_of
 from fairlab.settings.base import MOST_SEED
 from fairlab.settings.placement import PERSONAL
 
@@ -31,10 +31,25 @@ seed = whole(0, MOST_SEED)
 
 
 def dials(options: argparse.Namespace) -> dict[str, Any]:
-    """The --set and --seeds of a call as dotted settings; values are JSON where they parse as such."""
+    """The --set, --seeds and --vary of a call as dotted settings; values are JSON where they parse as such."""
     found = _settings(options.set, "--set", "student.training.epochs=5")
+    if axes := _axes(getattr(options, "vary", ())):
+        found["grid.vary"] = axes
     if getattr(options, "seeds", None):
         found["seeds"] = options.seeds
+    return found
+
+
+def _axes(given: Sequence[str]) -> dict[str, list[Any]]:
+    """The settings of --vary, each with its values."""
+    found: dict[str, list[Any]] = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals or not name or not text:
+            raise FairLabError(f"--vary {item}: write SETTING=VALUE,VALUE, e.g. student.loss.margin_rad=0.3,0.5")
+        if name in found:
+            raise FairLabError(f"--vary {name} is given twice; give all its values at once, with commas between")
+        found[name] = values_of(text)
     return found
 
 

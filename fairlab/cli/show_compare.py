@@ -13,10 +13,15 @@ from fairlab.api.console import console
 from fairlab.cli.show import say_caveats
 from fairlab.compare.compare import default_dataset
 from fairlab.compare.exports import best_of, caption, measured
+from fairlab.compare.front import Front
 from fairlab.compare.next_steps import without_numbers
+from fairlab.compare.varied import headings, shown
 from fairlab.evaluation.intervals import p_words
 from fairlab.formatting import duration
 from fairlab.workspace import Workspace
+
+ALONG = {"mean": "mean accuracy", "std": "STD", "ser": "SER", "worst": "worst group"}
+"""Columns of the numbers along a setting, with their headings."""
 
 
 def show_comparison(
@@ -38,10 +43,12 @@ def comparison_table(table: pd.DataFrame, title: str) -> Table:
     """A comparison for a terminal: the best of a column bold, a difference green or red where it is beyond chance."""
     best, columns = best_of(table), measured(table)
     view = Table(title=Text(title), box=None, pad_edge=False)
-    for name in ("model", "seeds", *(head for _, head, _ in columns), "against baseline", "p", "CPU"):
+    varied = headings(table)
+    for name in ("model", *varied.values(), "seeds", *(head for _, head, _ in columns), "against baseline", "p", "CPU"):
         view.add_column(Text(name), justify="left" if name == "model" else "right")
     for row in table.to_dict("records"):
-        cells = [Text(row["model"]), Text(str(row["runs"]) if row["seeds"] else "-", style="dim")]
+        cells = [Text(row["model"]), *(Text(shown(row[name])) for name in varied)]
+        cells += [Text(str(row["runs"]) if row["seeds"] else "-", style="dim")]
         for name, _, digits in columns:
             value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
             cell = Text(
@@ -55,6 +62,42 @@ def comparison_table(table: pd.DataFrame, title: str) -> Table:
         cells += [_difference(row), Text(p_words(row["p"], row.get("p_draws", 0)))]
         view.add_row(*cells, Text(duration(row["cpu_s"])))
     return view
+
+
+def show_along(table: pd.DataFrame, setting: str) -> None:
+    """Print the numbers along a varied setting (compare.varied.along), with intervals."""
+    view = _view(f"along {setting}", "model", setting.rpartition(".")[2], *ALONG.values())
+    for row in table.to_dict("records"):
+        cells = [_with_interval(row, name, 2 if name == "ser" else 1) for name in ALONG]
+        view.add_row(Text(row["line"]), Text(shown(row["value"])), *cells)
+    console.print(view)
+
+
+def show_front(front: Front) -> None:
+    """Print the front of accuracy against unfairness (compare.front), best accuracy first, and what it is worth."""
+    view = _view("front of accuracy against unfairness", "model", "on the front", "error", front.title)
+    for row in front.points.sort_values(["error", "unfairness"]).to_dict("records"):
+        numbers = (_with_interval(row, name, 4) for name in ("error", "unfairness"))
+        view.add_row(Text(row["model"]), Text("yes" if row["on_front"] else "-"), *numbers)
+    console.print(view)
+    for sentence in front.sentences():
+        console.print(Text(sentence, style="dim"))
+
+
+def _view(title: str, *heads: str) -> Table:
+    view = Table(title=Text(title), box=None, pad_edge=False)
+    for head in heads:
+        view.add_column(Text(head), justify="left" if head == "model" else "right")
+    return view
+
+
+def _with_interval(row: Mapping[str, Any], name: str, digits: int) -> Text:
+    if pd.isna(row[name]):
+        return Text("n/a")
+    cell = Text(f"{row[name]:.{digits}f}")
+    if pd.notna(row[f"{name}_low"]) and pd.notna(row[f"{name}_high"]):
+        cell.append(f" [{row[f'{name}_low']:.{digits}f}, {row[f'{name}_high']:.{digits}f}]", style="dim")
+    return cell
 
 
 def _difference(row: Mapping[str, Any]) -> Text:

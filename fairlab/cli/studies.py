@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from fairlab.api import Lab
 from fairlab.api.studies import Study
@@ -15,6 +16,9 @@ from fairlab.jobs.models.study_folders import check_test_set
 from fairlab.presets import preset_names
 from fairlab.settings.study import StudyFolder, parse
 from fairlab.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXAMPLE = "change a setting, e.g. student.training.epochs=5 (`fairlab settings show launch`)"
 
@@ -35,6 +39,14 @@ def launch_options(parser: Parser) -> None:
 
 def _study_options(parser: Parser) -> None:
     parser.add_argument("--seeds", type=arguments.seed, nargs="+", help="repeat the study with these seeds")
+    parser.add_argument(
+        "--vary",
+        metavar="SETTING=V1,V2",
+        action="append",
+        default=[],
+        help="make a setting an axis of the study, e.g. student.loss.margin_rad=0.3,0.5; several give every combination, in "
+        "place of the axes that a preset has",
+    )
     parser.add_argument("--no-wait", action="store_true", help="return at once; the runs continue in the background")
     placement_options(parser)
     set_option(parser, EXAMPLE)
@@ -49,6 +61,10 @@ def compare_options(parser: Parser) -> None:
     parser.add_argument("--pairs", default="test", help="pair list or protocol to compare by (default: test)")
     parser.add_argument("--baseline", help="title or run id to compare with (default: the student without KD)")
     parser.add_argument("--seed", type=arguments.seed, help="only the runs of this seed (default: the mean of all)")
+    parser.add_argument("--along", metavar="SETTING", help="the numbers along a setting that the study varies")
+    parser.add_argument(
+        "--front", metavar="MEASURE", help="the front of accuracy against unfairness: std, ser or worst (Pareto)"
+    )
     parser.add_argument(
         "--format", choices=["table", "csv", "latex", "markdown"], default="table", help="how to print it"
     )
@@ -134,6 +150,8 @@ def _compare(lab: Lab, study: str, options: argparse.Namespace) -> int:
 
     asked = {"pairs": options.pairs, "baseline": options.baseline, "seed": options.seed}
     table = lab.studies[study].compare(options.data, **asked) if study else lab.models.compare(options.data, **asked)
+    if (options.along or options.front) and len(table):
+        return _compare_part(lab, table, options)
     if options.format == "table" and not options.json:
         show_compare.show_comparison(lab.workspace, table, study, options.data, options.pairs)
         return 0
@@ -171,6 +189,30 @@ def import_study(workspace: Workspace, options: argparse.Namespace) -> int:
             return 1
     if not options.json:
         show_compare.show_comparison(workspace, study.compare(), study.study_id)
+    return 0
+
+
+def _compare_part(lab: Lab, table: pd.DataFrame, options: argparse.Namespace) -> int:
+    """What --along or --front asks for, in the format asked for."""
+    from fairlab.compare.exports import as_csv
+    from fairlab.compare.front import front_of
+    from fairlab.compare.varied import along
+    from fairlab.tables import rows_as_json
+
+    if options.along and options.front:
+        raise FairLabError("--along and --front are two tables: give one of them")
+    if options.format in ("latex", "markdown"):
+        raise FairLabError("--along and --front are printed as table or csv, or with --json")
+    front = front_of(table, options.front) if options.front else None
+    part = along(table, options.along) if front is None else front.points
+    if options.json:
+        print(rows_as_json(part))
+    elif options.format == "csv":
+        print(as_csv(part), end="")
+    elif front is not None:
+        show_compare.show_front(front)
+    else:
+        show_compare.show_along(part, options.along)
     return 0
 
 

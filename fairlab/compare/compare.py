@@ -20,6 +20,7 @@ from fairlab.compare.model_rows import (
     numbers,
 )
 from fairlab.compare.published import published_beside, words
+from fairlab.compare.varied import with_varied
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.seeds import SeededComparison
@@ -66,7 +67,7 @@ def compare(
     """One row per model of a study, over its seeds, and per imported one, judged on a data set (default: the study's).
 
     Without a study ("") the imported models alone. seed: only the runs of this one. baseline: a title or the id of one of
-    its runs. See compare_models for the columns.
+    its runs. See compare_models for the columns, and with_varied for those of settings that the study varies.
     """
     study = read_study(workspace, study_id) if study_id else None
     runs = models_of(workspace, study) if study else []
@@ -81,7 +82,8 @@ def compare(
     if seed is not None:
         models = of_seed(models, seed)
     settings = study.config.evaluation if study else Evaluation()
-    return compare_models(workspace, models, dataset_id, settings, baseline, protocol)
+    table = compare_models(workspace, models, dataset_id, settings, baseline, protocol)
+    return with_varied(table, study) if study else table
 
 
 def of_seed(models: Sequence[Model], seed: int) -> list[Model]:

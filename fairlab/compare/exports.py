@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fairlab.compare.varied import headings, shown
 from fairlab.data.formats.spreadsheets import disarmed
 from fairlab.errors import FairLabError
 from fairlab.evaluation.intervals import p_words
@@ -131,7 +132,8 @@ def _cells(
     """Headings and rows of a table for reading; strong, between, minus: the dress of a best value, an interval, a sign."""
     columns, best = measured(table), best_of(table)
     published = "published" in table and bool(table["published"].notna().any())
-    heads = ["Model", "Seeds", *(head for _, head, _ in columns), "Difference", "p", "CPU"]
+    varied = headings(table)
+    heads = ["Model", *varied.values(), "Seeds", *(head for _, head, _ in columns), "Difference", "p", "CPU"]
     heads += ["Published by others", "Source"] if published else []
 
     def said(value: float, form: str) -> str:
@@ -149,7 +151,8 @@ def _cells(
 
     rows = []
     for row in table.to_dict("records"):
-        cells = [escaped(row["model"]), str(row["runs"]) if row["seeds"] else "-"]
+        cells = [escaped(row["model"]), *(escaped(shown(row[name])) for name in varied)]
+        cells.append(str(row["runs"]) if row["seeds"] else "-")
         cells += [number(row, name, digits) for name, _, digits in columns]
         if row["run_id"] == row["baseline"]:
             cells.append("baseline")

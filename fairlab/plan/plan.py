@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fairlab import __version__
 from fairlab.errors import FairLabError
@@ -30,6 +32,10 @@ class PlannedRun:
     status: str
     steps: int
     """Training steps; 0 for a run that does not train."""
+    varied: Mapping[str, Any] = field(default_factory=dict)
+    """The axes of the study that its work hangs on, dotted, and its values of them."""
+    like: str = ""
+    """Its title without these values: runs that differ in them alone share it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,8 @@ class Builder:
         self.study_id = study_id(study, preset)
         self.runs: dict[str, PlannedRun] = {}
         self.notes: list[str] = []
+        self.left_out: set[int] = set()
+        """Tables of grid.leave_out that some student has met."""
 
     def add(self, title: str, config: Run, parents: tuple[str, ...], images: int = 0) -> str:
         """Enter a run and return its id. `images`: how many it trains on, for the number of steps.
@@ -100,8 +108,28 @@ class Builder:
                     "lower training.batch_size or use more people"
                 )
             steps = per_epoch * config.training.epochs
-        self.runs[record.run_id] = PlannedRun(record, status, steps)
+        self.runs[record.run_id] = PlannedRun(record, status, steps, like=title)
         return record.run_id
+
+    def enter(self, run: PlannedRun, parents: tuple[str, ...], varied: Mapping[str, Any], words: Sequence[str]) -> str:
+        """Enter a run of another plan with parents of this one, its title telling what is varied; returns its id.
+
+        A data set keeps its id: studies share it, and its title alone tells what is varied.
+        """
+        config, plain = run.record.config, run.record.title
+        title = with_words(plain, words)
+        named = plain if config.role == "dataset" else title
+        record = single(self.workspace, named, config, parents, self.preset, self.study_id)
+        status = state(record.folder).status if (record.folder / "run.json").exists() else "new"
+        self.runs[record.run_id] = PlannedRun(replace(record, title=title), status, run.steps, varied, plain)
+        return record.run_id
+
+
+def with_words(title: str, words: Sequence[str]) -> str:
+    """A title with further words in its brackets, e.g. "Student EAF-KD (SL, balanced; kd_weight 10)"."""
+    if not words:
+        return title
+    return f"{title[:-1]}; {', '.join(words)})" if title.endswith(")") else f"{title} ({', '.join(words)})"
 
 
 def single(

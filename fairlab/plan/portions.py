@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.recipes import drawn_size, most
@@ -11,7 +12,7 @@ from fairlab.data.shares import needed_shares
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest
 from fairlab.formatting import some
-from fairlab.plan.plan import Builder, dataset_id
+from fairlab.plan.plan import Builder, dataset_id, slug
 from fairlab.settings.loss import AngleLoss
 from fairlab.settings.study import Data, DemoData, Recipe, Run
 from fairlab.workspace import Workspace
@@ -19,16 +20,15 @@ from fairlab.workspace import Workspace
 
 @dataclass(frozen=True)
 class Portion:
-    """What a student learns from. `needed`: runs that make the data; `real`: are its people those of the teachers?"""
+    """What a student learns from."""
 
     name: str
     data: Data
     images: int
     needed: tuple[str, ...]
-
-    @property
-    def real(self) -> bool:
-        return self.name == "real"
+    """Runs that make the data."""
+    real: bool = False
+    """Are its people those of the teachers?"""
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,11 @@ def _sizes(found: Dataset) -> dict[str, int]:
 def _portion(builder: Builder, name: str, dataset: str, sizes: Mapping[str, int], needed: tuple[str, ...]) -> Portion:
     study, grid, workspace = builder.study, builder.study.grid, builder.workspace
     if name == "real":
-        return Portion(name, Data(dataset=dataset), sum(sizes.values()), needed)
+        return Portion(name, Data(dataset=dataset), sum(sizes.values()), needed, real=True)
+    if name in grid.recipes:
+        return _by_recipe(builder, name, dataset, sizes, needed)
     elsewhere, split = grid.synthetic, "train" if grid.synthetic else "synthetic"
-    people, images = _synthetic(study.demo if not elsewhere else None, workspace, elsewhere or dataset, split)
+    images = _synthetic(study.demo if not elsewhere else None, workspace, elsewhere or dataset, split)
     if name == "synthetic":
         judge = dataset if elsewhere else None
         return Portion(name, Data(dataset=elsewhere or dataset, splits=(split,), judge=judge), images, needed)
@@ -117,18 +119,18 @@ def _portion(builder: Builder, name: str, dataset: str, sizes: Mapping[str, int]
     mixed = f"mixed-{digest(recipe.model_dump(mode='json', exclude_defaults=True), 8)}"
     config = Run(role="dataset", method="recipe", data=Data(dataset=mixed), recipe=recipe)
     made = builder.add("Mixed faces", config, needed)
-    size = _mixture(builder, recipe, mixed, people)
+    size = _mixture(builder, recipe, mixed)
     return Portion(name, Data(dataset=mixed, judge=dataset), size, (made,))
 
 
-def _synthetic(demo: DemoData | None, workspace: Workspace, dataset: str, split: str) -> tuple[int, int]:
-    """(people in each group, images in all) of the synthetic faces."""
+def _synthetic(demo: DemoData | None, workspace: Workspace, dataset: str, split: str) -> int:
+    """How many synthetic faces there are. Raises FairLabError where there are none."""
     if demo is not None:
         if demo.synthetic_identities < 2:
             raise FairLabError(
                 "demo.synthetic_identities must be 2 or more for students that learn from synthetic faces"
             )
-        return demo.synthetic_identities, demo.synthetic_identities * demo.train_images * len(demo.groups)
+        return demo.synthetic_identities * demo.train_images * len(demo.groups)
     images = open_dataset(workspace.dataset(dataset)).images
     part = images[images["split"] == split]
     if part.empty:
@@ -136,22 +138,67 @@ def _synthetic(demo: DemoData | None, workspace: Workspace, dataset: str, split:
             f"data set {dataset} has no part {split!r} to train on; name a data set of synthetic faces in "
             f"grid.synthetic"
         )
-    return int(part["identity"].nunique()), len(part)
+    return len(part)
 
 
-def _mixture(builder: Builder, recipe: Recipe, mixed: str, synthetic_people: int) -> int:
+def _by_recipe(builder: Builder, name: str, dataset: str, sizes: Mapping[str, int], needed: tuple[str, ...]) -> Portion:
+    """The faces of a named recipe of the study; one that takes a whole set is that set, and nothing is made."""
+    asked, grid = builder.study.grid.recipes[name], builder.study.grid
+    if asked == Recipe(dataset=asked.dataset) and asked.dataset in ("real", "synthetic"):
+        return replace(_portion(builder, asked.dataset, dataset, sizes, needed), name=name)
+    named = {
+        "real": (dataset, "train"),
+        "synthetic": (grid.synthetic or dataset, "train" if grid.synthetic else "synthetic"),
+    }
+    found: dict[str, Any] = {}
+    for field, splits in (("dataset", "splits"), ("mix", "mix_splits")):
+        value = getattr(asked, field)
+        if value in named:
+            found |= {field: named[value][0], splits: (named[value][1],)}
+        elif value:
+            _named(builder.workspace, value)
+    recipe = asked.model_copy(update=found)
+    made = f"{slug(name)}-{digest(recipe.model_dump(mode='json', exclude_defaults=True), 8)}"
+    try:
+        images = _mixture(builder, recipe, made)
+    except FairLabError as error:
+        raise FairLabError(f"grid.recipes.{name}: {error}") from error
+    config = Run(role="dataset", method="recipe", seed=recipe.seed, data=Data(dataset=made), recipe=recipe)
+    return Portion(name, Data(dataset=made, judge=dataset), images, (builder.add(f"Faces {name}", config, needed),))
+
+
+def _mixture(builder: Builder, recipe: Recipe, mixed: str) -> int:
     """Images in a mixture: counted where it exists, and from the recipe's own rule where its faces are still to be made."""
     folder = builder.workspace.dataset(mixed)
     if (folder / "dataset.json").exists():
         images = open_dataset(folder).images
         return int((images["split"] == "train").sum())
     demo = builder.study.demo
-    if demo is None or recipe.mix != recipe.dataset:
+    if demo is None or {recipe.dataset, recipe.mix or recipe.dataset} != {dataset_id(demo)}:
         return drawn_size(recipe, folder)
-    per_group = [demo.train_identities, synthetic_people]
-    if recipe.unit == "images":
-        return len(demo.groups) * most([count * demo.train_images for count in per_group], recipe)
-    return len(demo.groups) * demo.train_images * most(per_group, recipe)
+    return _drawn_of_demo(demo, recipe)
+
+
+def _drawn_of_demo(demo: DemoData, recipe: Recipe) -> int:
+    """Images that a recipe draws from generated faces that do not exist yet: all people have equally many images."""
+    people = {"train": demo.train_identities, "synthetic": demo.synthetic_identities}
+    for name in (*recipe.groups, *recipe.splits, *(recipe.mix_splits if recipe.mix else ())):
+        if name not in (*demo.groups, *people):
+            raise FairLabError(
+                f"generated faces have no {name!r}: groups {', '.join(demo.groups)}, parts {', '.join(people)}"
+            )
+    groups = len(recipe.groups or demo.groups)
+    cells, together = (groups, 1) if recipe.equal else (1, groups)
+    each = demo.train_images if recipe.unit == "images" else 1
+    pools = [recipe.splits, *([recipe.mix_splits] if recipe.mix else [])]
+    counts = [sum(people[split] for split in pool) * together * each for pool in pools]
+    largest = most(counts, recipe)
+    total = recipe.count or largest
+    if not 0 < total <= largest:
+        raise FairLabError(
+            f"{total:,} {recipe.unit} requested{' in each group' if recipe.equal else ''}, and there are {largest:,}"
+        )
+    return cells * total * (1 if recipe.unit == "images" else demo.train_images)
 
 
 def check_pairs(builder: Builder, people: Faces) -> None:

@@ -115,6 +115,9 @@ def write_study(workspace: Workspace, plan: Plan) -> None:
             "config": plan.study.model_dump(mode="json"),
             "run_ids": [*(run.record.run_id for run in plan.runs), *clones],
             "clones": clones,
+            "varied": {
+                run.record.run_id: {"like": run.like, "values": dict(run.varied)} for run in plan.runs if run.varied
+            },
         },
     )
 

@@ -61,6 +61,14 @@ def value_of(text: str) -> Any:
         return text
 
 
+def values_of(text: str) -> list[Any]:
+    """What somebody typed as several values with commas between: numbers, names, true and false, lists in brackets."""
+    whole = value_of(f"[{text}]")
+    if isinstance(whole, list):
+        return whole
+    return [value_of(part.strip()) for part in text.split(",") if part.strip()]
+
+
 def as_read(value: Any) -> Any:
     """A value as the reader of its JSON will have it: lists instead of tuples, text as keys."""
     return json.loads(json.dumps(value))

@@ -12,6 +12,8 @@ MassRule = Literal["mean_share", "mean_mass", "group_mass", "total_mass"]
 
 
 MASS = ("mass_rule", "mass_groups", "remove", "keep", "mass_gap")
+PORTIONS = ("real", "synthetic", "mixed")
+"""Faces of a study's students that need no recipe: the study's own, synthetic ones, and both as grid.mix_* say."""
 
 
 class Recipe(Settings):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fairlab.errors import FairLabError
-from fairlab.settings.backbone import AnyBackbone, Backbone, BackboneSettings, backbone_kind, for_backbone
+from fairlab.settings.backbone import AnyBackbone, Backbone, backbone_kind, for_backbone
 from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.settings.data import Data, DemoData, ModelFile, Source, StudyFolder
 from fairlab.settings.distillation import (
@@ -24,11 +24,12 @@ from fairlab.settings.distillation import (
     Distillations,
     MSTDistillSettings,
 )
-from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, Loss, for_loss
+from fairlab.settings.grid import Grid, loss_in_grid, training_in_grid
+from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, for_loss
 from fairlab.settings.parsing import S, parse, unknown_setting
 from fairlab.settings.protocols import Drawing, Protocols
 from fairlab.settings.recipe import Overlap, Recipe
-from fairlab.settings.training import PLAIN_STUDENT, Training, TrainingChanges
+from fairlab.settings.training import PLAIN_STUDENT, Training
 
 Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
 Arm = Literal["specialised", "balanced"]
@@ -89,86 +90,6 @@ class StudentSettings(Settings):
     loss: AnyLoss = ElasticArcFaceSettings()
     distillation: Distillations = Distillations()
     training: Training = Training()
-
-
-LossChanges = Annotated[dict[Name, bool | Annotated[float, Field(ge=0, le=1e9)]], Field(max_length=100)]
-"""Some settings of a loss, by name."""
-
-
-class Grid(Settings):
-    """What is varied: every student is trained for each combination, and by which further teachers."""
-
-    given: Names = Field(
-        (),
-        description="Run ids of models that are there already, trained here or imported: one more set of teachers.",
-    )
-    relatives: Names = Field(
-        (),
-        description="Methods whose students learn from one teacher trained on all groups, or from the one model given above.",
-    )
-    distil_from: Names = Field(
-        (), description="Common spaces, of those in `adaptors`, that teach the students; empty: all."
-    )
-    backbones: Names = Field((), description="Networks of the students; empty: the one in their settings.")
-    losses: Names = Field(
-        (),
-        description="Identity losses of the students, and of the one teacher they learn from; empty: as in their settings.",
-    )
-    loss: dict[Name, LossChanges] = Field(
-        {},
-        max_length=100,
-        description="Settings of single losses among these, e.g. grid.loss.adaface.margin_cos=0.3. What is not given is as in the settings of students and teachers where they differ from their defaults and this loss knows the setting, and the loss's default otherwise.",
-    )
-    training: dict[Name, TrainingChanges] = Field(
-        {},
-        max_length=100,
-        description="Training settings of the students of single methods, e.g. grid.training.ekd.pair_identities=8; the student without distillation is 'classifier'. What is not given is as in the settings of students.",
-    )
-    learn_from: tuple[Literal["real", "synthetic", "mixed"], ...] = Field(
-        ("real",),
-        min_length=1,
-        max_length=3,
-        description="Faces that the students learn from; teachers learn from the real ones.",
-    )
-    synthetic: Name = Field(
-        "", description="Data set of the synthetic faces; empty: the part 'synthetic' of the study's own data."
-    )
-    mix_share: float = Field(
-        0.3,
-        gt=0,
-        lt=1,
-        description="Share of synthetic people, or images, in the mixed set (about 30 % in 2408.17399).",
-    )
-    mix_unit: Literal["identities", "images"] = Field(
-        "identities", description="Is that share one of whole people or of images?"
-    )
-    cross_model: bool = Field(
-        False,
-        description="Also evaluate every student against a gallery that its teacher embedded (as in ProxylessKD).",
-    )
-    maps: Literal["all", "first seed", "none"] = Field("all", description="Which models get maps.")
-
-
-def backbone_in_grid(usual: BackboneSettings, name: str, facts: Mapping[str, Any]) -> BackboneSettings:
-    """The settings of the network `name` in a grid whose students have `usual` in their settings.
-
-    facts: of its registration, of which dropout is its own default.
-    """
-    table = for_backbone(usual.model_dump(), name)
-    update = {field: facts[field] for field in ("dropout",) if field in facts and field in table}
-    return parse(backbone_kind(name), {**table, **update}, f"grid.backbones, {name}")
-
-
-def loss_in_grid(grid: Grid, usual: Loss, name: str) -> Loss:
-    """The settings of the loss `name` in a study whose students, or teachers, have the loss `usual` in their settings."""
-    table = for_loss(usual.model_dump(), name)
-    return parse(LOSSES[name], {**table, **grid.loss.get(name, {})}, f"grid.loss.{name}")
-
-
-def training_in_grid(grid: Grid, usual: Training, method: str) -> Training:
-    """The loop's settings of the students of `method`, in a study whose students have those of `usual` in general."""
-    changes = grid.training.get(method)
-    return parse(Training, {**usual.model_dump(), **changes}, f"grid.training.{method}") if changes else usual
 
 
 class Study(Settings):

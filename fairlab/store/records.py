@@ -11,6 +11,7 @@ from fairlab.errors import Damaged
 from fairlab.files import read_json
 from fairlab.reading.characters import clean
 from fairlab.settings.base import Name, Seed, Text
+from fairlab.settings.grid import AxisValue
 from fairlab.settings.kept import Count, FolderName, Kept, Seconds, Time, checked, read_checked
 from fairlab.settings.study import Role
 
@@ -80,6 +81,13 @@ class ProcessFile(Kept):
     host: Name = ""
 
 
+class VariedFile(Kept):
+    """Of a run in study.json: the varied settings that it hangs on, and its title without them."""
+
+    like: Text
+    values: dict[Name, AxisValue] = Field(max_length=100)
+
+
 class StudyFile(Kept):
     """study.json. `config` is read by its own settings (fairlab.settings.study.Study)."""
 
@@ -88,6 +96,7 @@ class StudyFile(Kept):
     preset: Name
     created_at: Time
     run_ids: tuple[FolderName, ...] = Field(max_length=100_000)
+    varied: dict[FolderName, VariedFile] = Field({}, max_length=100_000)
 
 
 class Measured(Kept):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from fairlab.errors import FairLabError
 from fairlab.files import read_json
 from fairlab.settings.study import Study, parse
 from fairlab.store.database import statuses
-from fairlab.store.records import study_of
+from fairlab.store.records import VariedFile, study_of
 from fairlab.tables import TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
@@ -28,6 +29,8 @@ class StudyInfo:
     created_at: str
     run_ids: tuple[str, ...]
     config: Study
+    varied: Mapping[str, VariedFile] = field(default_factory=dict)
+    """Of runs that hang on axes of the study: their values."""
 
 
 def read_study(workspace: Workspace, study_id: str) -> StudyInfo:
@@ -40,7 +43,8 @@ def read_study(workspace: Workspace, study_id: str) -> StudyInfo:
         raise FairLabError(f"there is no study {study_id!r} in {workspace.home}; there are: {known}")
     facts = study_of(path.parent)
     config = parse(Study, read_json(path).get("config"), f"{path}: config")
-    return StudyInfo(facts.study_id, facts.title, facts.preset, facts.created_at, facts.run_ids, config)
+    about = (facts.study_id, facts.title, facts.preset, facts.created_at, facts.run_ids)
+    return StudyInfo(*about, config, facts.varied)
 
 
 def studies(workspace: Workspace) -> pd.DataFrame:

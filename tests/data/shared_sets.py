@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.data.dataset import Dataset, write_dataset
+from fairlab.data.dataset import Dataset
+from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.tables import PAIRS
 
 GROUPS = ("X", "Y")
@@ -24,10 +25,11 @@ def data_of(folder: Path, people: dict[str, tuple[str, int]], px: int = 8, test:
     images = pd.DataFrame(rows, columns=["split", "identity", "group", "location"])
     images = images.assign(image_id=np.arange(len(images)), dataset=folder.name, source="real")
     pixels = np.random.default_rng(0).integers(0, 256, (len(images), px, px, 3), np.uint8)
-    return write_dataset(
-        folder, dataset_id=folder.name, kind="test", attribute="Ethnicity", groups=GROUPS, images=images,
+    new = NewDataset(
+        dataset_id=folder.name, kind="test", attribute="Ethnicity", groups=GROUPS, images=images,
         pairs=PAIRS.build(), pixels=pixels, recipe={},
     )  # fmt: skip
+    return write_dataset(folder, new)
 
 
 def table(path: Path, data: Dataset, of_x: list[float], column: str = "path") -> Path:

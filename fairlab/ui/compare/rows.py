@@ -12,6 +12,7 @@ from fairlab.compare.compare import imported
 from fairlab.compare.exports import FORMATS, LOWER_IS_BETTER, best_of, exported, measured
 from fairlab.compare.model_rows import Model
 from fairlab.compare.published import family, read_published
+from fairlab.compare.varied import PREFIX, headings, shown
 from fairlab.data.dataset import Dataset
 from fairlab.evaluation.intervals import p_words
 from fairlab.files import app_root
@@ -85,6 +86,10 @@ def columns_of(table: pd.DataFrame) -> list[Column]:
     """The papers' columns: model, accuracy of each group, mean, STD, SER, worst group; difference, p, cost."""
     ends = _ends(table, "mean")
     columns = [Column("model", "Model", "Click a name to open its run.", lower=True)]
+    columns += [
+        Column(name, heading, f"The study varies {name.removeprefix(PREFIX)}.", lower=True)
+        for name, heading in headings(table).items()
+    ]
     for name, heading, _ in measured(table):
         lower, meaning = (
             name in LOWER_IS_BETTER,
@@ -113,11 +118,12 @@ def _ends(table: pd.DataFrame, name: str) -> tuple[float, float] | None:
 
 def rows_of(table: pd.DataFrame, whole: pd.DataFrame) -> list[Row]:
     """Every row of `table` with its cells; the best of `whole` is marked."""
-    best, columns = best_of(whole), measured(whole)
+    best, columns, varied = best_of(whole), measured(whole), headings(whole)
     published = "published" in whole and bool(whole["published"].notna().any())
     rows = []
     for row in table.to_dict("records"):
         cells = {"model": Cell(row["model"], row["model"].lower(), _about(row), help=row["run_id"])}
+        cells |= {name: _setting(row[name]) for name in varied}
         for name, _, digits in columns:
             cells[name] = _number(row, name, digits, best[name])
         cells |= {"difference": _difference(row), "p": _chance(row), "cpu": _cost(row)}
@@ -131,6 +137,11 @@ def rows_of(table: pd.DataFrame, whole: pd.DataFrame) -> list[Row]:
 def _about(row: dict[str, Any]) -> str:
     seeds = "" if not row["seeds"] else f" · seed {row['seeds']}" if row["runs"] == 1 else f" · {row['runs']} seeds"
     return f"{row['role']} · {row['method']}{seeds}"
+
+
+def _setting(value: Any) -> Cell:
+    """The value of a varied setting; numbers are sorted as numbers."""
+    return Cell(shown(value), None if pd.isna(value) else value)
 
 
 def _known(value: Any) -> float | None:

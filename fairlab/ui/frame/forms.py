@@ -18,8 +18,10 @@ from fairlab.registry import declared
 from fairlab.settings.backbone import BackboneSettings, backbone_kind, for_backbone
 from fairlab.settings.base import Chosen
 from fairlab.settings.distillation import ADAPTOR_OF, Adaptor, Distillations
+from fairlab.settings.grid import Grid
 from fairlab.settings.loss import LOSSES, Loss, for_loss, loss_settings
-from fairlab.settings.study import Grid, Settings, Study, changed, loss_in_grid
+from fairlab.settings.recipe import PORTIONS
+from fairlab.settings.study import Settings, Study, changed, loss_in_grid
 from fairlab.settings.training import PAIRS, PLAIN_STUDENT, Training
 from fairlab.ui.frame.page import plain
 
@@ -48,7 +50,7 @@ def study_form(
     key: makes the widgets' keys unique; skip: dotted names left out; offers: what the workspace has to choose from, by
     dotted name, e.g. its data sets.
     """
-    offers = offers or {}
+    offers = {"grid.learn_from": [*PORTIONS, *study.grid.recipes], **(offers or {})}
     inner = [name for name in type(study).model_fields if isinstance(getattr(study, name), Settings)]
     tabs = st.tabs(["Study", *(TITLES.get(name, words(name)) for name in inner)])
     with tabs[0]:

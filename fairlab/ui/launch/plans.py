@@ -24,6 +24,7 @@ from fairlab.store.runs import read_run
 from fairlab.ui.frame import cached
 from fairlab.ui.frame.page import chart, facts, plain, show_error, stop
 from fairlab.ui.frame.pickers import choose
+from fairlab.ui.launch.axes import written
 from fairlab.ui.launch.where import options
 from fairlab.workspace import Workspace
 
@@ -174,6 +175,10 @@ def command(
 
     words = ["fairlab", "launch", *(["--clone", clone] if clone else [preset])]
     for name, value in dials.items():
+        if name == "grid.vary" and value:
+            for setting, values in value.items():
+                words += ["--vary", f"{setting}={written(values)}"]
+            continue
         words += ["--set", f"{name}={json.dumps(value) if not isinstance(value, str) else value}"]
     return " ".join(shlex.quote(word) for word in [*words, *options(where or {})])
 
