@@ -105,7 +105,9 @@ class SoftShares:
         return BALANCES.build() if shares is None else balances(data, shares)
 
     def change(self) -> pd.DataFrame:
-        """Of a data set made with balance = mass: every group's mass, identities and images before and after; else empty.
+        """Of a data set made with balance = mass: every group's mass, identities and images before and after.
+
+        Returns a DataFrame with group and, each before and after, mass, identities and images; empty for other data sets.
 
         >>> lab.data.make("even", dataset="faces", balance="mass").wait()
         >>> lab.data["even"].shares.change()
@@ -114,7 +116,7 @@ class SoftShares:
         return BEFORE_AND_AFTER.build() if not facts else before_and_after(facts)
 
     def sentence(self) -> str:
-        """change() in words, with both entropies before and after; "" for any other data set.
+        """change() in words, with both entropies before and after. Returns "" for any other data set.
 
         >>> print(lab.data["even"].shares.sentence())
         """

@@ -90,7 +90,7 @@ def test_a_shell_completes_commands_options_and_names(lab: Workspace) -> None:
     (lab.run("student-x") / "run.json").parent.mkdir()
     (lab.run("student-x") / "run.json").write_text("{}")
     assert completed(lab.home, "fairlab la") == ["launch"]
-    assert completed(lab.home, "fairlab data sh") == ["show"]
+    assert completed(lab.home, "fairlab data sho") == ["show"]
     assert completed(lab.home, "fairlab storage disk --by s") == ["study"]
     assert completed(lab.home, "fairlab runs show stu") == ["student-x"]
     assert "_ARGCOMPLETE" in command(lab.home, "settings", "completion", "bash").stdout
