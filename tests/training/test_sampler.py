@@ -80,7 +80,7 @@ def test_processes_share_the_step_that_one_would_make(size: int) -> None:
 
 def test_identities_are_drawn_equally_often_whatever_their_size() -> None:
     """SA4: S P / C times in S steps, within four standard deviations of a binomial count; images of one identity too."""
-    steps = 4000
+    steps = 2000
     sampler = Sampler(settings(pair_images=2), 1, IDENTITIES)
     rows = np.arange(COUNT)
     pairs = np.concatenate([sampler.parts(rows, 0, number)[0][-2 * P :] for number in range(steps)]).reshape(-1, 2)
