@@ -161,7 +161,8 @@ def test_the_page_shows_the_mean_of_seeds_or_one_of_them(
     assert "Means of 1 to 2 seeds" in said()
     assert "No published numbers exist for this data set" in said()
     assert [item.label for item in app.expander] == ["Published numbers"]
-    assert [button.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown"]
+    saved = ["CSV", "LaTeX", "Markdown", "Chart as HTML", "Numbers as CSV"]  # the last two: of the front
+    assert [button.label for button in app.get("download_button")] == saved
     app.selectbox(key="seed").select_index(2).run()
     fine(app)
     assert "One seed: 95 % intervals over people alone" in said()
