@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlab.errors import FairLabError
+from fairlab.settings.adaptor import ADAPTOR_OF
 from fairlab.settings.base import Chosen, Settings
-from fairlab.settings.distillation import ADAPTOR_OF, DISTILLATIONS
+from fairlab.settings.distillation import DISTILLATIONS
 from fairlab.settings.loss import LOSSES, Loss
 from fairlab.settings.study import Study, changed
 
@@ -92,10 +93,10 @@ def _fixed(settings: Chosen) -> tuple[str, ...]:
 
 def _unused(study: Study, dotted: str) -> bool:
     """Does another setting of the study take the place of this one?"""
-    users = {f"adaptor.adaptor.{field}": user for field, user in ADAPTOR_OF.items()}
+    users = {f"adaptor.adaptor.{field}": names for field, names in ADAPTOR_OF.items()}
     return (
         dotted == "adaptor.adaptor.name"
-        or (dotted in users and users[dotted] not in study.adaptors)
+        or (dotted in users and not set(users[dotted]) & set(study.adaptors))
         or (dotted == "student.backbone.name" and bool(study.grid.backbones))
         or (dotted == "student.loss.name" and bool(study.grid.losses))
     )
@@ -135,8 +136,9 @@ def _refusal(study: Study, name: str) -> str:
         return "name the common spaces in adaptors"
     if name in ("student.backbone.name", "student.loss.name"):
         return f"grid.{'backbones' if 'backbone' in name else 'losses'} takes its place in this study"
-    if name.startswith("adaptor.adaptor.") and (user := ADAPTOR_OF.get(name.rpartition(".")[2])):
-        return f"only {user} uses it, and it is not among adaptors"
+    if name.startswith("adaptor.adaptor.") and (users := ADAPTOR_OF.get(name.rpartition(".")[2])):
+        several = len(users) > 1
+        return f"only {' and '.join(users)} {'use it, and they are' if several else 'uses it, and it is'} not among adaptors"
     *group, last = name.split(".")
     if len(group) == 2 and group[0] in ROLES and group[1] == "loss":
         chosen = getattr(study, group[0]).loss.name

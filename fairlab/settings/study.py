@@ -12,14 +12,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fairlab.errors import FairLabError
+from fairlab.settings.adaptor import ADAPTOR_OF, Adaptor
 from fairlab.settings.backbone import AnyBackbone, Backbone, backbone_kind, for_backbone
 from fairlab.settings.base import Name, Names, Seed, Seeds, Settings, Text
 from fairlab.settings.data import Data, DemoData, ModelFile, Source, StudyFolder
 from fairlab.settings.distillation import (
-    ADAPTOR_OF,
     DISTILLATIONS,
     OF_TEACHERS,
-    Adaptor,
     AnyDistillation,
     Distillations,
     MSTDistillSettings,

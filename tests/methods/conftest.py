@@ -39,11 +39,11 @@ def built(name: str, classes: int = 5, dims: tuple[int, ...] = (DIMS,), **change
     """The method with the same first weights every time; what it inherits, or the means it learns from, are the spots, each of another length."""
     lengths = torch.linspace(0.5, 2.0, classes)[:, None]
     needs_head = getattr(METHODS[name], "needs_head", False)
-    means = lengths * spots(dims[0], classes)
-    more: dict[str, Any] = {"inherited": Inherited(means, 24.0)} if needs_head else {}
+    more: dict[str, Any] = {"inherited": Inherited(lengths * spots(dims[0], classes), 24.0)} if needs_head else {}
     if getattr(METHODS[name], "needs_centroids", False):
-        of_teachers = METHODS.facts(name)["parents"] == "teachers"
-        more["centroids"] = torch.stack([spots(dim, classes) for dim in dims]) if of_teachers else means
+        several = METHODS.facts(name)["parents"] == "teachers"
+        means = torch.stack([spots(dim, classes) for dim in dims])
+        more["centroids"] = means if several else lengths * means[0]
     torch.manual_seed(0)
     return METHODS[name](a_run(name, **changes), classes=classes, image_px=SIZE, teacher_dims=dims, **more)
 

@@ -20,7 +20,11 @@ TERMS = {"loss", "identity", "distillation"}
 TRAINABLE = [name for name in METHODS if getattr(METHODS[name], "trains", True)]
 
 
-OF_ALL = [name for name in METHODS if getattr(METHODS[name], "needs_centroids", False)]
+OF_ALL = [
+    name
+    for name in METHODS
+    if "student" in METHODS.facts(name)["roles"] and METHODS.facts(name)["parents"] == "teachers"
+]
 """Students of several teachers at once."""
 DISTILLED = [name for name in METHODS if METHODS.facts(name)["parents"] == "space"]
 RELATIVES = [name for name in DISTILLED if name not in ("a_kd", "eaf_kd")]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fairlab.errors import FairLabError
-from fairlab.methods.base import METHODS, Batch, Method, Stage
+from fairlab.methods.base import METHODS, Batch, Inherited, Method, Stage
 from fairlab.methods.mst_distill import MASKS, ROUTING, WARM, weights_in
 from fairlab.models.masks import build_masks
 from fairlab.settings.distillation import HintonKDSettings, MSTDistillSettings
@@ -117,7 +117,7 @@ def test_one_teacher_is_hinton_kd_with_centroids() -> None:
     alone = taught((DIMS,), centres[None])
     hinton = METHODS["hinton_kd"](
         a_run("hinton_kd", distillation=HintonKDSettings(classifier="centroids")),
-        classes=CLASSES, image_px=SIZE, teacher_dims=(DIMS,), centroids=centres,
+        classes=CLASSES, image_px=SIZE, teacher_dims=(DIMS,), inherited=Inherited(centres, 24.0),
     ).double()  # fmt: skip
     hinton.get_buffer("teacher_centres").copy_(centres)
     hinton.learner.load_state_dict(alone.learner.state_dict())

@@ -15,9 +15,10 @@ from fairlab.files import digest
 from fairlab.plan import choices
 from fairlab.reading.structured import value_of
 from fairlab.registry import declared
+from fairlab.settings.adaptor import ADAPTOR_OF, Adaptor
 from fairlab.settings.backbone import BackboneSettings, backbone_kind, for_backbone
 from fairlab.settings.base import Chosen
-from fairlab.settings.distillation import ADAPTOR_OF, Adaptor, Distillations
+from fairlab.settings.distillation import Distillations
 from fairlab.settings.grid import Grid
 from fairlab.settings.loss import LOSSES, Loss, for_loss, loss_settings
 from fairlab.settings.recipe import PORTIONS
