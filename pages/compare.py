@@ -9,6 +9,7 @@ from fairlab.plots.study import models_figure
 from fairlab.store.runs import SPACES
 from fairlab.ui.compare import charts, rows
 from fairlab.ui.compare.headline import sentences
+from fairlab.ui.compare.sets import several_sets
 from fairlab.ui.frame import cached, caveats
 from fairlab.ui.frame.numbers import pick_protocol
 from fairlab.ui.frame.overlaps import overlap_note
@@ -44,6 +45,7 @@ else:
     rows.papers_table(lab, table, whole, shown.study_id)
     st.caption(plain(said))
     rows.downloads(table, said, f"compare-{shown.study_id or 'models'}-{shown.dataset_id}-{protocol}")
+several_sets(lab, shown.study_id, seed, protocol)
 charts.along_settings(table, whole)
 charts.front(table)
 rows.published_note(whole, cached.dataset(lab, shown.dataset_id))

@@ -132,6 +132,20 @@ class Study:
 
         return front_of(self.compare(dataset, pairs=pairs, seed=seed), measure)
 
+    def over_sets(self, *sets: str, pairs: str = "test", seed: int | None = None) -> pd.DataFrame:
+        """The models on several data sets, in one table.
+
+        sets: names; default: all that a model of the study is evaluated on (see the setting tested_on). pairs, seed: as in
+        compare(). Returns a DataFrame: run_id, model, runs, and of each set mean:<set> (mean accuracy over groups, in percent)
+        with mean_low:<set> and mean_high:<set> (95 %), and std:<set> where it has several groups. Raises FairLabError for a set
+        that no model is evaluated on.
+
+        >>> study.over_sets("rfw", "lfw", "calfw").set_index("model")
+        """
+        from fairlab.compare.over_sets import over_sets
+
+        return over_sets(self._workspace, self.study_id, sets, seed, pairs)
+
     def stop(self, force: bool = False) -> list[str]:
         """Stop all runs of the study that wait or work, also those it shares with other studies.
 

@@ -15,6 +15,7 @@ from fairlab.compare.compare import default_dataset
 from fairlab.compare.exports import best_of, caption, measured
 from fairlab.compare.front import Front
 from fairlab.compare.next_steps import without_numbers
+from fairlab.compare.over_sets import shown_sets
 from fairlab.compare.varied import headings, shown
 from fairlab.evaluation.intervals import p_words
 from fairlab.formatting import duration
@@ -82,6 +83,28 @@ def show_front(front: Front) -> None:
     console.print(view)
     for sentence in front.sentences():
         console.print(Text(sentence, style="dim"))
+
+
+def show_sets(table: pd.DataFrame, study: str) -> None:
+    """Print a study over several data sets (compare.over_sets), with intervals."""
+    sets = shown_sets(table)
+    if table.empty:
+        console.print(Text(f"no model of {study} is evaluated on pairs yet"))
+        return
+    heads = [head for name in sets for head in (name, *(["STD"] if f"std:{name}" in table else []))]
+    view = _view(study, "model", "seeds", *heads)
+    for row in table.to_dict("records"):
+        cells = []
+        for name in sets:
+            ends = {f"mean{end}": row[f"mean{end}:{name}"] for end in ("", "_low", "_high")}
+            cells.append(_with_interval(ends, "mean", 1))
+            if f"std:{name}" in table:
+                spread = row[f"std:{name}"]
+                cells.append(Text("n/a" if pd.isna(spread) else f"{spread:.1f}"))
+        view.add_row(Text(row["model"]), Text(str(row["runs"])), *cells)
+    console.print(view)
+    words = "Mean accuracy over groups in %, ten folds, a threshold for each group, with 95 % intervals; STD in points."
+    console.print(Text(words, style="dim"))
 
 
 def _view(title: str, *heads: str) -> Table:

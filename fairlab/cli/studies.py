@@ -66,6 +66,12 @@ def compare_options(parser: Parser) -> None:
         "--front", metavar="MEASURE", help="the front of accuracy against unfairness: std, ser or worst (Pareto)"
     )
     parser.add_argument(
+        "--sets",
+        metavar="DATASET",
+        nargs="*",
+        help="a column for each data set (default: all that models are evaluated on)",
+    )
+    parser.add_argument(
         "--format", choices=["table", "csv", "latex", "markdown"], default="table", help="how to print it"
     )
     json_option(parser)
@@ -148,6 +154,8 @@ def _compare(lab: Lab, study: str, options: argparse.Namespace) -> int:
     from fairlab.compare.next_steps import without_numbers
     from fairlab.tables import rows_as_json
 
+    if options.sets is not None:
+        return _compare_sets(lab, study, options)
     asked = {"pairs": options.pairs, "baseline": options.baseline, "seed": options.seed}
     table = lab.studies[study].compare(options.data, **asked) if study else lab.models.compare(options.data, **asked)
     if (options.along or options.front) and len(table):
@@ -189,6 +197,27 @@ def import_study(workspace: Workspace, options: argparse.Namespace) -> int:
             return 1
     if not options.json:
         show_compare.show_comparison(workspace, study.compare(), study.study_id)
+    return 0
+
+
+def _compare_sets(lab: Lab, study: str, options: argparse.Namespace) -> int:
+    """What --sets asks for, in the format asked for."""
+    from fairlab.compare.exports import as_csv
+    from fairlab.tables import rows_as_json
+
+    if not study:
+        raise FairLabError("--sets compares the models of a study: name one")
+    if options.along or options.front or options.data:
+        raise FairLabError("--sets is a table of its own: leave out --along, --front and --data")
+    if options.format in ("latex", "markdown"):
+        raise FairLabError("--sets is printed as table or csv, or with --json")
+    table = lab.studies[study].over_sets(*options.sets, pairs=options.pairs, seed=options.seed)
+    if options.json:
+        print(rows_as_json(table))
+    elif options.format == "csv":
+        print(as_csv(table), end="")
+    else:
+        show_compare.show_sets(table, study)
     return 0
 
 

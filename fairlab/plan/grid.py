@@ -17,6 +17,7 @@ from fairlab.plan.records import check_model
 from fairlab.plan.repetition import Repetition
 from fairlab.plan.students import Lesson, students, variants
 from fairlab.plan.teachers import arm, given, of_everyone
+from fairlab.plan.tested_on import add_evaluations, check_tested_on
 from fairlab.presets import load_preset
 from fairlab.settings.distillation import OF_TEACHERS
 from fairlab.settings.study import Data, Run, Study, changed
@@ -27,6 +28,7 @@ from fairlab.workspace import Workspace
 def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
     """The runs of a study. Raises FairLabError for settings that cannot work, with the reason."""
     check_given(study, workspace)
+    check_tested_on(study, workspace)
     drafts = []
     for combination in combinations(study):
         check_names(combination.study)
@@ -38,7 +40,9 @@ def expand(study: Study, preset: str, workspace: Workspace) -> Plan:
     for seed in study.seeds:
         models = [repeat(draft.builder, draft.people, seed) for draft in drafts]
         merger.enter()
-        _maps(builder, drafts[0].people, seed, merger.ids(models))
+        entered = merger.ids(models)
+        add_evaluations(builder, entered)
+        _maps(builder, drafts[0].people, seed, entered)
     for draft in drafts:
         check_pairs(draft.builder, draft.people)
     met = set().union(*(draft.builder.left_out for draft in drafts))

@@ -118,6 +118,10 @@ class Study(Settings):
     )
     plain_student: bool = Field(True, description="Also train the same student without distillation.")
     concatenation: bool = Field(True, description="Also evaluate the concatenation of the teachers' embeddings.")
+    tested_on: Names = Field(
+        (),
+        description="Further data sets with pairs on which every model of the study is evaluated, e.g. RFW, LFW, CALFW; Compare shows all of them in one table.",
+    )
     grid: Grid = Grid()
     held_out: float | None = Field(
         None,

@@ -108,7 +108,7 @@ def _losses_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> d
 def _trainings_of_the_grid(study: Study, key: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The methods whose students train with settings of their own, and these; the usual ones stand above them already."""
     trained = _trained(study, changes)
-    known = {**choices.student_methods(), PLAIN_STUDENT: {"title": "without distillation"}}
+    known = {**choices.all_student_methods(), PLAIN_STUDENT: {"title": "without distillation"}}
     methods = st.multiselect(
         "Students with training settings of their own",
         trained,
@@ -264,7 +264,8 @@ def _widget(dotted: str, name: str, field: FieldInfo, old: Any, key: str, offere
     label, help_ = words(name), field.description
     known = list(offered) if offered else _choices(dotted, field)
     if known is not None and isinstance(old, tuple):
-        return tuple(st.multiselect(label, known, [item for item in old if item in known], key=key, help=help_))
+        known += [item for item in old if item not in known]  # the plan says what is wrong with it
+        return tuple(st.multiselect(label, known, list(old), key=key, help=help_))
     if known is not None:
         options = ([""] if old == "" else []) + known
         options += [] if old in options else [str(old)]

@@ -163,7 +163,8 @@ def _wait_for_probe(lab: Workspace, plan: Plan) -> None:
 def offers(lab: Workspace) -> dict[str, list[str]]:
     """What of this workspace a study's settings may name."""
     datasets = list(cached.datasets(lab))
-    return {"dataset": datasets, "grid.synthetic": datasets, "grid.given": list_models(lab)["run_id"].tolist()}
+    models = list_models(lab)["run_id"].tolist()
+    return {"dataset": datasets, "tested_on": datasets, "grid.synthetic": datasets, "grid.given": models}
 
 
 def command(

@@ -106,7 +106,7 @@ class TestRoundTrips:
             pytest.param(name, dim, px, marks=pytest.mark.slow if files_only and deep else ())
             for name in BACKBONES
             # no files; files of Keras; keys of iResNet; embeddings of one length
-            if not name.startswith(("tiny", "ghostfacenet_", "magface_", "timm_vit_"))
+            if not name.startswith(("tiny", "patch_echo", "ghostfacenet_", "magface_", "timm_vit_"))
             for files_only, deep in [(BACKBONES.facts(name).get("files_only"), name.endswith(("01", "00", "52", "85")))]
             for dim, px in [(512, 112), (256, 224)][: 1 if files_only or name.startswith("edgeface_") else 2]
         ],

@@ -76,7 +76,7 @@ def keys(app: AppTest, beginning: str) -> set[str]:
 def test_a_loss_has_only_the_fields_that_it_uses() -> None:
     """Another loss has others, with what both know kept; what is turned then is a change beside the name."""
     app = opened("tiny")
-    assert keys(app, "student.loss.") == {"name", "scale", "sample_rate", "margin_rad", "sigma_rad"}
+    assert keys(app, "student.loss.") == {"name", "scale", "sample_rate", "margin_rad", "margin_factor", "sigma_rad"}
     app.selectbox(key="k:student.loss.name").set_value("cosface").run()
     assert keys(app, "student.loss.") == {"name", "scale", "sample_rate", "margin_cos"}
     assert app.session_state["changes"] == {"student.loss.name": "cosface"}
