@@ -18,10 +18,11 @@ import pytest
 
 from fairlab import tables
 from fairlab.compare import model_rows, models, published
+from fairlab.data import mass_balance
 from fairlab.data.inspect import changes
 from fairlab.data.readers import rfw_lists
 from fairlab.errors import FairLabError
-from fairlab.evaluation import paired
+from fairlab.evaluation import paired, routing
 from fairlab.jobs.data import overlap
 from fairlab.plots import training
 from fairlab.queue import edit
@@ -35,6 +36,9 @@ from tests.conftest import ROOT
 
 RETURNED = {
     "fairlab.data.inspect.changes.seen": changes.SEEN,
+    "fairlab.data.mass_balance.before_and_after": mass_balance.BEFORE_AND_AFTER,
+    "fairlab.evaluation.routing.measures_by_epoch": routing.MEASURES,
+    "fairlab.evaluation.routing.shares_by_group": routing.SHARES,
     "fairlab.data.readers.rfw_lists.rfw_images": rfw_lists.RFW_IMAGES,
     "fairlab.evaluation.paired.paired_seeds": paired.DIFFERENCES,
     "fairlab.plots.training.pulls": training.PULLS,

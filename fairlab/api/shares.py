@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.mass_balance import BEFORE_AND_AFTER, before_and_after, sentence
 from fairlab.data.shares import BALANCES, MASSES, balances, masses, needed_shares, shares_of
+from fairlab.tables import NUMBER, Table
 from fairlab.workspace import Workspace
 
 
@@ -78,8 +80,8 @@ class SoftShares:
         >>> lab.data["rfw"].shares.table().mean()
         """
         shares = needed_shares(self._data, "this table")
-        index = pd.RangeIndex(len(shares.values), name="image_id")
-        return pd.DataFrame(shares.values, index=index, columns=list(shares.groups))
+        columns = dict(zip(shares.groups, np.asarray(shares.values).T, strict=True))
+        return Table(**dict.fromkeys(columns, NUMBER)).of(columns).rename_axis("image_id")
 
     def masses(self) -> pd.DataFrame:
         """The mass of every group, the sum of its share over the images, in every part; empty where there are no shares.

@@ -54,7 +54,9 @@ def balanced(data: Dataset, pool: pd.DataFrame, recipe: Recipe) -> tuple[pd.Data
 
 
 def before_and_after(facts: dict[str, Any]) -> pd.DataFrame:
-    """The facts of balanced() as a table: BEFORE_AND_AFTER."""
+    """The facts of balanced() as a table: BEFORE_AND_AFTER; without a row where there are none."""
+    if not facts:
+        return BEFORE_AND_AFTER.build()
     rows = [
         {
             "group": group,

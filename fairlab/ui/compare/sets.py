@@ -10,6 +10,7 @@ import streamlit as st
 from fairlab.compare import compare
 from fairlab.compare.exports import as_csv
 from fairlab.compare.over_sets import over_sets, sets_of, shown_sets
+from fairlab.tables import TEXT, Table
 from fairlab.ui.frame.page import plain
 from fairlab.workspace import Workspace
 
@@ -47,4 +48,4 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         ]
         if f"std:{name}" in table:
             found[f"{plain(name)}: STD"] = ["" if pd.isna(one) else f"{one:.1f}" for one in table[f"std:{name}"]]
-    return pd.DataFrame(found)
+    return Table(**dict.fromkeys(found, TEXT)).of(found)
