@@ -215,7 +215,7 @@ def _between(value: float, drawn: np.ndarray, people: int, trials: int, seeds: i
     draws with Student's tails.
     """
     if seeds > 1 and 0 < value < 1:
-        return percentile_interval(drawn.mean(1))
+        return percentile_interval(np.clip(drawn.mean(1), 0, 1))  # the shift of best thresholds may lead out of 0..1
     if value in (0.0, 1.0):
         return clopper_pearson(int(value) * trials, trials, one_sided=True)
     varied = sum(variance_of(column) for column in drawn.T) / drawn.shape[1] ** 2

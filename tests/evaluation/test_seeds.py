@@ -152,3 +152,14 @@ def test_measures_over_groups_are_those_of_the_mean_accuracies() -> None:
     )
     assert found.loc["accuracy", "high"].le(1).all()
     assert found.loc["accuracy", "low"].ge(0).all()
+
+
+def test_an_interval_of_an_accuracy_never_leaves_0_to_1() -> None:
+    """Two seeds that differ much: Student's t of one degree of freedom reaches far beyond, and no accuracy is above 100 %."""
+    images, pairs = world(people=8, genuine=20)
+    comparison = SeededComparison(images, pairs, SETTINGS)
+    found = comparison.summary({seed: comparison.judged(scores_for(pairs, 0.3 + 2 * seed)) for seed in (0, 1)})
+    ends = found[found["metric"].isin(["accuracy", "mean_accuracy"])]
+    assert len(ends) == 3
+    assert ((ends["low"] >= 0) & (ends["high"] <= 1)).all()
+    assert (ends["high"] == 1).any()  # the case that is meant
