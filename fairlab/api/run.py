@@ -137,7 +137,9 @@ class Run:
         return routing.measures(self._workspace, self.record, self.events())
 
     def routing_meaning(self) -> str:
-        """What the gate of a student of several teachers learns from, in a sentence: its routing need not be learnt.
+        """What the gate of a student of several teachers learns from: its routing need not be learnt.
+
+        Returns a sentence. Raises FairLabError for a run that is no such student.
 
         >>> print(run.routing_meaning())
         """

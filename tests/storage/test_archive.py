@@ -113,7 +113,7 @@ def test_a_run_that_is_here_otherwise_stays_as_it_is(other: Workspace, packed: P
     first = listing["runs"][-1]
     other.run(first).mkdir()
     (other.run(first) / "run.json").write_text("mine")
-    with pytest.raises(Refused, match="in this workspace already, with another"):
+    with pytest.raises(Refused, match="in this workspace already, with a different"):
         bring_in(other, packed)
     assert _files(other.runs_folder) == {f"{first}/run.json": b"mine"}
 
@@ -395,7 +395,7 @@ def test_what_a_strangers_archive_says_starts_nothing_here(
     assert bring_in(other, out)["same"] == [record.run_id]
     write_status(other.run(record.run_id), "failed", reason="here")
     if said is not None:
-        with pytest.raises(Refused, match=r"with another status\.json"):
+        with pytest.raises(Refused, match=r"with a different status\.json"):
             bring_in(other, out)
 
 
