@@ -89,7 +89,9 @@ def test_the_users_way(browser: Browser, tmp_path: Path) -> None:
         stop = page.get_by_role("button", name="Stop", exact=True)
         expect(stop).to_be_enabled()
         stop.click()
-        resume = page.get_by_role("button", name="Resume", exact=True)
+        resume = page.get_by_role(
+            "button", name="Resume", exact=True
+        ).last  # while the page is made anew, there are two
         expect(resume).to_be_enabled()
         resume.click()
         expect(stop).to_be_enabled()  # it waits or works again

@@ -28,7 +28,10 @@ from tests.conftest import command, copied_home, fairlab
         (["data", "list", "--jsn"], "there is no option '--jsn'; did you mean '--json'?"),
         (["storage", "disk", "--by", "studdy"], "there is no choice for --by: 'studdy'; did you mean 'study'?"),
         (["launch"], "name a preset"),
-        (["launch", "nothing"], "there is no preset 'nothing'; choose one of: adadistill_casia, adadistill_ms1mv2, all_methods_demo"),
+        (
+            ["launch", "nothing"],
+            "there is no preset 'nothing'; choose one of: adadistill_casia, adadistill_ms1mv2, all_methods_demo",
+        ),
         (["launch", "tiny", "--set", "student.training.epochs"], "write SETTING=VALUE"),
         (["launch", "tiny", "--set", "student.trainin.epochs=3"], "there is no group of settings 'student.trainin'"),
         (

@@ -109,9 +109,9 @@ def draw_again(job: Job) -> dict[str, Any]:
     settings = drawn_by(job.workspace, data.dataset_id, data.fingerprint)
     if settings is None or len(data.pairs_of(FINAL)):
         return {}
-    progress = job.progress.between(0.99, 1.0, "drawing pairs again", "groups")
+    job.progress.begin("drawing pairs again", "groups")
     try:
-        draw_pairs(job.workspace, data.dataset_id, settings, progress.advance, job.stop)
+        draw_pairs(job.workspace, data.dataset_id, settings, job.progress.advance, job.stop)
     except FairLabError as error:
         print(f"[fairlab] the pairs drawn for these data before could not be drawn again: {error}", flush=True)
         return {"pairs_missing": str(error)}

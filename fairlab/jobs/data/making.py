@@ -32,8 +32,9 @@ def render(job: Job) -> dict[str, Any]:
 def _made(job: Job, make: Callable[[Job], dict[str, Any]]) -> dict[str, Any]:
     """Make the data set, then draw the pairs again that were drawn for the same data before."""
     sweep(job.workspace.datasets_folder)  # pixels that killed jobs left
-    facts = make(job.between(0, 0.99))
-    return facts | drawing.draw_again(job.on(open_dataset(job.workspace.dataset(job.record.dataset))))
+    facts, last = make(job.between(0, 0.99)), job.between(0.99, 1)
+    last.progress.begin("looking for pairs drawn before", "groups")
+    return facts | drawing.draw_again(last.on(open_dataset(job.workspace.dataset(job.record.dataset))))
 
 
 def _combine(job: Job) -> dict[str, Any]:
