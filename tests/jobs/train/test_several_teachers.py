@@ -66,9 +66,8 @@ def test_centroids_and_targets_are_the_stored_embeddings(tiny: Workspace) -> Non
     teachers = runs_of(tiny, "teacher")
     given = lessons(tiny, of_all(tiny, teachers, view="matching"))
     assert given.dims == (16, 16)
-    assert given.inherited is not None
-    assert given.inherited.centres.shape == (2, 24, 16)
-    assert given.inherited.scale == 16.0
+    assert given.centroids is not None
+    assert given.centroids.shape == (2, 24, 16)
     positions, flip = np.array([3, 50, 7]), np.array([False, True, False])
     units, lengths = given.targets().batch(positions, flip, torch.zeros(0))
     assert units.shape == (3, 2, 16)
@@ -82,7 +81,7 @@ def test_centroids_and_targets_are_the_stored_embeddings(tiny: Workspace) -> Non
             assert float(lengths[place, number]) == store.norms[at][0]
         vectors = torch.from_numpy(plain.vectors[plain.rows_of(given.rows[given.labels == 5])].astype(np.float64))
         mean = functional.normalize(vectors.sum(0), dim=0)
-        torch.testing.assert_close(given.inherited.centres[number, 5].double(), mean, atol=1e-6, rtol=0)
+        torch.testing.assert_close(given.centroids[number, 5].double(), mean, atol=1e-6, rtol=0)
 
 
 def test_teachers_at_work_give_their_stored_embeddings(tiny: Workspace) -> None:
