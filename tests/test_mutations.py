@@ -66,7 +66,7 @@ def test_no_page_is_stopped_by_a_bad_file(tiny: Workspace, place: Path, monkeypa
     for page in PAGES:  # all that pages import is there, also where Python itself is closed to other users
         app.switch_page(str(app_root() / "pages" / f"{page}.py")).run()
     for case in chosen(tiny.home, 1, 2):
-        with mutations.copied_home(tiny.home, place / "copies") as lab:
+        with mutations.copied(tiny.home, place / "copies") as lab:
             monkeypatch.setenv("FAIRLAB_HOME", str(lab.home))
             bad = mutations.changed_place(lab, case)
             with mutations.without_rights(), in_time(600):
