@@ -131,7 +131,8 @@ def _refusal(study: Study, name: str) -> str:
     if name.startswith("student.distillation."):
         method = name.split(".")[2]
         trained = ", ".join((*study.students, *study.grid.relatives)) or "none with distillation"
-        return f"the study trains no {method} student; it trains: {trained}" if method in DISTILLATIONS else ""
+        untrained = method in DISTILLATIONS and method not in (*study.students, *study.grid.relatives)
+        return f"the study trains no {method} student; it trains: {trained}" if untrained else ""
     if name == "adaptor.adaptor.name":
         return "name the common spaces in adaptors"
     if name in ("student.backbone.name", "student.loss.name"):

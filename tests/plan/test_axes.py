@@ -77,6 +77,7 @@ def test_offered_are_the_methods_and_losses_that_the_study_has() -> None:
         ({"evaluation.bootstrap": [200, 300]}, "it does not change what a model learns"),
         ({"plain_student": [True, False]}, "it does not change what a model learns"),
         ({"student.distillation.rkd.kd_weight": [1, 2]}, "the study trains no rkd student; it trains: eaf_kd"),
+        ({"student.distillation.eaf_kd.kd_weigth": [1, 2]}, f"there is no setting 'student.distillation.eaf_kd.kd_weigth' (did you mean '{WEIGHT}'?)"),
         ({"adaptor.adaptor.name": ["sl", "dul"]}, "name the common spaces in adaptors"),
         ({"adaptor.adaptor.top_k": [1, 2]}, "only gate uses it, and it is not among adaptors"),
         ({"student.loss.margin_cos": [0.1, 0.2]}, "elastic_arcface has no setting 'margin_cos'"),

@@ -266,11 +266,11 @@ class _Samples:
         where = shards[np.frombuffer(self.shards, np.int32)].reset_index(drop=True)
         for numbers in (self.offsets, self.sizes):
             where = where + ":" + pd.Series(np.frombuffer(numbers, np.int64)).astype(str)
-        images = pd.DataFrame({"location": where.astype(object), "identity": self.identity.series("")})
+        columns = {"location": where.astype(object), "identity": self.identity.series("")}
         for key, column in self.attributes.items():
             if column is not None:
-                images[f"attribute.{key}"] = column.series("")
-        return images
+                columns[f"attribute.{key}"] = column.series("")
+        return pd.DataFrame(columns)  # at once: thousands of single inserts would fragment it
 
 
 def _label(content: bytes) -> str | None:

@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 
 from fairlab.errors import FairLabError
-from fairlab.files import ordinary, read_json, write_json
+from fairlab.files import read_json, write_json
 from fairlab.jobs.embed.landmarks import FACT
 from fairlab.jobs.job import Job
 from fairlab.jobs.models import adaptors, tables
-from fairlab.reading.mistaken import check_file
+from fairlab.jobs.models.starts import path_of
 from fairlab.settings.study import ModelFile
 from fairlab.store.runs import RunRecord
 
@@ -44,9 +44,9 @@ def report_of(
 ) -> dict[str, Any]:
     """What a model file is and how it does on generated faces, as JSON values; nothing is added. runs: the folder of runs,
     where an earlier trial of the same file is looked for. Raises FairLabError."""
-    if tables.table_kind(_path(source)):
-        return tables.report_of(source.model_copy(update={"path": str(_path(source))}))
-    path = _path(source)
+    if tables.table_kind(path_of(source)):
+        return tables.report_of(source.model_copy(update={"path": str(path_of(source))}))
+    path = path_of(source)
     adaptor = adaptors.recognised(path, source)
     if adaptor is not None:
         return adaptors.report_of(path, source, adaptor)
@@ -76,7 +76,7 @@ def add(job: Job) -> dict[str, Any]:
 
     record, source = job.record, _source(job.record)
     job.progress.part(0.2, "reading the file")
-    path = _path(source)
+    path = path_of(source)
     adaptor = adaptors.recognised(path, source)
     if adaptor is not None:
         _check_unchanged(source, adaptor.sha256)
@@ -94,7 +94,7 @@ def add(job: Job) -> dict[str, Any]:
         "notes": list(found.notes),
     }
     if found.facts["kind"] == "onnx":
-        save_graph(record.folder / "weights", _path(source), facts)
+        save_graph(record.folder / "weights", path_of(source), facts)
     else:
         save_model(record.folder / "weights", found.network, found.head, facts)
     return {"family": report["family"], "warnings": report["warnings"], **tables.chosen_on(source)}
@@ -112,22 +112,9 @@ def _check_unchanged(source: ModelFile, content: str) -> None:
         raise FairLabError(f"{source.path} has changed since it was named; add it again")
 
 
-def _path(source: ModelFile) -> Path:
-    path = ordinary(Path(source.path).expanduser().absolute())
-    ordinary(Path(source.head).expanduser().absolute())
-    if source.path and path.is_dir():
-        raise FairLabError(
-            f"{path} is a folder; name a file, or import MST-KD's whole folder with `fairlab studies import`"
-        )
-    if not source.path or not path.is_file():
-        raise FairLabError(f"there is no file {path}; name the file of a model" if source.path else "name the file")
-    check_file(path, "a model")
-    return path
-
-
 def recognised(source: ModelFile) -> Found:
     """Read the file without running any code of its writer. Raises FairLabError: what does not fit, by key name."""
-    path = _path(source)
+    path = path_of(source)
     found = _graph(path, source) if path.suffix.lower() == ".onnx" else _checkpoint(path, source)
     settings = {
         name: value
@@ -273,7 +260,7 @@ def _report(source: ModelFile, found: Found, trial: dict[str, Any]) -> dict[str,
         for name in found.confirm
     ]
     return {
-        "path": str(_path(source)),
+        "path": str(path_of(source)),
         "kind": facts["kind"],
         "family": facts["family"],
         "image_px": facts["image_px"],

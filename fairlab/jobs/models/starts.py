@@ -13,9 +13,24 @@ from fairlab.jobs.models.adaptors import parents_of
 from fairlab.jobs.models.tables import models_in, table_kind
 from fairlab.plan.plan import single, slug
 from fairlab.queue.launch import start_one
+from fairlab.reading.mistaken import check_file
 from fairlab.settings.study import Data, ModelFile, Projection, Run, Source
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.workspace import Workspace
+
+
+def path_of(source: ModelFile) -> Path:
+    """The file that these settings name. Raises FairLabError where none is there, or one that holds no model."""
+    path = ordinary(Path(source.path).expanduser().absolute())
+    ordinary(Path(source.head).expanduser().absolute())
+    if source.path and path.is_dir():
+        raise FairLabError(
+            f"{path} is a folder; name a file, or import MST-KD's whole folder with `fairlab studies import`"
+        )
+    if not source.path or not path.is_file():
+        raise FairLabError(f"there is no file {path}; name the file of a model" if source.path else "name the file")
+    check_file(path, "a model")
+    return path
 
 
 def inspect_model(workspace: Workspace, source: ModelFile) -> str:
@@ -23,7 +38,7 @@ def inspect_model(workspace: Workspace, source: ModelFile) -> str:
 
     For the report at once, in this process: fairlab.jobs.models.importing.report_of.
     """
-    title = f"Inspect {Path(source.path).name}"
+    title = f"Inspect {path_of(source).name}"
     return start_one(workspace, single(workspace, title, _model_run("inspect", source), ()), anew=True)
 
 
@@ -31,9 +46,9 @@ def add_model(workspace: Workspace, source: ModelFile, name: str = "") -> list[s
     """Start the jobs that make a file a model of this workspace; returns their run ids, by which the models are known.
 
     One, but of a table of scores a model for each of its columns; embeddings and scores may bring their own data set,
-    which is then made first.
+    which is then made first. Raises FairLabError, before anything is queued, for a path that is no file.
     """
-    path = ordinary(Path(source.path).expanduser().absolute())
+    path = path_of(source)
     title, kind = name or path.stem, table_kind(path)
     if source.parents:
         return [start_one(workspace, single(workspace, title, adaptor_run(workspace, source), source.parents))]

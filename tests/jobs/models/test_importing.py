@@ -19,7 +19,7 @@ from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.evaluate.starts import evaluate
 from fairlab.jobs.models.importing import memory_limited, recognised, report_of
-from fairlab.jobs.models.starts import add_model
+from fairlab.jobs.models.starts import add_model, inspect_model
 from fairlab.models.base import BACKBONES
 from fairlab.models.files.checkpoints import load_head
 from fairlab.plan.grid import plan_preset
@@ -217,6 +217,19 @@ def test_what_is_no_model_is_refused_in_one_sentence(lab: Workspace, checkpoint:
     (data,) = set(list_runs(lab)["run_id"]) - {run_id}
     with pytest.raises(FairLabError, match="is not a model: its role is dataset"):
         evaluate(lab, data)
+
+
+def test_a_path_that_is_no_file_queues_nothing(lab: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "page.pth").write_text("<!doctype html><html></html>")
+    for path, said in (
+        (tmp_path / "nothing.pth", "there is no file"),
+        (tmp_path, "is a folder; name a file"),
+        (tmp_path / "page.pth", "web page"),
+    ):
+        for begin in (add_model, inspect_model):
+            with pytest.raises(FairLabError, match=said):
+                begin(lab, ModelFile(path=str(path)))
+    assert list_runs(lab).empty
 
 
 def test_a_file_is_tried_once(checkpoint: Path, tmp_path: Path) -> None:
