@@ -3,7 +3,7 @@
 import streamlit as st
 
 from fairlab.evaluation.operating import OperatingPoint
-from fairlab.ui.fairness import differing, measures
+from fairlab.ui.fairness import differing, measures, repairing
 from fairlab.ui.frame import cached, caveats
 from fairlab.ui.frame.numbers import pick_protocol
 from fairlab.ui.frame.overlaps import overlap_note
@@ -48,6 +48,8 @@ st.subheader("Between groups", anchor=False)
 if not counted.matrix(run, data, point):
     measures.matrix(at, found)
     protocols.panel(lab, run, data)
+st.subheader("Repair without training", anchor=False)
+repairing.panel(lab, run, data, point, protocol)
 st.subheader("Comparison with another model", anchor=False)
 titles = {model.run_id: title_of(model, shown.models) for model in shown.models}
 differing.against(lab, found, point, shown.models, titles, data, by)

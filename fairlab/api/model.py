@@ -19,9 +19,11 @@ from fairlab.store.results import judged_on, read_results, results_facts
 from fairlab.tables import ALL_GROUPS, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table, json_values
 
 if TYPE_CHECKING:
+    from fairlab.api.repaired import Repaired
     from fairlab.evaluation.fairness_report import FairnessReport
     from fairlab.evaluation.score_frames import ScoredPairs
     from fairlab.plots.colours import Figure
+    from fairlab.settings.repair import Repair
 
 FAIRNESS = Table(
     group=TEXT, metric=TEXT, value=NUMBER, low=NUMBER, high=NUMBER, errors=MAYBE_WHOLE, genuine_pairs=WHOLE,
@@ -97,6 +99,34 @@ class Model(Run):
             self._workspace, self.run_id, dataset, starts.Judging(settings, gallery, protocols), placement
         )
         return Run(self._workspace, job)
+
+    def repair(
+        self,
+        method: str = "",
+        dataset: str = "",
+        cohort: str = "",
+        *,
+        settings: Repair | None = None,
+        where: Placement | Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Repaired:
+        """Start the job that repairs the model's scores on a data set's pairs without training.
+
+        method: e.g. "M1.1", "M3", "fair_normalisation", "faircal"; lab.models.repair_methods() lists them. cohort: data set of
+        people outside the test and the training (default: the validation people). changes: further settings, e.g.
+        clusters=20. Returns the job, by which the repaired scores are known. Raises FairLabError for an unknown method, and for
+        a cohort that shares people with the test or the training data.
+
+        >>> model.repair("M1.1").wait().difference()
+        """
+        from fairlab.api.repaired import Repaired
+        from fairlab.jobs.repair.starts import repair
+        from fairlab.settings.repair import repair_settings
+
+        given = {**changes, **({"cohort": cohort} if cohort else {})}
+        asked = repair_settings(method, settings, given)
+        placement = placed(self._workspace, where)
+        return Repaired(self._workspace, repair(self._workspace, self.run_id, asked, dataset, placement=placement))
 
     def embeddings(self, dataset: str = "") -> tuple[np.ndarray, np.ndarray]:
         """The stored embeddings of a data set. Returns ((N, D) unit vectors, (N,) image ids), read-only.

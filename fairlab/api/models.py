@@ -145,6 +145,18 @@ class Models:
         chosen = settings_of(Projection, settings, changes)
         return Run(self._workspace, starts.project(self._workspace, names, chosen, dataset))
 
+    def repair_methods(self) -> pd.DataFrame:
+        """The repairs of scores without training that model.repair() knows.
+
+        Returns a DataFrame with method, title, source, needs (embeddings or scores), group_label (whose it needs when used),
+        changes, cohort_per_group (people in its source; 0: not said) and oracle (needs true labels to show what is possible).
+
+        >>> lab.models.repair_methods()[["title", "group_label", "changes"]]
+        """
+        from fairlab.compare.repairs import methods
+
+        return methods()
+
     def export_scores(
         self,
         models: Sequence[str | Run],

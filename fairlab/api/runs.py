@@ -9,8 +9,10 @@ import pandas as pd
 
 from fairlab.api.arguments import run_ids
 from fairlab.api.model import Model
+from fairlab.api.repaired import Repaired
 from fairlab.api.run import Run
 from fairlab.errors import Damaged
+from fairlab.plan.records import REPAIR
 from fairlab.queue import edit, launch
 from fairlab.queue.progress import Progress, progress, sentence
 from fairlab.store.database import list_runs
@@ -45,6 +47,8 @@ class Runs:
             record = read_run(self._workspace, run_id)
         except Damaged:
             return Run(self._workspace, run_id)
+        if record.method == REPAIR:
+            return Repaired(self._workspace, run_id)
         kind = Model if record.role in SPACES and record.method != "inspect" else Run
         return kind(self._workspace, run_id)
 

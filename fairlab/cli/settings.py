@@ -15,6 +15,7 @@ from fairlab.settings.listing import listed
 from fairlab.settings.loggers import Loggers
 from fairlab.settings.placement import Placement
 from fairlab.settings.protocols import DrawnPairs
+from fairlab.settings.repair import AllRepairs
 from fairlab.settings.study import (
     Evaluation,
     ModelFile,
@@ -39,6 +40,7 @@ KINDS: dict[str, type[Settings]] = {
     "data.overlap": Overlap,
     "data.pairs": DrawnPairs,
     "models.add": ModelFile,
+    "repair": AllRepairs,
     "models.project": Projection,
     "studies.import": StudyFolder,
     "config": UserSettings,
@@ -82,7 +84,7 @@ def show(_workspace: Workspace, options: argparse.Namespace) -> None:
         rows = [(name, "", str(facts["sentence"])) for name, facts in known.items()]
         rows += _rows(Protocols, "protocols.", skip=("names",))
     else:
-        rows = _rows(KINDS[options.name])
+        rows = [(name.removeprefix("repair."), *others) for name, *others in _rows(KINDS[options.name])]
     if options.json:
         print(json.dumps([dict(zip(("setting", "default", "meaning"), row, strict=True)) for row in rows], indent=1))
         return

@@ -20,15 +20,16 @@ from fairlab.compare.model_rows import (
     numbers,
 )
 from fairlab.compare.published import published_beside, words
+from fairlab.compare.repairs import repaired
 from fairlab.compare.varied import with_varied
 from fairlab.data.dataset import open_dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.seeds import SeededComparison
 from fairlab.files import there
-from fairlab.plan.records import METHOD
+from fairlab.plan.records import METHOD, REPAIR
 from fairlab.settings.study import Evaluation
 from fairlab.store.database import list_runs
-from fairlab.store.results import judged_on, manifests
+from fairlab.store.results import judged_on, lists_judged, manifests
 from fairlab.store.runs import SPACES, RunRecord, read_run, state
 from fairlab.store.studies import StudyInfo, read_study
 from fairlab.workspace import Workspace
@@ -64,7 +65,8 @@ def compare(
     dataset_id: str = "",
     seed: int | None = None,
 ) -> pd.DataFrame:
-    """One row per model of a study, over its seeds, and per imported one, judged on a data set (default: the study's).
+    """One row per model of a study, over its seeds, per imported one, and per repair of one of these, judged on a data set
+    (default: the study's).
 
     Without a study ("") the imported models alone. seed: only the runs of this one. baseline: a title or the id of one of
     its runs. See compare_models for the columns, and with_varied for those of settings that the study varies.
@@ -73,6 +75,7 @@ def compare(
     runs = models_of(workspace, study) if study else []
     dataset_id = dataset_id or (default_dataset(workspace, study_id) if study else "")
     runs = [run for run in [*runs, *imported(workspace)] if dataset_id in judged_on(run.folder)]
+    runs += [run for run in repaired(workspace, runs, dataset_id) if protocol in lists_judged(run.folder, dataset_id)]
     if not runs:
         return compared(()).build()
     models = by_title(runs)
@@ -172,6 +175,6 @@ def stamp(workspace: Workspace, study_id: str) -> str:
     """Changes whenever a result of the study, or of an imported model, changes; what caches of its table hang on."""
     names = [*(read_study(workspace, study_id).run_ids if study_id else ()), *(m.run_id for m in imported(workspace))]
     runs = list_runs(workspace)
-    names += runs.loc[runs["method"] == METHOD, "run_id"].tolist()
+    names += runs.loc[runs["method"].isin([METHOD, REPAIR]), "run_id"].tolist()
     paths = [path for name in names for path in manifests(workspace.run(name))]
     return "|".join(f"{path.parent}:{path.stat().st_mtime_ns}" for path in paths)

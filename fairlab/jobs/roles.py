@@ -34,6 +34,7 @@ JOBS: dict[tuple[str, str], str] = {
     ("embedding", EVERY): "fairlab.jobs.embed.elsewhere:embed",
     ("evaluation", "pairs"): "fairlab.jobs.evaluate.elsewhere:evaluate",
     ("evaluation", "cross_model"): "fairlab.jobs.evaluate.cross:verify",
+    ("evaluation", "repair"): "fairlab.jobs.repair.repairing:repair",
     ("evaluation", "protocols"): "fairlab.jobs.evaluate.by_protocol:judge",
     ("projection", EVERY): "fairlab.jobs.maps:draw",
 }

@@ -11,6 +11,8 @@ from fairlab.store.runs import SPACES, RunRecord
 from fairlab.workspace import Workspace
 
 METHOD = "cross_model"
+REPAIR = "repair"
+"""Method of the runs that repair a model's scores without training."""
 WITHOUT_NETWORK = ("scores", "embeddings")
 """Methods of models of which only the output came."""
 

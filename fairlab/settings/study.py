@@ -28,6 +28,7 @@ from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, for_l
 from fairlab.settings.parsing import S, parse, unknown_setting
 from fairlab.settings.protocols import Drawing, Protocols
 from fairlab.settings.recipe import Overlap, Recipe
+from fairlab.settings.repair import AnyRepair
 from fairlab.settings.training import PLAIN_STUDENT, Training
 
 Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
@@ -259,6 +260,7 @@ class Run(Settings):
     training: Training | None = None
     evaluation: Evaluation | None = None
     protocols: Protocols | None = None
+    repair: AnyRepair | None = None
     projection: Projection | None = None
 
     @model_validator(mode="after")

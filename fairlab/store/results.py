@@ -91,6 +91,12 @@ def judged_by(run_folder: Path, dataset_id: str) -> list[str]:
     return [name for name in found if read_manifest(folder / "protocols" / name).get("data") == data]
 
 
+def lists_judged(run_folder: Path, dataset_id: str) -> list[str]:
+    """The pair lists and further protocols by which the run has numbers on a data set."""
+    own = results_facts(run_folder, dataset_id).get("protocols", {})
+    return [*own, *judged_by(run_folder, dataset_id)]
+
+
 def manifests(run_folder: Path) -> list[Path]:
     """Of all numbers of a run; what changes when they do."""
     found = [

@@ -75,7 +75,7 @@ def check(job: Job) -> dict[str, Any]:
     sweep(job.workspace.datasets_folder)
     train, test = (open_dataset(job.workspace.dataset(name)) for name in (settings.train, settings.test))
     sides = Sides((train, test), *parts_of(settings, train, test))
-    names = _names(train, test, sides.rows)
+    names = shared_people(train, test, sides.rows)
     matches, images = _images(job.between(0.0, 0.9), settings, sides)
     tables, neighbours = [names.pop("table"), matches], None
     if settings.model:
@@ -145,7 +145,7 @@ def origins(data: Dataset) -> pd.DataFrame:
     return found.set_axis(place).sort_index()
 
 
-def _names(train: Dataset, test: Dataset, rows: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+def shared_people(train: Dataset, test: Dataset, rows: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
     """Counts and examples of people in both by name, and `table` of the test's images of them."""
     ours, theirs = (origins(data).iloc[of] for data, of in ((test, rows[1]), (train, rows[0])))
     shown = test.images["identity"].astype(object).iloc[rows[1]].to_numpy()

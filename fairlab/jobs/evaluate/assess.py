@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -140,21 +140,23 @@ def judge(
     score: Score,
     settings: Evaluation | None = None,
     as_peers: AsPeers = lambda _pairs: {},
+    lists: Collection[str] = (),
     **facts: Any,
 ) -> dict[str, Any]:
     """Write a model's numbers on every pair list of a data set, from score(pairs) -> (P,); returns facts of the status.
 
-    as_peers(pairs): what other tools' accuracies are made of, see peers. Raises FairLabError when there are no pairs.
+    as_peers(pairs): what other tools' accuracies are made of, see peers. lists: names of pair lists; none means all. Raises
+    FairLabError when there are no pairs.
     """
     settings = settings or record.config.evaluation or Evaluation()
-    tables, lists, notes = judged(record, dataset, score, settings, as_peers)
+    tables, pairs_by_list, notes = judged(record, dataset, score, settings, as_peers, lists)
     write_results(
         record.folder,
         dataset.dataset_id,
         tables,
         pairs=sha256(dataset.folder / "pairs.parquet"),
         data=dataset.fingerprint,
-        protocols=provenance.of_lists(lists, tables["metrics"]),
+        protocols=provenance.of_lists(pairs_by_list, tables["metrics"]),
         settings=settings.model_dump(mode="json"),
         settings_hash=digest(settings.model_dump(mode="json")),
         code_version=__version__,
@@ -165,11 +167,17 @@ def judge(
 
 
 def judged(
-    record: RunRecord, dataset: Dataset, score: Score, settings: Evaluation, as_peers: AsPeers
+    record: RunRecord,
+    dataset: Dataset,
+    score: Score,
+    settings: Evaluation,
+    as_peers: AsPeers,
+    only: Collection[str] = (),
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], list[str]]:
     """(tables of results.TABLES, pairs by protocol, notes) of a model on every pair list of a data set; as judge()."""
     metrics, curves, scores, notes = [], [], [], []
-    lists = {str(name): dataset.pairs_of(name) for name in dict.fromkeys(dataset.pairs["protocol"])}
+    names = [str(name) for name in dict.fromkeys(dataset.pairs["protocol"])]
+    lists = {name: dataset.pairs_of(name) for name in names if name in only or not only}
     for pairs in lists.values():
         values = score(pairs)
         results = evaluate(record.run_id, dataset.images, pairs, values, settings)

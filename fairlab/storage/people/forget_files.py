@@ -107,7 +107,12 @@ def own_numbers_without(record: RunRecord, loss: Loss, now: Dataset, staged: Pat
         kept = tables["scores"].set_index("pair_id")["score"]
         as_peers = assess.scoring(there, now)[1] if _both_views(there, now) else lambda _pairs: {}
         tables, lists, notes = assess.judged(
-            there, now, lambda pairs: kept.loc[pairs["pair_id"]].to_numpy(), settings, as_peers
+            there,
+            now,
+            lambda pairs: kept.loc[pairs["pair_id"]].to_numpy(),
+            settings,
+            as_peers,
+            tuple(facts.get("protocols", ())),  # a repair is not judged on its cohort's pairs
         )
         facts |= {"notes": notes, "protocols": provenance.of_lists(lists, tables["metrics"])}
     facts |= {"pairs": sha256(now.folder / "pairs.parquet"), "data": now.fingerprint} | _vectors(there, name, facts)

@@ -172,6 +172,8 @@ def works_on(record: RunRecord, names: Mapping[str, Loss]) -> bool:
         read += [config.overlap.train, config.overlap.test]
     if config.drawing is not None:
         read.append(config.drawing.dataset)
+    if config.repair is not None:
+        read.append(config.repair.cohort)
     if config.recipe is not None:
         read += [config.recipe.dataset, config.recipe.mix]
     return any(name in names for name in read)

@@ -14,6 +14,7 @@ import numpy as np
 from fairlab.data.listing import has_images
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json
+from fairlab.jobs.repair.fitted import FOLDER as FITTED
 from fairlab.storage.people import forget_files
 from fairlab.storage.people.forget_archives import archives_with
 from fairlab.storage.people.forget_names import Name, is_kept, mentioned
@@ -177,6 +178,8 @@ class Scope:
                 going += [*here.glob(f"embeddings/{name}/*.parts"), *here.glob(f"results/{name}/protocols/*.parts")]
             if config.overlap is not None and {config.overlap.train, config.overlap.test} & set(self.lost):
                 going += [here / "seen", here / "matches.parquet"]
+            if config.repair is not None and config.repair.cohort in self.lost:
+                going.append(here / FITTED)  # vectors and moments of the cohort's people
             if works_on(record, self.lost):
                 going += forget_files.damaged_maps(record)
             if config.source is not None and (record.dataset in self.lost or str(Path(config.source.path)) in paths):

@@ -10,8 +10,10 @@ import streamlit as st
 
 from fairlab.compare.compare import imported, models_of
 from fairlab.compare.galleries import crossed
+from fairlab.compare.repairs import repaired
 from fairlab.data.dataset import Dataset
 from fairlab.plan.records import METHOD as CROSS
+from fairlab.plan.records import REPAIR
 from fairlab.store.embeddings import embedded_sets
 from fairlab.store.results import judged_on
 from fairlab.store.runs import SPACES, RunRecord, read_run
@@ -141,7 +143,7 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
         chosen = choose("Study", list(names), "study", names)
     study_id = "" if chosen == ADDED else chosen
     own = models_of(lab, read_study(lab, study_id)) if study_id else []
-    pairs = crossed(lab, [*own, *added]) if what == "numbers" else []
+    pairs = [*crossed(lab, [*own, *added]), *repaired(lab, [*own, *added])] if what == "numbers" else []
     have = {model.run_id: sets_of(model.folder) for model in [*own, *added, *pairs]}
     sets = list(
         dict.fromkeys([*(model.dataset for model in own), *(name for found in have.values() for name in found)])
@@ -183,13 +185,15 @@ def title_of(model: RunRecord, models: Sequence[RunRecord]) -> str:
 
 
 def trained_on(lab: Workspace, model: RunRecord) -> str:
-    """The data set that a model learned from; of a gallery and a probe, the probe's."""
-    return read_run(lab, model.parents[1]).dataset if model.method == CROSS else model.dataset
+    """The data set that a model learned from; of a gallery and a probe, the probe's; of repaired scores, their model's."""
+    if model.method in (CROSS, REPAIR):
+        return read_run(lab, model.parents[1 if model.method == CROSS else 0]).dataset
+    return model.dataset
 
 
 def pick_space(label: str, models: Sequence[RunRecord], key: str, prefer: Sequence[str]) -> RunRecord:
     """One of the models; the first whose role is in `prefer` (in that order) is chosen at first."""
-    spaces = [model for model in models if model.role in SPACES or model.method == CROSS]
+    spaces = [model for model in models if model.role in SPACES or model.method in (CROSS, REPAIR)]
     order = sorted(
         range(len(spaces)), key=lambda n: prefer.index(spaces[n].role) if spaces[n].role in prefer else len(prefer)
     )
