@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from fairlab import tables
-from fairlab.compare import model_rows, models, published
+from fairlab.compare import model_rows, models, published, repairs
 from fairlab.data import mass_balance
 from fairlab.data.inspect import changes
 from fairlab.data.readers import rfw_lists
@@ -47,6 +47,7 @@ RETURNED = {
     "fairlab.store.studies.studies": studies.STUDIES,
     "fairlab.storage.disk.usage": disk.USAGE,
     "fairlab.compare.models.list_models": models.MODELS,
+    "fairlab.compare.repairs.methods": repairs.METHODS,
     "fairlab.jobs.data.overlap.origins": overlap.ORIGINS,
     "fairlab.storage.prune.prunable": prune.PRUNABLE,
     "fairlab.storage.prune.prune": prune.PRUNABLE,
