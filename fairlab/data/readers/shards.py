@@ -266,11 +266,13 @@ class _Samples:
         where = shards[np.frombuffer(self.shards, np.int32)].reset_index(drop=True)
         for numbers in (self.offsets, self.sizes):
             where = where + ":" + pd.Series(np.frombuffer(numbers, np.int64)).astype(str)
-        columns = {"location": where.astype(object), "identity": self.identity.series("")}
-        for key, column in self.attributes.items():
-            if column is not None:
-                columns[f"attribute.{key}"] = column.series("")
-        return pd.DataFrame(columns)  # at once: thousands of single inserts would fragment it
+        images = pd.DataFrame({"location": where.astype(object), "identity": self.identity.series("")})
+        columns = [
+            column.series("").rename(f"attribute.{key}")
+            for key, column in self.attributes.items()
+            if column is not None
+        ]
+        return pd.concat([images, *columns], axis=1)  # at once: thousands of single inserts would fragment it
 
 
 def _label(content: bytes) -> str | None:

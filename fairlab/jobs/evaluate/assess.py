@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,17 +66,25 @@ class Validation:
 
 def evaluate_run(record: RunRecord, dataset: Dataset, settings: Evaluation | None = None) -> dict[str, Any]:
     """Score every pair list of the data set with the run's embeddings and write its results there; returns facts."""
-    score, as_peers, flip = scoring(record, dataset)
     known = provenance.of_vectors(record, dataset.dataset_id)
-    return judge(record, dataset, score, settings, as_peers, flip=flip, **known)
+    return judge(record, dataset, scoring(record, dataset), settings, **known)
 
 
-Score = Callable[[pd.DataFrame], np.ndarray]
-AsPeers = Callable[[pd.DataFrame], Values]
+@dataclass(frozen=True)
+class Scoring:
+    """How pairs of a data set get their scores: score(pairs) -> (P,)."""
+
+    score: Callable[[pd.DataFrame], np.ndarray]
+    as_peers: Callable[[pd.DataFrame], Values] = lambda _pairs: {}
+    """as_peers(pairs): what other tools' accuracies are made of, see peers."""
+    flip: str = "none"
+    """Which views were added up, see Preprocessing."""
+    lists: tuple[str, ...] = ()
+    """Names of the pair lists that are judged; none means all."""
 
 
-def scoring(record: RunRecord, dataset: Dataset) -> tuple[Score, AsPeers, str]:
-    """How a model scores pairs (P,) of a data set that it has embedded: by our rule, as other tools do; and the flip rule."""
+def scoring(record: RunRecord, dataset: Dataset) -> Scoring:
+    """How a model scores pairs of a data set that it has embedded: by our rule, and as other tools do."""
     vectors, ids, flip = judged_vectors(record, dataset)
 
     def as_peers(pairs: pd.DataFrame) -> Values:
@@ -91,7 +100,7 @@ def scoring(record: RunRecord, dataset: Dataset) -> tuple[Score, AsPeers, str]:
             values[mode] = (pair_distances if about.takes == "distances" else pair_scores)(*of, pairs)
         return values
 
-    return lambda pairs: pair_scores(vectors, ids, pairs), as_peers, flip
+    return Scoring(lambda pairs: pair_scores(vectors, ids, pairs), as_peers, flip)
 
 
 def recompute(record: RunRecord, dataset: Dataset) -> list[str]:
@@ -100,8 +109,7 @@ def recompute(record: RunRecord, dataset: Dataset) -> list[str]:
     Returns which of the tables (metrics, curves, scores) come out otherwise, in any bit: right is none.
     """
     settings = Evaluation.model_validate(results_facts(record.folder, dataset.dataset_id)["settings"])
-    score, as_peers, _ = scoring(record, dataset)
-    tables, _, _ = judged(record, dataset, score, settings, as_peers)
+    tables, _, _ = judged(record, dataset, scoring(record, dataset), settings)
     folder = results_folder(record.folder, dataset.dataset_id)
     return [
         name for name, table in tables.items() if not _same_bits(table, pd.read_parquet(folder / f"{name}.parquet"))
@@ -137,19 +145,16 @@ def judged_vectors(record: RunRecord, dataset: Dataset) -> tuple[np.ndarray, np.
 def judge(
     record: RunRecord,
     dataset: Dataset,
-    score: Score,
+    scores: Scoring,
     settings: Evaluation | None = None,
-    as_peers: AsPeers = lambda _pairs: {},
-    lists: Collection[str] = (),
     **facts: Any,
 ) -> dict[str, Any]:
-    """Write a model's numbers on every pair list of a data set, from score(pairs) -> (P,); returns facts of the status.
+    """Write a model's numbers on the pair lists of a data set; returns facts of the status.
 
-    as_peers(pairs): what other tools' accuracies are made of, see peers. lists: names of pair lists; none means all. Raises
-    FairLabError when there are no pairs.
+    facts: what else the results say of themselves. Raises FairLabError when there are no pairs.
     """
     settings = settings or record.config.evaluation or Evaluation()
-    tables, pairs_by_list, notes = judged(record, dataset, score, settings, as_peers, lists)
+    tables, pairs_by_list, notes = judged(record, dataset, scores, settings)
     write_results(
         record.folder,
         dataset.dataset_id,
@@ -161,33 +166,29 @@ def judge(
         settings_hash=digest(settings.model_dump(mode="json")),
         code_version=__version__,
         notes=notes,
+        flip=scores.flip,
         **facts,
     )
     return {"pairs": len(tables["scores"])}
 
 
 def judged(
-    record: RunRecord,
-    dataset: Dataset,
-    score: Score,
-    settings: Evaluation,
-    as_peers: AsPeers,
-    only: Collection[str] = (),
+    record: RunRecord, dataset: Dataset, scores: Scoring, settings: Evaluation
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], list[str]]:
-    """(tables of results.TABLES, pairs by protocol, notes) of a model on every pair list of a data set; as judge()."""
-    metrics, curves, scores, notes = [], [], [], []
+    """(tables of results.TABLES, pairs by protocol, notes) of a model on the pair lists of a data set; as judge()."""
+    metrics, curves, scored, notes = [], [], [], []
     names = [str(name) for name in dict.fromkeys(dataset.pairs["protocol"])]
-    lists = {name: dataset.pairs_of(name) for name in names if name in only or not only}
+    lists = {name: dataset.pairs_of(name) for name in names if name in scores.lists or not scores.lists}
     for pairs in lists.values():
-        values = score(pairs)
+        values = scores.score(pairs)
         results = evaluate(record.run_id, dataset.images, pairs, values, settings)
-        others, more = peer_rows(record.run_id, pairs, as_peers(pairs))
+        others, more = peer_rows(record.run_id, pairs, scores.as_peers(pairs))
         metrics += [results.metrics, others] if len(others) else [results.metrics]
         curves.append(results.curves)
         notes += [*results.notes, *more]
-        scores.append(SCORES.of({"run_id": record.run_id, "pair_id": pairs["pair_id"].to_numpy(), "score": values}))
+        scored.append(SCORES.of({"run_id": record.run_id, "pair_id": pairs["pair_id"].to_numpy(), "score": values}))
     if not metrics:
         raise FairLabError(f"data set {dataset.dataset_id} has no pairs to evaluate on")
     notes += of_data(dataset)
-    parts = {"metrics": metrics, "curves": curves, "scores": scores}
+    parts = {"metrics": metrics, "curves": curves, "scores": scored}
     return {name: pd.concat(part, ignore_index=True) for name, part in parts.items()}, lists, notes

@@ -44,8 +44,10 @@ def verify(job: Job) -> dict[str, Any]:
     facts = assess.judge(
         record,
         dataset,
-        lambda pairs: cross_scores(enrolled, enrolled_ids, asked, asked_ids, pairs),
-        flip=rule if rule == other else f"gallery {rule}, probe {other}",
+        assess.Scoring(
+            lambda pairs: cross_scores(enrolled, enrolled_ids, asked, asked_ids, pairs),
+            flip=rule if rule == other else f"gallery {rule}, probe {other}",
+        ),
         embeddings={"gallery": known[0]["embeddings"], "probe": known[1]["embeddings"]},
         preprocessing={"gallery": known[0]["preprocessing"], "probe": known[1]["preprocessing"]},
     )

@@ -95,7 +95,7 @@ def add_scores(job: Job) -> dict[str, Any]:
     scores = table.scores[source.column]
     write_json(record.folder / "report.json", report_of(source))
     job.progress.part(0.5, "evaluating", "runs")
-    facts = assess.judge(record, dataset, lambda pairs: scores[pairs["pair_id"].to_numpy()], flip="none")
+    facts = assess.judge(record, dataset, assess.Scoring(lambda pairs: scores[pairs["pair_id"].to_numpy()]))
     return facts | chosen_on(source)
 
 
@@ -153,4 +153,6 @@ def again(record: RunRecord, dataset: Dataset, settings: Evaluation | None) -> M
     if record.method == "embeddings":
         return assess.evaluate_run(record, dataset, settings)
     scores = read_results(record.folder, dataset.dataset_id, "scores").set_index("pair_id")["score"]
-    return assess.judge(record, dataset, lambda pairs: scores.loc[pairs["pair_id"]].to_numpy(), settings, flip="none")
+    return assess.judge(
+        record, dataset, assess.Scoring(lambda pairs: scores.loc[pairs["pair_id"]].to_numpy()), settings
+    )

@@ -97,10 +97,12 @@ def repair(job: Job) -> dict[str, Any]:
     found = assess.judge(
         record,
         test,
-        lambda pairs: applied(method, fitted, looked.scored(pairs, labelled=False)),
+        assess.Scoring(
+            lambda pairs: applied(method, fitted, looked.scored(pairs, labelled=False)),
+            flip="repaired",
+            lists=tuple(lists),
+        ),
         record.config.evaluation,
-        lists=tuple(lists),
-        flip="repaired",
         repair={"method": settings.name, "model": model.run_id, "cohort": about["cohort"]},
         **_of_vectors(model, test, looked),
     )

@@ -18,6 +18,7 @@ from fairlab.queue.launch import start_one
 from fairlab.settings.placement import Placement
 from fairlab.settings.repair import Repair
 from fairlab.settings.study import Data, Evaluation, Run
+from fairlab.store.results import judged_on, results_facts
 from fairlab.store.runs import SPACES, RunRecord, read_run
 from fairlab.workspace import Workspace
 
@@ -27,7 +28,6 @@ def repair(
     run_id: str,
     settings: Repair,
     dataset_id: str = "",
-    evaluation: Evaluation | None = None,
     placement: Placement | None = None,
 ) -> str:
     """Start the job that repairs a model's scores on a data set's pairs; returns its run id, by which the result is known.
@@ -59,7 +59,7 @@ def repair(
         seed=model.seed,
         data=Data(dataset=test.dataset_id),
         repair=settings.model_copy(update={"cohort": cohort.dataset.dataset_id}),
-        evaluation=evaluation or model.config.evaluation or Evaluation(),
+        evaluation=_as_before(model, test),
     )
     title = f"{model.title} · {facts.title}"
     return start_one(workspace, single(workspace, title, config, (model.run_id,)), placement=placement)
@@ -86,6 +86,13 @@ def apply_to_data(workspace: Workspace, run_id: str, dataset_id: str, placement:
     config = earlier.config.model_copy(update={"data": Data(dataset=test.dataset_id)})
     title = f"{earlier.title}, as fitted"
     return start_one(workspace, single(workspace, title, config, (model.run_id, run_id)), placement=placement)
+
+
+def _as_before(model: RunRecord, test: Dataset) -> Evaluation:
+    """The settings by which the model was evaluated on these pairs, so that before and after redraw the same people."""
+    if test.dataset_id in judged_on(model.folder):
+        return Evaluation.model_validate(results_facts(model.folder, test.dataset_id)["settings"])
+    return model.config.evaluation or Evaluation()
 
 
 OF_THE_TEST = ("m1_2", "m2_2")

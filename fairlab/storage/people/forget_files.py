@@ -100,20 +100,16 @@ def own_numbers_without(record: RunRecord, loss: Loss, now: Dataset, staged: Pat
     tables = {table: pd.read_parquet(folder / f"{table}.parquet") for table in TABLES}
     tables["scores"] = tables["scores"][tables["scores"]["pair_id"].isin(now.pairs["pair_id"])].reset_index(drop=True)
     there = replace(record, folder=staged)
-    if how == "recomputed" and now.pairs.empty:
+    lists_then = tuple(facts.get("protocols", ()))  # a repair is not judged on its cohort's pairs
+    staying = now.pairs["protocol"].isin(lists_then) if lists_then else now.pairs["protocol"].notna()
+    if how == "recomputed" and not staying.any():
         tables = {table: content.iloc[:0] for table, content in tables.items()}
     elif how == "recomputed":
         settings = Evaluation.model_validate(facts["settings"])
         kept = tables["scores"].set_index("pair_id")["score"]
-        as_peers = assess.scoring(there, now)[1] if _both_views(there, now) else lambda _pairs: {}
-        tables, lists, notes = assess.judged(
-            there,
-            now,
-            lambda pairs: kept.loc[pairs["pair_id"]].to_numpy(),
-            settings,
-            as_peers,
-            tuple(facts.get("protocols", ())),  # a repair is not judged on its cohort's pairs
-        )
+        before = assess.scoring(there, now) if _both_views(there, now) else assess.Scoring(lambda _pairs: np.empty(0))
+        kept_scores = replace(before, score=lambda pairs: kept.loc[pairs["pair_id"]].to_numpy(), lists=lists_then)
+        tables, lists, notes = assess.judged(there, now, kept_scores, settings)
         facts |= {"notes": notes, "protocols": provenance.of_lists(lists, tables["metrics"])}
     facts |= {"pairs": sha256(now.folder / "pairs.parquet"), "data": now.fingerprint} | _vectors(there, name, facts)
     write_results(staged, name, tables, **_marked(facts, loss, how))
