@@ -23,6 +23,12 @@ def runs_commands(parser: Parser) -> None:
     run_argument(routed, "run", "run id")
     routed.add_argument("--by-group", action="store_true", help="shares by group and teacher instead of their measures")
     json_option(routed)
+    compared = noun.add("compare", "runs side by side: what differs, their numbers, paired differences", compare_runs)
+    run_argument(compared, "runs", "run ids; the others are held against the first", "+")
+    compared.add_argument(
+        "--at-fmr", type=float, metavar="X", default=0.01, help="FMR that each threshold is set at (default 0.01)"
+    )
+    json_option(compared)
     run_argument(noun.add("wait", "wait until these runs have ended", wait), "runs", "run ids", "+")
     stop = noun.add("stop", "save and end; a run that waits is cancelled", stop_runs)
     run_argument(stop, "runs", "run ids", "+")
@@ -112,6 +118,18 @@ def routing(workspace: Workspace, options: argparse.Namespace) -> None:
     if not options.json:
         show.say(run.routing_meaning())
     show.show_table(table, options.json, f"no routing yet: {options.run} is {run.status}")
+
+
+def compare_runs(workspace: Workspace, options: argparse.Namespace) -> None:
+    from fairlab.cli import show_beside
+    from fairlab.compare.paired_runs import FROM_BASELINE
+
+    both = _lab(workspace).runs.compare(options.runs)
+    differences = both.differences(at_fmr=options.at_fmr) if both.lists else FROM_BASELINE.build()
+    if options.json:
+        print(show_beside.as_json(both, differences))
+    else:
+        show_beside.show_beside(both, differences)
 
 
 def wait(workspace: Workspace, options: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ from fairlab.tables import ANY, NUMBER, TEXT, WHOLE, Table
 from fairlab.ui.frame import cached, choices
 from fairlab.ui.frame.page import chart, plain
 from fairlab.ui.launch.where import where_panel
+from fairlab.ui.runs import beside
 from fairlab.ui.runs.queue import act, clone_panel, progress_line
 from fairlab.ui.runs.routing import routing_panel
 from fairlab.workspace import Workspace
@@ -68,8 +69,8 @@ def table_of(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, study_id: str = "") -> None:
-    """How far they are, and the table, renewed every two seconds while something works; a click on a row chooses the run
-    under `key`.
+    """How far they are, and the table, renewed every two seconds while something works; one ticked row chooses the run
+    under `key`, several are seen side by side.
     """
 
     @st.fragment(run_every=2 if live else None)
@@ -80,18 +81,23 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, 
         ids = runs["run_id"].tolist()
 
         def choose_row() -> None:
-            rows = st.session_state["runs table"]["selection"]["rows"]
-            if rows and rows[0] < len(ids):
-                choices.choose(key, [ids[rows[0]]])
-                st.session_state["row chosen"] = True
+            rows = [ids[row] for row in st.session_state["runs table"]["selection"]["rows"] if row < len(ids)]
+            beside.ask_for([*(name for name in beside.asked_for() if name not in ids), *rows])
+            if len(rows) == 1:
+                choices.choose(key, rows)
+            st.session_state["row chosen"] = True
 
+        ticked = [place for place, name in enumerate(ids) if name in set(beside.asked_for())]
+        standing = st.session_state.get("runs table", {}).get("selection", {}).get("rows", [])
+        if len(ticked) > 1 and sorted(standing) != ticked:
+            st.session_state["runs table"] = {"selection": {"rows": ticked, "columns": [], "cells": []}}
         st.dataframe(
             table_of(runs),
             hide_index=True,
             height=min(38 + 35 * len(runs), 640),
             key="runs table",
             on_select=choose_row,
-            selection_mode="single-row",
+            selection_mode="multi-row",
             column_config={
                 "Status": st.column_config.MultiselectColumn(
                     options=list(COLOURS), color=list(COLOURS.values()), width=95
@@ -102,7 +108,9 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, 
             },
         )
         done = int((runs["status"] == "done").sum())
-        st.caption(f"{done} of {len(runs)} done. Tick a row to see its details below.")
+        st.caption(
+            f"{done} of {len(runs)} done. Tick a row to see its details below, several to see them side by side."
+        )
         if st.session_state.pop("row chosen", False) or (live and not runs["status"].isin(ACTIVE).any()):
             st.rerun()
 
