@@ -8,7 +8,7 @@ from fairlab.store.studies import read_study, studies
 from fairlab.ui.frame.page import empty, start, stop
 from fairlab.ui.frame.pickers import ADDED, ALL, choose
 from fairlab.ui.runs.beside import beside_panel
-from fairlab.ui.runs.finding import find
+from fairlab.ui.runs.finding import find, study_names
 from fairlab.ui.runs.live import ACTIVE, run_panel, runs_table
 from fairlab.ui.runs.queue import queue_panel, study_buttons
 
@@ -21,7 +21,7 @@ if runs.empty:
         "fairlab demo",
     )
 known = studies(lab)
-names = {ALL: "all runs", **dict(zip(known["study_id"], known["title"] + " · " + known["study_id"], strict=True))}
+names = {ALL: "all runs", **study_names(known)}
 first = 1 if len(names) > 1 else 0
 added = [model.run_id for model in imported(lab)]
 names |= {ADDED: "models added from files"} if added else {}

@@ -69,10 +69,10 @@ RETURNED = {
     ),
     "fairlab.ui.fairness.differing._measures": Table(Measure=TEXT, Difference=TEXT),
     "fairlab.ui.runs.finding.find": tables.LIVE_RUNS,
-    "fairlab.ui.runs.finding.matching": tables.LIVE_RUNS,
+    "fairlab.store.finding.matching": tables.LIVE_RUNS,
     "fairlab.ui.runs.finding.newest": tables.LIVE_RUNS,
     "fairlab.ui.spaces.maps._jobs": tables.LIVE_RUNS,
-    "fairlab.ui.runs.live.table_of": live.SHOWN.without("Doing", "Left", "Speed", "CPU"),
+    "fairlab.ui.runs.live.table_of": live.SHOWN.without("Star", "Tags", "Doing", "Left", "Speed", "CPU"),
     "fairlab.ui.runs.queue.shown": ui_queueing.SHOWN,
     "fairlab.ui.verification.figures.tar_table": Table(Group=TEXT),
 }

@@ -14,6 +14,7 @@ from fairlab.errors import Damaged
 from fairlab.queue import edit, launch
 from fairlab.queue.progress import Progress, progress, sentence
 from fairlab.store.database import list_runs
+from fairlab.store.finding import matching
 from fairlab.store.runs import SPACES, read_run
 from fairlab.workspace import Workspace
 
@@ -58,11 +59,28 @@ class Runs:
         """All runs, oldest first.
 
         Returns a DataFrame with run_id, title, study, role, method, status, reason, stage, progress (0..1), eta_s, rate,
-        unit, train_s and more.
+        unit, train_s, tags, note, star and more.
 
         >>> lab.runs.table().query("status == 'failed'")["reason"]
         """
         return list_runs(self._workspace)
+
+    def find(
+        self,
+        words: str = "",
+        *,
+        tags: Sequence[str] = (),
+        starred: bool = False,
+        status: Sequence[str] = (),
+        role: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """The runs whose title, id, method, study, tags or note hold all of these words. Returns a DataFrame as table() does.
+
+        tags: only runs with all of these. starred: only those with a star. status, role: only of these.
+
+        >>> lab.runs.find("eaf", tags=["table 2"], status=["done"])
+        """
+        return matching(self.table(), words, status, role, tags, starred)
 
     def queue(self) -> pd.DataFrame:
         """What works and what waits, in starting order; what may start is started.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from fairlab.api.arguments import Progress as Counted
 from fairlab.api.arguments import settings_of, silent
+from fairlab.api.labelled import Labelled
 from fairlab.api.run import Run, placed
 from fairlab.api.runs import Runs
 from fairlab.api.watching import watch
@@ -22,6 +23,7 @@ from fairlab.queue import edit, launch
 from fairlab.queue.progress import Progress, progress, sentence
 from fairlab.settings.placement import Placement
 from fairlab.settings.study import StudyFolder, changed
+from fairlab.store.finding import matching_studies
 from fairlab.store.studies import StudyInfo, read_study, studies
 from fairlab.workspace import Workspace
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from fairlab.storage.deleting import Goes
 
 
-class Study:
+class Study(Labelled):
     """A study: a preset's grid of runs. The same preset with the same settings is the same study.
 
     >>> study = lab.studies.start("demo_mst_kd")
@@ -48,6 +50,11 @@ class Study:
     def info(self) -> StudyInfo:
         """What the study was planned from: title, preset, settings (config), and the ids of its runs."""
         return read_study(self._workspace, self.study_id)
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return self._workspace.study(self.study_id)
 
     @property
     def title(self) -> str:
@@ -215,11 +222,20 @@ class Studies:
         return list(self.table()["study_id"])
 
     def table(self) -> pd.DataFrame:
-        """All studies, newest first. Returns a DataFrame with study_id, title, preset, created_at, runs and done.
+        """All studies, newest first. Returns a DataFrame with study_id, title, preset, created_at, runs, done, tags, note and star.
 
         >>> lab.studies.table()
         """
         return studies(self._workspace)
+
+    def find(self, words: str = "", *, tags: Sequence[str] = (), starred: bool = False) -> pd.DataFrame:
+        """The studies whose title, id, preset, tags or note hold all of these words. Returns a DataFrame as table() does.
+
+        tags: only studies with all of these. starred: only those with a star.
+
+        >>> lab.studies.find("margin", tags=["table 2"])
+        """
+        return matching_studies(self.table(), words, tags, starred)
 
     def presets(self) -> list[str]:
         """Names of the presets, in the order in which they are offered. Returns a list.

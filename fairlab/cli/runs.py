@@ -9,13 +9,17 @@ from typing import Any
 
 from fairlab.cli.arguments import dials, where
 from fairlab.cli.grammar import Noun, Parser, json_option, placement_options, run_argument, set_option
+from fairlab.cli.labels import find_options, label_commands
 from fairlab.errors import FairLabError
 from fairlab.workspace import Workspace
 
 
 def runs_commands(parser: Parser) -> None:
     noun = Noun(parser)
-    json_option(noun.add("list", "all runs, oldest first", list_runs))
+    listed = noun.add("list", "all runs, oldest first", list_runs)
+    find_options(listed)
+    json_option(listed)
+    label_commands(noun, "runs")
     json_option(noun.add("queue", "what works, and what waits for what, in starting order", queue))
     run_argument(noun.add("show", "settings and state of a run, as JSON", show_run))
     run_argument(noun.add("log", "what a run printed", log))
@@ -90,7 +94,10 @@ def _lab(workspace: Workspace) -> Any:
 def list_runs(workspace: Workspace, options: argparse.Namespace) -> None:
     from fairlab.cli import show
 
-    show.show_runs(workspace, options.json)
+    table = _lab(workspace).runs.find(options.search, tags=options.tag, starred=options.starred)
+    looked_for = options.search or options.tag or options.starred
+    none = f"no runs yet in {workspace.home}; start with `fairlab demo`"
+    show.show_runs(table, options.json, "no run matches" if looked_for else none)
 
 
 def queue(workspace: Workspace, options: argparse.Namespace) -> None:

@@ -99,19 +99,17 @@ def show_goes(items: Sequence[Goes], as_json: bool) -> None:
         print("\n".join(goes(item)))
 
 
-def show_runs(workspace: Workspace, as_json: bool) -> None:
-    """Print all runs of the workspace."""
-    from fairlab.store.database import list_runs
-
-    table = list_runs(workspace)
+def show_runs(table: pd.DataFrame, as_json: bool, empty: str) -> None:
+    """Print these runs, as lab.runs.table() has them, or the sentence `empty` where there is none."""
     if as_json:
         print(rows_as_json(table.drop(columns=["config"])))
         return
     if table.empty:
-        console.print(f"no runs yet in {workspace.home}; start with `fairlab demo`")
+        console.print(empty)
         return
     view = Table(box=None, pad_edge=False)
-    for name in ("run", "title", "role", "status", "progress", "left", "CPU", "reason"):
+    labelled = ["tags"] if (table["tags"] != "").any() or table["star"].any() else []
+    for name in ("run", "title", *labelled, "role", "status", "progress", "left", "CPU", "reason"):
         view.add_column(name, overflow="fold")
     for row in table.sort_values("created_at").itertuples():
         share = row.progress if pd.notna(row.progress) else None
@@ -119,6 +117,7 @@ def show_runs(workspace: Workspace, as_json: bool) -> None:
         view.add_row(
             row.run_id,
             row.title,
+            *([" ".join(filter(None, ("★" if row.star else "", row.tags)))] if labelled else []),
             row.role,
             coloured(row.status),
             f"{share:.0%}" if running and share is not None else "",
