@@ -153,6 +153,19 @@ class Study(Labelled):
 
         return over_sets(self._workspace, self.study_id, sets, seed, pairs)
 
+    def tell(self) -> list[str]:
+        """Send how the study stands to the address and program that your configuration names, now, to try them.
+
+        Returns where it went: "notify.url", "notify.command". Raises FairLabError where neither is named or one does not take it.
+
+        >>> study.tell()
+        ['notify.url']
+        """
+        from fairlab.jobs.telling import tell
+        from fairlab.queue.endings import endings
+
+        return tell(endings(self._workspace)[self.study_id])
+
     def stop(self, force: bool = False) -> list[str]:
         """Stop all runs of the study that wait or work, also those it shares with other studies.
 

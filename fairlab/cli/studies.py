@@ -100,6 +100,8 @@ def studies_commands(parser: Parser) -> None:
     resume = noun.add("resume", "continue all runs of a study that stopped, failed or crashed", resume_study)
     study_argument(resume)
     placement_options(resume)
+    told = noun.add("tell", "send how a study stands to your notify.url and notify.command, to try them", tell_study)
+    study_argument(told)
     delete = noun.add("delete", "delete a study with its runs; runs that other studies have too stay", delete_study)
     study_argument(delete)
     delete.add_argument("--dry-run", action="store_true", help="only say what would go and what needs it")
@@ -268,6 +270,10 @@ def stop_study(workspace: Workspace, options: argparse.Namespace) -> None:
 
 def resume_study(workspace: Workspace, options: argparse.Namespace) -> None:
     _count("queued again", Lab(workspace).studies[options.study].resume(where(options)))
+
+
+def tell_study(workspace: Workspace, options: argparse.Namespace) -> None:
+    print(f"sent to {' and '.join(Lab(workspace).studies[options.study].tell())}")
 
 
 def delete_study(workspace: Workspace, options: argparse.Namespace) -> None:

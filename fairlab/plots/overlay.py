@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from fairlab.errors import FairLabError
-from fairlab.plots.colours import group_styles, legend_below, styled, words
+from fairlab.plots.colours import Style, group_styles, legend_below, styled, words
 
 DRAWN = 40_000
 """Readings drawn in the whole figure, shared by its curves, so that it opens as quickly with 20 runs as with two."""
@@ -100,26 +101,42 @@ def overlay(
         vertical_spacing=min(0.12, 0.28 / rows), horizontal_spacing=0.07,
     )  # fmt: skip
     styles, most = group_styles(list(titles)), max(LEAST, DRAWN // max(1, len(titles) * len(quantities)))
+    drawn: list[go.Scatter] = []
     named: set[str] = set()
     for run_id, run in events.groupby("run_id", sort=False, observed=True):
         if run_id not in titles:
             continue
-        run = run.assign(x=_across(run, look.across))
+        parts = dict(list(run.assign(x=_across(run, look.across)).groupby("name", observed=True)))
         for number, quantity in enumerate(quantities):
-            part = run[run["name"] == quantity].sort_values("step")
-            kept = thinned(len(part), most)
-            if not len(kept) or (quantity in TERMS and not part["value"].any()):
+            part = parts.get(quantity)
+            if part is None or (quantity in TERMS and not part["value"].any()):
                 continue
-            title, style = words(titles[run_id]), styles[run_id]
-            figure.add_scatter(
-                x=part["x"].to_numpy()[kept], y=smoothed(part["value"].to_numpy(), look.smoothing)[kept],
-                mode="lines+markers" if len(kept) < 12 else "lines", name=title, legendgroup=run_id,
-                showlegend=run_id not in named, line={"color": style.colour, "dash": style.dash, "width": 1.6},
-                marker={"symbol": style.symbol, "size": 5}, row=number // columns + 1, col=number % columns + 1,
-                hovertemplate=f"{title}<br>{words(heading(quantity))} %{{y:.4g}}<br>{ACROSS[look.across]} %{{x:,.4~g}}<extra></extra>",
-            )  # fmt: skip
+            trace = _curve(part.sort_values("step"), words(titles[run_id]), quantity, most, look)
+            trace |= {"legendgroup": run_id, "showlegend": run_id not in named, **_dress(styles[run_id])}
+            place = str(number + 1) if number else ""
+            drawn.append(go.Scatter(xaxis=f"x{place}", yaxis=f"y{place}", **trace))
             named.add(run_id)
+    figure.add_traces(drawn)
     return _dressed(figure, rows, quantities, look, len(named))
+
+
+def _curve(part: pd.DataFrame, title: str, quantity: str, most: int, look: Look) -> dict[str, Any]:
+    """One run's readings of one name, as plotly takes them."""
+    kept = thinned(len(part), most)
+    return {
+        "x": part["x"].to_numpy()[kept],
+        "y": smoothed(part["value"].to_numpy(), look.smoothing)[kept],
+        "mode": "lines+markers" if len(kept) < 12 else "lines",
+        "name": title,
+        "hovertemplate": f"{title}<br>{words(heading(quantity))} %{{y:.4g}}<br>{ACROSS[look.across]} %{{x:,.4~g}}<extra></extra>",
+    }
+
+
+def _dress(style: Style) -> dict[str, Any]:
+    return {
+        "line": {"color": style.colour, "dash": style.dash, "width": 1.6},
+        "marker": {"symbol": style.symbol, "size": 5},
+    }
 
 
 def _across(run: pd.DataFrame, across: str) -> np.ndarray:

@@ -69,9 +69,9 @@ def test_a_term_that_is_not_part_of_a_loss_is_not_drawn() -> None:
 def test_twenty_long_runs_are_drawn_quickly_and_few_points_are_sent() -> None:
     names = [f"curve{number}" for number in range(8)]
     many = pd.concat([events(f"r{run}", {name: list(np.arange(4000.0)) for name in names}) for run in range(20)])
-    start = time.perf_counter()
+    start = time.process_time()
     figure = overlay(many, {f"r{run}": f"R {run}" for run in range(20)}, names, Look(0.9, "epoch"))
-    assert time.perf_counter() - start < 20  # 0.9 s on an idle core
+    assert time.process_time() - start < 10  # 0.9 s of a processor of 2026
     assert len(figure.data) == 160
     assert sum(len(trace.x) for trace in figure.data) <= max(DRAWN, 160 * LEAST)
     styles = {(trace.line.color, trace.line.dash, trace.marker.symbol) for trace in figure.data}
