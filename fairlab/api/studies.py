@@ -14,6 +14,7 @@ from fairlab.api.labelled import Labelled
 from fairlab.api.run import Run, placed
 from fairlab.api.runs import Runs
 from fairlab.api.watching import watch
+from fairlab.errors import FairLabError
 from fairlab.jobs.models import study_folders
 from fairlab.plan import estimate
 from fairlab.plan.grid import expand, plan_preset
@@ -29,6 +30,7 @@ from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
     from fairlab.compare.front import Front
+    from fairlab.plots.colours import Figure
     from fairlab.storage.deleting import Goes
 
 
@@ -125,6 +127,26 @@ class Study(Labelled):
         from fairlab.compare.varied import along
 
         return along(self.compare(dataset, pairs=pairs, seed=seed), setting)
+
+    def multiples(
+        self, measure: str = "mean", dataset: str = "", *, pairs: str = "test", seed: int | None = None
+    ) -> Figure:
+        """One measure along every setting that the study varies (grid.vary), a panel each with the same scale.
+
+        measure: mean, std, ser or worst. dataset, pairs, seed: as in compare(). Returns a plotly figure. Raises FairLabError for
+        a study that varies nothing, and for an unknown measure.
+
+        >>> study.multiples("std").show()
+        """
+        from fairlab.compare.varied import MEASURES, along, axes_of, headings
+        from fairlab.plots.multiples import multiples_figure
+
+        if measure not in MEASURES:
+            raise FairLabError(f"there is no measure {measure!r}; choose one of: {', '.join(MEASURES)}")
+        table = self.compare(dataset, pairs=pairs, seed=seed)
+        titles = headings(table)
+        parts = {title: along(table, name) for name, title in zip(axes_of(table), titles.values(), strict=True)}
+        return multiples_figure(parts, measure, measure)
 
     def front(self, measure: str = "std", dataset: str = "", *, pairs: str = "test", seed: int | None = None) -> Front:
         """The front of accuracy against unfairness (Pareto): the models that no other beats in both.
