@@ -19,6 +19,7 @@ from fairlab.api.watching import coloured, follow
 from fairlab.cli.streams import counter
 from fairlab.formatting import amount, duration
 from fairlab.plan.plan import Plan, data_of
+from fairlab.store.labels import Labels, labels_of
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.tables import rows_as_json
 from fairlab.workspace import Workspace
@@ -146,6 +147,7 @@ def show_run(workspace: Workspace, run_id: str) -> None:
         "folder": str(record.folder),
         "created_at": record.created_at,
         **{name: said[name] for name in CHOICE if name in said},
+        **({"labels": asdict(labels)} if (labels := labels_of(record.folder)) != Labels() else {}),
         **({"notes": notes} if (notes := of_runs(workspace, [run_id], record.dataset)) else {}),
         "config": record.config.model_dump(mode="json", exclude_none=True),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from fairlab.errors import FairLabError
 from fairlab.jobs.telling import tell_in_background
 from fairlab.queue.endings import Ending, endings
 from fairlab.store.database import statuses
@@ -105,7 +106,10 @@ def tell_endings(lab: Workspace, live: bool) -> None:
         before: Mapping[str, str] | None = st.session_state.get(_BEFORE)
         news: list[dict[str, str]] = st.session_state.setdefault(_NEWS, [])
         if live or before is not None:
-            found = endings(lab)
+            try:
+                found = endings(lab)
+            except (FairLabError, OSError):
+                return  # the page itself says what cannot be read; the next look tells
             fresh = new_since(before, found)
             for ending in fresh:
                 st.toast(plain(ending.sentence), icon=ICONS[ending.kind], duration="long")

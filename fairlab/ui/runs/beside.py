@@ -53,7 +53,9 @@ def pick_runs(runs: pd.DataFrame) -> list[str]:
             f"Not in this workspace any more, or never: {names}. It may have been deleted; the other runs are shown.",
             icon=":material/link_off:",
         )
-    choices.keep(KEY, here[:MOST])
+    if len(here) > MOST:
+        st.caption(f"The first {MOST} of these {len(here)} runs are shown; more curves cannot be told apart.")
+    choices.keep(KEY, here := here[:MOST])
     offered = runs[runs["run_id"].isin([*newest(runs)["run_id"], *here])].iloc[::-1]
     names = {row.run_id: f"{row.title} · {row.run_id}" for row in offered.itertuples()}
     chosen = choose_many(
