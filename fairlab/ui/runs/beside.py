@@ -48,9 +48,9 @@ def pick_runs(runs: pd.DataFrame) -> list[str]:
     asked = asked_for()
     here = [name for name in dict.fromkeys(asked) if name in set(runs["run_id"])]
     if gone := [name for name in dict.fromkeys(asked) if name not in here]:
-        names = ", ".join(plain(name[:80]) for name in gone)
+        missing = ", ".join(plain(name[:80]) for name in gone)
         st.warning(
-            f"Not in this workspace any more, or never: {names}. It may have been deleted; the other runs are shown.",
+            f"Not in this workspace any more, or never: {missing}. It may have been deleted; the other runs are shown.",
             icon=":material/link_off:",
         )
     if len(here) > MOST:
