@@ -155,8 +155,11 @@ RUNS = Table(
 )
 """A row is a run. parents and config are JSON text; times are UTC ISO 8601; train_s: process CPU seconds."""
 
-LIVE_RUNS = RUNS.plus(stage=TEXT, progress=NUMBER, eta_s=NUMBER, rate=NUMBER, unit=TEXT, bitwise=ANY)
-"""RUNS with how they stand: progress 0..1, eta_s and rate of those that work, NaN of others; bitwise: of resumed runs."""
+LIVE_RUNS = RUNS.plus(
+    stage=TEXT, progress=NUMBER, eta_s=NUMBER, rate=NUMBER, unit=TEXT, bitwise=ANY, tags=TEXT, note=TEXT, star=BOOL
+)
+"""RUNS with how they stand: progress 0..1, eta_s and rate of those that work, NaN of others; bitwise: of resumed runs; and with
+what a person says of them: tags (with ", " between them), note, star."""
 
 EVENTS = Table(run_id=TEXT, step=WHOLE, epoch=NUMBER, name=TEXT, value=NUMBER, time_s=NUMBER)
 """A row is a reading. step counts from 1; time_s: seconds of work since the run's first start."""

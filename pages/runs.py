@@ -7,7 +7,8 @@ from fairlab.store.database import list_runs
 from fairlab.store.studies import read_study, studies
 from fairlab.ui.frame.page import empty, start, stop
 from fairlab.ui.frame.pickers import ADDED, ALL, choose
-from fairlab.ui.runs.finding import find
+from fairlab.ui.runs.beside import beside_panel
+from fairlab.ui.runs.finding import find, study_names
 from fairlab.ui.runs.live import ACTIVE, run_panel, runs_table
 from fairlab.ui.runs.queue import queue_panel, study_buttons
 
@@ -20,7 +21,7 @@ if runs.empty:
         "fairlab demo",
     )
 known = studies(lab)
-names = {ALL: "all runs", **dict(zip(known["study_id"], known["title"] + " · " + known["study_id"], strict=True))}
+names = {ALL: "all runs", **study_names(known)}
 first = 1 if len(names) > 1 else 0
 added = [model.run_id for model in imported(lab)]
 names |= {ADDED: "models added from files"} if added else {}
@@ -39,6 +40,7 @@ runs_table(lab, run_ids, bool(shown["status"].isin(ACTIVE).any()), "run", "" if 
 if study not in (ALL, ADDED):
     study_buttons(lab, study, everything)
 queue_panel(lab, runs, "queue")
+beside_panel(lab, runs)
 titles = {row.run_id: f"{row.title} · {row.run_id}" for row in shown.itertuples()}
 worth = [*shown.index[shown["status"] == "running"], *shown.index[shown["role"] == "student"], shown.index[0]]
 st.subheader("One run", anchor=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from fairlab.api.labelled import Labelled
 from fairlab.api.watching import watch
 from fairlab.files import read_json, there
 from fairlab.queue import edit, launch
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from fairlab.storage.deleting import Goes
 
 
-class Run:
+class Run(Labelled):
     """A run: a training, an evaluation, or another job. It works in a process of its own, whatever this process does.
 
     >>> run = lab.runs["student-eaf-kd-s0-1f2e3d4c"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,8 +16,12 @@ from fairlab.plan.records import REPAIR
 from fairlab.queue import edit, launch
 from fairlab.queue.progress import Progress, progress, sentence
 from fairlab.store.database import list_runs
+from fairlab.store.finding import matching
 from fairlab.store.runs import SPACES, read_run
 from fairlab.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fairlab.api.beside import SideBySide
 
 
 class Runs:
@@ -59,11 +63,28 @@ class Runs:
         """All runs, oldest first.
 
         Returns a DataFrame with run_id, title, study, role, method, status, reason, stage, progress (0..1), eta_s, rate,
-        unit, train_s and more.
+        unit, train_s, tags, note, star and more.
 
         >>> lab.runs.table().query("status == 'failed'")["reason"]
         """
         return list_runs(self._workspace)
+
+    def find(
+        self,
+        words: str = "",
+        *,
+        tags: Sequence[str] = (),
+        starred: bool = False,
+        status: Sequence[str] = (),
+        role: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """The runs whose title, id, method, study, tags or note hold all of these words. Returns a DataFrame as table() does.
+
+        tags: only runs with all of these. starred: only those with a star. status, role: only of these.
+
+        >>> lab.runs.find("eaf", tags=["table 2"], status=["done"])
+        """
+        return matching(self.table(), words, status, role, tags, starred)
 
     def queue(self) -> pd.DataFrame:
         """What works and what waits, in starting order; what may start is started.
@@ -126,6 +147,19 @@ class Runs:
         >>> lab.runs.release(["student-eaf-kd-s0-1f2e3d4c"])
         """
         edit.release(self._workspace, run_ids(runs))
+
+    def compare(self, runs: Sequence[str | Run]) -> SideBySide:
+        """These runs side by side, 2 to 50 of them: what differs in their settings, curves, numbers, paired differences.
+
+        Returns a SideBySide: settings, readings(), curves(), numbers(), differences(). Raises FairLabError for a run that is
+        not there.
+
+        >>> lab.runs.compare(["student-eaf-kd-s0-1f2e3d4c", "student-without-kd-s0-5a6b7c8d"]).settings
+        """
+        from fairlab.api.beside import SideBySide
+        from fairlab.compare.side_by_side import records_of
+
+        return SideBySide(self._workspace, records_of(self._workspace, run_ids(runs)))
 
     def stop(self, runs: Sequence[str | Run], force: bool = False) -> list[str]:
         """Stop those of these runs that wait or work; none takes the slot of another meanwhile. Returns their ids.

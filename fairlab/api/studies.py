@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,11 @@ import pandas as pd
 
 from fairlab.api.arguments import Progress as Counted
 from fairlab.api.arguments import settings_of, silent
+from fairlab.api.labelled import Labelled
 from fairlab.api.run import Run, placed
 from fairlab.api.runs import Runs
 from fairlab.api.watching import watch
+from fairlab.errors import FairLabError
 from fairlab.jobs.models import study_folders
 from fairlab.plan import estimate
 from fairlab.plan.grid import expand, plan_preset
@@ -22,15 +24,17 @@ from fairlab.queue import edit, launch
 from fairlab.queue.progress import Progress, progress, sentence
 from fairlab.settings.placement import Placement
 from fairlab.settings.study import StudyFolder, changed
+from fairlab.store.finding import matching_studies
 from fairlab.store.studies import StudyInfo, read_study, studies
 from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
     from fairlab.compare.front import Front
+    from fairlab.plots.colours import Figure
     from fairlab.storage.deleting import Goes
 
 
-class Study:
+class Study(Labelled):
     """A study: a preset's grid of runs. The same preset with the same settings is the same study.
 
     >>> study = lab.studies.start("demo_mst_kd")
@@ -48,6 +52,11 @@ class Study:
     def info(self) -> StudyInfo:
         """What the study was planned from: title, preset, settings (config), and the ids of its runs."""
         return read_study(self._workspace, self.study_id)
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return self._workspace.study(self.study_id)
 
     @property
     def title(self) -> str:
@@ -119,6 +128,26 @@ class Study:
 
         return along(self.compare(dataset, pairs=pairs, seed=seed), setting)
 
+    def multiples(
+        self, measure: str = "mean", dataset: str = "", *, pairs: str = "test", seed: int | None = None
+    ) -> Figure:
+        """One measure along every setting that the study varies (grid.vary), a panel each with the same scale.
+
+        measure: mean, std, ser or worst. dataset, pairs, seed: as in compare(). Returns a plotly figure. Raises FairLabError for
+        a study that varies nothing, and for an unknown measure.
+
+        >>> study.multiples("std").show()
+        """
+        from fairlab.compare.varied import MEASURES, along, axes_of, headings
+        from fairlab.plots.multiples import multiples_figure
+
+        if measure not in MEASURES:
+            raise FairLabError(f"there is no measure {measure!r}; choose one of: {', '.join(MEASURES)}")
+        table = self.compare(dataset, pairs=pairs, seed=seed)
+        titles = headings(table)
+        parts = {title: along(table, name) for name, title in zip(axes_of(table), titles.values(), strict=True)}
+        return multiples_figure(parts, measure, measure)
+
     def front(self, measure: str = "std", dataset: str = "", *, pairs: str = "test", seed: int | None = None) -> Front:
         """The front of accuracy against unfairness (Pareto): the models that no other beats in both.
 
@@ -145,6 +174,19 @@ class Study:
         from fairlab.compare.over_sets import over_sets
 
         return over_sets(self._workspace, self.study_id, sets, seed, pairs)
+
+    def tell(self) -> list[str]:
+        """Send how the study stands to the address and program that your configuration names, now, to try them.
+
+        Returns where it went: "notify.url", "notify.command". Raises FairLabError where neither is named or one does not take it.
+
+        >>> study.tell()
+        ['notify.url']
+        """
+        from fairlab.jobs.telling import tell
+        from fairlab.queue.endings import endings
+
+        return tell(endings(self._workspace)[self.study_id])
 
     def stop(self, force: bool = False) -> list[str]:
         """Stop all runs of the study that wait or work, also those it shares with other studies.
@@ -215,11 +257,20 @@ class Studies:
         return list(self.table()["study_id"])
 
     def table(self) -> pd.DataFrame:
-        """All studies, newest first. Returns a DataFrame with study_id, title, preset, created_at, runs and done.
+        """All studies, newest first. Returns a DataFrame with study_id, title, preset, created_at, runs, done, tags, note and star.
 
         >>> lab.studies.table()
         """
         return studies(self._workspace)
+
+    def find(self, words: str = "", *, tags: Sequence[str] = (), starred: bool = False) -> pd.DataFrame:
+        """The studies whose title, id, preset, tags or note hold all of these words. Returns a DataFrame as table() does.
+
+        tags: only studies with all of these. starred: only those with a star.
+
+        >>> lab.studies.find("margin", tags=["table 2"])
+        """
+        return matching_studies(self.table(), words, tags, starred)
 
     def presets(self) -> list[str]:
         """Names of the presets, in the order in which they are offered. Returns a list.

@@ -9,13 +9,17 @@ from typing import Any
 
 from fairlab.cli.arguments import dials, where
 from fairlab.cli.grammar import Noun, Parser, json_option, placement_options, run_argument, set_option
+from fairlab.cli.labels import find_options, label_commands
 from fairlab.errors import FairLabError
 from fairlab.workspace import Workspace
 
 
 def runs_commands(parser: Parser) -> None:
     noun = Noun(parser)
-    json_option(noun.add("list", "all runs, oldest first", list_runs))
+    listed = noun.add("list", "all runs, oldest first", list_runs)
+    find_options(listed)
+    json_option(listed)
+    label_commands(noun, "runs")
     json_option(noun.add("queue", "what works, and what waits for what, in starting order", queue))
     run_argument(noun.add("show", "settings and state of a run, as JSON", show_run))
     run_argument(noun.add("log", "what a run printed", log))
@@ -23,6 +27,12 @@ def runs_commands(parser: Parser) -> None:
     run_argument(routed, "run", "run id")
     routed.add_argument("--by-group", action="store_true", help="shares by group and teacher instead of their measures")
     json_option(routed)
+    compared = noun.add("compare", "runs side by side: what differs, their numbers, paired differences", compare_runs)
+    run_argument(compared, "runs", "run ids; the others are held against the first", "+")
+    compared.add_argument(
+        "--at-fmr", type=float, metavar="X", default=0.01, help="FMR that each threshold is set at (default 0.01)"
+    )
+    json_option(compared)
     run_argument(noun.add("wait", "wait until these runs have ended", wait), "runs", "run ids", "+")
     stop = noun.add("stop", "save and end; a run that waits is cancelled", stop_runs)
     run_argument(stop, "runs", "run ids", "+")
@@ -84,7 +94,10 @@ def _lab(workspace: Workspace) -> Any:
 def list_runs(workspace: Workspace, options: argparse.Namespace) -> None:
     from fairlab.cli import show
 
-    show.show_runs(workspace, options.json)
+    table = _lab(workspace).runs.find(options.search, tags=options.tag, starred=options.starred)
+    looked_for = options.search or options.tag or options.starred
+    none = f"no runs yet in {workspace.home}; start with `fairlab demo`"
+    show.show_runs(table, options.json, "no run matches" if looked_for else none)
 
 
 def queue(workspace: Workspace, options: argparse.Namespace) -> None:
@@ -112,6 +125,18 @@ def routing(workspace: Workspace, options: argparse.Namespace) -> None:
     if not options.json:
         show.say(run.routing_meaning())
     show.show_table(table, options.json, f"no routing yet: {options.run} is {run.status}")
+
+
+def compare_runs(workspace: Workspace, options: argparse.Namespace) -> None:
+    from fairlab.cli import show_beside
+    from fairlab.compare.paired_runs import FROM_BASELINE
+
+    both = _lab(workspace).runs.compare(options.runs)
+    differences = both.differences(at_fmr=options.at_fmr) if both.lists else FROM_BASELINE.build()
+    if options.json:
+        print(show_beside.as_json(both, differences))
+    else:
+        show_beside.show_beside(both, differences)
 
 
 def wait(workspace: Workspace, options: argparse.Namespace) -> int:

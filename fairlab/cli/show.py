@@ -19,6 +19,7 @@ from fairlab.api.watching import coloured, follow
 from fairlab.cli.streams import counter
 from fairlab.formatting import amount, duration
 from fairlab.plan.plan import Plan, data_of
+from fairlab.store.labels import Labels, labels_of
 from fairlab.store.runs import CHOICE, read_run, read_status, state
 from fairlab.tables import rows_as_json
 from fairlab.workspace import Workspace
@@ -99,19 +100,17 @@ def show_goes(items: Sequence[Goes], as_json: bool) -> None:
         print("\n".join(goes(item)))
 
 
-def show_runs(workspace: Workspace, as_json: bool) -> None:
-    """Print all runs of the workspace."""
-    from fairlab.store.database import list_runs
-
-    table = list_runs(workspace)
+def show_runs(table: pd.DataFrame, as_json: bool, empty: str) -> None:
+    """Print these runs, as lab.runs.table() has them, or the sentence `empty` where there is none."""
     if as_json:
         print(rows_as_json(table.drop(columns=["config"])))
         return
     if table.empty:
-        console.print(f"no runs yet in {workspace.home}; start with `fairlab demo`")
+        console.print(empty)
         return
     view = Table(box=None, pad_edge=False)
-    for name in ("run", "title", "role", "status", "progress", "left", "CPU", "reason"):
+    labelled = ["tags"] if (table["tags"] != "").any() or table["star"].any() else []
+    for name in ("run", "title", *labelled, "role", "status", "progress", "left", "CPU", "reason"):
         view.add_column(name, overflow="fold")
     for row in table.sort_values("created_at").itertuples():
         share = row.progress if pd.notna(row.progress) else None
@@ -119,6 +118,7 @@ def show_runs(workspace: Workspace, as_json: bool) -> None:
         view.add_row(
             row.run_id,
             row.title,
+            *([" ".join(filter(None, ("★" if row.star else "", row.tags)))] if labelled else []),
             row.role,
             coloured(row.status),
             f"{share:.0%}" if running and share is not None else "",
@@ -147,6 +147,7 @@ def show_run(workspace: Workspace, run_id: str) -> None:
         "folder": str(record.folder),
         "created_at": record.created_at,
         **{name: said[name] for name in CHOICE if name in said},
+        **({"labels": asdict(labels)} if (labels := labels_of(record.folder)) != Labels() else {}),
         **({"notes": notes} if (notes := of_runs(workspace, [run_id], record.dataset)) else {}),
         "config": record.config.model_dump(mode="json", exclude_none=True),
     }

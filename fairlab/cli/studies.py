@@ -11,6 +11,7 @@ from fairlab.api.studies import Study
 from fairlab.cli import arguments, show, show_compare, show_studies
 from fairlab.cli.arguments import dials, where
 from fairlab.cli.grammar import Noun, Parser, data_argument, json_option, placement_options, set_option, study_argument
+from fairlab.cli.labels import find_options, label_commands
 from fairlab.errors import FairLabError
 from fairlab.jobs.models.study_folders import check_test_set
 from fairlab.presets import preset_names
@@ -80,7 +81,10 @@ def compare_options(parser: Parser) -> None:
 
 def studies_commands(parser: Parser) -> None:
     noun = Noun(parser)
-    json_option(noun.add("list", "all studies, newest first", list_studies))
+    listed = noun.add("list", "all studies, newest first", list_studies)
+    find_options(listed)
+    json_option(listed)
+    label_commands(noun, "studies")
     folder = noun.add("import", "import MST-KD's official checkpoints as a study, and evaluate them", import_study)
     folder.add_argument("path", help="folder with <Ethnicity>, teacher_baseline, EArcAdapter and KD in it")
     data_argument(folder, "--data", "data set with pairs to evaluate on, e.g. RFW", default="")
@@ -96,6 +100,8 @@ def studies_commands(parser: Parser) -> None:
     resume = noun.add("resume", "continue all runs of a study that stopped, failed or crashed", resume_study)
     study_argument(resume)
     placement_options(resume)
+    told = noun.add("tell", "send how a study stands to your notify.url and notify.command, to try them", tell_study)
+    study_argument(told)
     delete = noun.add("delete", "delete a study with its runs; runs that other studies have too stay", delete_study)
     study_argument(delete)
     delete.add_argument("--dry-run", action="store_true", help="only say what would go and what needs it")
@@ -246,7 +252,16 @@ def _compare_part(lab: Lab, table: pd.DataFrame, options: argparse.Namespace) ->
 
 
 def list_studies(workspace: Workspace, options: argparse.Namespace) -> None:
-    show.show_table(Lab(workspace).studies.table(), options.json, "no study yet; start one with `fairlab demo`")
+    table = Lab(workspace).studies.find(options.search, tags=options.tag, starred=options.starred)
+    looked_for = options.search or options.tag or options.starred
+    none = "no study matches" if looked_for else "no study yet; start one with `fairlab demo`"
+    show.show_table(table if options.json else _labelled(table), options.json, none)
+
+
+def _labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """Studies for people: tags and stars only where there are some, and no notes, which may have many lines."""
+    unused = [name for name in ("tags", "star") if not table[name].astype(bool).any()]
+    return table.drop(columns=["note", *unused])
 
 
 def stop_study(workspace: Workspace, options: argparse.Namespace) -> None:
@@ -255,6 +270,10 @@ def stop_study(workspace: Workspace, options: argparse.Namespace) -> None:
 
 def resume_study(workspace: Workspace, options: argparse.Namespace) -> None:
     _count("queued again", Lab(workspace).studies[options.study].resume(where(options)))
+
+
+def tell_study(workspace: Workspace, options: argparse.Namespace) -> None:
+    print(f"sent to {' and '.join(Lab(workspace).studies[options.study].tell())}")
 
 
 def delete_study(workspace: Workspace, options: argparse.Namespace) -> None:

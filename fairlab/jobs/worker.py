@@ -26,6 +26,7 @@ from fairlab.jobs import on_cluster, roles
 from fairlab.jobs.job import Job
 from fairlab.jobs.loggers.base import followed
 from fairlab.jobs.progress import Moment
+from fairlab.jobs.telling import tell_of_run
 from fairlab.machine import staying
 from fairlab.machine.processes import peak_memory_mb
 from fairlab.machine.temporaries import sweep
@@ -126,6 +127,8 @@ def _lead(workspace: Workspace, record: RunRecord) -> int:
             shutil.rmtree(left, ignore_errors=True)
         if not on_cluster.here():
             _start_next(workspace)
+        for fault in tell_of_run(workspace, record.run_id):
+            _say(f"{fault}; the run is not affected")
 
 
 def _start_next(workspace: Workspace) -> None:

@@ -22,6 +22,11 @@ class Loggers(Settings):
     mlflow_experiment: Name = Field(
         "FairLab", min_length=1, description="Experiment of the server that runs are put in."
     )
+    notify: bool = Field(
+        False,
+        description="Tell the address or program of your configuration, notify.url or notify.command, when a study is done, a "
+        "run of it fails, or it waits for you.",
+    )
 
 
 def without_server(raw: Any) -> tuple[Any, str]:

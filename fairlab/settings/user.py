@@ -76,6 +76,27 @@ class Mlflow(Settings):
     )
 
 
+class Notify(Settings):
+    """Whom the logger notify tells of the end of a study."""
+
+    url: Text = Field(
+        "", description="Address that a message in JSON is posted to, e.g. http://localhost:8000/hook; empty: none."
+    )
+    command: tuple[PathText, ...] = Field(
+        (),
+        max_length=50,
+        description="Program and its arguments, which gets the message in JSON as its input; empty: none.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("an address with http:// or https:// and a host belongs here")
+        return value
+
+
 class Files(Settings):
     """Where the app's pages may write besides the workspace."""
 
@@ -90,6 +111,7 @@ class UserSettings(Settings):
     app: App = App()
     slurm: SlurmPrograms = SlurmPrograms()
     mlflow: Mlflow = Mlflow()
+    notify: Notify = Notify()
     files: Files = Files()
 
 

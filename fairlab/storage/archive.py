@@ -24,6 +24,7 @@ from fairlab.machine.temporaries import beside, note_outside, sweep
 from fairlab.queue.launch import ACTIVE
 from fairlab.reading.structured import as_read
 from fairlab.store.embeddings import FILES
+from fairlab.store.labels import FILE as LABELS
 from fairlab.store.records import study_of
 from fairlab.store.runs import read_run, state
 from fairlab.workspace import Workspace, now
@@ -33,7 +34,8 @@ LISTING = "archive.json"
 END = bytes(1024)
 """Two empty blocks end a tar."""
 BLOCK, CHUNK = 512, 1 << 20
-SINGLE = ("run.json", "status.json", "report.json", "events.jsonl")
+SINGLE = ("run.json", "status.json", LABELS, "report.json", "events.jsonl")
+OF_STUDY = ("study.json", LABELS)
 NUMBERS = ("results", "projections")
 SUFFIXES = (".json", ".jsonl", ".parquet", ".npy", ".safetensors", ".onnx", ".pt")
 """Of all that an archive may hold: no images, and nothing that could run."""
@@ -111,7 +113,9 @@ def archive(
         parents += record.parents
         entries += [replace(entry, name=f"runs/{run_id}/{entry.name}") for entry in of_run(record.folder, choice)]
     if study:
-        entries.append(Entry(f"studies/{name}/study.json", workspace.study(name) / "study.json"))
+        for file in OF_STUDY:
+            if (workspace.study(name) / file).exists():
+                entries.append(Entry(f"studies/{name}/{file}", workspace.study(name) / file))
     total = 2 * sum(entry.size for entry in entries)
     counted = _Counter(total, progress, stop)
     facts = {
@@ -177,7 +181,7 @@ def _runs_of(workspace: Workspace, study_id: str) -> list[str]:
 
 def of_run(folder: Path, choice: Choice) -> Iterator[Entry]:
     """The files of a run that go along, named below it, in an order that is always the same."""
-    for name in SINGLE if choice.numbers else SINGLE[:2]:
+    for name in SINGLE if choice.numbers else SINGLE[:3]:
         if (folder / name).exists():
             yield Entry(name, folder / name)
     if choice.templates:

@@ -28,6 +28,7 @@ from fairlab.storage.archive import (
     END,
     LISTING,
     NUMBERS,
+    OF_STUDY,
     SINGLE,
     SUFFIXES,
     VERSION,
@@ -39,6 +40,8 @@ from fairlab.storage.archive import (
     padding,
 )
 from fairlab.store.faults import faults_of
+from fairlab.store.labels import FILE as LABELS
+from fairlab.store.labels import read_labels
 from fairlab.store.locks import no_starts
 from fairlab.store.runs import RunRecord, read_run, read_status, write_status
 from fairlab.store.studies import read_study
@@ -159,7 +162,7 @@ def _check_names(listing: dict[str, Any]) -> None:
         first, second, *rest = file["name"].split("/")
         for part in (second, *rest):
             checked_name(part, "file in an archive")
-        known = rest == ["study.json"] if first == "studies" else _of_run(rest)
+        known = len(rest) == 1 and rest[0] in OF_STUDY if first == "studies" else _of_run(rest)
         if second not in {"runs": runs, "studies": [study]}.get(first, ()) or not known:
             raise Damaged(f"the archive lists {file['name'][:200]!r}, which is not a file of a run or study")
         size = file["bytes"]
@@ -186,7 +189,7 @@ def _same(workspace: Workspace, run_id: str, listing: dict[str, Any]) -> bool:
     here = {entry.name: entry for entry in of_run(folder, choice)} if (folder / "run.json").exists() else {}
     for file in listing["files"]:
         name = file["name"].removeprefix(start)
-        if name == file["name"] or (name == "status.json" and _brought(folder) == file["sha256"]):
+        if name in (file["name"], LABELS) or (name == "status.json" and _brought(folder) == file["sha256"]):
             continue
         if name not in here or here[name].size != file["bytes"] or here[name].hash() != file["sha256"]:
             raise Refused(
@@ -267,6 +270,7 @@ def _check(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], p
     if listing["study"]:
         try:
             read_study(unpacked, listing["study"])
+            read_labels(unpacked.study(listing["study"]))
         except FairLabError as error:
             raise _not_ours(error, unpacked, path) from error
     return list(notes.values())
@@ -308,5 +312,7 @@ def _place(workspace: Workspace, unpacked: Workspace, listing: dict[str, Any], s
             came.append(run_id)
         study = listing["study"]
         if study and not (workspace.study(study) / "study.json").exists():
-            write_json(workspace.study(study) / "study.json", read_json(unpacked.study(study) / "study.json"))
+            for name in OF_STUDY:
+                if (unpacked.study(study) / name).exists():
+                    write_json(workspace.study(study) / name, read_json(unpacked.study(study) / name))
     return came

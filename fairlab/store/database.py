@@ -29,7 +29,7 @@ from fairlab.store.marks import STANDING, Entry, asked, marks_of, news, standing
 from fairlab.store.results import rows_of
 from fairlab.store.runs import read_run
 from fairlab.store.schema import MIGRATIONS, WAIT_S, connect, prepared
-from fairlab.tables import LIVE_RUNS, METRICS, NUMBER, RUNS, TEXT
+from fairlab.tables import BOOL, LIVE_RUNS, METRICS, NUMBER, RUNS, TEXT
 from fairlab.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -280,6 +280,8 @@ def list_runs(workspace: Workspace) -> pd.DataFrame:
             each[name] = values.fillna("")
         elif LIVE_RUNS.types[name] == NUMBER:
             each[name] = pd.to_numeric(values, errors="coerce")
+        elif LIVE_RUNS.types[name] == BOOL:
+            each[name] = values.map(bool)  # none: said before there were such claims
     return LIVE_RUNS.of({**picture.table[kept].reset_index(drop=True), **each})
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairlab.errors import FairLabError
 from fairlab.store.database import list_runs
+from fairlab.store.labels import read_labels
 from fairlab.store.marks import closed_folders, marks_of
 from fairlab.store.queue import read_turn
 from fairlab.store.records import read_weights
@@ -39,7 +40,7 @@ def sentences(hidden: dict[str, str], most: int = 3) -> list[str]:
 
 
 def faults_of(workspace: Workspace, run_id: str) -> list[str]:
-    """Everything that is wrong with a run's record, status, place in the queue, network and numbers; each is a sentence."""
+    """Everything that is wrong with a run's record, status, place in the queue, labels, network and numbers; each is a sentence."""
     try:
         folder = workspace.run(run_id)
     except FairLabError as error:
@@ -59,6 +60,7 @@ def _faults(workspace: Workspace, folder: Path) -> Iterator[FairLabError]:
         lambda: read_run(workspace, folder.name),
         lambda: state(folder),
         lambda: read_turn(folder),
+        lambda: read_labels(folder),
         lambda: read_weights(folder) if (folder / "weights" / "model.json").exists() else None,
         *(lambda name=name: numbers(name) for name in judged_on(folder)),
     ]

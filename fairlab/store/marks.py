@@ -16,11 +16,14 @@ from pathlib import Path
 from fairlab.errors import FairLabError
 from fairlab.files import sentence_of
 from fairlab.machine.temporaries import temporary
+from fairlab.store.finding import SEPARATOR
+from fairlab.store.labels import labels_of
 from fairlab.store.results import manifests
 from fairlab.store.runs import read_status, state
 from fairlab.workspace import Workspace
 
-STANDING = ["status", "reason", "stage", "progress", "eta_s", "rate", "unit", "finished_at", "train_s", "bitwise"]
+STANDING = ["status", "reason", "stage", "progress", "eta_s", "rate", "unit", "finished_at", "train_s", "bitwise",
+            "tags", "note", "star"]  # fmt: skip
 TICK_S = 2.0
 """No file system's clock ticks more coarsely."""
 SILENT_S = 60.0
@@ -152,7 +155,9 @@ def standing_of(folder: Path) -> dict[str, object]:
     """How a run stands: the changing part of its row."""
     view, said = state(folder), read_status(folder)
     facts = {name: getattr(view, name) for name in ("status", "reason", "stage", "progress", "eta_s", "rate", "unit")}
-    return {**facts, **{name: said.get(name) for name in ("finished_at", "train_s", "bitwise")}}
+    labels = labels_of(folder)
+    own = {"tags": SEPARATOR.join(labels.tags), "note": labels.note, "star": labels.star}
+    return {**facts, **{name: said.get(name) for name in ("finished_at", "train_s", "bitwise")}, **own}
 
 
 def asked(workspace: Workspace) -> Iterator[tuple[str, str]]:

@@ -11,12 +11,16 @@ from fairlab.errors import FairLabError
 from fairlab.files import read_json
 from fairlab.settings.study import Study, parse
 from fairlab.store.database import statuses
+from fairlab.store.finding import SEPARATOR
+from fairlab.store.labels import labels_of
 from fairlab.store.records import VariedFile, study_of
-from fairlab.tables import TEXT, WHOLE, Table
+from fairlab.tables import BOOL, TEXT, WHOLE, Table
 from fairlab.workspace import Workspace
 
-STUDIES = Table(study_id=TEXT, title=TEXT, preset=TEXT, created_at=TEXT, runs=WHOLE, done=WHOLE)
-"""A row is a study; done: how many of its runs."""
+STUDIES = Table(
+    study_id=TEXT, title=TEXT, preset=TEXT, created_at=TEXT, runs=WHOLE, done=WHOLE, tags=TEXT, note=TEXT, star=BOOL
+)
+"""A row is a study; done: how many of its runs; tags (with ", " between them), note, star: what a person says of it."""
 
 
 @dataclass(frozen=True)
@@ -57,5 +61,7 @@ def studies(workspace: Workspace) -> pd.DataFrame:
             continue  # it hinders no other; `fairlab doctor` names it
         done = sum(stand.get(name) == "done" for name in facts.run_ids)
         about = {name: getattr(facts, name) for name in ("study_id", "title", "preset", "created_at")}
-        rows.append({**about, "runs": len(facts.run_ids), "done": done})
+        labels = labels_of(path.parent)
+        own = {"tags": SEPARATOR.join(labels.tags), "note": labels.note, "star": labels.star}
+        rows.append({**about, "runs": len(facts.run_ids), "done": done, **own})
     return STUDIES.build(rows).sort_values("created_at", ascending=False, ignore_index=True)

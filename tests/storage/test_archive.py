@@ -19,13 +19,15 @@ import pytest
 from safetensors import safe_open
 
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
-from fairlab.files import digest, verify_manifest, write_manifest
+from fairlab.files import digest, make_folder, verify_manifest, write_json, write_manifest
+from fairlab.plan.grid import plan_preset
 from fairlab.queue import launch
 from fairlab.storage import archive_reading
 from fairlab.storage.archive import END, LISTING, Choice, archive, canonical, header, padding
 from fairlab.storage.archive_reading import bring_in, read_listing
 from fairlab.store.embeddings import FILES
-from fairlab.store.runs import RunRecord, read_run, read_status, record_process, state, write_status
+from fairlab.store.labels import Labels, change_labels, read_labels
+from fairlab.store.runs import RunRecord, create_run, read_run, read_status, record_process, state, write_status
 from fairlab.store.studies import read_study, studies
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import copied_home
@@ -470,3 +472,29 @@ def test_two_imports_of_one_process_leave_each_other_alone(lab: Workspace, other
     assert len(told) == 2
     assert {path.name for path in other.runs_folder.iterdir()} == set(told)
     assert not list(other.home.glob("*.tmp.*"))
+
+
+def test_labels_go_along_and_never_keep_an_archive_out(lab: Workspace, other: Workspace, tmp_path: Path) -> None:
+    """Tags and notes of a study and its runs come back; where the run is here with other labels, those stay."""
+    plan = plan_preset(lab, "tiny")
+    record = plan.runs[0].record
+    create_run(lab, record)
+    write_status(record.folder, "done", "")
+    study = {
+        "study_id": "s-1",
+        "title": "S",
+        "preset": "tiny",
+        "created_at": record.created_at,
+        "run_ids": [record.run_id],
+    }
+    make_folder(lab.study("s-1"))
+    write_json(lab.study("s-1") / "study.json", {**study, "config": plan.study.model_dump(mode="json")})
+    change_labels(lab, record.folder, ["mine"], note="two\nlines", star=True)
+    change_labels(lab, lab.study("s-1"), ["ours"])
+    archive(lab, "s-1", tmp_path / "labelled.tar", Choice(numbers=False))
+    bring_in(other, tmp_path / "labelled.tar")
+    assert read_labels(other.run(record.run_id)) == Labels(("mine",), "two\nlines", True)
+    assert studies(other)["tags"].tolist() == ["ours"]
+    change_labels(other, other.run(record.run_id), ["theirs"], ["mine"])
+    assert bring_in(other, tmp_path / "labelled.tar")["same"] == [record.run_id]
+    assert read_labels(other.run(record.run_id)).tags == ("theirs",)

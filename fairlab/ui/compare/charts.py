@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -10,6 +12,7 @@ from fairlab.compare.front import front_of
 from fairlab.compare.varied import MEASURES, along, axes_of, headings, numeric
 from fairlab.plots.axis import axis_figure
 from fairlab.plots.front import front_figure
+from fairlab.plots.multiples import multiples_figure
 from fairlab.ui.frame.page import chart, plain
 from fairlab.ui.frame.pickers import choose
 
@@ -27,6 +30,8 @@ def along_settings(table: pd.DataFrame, whole: pd.DataFrame) -> None:
     st.subheader("Along a setting", anchor=False)
     short = headings(whole)
     titles = dict(zip(axes, short.values(), strict=True))
+    if len(axes) > 1:
+        all_settings(table, titles)
     setting = choose("Setting", axes, "along", titles)
     part = along(table, setting)
     if part.empty:
@@ -44,6 +49,17 @@ def along_settings(table: pd.DataFrame, whole: pd.DataFrame) -> None:
             chart(figure, f"along {measure}", f"{TITLES[measure]} along {titles[setting]}", numbers)
     joined = "" if numeric(table, setting) else " The values are names, so no line joins them."
     st.caption(f"Bars: 95 % intervals. Dotted: the baseline, where it does not depend on the setting.{joined}")
+
+
+def all_settings(table: pd.DataFrame, titles: Mapping[str, str]) -> None:
+    """One measure along every varied setting, so that the one that matters is seen. titles: headings by dotted setting."""
+    measure = choose("All settings at once", list(MEASURES), "multiples", TITLES)
+    parts = {title: part for setting, title in titles.items() if len(part := along(table, setting))}
+    if parts:
+        numbers = pd.concat([part.assign(setting=title) for title, part in parts.items()])
+        figure = multiples_figure(parts, measure, TITLES[measure])
+        chart(figure, "along all", f"{TITLES[measure]} along {', '.join(parts)}, a panel each", numbers)
+        st.caption("A line joins models that differ in this setting alone; all panels have the same scale.")
 
 
 def front(table: pd.DataFrame) -> None:

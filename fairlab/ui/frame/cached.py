@@ -57,8 +57,12 @@ def protocol_metrics(lab: Workspace, run_id: str, dataset_id: str, protocol: str
 
 def stamp_of_results(lab: Workspace, run_id: str, dataset_id: str) -> int:
     """Changes when a run's numbers on a data set do."""
-    folder = lab.run(run_id)
-    return sum(map(_stamp, [results_folder(folder, dataset_id) / "manifest.json", *manifests(folder)]))
+    return int(stamp_of_numbers(lab.run(run_id), dataset_id))
+
+
+def stamp_of_numbers(folder: Path, dataset_id: str) -> str:
+    """The same of a run's folder, as text."""
+    return str(sum(map(_stamp, [results_folder(folder, dataset_id) / "manifest.json", *manifests(folder)])))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

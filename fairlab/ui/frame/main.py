@@ -6,7 +6,7 @@ import streamlit as st
 
 from fairlab.errors import FairLabError
 from fairlab.files import app_root, sentence_of
-from fairlab.ui.frame import browser, choices, printing
+from fairlab.ui.frame import browser, choices, printing, told
 from fairlab.ui.frame.page import frame, show_error
 
 PAGES = app_root() / "pages"
@@ -52,6 +52,7 @@ choices.begin(chosen.url_path)
 frame()
 browser.one_entry_each()
 printing.camera()
+told.watch()
 try:
     chosen.run()
 except FairLabError as error:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 import streamlit as st
 
+from fairlab.store.finding import known_tags, matching
 from fairlab.ui.frame import choices
 
-FEW = 50
-"""Up to so many runs there is nothing to search."""
+FEW = 12
+"""Up to so many runs without tags and stars there is nothing to search."""
 MOST = 500
 """Rows sent to the browser, at every tick while something works; 10,000 would be a megabyte each time."""
-
-
-def matching(runs: pd.DataFrame, words: str, statuses: Sequence[str] = (), roles: Sequence[str] = ()) -> pd.DataFrame:
-    """The runs whose title, id, method or study holds each of the words; of these statuses and roles, if any are named."""
-    kept = pd.Series(True, index=runs.index)
-    text = (runs["title"] + " " + runs["run_id"] + " " + runs["method"] + " " + runs["study"]).str.lower()
-    for word in words.lower().split():
-        kept &= text.str.contains(word, regex=False)
-    if statuses:
-        kept &= runs["status"].isin(list(statuses))
-    if roles:
-        kept &= runs["role"].isin(list(roles))
-    return runs[kept]
 
 
 def newest(runs: pd.DataFrame, always: str | None = None) -> pd.DataFrame:
@@ -35,15 +21,28 @@ def newest(runs: pd.DataFrame, always: str | None = None) -> pd.DataFrame:
 
 def find(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs to show, as search box and filters say; without them for a few."""
-    if len(runs) <= FEW:
+    tags, starred = known_tags(runs), bool(runs["star"].any())
+    if len(runs) <= FEW and not tags and not starred:
         return runs
-    left, middle, right = st.columns([2, 1, 1])
-    words = left.text_input("Search", key="runs searched", placeholder="words in the title, id, method or study")
-    statuses = middle.multiselect("Status", sorted(runs["status"].unique()), key="runs of status")
-    roles = right.multiselect("Role", sorted(runs["role"].unique()), key="runs of role")
-    found = matching(runs, words, statuses, roles)
+    boxes = st.columns([2, 1, 1, 1, 0.6], vertical_alignment="bottom")
+    words = boxes[0].text_input(
+        "Search", key="runs searched", placeholder="words in title, id, method, study, tags, note"
+    )
+    statuses = boxes[1].multiselect("Status", sorted(runs["status"].unique()), key="runs of status")
+    roles = boxes[2].multiselect("Role", sorted(runs["role"].unique()), key="runs of role")
+    with_tags = boxes[3].multiselect("Tags", tags, key="runs with tags")
+    only = boxes[4].checkbox("Starred", key="runs with a star")
+    found = matching(runs, words, statuses, roles, with_tags, only)
     if len(found) > MOST:
         st.caption(f"{len(found):,} of {len(runs):,} runs match; the newest {MOST} are shown.")
     elif len(found) < len(runs):
         st.caption(f"{len(found):,} of {len(runs):,} runs match.")
     return newest(found, next(iter(choices.asked("run")), None))
+
+
+def study_names(studies: pd.DataFrame) -> dict[str, str]:
+    """What each study is called in a list, by its id: star, title, id and tags, so that typing finds any of them."""
+    return {
+        row.study_id: " · ".join(filter(None, ["★" if row.star else "", row.title, row.study_id, row.tags]))
+        for row in studies.itertuples()
+    }

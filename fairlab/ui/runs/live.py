@@ -16,11 +16,14 @@ from fairlab.plots.training import loss_figure, pull_figure, pulls, validation_f
 from fairlab.queue.turns import ACTIVE, ENDED_BADLY
 from fairlab.storage.deletion_words import goes
 from fairlab.store.database import list_runs
+from fairlab.store.finding import SEPARATOR, known_tags
 from fairlab.store.runs import CHOICE, RunRecord, read_run, read_status, state
 from fairlab.tables import ANY, NUMBER, TEXT, WHOLE, Table
 from fairlab.ui.frame import cached, choices
 from fairlab.ui.frame.page import chart, plain
 from fairlab.ui.launch.where import where_panel
+from fairlab.ui.runs import beside
+from fairlab.ui.runs.labels import labels_button, labels_line
 from fairlab.ui.runs.queue import act, clone_panel, progress_line
 from fairlab.ui.runs.routing import routing_panel
 from fairlab.workspace import Workspace
@@ -34,9 +37,20 @@ COLOURS = {
     "crashed": "red",
 }
 SHOWN = Table(
-    Run=TEXT, Seed=WHOLE, Status=ANY, Progress=NUMBER, Doing=TEXT, Left=TEXT, Speed=TEXT, CPU=TEXT, Role=TEXT, Id=TEXT
+    Star=TEXT,
+    Run=TEXT,
+    Tags=ANY,
+    Seed=WHOLE,
+    Status=ANY,
+    Progress=NUMBER,
+    Doing=TEXT,
+    Left=TEXT,
+    Speed=TEXT,
+    CPU=TEXT,
+    Role=TEXT,
+    Id=TEXT,
 )
-"""A row is a run, for people. Status: a list of one, which is drawn as a chip."""
+"""A row is a run, for people. Status: a list of one, which is drawn as a chip; Tags: a list."""
 LOG_LINES = 200
 LOG_BYTES = 100_000
 
@@ -49,7 +63,9 @@ def table_of(runs: pd.DataFrame) -> pd.DataFrame:
     progress = runs["progress"].where(working, (runs["status"] == "done").astype(float)).fillna(0.0)
     table = SHOWN.of(
         {
+            "Star": ["★" if star else "" for star in runs["star"]],
             "Run": runs["title"],
+            "Tags": [tags.split(SEPARATOR) if tags else [] for tags in runs["tags"]],
             "Seed": runs["seed"],
             "Status": [[status] for status in runs["status"]],
             "Progress": progress.astype(float),
@@ -62,14 +78,16 @@ def table_of(runs: pd.DataFrame) -> pd.DataFrame:
         }
     )
     idle = [name for name in ("Doing", "Left", "Speed", "CPU") if not (table[name] != "").any()]
+    idle += [] if (table["Star"] != "").any() else ["Star"]
+    idle += [] if table["Tags"].map(bool).any() else ["Tags"]
     if table["Seed"].nunique() == 1:
         idle.append("Seed")
     return table.drop(columns=idle)
 
 
 def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, study_id: str = "") -> None:
-    """How far they are, and the table, renewed every two seconds while something works; a click on a row chooses the run
-    under `key`.
+    """How far they are, and the table, renewed every two seconds while something works; one ticked row chooses the run
+    under `key`, several are seen side by side.
     """
 
     @st.fragment(run_every=2 if live else None)
@@ -80,29 +98,38 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, 
         ids = runs["run_id"].tolist()
 
         def choose_row() -> None:
-            rows = st.session_state["runs table"]["selection"]["rows"]
-            if rows and rows[0] < len(ids):
-                choices.choose(key, [ids[rows[0]]])
-                st.session_state["row chosen"] = True
+            rows = [ids[row] for row in st.session_state["runs table"]["selection"]["rows"] if row < len(ids)]
+            beside.ask_for([*(name for name in beside.asked_for() if name not in ids), *rows])
+            if len(rows) == 1:
+                choices.choose(key, rows)
+            st.session_state["row chosen"] = True
 
+        ticked = [place for place, name in enumerate(ids) if name in set(beside.asked_for())]
+        standing = st.session_state.get("runs table", {}).get("selection", {}).get("rows", [])
+        if len(ticked) > 1 and sorted(standing) != ticked:
+            st.session_state["runs table"] = {"selection": {"rows": ticked, "columns": [], "cells": []}}
         st.dataframe(
             table_of(runs),
             hide_index=True,
             height=min(38 + 35 * len(runs), 640),
             key="runs table",
             on_select=choose_row,
-            selection_mode="single-row",
+            selection_mode="multi-row",
             column_config={
                 "Status": st.column_config.MultiselectColumn(
                     options=list(COLOURS), color=list(COLOURS.values()), width=95
                 ),
                 "Progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=140),
+                "Star": st.column_config.TextColumn(width=50),
+                "Tags": st.column_config.ListColumn(width="small"),
                 "Doing": st.column_config.TextColumn(width="medium"),
                 "Id": st.column_config.TextColumn(width="small"),
             },
         )
         done = int((runs["status"] == "done").sum())
-        st.caption(f"{done} of {len(runs)} done. Tick a row to see its details below.")
+        st.caption(
+            f"{done} of {len(runs)} done. Tick a row to see its details below, several to see them side by side."
+        )
         if st.session_state.pop("row chosen", False) or (live and not runs["status"].isin(ACTIVE).any()):
             st.rerun()
 
@@ -112,6 +139,7 @@ def runs_table(lab: Workspace, run_ids: list[str] | None, live: bool, key: str, 
 def run_panel(lab: Workspace, run_id: str) -> None:
     """One run: what it does now, its curves, log and settings, and the buttons that change it."""
     record = read_run(lab, run_id)
+    labels_line(Lab(lab).runs[run_id])
     if said := st.session_state.pop("said", ""):
         st.toast(said)
     first = state(record.folder).status
@@ -232,6 +260,7 @@ def _buttons(lab: Workspace, record: RunRecord, status: str) -> None:
                 if st.button("Continue with the changed data", type="primary", key="other data"):
                     act(lambda: Lab(lab).runs[run_id].resume(other_data=True), "Back in the queue.")
         where_panel(lab, record, status)
+        labels_button(lab, Lab(lab).runs[run_id], f"run {run_id}", known_tags(list_runs(lab)))
         with st.popover("Delete", icon=":material/delete:", disabled=status == "running"):
             for line in goes(Lab(lab).runs[run_id].what_goes()):
                 st.caption(plain(line))

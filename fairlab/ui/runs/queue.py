@@ -15,11 +15,14 @@ from fairlab.queue import edit
 from fairlab.queue.progress import sentence, study_progress
 from fairlab.queue.turns import ACTIVE
 from fairlab.store.database import list_runs
+from fairlab.store.finding import known_tags
 from fairlab.store.runs import RunRecord
+from fairlab.store.studies import studies
 from fairlab.tables import TEXT, WHOLE, Table
 from fairlab.ui.frame import choices
 from fairlab.ui.frame.forms import settings_form
 from fairlab.ui.frame.page import plain, show_error
+from fairlab.ui.runs.labels import labels_button, labels_line
 from fairlab.workspace import Workspace
 
 CHOSEN = "queue chosen"
@@ -35,11 +38,12 @@ def progress_line(lab: Workspace, runs: pd.DataFrame, run_ids: Sequence[str] | N
 
 
 def study_buttons(lab: Workspace, study_id: str, runs: pd.DataFrame) -> None:
-    """Stop a whole study, or go on with all of it that ended badly; runs: its rows of list_runs."""
+    """Tags and note of a study; stop all of it, or go on with what ended badly; runs: its rows of list_runs."""
     active, bad = int(runs["status"].isin(ACTIVE).sum()), len(edit.ended_badly(runs))
-    if not active and not bad:
-        return
+    study = Lab(lab).studies[study_id]
+    labels_line(study)
     with st.container(horizontal=True):
+        labels_button(lab, study, f"study {study_id}", known_tags(studies(lab)))
         if active:
             with st.popover("Stop the study", icon=":material/stop:"):
                 st.markdown(

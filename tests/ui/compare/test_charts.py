@@ -24,6 +24,23 @@ def _page(varied: bool) -> None:
     charts.front(table)
 
 
+def _two_axes() -> None:
+    import pandas as pd
+
+    from fairlab.ui.compare import charts
+    from fairlab.ui.frame import choices
+
+    choices.begin("compare")
+    rows = []
+    for number, (margin, loss) in enumerate([(0.1, "arcface"), (0.3, "arcface"), (0.1, "cosface"), (0.3, "cosface")]):
+        row = {"run_id": f"r{number}", "model": f"M{number}", "runs": 1, "baseline": "r0", "like": "M"}
+        for name in ("mean", "std", "ser", "worst"):
+            row |= {name: 5.0 + number, f"{name}_low": 4.0 + number, f"{name}_high": 6.0 + number}
+        rows.append({**row, "varied:student.loss.margin_rad": margin, "varied:student.loss.name": loss})
+    table = pd.DataFrame(rows)
+    charts.along_settings(table, table)
+
+
 def opened(varied: bool) -> AppTest:
     app = AppTest.from_function(_page, kwargs={"varied": varied}, default_timeout=30).run()
     assert not app.exception
@@ -55,3 +72,10 @@ def test_a_model_without_the_measure_is_named_not_drawn_as_fair() -> None:
     assert not app.exception
     assert "On the front of 1 model: M0." in words(app)
     assert "Left out, because the measure is not defined for them: M1; M2." in words(app)
+
+
+def test_several_varied_settings_are_small_multiples() -> None:
+    app = AppTest.from_function(_two_axes, default_timeout=30).run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 1 + 4
+    assert "all panels have the same scale" in words(app)

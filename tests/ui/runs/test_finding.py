@@ -4,30 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fairlab.ui.runs.finding import MOST, matching, newest
-
-RUNS = pd.DataFrame(
-    {
-        "run_id": ["a-1", "b-2", "c-3"],
-        "title": ["Teacher (African)", "Student a+b", "Student"],
-        "method": ["classifier", "mst_kd", "mst_kd"],
-        "study": ["one", "one", "two"],
-        "status": ["done", "failed", "done"],
-        "role": ["teacher", "student", "student"],
-    }
-)
+from fairlab.ui.runs.finding import MOST, newest, study_names
 
 
 def ids(runs: pd.DataFrame) -> list[str]:
     return list(runs["run_id"])
-
-
-def test_every_word_must_be_there_as_it_is_written() -> None:
-    assert ids(matching(RUNS, "")) == ["a-1", "b-2", "c-3"]
-    assert ids(matching(RUNS, "STUDENT one")) == ["b-2"]
-    assert ids(matching(RUNS, "(african")) == ["a-1"]
-    assert ids(matching(RUNS, "a+b")) == ["b-2"]
-    assert ids(matching(RUNS, "", ["done"], ["student"])) == ["c-3"]
 
 
 def test_the_newest_stay_and_the_one_that_was_asked_for() -> None:
@@ -35,3 +16,10 @@ def test_the_newest_stay_and_the_one_that_was_asked_for() -> None:
     assert ids(newest(runs)) == [f"r{number}" for number in range(100, MOST + 100)]
     assert ids(newest(runs, "r7")) == ["r7", *(f"r{number}" for number in range(100, MOST + 100))]
     assert len(newest(runs.head(MOST))) == MOST
+
+
+def test_a_study_is_found_by_typing_its_tags() -> None:
+    table = pd.DataFrame(
+        {"study_id": ["s-1", "s-2"], "title": ["One", "Two"], "tags": ["a, b", ""], "star": [True, False]}
+    )
+    assert study_names(table) == {"s-1": "★ · One · s-1 · a, b", "s-2": "Two · s-2"}
