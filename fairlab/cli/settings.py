@@ -18,6 +18,7 @@ from fairlab.settings.protocols import DrawnPairs
 from fairlab.settings.study import (
     Evaluation,
     ModelFile,
+    Moved,
     Overlap,
     Projection,
     Protocols,
@@ -40,6 +41,7 @@ KINDS: dict[str, type[Settings]] = {
     "data.pairs": DrawnPairs,
     "models.add": ModelFile,
     "models.project": Projection,
+    "models.moved": Moved,
     "studies.import": StudyFolder,
     "config": UserSettings,
     "loggers": Loggers,

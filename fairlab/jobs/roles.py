@@ -36,6 +36,7 @@ JOBS: dict[tuple[str, str], str] = {
     ("evaluation", "cross_model"): "fairlab.jobs.evaluate.cross:verify",
     ("evaluation", "protocols"): "fairlab.jobs.evaluate.by_protocol:judge",
     ("projection", EVERY): "fairlab.jobs.maps:draw",
+    ("comparison", "moved"): "fairlab.jobs.moved:measure",
 }
 """(role, method) -> "module:function" of a function of a Job that returns facts for the run's status.
 

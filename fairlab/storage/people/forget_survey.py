@@ -175,6 +175,7 @@ class Scope:
             config, here = record.config, record.folder
             for name in self.lost:
                 going += [*here.glob(f"embeddings/{name}/*.parts"), *here.glob(f"results/{name}/protocols/*.parts")]
+                going.append(here / "moved" / name)
             if config.overlap is not None and {config.overlap.train, config.overlap.test} & set(self.lost):
                 going += [here / "seen", here / "matches.parquet"]
             if works_on(record, self.lost):
