@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ MEASURES = {
     "overlap": "Neighbours in common",
     "same_before": "Nearest is the same person, before",
     "same_after": "Nearest is the same person, after",
-    "same_change": "Change of that",
+    "same_change": "Change of the nearest",
     "cka": "CKA",
 }
 """Measures by the name they are shown under. overlap: mean Jaccard overlap; same_before, same_after: share of images whose
@@ -194,3 +195,22 @@ def most_moved(table: pd.DataFrame) -> pd.DataFrame:
     change = (known["rank_after"] - known["rank_before"]).abs().fillna(0).to_numpy(np.int64)
     order = np.lexsort((known["image_id"].to_numpy(), -change, known["overlap"].to_numpy()))
     return known.iloc[order]
+
+
+def extent(facts: Mapping[str, Any]) -> str:
+    """What a measurement rests on, in a sentence or two; facts: store.moved.MovedFile."""
+    k, measured, of = facts["k"], facts["measured"], facts["of"]
+    drawn = "" if measured == of else ", drawn with all images of a person"
+    said = f"Measured on {measured:,} of {of:,} images of {facts['people']:,} people{drawn}; {k} nearest neighbours among all."
+    if facts["chance"] is not None:
+        said += f" Neighbours drawn at random would have an overlap of {facts['chance']:.2g}."
+    if facts["tied"]:
+        said += f" {facts['tied']:,} images are left out: others are as near as their neighbours."
+    return said
+
+
+def rank_text(rank: Any, depth: int) -> str:
+    """A same-person rank as text: "> 100" beyond the depth of the search, "none" without another image of the person."""
+    if pd.isna(rank):
+        return "none"
+    return f"> {depth}" if rank > depth else str(rank)

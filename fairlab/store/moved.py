@@ -90,7 +90,7 @@ def read_moved(folder: Path, key: str) -> StoredMove | None:
     if facts is None:
         return None
     try:
-        tables = {name: _table(folder, key, name, facts) for name in TABLES}
+        tables = _tables(folder, key, facts)
     except (FairLabError, OSError, ValueError, TypeError):
         return None
     return StoredMove(key, facts=facts, **tables)
@@ -107,13 +107,16 @@ def _facts(path: Path) -> dict[str, Any] | None:
     return facts
 
 
-def _table(folder: Path, key: str, name: str, facts: Mapping[str, Any]) -> pd.DataFrame:
-    path = folder / f"{key}-{name}.parquet"
-    if sha256(path) != facts["sha256"][name]:
-        raise FairLabError(f"{path} is damaged: its hash differs from the recorded one")
-    table = TABLES[name]
-    found = read_table(path, table)
-    return table.of({column: found[column] for column in table})
+def _tables(folder: Path, key: str, facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Raises FairLabError, OSError, ValueError or TypeError for a table that is not as it was written."""
+    found = {}
+    for name, table in TABLES.items():
+        path = folder / f"{key}-{name}.parquet"
+        if sha256(path) != facts["sha256"].get(name):
+            raise FairLabError(f"{path} is damaged: its hash differs from the recorded one")
+        content = read_table(path, table)
+        found[name] = table.of({column: content[column] for column in table})
+    return found
 
 
 def find_moved(
