@@ -85,7 +85,9 @@ def test_the_page_shows_it_or_offers_it(monkeypatch: pytest.MonkeyPatch, lab: Wo
     fine(app)
     assert app.selectbox(key="movers").options[0].startswith("1 to 6 of")
     assert {"Neighbours in common", "CKA"} <= {metric.label for metric in app.metric}
-    app = opened(monkeypatch, lab, "spaces", left=after.run_id, right=before.run_id)
+    app = opened(monkeypatch, lab, "spaces", left=after.run_id, right=before.run_id, morph="True")
+    assert app.toggle(key="morph").value is True
+    assert any("images are in both maps" in item.value for item in app.caption)
     fine(app)
     assert app.button(key="measure moved").label == "Measure what moved"
     app = opened(monkeypatch, lab, "spaces", left=after.run_id, right=after.run_id)
