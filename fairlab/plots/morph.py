@@ -125,7 +125,7 @@ def _controlled(figure: go.Figure, titles: tuple[str, str], every: np.ndarray) -
             "yref": "paper",
             "x": x,
             "y": 0,
-            "yshift": -58,
+            "yshift": -78,
             "xanchor": side,
             "showarrow": False,
         }
@@ -141,7 +141,7 @@ def _controlled(figure: go.Figure, titles: tuple[str, str], every: np.ndarray) -
         updatemenus=[{"type": "buttons", "buttons": buttons, "direction": "right", "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "showactive": False}],
         annotations=ends,
         legend={"itemsizing": "constant"},
-        margin={"l": 4, "r": 4, "t": 34, "b": 76},
+        margin={"l": 4, "r": 4, "t": 34, "b": 92},
     )  # fmt: skip
     figure.update_xaxes(visible=False, range=[low[0], high[0]])
     return figure.update_yaxes(visible=False, range=[low[1], high[1]], scaleanchor="x")

@@ -129,7 +129,7 @@ def find_moved(
     spaces = [open_embeddings(run.folder, dataset_id) for run in (before, after)]
     folder = moved_folder(after.folder, dataset_id)
     if settings is not None:
-        return read_moved(folder, moved_key(*spaces, settings))
+        return read_moved(folder, moved_key(spaces[0], spaces[1], settings))
     found = _keys_of(folder, [space.hash for space in spaces])
     return next((move for move in (read_moved(folder, key) for key in found) if move is not None), None)
 
