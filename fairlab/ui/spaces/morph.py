@@ -21,8 +21,8 @@ KEY, ON = "morph", "True"
 
 def section(lab: Workspace, data: Dataset, spaces: tuple[RunRecord, RunRecord], splits: Sequence[str]) -> None:
     """A switch, and under it the figure that leads from one space's map to the other's; nothing where a map is missing."""
-    maps = [_map(lab, run, data.dataset_id) for run in spaces]
-    if maps[0] is None or maps[1] is None or spaces[0].run_id == spaces[1].run_id:
+    left, right = (_map(lab, run, data.dataset_id) for run in spaces)
+    if left is None or right is None or spaces[0].run_id == spaces[1].run_id:
         return
     choices.place(KEY, choices.asked(KEY)[-1:] == [ON])
     shown = st.toggle("Move from one map to the other", key=KEY, on_change=choices.taken, args=(KEY,))
@@ -30,7 +30,7 @@ def section(lab: Workspace, data: Dataset, spaces: tuple[RunRecord, RunRecord], 
     choices.show(KEY, [ON] if shown else [])
     if not shown:
         return
-    before, after = (item.points[["image_id", "x", "y"]] for item in maps)
+    before, after = (item.points[["image_id", "x", "y"]] for item in (left, right))
     before = before.merge(data.images[["image_id", "group", "split"]], on="image_id")
     before = before[before["split"].isin(splits)] if splits else before
     both = int(before["image_id"].isin(after["image_id"]).sum())

@@ -116,7 +116,7 @@ def _measure(lab: Workspace, data: Dataset, spaces: tuple[RunRecord, RunRecord],
         help=f"The same in a terminal: `{command}`",
     ):
         try:
-            Lab(lab).models.measure_moved(*names, data.dataset_id, settings)
+            Lab(lab).models.measure_moved(names[0], names[1], data.dataset_id, settings)
         except FairLabError as error:
             show_error(error)
             return
