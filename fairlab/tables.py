@@ -184,4 +184,17 @@ METRICS = Table(
 PROJECTION = Table(run_id=TEXT, image_id=WHOLE, x="float32", y="float32")
 """A row is a point of a map."""
 
+MOVED_IMAGES = Table(
+    image_id=WHOLE, identity=TEXT, group=TEXT, overlap=NUMBER, rank_before=MAYBE_WHOLE, rank_after=MAYBE_WHOLE
+)
+"""A row is an image measured in two spaces. overlap: of its neighbours, 0..1, NaN where these are undefined; rank_before,
+rank_after: place of the nearest other image of the same person among all other images, from 1, and one more than the
+depth of the search where it is farther; missing where the person has no other image."""
+
+MOVED_NUMBERS = Table(
+    group=TEXT, measure=TEXT, value=NUMBER, low=NUMBER, high=NUMBER, images=WHOLE, people=WHOLE, reason=TEXT
+)
+"""A row is a number of two spaces, of a group or ALL_GROUPS. measure: see evaluation.neighbourhoods.MEASURES; low/high:
+95 % interval over people; value NaN = "n/a"; reason: why there is no value, or no interval."""
+
 ALL_GROUPS = "all"

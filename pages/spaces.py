@@ -5,7 +5,7 @@ import streamlit as st
 from fairlab.ui.frame import cached, caveats
 from fairlab.ui.frame.page import start
 from fairlab.ui.frame.pickers import choose, choose_many, pick_models, pick_space
-from fairlab.ui.spaces import faces, maps, selection
+from fairlab.ui.spaces import faces, maps, morph, moved, selection
 
 lab = start(
     "Spaces",
@@ -39,3 +39,5 @@ face = faces.asked_face(data)
 if face is not None:
     faces.neighbour_panels(lab, data, sides, face, splits)
 faces.chosen_faces(data, drawn)
+morph.section(lab, data, (left, right), splits)
+moved.section(lab, data, (left, right), splits)

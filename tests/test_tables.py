@@ -40,6 +40,7 @@ RETURNED = {
     "fairlab.evaluation.routing.measures_by_epoch": routing.MEASURES,
     "fairlab.evaluation.routing.shares_by_group": routing.SHARES,
     "fairlab.data.readers.rfw_lists.rfw_images": rfw_lists.RFW_IMAGES,
+    "fairlab.evaluation.neighbourhoods.most_moved": tables.MOVED_IMAGES,
     "fairlab.evaluation.paired.paired_seeds": paired.DIFFERENCES,
     "fairlab.plots.training.pulls": training.PULLS,
     "fairlab.plots.training._thin": tables.EVENTS,
@@ -83,6 +84,7 @@ FRAMES = {
     "pairs": tables.PAIRS, "templates": tables.TEMPLATES,
 }  # fmt: skip
 OF_TABLE = {
+    "fairlab.evaluation.neighbourhoods.most_moved": tables.MOVED_IMAGES,
     "fairlab.plots.training._thin": tables.EVENTS, "fairlab.ui.fairness.differing._by_group": paired.DIFFERENCES,
     "fairlab.ui.fairness.differing._measures": paired.DIFFERENCES, "fairlab.ui.runs.queue.shown": edit.QUEUE,
 }  # fmt: skip

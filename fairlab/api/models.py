@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,9 +13,12 @@ from fairlab.api.model import Model
 from fairlab.api.run import Run
 from fairlab.errors import FairLabError
 from fairlab.jobs.models import starts
-from fairlab.settings.study import ModelFile, Projection
+from fairlab.settings.study import ModelFile, Moved, Projection
 from fairlab.store.runs import SPACES, read_run
 from fairlab.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fairlab.store.moved import StoredMove
 
 
 class Models:
@@ -156,6 +159,47 @@ class Models:
         from fairlab.compare.repairs import methods
 
         return methods()
+    def measure_moved(
+        self, before: str | Run, after: str | Run, dataset: str = "", settings: Moved | None = None, **changes: Any
+    ) -> Run | None:
+        """Start the job that measures what moved between two models' spaces of the same images.
+
+        before, after: handles or run ids. dataset: one that both have embedded (default: the one that they were trained on).
+        changes: fields of Moved, e.g. neighbours=20. Returns the job, None where moved() has the result already. Raises
+        FairLabError for one model, and where no data set is embedded by both.
+
+        >>> job = lab.models.measure_moved(teacher, student)
+        >>> job.wait() if job else None
+        """
+        one, other = run_ids([before, after])
+        chosen = settings_of(Moved, settings, changes)
+        job = starts.measure_moved(self._workspace, one, other, chosen, dataset)
+        return Run(self._workspace, job) if job else None
+
+    def moved(
+        self, before: str | Run, after: str | Run, dataset: str = "", settings: Moved | None = None, **changes: Any
+    ) -> StoredMove:
+        """What moved between two models' spaces, as measure_moved() found it; arguments as there.
+
+        Returns tables: `numbers` (a number of all or of a group with its 95 % interval over people: overlap 0..1, shares whose
+        nearest other image is the same person, CKA), `images` (overlap, and rank of the same person before and after, of
+        each image), `near` (neighbours of those that moved most), and `facts`. Raises FairLabError where nothing was
+        measured with these settings.
+
+        >>> lab.models.moved(teacher, student).numbers.query("measure == 'overlap'")
+        >>> lab.models.moved(teacher, student).images.nsmallest(10, "overlap")
+        """
+        from fairlab.store.moved import find_moved
+
+        records = [read_run(self._workspace, name) for name in run_ids([before, after])]
+        dataset = starts.moved_on(records, dataset)
+        found = find_moved(records[0], records[1], dataset, settings_of(Moved, settings, changes))
+        if found is None:
+            raise FairLabError(
+                f"what moved from {records[0].run_id} to {records[1].run_id} on {dataset} was not measured; `fairlab models "
+                f"moved {records[0].run_id} {records[1].run_id} --data {dataset}` measures it"
+            )
+        return found
 
     def export_scores(
         self,

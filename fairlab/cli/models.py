@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from fairlab.api import Lab
-from fairlab.cli import show, show_models, show_numbers
+from fairlab.cli import show, show_models, show_moved, show_numbers
 from fairlab.cli.arguments import dials, where
 from fairlab.cli.grammar import (
     Noun,
@@ -19,7 +19,7 @@ from fairlab.cli.grammar import (
 )
 from fairlab.errors import FairLabError
 from fairlab.registry import declared_facts
-from fairlab.settings.study import Evaluation, ModelFile, Projection, Protocols, parse
+from fairlab.settings.study import Evaluation, ModelFile, Moved, Projection, Protocols, parse
 from fairlab.store.runs import read_run, read_status
 from fairlab.workspace import Workspace
 
@@ -54,6 +54,13 @@ def models_commands(parser: Parser) -> None:
     run_argument(maps, "runs", "run ids of models; the first common space is the reference", "+")
     maps.add_argument("--data", default="", help="data set that they have embedded (default: the one trained on)")
     set_option(maps, "change a setting, e.g. neighbours=30 (`fairlab settings show models.project`)")
+    change = noun.add("moved", "measure what moved between two models' spaces of the same images", moved)
+    run_argument(change, "before", "run id of a model; `fairlab models list` lists them")
+    run_argument(change, "after", "run id of another model that has embedded the same images")
+    change.add_argument("--data", default="", help="data set that both have embedded (default: the one trained on)")
+    change.add_argument("--k", type=int, default=None, help="nearest neighbours that are compared (default: 10)")
+    json_option(change)
+    set_option(change, "change a setting, e.g. splits='[\"test\"]' (`fairlab settings show models.moved`)")
     tables = noun.add("scores", "write models' scores as a table that other tools read", scores)
     run_argument(tables, "runs", "run ids of models that were evaluated on the same data set", "+")
     tables.add_argument("--out", required=True, help="file to write (.csv)")
@@ -152,6 +159,18 @@ def project(workspace: Workspace, options: argparse.Namespace) -> int:
     if not show.watch(workspace, [job.run_id]):
         return 1
     _say_notes(workspace, job.run_id)
+    return 0
+
+
+def moved(workspace: Workspace, options: argparse.Namespace) -> int:
+    given = {} if options.k is None else {"neighbours": options.k}
+    settings = parse(Moved, {**dials(options), **given}, "--set")
+    models = Lab(workspace).models
+    job = models.measure_moved(options.before, options.after, options.data, settings)
+    with show.results_only(options.json):
+        if job is not None and not show.watch(workspace, [job.run_id]):
+            return 1
+    show_moved.show_moved(workspace, models.moved(options.before, options.after, options.data, settings), options.json)
     return 0
 
 

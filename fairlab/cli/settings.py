@@ -19,6 +19,7 @@ from fairlab.settings.repair import AllRepairs
 from fairlab.settings.study import (
     Evaluation,
     ModelFile,
+    Moved,
     Overlap,
     Projection,
     Protocols,
@@ -42,6 +43,7 @@ KINDS: dict[str, type[Settings]] = {
     "models.add": ModelFile,
     "repair": AllRepairs,
     "models.project": Projection,
+    "models.moved": Moved,
     "studies.import": StudyFolder,
     "config": UserSettings,
     "loggers": Loggers,

@@ -37,6 +37,7 @@ JOBS: dict[tuple[str, str], str] = {
     ("evaluation", "repair"): "fairlab.jobs.repair.repairing:repair",
     ("evaluation", "protocols"): "fairlab.jobs.evaluate.by_protocol:judge",
     ("projection", EVERY): "fairlab.jobs.maps:draw",
+    ("comparison", "moved"): "fairlab.jobs.moved:measure",
 }
 """(role, method) -> "module:function" of a function of a Job that returns facts for the run's status.
 

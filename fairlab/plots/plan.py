@@ -21,6 +21,7 @@ COLUMNS = {
     "student": 4,
     "evaluation": 5,
     "projection": 5,
+    "comparison": 5,
 }
 PLANNED = Table(run_id=TEXT, title=TEXT, role=TEXT, status=TEXT, note=TEXT)
 """A row is a run of a plan; note: the line under the hover."""

@@ -31,7 +31,18 @@ from fairlab.settings.recipe import Overlap, Recipe
 from fairlab.settings.repair import AnyRepair
 from fairlab.settings.training import PLAIN_STUDENT, Training
 
-Role = Literal["dataset", "model", "teacher", "adaptor", "baseline", "student", "embedding", "evaluation", "projection"]
+Role = Literal[
+    "dataset",
+    "model",
+    "teacher",
+    "adaptor",
+    "baseline",
+    "student",
+    "embedding",
+    "evaluation",
+    "projection",
+    "comparison",
+]
 Arm = Literal["specialised", "balanced"]
 View = Literal["plain", "flip"]
 
@@ -65,6 +76,17 @@ class Projection(Settings):
     min_dist: float = Field(0.1, ge=0.0, le=1.0, description="How tightly points may be packed.")
     epochs: int = Field(200, ge=10, le=10_000, description="UMAP's optimisation passes.")
     seed: Seed = Field(0, description="Seed of the map; the same seed gives the same map on the same machine.")
+
+
+class Moved(Settings):
+    """What moved between two spaces of the same images."""
+
+    neighbours: int = Field(10, ge=1, le=200, description="Nearest neighbours that are compared.")
+    max_images: int = Field(
+        20_000, ge=50, le=200_000, description="Images measured; of more, people are drawn with all their images."
+    )
+    splits: Names = Field((), description="Parts of the data that are compared; empty: all.")
+    seed: Seed = Field(0, description="Seed of the people drawn, and of those whom an interval leaves out.")
 
 
 class TeacherSettings(Settings):
@@ -262,6 +284,7 @@ class Run(Settings):
     protocols: Protocols | None = None
     repair: AnyRepair | None = None
     projection: Projection | None = None
+    moved: Moved | None = None
 
     @model_validator(mode="after")
     def _distillation_is_the_methods(self) -> Self:

@@ -24,6 +24,7 @@ OF_RUN = {
     "embeddings": "embeddings",
     "results": "results",
     "projections": "projections",
+    "moved": "results",
     "seen": "caches",
     "looked": "caches",
     "events.jsonl": "logs and events",

@@ -14,7 +14,9 @@ from fairlab.jobs.models.tables import models_in, table_kind
 from fairlab.plan.plan import single, slug
 from fairlab.queue.launch import start_one
 from fairlab.reading.mistaken import check_file
-from fairlab.settings.study import Data, ModelFile, Projection, Run, Source
+from fairlab.settings.study import Data, ModelFile, Moved, Projection, Run, Source
+from fairlab.store.embeddings import embedded_sets
+from fairlab.store.moved import find_moved
 from fairlab.store.runs import RunRecord, read_run
 from fairlab.workspace import Workspace
 
@@ -85,6 +87,51 @@ def project(
         projection=settings or Projection(),
     )
     return start_one(workspace, single(workspace, "Maps", config, tuple(run_ids)), anew=True)
+
+
+def measure_moved(
+    workspace: Workspace, before: str, after: str, settings: Moved | None = None, dataset_id: str = ""
+) -> str:
+    """Start the job that measures what moved from one model's space to another's; returns its run id, "" where it is measured.
+
+    dataset_id: one that both have embedded; default: the one that they were trained on, or the only one. Raises FairLabError
+    for one space, and where no data set is embedded by both.
+    """
+    settings = settings or Moved()
+    spaces = [read_run(workspace, run_id) for run_id in (before, after)]
+    dataset_id = moved_on(spaces, dataset_id)
+    if find_moved(spaces[0], spaces[1], dataset_id, settings) is not None:
+        return ""
+    config = Run(role="comparison", method="moved", data=Data(dataset=dataset_id), moved=settings)
+    return start_one(workspace, single(workspace, "What moved", config, (before, after)), anew=True)
+
+
+def moved_on(spaces: Sequence[RunRecord], dataset_id: str = "") -> str:
+    """The data set on which two spaces are compared; "": the one that they were trained on, or the only one embedded by both.
+
+    Raises FairLabError for one space, for a run without embeddings, and where it is not clear which.
+    """
+    one, other = spaces
+    if one.run_id == other.run_id:
+        raise FairLabError(f"{one.run_id} is compared with itself; choose two different models")
+    have = [embedded_sets(space.folder) for space in spaces]
+    for space, known in zip(spaces, have, strict=True):
+        if dataset_id and dataset_id not in known:
+            raise FairLabError(
+                f"{space.run_id} has no embeddings of {dataset_id}: run `fairlab models embed {space.run_id} {dataset_id}`"
+                " first"
+            )
+    both = [name for name in have[0] if name in have[1]]
+    if not both:
+        raise FairLabError(
+            f"{one.run_id} and {other.run_id} have embedded no data set in common: embed one with both (`fairlab models "
+            "embed RUN DATA`)"
+        )
+    if dataset_id:
+        return dataset_id
+    if len(both) > 1 and not (one.dataset == other.dataset and one.dataset in both):
+        raise FairLabError(f"both models have embedded several data sets ({', '.join(both)}): name one")
+    return one.dataset if one.dataset == other.dataset and one.dataset in both else both[0]
 
 
 def adaptor_run(workspace: Workspace, source: ModelFile) -> Run:

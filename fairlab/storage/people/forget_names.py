@@ -17,7 +17,7 @@ from fairlab.workspace import Workspace
 
 TEXTS = (".json", ".jsonl", ".txt", ".log", ".md", ".tex", ".html", ".toml")
 ROWS = (".csv", ".tsv")
-READ = ("results", "projections", "embeddings", "checkpoints")
+READ = ("results", "projections", "moved", "embeddings", "checkpoints")
 """Parts of a run whose tables name images by number."""
 OURS = ("datasets", "forgetting", "catalogue.sqlite")
 """Not looked through here: data sets are written anew as a whole."""

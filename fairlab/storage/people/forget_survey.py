@@ -176,6 +176,7 @@ class Scope:
             config, here = record.config, record.folder
             for name in self.lost:
                 going += [*here.glob(f"embeddings/{name}/*.parts"), *here.glob(f"results/{name}/protocols/*.parts")]
+                going.append(here / "moved" / name)
             if config.overlap is not None and {config.overlap.train, config.overlap.test} & set(self.lost):
                 going += [here / "seen", here / "matches.parquet"]
             if config.repair is not None and config.repair.cohort in self.lost:
