@@ -19,6 +19,10 @@ OWN = "attribute."
 BETWEEN = " · "
 """Between the values of a group that is a combination, e.g. African · female."""
 
+BY_ERRORS = (
+    "where the selection was made by looking at these errors, its rates and intervals say nothing of other people"
+)
+
 
 def attributes_of(dataset: Dataset) -> list[str]:
     """What the images can be grouped by: the data set's own attribute first, then its others."""
@@ -85,10 +89,10 @@ def on_side(dataset: Dataset, pairs: pd.DataFrame, chosen: Chosen) -> tuple[pd.D
             f"people); {parted:,} pairs have one"
         )
     said = (
-        f"Only pairs of {chosen}: {count:,} of {len(pairs):,} pairs; left out: {parted:,} pairs with one image on the other "
+        f"S{str(chosen)[1:]}: {count:,} of {len(pairs):,} pairs; left out: {parted:,} pairs with one image on the other "
         f"side, {len(pairs) - count - parted:,} with both"
     )
-    return pairs[kept].reset_index(drop=True), (said,)
+    return pairs[kept].reset_index(drop=True), (said, BY_ERRORS)
 
 
 def combined(dataset: Dataset, by: Sequence[str]) -> pd.Series:

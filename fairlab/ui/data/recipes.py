@@ -30,7 +30,7 @@ def form(lab: Workspace, data: Dataset) -> None:
             "Mix with", others, key="make_mix", format_func=lambda item: item or "no other", help=_says("mix")
         )
         make = right.button("Create it", icon=":material/add:", width="stretch", disabled=not name.strip(), key="make")
-        saved = {"selection": ["", *names(lab, data.dataset_id)]}
+        saved = {"selection": names(lab, data.dataset_id)}
         changes = settings_form(Recipe(), "make", skip=("dataset", "mix"), offers=saved)
         st.caption("Nothing is copied: the new data set borrows its images, so keep this one.")
         if make:

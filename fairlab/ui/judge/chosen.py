@@ -31,7 +31,7 @@ def pick_selection(lab: Workspace, data: Dataset) -> Chosen | None:
             "Saved selection",
             [EVERYBODY, *known],
             SELECTION,
-            {EVERYBODY: "none: everybody"},
+            {EVERYBODY: "everybody"},
             help="Saved on Spaces, or with `fairlab data selections save`. Groups, rates and intervals are computed again.",
             of=data.dataset_id,
         )
@@ -50,8 +50,6 @@ def end_here(chosen: Chosen | None, what: str) -> None:
     """With a selection the page ends here: what would follow are stored numbers of everybody, and is named."""
     if chosen is not None:
         st.caption(
-            plain(
-                f"{what} are stored for everybody, so they are not shown for the {chosen}. Choose none: everybody above."
-            )
+            plain(f"{what} are stored for everybody, so they are not shown for the {chosen}. Choose everybody above.")
         )
         stop()

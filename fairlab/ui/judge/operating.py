@@ -42,7 +42,7 @@ def pick_operating_point(found: Evidence) -> tuple[OperatingPoint, FairnessRepor
     and what a saved selection leaves out of the pairs.
     """
     if found.chosen is not None:
-        st.info(plain(" ".join(found.pairs.notes)), icon=":material/filter_alt:")
+        st.info(plain("; ".join(found.pairs.notes) + "."), icon=":material/filter_alt:")
     scores = np.concatenate([group.scores for group in found.groups])
     impostors = sum(group.counts[1] for group in found.groups)
     rungs = [rate for rate in LADDER if rate * impostors >= 1] or [LADDER[-1]]

@@ -17,6 +17,7 @@ from fairlab.data.dataset import Dataset
 from fairlab.data.selections import MOST_NOTE
 from fairlab.errors import FairLabError
 from fairlab.files import app_root
+from fairlab.tables import texts
 from fairlab.ui.frame.page import plain, show_error
 from fairlab.ui.spaces import selection
 from fairlab.ui.spaces.maps import Side
@@ -24,14 +25,14 @@ from fairlab.workspace import Workspace
 
 IN_A_LINK = 20_000
 """Images that a link can hold, and that a page hands to the browser as a file."""
-JUST_SAVED = "selection just saved"
+JUST_SAVED, CHOSEN = "selection just saved", "saved selection"
 
 
 def panel(lab: Workspace, data: Dataset, sides: Sequence[Side]) -> None:
     """A form to save what is selected, and the saved selections of the data set."""
     handle = Lab(lab).data[data.dataset_id].selections
     table = handle.table()
-    with st.expander(f"Saved selections ({len(table)})", icon=":material/bookmark:"):
+    with st.expander("Saved selections", icon=":material/bookmark:"):
         _form(lab, data)
         if name := st.session_state.pop(JUST_SAVED, ""):
             st.success(plain(f"Saved: {name}."), icon=":material/check:")
@@ -41,7 +42,7 @@ def panel(lab: Workspace, data: Dataset, sides: Sequence[Side]) -> None:
                 "(Derive data set on Data), and a file for other tools."
             )
             return
-        st.dataframe(table.drop(columns=["dataset"]), hide_index=True)
+        st.dataframe(_shown(table), hide_index=True)
         _one(lab, data, sides, table)
 
 
@@ -77,13 +78,29 @@ def _form(lab: Workspace, data: Dataset) -> None:
         except FairLabError as error:
             show_error(error)
             return
-        st.session_state[JUST_SAVED] = name
+        st.session_state[JUST_SAVED] = st.session_state[CHOSEN] = name
         st.rerun()
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for people: times to the minute, a column on what is wrong only where something is."""
+    rows = [
+        {
+            "Selection": str(row.selection),
+            "Images": f"{row.images:,}",
+            "People": f"{row.identities:,}",
+            "Saved (UTC)": str(row.created_at)[:16].replace("T", " "),
+            "Note": str(row.note),
+            **({"Cannot be used": str(row.state)} if table["state"].any() else {}),
+        }
+        for row in table.itertuples()
+    ]
+    return texts(rows, "Selection", "Images", "People", "Saved (UTC)", "Note")
 
 
 def _one(lab: Workspace, data: Dataset, sides: Sequence[Side], table: pd.DataFrame) -> None:
     """What can be done with one of them."""
-    name = st.selectbox("Selection", table["selection"], key="saved selection")
+    name = st.selectbox("Selection", table["selection"], key=CHOSEN)
     row = table[table["selection"] == name].iloc[0]
     with st.container(horizontal=True, vertical_alignment="center"):
         if row["state"]:
@@ -129,7 +146,8 @@ def _uses(lab: Workspace, data: Dataset, sides: Sequence[Side], name: str, image
         command = f"fairlab data selections export {data.dataset_id} {name} --format"
         st.markdown("FiftyOne: a folder of PNG files with labels.json.")
         st.code(
-            f"{command} fiftyone --out {name}\nfiftyone app view --dataset-dir {name} --type {FIFTYONE}", language="bash"
+            f"{command} fiftyone --out {name}\nfiftyone app view --dataset-dir {name} --type {FIFTYONE}",
+            language="bash",
         )
         st.markdown("embedding-atlas: vectors and map positions of each space.")
         spaces = " ".join(runs)
