@@ -20,7 +20,7 @@ BETWEEN = " · "
 """Between the values of a group that is a combination, e.g. African · female."""
 
 BY_ERRORS = (
-    "where the selection was made by looking at these errors, its rates and intervals say nothing of other people"
+    "where the selection was made by looking at these errors, its rates and intervals do not hold for other people"
 )
 
 
