@@ -11,6 +11,7 @@ from fairlab.api.selections import SavedSelection
 from fairlab.cli import show
 from fairlab.cli.grammar import Noun, Parser, data_argument, json_option, run_argument
 from fairlab.compare.selection_files import FIFTYONE, FORMATS, column_name
+from fairlab.store.projections import list_projections
 from fairlab.tables import json_values
 from fairlab.workspace import Workspace
 
@@ -100,9 +101,13 @@ def export(workspace: Workspace, options: argparse.Namespace) -> None:
     print(f"written: {written}")
     if kind == "fiftyone":
         print(f"fiftyone app view --dataset-dir {_shown(written)} --type {FIFTYONE}")
-    for run_id in spaces:
-        name = column_name(run_id)
-        print(f"embedding-atlas {_shown(written)} --x x_{name} --y y_{name}")
+    for model in (Lab(workspace).models[run_id] for run_id in spaces):
+        name = column_name(model.run_id)
+        drawn = any(item.whole for item in list_projections(model.folder, options.name))
+        print(
+            f"embedding-atlas {_shown(written)} "
+            + (f"--x x_{name} --y y_{name}" if drawn else f"--vector vector_{name}")
+        )
 
 
 def _shown(path: Path) -> str:

@@ -38,7 +38,7 @@ def test_saved_shown_written_and_deleted(lab: Workspace, tmp_path: Path) -> None
     out = tmp_path / "hard.parquet"
     name = model.run_id.replace("-", "_")
     said = run("export", "faces", "hard", "--format", "parquet", "--space", model.run_id, "--out", str(out))
-    assert f"embedding-atlas {out} --x x_{name} --y y_{name}" in said
+    assert f"embedding-atlas {out} --vector vector_{name}" in said, "it has no map"
     assert f"vector_{name}" in pd.read_parquet(out)
     remove_folder(data.folder, lab.home)
     assert "its data set is gone" in run("list")
