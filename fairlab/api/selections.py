@@ -214,7 +214,11 @@ class Selections:
         return f"<selections: {len(self.table())} of all data sets; table(), [data set][name]>"
 
     def __getitem__(self, dataset: str) -> SelectionsOfData:
+        """The selections of a data set, also of one that is gone."""
         return SelectionsOfData(self._workspace, dataset)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(dict.fromkeys(self.table()["dataset"]))
 
     def table(self) -> pd.DataFrame:
         """All selections. Returns a DataFrame with dataset, selection, images, identities, created_at, note, and state (why a
