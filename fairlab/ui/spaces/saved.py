@@ -100,6 +100,8 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
 
 def _one(lab: Workspace, data: Dataset, sides: Sequence[Side], table: pd.DataFrame) -> None:
     """What can be done with one of them."""
+    if st.session_state.get(CHOSEN) not in set(table["selection"]):  # deleted, or of another data set
+        st.session_state.pop(CHOSEN, None)
     name = st.selectbox("Selection", table["selection"], key=CHOSEN)
     row = table[table["selection"] == name].iloc[0]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -150,10 +152,10 @@ def _uses(lab: Workspace, data: Dataset, sides: Sequence[Side], name: str, image
             language="bash",
         )
         st.markdown("embedding-atlas: vectors and map positions of each space.")
-        spaces = " ".join(runs)
+        listed = " ".join(runs)
         x, y = (f"{axis}_{column_name(runs[0])}" for axis in "xy")
         st.code(
-            f"{command} parquet --out {name}.parquet --space {spaces}\nembedding-atlas {name}.parquet --x {x} --y {y}",
+            f"{command} parquet --out {name}.parquet --space {listed}\nembedding-atlas {name}.parquet --x {x} --y {y}",
             language="bash",
         )
 
