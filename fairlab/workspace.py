@@ -52,6 +52,10 @@ class Workspace:
     def studies_folder(self) -> Path:
         return self.home / "studies"
 
+    @property
+    def selections_folder(self) -> Path:
+        return self.home / "selections"
+
     def run(self, run_id: str) -> Path:
         """Folder of a run (it may not exist). Raises FairLabError for a name that is not one."""
         return self.runs_folder / checked_name(run_id, "run")
@@ -59,6 +63,10 @@ class Workspace:
     def dataset(self, dataset_id: str) -> Path:
         """Folder of a data set (it may not exist)."""
         return self.datasets_folder / checked_name(dataset_id, "data set")
+
+    def selections(self, dataset_id: str) -> Path:
+        """Folder of the saved selections of a data set (it may not exist); it stays when the data set is deleted."""
+        return self.selections_folder / checked_name(dataset_id, "data set")
 
     def study(self, study_id: str) -> Path:
         """Folder of a study (it may not exist)."""

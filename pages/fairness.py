@@ -9,7 +9,7 @@ from fairlab.ui.frame.numbers import pick_protocol
 from fairlab.ui.frame.overlaps import overlap_note
 from fairlab.ui.frame.page import start, stop
 from fairlab.ui.frame.pickers import pick_models, pick_space, title_of, trained_on
-from fairlab.ui.judge import counted, protocols
+from fairlab.ui.judge import chosen, counted, protocols
 from fairlab.ui.judge.evidence import evidence, fdr_of, pick_attributes, too_many
 from fairlab.ui.judge.operating import pick_operating_point
 from fairlab.ui.verification import figures
@@ -24,14 +24,15 @@ with middle:
     protocol = pick_protocol(lab, run, shown.dataset_id)
 with right:
     by = pick_attributes(data)
+picked = chosen.pick_selection(lab, data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
 caveats.show(data, [run])
-if not protocol or too_many(run, data, protocol):
-    figures.stored(lab, run, data, protocol)
+if not protocol or too_many(run, data, protocol, picked):
+    figures.stored(lab, run, data, protocol, picked)
     counted.matrix(run, data, OperatingPoint("pooled", 0.01))
     protocols.panel(lab, run, data)
     stop()
-found = evidence(lab, run, data, protocol, by)
+found = evidence(lab, run, data, protocol, by, picked)
 point, at = pick_operating_point(found)
 at = measures.adjust(at)
 measures.summary(at, found)
@@ -45,7 +46,7 @@ measures.metric_tables(at)
 st.subheader("From strict to loose", anchor=False)
 measures.discrepancy(fdr_of(found), at)
 st.subheader("Between groups", anchor=False)
-if not counted.matrix(run, data, point):
+if picked is not None or not counted.matrix(run, data, point):
     measures.matrix(at, found)
     protocols.panel(lab, run, data)
 st.subheader("Repair without training", anchor=False)

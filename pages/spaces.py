@@ -5,7 +5,7 @@ import streamlit as st
 from fairlab.ui.frame import cached, caveats
 from fairlab.ui.frame.page import start
 from fairlab.ui.frame.pickers import choose, choose_many, pick_models, pick_space
-from fairlab.ui.spaces import faces, maps, morph, moved, selection
+from fairlab.ui.spaces import faces, maps, morph, moved, saved, selection
 
 lab = start(
     "Spaces",
@@ -35,6 +35,7 @@ drawn = maps.make_maps(lab, sides, shown.dataset_id)
 if drawn:
     maps.maps(lab, data, sides, colour_by, splits)
 selection.show_or_refuse(data.dataset_id)
+saved.panel(lab, data, sides)
 face = faces.asked_face(data)
 if face is not None:
     faces.neighbour_panels(lab, data, sides, face, splits)

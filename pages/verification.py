@@ -7,7 +7,7 @@ from fairlab.ui.frame.numbers import pick_protocol
 from fairlab.ui.frame.overlaps import overlap_note
 from fairlab.ui.frame.page import start, stop
 from fairlab.ui.frame.pickers import choose_many, pick_models, pick_space, title_of, trained_on
-from fairlab.ui.judge import counted, protocols
+from fairlab.ui.judge import chosen, counted, protocols
 from fairlab.ui.judge.evidence import evidence, pick_attributes, results, too_many
 from fairlab.ui.judge.operating import pick_operating_point
 from fairlab.ui.verification import figures
@@ -32,27 +32,28 @@ with columns[2]:
     )
 with columns[3]:
     by = pick_attributes(data)
+picked = chosen.pick_selection(lab, data)
 overlap_note(lab, trained_on(lab, run), shown.dataset_id)
 caveats.show(data, [run])
-if not protocol or too_many(run, data, protocol):
-    figures.stored(lab, run, data, protocol)
-    counted.everybody(lab, run, data)
-    counted.search(lab, run, data)
+if not protocol or too_many(run, data, protocol, picked):
+    figures.stored(lab, run, data, protocol, picked)
+    counted.further(lab, run, data)
     protocols.panel(lab, run, data)
     stop()
-found = evidence(lab, run, data, protocol, by)
+found = evidence(lab, run, data, protocol, by, picked)
 point, at = pick_operating_point(found)
-beside = figures.beside(lab, [model for model in shown.models if model.run_id in more], data, protocol, by)
+beside = figures.beside(lab, [model for model in shown.models if model.run_id in more], data, found, by)
 figures.curves([found, *beside], at, titles)
 st.subheader("At the operating point", anchor=False)
 figures.operating_table(at, results(found).metrics)
 st.subheader("Scores of every group", anchor=False)
 figures.distributions(found, at)
-figures.score_files(lab, run, protocol, data)
+if picked is None:
+    figures.score_files(lab, run, protocol, data)
 st.subheader("True accept rate at a false match rate", anchor=False)
 figures.tar_tables(results(found).metrics, found.names, found.settings.fmr_targets, f"metrics-{run.run_id}-{protocol}")
+chosen.end_here(picked, "Accuracies of other tools, score files, all comparisons and identification")
 st.subheader("Accuracy, here and in other tools", anchor=False)
 figures.peer_table(found, at, cached.protocol_metrics(lab, run.run_id, shown.dataset_id, protocol))
-counted.everybody(lab, run, data)
-counted.search(lab, run, data)
+counted.further(lab, run, data)
 protocols.panel(lab, run, data)

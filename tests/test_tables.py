@@ -18,7 +18,7 @@ import pytest
 
 from fairlab import tables
 from fairlab.compare import model_rows, models, published, repairs
-from fairlab.data import mass_balance
+from fairlab.data import mass_balance, selections
 from fairlab.data.inspect import changes
 from fairlab.data.readers import rfw_lists
 from fairlab.errors import FairLabError
@@ -36,6 +36,10 @@ from tests.conftest import ROOT
 
 RETURNED = {
     "fairlab.data.inspect.changes.seen": changes.SEEN,
+    "fairlab.data.selections.list_selections": selections.SELECTIONS,
+    "fairlab.ui.spaces.saved._shown": Table(
+        **dict.fromkeys(("Selection", "Images", "People", "Saved (UTC)", "Note"), TEXT)
+    ),
     "fairlab.data.mass_balance.before_and_after": mass_balance.BEFORE_AND_AFTER,
     "fairlab.evaluation.routing.measures_by_epoch": routing.MEASURES,
     "fairlab.evaluation.routing.shares_by_group": routing.SHARES,
@@ -87,6 +91,7 @@ OF_TABLE = {
     "fairlab.evaluation.neighbourhoods.most_moved": tables.MOVED_IMAGES,
     "fairlab.plots.training._thin": tables.EVENTS, "fairlab.ui.fairness.differing._by_group": paired.DIFFERENCES,
     "fairlab.ui.fairness.differing._measures": paired.DIFFERENCES, "fairlab.ui.runs.queue.shown": edit.QUEUE,
+    "fairlab.ui.spaces.saved._shown": selections.SELECTIONS,
 }  # fmt: skip
 """What the parameter `table` of a function is."""
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from fairlab.api.arguments import Progress, settings_of, silent
 from fairlab.api.run import Run
+from fairlab.api.selections import Selections, SelectionsOfData
 from fairlab.api.shares import SoftShares
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
@@ -74,6 +75,11 @@ class DataSet:
     def shares(self) -> SoftShares:
         """Soft group shares of the images: shares.add(TABLE) imports them."""
         return SoftShares(self._workspace, self.name)
+
+    @property
+    def selections(self) -> SelectionsOfData:
+        """Images that were saved under a name: selections.save(NAME, ids=...)."""
+        return SelectionsOfData(self._workspace, self.name)
 
     @property
     def fingerprint(self) -> str:
@@ -228,6 +234,11 @@ class DataSets:
 
     def _ipython_key_completions_(self) -> list[str]:
         return self.names()
+
+    @property
+    def selections(self) -> Selections:
+        """The saved selections of all data sets, also of those that are gone."""
+        return Selections(self._workspace)
 
     def names(self) -> list[str]:
         """Names of the data sets. Returns a sorted list.

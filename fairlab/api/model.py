@@ -20,6 +20,7 @@ from fairlab.tables import ALL_GROUPS, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table, 
 
 if TYPE_CHECKING:
     from fairlab.api.repaired import Repaired
+    from fairlab.data.selections import Chosen
     from fairlab.evaluation.fairness_report import FairnessReport
     from fairlab.evaluation.score_frames import ScoredPairs
     from fairlab.plots.colours import Figure
@@ -138,24 +139,29 @@ class Model(Run):
         found = open_embeddings(self.folder, self._data(dataset).dataset_id)
         return found.vectors, found.ids
 
-    def scores(self, dataset: str = "", pairs: str = "test", by: Sequence[str] = ()) -> pd.DataFrame:
+    def scores(
+        self, dataset: str = "", pairs: str = "test", by: Sequence[str] = (), chosen: Chosen | None = None
+    ) -> pd.DataFrame:
         """The scored pairs of one pair list or protocol.
 
-        by: attributes whose values together make the groups. Returns a DataFrame with score (cosine), group, other, id1,
+        by: attributes whose values together make the groups. chosen: pairs on this side of a saved selection alone, e.g.
+        lab.data["rfw"].selections["hard"].side("without"). Returns a DataFrame with score (cosine), group, other, id1,
         id2, genuine, fold. Raises FairLabError where the model was not evaluated on them.
 
         >>> model.scores("rfw").groupby(["group", "genuine"])["score"].mean()
         """
-        return self.scored(dataset, pairs, by).frame
+        return self.scored(dataset, pairs, by, chosen).frame
 
-    def scored(self, dataset: str = "", pairs: str = "test", by: Sequence[str] = ()) -> ScoredPairs:
+    def scored(
+        self, dataset: str = "", pairs: str = "test", by: Sequence[str] = (), chosen: Chosen | None = None
+    ) -> ScoredPairs:
         """As scores(), as the object that fairness_report takes. Returns the pairs; raises FairLabError as scores().
 
         >>> fairness_report(model.scored("rfw"), at_fmr=0.001)
         """
         from fairlab.compare.scored import scored
 
-        return scored(self.record, self._data(dataset), pairs, by)
+        return scored(self.record, self._data(dataset), pairs, by, chosen)
 
     def metrics(self, dataset: str = "", pairs: str = "") -> pd.DataFrame:
         """The numbers that were stored when the model was evaluated.
@@ -170,18 +176,22 @@ class Model(Run):
         table = metrics(self._workspace, [self.run_id], self._data(dataset).dataset_id)
         return table[table["protocol"] == pairs] if pairs else table
 
-    def fairness(self, at_fmr: float = 0.01, dataset: str = "", pairs: str = "test") -> pd.DataFrame:
+    def fairness(
+        self, at_fmr: float = 0.01, dataset: str = "", pairs: str = "test", chosen: Chosen | None = None
+    ) -> pd.DataFrame:
         """The rates of every group and the fairness metrics, at one threshold for all.
 
-        at_fmr: false match rate 0..1 that all groups' impostors together reach at most. Returns a DataFrame with group,
+        at_fmr: false match rate 0..1 that all groups' impostors together reach at most. chosen: as in scores(). Returns a DataFrame with group,
         metric, value, low, high (95 %), errors, genuine_pairs, impostor_pairs, and for metrics fair_value, fair_p95 (what a
         fair model shows by chance) and p. Rates are fractions. Raises FairLabError where the model was not evaluated.
 
         >>> model.fairness(at_fmr=0.01).query("metric == 'fnmr'")[["group", "value", "low", "high", "errors"]]
         """
-        return fairness_table(self.fairness_report(at_fmr, dataset, pairs))
+        return fairness_table(self.fairness_report(at_fmr, dataset, pairs, chosen))
 
-    def fairness_report(self, at_fmr: float = 0.01, dataset: str = "", pairs: str = "test") -> FairnessReport:
+    def fairness_report(
+        self, at_fmr: float = 0.01, dataset: str = "", pairs: str = "test", chosen: Chosen | None = None
+    ) -> FairnessReport:
         """As fairness(), with all it rests on. Returns a FairnessReport: summary, groups, metrics, matrix, notes.
 
         People are resampled as often, and with the same seed, as when the model was evaluated.
@@ -191,7 +201,9 @@ class Model(Run):
         from fairlab.evaluation.fairness_report import fairness_report
 
         asked = self._settings(dataset)
-        return fairness_report(self.scored(dataset, pairs), at_fmr, draws=asked.bootstrap, seed=asked.seed)
+        return fairness_report(
+            self.scored(dataset, pairs, chosen=chosen), at_fmr, draws=asked.bootstrap, seed=asked.seed
+        )
 
     def roc(self, dataset: str = "", pairs: str = "test") -> Figure:
         """ROC of every group, with its 95 % band. Returns a plotly figure. Raises FairLabError without an evaluation.

@@ -159,6 +159,7 @@ class Models:
         from fairlab.compare.repairs import methods
 
         return methods()
+
     def measure_moved(
         self, before: str | Run, after: str | Run, dataset: str = "", settings: Moved | None = None, **changes: Any
     ) -> Run | None:

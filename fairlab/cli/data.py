@@ -11,6 +11,7 @@ from fairlab.api.watching import follow
 from fairlab.cli import arguments, show, show_data
 from fairlab.cli.arguments import dials
 from fairlab.cli.grammar import Noun, Parser, data_argument, json_option, run_argument, set_option
+from fairlab.cli.selections import selections_commands
 from fairlab.data.shares import TOLERANCE
 from fairlab.errors import FairLabError
 from fairlab.settings.protocols import DrawnPairs
@@ -70,6 +71,7 @@ def data_commands(parser: Parser) -> None:
     soft.add_argument("table", help="CSV or parquet file: a row per image, a column per group")
     soft.add_argument("--dry-run", action="store_true", help="only check the table")
     json_option(soft)
+    selections_commands(noun.add("selections", "images of a data set that are saved under a name", list_data))
     gone = noun.add("delete", "delete a data set and the run that made it", delete)
     data_argument(gone)
     gone.add_argument("--dry-run", action="store_true", help="only say what would go and what needs it")

@@ -16,6 +16,7 @@ from fairlab.cli import arguments
 from fairlab.cli.grammar import Parser
 from fairlab.cli.show import say_caveats
 from fairlab.compare.scored import scored
+from fairlab.data.selections import SIDES
 from fairlab.errors import FairLabError
 from fairlab.evaluation.fairness_report import FairnessReport, fairness_report, groups_of, metric_p, point_of
 from fairlab.evaluation.intervals import p_words
@@ -104,6 +105,8 @@ def _drawn(workspace: Workspace, options: argparse.Namespace) -> tuple[int, int]
     """(draws, seed) as asked for; otherwise those that a run was judged with, so that pages and command say the same."""
     asked, first = Evaluation(), options.scores.split(",")[0]
     if not _is_table(first):
+        if options.selected != "only" and not options.selection:
+            raise FairLabError("--selected says which side of a selection counts: name one with --selection")
         if options.exclude or options.score or options.distances:
             raise FairLabError("--exclude, --score and --distances belong to a table of scores, not to a run")
         record = Lab(workspace).runs[first].record
@@ -117,6 +120,8 @@ def _pairs(workspace: Workspace, options: argparse.Namespace, scores: str = "") 
     """Those of a file, or else of a run."""
     scores = scores or options.scores
     if _is_table(scores):
+        if options.selection:
+            raise FairLabError("--selection belongs to a run: a table of scores does not name images of a data set")
         if len(options.by) > 1:
             raise FairLabError(
                 "the groups of a table are the values of one attribute; only of a run --by takes several"
@@ -126,7 +131,11 @@ def _pairs(workspace: Workspace, options: argparse.Namespace, scores: str = "") 
     record = lab.runs[scores].record
     dataset = lab.data[options.data or record.dataset].opened
     say_caveats(workspace, [scores], dataset.dataset_id)
-    return scored(record, dataset, options.pairs, options.by)
+    chosen = None
+    if options.selection:
+        handle = lab.data[dataset.dataset_id].selections[options.selection]
+        chosen = handle.side(options.selected)
+    return scored(record, dataset, options.pairs, options.by, chosen)
 
 
 def show(report: FairnessReport) -> None:
@@ -221,6 +230,14 @@ def fairness_options(parser: Parser) -> None:
     run = parser.add_argument_group("of a run")
     run.add_argument("--data", default="", help="data set (default: the one trained on)")
     run.add_argument("--pairs", default="test", help="which pair list (default: test)")
+    run.add_argument("--selection", default="", metavar="NAME", help="pairs on one side of a saved selection alone")
+    run.add_argument(
+        "--selected",
+        choices=list(SIDES),
+        default="only",
+        metavar="SIDE",
+        help=f"{', '.join(list(SIDES)[:-1])} or {list(SIDES)[-1]}",
+    )
     table = parser.add_argument_group("of a table")
     table.add_argument("--score", default="", metavar="NAME", help="column with the scores (default: a usual name)")
     table.add_argument("--distances", action="store_true", help="it holds distances: smaller means more alike")

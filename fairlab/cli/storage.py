@@ -108,7 +108,8 @@ def do_prune(workspace: Workspace, options: argparse.Namespace) -> int:
 
 
 def do_archive(workspace: Workspace, options: argparse.Namespace) -> int:
-    from fairlab.storage.archive import Choice, archive
+    from fairlab.cli.show import say
+    from fairlab.storage.archive import Choice, archive, staying
 
     choice = Choice(not options.no_numbers, options.templates, options.checkpoints)
     out = Path(options.out).expanduser().absolute()
@@ -116,6 +117,10 @@ def do_archive(workspace: Workspace, options: argparse.Namespace) -> int:
     runs = f"{len(listing['runs'])} run{'s' if len(listing['runs']) > 1 else ''}"
     said = f"{runs}, {len(listing['files'])} files, {room(out.stat().st_size)} in {out}"
     print(json.dumps(listing, indent=1) if options.json else said)
+    for name, kept in staying(workspace, listing["runs"]).items():
+        say(
+            f"saved selections of {name} stay here ({some(kept)}); `fairlab data selections export {name} SELECTION` writes one"
+        )
     return 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.dataset import Dataset
+from fairlab.data.selections import Chosen, inside
 from fairlab.errors import FairLabError
 from fairlab.evaluation.score_frames import ScoredPairs
 from fairlab.jobs.evaluate.starts import how_to_evaluate
@@ -18,6 +19,10 @@ OWN = "attribute."
 BETWEEN = " · "
 """Between the values of a group that is a combination, e.g. African · female."""
 
+BY_ERRORS = (
+    "where the selection was made by looking at these errors, its rates and intervals do not hold for other people"
+)
+
 
 def attributes_of(dataset: Dataset) -> list[str]:
     """What the images can be grouped by: the data set's own attribute first, then its others."""
@@ -25,9 +30,16 @@ def attributes_of(dataset: Dataset) -> list[str]:
     return [dataset.attribute, *(name for name in others if name != dataset.attribute)]
 
 
-def scored(record: RunRecord, dataset: Dataset, protocol: str = "test", by: Sequence[str] = ()) -> ScoredPairs:
+def scored(
+    record: RunRecord,
+    dataset: Dataset,
+    protocol: str = "test",
+    by: Sequence[str] = (),
+    chosen: Chosen | None = None,
+) -> ScoredPairs:
     """A run's stored scores on one protocol of a data set. by: attributes whose values (together) make the groups; none:
-    the data set's own groups. Raises FairLabError without scores, or for an attribute that the data set does not have.
+    the data set's own groups. chosen: pairs on this side of a selection alone; a note says what is left out. Raises
+    FairLabError without scores, for an attribute that the data set does not have, and for a selection that leaves no pair.
     """
     pairs = pairs_of(record.folder, dataset, protocol)
     if pairs.empty and dataset.pairs.empty:
@@ -36,6 +48,9 @@ def scored(record: RunRecord, dataset: Dataset, protocol: str = "test", by: Sequ
     pairs = pairs.merge(scores[["pair_id", "score"]], on="pair_id")
     if pairs.empty:
         raise FairLabError(f"{record.run_id} has no scores on the {protocol} pairs of {dataset.dataset_id}")
+    notes: tuple[str, ...] = ()
+    if chosen is not None:
+        pairs, notes = on_side(dataset, pairs, chosen)
     at = [pairs[column].to_numpy() for column in ("image_a", "image_b")]
     images = dataset.images.set_index("image_id")
     identity = images["identity"].astype(str)
@@ -52,7 +67,32 @@ def scored(record: RunRecord, dataset: Dataset, protocol: str = "test", by: Sequ
             "fold": pairs["fold"].to_numpy(),
         }
     )
-    return ScoredPairs(frame, name=f"{record.title} on {dataset.dataset_id}")
+    return ScoredPairs(frame, notes=notes, name=f"{record.title} on {dataset.dataset_id}")
+
+
+def on_side(dataset: Dataset, pairs: pd.DataFrame, chosen: Chosen) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """(pairs of which both images are on the chosen side of a selection, what is left out in words).
+
+    Raises FairLabError where no pair is left, and for single images where pairs are of templates of several images.
+    """
+    if chosen.selected.endswith("images") and dataset.templates is not None:
+        raise FairLabError(
+            f"data set {dataset.dataset_id} compares templates of several images: choose people, not images"
+        )
+    mask = inside(dataset, chosen)
+    sides = [mask[pairs[column].to_numpy(np.int64)] for column in ("image_a", "image_b")]
+    kept, parted = sides[0] & sides[1], int((sides[0] ^ sides[1]).sum())
+    count, people = int(kept.sum()), dataset.images["identity"][mask].nunique()
+    if not count:
+        raise FairLabError(
+            f"{chosen}: none of the {len(pairs):,} pairs has both images there ({int(mask.sum()):,} images of {people:,} "
+            f"people); {parted:,} pairs have one"
+        )
+    said = (
+        f"S{str(chosen)[1:]}: {count:,} of {len(pairs):,} pairs; left out: {parted:,} pairs with one image on the other "
+        f"side, {len(pairs) - count - parted:,} with both"
+    )
+    return pairs[kept].reset_index(drop=True), (said, BY_ERRORS)
 
 
 def combined(dataset: Dataset, by: Sequence[str]) -> pd.Series:

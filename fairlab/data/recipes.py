@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,11 @@ from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.kept_pixels import Borrowed
 from fairlab.data.mass_balance import balanced
 from fairlab.data.sampling import DRAWS, balanced_parts, shuffled
+from fairlab.data.selections import SIDES, Chosen, inside, open_selection
 from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.settings.study import Recipe
+from fairlab.workspace import Workspace
 
 KIND = "recipe"
 
@@ -33,11 +36,14 @@ def build_recipe(recipe: Recipe, folder: Path, dataset_id: str) -> Dataset:
             f"data set {first.dataset_id} has images of {first.image_px} px, {second.dataset_id} of {second.image_px} px; "
             "add one of them again with the image_px of the other"
         )
-    pools = [_pool(first, recipe.splits, recipe)]
+    chosen = chosen_of(recipe, first)
+    pools = [_pool(first, recipe.splits, recipe, chosen)]
     if recipe.mix:
         pools.append(_pool(second, recipe.mix_splits, recipe))
         _apart(first, second, recipe)
-    facts = {}
+    facts: dict[str, Any] = {}
+    if chosen is not None:
+        facts["selection"] = dict(zip(("name", "hash", "selected"), chosen.key, strict=True))
     if recipe.balance == "mass":
         pools[0], facts["mass_balance"] = balanced(first, pools[0], recipe)
     drawn = _drawn(pools, recipe)
@@ -66,14 +72,23 @@ def drawn_size(recipe: Recipe, folder: Path) -> int:
     names = [recipe.dataset, *([recipe.mix] if recipe.mix else [])]
     parents = [open_dataset(folder.with_name(name)) for name in names]
     splits = (recipe.splits, recipe.mix_splits)
-    pools = [_pool(data, part, recipe) for data, part in zip(parents, splits, strict=False)]
+    sides = (chosen_of(recipe, parents[0]), None)
+    pools = [_pool(data, part, recipe, side) for data, part, side in zip(parents, splits, sides, strict=False)]
     if recipe.balance == "mass":
         pools[0] = balanced(parents[0], pools[0], recipe)[0]
     return sum(map(len, _drawn(pools, recipe)))
 
 
-def _pool(data: Dataset, splits: tuple[str, ...], recipe: Recipe) -> pd.DataFrame:
-    """Images that may be drawn: of these parts and groups, and of the balanced part asked for."""
+def chosen_of(recipe: Recipe, data: Dataset) -> Chosen | None:
+    """The selection of the recipe's first data set; None where it names none. Raises FairLabError for one that cannot be used."""
+    if not recipe.selection:
+        return None
+    workspace = Workspace(data.folder.parent.parent)
+    return Chosen(open_selection(workspace, data, recipe.selection), recipe.selected)
+
+
+def _pool(data: Dataset, splits: tuple[str, ...], recipe: Recipe, of: Chosen | None = None) -> pd.DataFrame:
+    """Images that may be drawn: of these parts and groups, this side of a selection, and the balanced part asked for."""
     images = data.images
     known = list(dict.fromkeys(images["split"]))
     for split in splits:
@@ -90,6 +105,8 @@ def _pool(data: Dataset, splits: tuple[str, ...], recipe: Recipe) -> pd.DataFram
             raise FairLabError(f"group {group!r} has no image in {', '.join(splits)} of data set {data.dataset_id}")
     if recipe.groups:
         chosen = chosen[chosen["group"].isin(recipe.groups)]
+    if of is not None:
+        chosen = _on_side(data, chosen, splits, of)
     if recipe.parts > 1:
         people = chosen.drop_duplicates("identity")
         part = balanced_parts(people["identity"].tolist(), people["group"].tolist(), recipe.parts, recipe.seed)
@@ -97,6 +114,17 @@ def _pool(data: Dataset, splits: tuple[str, ...], recipe: Recipe) -> pd.DataFram
     table = chosen[["image_id", "identity", "group", "location"]].astype({"identity": object, "group": object})
     # The location tells images of one person apart in the same way wherever they stand in the table.
     return table.assign(key=table["identity"] + "\0" + table["location"].astype(str))
+
+
+def _on_side(data: Dataset, rows: pd.DataFrame, splits: tuple[str, ...], of: Chosen) -> pd.DataFrame:
+    """The rows on one side of a selection. Raises FairLabError where that is none of them, or all, so that nothing was chosen."""
+    kept = rows[inside(data, of)[rows["image_id"].to_numpy(np.int64)]]
+    where = f"{', '.join(splits)} of data set {data.dataset_id}"
+    if kept.empty:
+        raise FairLabError(f"{of}: no image of {where} is left")
+    if len(kept) == len(rows):
+        raise FairLabError(f"{of}: every image of {where} is left, so the selection changes nothing there")
+    return kept
 
 
 def _apart(first: Dataset, second: Dataset, recipe: Recipe) -> None:
@@ -230,6 +258,8 @@ def _words(recipe: Recipe, counts: list[int]) -> str:
     said = [" and ".join(parts)]
     if recipe.groups:
         said.append(f"groups {', '.join(recipe.groups)}")
+    if recipe.selection:
+        said.append(f"{SIDES[recipe.selected]}: selection {recipe.selection}")
     if recipe.parts > 1:
         said.append(f"balanced part {recipe.part} of {recipe.parts}")
     if recipe.balance == "mass":

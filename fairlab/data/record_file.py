@@ -31,6 +31,14 @@ class ShareFacts(Kept):
     fingerprint: Name
 
 
+class SelectionFacts(Kept):
+    """What dataset.json says of the selection whose images a data set by recipe has (data.selections)."""
+
+    name: Name
+    hash: Name
+    selected: Name
+
+
 class DatasetFile(Kept):
     """dataset.json, as far as everybody reads it."""
 
@@ -45,3 +53,4 @@ class DatasetFile(Kept):
     templates: bool = False
     images_from: Origin | None = None
     shares: ShareFacts | None = None
+    selection: SelectionFacts | None = None

@@ -42,7 +42,7 @@ def read_shares(path: Path, data: Dataset) -> tuple[tuple[str, ...], np.ndarray]
     table = ColumnTable(path, header, [image, *columns.values()])
     values = np.stack([_numbers(table, name) for name in columns.values()], axis=1)
     _check(table, list(columns.values()), values)
-    rows = _numbered(table, image, data) if plain(image) == NUMBER else _named(table, image, data)
+    rows = rows_by_number(table, image, data) if plain(image) == NUMBER else rows_by_place(table, image, data)
     _check_once(table, image, rows)
     shares = np.full((len(data.images), len(columns)), np.nan)
     shares[rows] = values
@@ -123,7 +123,7 @@ def _check(table: ColumnTable, names: list[str], values: np.ndarray) -> None:
     raise table.wrong(row, f"{' + '.join(names)[:200]} is {total[row]:.4g}, expected 1 (within {TOLERANCE:g})")
 
 
-def _numbered(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
+def rows_by_number(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
     """Rows of the data set by its own numbers of images."""
     numbers = _numbers(table, column)
     whole = ~np.isnan(numbers) & (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers < len(data.images))
@@ -136,7 +136,7 @@ def _numbered(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
     return numbers.astype(np.int64)
 
 
-def _named(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
+def rows_by_place(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
     """Rows of the data set by where images lie: as the data have it, below its folder, by file name, or without its end."""
     cells = table.texts(column)
     given = pd.Series(cells.values, dtype=object).str.replace("\\", "/", regex=False)

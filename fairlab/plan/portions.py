@@ -8,6 +8,7 @@ from typing import Any
 
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.recipes import drawn_size, most
+from fairlab.data.selections import read_selection
 from fairlab.data.shares import needed_shares
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest
@@ -158,13 +159,21 @@ def _by_recipe(builder: Builder, name: str, dataset: str, sizes: Mapping[str, in
         elif value:
             _named(builder.workspace, value)
     recipe = asked.model_copy(update=found)
-    made = f"{slug(name)}-{digest(recipe.model_dump(mode='json', exclude_defaults=True), 8)}"
+    made = f"{slug(name)}-{digest(_content(builder.workspace, recipe), 8)}"
     try:
         images = _mixture(builder, recipe, made)
     except FairLabError as error:
         raise FairLabError(f"grid.recipes.{name}: {error}") from error
     config = Run(role="dataset", method="recipe", seed=recipe.seed, data=Data(dataset=made), recipe=recipe)
     return Portion(name, Data(dataset=made, judge=dataset), images, (builder.add(f"Faces {name}", config, needed),))
+
+
+def _content(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
+    """What decides the images of a recipe: its settings, and the images of its selection, which may be saved anew."""
+    content: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
+    if recipe.selection:
+        content["chosen"] = read_selection(workspace, recipe.dataset, recipe.selection).hash
+    return content
 
 
 def _mixture(builder: Builder, recipe: Recipe, mixed: str) -> int:
@@ -174,7 +183,10 @@ def _mixture(builder: Builder, recipe: Recipe, mixed: str) -> int:
         images = open_dataset(folder).images
         return int((images["split"] == "train").sum())
     demo = builder.study.demo
-    if demo is None or {recipe.dataset, recipe.mix or recipe.dataset} != {dataset_id(demo)}:
+    here = (builder.workspace.dataset(recipe.dataset) / MANIFEST).exists()
+    if recipe.selection and not here:
+        raise FairLabError(f"selection {recipe.selection!r} needs its data set {recipe.dataset}, which is not here yet")
+    if recipe.selection or demo is None or {recipe.dataset, recipe.mix or recipe.dataset} != {dataset_id(demo)}:
         return drawn_size(recipe, folder)
     return _drawn_of_demo(demo, recipe)
 

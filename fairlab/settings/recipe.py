@@ -16,12 +16,24 @@ PORTIONS = ("real", "synthetic", "mixed")
 """Faces of a study's students that need no recipe: the study's own, synthetic ones, and both as grid.mix_* say."""
 
 
+Selected = Literal["only", "without", "only_images", "without_images"]
+"""Which side of a saved selection is meant: its people with all their images, everybody else, its images alone, or all others."""
+
+
 class Recipe(Settings):
-    """A data set made of others' images; nothing is copied. Steps: groups, part, mass, then draw, alike in groups and mixed."""
+    """A data set made of others' images; nothing is copied. Steps: groups, selection, part, mass, then draw, alike in groups and mixed."""
 
     dataset: Name = Field("", description="Data set whose images are taken.")
     splits: Names = Field(("train",), min_length=1, description="Parts of it to take; they become 'train'.")
     groups: Names = Field((), description="Take these groups only; empty means all.")
+    selection: Name = Field(
+        "",
+        description="Saved selection of the data set (`fairlab data selections list`) that says whose images are taken; empty: no selection.",
+    )
+    selected: Selected = Field(
+        "only",
+        description="only: the people who have an image in the selection, with all their images; without: everybody else; only_images: its images alone; without_images: all other images.",
+    )
     parts: int = Field(
         1, ge=1, le=10_000, description="Cut the identities of every group into this many balanced parts ..."
     )
@@ -86,6 +98,12 @@ class Recipe(Settings):
                 raise ValueError("mass_gap is used only where remove and keep are 0")
             if self.mass_groups != "given" and self.mass_rule == "total_mass":
                 raise ValueError("mass_groups is not used with total_mass, which always takes the largest share")
+        return self
+
+    @model_validator(mode="after")
+    def _selected_has_a_selection(self) -> Self:
+        if self.selected != "only" and not self.selection:
+            raise ValueError("selected is used only with a selection: name one")
         return self
 
     @model_validator(mode="after")

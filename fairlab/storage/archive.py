@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fairlab import __version__
+from fairlab.data.selections import names
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import MANIFEST, digest, not_there, read_json, read_manifest, sha256, write_atomic
 from fairlab.jobs.data.drawing import drawers
@@ -148,6 +149,13 @@ def _adders(workspace: Workspace, runs: Sequence[str]) -> list[str]:
     added = [run.run_id for run in found if run is not None and run.method == "add"]
     drew = [name for dataset_id in sets for name in drawers(workspace, dataset_id)]
     return [name for name in dict.fromkeys([*added, *drew]) if name not in runs]
+
+
+def staying(workspace: Workspace, runs: Sequence[str]) -> dict[str, list[str]]:
+    """Saved selections of the data sets that these runs have numbers or embeddings of: they stay here, as the images do."""
+    sets = dict.fromkeys(name for run_id in runs for name, _ in data_of(workspace.run(run_id)))
+    found = {name: names(workspace, name) for name in sets}
+    return {name: kept for name, kept in found.items() if kept}
 
 
 def _checked(entry: Entry, counted: _Counter) -> str:

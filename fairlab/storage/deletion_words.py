@@ -22,6 +22,10 @@ def reached(found: Found, files: bool = False) -> list[str]:
         lines.append(f"embeddings of an earlier state of the data, deleted as a whole: {some(_runs(stale))}")
     if found.maps:
         lines.append(f"maps: {sum(item['maps'] for item in found.maps)} of {len(found.maps)} runs")
+    lines += [
+        f"saved selection {item['selection']} of {item['dataset']}: {item['images']} of its {item['of']} images"
+        for item in found.selections
+    ]
     for how in ("recomputed", "marked", "deleted"):
         named = [
             f"{item['run']}{' by ' + item['protocol'] if item['protocol'] else ''}"

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 import pytest
 
 from fairlab import Lab
-from fairlab.api import data, lab, model, models, run, runs, shares, storage, studies
+from fairlab.api import data, lab, model, models, run, runs, selections, shares, storage, studies
 from fairlab.errors import FairLabError, Refused
 from fairlab.settings.study import Source
 from fairlab.store.runs import read_run, state
@@ -26,7 +26,7 @@ from tests.waiting import entered
 
 CLASSES = (
     lab.Lab, data.DataSet, data.DataSets, model.Model, models.Models, run.Run, runs.Runs, storage.Storage,
-    shares.SoftShares, studies.Studies, studies.Study,
+    selections.SavedSelection, selections.SelectionsOfData, selections.Selections, shares.SoftShares, studies.Studies, studies.Study,
 )  # fmt: skip
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fairlab.compare.compare import compare
+from fairlab.data.dataset import open_dataset
 from fairlab.data.recipes import drawn_size, most
+from fairlab.data.selections import delete_selection, save_selection
 from fairlab.errors import FairLabError
 from fairlab.plan.grid import expand
 from fairlab.presets import load_preset
 from fairlab.settings.study import Recipe, Study, changed
-from fairlab.workspace import Workspace
+from fairlab.workspace import Workspace, open_workspace
+from tests.conftest import copied_home
 from tests.in_process import carry_out_all
 
 MIX = {"dataset": "real", "mix": "synthetic", "share": 0.3, "equal": True}
@@ -170,3 +175,23 @@ def test_the_grid_of_33_at_tiny_size_for_real(lab: Workspace) -> None:
         f"Student without KD ({name})" for name in ("balanced", "mix", "synthetic")
     ]
     assert students["mean"].between(0, 100).all()
+
+
+def test_faces_of_a_selection(tiny: Workspace, lab: Workspace, tmp_path: Path) -> None:
+    """As many images as its side has; saved anew with other images they are another data set; without data it is refused."""
+    copy = open_workspace(copied_home(tiny.home, tmp_path / "copy"))
+    data = open_dataset(next(copy.datasets_folder.glob("demo-*")))
+    recipe = {"dataset": "real", "selection": "easy", "selected": "without_images"}
+    study, made = asked(("mine",), {"mine": recipe}), []
+    for ids in (np.arange(24), np.arange(24, 40)):
+        save_selection(copy, data, "easy", ids)
+        runs = expand(study, "tiny", copy).runs
+        made.append(next(run.record.dataset for run in runs if run.record.title == "Faces mine"))
+        student = next(run for run in runs if run.record.title.startswith("Student without"))
+        assert student.steps == (144 - len(ids)) // 4 * study.student.training.epochs
+        delete_selection(copy, data.dataset_id, "easy")
+    assert made[0] != made[1]
+    with pytest.raises(
+        FairLabError, match=r"grid\.recipes\.mine: .*no saved selection 'easy'|has no saved selection 'easy'"
+    ):
+        expand(study, "tiny", lab)

@@ -8,6 +8,8 @@ from pathlib import Path
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.inspect.moving import look_there, put
 from fairlab.data.inspect.verdicts import verdict
+from fairlab.data.recipes import chosen_of
+from fairlab.data.selections import read_selection
 from fairlab.errors import FairLabError, Refused
 from fairlab.jobs.data.adding import changed_since
 from fairlab.jobs.data.drawing import METHOD, miner_of, other_pairs
@@ -61,17 +63,31 @@ def make_data(workspace: Workspace, recipe: Recipe, name: str) -> str:
     name = slug(name)
     for parent in filter(None, (recipe.dataset, recipe.mix)):
         open_dataset(workspace.dataset(parent))
+    chosen_of(recipe, open_dataset(workspace.dataset(recipe.dataset)))
     config = Run(role="dataset", method="recipe", seed=recipe.seed, data=Data(dataset=name), recipe=recipe)
     record = single(workspace, f"Data {name}", config, ())
     known = (record.folder / "run.json").exists()
     if (workspace.dataset(name) / "dataset.json").exists():
         if not known:
             raise Refused(f"there is already a data set {name!r}; choose another name")
+        _same_selection(workspace, recipe, open_dataset(workspace.dataset(name)))
         try:
             open_dataset(workspace.dataset(name)).parents()
         except FairLabError:  # its parents have changed since
             delete(workspace, record.run_id)
     return start_one(workspace, record)
+
+
+def _same_selection(workspace: Workspace, recipe: Recipe, made: Dataset) -> None:
+    """Raise Refused where a data set was made of a selection that has been saved anew since, with other images."""
+    if not recipe.selection:
+        return
+    now, then = read_selection(workspace, recipe.dataset, recipe.selection), made.info.get("selection", {})
+    if then.get("hash") != now.hash:
+        raise Refused(
+            f"data set {made.dataset_id} was made of an earlier selection {recipe.selection!r} with other images; choose "
+            "another name, or delete that data set"
+        )
 
 
 def move_data(

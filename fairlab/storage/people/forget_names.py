@@ -168,6 +168,8 @@ def _line_without(path: Path, line: str, name: Name) -> str:
 
 def _free(path: Path) -> tuple[str, ...] | None:
     """Under which keys of a file names of people may stand; None: anywhere, also as keys."""
+    if path.parent.parent.name == "selections":
+        return ("note",)
     return ("notes",) if path.parent.name == "projections" else FREE.get(path.name)
 
 

@@ -14,7 +14,7 @@ from fairlab.errors import FairLabError, Refused
 from fairlab.files import MANIFEST, amend_manifest, read_manifest, sha256, verify_manifest, write_json
 from fairlab.queue.launch import poll
 from fairlab.queue.turns import submitted
-from fairlab.storage.people import forget_files
+from fairlab.storage.people import forget_files, forget_selections
 from fairlab.storage.people.forget_names import Name, write_without
 from fairlab.storage.people.forget_scope import Loss, Template, works_on
 from fairlab.storage.people.forget_survey import Asked, Scope
@@ -52,12 +52,14 @@ def prepare(
     for name, loss in scope.lost.items():
         if asked.all:
             going += [loss.data.folder, *(workspace.run(run) for run in _made(scope, name))]
+            going += [folder for folder in [workspace.selections(name)] if folder.is_dir()]
             continue
         prints = {key: data.fingerprint for key, data in after.items()}
         numbers = {key: scope.lost[key].number for key in after}
         note = f"{len(loss.rows)} images were deleted on request."
         write_data_without(loss.data, loss.rows, staged.dataset(name), numbers, prints, note)
         after[name] = open_dataset(staged.dataset(name))
+        going += forget_selections.write_without(workspace, staged, loss, after[name], scope.name)
         step()
     by_id = {record.run_id: record for record in scope.records}
     for item in scope.found.embeddings:

@@ -15,7 +15,7 @@ from fairlab.data.listing import has_images
 from fairlab.errors import FairLabError, Refused
 from fairlab.files import read_json
 from fairlab.jobs.repair.fitted import FOLDER as FITTED
-from fairlab.storage.people import forget_files
+from fairlab.storage.people import forget_files, forget_selections
 from fairlab.storage.people.forget_archives import archives_with
 from fairlab.storage.people.forget_names import Name, is_kept, mentioned
 from fairlab.storage.people.forget_scope import (
@@ -62,6 +62,7 @@ class Found:
     embeddings: list[dict[str, Any]] = field(default_factory=list)
     numbers: list[dict[str, Any]] = field(default_factory=list)
     maps: list[dict[str, Any]] = field(default_factory=list)
+    selections: list[dict[str, Any]] = field(default_factory=list)
     templates: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
@@ -120,6 +121,7 @@ class Scope:
         for name, loss in self.lost.items():
             found.data.append({"dataset": name, "images": len(loss.rows), "pairs": loss.pairs})
             found.sources += _sources(loss)
+            found.selections += forget_selections.losing(self.workspace, loss)
         for record in self.records:
             for name, loss in self.lost.items():
                 self._look_at(record, name, loss, found)

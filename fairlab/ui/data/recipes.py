@@ -6,6 +6,7 @@ import streamlit as st
 
 from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
+from fairlab.data.selections import names
 from fairlab.errors import FairLabError
 from fairlab.settings.study import Recipe, parse
 from fairlab.store.runs import read_run
@@ -29,7 +30,8 @@ def form(lab: Workspace, data: Dataset) -> None:
             "Mix with", others, key="make_mix", format_func=lambda item: item or "no other", help=_says("mix")
         )
         make = right.button("Create it", icon=":material/add:", width="stretch", disabled=not name.strip(), key="make")
-        changes = settings_form(Recipe(), "make", skip=("dataset", "mix"))
+        saved = {"selection": names(lab, data.dataset_id)}
+        changes = settings_form(Recipe(), "make", skip=("dataset", "mix"), offers=saved)
         st.caption("Nothing is copied: the new data set borrows its images, so keep this one.")
         if make:
             try:

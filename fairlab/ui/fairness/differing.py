@@ -45,7 +45,7 @@ def against(
         return
     record = next(model for model in models if model.run_id == other)
     try:
-        theirs = evidence.evidence(lab, record, data, found.protocol, by)
+        theirs = evidence.evidence(lab, record, data, found.protocol, by, found.chosen)
         table = _differences((*found.key, *theirs.key, point.name), found, theirs, point)
     except FairLabError as error:
         st.warning(plain(error), icon=":material/warning:")

@@ -21,6 +21,12 @@ from fairlab.workspace import Workspace
 EVERYBODY, SEARCH = "all_pairs", "identification"
 
 
+def further(lab: Workspace, run: RunRecord, data: Dataset) -> None:
+    """All comparisons and identification, where the model was judged by them."""
+    everybody(lab, run, data)
+    search(lab, run, data)
+
+
 def everybody(lab: Workspace, run: RunRecord, data: Dataset) -> None:
     """ROC over all comparisons within each group, where the model was judged by them."""
     if EVERYBODY not in judged_by(run.folder, data.dataset_id):

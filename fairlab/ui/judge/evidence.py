@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from fairlab.compare.scored import attributes_of, scored
+from fairlab.compare.scored import attributes_of, on_side, scored
 from fairlab.data.dataset import Dataset
+from fairlab.data.selections import Chosen
 from fairlab.evaluation.fairness_report import FairnessReport, groups_of, report_on
 from fairlab.evaluation.fdr_curve import FdrCurve, fdr_curve
 from fairlab.evaluation.groups import GroupPairs
@@ -39,7 +40,9 @@ class Evidence:
     notes: tuple[str, ...] = ()
     """What was noted when the run was judged."""
     stored: Results | None = None
-    """The numbers of that time, where the groups are the data set's own."""
+    """The numbers of that time, where the groups are the data set's own and everybody counts."""
+    chosen: Chosen | None = None
+    """The side of a selection that these pairs are of."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,34 +67,46 @@ def pick_attributes(data: Dataset) -> tuple[str, ...]:
     return () if chosen == [data.attribute] else tuple(chosen)
 
 
-def evidence(lab: Workspace, run: RunRecord, data: Dataset, protocol: str, by: Sequence[str] = ()) -> Evidence:
-    """The pairs of one protocol as a run scored them. Raises FairLabError when it did not."""
+def evidence(
+    lab: Workspace,
+    run: RunRecord,
+    data: Dataset,
+    protocol: str,
+    by: Sequence[str] = (),
+    chosen: Chosen | None = None,
+) -> Evidence:
+    """The pairs of one protocol as a run scored them, of all people or on one side of a selection. Raises FairLabError
+    when it did not, and for a selection that leaves no pair.
+    """
     stamp = cached.stamp_of_results(lab, run.run_id, data.dataset_id)
-    return _evidence(str(lab.home), run.run_id, data.dataset_id, protocol, tuple(by), stamp, lab, data)
+    side = chosen.key if chosen else ()
+    return _evidence(
+        (str(lab.home), run.run_id, data.dataset_id, protocol), tuple(by), stamp, side, (lab, data, chosen)
+    )
 
 
 @st.cache_resource(max_entries=4, show_spinner="Resampling people ...")
 def _evidence(
-    home: str,
-    run_id: str,
-    dataset_id: str,
-    protocol: str,
+    about: tuple[str, str, str, str],
     by: tuple[str, ...],
     stamp: int,
-    _lab: Workspace,
-    _data: Dataset,
+    side: tuple[str, ...],
+    _opened: tuple[Workspace, Dataset, Chosen | None],
 ) -> Evidence:
-    record = read_run(_lab, run_id)
+    """about: workspace, run, data set and protocol; side: the key of the chosen side of a selection."""
+    _, run_id, dataset_id, protocol = about
+    lab, data, chosen = _opened
+    record = read_run(lab, run_id)
     facts = results_facts(record.folder, dataset_id)
     asked = Evaluation.model_validate(facts["settings"])
-    pairs = scored(record, _data, protocol, by)
+    pairs = scored(record, data, protocol, by, chosen)
     drawn = groups_of(pairs, asked.bootstrap, asked.seed)
-    order = {name: number for number, name in enumerate(_data.groups)}
+    order = {name: number for number, name in enumerate(data.groups)}
     drawn.sort(key=lambda group: (order.get(group.name, len(order)), group.name))
-    key = (home, run_id, dataset_id, protocol, *by, str(stamp))
+    key = (*about, *by, *side, str(stamp))
     notes = tuple(facts.get("notes", ()))
-    stored = None if by else stored_results(_lab, run_id, dataset_id, protocol)
-    return Evidence(run_id, protocol, pairs, tuple(drawn), asked, key, notes, stored)
+    stored = None if by or chosen else stored_results(lab, run_id, dataset_id, protocol)
+    return Evidence(run_id, protocol, pairs, tuple(drawn), asked, key, notes, stored, chosen)
 
 
 def report(found: Evidence, point: OperatingPoint) -> FairnessReport:
@@ -117,9 +132,12 @@ def stored_results(lab: Workspace, run_id: str, dataset_id: str, protocol: str) 
     return Results(metrics, curves, [])
 
 
-def too_many(run: RunRecord, data: Dataset, protocol: str) -> bool:
-    """Are there more pairs than people can be redrawn for while somebody waits?"""
-    return len(pairs_of(run.folder, data, protocol)) > MANY
+def too_many(run: RunRecord, data: Dataset, protocol: str, chosen: Chosen | None = None) -> bool:
+    """Are there more pairs (on the chosen side of a selection) than people can be redrawn for while somebody waits?"""
+    pairs = pairs_of(run.folder, data, protocol)
+    if len(pairs) <= MANY or chosen is None:
+        return len(pairs) > MANY
+    return len(on_side(data, pairs, chosen)[0]) > MANY
 
 
 @st.cache_resource(max_entries=8, show_spinner="Evaluating these groups ...")

@@ -38,7 +38,11 @@ def _far(rate: float) -> float:
 
 
 def pick_operating_point(found: Evidence) -> tuple[OperatingPoint, FairnessReport]:
-    """Rule and slider, and what the point means there: threshold, achieved rates, counts. Says what cannot be measured."""
+    """Rule and slider, and what the point means there: threshold, achieved rates, counts. Says what cannot be measured,
+    and what a saved selection leaves out of the pairs.
+    """
+    if found.chosen is not None:
+        st.info(plain("; ".join(found.pairs.notes) + "."), icon=":material/filter_alt:")
     scores = np.concatenate([group.scores for group in found.groups])
     impostors = sum(group.counts[1] for group in found.groups)
     rungs = [rate for rate in LADDER if rate * impostors >= 1] or [LADDER[-1]]

@@ -119,7 +119,9 @@ def _write(lab: Workspace, names: dict[str, str]) -> None:
     )
     options = ("results and maps", "embeddings and classifiers", "checkpoints")
     taken = st.pills("Besides settings and networks", options, selection_mode="multi", default=options[0], key="with")
-    st.caption("Embeddings and the rows of classifiers are templates of people. Images are never included.")
+    st.caption(
+        "Embeddings and the rows of classifiers are templates of people. Images and saved selections are never included."
+    )
     anew = st.checkbox("Replace an existing file", key="anew")
     if st.button("Export", icon=":material/archive:", key="archive", type="primary"):
         choice = Choice(*(option in taken for option in options))

@@ -12,6 +12,7 @@ import streamlit as st
 
 from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
+from fairlab.data.selections import Chosen
 from fairlab.errors import FairLabError
 from fairlab.evaluation.compat import COMPAT
 from fairlab.evaluation.fairness_report import FairnessReport
@@ -50,13 +51,13 @@ def curves(found: Sequence[Evidence], at: FairnessReport, titles: Mapping[str, s
 
 
 def beside(
-    lab: Workspace, models: Sequence[RunRecord], data: Dataset, protocol: str, by: Sequence[str]
+    lab: Workspace, models: Sequence[RunRecord], data: Dataset, first: Evidence, by: Sequence[str]
 ) -> list[Evidence]:
-    """What other models said of the same pairs; those that were not judged on them are named and left out."""
+    """What other models said of the pairs of the first; those that were not judged on them are named and left out."""
     found = []
     for model in models:
         try:
-            found.append(evidence.evidence(lab, model, data, protocol, by))
+            found.append(evidence.evidence(lab, model, data, first.protocol, by, first.chosen))
         except FairLabError as error:
             st.warning(plain(error), icon=":material/warning:")
     return found
@@ -112,8 +113,15 @@ def _rate(value: float, low: float, high: float, digits: int, count: int, what: 
     return f"{cell(value, low, high, digits, 100)} :small[:gray[({count:,} {what})]]"
 
 
-def stored(lab: Workspace, run: RunRecord, data: Dataset, protocol: str) -> None:
-    """What was stored of a list of so many pairs that a page does not judge it anew: ROC and TAR@FAR; or of none."""
+def stored(lab: Workspace, run: RunRecord, data: Dataset, protocol: str, chosen: Chosen | None = None) -> None:
+    """What was stored of a list of so many pairs that a page does not judge it anew: ROC and TAR@FAR; or of none.
+
+    chosen: the side of a selection that was asked for; stored numbers are of everybody, which is said.
+    """
+    if chosen is not None:
+        st.warning(
+            plain(f"These are numbers of everybody: the {chosen} is not applied."), icon=":material/filter_alt_off:"
+        )
     if not protocol:
         st.info("This model has no scored pairs on this data set.", icon=":material/info:")
         return
