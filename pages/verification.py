@@ -7,7 +7,7 @@ from fairlab.ui.frame.numbers import pick_protocol
 from fairlab.ui.frame.overlaps import overlap_note
 from fairlab.ui.frame.page import start, stop
 from fairlab.ui.frame.pickers import choose_many, pick_models, pick_space, title_of, trained_on
-from fairlab.ui.judge import counted, protocols
+from fairlab.ui.judge import behind, counted, protocols
 from fairlab.ui.judge.evidence import evidence, pick_attributes, results, too_many
 from fairlab.ui.judge.operating import pick_operating_point
 from fairlab.ui.verification import figures
@@ -53,6 +53,7 @@ st.subheader("True accept rate at a false match rate", anchor=False)
 figures.tar_tables(results(found).metrics, found.names, found.settings.fmr_targets, f"metrics-{run.run_id}-{protocol}")
 st.subheader("Accuracy, here and in other tools", anchor=False)
 figures.peer_table(found, at, cached.protocol_metrics(lab, run.run_id, shown.dataset_id, protocol))
+behind.sections(lab, found, point, shown.models, data, by)
 counted.everybody(lab, run, data)
 counted.search(lab, run, data)
 protocols.panel(lab, run, data)

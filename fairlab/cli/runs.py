@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from fairlab.cli import behind
 from fairlab.cli.arguments import dials, where
 from fairlab.cli.grammar import Noun, Parser, json_option, placement_options, run_argument, set_option
 from fairlab.errors import FairLabError
@@ -23,6 +24,7 @@ def runs_commands(parser: Parser) -> None:
     run_argument(routed, "run", "run id")
     routed.add_argument("--by-group", action="store_true", help="shares by group and teacher instead of their measures")
     json_option(routed)
+    behind.pairs_options(noun)
     run_argument(noun.add("wait", "wait until these runs have ended", wait), "runs", "run ids", "+")
     stop = noun.add("stop", "save and end; a run that waits is cancelled", stop_runs)
     run_argument(stop, "runs", "run ids", "+")
