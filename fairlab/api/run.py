@@ -19,7 +19,7 @@ from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
     from fairlab.data.dataset import Dataset
-    from fairlab.evaluation.error_pairs import Among, Kind
+    from fairlab.evaluation.error_pairs import Among, ErrorKind, Kind
     from fairlab.plots.colours import Figure
     from fairlab.storage.deleting import Goes
 
@@ -184,6 +184,36 @@ class Run:
         where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
         second = read_run(self._workspace, against) if against else None
         return pairs_behind(self.record, where, Wanted(kind, group, other_group, person, among), second)
+
+    def people(
+        self,
+        kind: ErrorKind = "false-match",
+        group: str = "",
+        table: str = "people",
+        *,
+        at_fmr: float | None = None,
+        threshold: float | None = None,
+        own_fmr: float | None = None,
+        dataset: str = "",
+        pairs: str = "test",
+        by: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """The people behind the error rates at an operating point, those with most errors first.
+
+        kind: "false-match" or "false-non-match". table: "people" (errors of each, with counts, Clopper-Pearson interval and
+        kinds), "shares" (of all errors, made by the worst 1, 5 and 10 %), "lorenz", "zoo" (goats, lambs or wolves, chameleons,
+        phantoms, doves, worms, and how many by chance), "differ" (do people differ?). Others as in pairs(). Returns a
+        DataFrame; rates and shares are fractions. Raises FairLabError without scores, and for an unknown name.
+
+        >>> run.people("false-non-match", group="African").head()[["identity", "false_non_matches", "genuine_pairs", "zoo"]]
+        >>> run.people(table="shares", at_fmr=0.001)
+        """
+        from fairlab.compare.pairs import Where
+        from fairlab.compare.people import people_behind
+        from fairlab.evaluation.fairness_report import point_of
+
+        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
+        return people_behind(self.record, where).table(table, kind, group)
 
     def _judged(self, dataset: str) -> Dataset:
         """The data set named, or else the run's own."""

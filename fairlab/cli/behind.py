@@ -1,4 +1,4 @@
-"""`fairlab runs pairs`: the pairs of faces behind a run's error rates."""
+"""`fairlab runs pairs` and `people`: the pairs of faces, and the people, behind a run's error rates."""
 
 from __future__ import annotations
 
@@ -44,6 +44,36 @@ def pairs_options(noun: Noun) -> None:
     where_options(parser)
     parser.add_argument(
         "--most", type=arguments.whole(1, MOST), default=50, metavar="N", help="print N pairs at most (default 50)"
+    )
+    json_option(parser)
+
+
+def people_options(noun: Noun) -> None:
+    """The options of `fairlab runs people`."""
+    parser = noun.add(
+        "people",
+        "the people behind the error rates, those with most errors first",
+        show_people,
+        "Intervals are Clopper-Pearson over a person's pairs; p: how often as many errors fall on so many pairs by chance.",
+    )
+    run_argument(parser, "run", "run id")
+    parser.add_argument(
+        "--kind",
+        choices=["false-match", "false-non-match"],
+        default="false-match",
+        help="errors that people are ordered by (default: false-match)",
+    )
+    parser.add_argument("--group", default="", metavar="G", help="only this group")
+    parser.add_argument(
+        "--table",
+        choices=["people", "shares", "lorenz", "zoo", "differ"],
+        default="people",
+        help="each person (default), the share of all errors that the worst make, its curve, kinds of people, "
+        "whether people differ",
+    )
+    where_options(parser)
+    parser.add_argument(
+        "--most", type=arguments.whole(1, MOST), default=50, metavar="N", help="print N people at most (default 50)"
     )
     json_option(parser)
 
@@ -97,8 +127,22 @@ def show_pairs(workspace: Workspace, options: argparse.Namespace) -> None:
     show.show_table(table if options.json else _narrow(table), options.json, "no such pair at this operating point")
 
 
+def show_people(workspace: Workspace, options: argparse.Namespace) -> None:
+    """Print one of the tables about people."""
+    from fairlab.api import Lab
+    from fairlab.cli import show
+
+    run = Lab(workspace).runs[options.run]
+    show.say_caveats(workspace, [options.run], options.data or run.dataset)
+    table = run.people(options.kind, options.group, options.table, **where(options))
+    if options.table == "people" and len(table) > options.most:
+        show.say(f"the first {options.most:,} of {len(table):,} people; --most N prints more")
+        table = table.head(options.most)
+    show.show_table(table if options.json else _narrow(table), options.json, "no people within a group are compared")
+
+
 def _narrow(table: pd.DataFrame) -> pd.DataFrame:
     """Without columns that say nothing here, numbers with four decimals."""
-    empty = [name for name in table if table[name].isna().all()]
+    empty = [name for name in table if len(table) and table[name].isna().all()]
     numbers = [name for name in table if str(table[name].dtype) == "float64"]
     return table.assign(**{name: table[name].round(4) for name in numbers}).drop(columns=empty)

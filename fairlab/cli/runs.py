@@ -25,6 +25,7 @@ def runs_commands(parser: Parser) -> None:
     routed.add_argument("--by-group", action="store_true", help="shares by group and teacher instead of their measures")
     json_option(routed)
     behind.pairs_options(noun)
+    behind.people_options(noun)
     run_argument(noun.add("wait", "wait until these runs have ended", wait), "runs", "run ids", "+")
     stop = noun.add("stop", "save and end; a run that waits is cancelled", stop_runs)
     run_argument(stop, "runs", "run ids", "+")

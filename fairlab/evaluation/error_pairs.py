@@ -16,6 +16,7 @@ from fairlab.tables import BOOL, MAYBE, NUMBER, TEXT, WHOLE, Table
 Kind = Literal["false-match", "false-non-match", "nearest"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Errors, the worst first; or all pairs, those nearest to the threshold first."""
+ErrorKind = Literal["false-match", "false-non-match"]
 Among = Literal["here", "only-here", "both", "only-there"]
 AMONG: tuple[Among, ...] = get_args(Among)
 """Errors of the first model; of it and not of the second; of both; of the second and not of the first."""

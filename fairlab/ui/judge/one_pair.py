@@ -129,6 +129,11 @@ def _ways(asked: Asked, row: pd.Series, images: list[int]) -> None:
                 on_click=choices.choose,
                 args=("person", [name], asked.data.dataset_id),
             )
+            if st.button(
+                f"{plain(name)} below", icon=":material/person:", key=f"who:{name}", help="Images and scores."
+            ):
+                choices.choose("who", [name], asked.data.dataset_id)
+                st.rerun()
 
 
 def _people(data: Dataset, row: pd.Series, images: list[int]) -> None:
