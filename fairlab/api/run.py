@@ -171,19 +171,21 @@ class Run:
 
         kind: "false-match", "false-non-match", or "nearest" (to the threshold). group, other_group, person: of the two people.
         against: run id of a second model on the same pairs; among: "here" (errors of this model), "only-here" (right in the
-        second), "both", "only-there". at_fmr (0.01 if nothing is given), threshold, own_fmr: as in fairness_report().
+        second), "both", "only-there". at_fmr (0.01 if nothing is given), threshold, own_fmr: as in fairness_report(). pairs: a list,
+        or "all_pairs": the hardest impostors of all comparisons, at most 200 of every two groups.
         Returns a DataFrame with pair_id, genuine, match, score, threshold, distance, groups, identities, images, the second
         model's columns (..._there) and attributes. Raises FairLabError without scores, and for an unknown name.
 
         >>> run.pairs("false-match", group="African", at_fmr=0.001).head()[["identity_a", "identity_b", "score"]]
         """
-        from fairlab.compare.pairs import Where, pairs_behind
+        from fairlab.compare.hardest import any_pairs
+        from fairlab.compare.pairs import Where
         from fairlab.evaluation.error_pairs import Wanted
         from fairlab.evaluation.fairness_report import point_of
 
         where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
         second = read_run(self._workspace, against) if against else None
-        return pairs_behind(self.record, where, Wanted(kind, group, other_group, person, among), second)
+        return any_pairs(self.record, where, Wanted(kind, group, other_group, person, among), second)
 
     def people(
         self,

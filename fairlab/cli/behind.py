@@ -41,7 +41,7 @@ def pairs_options(noun: Noun) -> None:
         default="here",
         help="with --against: errors of this model (default), only of it, of both models, only of the second",
     )
-    where_options(parser)
+    where_options(parser, "which pair list (default: test); all_pairs: the hardest impostors of all comparisons")
     parser.add_argument(
         "--most", type=arguments.whole(1, MOST), default=50, metavar="N", help="print N pairs at most (default 50)"
     )
@@ -78,7 +78,7 @@ def people_options(noun: Noun) -> None:
     json_option(parser)
 
 
-def where_options(parser: argparse.ArgumentParser) -> None:
+def where_options(parser: argparse.ArgumentParser, lists: str = "which pair list (default: test)") -> None:
     """Operating point, data set, pair list and groups; where() reads them."""
     point = parser.add_mutually_exclusive_group()
     point.add_argument(
@@ -87,7 +87,7 @@ def where_options(parser: argparse.ArgumentParser) -> None:
     point.add_argument("--at-own-fmr", type=float, metavar="X", help="a threshold for each group, at its own FMR")
     point.add_argument("--threshold", type=float, metavar="X", help="this threshold")
     parser.add_argument("--data", default="", help="data set (default: the one trained on)")
-    parser.add_argument("--pairs", default="test", help="which pair list (default: test)")
+    parser.add_argument("--pairs", default="test", help=lists)
     parser.add_argument(
         "--by", nargs="+", default=[], metavar="NAME", help="attributes whose values together are the groups"
     )

@@ -53,7 +53,11 @@ def with_images(found: pd.DataFrame, record: RunRecord, dataset: Dataset, protoc
     at = pd.Index(pairs["pair_id"]).get_indexer(found["pair_id"])
     if (at < 0).any():
         raise FairLabError(f"pair {found['pair_id'].iloc[int(np.argmax(at < 0))]} is not among the {protocol} pairs")
-    images = {side: pairs[f"image_{side}"].to_numpy()[at] for side in "ab"}
+    return with_faces(found, {side: pairs[f"image_{side}"].to_numpy()[at] for side in "ab"}, dataset)
+
+
+def with_faces(found: pd.DataFrame, images: dict[str, np.ndarray], dataset: Dataset) -> pd.DataFrame:
+    """Pairs (error_pairs.BESIDE) with their images "a" and "b" (P,): PAIRS_BEHIND and the attributes of both."""
     attributes = attributes_beside(dataset)
     columns = {name: found[name].to_numpy() for name in BESIDE} | {
         "image_a": images["a"],

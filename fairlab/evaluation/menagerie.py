@@ -83,7 +83,7 @@ def _called(sides: Sequence[Side], seed: int) -> dict[tuple[str, str], tuple[np.
             int(((own >= least) & (side.pairs > 0)).sum()) >= int(some.sum())
             for own, side, (_, least, _), some in zip(errors, sides, limits, who, strict=True)
         ]
-    found = {}
+    found: dict[tuple[str, str], tuple[np.ndarray, tuple[object, ...]]] = {}
     for side, some, (_, _, chance), often in zip(sides, who, limits, reached, strict=True):
         animal = GOAT if side.kind == "false-non-match" else LAMB
         possible = int((side.pairs > 0).sum()) if side.wrong.any() else 0
@@ -105,7 +105,8 @@ def _quarters(group: str, people: pd.DataFrame) -> tuple[dict[str, np.ndarray], 
     for column in means[both].T:
         order = np.argsort(column, kind="stable")
         sides.append({"low": both[order[:quarter]], "high": both[order[len(order) - quarter :]]})
-    kinds, rows = {}, []
+    kinds: dict[str, np.ndarray] = {}
+    rows: list[tuple[object, ...]] = []
     for animal, (genuine, impostor) in QUARTERS.items():
         some = np.intersect1d(sides[0][genuine], sides[1][impostor])
         kinds[animal] = np.isin(np.arange(len(people)), some)

@@ -67,7 +67,7 @@ def panel(asked: Asked, table: pd.DataFrame, second: Second | None, picked: list
 
 def _row(asked: Asked, table: pd.DataFrame, second: Second | None, picked: str) -> pd.Series | None:
     """The pair with its images, attributes, and what the second model says of it."""
-    at = np.flatnonzero(table["pair_id"].to_numpy() == int(picked)) if picked.isdecimal() else []
+    at = np.flatnonzero(table["pair_id"].to_numpy() == (int(picked[:18]) if picked.isdecimal() else -1))
     if not len(at):
         return None
     own = table.iloc[at].reset_index(drop=True)

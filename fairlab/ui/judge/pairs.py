@@ -201,7 +201,7 @@ def _changed(table: pd.DataFrame, theirs: pd.DataFrame, title: str) -> None:
     rows = [
         {
             "Group": plain(row.group),
-            "Error": KIND[row.kind],  # type: ignore[index]
+            "Error": KIND[row.kind],
             "Right in the second model": f"{row.only_here:,}",
             "Wrong in both": f"{row.both:,}",
             "Wrong only in the second model": f"{row.only_there:,}",
@@ -263,7 +263,7 @@ def _shown(row: Mapping[str, object], picked: bool) -> Pair:
     groups = str(row["group_a"]) if row["group_a"] == row["group_b"] else f"{row['group_a']} and {row['group_b']}"
     there = row["right_there"]
     beside = ""
-    if there is not None and not pd.isna(there):  # type: ignore[call-overload]
+    if there is not None and not pd.isna(there):
         beside = f"second: {row['score_there']:.3f}, {'right' if there else 'wrong'}"
     return Pair(
         int(str(row["pair_id"])),
