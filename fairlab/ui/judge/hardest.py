@@ -93,7 +93,7 @@ def _drawn(lab: Workspace, run: RunRecord, data: Dataset, point: OperatingPoint)
     if clicked is not None and picked != [str(clicked)]:
         choices.choose(PAIR, [str(clicked)], data.dataset_id)
         st.rerun(scope="fragment")
-    download(found, f"hardest-{run.run_id}-{data.dataset_id}")
+    download(found, f"hardest-{run.run_id}-{data.dataset_id}", late=True)
     _one(run, data, found, picked)
 
 

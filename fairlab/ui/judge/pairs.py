@@ -92,6 +92,11 @@ def _decisions(key: tuple[str, ...], point: str, _found: Evidence) -> pd.DataFra
     return decided(_found.pairs, OperatingPoint.of(point))
 
 
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _chosen(key: tuple[str, ...], _table: pd.DataFrame, _wanted: Wanted, _theirs: pd.DataFrame | None) -> pd.DataFrame:
+    return chosen(_table, _wanted, _theirs)
+
+
 def _section(asked: Asked, table: pd.DataFrame) -> None:
     kind, group, other_group, person = _filters(table, asked.data)
     second, among = _second(asked, kind)
@@ -99,7 +104,8 @@ def _section(asked: Asked, table: pd.DataFrame) -> None:
     theirs = None if second is None else decisions(second, asked.point)
     if theirs is not None:
         _changed(table, theirs, asked.titles[second.run_id] if second else "")
-    found = chosen(table, wanted, theirs)
+    key = (*asked.found.key, *(() if second is None else second.key))
+    found = _chosen((*key, asked.point.name, repr(wanted)), table, wanted, theirs)
     _counted(table, found, wanted)
     if found.empty:
         choices.show(PAIR, [])
@@ -118,7 +124,7 @@ def _section(asked: Asked, table: pd.DataFrame) -> None:
     if clicked is not None and picked != [str(clicked)]:
         choices.choose(PAIR, [str(clicked)], asked.data.dataset_id)
         st.rerun(scope="fragment")
-    download(found.head(100_000), f"pairs-{asked.found.run_id}-{asked.found.protocol}-{kind}")
+    download(found, f"pairs-{asked.found.run_id}-{asked.found.protocol}-{kind}", late=True)
     beside = None if theirs is None or second is None else one_pair.Second(asked.titles[second.run_id], theirs)
     one_pair.panel(asked, table, beside, picked)
 

@@ -152,7 +152,7 @@ def _people(found: PeopleBehind, kind: str, asked: Asked) -> None:
         f"{more}Tick a row to see the person below. Intervals: Clopper\\-Pearson over the person's pairs, which share "
         "images, so the truth is less certain. p: how often as many errors fall on so many pairs by chance."
     )
-    download(table, f"people-{asked.found.run_id}-{asked.found.protocol}")
+    download(table, f"people-{asked.found.run_id}-{asked.found.protocol}", late=True)
 
 
 def people_table(table: pd.DataFrame, kind: str) -> pd.DataFrame:
