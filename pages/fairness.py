@@ -9,7 +9,7 @@ from fairlab.ui.frame.numbers import pick_protocol
 from fairlab.ui.frame.overlaps import overlap_note
 from fairlab.ui.frame.page import start, stop
 from fairlab.ui.frame.pickers import pick_models, pick_space, title_of, trained_on
-from fairlab.ui.judge import chosen, counted, protocols
+from fairlab.ui.judge import behind, chosen, counted, protocols
 from fairlab.ui.judge.evidence import evidence, fdr_of, pick_attributes, too_many
 from fairlab.ui.judge.operating import pick_operating_point
 from fairlab.ui.verification import figures
@@ -49,8 +49,10 @@ st.subheader("Between groups", anchor=False)
 if picked is not None or not counted.matrix(run, data, point):
     measures.matrix(at, found)
     protocols.panel(lab, run, data)
-st.subheader("Repair without training", anchor=False)
-repairing.panel(lab, run, data, point, protocol)
+behind.sections(lab, found, point, shown.models, data, by)
+if picked is None:
+    st.subheader("Repair without training", anchor=False)
+    repairing.panel(lab, run, data, point, protocol)
 st.subheader("Comparison with another model", anchor=False)
 titles = {model.run_id: title_of(model, shown.models) for model in shown.models}
 differing.against(lab, found, point, shown.models, titles, data, by)

@@ -7,7 +7,7 @@ from fairlab.ui.frame.numbers import pick_protocol
 from fairlab.ui.frame.overlaps import overlap_note
 from fairlab.ui.frame.page import start, stop
 from fairlab.ui.frame.pickers import choose_many, pick_models, pick_space, title_of, trained_on
-from fairlab.ui.judge import chosen, counted, protocols
+from fairlab.ui.judge import behind, chosen, counted, protocols
 from fairlab.ui.judge.evidence import evidence, pick_attributes, results, too_many
 from fairlab.ui.judge.operating import pick_operating_point
 from fairlab.ui.verification import figures
@@ -52,6 +52,7 @@ if picked is None:
     figures.score_files(lab, run, protocol, data)
 st.subheader("True accept rate at a false match rate", anchor=False)
 figures.tar_tables(results(found).metrics, found.names, found.settings.fmr_targets, f"metrics-{run.run_id}-{protocol}")
+behind.sections(lab, found, point, shown.models, data, by)
 chosen.end_here(picked, "Accuracies of other tools, score files, all comparisons and identification")
 st.subheader("Accuracy, here and in other tools", anchor=False)
 figures.peer_table(found, at, cached.protocol_metrics(lab, run.run_id, shown.dataset_id, protocol))

@@ -22,7 +22,7 @@ from fairlab.data import mass_balance, selections
 from fairlab.data.inspect import changes
 from fairlab.data.readers import rfw_lists
 from fairlab.errors import FairLabError
-from fairlab.evaluation import paired, routing
+from fairlab.evaluation import menagerie, paired, people, routing
 from fairlab.jobs.data import overlap
 from fairlab.plots import training
 from fairlab.queue import edit
@@ -41,6 +41,8 @@ RETURNED = {
         **dict.fromkeys(("Selection", "Images", "People", "Saved (UTC)", "Note"), TEXT)
     ),
     "fairlab.data.mass_balance.before_and_after": mass_balance.BEFORE_AND_AFTER,
+    "fairlab.evaluation.menagerie.differ": menagerie.DIFFER,
+    "fairlab.evaluation.people.errors_by_person": people.PEOPLE,
     "fairlab.evaluation.routing.measures_by_epoch": routing.MEASURES,
     "fairlab.evaluation.routing.shares_by_group": routing.SHARES,
     "fairlab.data.readers.rfw_lists.rfw_images": rfw_lists.RFW_IMAGES,

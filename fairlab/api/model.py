@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from fairlab.api.run import Run, placed
-from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.jobs.evaluate import starts
 from fairlab.settings.placement import Placement
@@ -136,7 +135,7 @@ class Model(Run):
 
         >>> vectors, image_ids = model.embeddings("rfw")
         """
-        found = open_embeddings(self.folder, self._data(dataset).dataset_id)
+        found = open_embeddings(self.folder, self._judged(dataset).dataset_id)
         return found.vectors, found.ids
 
     def scores(
@@ -161,7 +160,7 @@ class Model(Run):
         """
         from fairlab.compare.scored import scored
 
-        return scored(self.record, self._data(dataset), pairs, by, chosen)
+        return scored(self.record, self._judged(dataset), pairs, by, chosen)
 
     def metrics(self, dataset: str = "", pairs: str = "") -> pd.DataFrame:
         """The numbers that were stored when the model was evaluated.
@@ -173,7 +172,7 @@ class Model(Run):
         """
         from fairlab.store.database import metrics
 
-        table = metrics(self._workspace, [self.run_id], self._data(dataset).dataset_id)
+        table = metrics(self._workspace, [self.run_id], self._judged(dataset).dataset_id)
         return table[table["protocol"] == pairs] if pairs else table
 
     def fairness(
@@ -212,7 +211,7 @@ class Model(Run):
         """
         from fairlab.plots.verification import roc_figure
 
-        return roc_figure(self._curves(dataset, pairs), self._data(dataset).groups)
+        return roc_figure(self._curves(dataset, pairs), self._judged(dataset).groups)
 
     def det(self, dataset: str = "", pairs: str = "test") -> Figure:
         """DET of every group: both error rates in probits. Returns a plotly figure; raises FairLabError as roc().
@@ -221,7 +220,7 @@ class Model(Run):
         """
         from fairlab.plots.det import det_figure
 
-        return det_figure(self._curves(dataset, pairs), self._data(dataset).groups)
+        return det_figure(self._curves(dataset, pairs), self._judged(dataset).groups)
 
     def map(self, dataset: str = "", colour_by: str = "group") -> Figure:
         """The newest map of the model's space over a data set: a picture, not evidence.
@@ -233,7 +232,7 @@ class Model(Run):
         """
         from fairlab.plots.spaces import map_figure
 
-        data, points = self._data(dataset), self.map_points(dataset)
+        data, points = self._judged(dataset), self.map_points(dataset)
         if colour_by not in points:
             raise FairLabError(f"a map cannot be coloured by {colour_by!r}; columns are: {', '.join(points)}")
         return map_figure(points, colour_by, data.groups, title=self.title)
@@ -247,7 +246,7 @@ class Model(Run):
         """
         from fairlab.store.projections import list_projections
 
-        data = self._data(dataset)
+        data = self._judged(dataset)
         maps = [item for item in list_projections(self.folder, data.dataset_id) if item.whole]
         if not maps:
             raise FairLabError(
@@ -255,18 +254,13 @@ class Model(Run):
             )
         return maps[0].points.merge(data.images, on="image_id", how="inner")
 
-    def _data(self, dataset: str) -> Dataset:
-        if not (dataset or self.dataset):
-            raise FairLabError(f"{self.run_id} was trained elsewhere: name the data set too")
-        return open_dataset(self._workspace.dataset(dataset or self.dataset))
-
     def _settings(self, dataset: str) -> Evaluation:
         """How the model was evaluated there."""
-        facts = results_facts(self.folder, self._data(dataset).dataset_id)
+        facts = results_facts(self.folder, self._judged(dataset).dataset_id)
         return Evaluation.model_validate(facts["settings"])
 
     def _curves(self, dataset: str, pairs: str) -> pd.DataFrame:
-        curves = read_results(self.folder, self._data(dataset).dataset_id, "curves")
+        curves = read_results(self.folder, self._judged(dataset).dataset_id, "curves")
         curves = curves[curves["protocol"] == pairs]
         if curves.empty:
             raise FairLabError(f"{self.run_id} has no curves on the {pairs} pairs of {dataset or self.dataset}")

@@ -68,7 +68,7 @@ class Repaired(Model):
         from fairlab.evaluation.fairness_report import point_of
 
         point = point_of(at_fmr, None, None)
-        return after_minus_before(self._workspace, self.record, self._data(dataset), point, pairs)
+        return after_minus_before(self._workspace, self.record, self._judged(dataset), point, pairs)
 
     def apply(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -11,6 +11,7 @@ import pandas as pd
 
 from fairlab.api.labelled import Labelled
 from fairlab.api.watching import watch
+from fairlab.errors import FairLabError
 from fairlab.files import read_json, there
 from fairlab.queue import edit, launch
 from fairlab.settings.placement import Placement
@@ -18,6 +19,8 @@ from fairlab.store.runs import Live, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
+    from fairlab.data.dataset import Dataset
+    from fairlab.evaluation.error_pairs import Among, ErrorKind, Kind
     from fairlab.plots.colours import Figure
     from fairlab.storage.deleting import Goes
 
@@ -148,6 +151,80 @@ class Run(Labelled):
 
         routing.teachers_of(self._workspace, self.record)
         return routing.meaning(self.record)
+
+    def pairs(
+        self,
+        kind: Kind = "false-match",
+        group: str = "",
+        person: str = "",
+        against: str = "",
+        *,
+        other_group: str = "",
+        among: Among = "here",
+        at_fmr: float | None = None,
+        threshold: float | None = None,
+        own_fmr: float | None = None,
+        dataset: str = "",
+        pairs: str = "test",
+        by: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """The pairs of faces behind the error rates at an operating point, the worst first.
+
+        kind: "false-match", "false-non-match", or "nearest" (to the threshold). group, other_group, person: of the two people.
+        against: run id of a second model on the same pairs; among: "here" (errors of this model), "only-here" (right in the
+        second), "both", "only-there". at_fmr (0.01 if nothing is given), threshold, own_fmr: as in fairness_report(). pairs: a list,
+        or "all_pairs": the hardest impostors of all comparisons, at most 200 of every two groups.
+        Returns a DataFrame with pair_id, genuine, match, score, threshold, distance, groups, identities, images, the second
+        model's columns (..._there) and attributes. Raises FairLabError without scores, and for an unknown name.
+
+        >>> run.pairs("false-match", group="African", at_fmr=0.001).head()[["identity_a", "identity_b", "score"]]
+        """
+        from fairlab.compare.hardest import any_pairs
+        from fairlab.compare.pairs import Where
+        from fairlab.evaluation.error_pairs import Wanted
+        from fairlab.evaluation.fairness_report import point_of
+
+        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
+        second = read_run(self._workspace, against) if against else None
+        return any_pairs(self.record, where, Wanted(kind, group, other_group, person, among), second)
+
+    def people(
+        self,
+        kind: ErrorKind = "false-match",
+        group: str = "",
+        table: str = "people",
+        *,
+        at_fmr: float | None = None,
+        threshold: float | None = None,
+        own_fmr: float | None = None,
+        dataset: str = "",
+        pairs: str = "test",
+        by: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """The people behind the error rates at an operating point, those with most errors first.
+
+        kind: "false-match" or "false-non-match". table: "people" (errors of each, with counts, Clopper-Pearson interval and
+        kinds), "shares" (of all errors, made by the worst 1, 5 and 10 %), "lorenz", "zoo" (goats, lambs or wolves, chameleons,
+        phantoms, doves, worms, and how many by chance), "differ" (do people differ?). Others as in pairs(). Returns a
+        DataFrame; rates and shares are fractions. Raises FairLabError without scores, and for an unknown name.
+
+        >>> run.people("false-non-match", group="African").head()[["identity", "false_non_matches", "genuine_pairs", "zoo"]]
+        >>> run.people(table="shares", at_fmr=0.001)
+        """
+        from fairlab.compare.pairs import Where
+        from fairlab.compare.people import people_behind
+        from fairlab.evaluation.fairness_report import point_of
+
+        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
+        return people_behind(self.record, where).table(table, kind, group)
+
+    def _judged(self, dataset: str) -> Dataset:
+        """The data set named, or else the run's own."""
+        from fairlab.data.dataset import open_dataset
+
+        if not (dataset or self.dataset):
+            raise FairLabError(f"{self.run_id} was trained elsewhere: name the data set too")
+        return open_dataset(self._workspace.dataset(dataset or self.dataset))
 
     def wait(self, show: bool = True) -> Self:
         """Wait until the run is done, with progress and time left; an interruption leaves it alone.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,17 @@ class OperatingPoint:
             raise FairLabError(
                 f"{name!r} is not an operating point; expected fmr=0.01, own_fmr=0.01 or threshold=0.3"
             ) from error
+
+
+class Scored(Protocol):
+    """The pairs of a group, as far as a threshold hangs on them: scores (P,) and whether each is genuine (P,)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def scores(self) -> np.ndarray: ...
+    @property
+    def genuine(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ class AtPoint:
 
 def at_point(groups: Sequence[GroupPairs], point: OperatingPoint) -> AtPoint:
     """The groups' errors at a point, with their people redrawn. Raises FairLabError where no threshold can be set at all."""
-    thresholds, missing = _thresholds(groups, point)
+    thresholds, missing = thresholds_of(groups, point)
     counts, drawn = [], ([], [])  # type: tuple[list[verification.Counts], tuple[list[np.ndarray], list[np.ndarray]]]
     for group, threshold in zip(groups, thresholds, strict=True):
         counts.append(verification.count_errors(group.scores, group.genuine, threshold))
@@ -160,7 +171,10 @@ def _steps(
     return Steps(thresholds, np.array([rate[0] for rate in rates]), np.array([rate[1] for rate in rates]), at)
 
 
-def _thresholds(groups: Sequence[GroupPairs], point: OperatingPoint) -> tuple[np.ndarray, str]:
+def thresholds_of(groups: Sequence[Scored], point: OperatingPoint) -> tuple[np.ndarray, str]:
+    """(thresholds (G,) of the groups at a point, why the point cannot be measured or ""). Raises FairLabError where a
+    threshold is set by impostors and a group, or all of them, have none.
+    """
     if point.rule == "threshold":
         return np.full(len(groups), float(point.value)), ""
     impostors = [group.scores[~group.genuine] for group in groups]

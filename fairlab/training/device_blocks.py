@@ -69,6 +69,11 @@ class DeviceEngine:
             cells[number] = match.cpu().numpy()
         return cells, found_rows, found_scores
 
+    def above(self, block: Block, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        scores, _, impostor = self._block(block)
+        rows, columns = torch.nonzero((scores >= float(np.float32(least))) & impostor, as_tuple=True)
+        return rows.cpu().numpy(), columns.cpu().numpy(), scores[rows, columns].cpu().numpy()
+
 
 def best_engine(vectors: np.ndarray, order: np.ndarray, groups: int) -> Engine:
     """The GPU's where there is one, otherwise the processor's."""

@@ -95,6 +95,12 @@ class Engine(Protocol):
         counts the impostors of two people with score >= threshold; a genuine row is counted from `top`.
         """
 
+    def above(self, block: Block, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Impostors of the block with score >= least: (rows (P,) from `top`, columns (P,) from `left`, scores (P,) float32).
+
+        Cheap where the block is the one that errors() has just been asked for.
+        """
+
 
 def empty_histograms(groups: int) -> tuple[np.ndarray, np.ndarray]:
     """Of zeros; the half of the impostors that is never written takes no memory."""
@@ -112,10 +118,12 @@ class ArrayEngine:
         self._loops = loops() if compiled else None
         self._scores = np.empty(self.rows * self.columns, np.float32)
         self._left = self._right = -1
+        self._seen: tuple[Block | None, np.ndarray] = (None, self._scores)
         self._columns = np.empty((0, vectors.shape[1]), np.float32)
 
     def _block(self, block: Block) -> np.ndarray:
         """The scores (rows, columns) of a block, in memory that the next block overwrites."""
+        self._seen = None, self._scores
         if block.right != self._right or block.left < self._left:  # taken once for all rows above them
             self._left, self._right = block.left, block.right
             self._columns = self._taken(block.left, block.right)
@@ -143,6 +151,7 @@ class ArrayEngine:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         scores = self._block(block)
         genuine_rows, genuine_scores = genuine_of(scores, block)
+        self._seen = block, scores  # of impostors they stay what they are
         cells = np.zeros((len(strict), len(rows), len(columns)), np.int32)
         if self._loops is not None:
             at_row, at_column = (
@@ -157,6 +166,14 @@ class ArrayEngine:
                 by_row = np.add.reduceat(scores >= threshold, rows, axis=0, dtype=np.int32)
                 cells[number] = np.add.reduceat(by_row, columns, axis=1)
         return cells, genuine_rows, genuine_scores
+
+    def above(self, block: Block, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        seen, scores = self._seen
+        scores = scores if seen is block else self._block(block)
+        rows, columns = np.divmod(np.flatnonzero(scores >= np.float32(least)), scores.shape[1])
+        strange = columns >= block.strangers[rows]
+        rows, columns = rows[strange], columns[strange]
+        return rows, columns, scores[rows, columns]
 
 
 def genuine_of(scores: np.ndarray, block: Block) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ import numpy as np
 from fairlab.evaluation.all_pairs import shares
 from fairlab.evaluation.all_pairs.blocks import ArrayEngine, Block, Engine
 from fairlab.evaluation.all_pairs.counts import Arranged
+from fairlab.evaluation.all_pairs.hardest import Hardest
 
 DENSE_FROM = 1 / 16
 """Share of non-empty cells from which a matrix product over all of them is quicker than going through them."""
@@ -30,7 +31,7 @@ class Redrawn:
 
     false_matches (G, G, K) and misses (G, L) int64; fmr (draws, G, G, K), symmetric, and fnmr (draws, G, L), NaN in a
     draw without such a pair; fmr_variance (G, G, K): of the FMRs over people (see clusters); covariance (G, K, L): of the FMRs
-    within groups and the FNMRs.
+    within groups and the FNMRs; hardest (n, 3): as of hardest.Hardest.
     """
 
     false_matches: np.ndarray
@@ -39,6 +40,7 @@ class Redrawn:
     fnmr: np.ndarray
     fmr_variance: np.ndarray
     covariance: np.ndarray
+    hardest: np.ndarray
 
 
 def draw_people(arranged: Arranged, draws: int, seed: int) -> np.ndarray:
@@ -68,15 +70,19 @@ def redraw(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     stop: Callable[[], bool] = lambda: False,
     sharing: shares.Sharing = shares.ALONE,
+    least: np.ndarray | None = None,
 ) -> Redrawn:
     """Errors of all comparisons at `thresholds` (K,) and of genuine ones at each group's own_thresholds (G, L).
 
     A genuine pair weighs as often as its person is drawn, an impostor pair as the product of its two people's (vertex
-    bootstrap; Fogliato et al., IJCV 2024, arXiv 2306.01198). sharing: as in count_all. Raises Stopped when asked to.
+    bootstrap; Fogliato et al., IJCV 2024, arXiv 2306.01198). sharing: as in count_all. least (G, G): scores from which
+    impostors of two groups are kept as pairs (hardest.least_scores). Raises Stopped when asked to.
     """
     engine = engine or ArrayEngine(vectors, arranged.order, len(arranged.groups))
     tally = _Errors(arranged, engine, thresholds, own_thresholds, draw_people(arranged, draws, seed))
-    asked = (tally.strict, tally.ascending, tally.own, tally.times)
+    if least is not None:
+        tally.hardest = Hardest(least)
+    asked = (tally.strict, tally.ascending, tally.own, tally.times, tally.hardest.least)
     about = hashlib.sha256(b"".join(np.ascontiguousarray(values).tobytes() for values in asked)).hexdigest()
     found = shares.tallied("errors", about, arranged, engine, tally, sharing, progress, stop)
     return _rates(arranged, tally.times, found)
@@ -98,6 +104,7 @@ class _Errors:
         self._missed = np.zeros((len(arranged.people), self.own.shape[1]), np.int64)
         self.images = arranged.images_of.astype(np.int64)
         self._matched = np.zeros((len(arranged.people), groups, len(self.strict)), np.int64)
+        self.hardest = Hardest(np.full((groups, groups), np.inf, np.float32))
         self._squares, self._met = (np.zeros_like(self._false_matches) for _ in range(2))
 
     def add(self, block: Block) -> None:
@@ -114,6 +121,7 @@ class _Errors:
             )
         wrong = scores[:, None] < self.own[block.groups[0]]
         np.add.at(self._missed, people[block.top + genuine_rows], wrong)
+        self.hardest.add(self.engine, block)
 
     def _of_people(self, table: np.ndarray, who: tuple[np.ndarray, np.ndarray], block: Block, number: int) -> None:
         """What the variance over people needs: each person's false matches by the other's group, and two people's, squared."""
@@ -132,6 +140,7 @@ class _Errors:
             "matched": self._matched,
             "squares": self._squares,
             "met": self._met,
+            f"hardest{shares.LIST}": self.hardest.found(),
         }
 
 
@@ -183,7 +192,9 @@ def _rates(arranged: Arranged, times: np.ndarray, found: shares.Counts) -> Redra
     upper = np.arange(groups)[:, None] <= np.arange(groups)
     both = np.where(upper[..., None], false_matches, false_matches.transpose(1, 0, 2))
     variance = _fmr_variance(arranged, both, found)
-    return Redrawn(both, misses, fmr, fnmr, variance, _covariance(arranged, both, misses, found))
+    listed = found[f"hardest{shares.LIST}"]
+    listed = listed[np.lexsort((listed[:, 1], listed[:, 0]))]  # whoever found which first
+    return Redrawn(both, misses, fmr, fnmr, variance, _covariance(arranged, both, misses, found), listed)
 
 
 def _covariance(arranged: Arranged, false_matches: np.ndarray, misses: np.ndarray, found: shares.Counts) -> np.ndarray:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fairlab.evaluation.all_pairs.at_points import AtPoint
 from fairlab.evaluation.all_pairs.counts import AllPairs, Arranged, MakeEngine, count_all
+from fairlab.evaluation.all_pairs.hardest import hardest_table, least_scores, most_of
 from fairlab.evaluation.all_pairs.intervals import redraw
 from fairlab.evaluation.all_pairs.passes import Passes, at_numbers, thresholds_of
 from fairlab.evaluation.all_pairs.shares import ALONE, Sharing
@@ -32,12 +33,15 @@ COUNTS = Table(group_a=TEXT, group_b=TEXT, genuine=BOOL, threshold=NUMBER, pairs
 
 @dataclass(frozen=True)
 class AllResults:
-    """metrics: tables.METRICS; curves: report.CURVE; matrix: MATRIX; counts: COUNTS; notes: what could not be measured."""
+    """metrics: tables.METRICS; curves: report.CURVE; matrix: MATRIX; counts: COUNTS; hardest: hardest.HARDEST, with rows of
+    the vectors for images; notes: what could not be measured.
+    """
 
     metrics: pd.DataFrame
     curves: pd.DataFrame
     matrix: pd.DataFrame
     counts: pd.DataFrame
+    hardest: pd.DataFrame
     notes: list[str]
 
 
@@ -68,6 +72,7 @@ def evaluate_all(
         sharing,
     )
     thresholds = thresholds_of(found, settings.fmr_targets)
+    least, kept = least_scores(found, most_of(len(arranged.groups)))
     redrawn = redraw(
         vectors,
         arranged,
@@ -79,7 +84,10 @@ def evaluate_all(
         lambda done, total: progress(total + done, 2 * total),
         stop,
         sharing,
+        least,
     )
+    if len(redrawn.hardest) != kept.sum():
+        raise AssertionError("the two passes over all comparisons do not agree on the hardest impostors")
     passes, rows, matrix = Passes(arranged, found, thresholds, redrawn), Rows(run_id, protocol), []
     notes = _left_out(passes, settings.fmr_targets)
     for number in range(len(thresholds.targets)):
@@ -87,7 +95,11 @@ def evaluate_all(
         notes += point.write(rows)
         matrix += [dict(zip(MATRIX, (run_id, *row), strict=True)) for row in point.matrix()]
     curves = [_curve(run_id, protocol, passes, group) for group in range(len(arranged.groups))]
-    return AllResults(rows.table(), CURVE.stack(curves), MATRIX.build(matrix), _counts(found, arranged.groups), notes)
+    hardest = hardest_table(
+        redrawn.hardest, arranged.order, arranged.group_of, arranged.groups, np.arange(len(vectors), dtype=np.int64)
+    )
+    counts = _counts(found, arranged.groups)
+    return AllResults(rows.table(), CURVE.stack(curves), MATRIX.build(matrix), counts, hardest, notes)
 
 
 def _left_out(passes: Passes, fmr_targets: tuple[float, ...]) -> list[str]:

@@ -18,6 +18,8 @@ UNIT = 1 << 28
 
 Counts = dict[str, np.ndarray]
 """Arrays of int64 by name."""
+LIST = "_list"
+"""How the names of arrays end that are lists (n, ...) of what was found: they are put behind each other, not added up."""
 
 
 class Tally(Protocol):
@@ -85,15 +87,19 @@ def unit_count(pairs: int) -> int:
 
 
 def merged(parts: Iterable[Counts]) -> Counts:
-    """The sums of counts, in new arrays. Raises ValueError without any, or when they are not of one kind."""
+    """The sums of counts, and lists behind each other, in new arrays. Raises ValueError without any, or when they are not of one kind."""
     total: Counts = {}
     for number, part in enumerate(parts):
         if number and part.keys() != total.keys():
             raise ValueError(f"counts of {sorted(part)} cannot be added to counts of {sorted(total)}")
         for name, values in part.items():
-            if values.dtype != np.int64 or (number and values.shape != total[name].shape):
+            part_of = slice(1, None) if name.endswith(LIST) else slice(None)
+            if values.dtype != np.int64 or (number and values.shape[part_of] != total[name].shape[part_of]):
                 raise ValueError(f"{name}: {values.dtype} {values.shape} cannot be added up exactly")
-            total[name] = total[name] + values if number else values.copy()
+            if number and name.endswith(LIST):
+                total[name] = np.concatenate([total[name], values])
+            else:
+                total[name] = total[name] + values if number else values.copy()
     if not total:
         raise ValueError("there are no counts to add")
     return total

@@ -23,7 +23,7 @@ from fairlab.tables import PAIRS, SCORES
     scored=False,
     settings=("exclude_mixed", "people", "people_seed"),
     shared=True,
-    version=1,
+    version=2,
 )
 def all_pairs(asked: Asked) -> Outcome:
     """Images without an embedding are left out and counted; on a GPU where there is one."""
@@ -66,5 +66,6 @@ def all_pairs(asked: Asked) -> Outcome:
         "without_embedding": missing,
     }
     nothing = SCORES.build(), PAIRS.build()
-    tables = {"matrix": found.matrix, "counts": found.counts}
+    hardest = found.hardest.assign(**{side: ids[found.hardest[side]] for side in ("image_a", "image_b")})
+    tables = {"matrix": found.matrix, "counts": found.counts, "hardest": hardest}
     return Outcome(found.metrics, found.curves, *nothing, tables, notes, facts)

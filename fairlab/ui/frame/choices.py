@@ -110,6 +110,12 @@ def finish() -> None:
         st.query_params.from_dict(wanted)
 
 
+def finish_part() -> None:
+    """The last thing of a fragment, which is drawn again without the rest of its page: its choices go into the link too."""
+    finish()
+    st.session_state.pop(_HAND, None)  # otherwise the page would take the next link's choices for made by hand
+
+
 def place(widget: str, value: Any, look: Any = None) -> None:
     """Before a widget is drawn: give it this value, unless it stands on it already; look: what makes it another widget."""
     drawn = st.session_state.get(_DRAWN, {}).get(widget)

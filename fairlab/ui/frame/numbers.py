@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -75,11 +77,11 @@ def name_of(point: str) -> str:
     return f"{100 * float(point.partition('=')[2]):g}{HARD_SPACE}%"
 
 
-def download(table: pd.DataFrame, name: str) -> None:
-    """A table as CSV; text that a spreadsheet would run is disarmed."""
+def download(table: pd.DataFrame, name: str, late: bool = False) -> None:
+    """A table as CSV; text that a spreadsheet would run is disarmed. late: it is written when it is asked for."""
     st.download_button(
         "Download as CSV",
-        as_csv(table),
+        partial(as_csv, table) if late else as_csv(table),
         f"{name}.csv",
         "text/csv",
         icon=":material/download:",

@@ -16,6 +16,7 @@ from fairlab.tables import ALL_GROUPS, texts
 from fairlab.ui.frame import cached
 from fairlab.ui.frame.numbers import HARD_SPACE, NOT_MEASURABLE, cell, name_of
 from fairlab.ui.frame.page import chart, plain
+from fairlab.ui.judge import hardest
 from fairlab.workspace import Workspace
 
 EVERYBODY, SEARCH = "all_pairs", "identification"
@@ -41,6 +42,7 @@ def everybody(lab: Workspace, run: RunRecord, data: Dataset) -> None:
         f"curves show those within each group. Impostors are not picked to be hard here, so rates differ from those "
         f"of the pair list."
     )
+    hardest.section(lab, run, data)
 
 
 def matrix(run: RunRecord, data: Dataset, point: OperatingPoint) -> bool:

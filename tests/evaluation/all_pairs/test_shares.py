@@ -82,11 +82,13 @@ def test_any_split_merged_in_any_order_is_the_whole(make: Make, unit: int, monke
         return count_all(vectors, arranged, engine(), sharing=sharing)
 
     def second(sharing: shares.Sharing) -> Redrawn:
-        return redraw(vectors, arranged, thresholds, own, 30, 5, engine(), sharing=sharing)
+        least = np.full((3, 3), 0.5, np.float32)
+        return redraw(vectors, arranged, thresholds, own, 30, 5, engine(), sharing=sharing, least=least)
 
     whole, redrawn = first(shares.ALONE), second(shares.ALONE)
     assert redrawn.false_matches.sum() > 100
     assert redrawn.misses.sum() > 10
+    assert len(redrawn.hardest) > 10
     units = shares.unit_count(arranged.pairs)
     random = np.random.default_rng(unit)
     for parts in (1, 2, 5):
@@ -101,7 +103,7 @@ def test_any_split_merged_in_any_order_is_the_whole(make: Make, unit: int, monke
         for one in split:
             second(one)
         again = second(Given(_in_any_order([one.found for one in split], random)))
-        for name in ("false_matches", "misses", "fmr", "fnmr"):
+        for name in ("false_matches", "misses", "fmr", "fnmr", "hardest"):
             assert getattr(again, name).tobytes() == getattr(redrawn, name).tobytes(), name
 
 

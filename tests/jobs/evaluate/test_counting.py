@@ -26,7 +26,7 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.forks import fork, worlds_of
 from tests.jobs.protocols.test_protocols import made_data, made_model
 
-TABLES = ("metrics", "curves", "matrix", "counts")
+TABLES = ("metrics", "curves", "matrix", "counts", "hardest")
 SETTINGS = Evaluation(bootstrap=100, fmr_targets=(0.1, 0.01))
 
 
