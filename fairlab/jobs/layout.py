@@ -120,7 +120,7 @@ def _moved(start: np.ndarray, graph: Any, settings: Projection, tell: Tell) -> n
             tell("moving images to their neighbours", number, settings.passes)
             forces = np.array([a, b, STEP * (1 - number / settings.passes)])
             seed = np.random.SeedSequence([settings.seed, 7, number]).generate_state(1, np.uint64)[0]
-            parts = [pool.submit(one_pass, old, new, edges, forces, seed, span) for span in pairwise(cuts)]
+            parts = [pool.submit(one_pass, (old, new), edges, forces, seed, span) for span in pairwise(cuts)]
             for part in parts:
                 part.result()
             old, new = new, old
@@ -139,18 +139,18 @@ def _kernel() -> Callable[..., None]:
 
 
 def _pass(
-    old: np.ndarray,
-    new: np.ndarray,
+    places: tuple[np.ndarray, np.ndarray],
     edges: tuple[np.ndarray, np.ndarray, np.ndarray],
     forces: np.ndarray,
     seed: np.uint64,
     span: tuple[int, int],
 ) -> None:
-    """One pass for the points of a span: from `old` (N, 2) to `new` (N, 2), float32.
+    """One pass for the points of a span: from the first of the places to the second, each (N, 2) float32.
 
     edges: indptr, indices and chance of the graph's rows; forces: UMAP's a and b, and the step. A point is drawn along each
     of its edges with the edge's chance, and at each pull pushed from REPELLERS random points. Its dice are its own.
     """
+    old, new = places
     indptr, indices, chance = edges
     a, b, step = forces
     count = np.uint64(len(old))
