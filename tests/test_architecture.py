@@ -32,8 +32,9 @@ THIRD_PARTY = {
     "faiss": ("fairlab/store/index.py",),
     "plotly": ("fairlab/plots/",),
     "sqlite3": ("fairlab/store/database.py", "fairlab/store/schema.py"),
-    # Compiled loops where numpy's are the bottleneck: the renderer, and the histogram of all comparisons (a third of the
-    # time of the matrix product instead of as much as it), and the passes of a layout. umap-learn brings numba; without it numpy gives equal counts.
+    # Compiled loops where numpy's are the bottleneck: the renderer, the passes of a layout, and the histogram of all
+    # comparisons (a third of the time of the matrix product instead of as much as it). umap-learn brings numba; without it
+    # numpy counts the same.
     "numba": ("fairlab/data/demo/raster.py", "fairlab/jobs/layout.py", "fairlab/evaluation/all_pairs/blocks.py"),
 }
 ONLY_INSIDE_FUNCTIONS = {

@@ -50,11 +50,12 @@ def test_the_same_for_any_number_of_threads(vectors: np.ndarray, monkeypatch: py
 
 
 def test_a_second_map_lies_near_the_first(vectors: np.ndarray) -> None:
+    """Started from it and turned to it: the same person is nearer than a stranger."""
     first, _ = project(vectors, MANY, landmarks=landmarks())
     second, facts = project(np.ascontiguousarray(vectors[:, ::-1]), MANY, init=first, landmarks=landmarks())
     assert facts["aligned"]
     own = np.linalg.norm(first - second, axis=1).mean()
-    assert own < 0.5 * np.linalg.norm(first - np.roll(second, 400, axis=0), axis=1).mean()
+    assert own < 0.7 * np.linalg.norm(first - np.roll(second, 400, axis=0), axis=1).mean()
 
 
 def test_what_is_no_number_lies_apart_and_equal_vectors_have_places(vectors: np.ndarray) -> None:
