@@ -133,9 +133,9 @@ def _kernel() -> Callable[..., None]:
     import numba
 
     try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True)(_pass)  # type: ignore[no-any-return]
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(_pass)
     except RuntimeError:  # "no locator available": the installation and the user's cache folder are read-only
-        return numba.njit(nogil=True, error_model="numpy")(_pass)  # type: ignore[no-any-return]
+        return numba.njit(nogil=True, error_model="numpy")(_pass)
 
 
 def _pass(
