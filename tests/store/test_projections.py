@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_a_map_of_before_is_read_and_says_nothing_it_does_not_know(tmp_path: Pat
 
 
 def test_how_a_map_was_made_in_words(tmp_path: Path) -> None:
-    facts = {
+    facts: dict[str, Any] = {
         "people": 40,
         "people_of": 900,
         "people_cut": 1,
