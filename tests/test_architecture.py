@@ -27,14 +27,15 @@ THIRD_PARTY = {
     "torch": ("fairlab/models/", "fairlab/losses/", "fairlab/methods/", "fairlab/training/", "fairlab/jobs/"),
     "onnxruntime": ("fairlab/models/files/onnx.py",),
     "safetensors": ("fairlab/models/", "fairlab/training/"),
-    "umap": ("fairlab/jobs/projection.py",),
-    "sklearn": ("fairlab/jobs/projection.py",),
+    "umap": ("fairlab/jobs/layout.py",),
+    "sklearn": (),
     "faiss": ("fairlab/store/index.py",),
     "plotly": ("fairlab/plots/",),
     "sqlite3": ("fairlab/store/database.py", "fairlab/store/schema.py"),
-    # Compiled loops where numpy's are the bottleneck: the renderer, and the histogram of all comparisons (a third of the
-    # time of the matrix product instead of as much as it). umap-learn brings numba; without it numpy gives equal counts.
-    "numba": ("fairlab/data/demo/raster.py", "fairlab/jobs/projection.py", "fairlab/evaluation/all_pairs/blocks.py"),
+    # Compiled loops where numpy's are the bottleneck: the renderer, the passes of a layout, and the histogram of all
+    # comparisons (a third of the time of the matrix product instead of as much as it). umap-learn brings numba; without it
+    # numpy counts the same.
+    "numba": ("fairlab/data/demo/raster.py", "fairlab/jobs/layout.py", "fairlab/evaluation/all_pairs/blocks.py"),
 }
 ONLY_INSIDE_FUNCTIONS = {
     "torch": ("fairlab/jobs/",),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fairlab.evaluation.score_frames import ScoredPairs
     from fairlab.plots.colours import Figure
     from fairlab.settings.repair import Repair
+    from fairlab.store.projections import StoredMap
 
 FAIRNESS = Table(
     group=TEXT, metric=TEXT, value=NUMBER, low=NUMBER, high=NUMBER, errors=MAYBE_WHOLE, genuine_pairs=WHOLE,
@@ -244,15 +245,30 @@ class Model(Run):
 
         >>> model.map_points().plot.scatter("x", "y")
         """
+        data = self._judged(dataset)
+        return self._newest_map(data).points.merge(data.images, on="image_id", how="inner")
+
+    def map_facts(self, dataset: str = "") -> dict[str, Any]:
+        """What is known of map(): shown and of (images), people, method, trustworthiness, notes ...
+
+        made: how its images were chosen and laid out, as sentences. Raises FairLabError without a map.
+
+        >>> model.map_facts()["trustworthiness"]
+        """
+        from fairlab.store.projections import how_made
+
+        facts = self._newest_map(self._judged(dataset)).facts
+        return {**facts, "made": how_made(facts)}
+
+    def _newest_map(self, data: Dataset) -> StoredMap:
         from fairlab.store.projections import list_projections
 
-        data = self._judged(dataset)
         maps = [item for item in list_projections(self.folder, data.dataset_id) if item.whole]
         if not maps:
             raise FairLabError(
                 f"{self.run_id} has no map of {data.dataset_id}; `fairlab models project {self.run_id}` draws one"
             )
-        return maps[0].points.merge(data.images, on="image_id", how="inner")
+        return maps[0]
 
     def _settings(self, dataset: str) -> Evaluation:
         """How the model was evaluated there."""

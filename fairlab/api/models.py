@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from fairlab.api.model import Model
 from fairlab.api.run import Run
 from fairlab.errors import FairLabError
 from fairlab.jobs.models import starts
-from fairlab.settings.study import ModelFile, Moved, Projection
+from fairlab.settings.study import MOST_POINTS, ModelFile, Moved, Projection
 from fairlab.store.runs import SPACES, read_run
 from fairlab.workspace import Workspace
 
@@ -133,18 +133,27 @@ class Models:
         return report_of(self._source(file, settings), progress)
 
     def project(
-        self, models: Sequence[str | Run], dataset: str = "", settings: Projection | None = None, **changes: Any
+        self,
+        models: Sequence[str | Run],
+        dataset: str = "",
+        settings: Projection | None = None,
+        *,
+        images: int | Literal["all"] | None = None,
+        **changes: Any,
     ) -> Run:
         """Start the job that draws the maps (UMAP) of these models' spaces, so that they compare.
 
         models: handles or run ids; the first common space is the reference. dataset: one that all have embedded (default:
-        the one that they were trained on). changes: fields of Projection, e.g. neighbours=30. Returns the job. Raises FairLabError where the
+        the one that they were trained on). images: how many to lay out, people whole, or "all", up to a million (default:
+        settings.max_points). changes: fields of Projection, e.g. neighbours=30. Returns the job. Raises FairLabError where the
         models have no data set in common.
 
-        >>> lab.models.project([teacher, student]).wait()
+        >>> lab.models.project([teacher, student], images="all").wait()
         >>> student.map().show()
         """
         names = run_ids(models)
+        if images is not None:
+            changes["max_points"] = MOST_POINTS if images == "all" else images
         chosen = settings_of(Projection, settings, changes)
         return Run(self._workspace, starts.project(self._workspace, names, chosen, dataset))
 

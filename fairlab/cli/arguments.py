@@ -10,6 +10,7 @@ from fairlab.errors import FairLabError
 from fairlab.reading.structured import value_of, values_of
 from fairlab.settings.base import MOST_SEED
 from fairlab.settings.placement import PERSONAL
+from fairlab.settings.study import MOST_POINTS
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -28,6 +29,11 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 seed = whole(0, MOST_SEED)
+
+
+def images(text: str) -> int:
+    """For `type=`: how many images a map lays out, or "all" of them."""
+    return MOST_POINTS if text == "all" else whole(50, MOST_POINTS)(text)
 
 
 def dials(options: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 
 from fairlab.api import Lab
 from fairlab.cli import show, show_models, show_moved, show_numbers
-from fairlab.cli.arguments import dials, where
+from fairlab.cli.arguments import dials, images, where
 from fairlab.cli.grammar import (
     Noun,
     Parser,
@@ -53,6 +53,7 @@ def models_commands(parser: Parser) -> None:
     maps = noun.add("project", "draw the maps (UMAP) of one or more spaces", project)
     run_argument(maps, "runs", "run ids of models; the first common space is the reference", "+")
     maps.add_argument("--data", default="", help="data set that they have embedded (default: the one trained on)")
+    maps.add_argument("--images", type=images, help="how many images to lay out, people whole, or all (default: 4000)")
     set_option(maps, "change a setting, e.g. neighbours=30 (`fairlab settings show models.project`)")
     change = noun.add("moved", "measure what moved between two models' spaces of the same images", moved)
     run_argument(change, "before", "run id of a model; `fairlab models list` lists them")
@@ -155,10 +156,13 @@ def evaluate(workspace: Workspace, options: argparse.Namespace) -> int:
 
 def project(workspace: Workspace, options: argparse.Namespace) -> int:
     settings = parse(Projection, dials(options), "--set")
-    job = Lab(workspace).models.project(options.runs, options.data, settings)
+    job = Lab(workspace).models.project(options.runs, options.data, settings, images=options.images)
     if not show.watch(workspace, [job.run_id]):
         return 1
     _say_notes(workspace, job.run_id)
+    for run_id in options.runs:
+        about = Lab(workspace).models[run_id].map_facts(job.dataset)
+        print(". ".join([f"{run_id}: {about['shown']:,} of {about['of']:,} images", *about["made"]]))
     return 0
 
 

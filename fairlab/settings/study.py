@@ -66,15 +66,31 @@ class Evaluation(Settings):
         return self
 
 
+MOST_POINTS = 1_000_000
+"""Images that a map can show: beyond, neither a browser's memory nor an evening is enough."""
+
+
 class Projection(Settings):
     """The map of a space (UMAP)."""
 
     max_points: int = Field(
-        4000, ge=50, le=20000, description="Images drawn; more are sampled, the same share of every group."
+        4000,
+        ge=50,
+        le=MOST_POINTS,
+        description="Images laid out; of more, people are drawn whole, the same share of every group.",
     )
     neighbours: int = Field(15, ge=2, le=200, description="Neighbours that UMAP keeps close.")
     min_dist: float = Field(0.1, ge=0.0, le=1.0, description="How tightly points may be packed.")
     epochs: int = Field(200, ge=10, le=10_000, description="UMAP's optimisation passes.")
+    landmarks: int = Field(
+        10_000,
+        ge=100,
+        le=50_000,
+        description="Images that UMAP lays out where there are over twice as many; the others are placed beside them.",
+    )
+    passes: int = Field(
+        100, ge=10, le=10_000, description="Passes that move placed images to their neighbours, after landmarks."
+    )
     seed: Seed = Field(0, description="Seed of the map; the same seed gives the same map on the same machine.")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -261,4 +262,65 @@ def knn(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         scores = np.einsum("nd,nkd->nk", unit[own].astype(np.float64), unit[near].astype(np.float64))
         order = np.argsort(np.where(near == own[:, None], -np.inf, -scores), axis=1, kind="stable")[:, : rows.shape[1]]
         rows[own], cosines[own] = np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1)
+    return rows, cosines
+
+
+PROBES = 12
+"""Cells searched for the neighbours of each of many rows: of faces, the own person's images lie in the nearest ones."""
+ASKED_AT_ONCE = 4096
+Done = Callable[[int, int], None]
+
+
+def knn_of_many(vectors: np.ndarray, k: int, done: Done) -> tuple[np.ndarray, np.ndarray, float]:
+    """Neighbours of every row among all rows, itself first, for pictures of more rows than knn() is fit for.
+
+    (rows (N, k) int64, cosines (N, k) float32, share of the true neighbours found, measured on RECALL_QUERIES rows).
+    Approximate: an inverted file with PROBES cells a row. Without FAISS exact, and slow. done(rows, of): called on the way.
+    """
+    faiss = _faiss()
+    k = min(k, len(vectors))
+    engine = None if faiss is None else _cells(faiss, vectors)
+    rows, cosines = _searched(engine, vectors, vectors, k + 1, done)
+    own = np.arange(len(vectors))
+    order = np.argsort(np.where(rows == own[:, None], -np.inf, -cosines), axis=1, kind="stable")[:, :k]
+    rows, cosines = np.take_along_axis(rows, order, 1), np.take_along_axis(cosines, order, 1)
+    lost = rows[:, 0] != own  # so many duplicates that the row itself was not found among them
+    rows[lost, 0], cosines[lost, 0] = own[lost], 1.0
+    few = rows < 0  # cells too small for k neighbours: the row itself, which pulls nobody
+    rows[few], cosines[few] = np.broadcast_to(own[:, None], rows.shape)[few], -1.0
+    asked = np.random.default_rng(0).choice(len(vectors), min(RECALL_QUERIES, len(vectors)), replace=False)
+    _, truth = _numpy_search(vectors, _plain(vectors[asked]), k)
+    return rows, cosines, float(np.mean([len(set(a) & set(b)) / k for a, b in zip(rows[asked], truth, strict=True)]))
+
+
+def knn_within(known: np.ndarray, queries: np.ndarray, k: int, done: Done) -> tuple[np.ndarray, np.ndarray]:
+    """(rows (Q, k) of `known` (M, D) most alike, cosines (Q, k)), exact; done(queries, of): called on the way."""
+    faiss = _faiss()
+    engine = None if faiss is None else faiss.IndexFlatIP(known.shape[1])
+    if engine is not None:
+        _add(engine, known)
+    return _searched(engine, known, queries, min(k, len(known)), done)
+
+
+def _cells(faiss: ModuleType, vectors: np.ndarray) -> Any:
+    lists = max(1, int(4 * np.sqrt(len(vectors))))
+    engine = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(vectors.shape[1]), vectors.shape[1], lists, faiss.METRIC_INNER_PRODUCT
+    )
+    random = np.random.default_rng(0)
+    engine.cp.min_points_per_centroid = 1
+    engine.train(_plain(vectors[np.sort(random.choice(len(vectors), min(len(vectors), 40 * lists), replace=False))]))
+    _add(engine, vectors)
+    engine.nprobe = min(PROBES, lists)
+    return engine
+
+
+def _searched(engine: Any, known: np.ndarray, queries: np.ndarray, k: int, done: Done) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.empty((len(queries), k), dtype=np.int64)
+    cosines = np.empty((len(queries), k), dtype=np.float32)
+    for start in range(0, len(queries), ASKED_AT_ONCE):
+        done(start, len(queries))
+        part = slice(start, start + ASKED_AT_ONCE)
+        asked = _plain(queries[part])
+        cosines[part], rows[part] = _numpy_search(known, asked, k) if engine is None else engine.search(asked, k)
     return rows, cosines

@@ -22,6 +22,8 @@ from fairlab.store.embeddings import Embeddings
 from fairlab.tables import PROJECTION
 from fairlab.workspace import now
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class MapFile(Kept):
     """The facts of a map, as far as they are shown."""
@@ -30,12 +32,21 @@ class MapFile(Kept):
     created_at: Time = ""
     run_id: Name = ""
     aligned_to: Name | None = ""
-    trustworthiness: Annotated[
-        Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(lambda value: None if value != value else value)
-    ] = None
+    trustworthiness: Annotated[Share | None, BeforeValidator(lambda value: None if value != value else value)] = None
     """NaN, as written, where there is none: see trust_reason."""
+    trust_interval: tuple[Share, Share] | None = None
+    """95 % interval, where only trust_asked images were asked."""
+    trust_asked: Count | None = None
     shown: Count | None = None
     of: Count | None = None
+    people: Count | None = None
+    """Drawn, of people_of; of people_cut of them only some images fit. None in maps of before people were drawn whole."""
+    people_of: Count | None = None
+    people_cut: Count | None = None
+    landmarks: Count | None = None
+    """Images that UMAP laid out, and placed: those beside them; None where UMAP laid out all."""
+    placed: Count | None = None
+    neighbours_found: Share | None = None
     notes: tuple[Text, ...] = Field((), max_length=10_000)
 
 
@@ -53,12 +64,32 @@ class StoredMap:
         return bool(np.isfinite(self.points[["x", "y"]].to_numpy(np.float64)).all())
 
 
+def how_made(facts: Mapping[str, Any]) -> list[str]:
+    """How a map's images were chosen and laid out, and how far its measure goes, as sentences; those that its facts tell."""
+    said = []
+    people, of, cut = (facts.get(name) for name in ("people", "people_of", "people_cut"))
+    if people is not None and of is not None and (people < of or cut):
+        whole = f"all images of each, but {cut:,} shown in part" if cut else "all images of each"
+        said.append(f"{people:,} of {of:,} people, {whole}, drawn per group by seed")
+    if facts.get("landmarks"):
+        said.append(
+            f"UMAP laid out {facts['landmarks']:,} images as landmarks (people drawn whole per group by seed); "
+            f"{facts['placed']:,} were placed beside them and moved to their neighbours "
+            f"({facts['neighbours_found']:.1%} of true neighbours found)"
+        )
+    if facts.get("trust_interval"):
+        low, high = facts["trust_interval"]
+        said.append(f"trustworthiness from {facts['trust_asked']:,} images, 95 % interval {low:.3f} to {high:.3f}")
+    return said
+
+
 def projection_key(embeddings: Embeddings, settings: Projection, aligned_to: str, part: str = "") -> str:
     """Name of the map of these vectors with these settings, drawn to compare with the run `aligned_to` ("" = none).
 
-    part: which images, where a space drawn beside it lacks some; "" for a sample of all.
+    part: which images and landmarks, where they are not all images of the data set by UMAP alone; "" otherwise.
     """
-    return digest([embeddings.hash, settings.model_dump(mode="json"), aligned_to, *([part] if part else [])], 16)
+    how = settings.model_dump(mode="json", exclude=set() if part else {"landmarks", "passes"})
+    return digest([embeddings.hash, how, aligned_to, *([part] if part else [])], 16)
 
 
 def _paths(run_folder: Path, key: str) -> tuple[Path, Path]:

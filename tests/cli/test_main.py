@@ -174,8 +174,9 @@ def test_evaluate_and_project_again_with_other_settings(copy: Workspace) -> None
     assert "fair_p95" not in everybody.stdout
     assert len(everybody.stdout.splitlines()) < 30
     before = len(list((copy.run(student) / "projections").glob("*.json")))
-    result = command(copy.home, "models", "project", student, "--set", "epochs=30", "--set", "max_points=80")
+    result = command(copy.home, "models", "project", student, "--set", "epochs=30", "--images", "80")
     assert result.returncode == 0, result.stdout + result.stderr
+    assert " people, all images of each, drawn per group by seed" in result.stdout
     assert len(list((copy.run(student) / "projections").glob("*.json"))) == before + 1
 
 

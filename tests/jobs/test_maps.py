@@ -16,7 +16,7 @@ from fairlab.jobs.job import Job
 from fairlab.plan.plan import single
 from fairlab.settings.study import Data, ModelFile, Projection, Run
 from fairlab.store.embeddings import EmbeddingWriter
-from fairlab.store.projections import list_projections, write_projection
+from fairlab.store.projections import how_made, list_projections, write_projection
 from fairlab.store.runs import RunRecord, create_run
 from fairlab.tables import PAIRS
 from fairlab.workspace import Workspace, open_workspace
@@ -52,9 +52,9 @@ def model(lab: Workspace, title: str, vectors: np.ndarray, ids: np.ndarray | Non
     return record
 
 
-def draw(lab: Workspace, faces: Dataset, models: list[RunRecord], stops: int = 99) -> dict[str, object]:
-    """The job over these models' spaces; stopped before map number `stops`."""
-    settings = Projection(epochs=30, neighbours=8)
+def draw(lab: Workspace, faces: Dataset, models: list[RunRecord], stops: int = 99, **changes: int) -> dict[str, object]:
+    """The job over these models' spaces; stopped when it asks for the `stops`th time, once before each map."""
+    settings = Projection(epochs=30, neighbours=8, **changes)
     config = Run(role="projection", method="umap", data=Data(dataset="d"), projection=settings)
     record = single(lab, "Maps", config, tuple(item.run_id for item in models))
     asked = iter(range(99))
@@ -114,3 +114,43 @@ def test_spaces_that_lack_images_are_drawn_over_those_that_all_have(lab: Workspa
     other = model(lab, "Other", vectors[half - 1], half - 1)
     with pytest.raises(FairLabError, match="no image of data set d is embedded by all of these models: Part, Other"):
         draw(lab, faces, [part, other])
+
+
+def test_a_sample_has_people_whole_and_says_how_many(lab: Workspace, faces: Dataset) -> None:
+    """100 of 240 images: 12 of 30 people with 8 images each. All images again: another map, and both are kept."""
+    one = model(lab, "One", clusters())
+    draw(lab, faces, [one], max_points=100)
+    stored = list_projections(one.folder)[0]
+    assert set(np.bincount(stored.points["image_id"] // 8)) == {0, 8}
+    assert [stored.facts[name] for name in ("shown", "of", "people", "people_of", "people_cut")] == [96, 240, 12, 30, 0]
+    assert how_made(stored.facts) == ["12 of 30 people, all images of each, drawn per group by seed"]
+    assert draw(lab, faces, [one], max_points=100)["made"] == 0
+    draw(lab, faces, [one])
+    assert [len(item.points) for item in list_projections(one.folder)] == [240, 96]
+    assert how_made(list_projections(one.folder)[0].facts) == []
+
+
+def test_landmarks_are_people_whole_told_and_stopped(lab: Workspace, faces: Dataset) -> None:
+    """Over twice 100 images: 12 people are landmarks, in both spaces alike. A stop in the second map keeps the first."""
+    vectors = clusters()
+    models = [model(lab, "One", vectors), model(lab, "Two", np.ascontiguousarray(vectors[:, ::-1]))]
+    with pytest.raises(Stopped):
+        draw(lab, faces, models, stops=20, landmarks=100, passes=10)
+    assert [len(list_projections(item.folder)) for item in models] == [1, 0]
+    assert draw(lab, faces, models, landmarks=100, passes=10)["made"] == 1
+    facts = [list_projections(item.folder)[0].facts for item in models]
+    for about in facts:
+        assert (about["landmarks"], about["placed"]) == (96, 144)
+        assert how_made(about)[0].startswith(
+            "UMAP laid out 96 images as landmarks (people drawn whole per group by seed); 144 were placed beside them"
+        )
+    assert facts[1]["aligned_to"] == models[0].run_id
+    assert draw(lab, faces, models, landmarks=100, passes=20)["made"] == 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_and_two_images_have_a_map(lab: Workspace, faces: Dataset, count: int) -> None:
+    few = model(lab, "Few", clusters()[:count], np.arange(count))
+    draw(lab, faces, [few])
+    assert np.isfinite(positions(few)).all()
+    assert np.isnan(list_projections(few.folder)[0].facts["trustworthiness"])

@@ -7,11 +7,8 @@ import pytest
 
 from fairlab.jobs.projection import (
     alike,
-    principal_plane,
     procrustes,
     project,
-    stratified_sample,
-    trustworthiness,
     usable,
 )
 from fairlab.settings.study import Projection
@@ -33,36 +30,6 @@ def test_the_seed_decides_the_map() -> None:
     assert not np.array_equal(one, other)
     assert facts["method"] == "UMAP"
     assert facts["seed"] == 0
-
-
-def test_trustworthiness_is_scikit_learns() -> None:
-    """To 1e-6, and to what Venna and Kaski's equation gives when it is written out."""
-    from sklearn.manifold import trustworthiness as known
-
-    vectors = clusters()
-    for xy in (principal_plane(vectors), np.random.default_rng(0).normal(size=(240, 2))):
-        value = trustworthiness(vectors, xy)
-        assert value == pytest.approx(known(vectors, xy, n_neighbors=10, metric="cosine"), abs=1e-6)
-        assert value == pytest.approx(written_out(vectors, xy, 10), abs=1e-6)
-
-
-def written_out(vectors: np.ndarray, xy: np.ndarray, k: int) -> float:
-    """1 - 2 / (N k (2N - 3k - 1)) * the sum of (rank in the space - k) over neighbours on the map that are none there."""
-    count, penalty = len(vectors), 0
-    for point in range(count):
-        others = [other for other in range(count) if other != point]
-        in_space = sorted(others, key=lambda other: -float(vectors[point] @ vectors[other]))
-        on_map = sorted(others, key=lambda other: float(((xy[point] - xy[other]) ** 2).sum()))
-        penalty += sum(max(0, in_space.index(other) + 1 - k) for other in on_map[:k])
-    return 1 - 2 * penalty / (count * k * (2 * count - 3 * k - 1))
-
-
-def test_trustworthiness_of_many_points_is_that_of_a_part() -> None:
-    """4,000 points are measured by 2,000 of them, evenly taken."""
-    vectors = clusters(people=500)
-    xy = np.random.default_rng(0).normal(size=(4000, 2))
-    rows = np.linspace(0, 3999, 2000).astype(int)
-    assert trustworthiness(vectors, xy) == trustworthiness(vectors[rows], xy[rows])
 
 
 def test_people_stay_together_on_the_map() -> None:
@@ -97,14 +64,6 @@ def test_a_second_map_lies_near_the_first() -> None:
     own = np.linalg.norm(first - second, axis=1).mean()
     strangers = np.linalg.norm(first - np.roll(second, 120, axis=0), axis=1).mean()
     assert own < 0.5 * strangers
-
-
-def test_the_sample_keeps_every_groups_share() -> None:
-    groups = np.array(["a"] * 900 + ["b"] * 90 + ["c"] * 10)
-    rows = stratified_sample(groups, 100, 0)
-    assert {name: int((groups[rows] == name).sum()) for name in "abc"} == {"a": 90, "b": 9, "c": 1}
-    assert np.array_equal(rows, stratified_sample(groups, 100, 0))
-    assert np.array_equal(stratified_sample(groups, 5000, 0), np.arange(1000))
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

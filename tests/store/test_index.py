@@ -17,7 +17,7 @@ import pytest
 from fairlab.errors import FairLabError
 from fairlab.store import index as module
 from fairlab.store.embeddings import Embeddings, EmbeddingWriter, open_embeddings
-from fairlab.store.index import build_index, knn, neighbours, open_index
+from fairlab.store.index import build_index, knn, knn_of_many, knn_within, neighbours, open_index
 from tests.forks import FORK, fork
 
 
@@ -234,3 +234,39 @@ def test_an_empty_faiss_package_counts_as_none(monkeypatch: pytest.MonkeyPatch) 
         assert "none that loads" in module.faiss_status()
     finally:
         module._faiss.cache_clear()
+
+
+def test_neighbours_of_many_rows(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """120 people with 10 images: the own person's are found, itself first; all of them and the rest too without FAISS."""
+    monkeypatch.setattr(module, "ASKED_AT_ONCE", 1000)
+    random, asked = np.random.default_rng(0), list[tuple[int, int]]()
+    raw = np.repeat(unit(120, 64), 10, 0) + 0.05 * random.normal(size=(1200, 64))
+    vectors = (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    rows, cosines, recall = knn_of_many(vectors, 12, lambda done, of: asked.append((done, of)))
+    assert asked == [(0, 1200), (1000, 1200)]
+    assert (rows[:, 0] == np.arange(1200)).all()
+    assert np.mean(rows[:, :10] // 10 == np.arange(1200)[:, None] // 10) > 0.99
+    true = brute(vectors, vectors, 12)
+    shared = np.mean([len(set(a) & set(b)) / 12 for a, b in zip(rows, true, strict=True)])
+    assert recall == pytest.approx(shared, abs=0.03)
+    assert shared > (0.95 if engine == "faiss" else 0.9999)
+    there = np.einsum("nd,nkd->nk", vectors, vectors[rows])
+    assert np.abs(np.where(cosines == -1, there, cosines) - there).max() < 1e-5
+
+
+@pytest.mark.usefixtures("engine")
+def test_duplicates_among_many_rows_find_themselves_first() -> None:
+    vectors = np.repeat(unit(3, 8), 40, 0)
+    rows, _, recall = knn_of_many(vectors, 5, lambda done, of: None)
+    assert (rows[:, 0] == np.arange(120)).all()
+    assert (rows // 40 == np.arange(120)[:, None] // 40).all()
+    assert 0 <= recall <= 1
+
+
+@pytest.mark.usefixtures("engine")
+def test_neighbours_within_others_are_exact() -> None:
+    known, queries = unit(50, 16), unit(300, 16, 1)
+    rows, cosines = knn_within(known, queries, 3, lambda done, of: None)
+    assert np.array_equal(rows, brute(known, queries, 3))
+    assert cosines == pytest.approx(np.take_along_axis(queries @ known.T, rows, 1), abs=1e-6)
+    assert knn_within(known[:2], queries, 3, lambda done, of: None)[0].shape == (300, 2)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fairlab.settings.study import Projection
-from fairlab.store.projections import list_projections, projection_key, read_projection, write_projection
+from fairlab.store.projections import how_made, list_projections, projection_key, read_projection, write_projection
 from fairlab.tables import PROJECTION
 from tests.store.test_index import stored, unit
 
@@ -65,5 +66,38 @@ def test_the_key_holds_all_that_decides_the_picture(tmp_path: Path) -> None:
         projection_key(one, Projection(min_dist=0.2), ""),
         projection_key(one, Projection(), "a-run"),
     ]
-    assert len(set(keys)) == 5
+    keys += [
+        projection_key(one, Projection(**more), "", "landmarks") for more in ({}, {"passes": 50}, {"landmarks": 200})
+    ]
+    assert len(set(keys)) == 8
+    assert keys[0] == projection_key(one, Projection(passes=50), "")  # UMAP alone has no use for them
     assert keys[0] == projection_key(stored(tmp_path / "3", unit(9, 4)), Projection(), "")
+
+
+def test_a_map_of_before_is_read_and_says_nothing_it_does_not_know(tmp_path: Path) -> None:
+    """Without people, landmarks and interval: what was drawn before they were told."""
+    write(tmp_path)
+    found = read_projection(tmp_path, "k")
+    assert found is not None
+    assert how_made(found.facts) == []
+
+
+def test_how_a_map_was_made_in_words(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {
+        "people": 40,
+        "people_of": 900,
+        "people_cut": 1,
+        "landmarks": 100,
+        "placed": 900,
+        "neighbours_found": 0.951,
+    }
+    facts |= {"trustworthiness": 0.98, "trust_interval": [0.975, 0.985], "trust_asked": 2000}
+    write_projection(tmp_path, "k", "a-run", np.arange(5), XY, facts)
+    found = read_projection(tmp_path, "k")
+    assert found is not None
+    assert how_made(found.facts) == [
+        "40 of 900 people, all images of each, but 1 shown in part, drawn per group by seed",
+        "UMAP laid out 100 images as landmarks (people drawn whole per group by seed); 900 were placed beside them and "
+        "moved to their neighbours (95.1% of true neighbours found)",
+        "trustworthiness from 2,000 images, 95 % interval 0.975 to 0.985",
+    ]

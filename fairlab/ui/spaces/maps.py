@@ -9,20 +9,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fairlab.api import Lab
 from fairlab.data.dataset import Dataset
-from fairlab.errors import FairLabError
 from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
 from fairlab.reading.structured import parse_json
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import Embeddings
 from fairlab.store.index import Index, index_among
-from fairlab.store.projections import StoredMap
+from fairlab.store.projections import StoredMap, how_made
 from fairlab.store.runs import RunRecord, state
 from fairlab.tables import rows_where
 from fairlab.ui.frame import cached
-from fairlab.ui.frame.page import chart, plain, show_error
-from fairlab.ui.spaces import selection
+from fairlab.ui.frame.page import chart, plain
+from fairlab.ui.spaces import laying_out, selection
 from fairlab.workspace import Workspace
 
 COLOURS = {
@@ -56,7 +54,11 @@ def side(lab: Workspace, name: str, run: RunRecord, dataset_id: str) -> Side:
 def make_maps(lab: Workspace, sides: Sequence[Side], dataset_id: str) -> bool:
     """Offer the job that draws missing maps, or wait for the one at work; True when both maps are there."""
     missing = [item for item in sides if item.map is None]
+    every = list(dict.fromkeys(item.run.run_id for item in sides))
     if not missing:
+        running = _jobs(lab, set(every), dataset_id)["status"].isin(["running", "queued"]).any()
+        shown = min(int(item.map.facts.get("shown") or 0) for item in sides if item.map is not None)
+        laying_out.offer_more(lab, every, dataset_id, shown, bool(running))
         return True
     titles = " and ".join(dict.fromkeys(item.run.title for item in missing))
     jobs = _jobs(lab, {item.run.run_id for item in missing}, dataset_id)
@@ -68,12 +70,9 @@ def make_maps(lab: Workspace, sides: Sequence[Side], dataset_id: str) -> bool:
         last = jobs.iloc[-1]
         st.warning(plain(f"The last attempt {last['status']}: {last['reason']}"), icon=":material/warning:")
     st.info(f"{plain(titles)} has no map yet.", icon=":material/map:")
-    if st.button("Create this map", type="primary", icon=":material/map:", key="draw"):
-        try:
-            Lab(lab).models.project(list(dict.fromkeys(item.run.run_id for item in sides)), dataset_id)
-        except FairLabError as error:
-            show_error(error)
-            return False
+    images = laying_out.how_many(lab, dataset_id)
+    asked = st.button("Create this map", type="primary", icon=":material/map:", key="draw")
+    if asked and laying_out.start(lab, every, dataset_id, images):
         st.rerun()
     return False
 
@@ -181,4 +180,4 @@ def _caption(item: Side, shown: int) -> str:
     said = f"n/a: {about.get('trust_reason') or 'too few points'}" if trust != trust else f"{trust:.3f}"
     line = f"{about['method']} · {shown:,} of {about['of']:,} images · seed {about['seed']} · trustworthiness {said}"
     aligned = " · rotated to match the common space" if about.get("aligned_to") else ""
-    return plain(". ".join([line + aligned, *about.get("notes", ())]))
+    return plain(". ".join([line + aligned, *how_made(about), *about.get("notes", ())]))
