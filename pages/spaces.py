@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from fairlab.compare.columns.base import labels
 from fairlab.ui.frame import cached, caveats
 from fairlab.ui.frame.page import start
 from fairlab.ui.frame.pickers import choose, choose_many, pick_models, pick_space
-from fairlab.ui.spaces import faces, maps, selection
+from fairlab.ui.spaces import faces, finding, maps, selection
 
 lab = start(
     "Spaces",
@@ -18,8 +19,9 @@ with first:
 with second:
     right = pick_space("Right space", shown.models, "right", ("adaptor", "student", "teacher", "baseline"))
 with third:
-    colour_by = choose("Colour by", list(maps.COLOURS), "colour", maps.COLOURS)
-data = cached.dataset(lab, shown.dataset_id)
+    data = cached.dataset(lab, shown.dataset_id)
+    colours = labels(data)
+    colour_by = choose("Colour by", list(colours), "colour", colours)
 caveats.show(data)
 with fourth:
     splits = choose_many(
@@ -33,7 +35,12 @@ with fourth:
 sides = tuple(maps.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right)))
 drawn = maps.make_maps(lab, sides, shown.dataset_id)
 if drawn:
-    maps.maps(lab, data, sides, colour_by, splits)
+    only, search = st.columns(2)
+    with only:
+        kept = finding.filters(data)
+    with search:
+        finding.search(data)
+    maps.maps(lab, data, sides, maps.Wish(colour_by, splits, kept))
 selection.show_or_refuse(data.dataset_id)
 face = faces.asked_face(data)
 if face is not None:
