@@ -135,8 +135,8 @@ def test_a_point_is_hovered_clicked_added_and_hidden(browser: Browser, tiny: Wor
         box = area.bounding_box()
         assert box is not None
         for count, row in enumerate(most_alone, 1):
-            x = box["x"] + box["width"] / 2 + places[row, 0] * box["height"] / 2
-            y = box["y"] + box["height"] / 2 - places[row, 1] * box["height"] / 2
+            x = box["x"] + box["width"] / 2 + float(places[row, 0]) * box["height"] / 2
+            y = box["y"] + box["height"] / 2 - float(places[row, 1]) * box["height"] / 2
             page.mouse.move(x - 2, y)
             page.mouse.move(x, y, steps=4)
             expect(page.locator(".tip")).to_contain_text(str(data.images["identity"].iloc[ids[row]]))

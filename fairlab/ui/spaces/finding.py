@@ -100,17 +100,17 @@ def _options(fingerprint: str, _data: Dataset) -> dict[str, str]:
 
 
 def _coarse(column: pd.Series) -> pd.Series:
-    """A column as text; numbers as the quarter of the images that they are in."""
-    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
-        return column.astype(object).where(column.notna(), "n/a").astype(str)
-    if column.nunique() <= 4:
-        return column.astype(str)
-    ends = np.unique(np.nanquantile(column.to_numpy(np.float64, na_value=np.nan), [0, 0.25, 0.5, 0.75, 1]))
-    labels = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(ends)]
-    if len(set(labels)) < len(labels) or not labels:
-        return column.astype(str)
-    quarters = pd.cut(column, ends, labels=labels, include_lowest=True)
-    return quarters.astype(object).where(quarters.notna(), "n/a").astype(str)
+    """A column as text, "n/a" where there is none; more than four numbers as the quarter of the images that they are in."""
+    texts = column.astype(object)
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        numbers = column.to_numpy(np.float64, na_value=np.nan)
+        ends = np.unique(np.nanquantile(numbers, [0, 0.25, 0.5, 0.75, 1])) if np.isfinite(numbers).any() else []
+        names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(ends)]
+        if column.nunique() > 4 and len(set(names)) == len(names) > 0:
+            texts = pd.cut(pd.Series(numbers, column.index), ends, labels=names, include_lowest=True).astype(object)
+        else:
+            texts = pd.Series([f"{number:.4g}" for number in numbers], column.index, dtype=object)
+    return texts.where(column.notna(), "n/a").astype(str)
 
 
 def kept(data: Dataset, wanted: list[str]) -> np.ndarray | None:
