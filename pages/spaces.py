@@ -1,4 +1,4 @@
-"""Spaces: where two models put the same faces, and who is near whom in each."""
+"""Spaces: where models put the same faces, and who is near whom in each."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from fairlab.ui.spaces import faces, finding, maps, selection
 
 lab = start(
     "Spaces",
-    "Two models, the same faces: select in one map and see them in the other; click a face for its neighbours.",
+    "Two models or more, the same faces: select in one map and see them in the others; click a face for its neighbours.",
 )
 shown = pick_models(lab, "embeddings")
 first, second, third, fourth = st.columns([2, 2, 1.5, 1.5])
@@ -32,14 +32,16 @@ with fourth:
         placeholder="all",
         help="Models have seen the part they were trained on; the test part shows people they have never seen.",
     )
-sides = tuple(maps.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right)))
+sides = [maps.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right))]
+only, search, more = st.columns(3)
+with only:
+    kept = finding.filters(data)
+with search:
+    finding.search(data)
+with more:
+    sides += maps.more_sides(lab, shown.models, (left, right), shown.dataset_id)
 drawn = maps.make_maps(lab, sides, shown.dataset_id)
 if drawn:
-    only, search = st.columns(2)
-    with only:
-        kept = finding.filters(data)
-    with search:
-        finding.search(data)
     maps.maps(lab, data, sides, maps.Wish(colour_by, splits, kept))
 selection.show_or_refuse(data.dataset_id)
 face = faces.asked_face(data)

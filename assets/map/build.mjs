@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 
-const SOURCES = ["build.mjs", "maps.js", "package-lock.json", "package.json", "panel.js", "style.js", "tip.js"];
+const SOURCES = ["build.mjs", "maps.js", "package-lock.json", "package.json", "panel.js", "picture.js", "style.js", "tip.js"];
 const hash = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");
 
 await build({

@@ -1,6 +1,7 @@
 // Up to six maps of the same images beside each other: one legend, one selection, one camera.
 import { createRenderer } from "regl-scatterplot";
 import { Panel } from "./panel.js";
+import { picture } from "./picture.js";
 import { STYLE } from "./style.js";
 import { Tip } from "./tip.js";
 
@@ -75,10 +76,33 @@ class Maps {
       made.setAttribute("aria-pressed", on);
       this.panels.forEach((panel) => panel.dense(on));
     }, "Points are fainter where many overlap, so that dense places stand out");
+    button("Save as PNG", null, () => this.save());
     this.link = button("Move together", true, (made) => {
       this.linked = !this.linked;
       made.setAttribute("aria-pressed", this.linked);
     }, "One camera for all maps");
+  }
+
+  save() {
+    const panels = [...this.panels.values()].filter((panel) => panel.about.count);
+    const ground = this.ground;
+    this.busy = this.busy.then(async () => {
+      const made = document.createElement("a");
+      made.href = URL.createObjectURL(await picture(panels, this.data, this.renderer, ground));
+      made.download = "maps.png";
+      made.click();
+      URL.revokeObjectURL(made.href);
+      this.fit();
+    }).catch((error) => this.fail(error));
+  }
+
+  // What all maps are drawn on, one after the other, is as large as the largest: a window's size takes many times as long.
+  fit() {
+    const boxes = [...this.panels.values()].filter((panel) => panel.plot).map((panel) => panel.canvas.getBoundingClientRect());
+    const [width, height] = ["width", "height"].map((side) => Math.max(50, ...boxes.map((box) => Math.ceil(box[side]))));
+    this.renderer.resize(width, height);
+    this.renderer.refresh();
+    this.panels.forEach((panel) => panel.plot?.redraw());
   }
 
   setMode(name) {
@@ -109,6 +133,7 @@ class Maps {
       cleared: () => this.tell("cleared", true),
       moved: (event) => this.tip.place(event),
       over: (panel, id) => this.tip.show(this.data, panel.about, id, this.meaning(panel)),
+      resized: () => this.fit(),
       left: () => this.tip.hide(),
       viewed: (panel, view) => {
         if (!this.linked) return;
@@ -131,7 +156,7 @@ class Maps {
         this.tell("failed", "webgl");
         return;
       }
-      this.renderer = createRenderer();
+      this.renderer = createRenderer({ canvas: document.createElement("canvas") });
     }
     this.box.style.setProperty("--columns", Math.min(data.panels.length, data.panels.length > 4 ? 3 : 2));
     this.box.style.setProperty("--height", data.panels.length > 2 ? "360px" : "520px");
@@ -146,6 +171,7 @@ class Maps {
       this.grid.append(this.panels.get(about.name).box);
     }
     const ground = getComputedStyle(this.box).getPropertyValue("--st-background-color").trim() || "#ffffff";
+    this.ground = ground;
     const under = new Set(data.legend.flatMap((entry, code) => (entry.under ? [code] : [])));
     for (const about of data.panels) {
       const panel = this.panels.get(about.name);

@@ -69,9 +69,12 @@ export class Panel {
     this.plot.subscribe("view", ({ view }) => this.told.viewed(this, view));
     this.resized = new ResizeObserver(() => {
       const box = this.canvas.getBoundingClientRect();
-      if (box.width > 0) this.plot.set({ width: box.width, height: box.height });
+      if (box.width === 0) return;
+      this.plot.set({ width: box.width, height: box.height });
+      this.told.resized();
     });
     this.resized.observe(this.canvas);
+    this.told.resized();
   }
 
   async show(about, data, dress) {

@@ -95,7 +95,8 @@ def neighbour_panels(
         f"**{plain(me['identity'])}**, {plain(me['group'])}, {plain(me['split'])} (image {image_id}).  \n"
         "Green frame: the same person. Red frame: another person, named."
     )
-    for column, item in zip(st.columns(len(sides), gap="medium", border=True), sides, strict=True):
+    columns = [column for _ in range(0, len(sides), 2) for column in st.columns(2, gap="medium", border=True)]
+    for column, item in zip(columns, sides, strict=False):
         with column:
             embeddings, index = among(lab, item.run.run_id, data.dataset_id, splits)
             found = neighbours(index, embeddings, image_id, NEAREST)

@@ -20,14 +20,16 @@ from fairlab.store.database import list_runs
 from fairlab.store.embeddings import Embeddings
 from fairlab.store.index import Index, index_among
 from fairlab.store.projections import StoredMap
-from fairlab.store.runs import RunRecord, state
+from fairlab.store.runs import SPACES, RunRecord, state
 from fairlab.tables import rows_where
-from fairlab.ui.frame import cached
+from fairlab.ui.frame import cached, choices
 from fairlab.ui.frame.page import plain, show_error
-from fairlab.ui.spaces import drawing, fallback, selection
+from fairlab.ui.frame.pickers import choose_many, title_of
+from fairlab.ui.spaces import drawing, fallback, selection, summary
 from fairlab.ui.spaces.points import Points, points_of
 from fairlab.workspace import Workspace
 
+MORE, MOST_SPACES = "more", 6
 PICTURE = (
     "A picture, not evidence: distances between clusters mean nothing. For claims use neighbours, ROC and Fairness."
 )
@@ -35,7 +37,7 @@ PICTURE = (
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two spaces: its run, its map if there is one, and a short name."""
+    """One of the spaces: its run, its map if there is one, and a short name."""
 
     name: str
     run: RunRecord
@@ -46,6 +48,19 @@ def side(lab: Workspace, name: str, run: RunRecord, dataset_id: str) -> Side:
     """A space with its newest map of a data set; one with points that have no place is none."""
     found = [item for item in cached.maps(lab, run.run_id, dataset_id) if item.whole]
     return Side(name, run, found[0] if found else None)
+
+
+def more_sides(lab: Workspace, models: Sequence[RunRecord], chosen: Sequence[RunRecord], dataset_id: str) -> list[Side]:
+    """Further spaces beside those chosen, MOST_SPACES together, as the link names them."""
+    names = {model.run_id: title_of(model, models) for model in models if model.role in SPACES}
+    most = MOST_SPACES - len(chosen)
+    asked = choices.asked(MORE)
+    if len(asked) > most:
+        choices.keep(MORE, asked[:most])
+    wanted = choose_many("More spaces", list(names), MORE, names, placeholder="none", max_selections=most)
+    known = {run.run_id for run in chosen}
+    runs = [model for model in models if model.run_id in wanted and model.run_id not in known]
+    return [side(lab, f"{MORE} {run.run_id}", run, dataset_id) for run in runs]
 
 
 def make_maps(lab: Workspace, sides: Sequence[Side], dataset_id: str) -> bool:
@@ -174,17 +189,17 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], wish: Wish) -> No
         drawing.draw(data, views, coding, wish.colour_by, meaning)
     st.caption(f":material/visibility: {PICTURE}")
     _all_shown(data, views)
+    summary.show(views, coding, selection.selected(data.dataset_id))
 
 
 def _all_shown(data: Dataset, views: Sequence[drawing.View]) -> None:
-    """A way to select without a mouse, and the maps as a table."""
+    """A way to select without a mouse: what the filters and the legend leave."""
     ids = np.unique(np.concatenate([view.points.ids[view.shown] for view in views]))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(
-            f"Select all {len(ids):,} shown", key="all shown", icon=":material/select_all:", disabled=not len(ids)
-        ):
-            selection.select(data.dataset_id, ids)
-            st.rerun()
+    if st.button(
+        f"Select all {len(ids):,} shown", key="all shown", icon=":material/select_all:", disabled=not len(ids)
+    ):
+        selection.select(data.dataset_id, ids)
+        st.rerun()
 
 
 def _rightness(column: np.ndarray, wish: Wish) -> str:
