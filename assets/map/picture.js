@@ -29,7 +29,7 @@ export async function picture(panels, data, renderer, ground) {
     pen.font = font(600);
     pen.fillStyle = INK;
     pen.fillText(panels[number].about.title, left + LINE / 2, top - LINE, image.width);
-    pen.putImageData(image, left + LINE / 2, top);
+    pen.drawImage(image, left + LINE / 2, top);
     left += image.width + LINE;
   });
   return new Promise((done) => canvas.toBlob(done, "image/png"));
@@ -46,7 +46,7 @@ async function large({ plot, canvas }, renderer, ground) {
     plot.redraw();
   });
   plot.set({ width, height, pointSize, backgroundColor: ground });
-  return image;
+  return createImageBitmap(image);
 }
 
 function font(weight) {
