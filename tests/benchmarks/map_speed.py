@@ -29,7 +29,7 @@ from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import copied_home
 from tests.server import MAP, app_server, chromium, entered, lasso, settled
 
-DIMS, IMAGES_EACH, ROUNDS, FACE_PX = 64, 14, 5, 8
+DIMS, IMAGES_EACH, ROUNDS, FACE_PX = 64, 14, 3, 8
 
 
 def enlarged(lab: Workspace, count: int) -> None:
