@@ -88,7 +88,7 @@ def _search(data: Dataset) -> None:
 @st.cache_data(max_entries=8, show_spinner=False)
 def _options(fingerprint: str, _data: Dataset) -> dict[str, str]:
     """What can be filtered by: "column=value" -> its name and count; numbers by their quarters."""
-    found = {}
+    found: dict[str, str] = {}
     for name in _data.images:
         if name not in PLAIN and not str(name).startswith(ATTRIBUTE):
             continue
@@ -104,7 +104,8 @@ def _coarse(column: pd.Series) -> pd.Series:
     texts = column.astype(object)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         numbers = column.to_numpy(np.float64, na_value=np.nan)
-        ends = np.unique(np.nanquantile(numbers, [0, 0.25, 0.5, 0.75, 1])) if np.isfinite(numbers).any() else []
+        known = numbers[np.isfinite(numbers)]
+        ends = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1]) if len(known) else known)
         names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(ends)]
         if column.nunique() > 4 and len(set(names)) == len(names) > 0:
             texts = pd.cut(pd.Series(numbers, column.index), ends, labels=names, include_lowest=True).astype(object)

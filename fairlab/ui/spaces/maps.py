@@ -151,9 +151,9 @@ def _columns(lab: Workspace, data: Dataset, sides: Sequence[Side], wish: Wish) -
         assert item.map is not None
         beside = next((other.run for other in sides if other.run.run_id != item.run.run_id), None)
         space = _space(lab, item, data, wish.splits, beside)
-        version = (item.run.run_id, data.fingerprint, item.map.key, beside.run_id if beside else "")
-        if wish.colour_by in COLUMNS:
-            version = (*version, cached.space(lab, item.run.run_id, data.dataset_id)[0].hash)
+        computed = wish.colour_by in COLUMNS
+        vectors = cached.space(lab, item.run.run_id, data.dataset_id)[0].hash if computed else ""
+        version = (item.run.run_id, data.fingerprint, item.map.key, beside.run_id if beside else "", vectors)
         ids = points_of(item.map, data).ids
         found.append(_column(str(lab.home), version, wish.colour_by, space.splits, space, ids))
     return found
