@@ -1,15 +1,16 @@
-"""Spaces: where two models put the same faces, and who is near whom in each."""
+"""Spaces: where models put the same faces, and who is near whom in each."""
 
 import streamlit as st
 
+from fairlab.compare.columns.base import labels
 from fairlab.ui.frame import cached, caveats
 from fairlab.ui.frame.page import start
 from fairlab.ui.frame.pickers import choose, choose_many, pick_models, pick_space
-from fairlab.ui.spaces import faces, maps, morph, moved, saved, selection
+from fairlab.ui.spaces import faces, finding, maps, morph, moved, saved, selection
 
 lab = start(
     "Spaces",
-    "Two models, the same faces: select in one map and see them in the other; click a face for its neighbours.",
+    "Two models or more, the same faces: select in one map and see them in the others; click a face for its neighbours.",
 )
 shown = pick_models(lab, "embeddings")
 first, second, third, fourth = st.columns([2, 2, 1.5, 1.5])
@@ -18,8 +19,9 @@ with first:
 with second:
     right = pick_space("Right space", shown.models, "right", ("adaptor", "student", "teacher", "baseline"))
 with third:
-    colour_by = choose("Colour by", list(maps.COLOURS), "colour", maps.COLOURS)
-data = cached.dataset(lab, shown.dataset_id)
+    data = cached.dataset(lab, shown.dataset_id)
+    colours = labels(data)
+    colour_by = choose("Colour by", list(colours), "colour", colours)
 caveats.show(data)
 with fourth:
     splits = choose_many(
@@ -30,10 +32,17 @@ with fourth:
         placeholder="all",
         help="Models have seen the part they were trained on; the test part shows people they have never seen.",
     )
-sides = tuple(maps.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right)))
+sides = [maps.side(lab, name, run, shown.dataset_id) for name, run in (("left", left), ("right", right))]
+only, search, more = st.columns(3)
+with only:
+    kept = finding.filters(data)
+with search:
+    finding.search(data)
+with more:
+    sides += maps.more_sides(lab, shown.models, (left, right), shown.dataset_id)
 drawn = maps.make_maps(lab, sides, shown.dataset_id)
 if drawn:
-    maps.maps(lab, data, sides, colour_by, splits)
+    maps.maps(lab, data, sides, maps.Wish(colour_by, splits, kept))
 selection.show_or_refuse(data.dataset_id)
 saved.panel(lab, data, sides)
 face = faces.asked_face(data)

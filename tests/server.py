@@ -109,11 +109,14 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+MAP = "canvas[data-ready]"
+"""A map of the page Spaces whose points are drawn."""
+
+
 def lasso(page: Page) -> None:
-    """Draw around the middle of the first map, slowly enough for plotly."""
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 2")
-    page.wait_for_timeout(1500)
-    area = page.locator(".js-plotly-plot .nsewdrag").first
+    """Draw around the middle of the first of two maps, slowly enough for a busy machine."""
+    page.locator(MAP).nth(1).wait_for()
+    area = page.locator(MAP).first
     area.scroll_into_view_if_needed()
     box = area.bounding_box()
     assert box is not None

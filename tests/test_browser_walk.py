@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from fairlab.data.dataset import open_dataset
 from fairlab.store.database import list_runs
+from fairlab.store.projections import list_projections
 from fairlab.store.studies import studies
+from fairlab.ui.spaces.points import centred
 from fairlab.workspace import Workspace
-from tests.server import app_server, chromium, entered, settled
+from tests.server import MAP, app_server, chromium, entered, settled
 from tests.thorough import THOROUGH, several
 from tests.walker import PAGES
 from tests.zoo import ZOO, animal
@@ -111,28 +115,45 @@ def test_choices_hold_on_other_pages_on_back_and_after_reload(
         }
 
 
-def test_a_click_on_a_point_selects_it_in_lasso_mode(browser: Browser, tiny: Workspace) -> None:
-    """A4 of the findings: the page says "or click one"."""
+def test_a_point_is_hovered_clicked_added_and_hidden(browser: Browser, tiny: Workspace) -> None:
+    """A4 of the findings: a click selects in lasso mode; the face under the pointer is said; Shift adds; a legend hides."""
+    run_id, stored = next(
+        (path.name, list_projections(path)[0])
+        for path in tiny.runs_folder.iterdir()
+        if path.name.startswith("common-space")
+    )
+    data = open_dataset(tiny.dataset(stored.facts["dataset"]))
+    ids, places = stored.points["image_id"].to_numpy(), centred(stored.points[["x", "y"]].to_numpy(np.float32))
+    most_alone = np.argsort(-np.sort(np.linalg.norm(places[:, None] - places, axis=2), axis=1)[:, 1])[:2]
     with app_server(tiny.home) as (address, _):
         page = visited(browser, address)
-        page.goto(f"{address}/spaces")
-        page.wait_for_function("document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 2")
+        page.goto(f"{address}/spaces?left={run_id}")
+        page.locator(MAP).nth(1).wait_for()
         settled(page)
-        page.wait_for_timeout(2000)
-        page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
-        place = page.evaluate(
-            """() => { const plot = document.querySelector('.js-plotly-plot'), full = plot._fullLayout;
-            const trace = plot._fullData[0], box = plot.getBoundingClientRect();
-            return [box.x + full._size.l + full.xaxis.d2p(trace.x[0]), box.y + full._size.t + full.yaxis.d2p(trace.y[0]),
-                    full.dragmode, full.clickmode]; }"""
-        )
-        assert place[2:] == ["lasso", "event"], "if Streamlit makes a click a selection, the helper can go"
-        page.mouse.move(place[0] - 1, place[1])
-        page.mouse.move(place[0], place[1], steps=4)
-        page.wait_for_timeout(400)
-        page.mouse.click(place[0], place[1])
-        expect(page.get_by_text(re.compile(r"\d+ of [\d,]+ images selected"))).to_be_visible()
+        area = page.locator(MAP).first
+        area.scroll_into_view_if_needed()
+        box = area.bounding_box()
+        assert box is not None
+        for count, row in enumerate(most_alone, 1):
+            x = box["x"] + box["width"] / 2 + float(places[row, 0]) * box["height"] / 2
+            y = box["y"] + box["height"] / 2 - float(places[row, 1]) * box["height"] / 2
+            page.mouse.move(x - 2, y)
+            page.mouse.move(x, y, steps=4)
+            expect(page.locator(".tip")).to_contain_text(str(data.images["identity"].iloc[ids[row]]))
+            expect(page.locator(".tip")).to_contain_text("score to own centroid")
+            page.mouse.move(x, y)
+            if count == 2:
+                page.keyboard.down("Shift")
+            page.mouse.down()
+            page.mouse.up()
+            page.keyboard.up("Shift")
+            expect(page.get_by_text(re.compile(rf"^{count} of [\d,]+ images selected"))).to_be_visible()
         expect(page).to_have_url(re.compile("sel="))
+        expect(page.get_by_text("Nearest neighbours")).to_be_visible()
+        page.locator(".legend button").first.focus()
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile("hide="))
+        expect(page.locator(".legend button").first).to_have_attribute("aria-pressed", "false")
 
 
 @pytest.mark.parametrize("name", SEEN)

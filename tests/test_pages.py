@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -30,6 +32,8 @@ from fairlab.store.projections import list_projections
 from fairlab.store.queue import read_turn
 from fairlab.store.runs import RunRecord, read_status, state, write_status
 from fairlab.store.studies import read_study, studies
+from fairlab.ui.door import blobs
+from fairlab.ui.spaces.drawing import FAILED
 from fairlab.ui.spaces.selection import encode
 from fairlab.workspace import Workspace, open_workspace, set_slots
 from tests.conftest import copied_home
@@ -174,18 +178,31 @@ def _ids(app: AppTest, key: str) -> list[str]:
     return table[table["title"].isin(app.selectbox(key=key).options)]["run_id"].tolist()
 
 
-@pytest.mark.parametrize("colour", ["group", "identity", "source", "split", "nearest", "norm"])
+def _maps(app: AppTest) -> dict[str, Any]:
+    """What the element that draws the maps of Spaces is told."""
+    for item in app.get("bidi_component"):
+        if item.proto.component_name.endswith("fairlab_maps"):
+            return dict(json.loads(item.proto.json))
+    raise AssertionError("the page draws no maps")
+
+
+@pytest.mark.parametrize("colour", ["group", "identity", "source", "split", "nearest", "norm", "centroid"])
 def test_maps_are_coloured_by_everything_offered(
     monkeypatch: pytest.MonkeyPatch, finished: Workspace, colour: str
 ) -> None:
-    """Two maps each, with the sentence that a map is no evidence, seed and trustworthiness."""
+    """Two maps each, with the sentence that a map is no evidence, seed and trustworthiness; a legend, or a scale."""
     app = opened(monkeypatch, finished, "spaces", colour=colour)
     fine(app)
-    assert len(app.get("plotly_chart")) == 2
+    drawn = _maps(app)
+    assert len(drawn["panels"]) == 2
     said = " ".join(item.value for item in app.caption)
     assert "A picture, not evidence: distances between clusters mean nothing." in said
-    assert said.count("seed 0") == 2
-    assert said.count("trustworthiness") == 2
+    for panel in drawn["panels"]:
+        assert "seed 0" in panel["note"]
+        assert "trustworthiness" in panel["note"]
+        assert panel["title"] in panel["alt"]
+        assert panel["count"] == 200
+    assert bool(drawn["legend"]) != bool(drawn["scale"])
 
 
 def test_a_selection_in_the_link_is_selected_in_both_maps(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
@@ -195,12 +212,46 @@ def test_a_selection_in_the_link_is_selected_in_both_maps(monkeypatch: pytest.Mo
     app = opened(monkeypatch, finished, "spaces", sel=encode(ids), face=str(ids[1]))
     fine(app)
     assert any("3 of" in item.value and "images selected" in item.value for item in app.markdown)
-    for chart in app.get("plotly_chart"):
-        drawn = json.loads(chart.proto.spec)["data"]
-        assert sum(len(trace["selectedpoints"]) for trace in drawn) == 3
+    drawn = _maps(app)
+    mask = np.unpackbits(np.frombuffer(blobs._kept[drawn["chosen"].rpartition("/")[2]], np.uint8), bitorder="little")
+    assert np.flatnonzero(mask).tolist() == sorted(ids.tolist())
+    for panel in drawn["panels"]:
+        assert "3 selected" in panel["alt"]
     assert "Nearest neighbours" in [item.value for item in app.subheader]
     app.button(key="clear").click().run()
     assert any("Draw a lasso" in item.value for item in app.info)
+
+
+def test_without_webgl_plotly_draws_the_maps(monkeypatch: pytest.MonkeyPatch, finished: Workspace) -> None:
+    """The page says so; the selection is highlighted in both figures."""
+    space = next(path for path in finished.runs_folder.iterdir() if path.name.startswith("common-space"))
+    ids = list_projections(space)[0].points["image_id"].to_numpy()[[0, 5, 7]]
+    app = opened(monkeypatch, finished, "spaces", sel=encode(ids))
+    app.session_state[FAILED] = True
+    fine(app.run())
+    assert any("no WebGL" in item.value for item in app.info)
+    charts = app.get("plotly_chart")
+    assert len(charts) == 2
+    for chart in charts:
+        drawn = json.loads(chart.proto.spec)["data"]
+        assert sum(len(trace["selectedpoints"]) for trace in drawn) == 3
+
+
+def test_a_person_typed_is_selected_and_a_filter_leaves_its_images(
+    monkeypatch: pytest.MonkeyPatch, finished: Workspace
+) -> None:
+    """Without a mouse: the search selects all images of a person; a filter of the link hides the others, and all shown are chosen."""
+    app = opened(monkeypatch, finished, "spaces", where="split=test", hide="Group A")
+    fine(app)
+    drawn = _maps(app)
+    assert [entry["hidden"] for entry in drawn["legend"]] == [True, False]
+    assert 0 < drawn["panels"][0]["count"] < 200
+    app.text_input(key="find").input("group b test 005").run()
+    fine(app)
+    assert any("images selected" in item.value and "1 people" in item.value for item in app.markdown)
+    app.button(key="all shown").click().run()
+    fine(app)
+    assert any(f"**{drawn['panels'][0]['count']} of" in item.value for item in app.markdown)
 
 
 @pytest.mark.parametrize(("name", "value"), [("face", "999999999"), ("face", "-1"), ("sel", "%%%"), ("sel", "AAAA")])

@@ -31,6 +31,7 @@ from fairlab.store import studies
 from fairlab.tables import TEXT, WHOLE, Table, matches, rows_as_json, rows_where
 from fairlab.ui.runs import live
 from fairlab.ui.runs import queue as ui_queueing
+from fairlab.ui.spaces import summary
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import ROOT
 
@@ -79,6 +80,7 @@ RETURNED = {
     "fairlab.ui.runs.finding.find": tables.LIVE_RUNS,
     "fairlab.store.finding.matching": tables.LIVE_RUNS,
     "fairlab.ui.runs.finding.newest": tables.LIVE_RUNS,
+    "fairlab.ui.spaces.summary.summary": summary.SUMMARY,
     "fairlab.ui.spaces.maps._jobs": tables.LIVE_RUNS,
     "fairlab.ui.runs.live.table_of": live.SHOWN.without("Star", "Tags", "Doing", "Left", "Speed", "CPU"),
     "fairlab.ui.runs.queue.shown": ui_queueing.SHOWN,

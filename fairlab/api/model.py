@@ -19,6 +19,7 @@ from fairlab.tables import ALL_GROUPS, MAYBE_WHOLE, NUMBER, TEXT, WHOLE, Table, 
 
 if TYPE_CHECKING:
     from fairlab.api.repaired import Repaired
+    from fairlab.data.dataset import Dataset
     from fairlab.data.selections import Chosen
     from fairlab.evaluation.fairness_report import FairnessReport
     from fairlab.evaluation.score_frames import ScoredPairs
@@ -226,17 +227,40 @@ class Model(Run):
     def map(self, dataset: str = "", colour_by: str = "group") -> Figure:
         """The newest map of the model's space over a data set: a picture, not evidence.
 
-        colour_by: a column of the images, e.g. group, identity, split. Returns a plotly figure. Raises FairLabError without
+        colour_by: a column of the images or of the space: see columns(). Returns a plotly figure. Raises FairLabError without
         a map; lab.models.project() draws one.
 
-        >>> model.map(colour_by="split").show()
+        >>> model.map(colour_by="centroid").show()
         """
+        from fairlab.compare.columns.base import labels
         from fairlab.plots.spaces import map_figure
 
         data, points = self._judged(dataset), self.map_points(dataset)
-        if colour_by not in points:
-            raise FairLabError(f"a map cannot be coloured by {colour_by!r}; columns are: {', '.join(points)}")
-        return map_figure(points, colour_by, data.groups, title=self.title)
+        ids = points["image_id"].to_numpy()
+        points = points.assign(**{colour_by: self._column(data, colour_by, ids)})
+        return map_figure(points, colour_by, data.groups, title=labels(data)[colour_by])
+
+    def columns(self, names: Sequence[str] = (), dataset: str = "") -> pd.DataFrame:
+        """What can be said of every embedded image in this space: the columns that maps are coloured by.
+
+        names: e.g. "norm" (length of the raw embedding), "centroid" (cosine to the mean of the person's other images, NaN
+        where there is none), "nearest" (text: same person, another person, or not searched); () for all of a space. Returns
+        a DataFrame with image_id, identity, group, split and these. Raises FairLabError for an unknown name, and where the
+        model has not embedded the data set.
+
+        >>> model.columns(["centroid"]).groupby("group")["centroid"].mean()
+        """
+        from fairlab.compare.columns.base import COLUMNS
+
+        data = self._judged(dataset)
+        ids = open_embeddings(self.folder, data.dataset_id).ids
+        table = data.images.iloc[ids][["image_id", "identity", "group", "split"]].reset_index(drop=True)
+        return table.assign(**{name: self._column(data, name, ids) for name in names or COLUMNS.names()})
+
+    def _column(self, data: Dataset, name: str, ids: np.ndarray) -> np.ndarray:
+        from fairlab.compare.columns.base import Space, values
+
+        return values(Space(self._workspace, self.record, data), name, ids)
 
     def map_points(self, dataset: str = "") -> pd.DataFrame:
         """The points of map(), with the columns of their images. Returns a DataFrame: x, y, image_id, identity, group ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from fairlab.api import Lab
 from fairlab.cli import show, show_models, show_moved, show_numbers
@@ -17,7 +18,9 @@ from fairlab.cli.grammar import (
     run_argument,
     set_option,
 )
+from fairlab.compare.exports import as_csv
 from fairlab.errors import FairLabError
+from fairlab.files import not_there, write_bytes
 from fairlab.registry import declared_facts
 from fairlab.settings.study import Evaluation, ModelFile, Moved, Projection, Protocols, parse
 from fairlab.store.runs import read_run, read_status
@@ -62,6 +65,14 @@ def models_commands(parser: Parser) -> None:
     change.add_argument("--k", type=int, default=None, help="nearest neighbours that are compared (default: 10)")
     json_option(change)
     set_option(change, "change a setting, e.g. splits='[\"test\"]' (`fairlab settings show models.moved`)")
+    of_images = noun.add(
+        "columns", "write a row per image of a space: norm, score to own centroid, nearest ...", columns
+    )
+    run_argument(of_images, help_="run id of a model; `fairlab models list` lists them")
+    of_images.add_argument("names", nargs="*", help="columns (default: all that a space has), e.g. centroid norm")
+    of_images.add_argument("--out", required=True, help="file to write (.csv)")
+    of_images.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    of_images.add_argument("--data", default="", help="data set that it has embedded (default: the one trained on)")
     tables = noun.add("scores", "write models' scores as a table that other tools read", scores)
     run_argument(tables, "runs", "run ids of models that were evaluated on the same data set", "+")
     tables.add_argument("--out", required=True, help="file to write (.csv)")
@@ -184,6 +195,13 @@ def scores(workspace: Workspace, options: argparse.Namespace) -> None:
     )
     dataset = options.data or read_run(workspace, options.runs[0]).dataset
     print(f"scores of {len(options.runs)} models on {dataset} ({options.pairs} pairs) are in {path}")
+
+
+def columns(workspace: Workspace, options: argparse.Namespace) -> None:
+    path = not_there(Path(options.out).expanduser().absolute(), options.overwrite)
+    table = Lab(workspace).models[options.run].columns(options.names, options.data)
+    write_bytes(path, as_csv(table).encode())
+    print(f"{len(table):,} images of {options.run} are in {path}")
 
 
 def _say_notes(workspace: Workspace, run_id: str) -> None:

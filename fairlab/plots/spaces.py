@@ -1,4 +1,4 @@
-"""The map of a space as a figure: float arrays and row ids only, so that 20,000 points stay light."""
+"""The map of a space as a Plotly figure: for notebooks, and for browsers without WebGL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 
 from fairlab.plots.colours import GREY, OKABE_ITO, SYMBOLS, WRONG, group_styles, styled, words
 
-DRAWN_AT_MOST = 20_000
 NAMED_AT_MOST = 10
 """Values with a colour of their own; the rest is grey. People cannot tell more colours apart."""
 OTHERS = "others"

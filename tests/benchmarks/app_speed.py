@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.server import app_server, chromium, entered, lasso
+from tests.server import MAP, app_server, chromium, entered, lasso
 
 NAMES = ("Data", "Launch", "Runs", "Spaces", "Verification", "Fairness", "Compare", "Settings")
 ROUNDS = 5
@@ -91,7 +91,8 @@ def lassos(page: Page, address: str) -> None:
     """A lasso in one map until both maps and the faces of the selection are there."""
     page.goto(f"{address}/spaces")
     page.get_by_text("A picture, not evidence").first.wait_for()
-    points = re.findall(r"([\d,]+) of [\d,]+ images", page.locator("main, .stMain").first.inner_text())
+    page.locator(MAP).nth(1).wait_for()
+    points = re.findall(r"([\d,]+) of [\d,]+ images", " ".join(page.locator(".panel p").all_inner_texts()))
     times = []
     for _ in range(ROUNDS):
         page.goto(f"{address}/spaces")

@@ -27,7 +27,7 @@ from tests.test_pages import PAGES, fine, opened
 MANUAL = app_root() / "assets" / "docs"
 SEARCH = "search the manual"
 WANTED = {
-    "data": "data", "models": "models", "launch": "methods", "runs": "operations", "spaces": "results",
+    "data": "data", "models": "models", "launch": "methods", "runs": "operations", "spaces": "spaces",
     "verification": "results", "fairness": "evaluation", "compare": "results", "storage": "operations",
     "settings": "operations",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The app's own HTTP side: what happens when it starts, and faces as small pictures, plotly for saved charts. Who may ask: door.py."""
+"""The app's own HTTP side: what happens when it starts, and faces as small pictures, points and scripts of charts. Who may ask: door.py."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from fairlab import __version__
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.images import thumbnail_png
 from fairlab.errors import FairLabError
+from fairlab.files import asset, sha256
 from fairlab.plots.printing import drawing_script
 from fairlab.queue.launch import dispatch
 from fairlab.store.links import announced, link
-from fairlab.ui.door import opening
+from fairlab.ui.door import hover, opening
+from fairlab.ui.door.blobs import KEEP, blob
 from fairlab.ui.door.door import Door, keys
 from fairlab.ui.door.sessions import close_forgotten
 from fairlab.workspace import open_workspace
 
 log = logging.getLogger(__name__)
+MAP_SCRIPT = "map/bundle.js"
 
 
 @lru_cache(maxsize=8)
@@ -67,6 +70,28 @@ async def plotly_js(_request: Request) -> Response:
     return Response(content, media_type="text/javascript", headers={"cache-control": "private, max-age=3600"})
 
 
+async def map_js(_request: Request) -> Response:
+    """GET /api/map.js -> what draws maps by WebGL; its address holds its hash, so a browser keeps it."""
+    content = await run_in_threadpool(asset(MAP_SCRIPT).read_bytes)
+    return Response(content, media_type="text/javascript", headers={"cache-control": KEEP})
+
+
+@lru_cache(maxsize=1)
+def map_script_address() -> str:
+    """Where a page finds map_js()."""
+    return f"/api/map.js?v={sha256(asset(MAP_SCRIPT))[:16]}"
+
+
+async def about(request: Request) -> Response:
+    """GET /api/about/{run}/{dataset}/{image_id} -> {"person", "lines"}: what a map says of the face under the pointer."""
+    try:
+        name, image_id = request.path_params["dataset"], _number(request.path_params["image_id"])
+        content = await run_in_threadpool(hover.about, request.path_params["run"], name, image_id)
+    except FairLabError as error:
+        return PlainTextResponse(str(error), status_code=404)
+    return JSONResponse(content, headers={"cache-control": "private, max-age=3600"})
+
+
 async def health(_request: Request) -> Response:
     """GET /api/health -> {"fairlab": version}."""
     return JSONResponse({"fairlab": __version__})
@@ -94,6 +119,9 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
 ROUTES = [
     Route("/api/thumb/{dataset}/{image_id}", thumbnail),
     Route("/api/plotly.js", plotly_js),
+    Route("/api/map.js", map_js),
+    Route("/api/blob/{name}", blob),
+    Route("/api/about/{run}/{dataset}/{image_id}", about),
     Route("/api/health", health),
 ]
 MIDDLEWARE = [Middleware(Door)]

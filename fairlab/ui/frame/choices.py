@@ -99,6 +99,12 @@ def show(key: str, texts: Sequence[str]) -> None:
     st.session_state.setdefault(_SHOWN, {})[key] = [text for text in texts if text]
 
 
+def shown(key: str) -> list[str]:
+    """What the page shows under a key in this run."""
+    texts: list[str] = st.session_state.get(_SHOWN, {}).get(key, [])
+    return list(texts)
+
+
 def finish() -> None:
     """The last thing of every run: write what is shown into the page's link, all at once (each write is a step Back)."""
     shown: dict[str, list[str]] = st.session_state.get(_SHOWN, {})

@@ -31,8 +31,11 @@ CHAPTERS = {
         Chapter("models", "Evaluate your own networks, scores or embeddings.", ("models",)),
         Chapter("methods", "Choose a preset or a method of distillation, and change its settings.", ("launch",)),
         Chapter("evaluation", "Know what an interval, a fair band, a p value or n/a means.", ("fairness",)),
+        Chapter(
+            "spaces", "Select, search and colour faces on maps of a space, and take the columns along.", ("spaces",)
+        ),
         Chapter("repair", "Repair a model's scores without training, and know what that can change."),
-        Chapter("results", "See the numbers of the demo, model by model.", ("spaces", "verification", "compare")),
+        Chapter("results", "See the numbers of the demo, model by model.", ("verification", "compare")),
         Chapter("operations", "Watch runs, free the disk, archive and delete.", ("runs", "storage", "settings")),
         Chapter("clusters", "Train on several GPUs, on Slurm or on shared storage."),
         Chapter("scale", "Estimate the time and memory of large data sets."),

@@ -18,7 +18,6 @@ from fairlab.ui.spaces.maps import Side, among
 from fairlab.workspace import Workspace
 
 SHOWN_FACES, NEAREST = 60, 12
-FACE = "face"
 
 
 def chosen_faces(data: Dataset, drawn: bool = True) -> None:
@@ -29,7 +28,8 @@ def chosen_faces(data: Dataset, drawn: bool = True) -> None:
     if chosen is None or len(chosen) == 0:
         if drawn:
             st.info(
-                "Draw a lasso or a box around points, or click one: their faces appear here.", icon=":material/gesture:"
+                "Draw a lasso or a box around points, click one, or find people by name: their faces appear here.",
+                icon=":material/gesture:",
             )
         return
     part = images.iloc[chosen]
@@ -42,7 +42,7 @@ def chosen_faces(data: Dataset, drawn: bool = True) -> None:
             selection.select(data.dataset_id, None)
             st.rerun()
     spaced = part.iloc[np.unique(np.linspace(0, len(part) - 1, min(len(part), SHOWN_FACES)).astype(int))]
-    asked = choices.asked(FACE, data.dataset_id)
+    asked = choices.asked(selection.FACE, data.dataset_id)
     shown = [
         Face(int(row.image_id), row.identity, row.group, state="chosen" if [str(row.image_id)] == asked else "")
         for row in spaced.itertuples()
@@ -55,15 +55,15 @@ def chosen_faces(data: Dataset, drawn: bool = True) -> None:
 
 
 def _ask(data: Dataset, clicked: int | None) -> None:
-    if clicked is not None and choices.asked(FACE, data.dataset_id) != [str(clicked)]:
-        choices.choose(FACE, [str(clicked)], data.dataset_id)
+    if clicked is not None and choices.asked(selection.FACE, data.dataset_id) != [str(clicked)]:
+        choices.choose(selection.FACE, [str(clicked)], data.dataset_id)
         st.rerun()
 
 
 def asked_face(data: Dataset) -> int | None:
     """The face whose neighbours the link asks for."""
-    asked = choices.asked(FACE, data.dataset_id)
-    choices.show(FACE, asked)
+    asked = choices.asked(selection.FACE, data.dataset_id)
+    choices.show(selection.FACE, asked)
     if not asked:
         return None
     if not asked[-1].isdecimal() or int(asked[-1]) >= len(data.images):
@@ -71,7 +71,7 @@ def asked_face(data: Dataset) -> int | None:
             plain(f"Image {asked[-1][:20]} of this link is not in this data set; click a face instead."),
             icon=":material/link_off:",
         )
-        choices.show(FACE, [])
+        choices.show(selection.FACE, [])
         return None
     return int(asked[-1])
 
@@ -85,7 +85,7 @@ def neighbour_panels(
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Nearest neighbours", anchor=False)
         if st.button("Close", icon=":material/close:", key="close"):
-            choices.choose(FACE, [])
+            choices.choose(selection.FACE, [])
             st.rerun()
     picture, words = st.columns([1, 7], vertical_alignment="center")
     with picture:
@@ -95,7 +95,8 @@ def neighbour_panels(
         f"**{plain(me['identity'])}**, {plain(me['group'])}, {plain(me['split'])} (image {image_id}).  \n"
         "Green frame: the same person. Red frame: another person, named."
     )
-    for column, item in zip(st.columns(len(sides), gap="medium", border=True), sides, strict=True):
+    columns = [column for _ in range(0, len(sides), 2) for column in st.columns(2, gap="medium", border=True)]
+    for column, item in zip(columns, sides, strict=False):
         with column:
             embeddings, index = among(lab, item.run.run_id, data.dataset_id, splits)
             found = neighbours(index, embeddings, image_id, NEAREST)

@@ -1,4 +1,4 @@
-"""Two maps over the same images, one selection in both."""
+"""Maps over the same images, one selection in all."""
 
 from __future__ import annotations
 
@@ -9,28 +9,25 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from fairlab.compare.columns.base import COLUMNS, Space, labels, values
+from fairlab.compare.columns.nearest import OTHER, SAME
 from fairlab.data.dataset import Dataset
-from fairlab.plots.spaces import DRAWN_AT_MOST, map_figure
+from fairlab.plots.points import coded
 from fairlab.reading.structured import parse_json
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import Embeddings
 from fairlab.store.index import Index, index_among
 from fairlab.store.projections import StoredMap, how_made
-from fairlab.store.runs import RunRecord, state
+from fairlab.store.runs import SPACES, RunRecord, state
 from fairlab.tables import rows_where
-from fairlab.ui.frame import cached
-from fairlab.ui.frame.page import chart, plain
-from fairlab.ui.spaces import laying_out, selection
+from fairlab.ui.frame import cached, choices
+from fairlab.ui.frame.page import plain
+from fairlab.ui.frame.pickers import choose_many, title_of
+from fairlab.ui.spaces import drawing, fallback, laying_out, selection, summary
+from fairlab.ui.spaces.points import Points, points_of
 from fairlab.workspace import Workspace
 
-COLOURS = {
-    "group": "group",
-    "identity": "person",
-    "source": "source",
-    "split": "part of the data",
-    "nearest": "nearest neighbour",
-    "norm": "raw length",
-}
+MORE, MOST_SPACES = "more", 6
 PICTURE = (
     "A picture, not evidence: distances between clusters mean nothing. For claims use neighbours, ROC and Fairness."
 )
@@ -38,7 +35,7 @@ PICTURE = (
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two spaces: its run, its map if there is one, and a short name."""
+    """One of the spaces: its run, its map if there is one, and a short name."""
 
     name: str
     run: RunRecord
@@ -49,6 +46,19 @@ def side(lab: Workspace, name: str, run: RunRecord, dataset_id: str) -> Side:
     """A space with its newest map of a data set; one with points that have no place is none."""
     found = [item for item in cached.maps(lab, run.run_id, dataset_id) if item.whole]
     return Side(name, run, found[0] if found else None)
+
+
+def more_sides(lab: Workspace, models: Sequence[RunRecord], chosen: Sequence[RunRecord], dataset_id: str) -> list[Side]:
+    """Further spaces beside those chosen, MOST_SPACES together, as the link names them."""
+    names = {model.run_id: title_of(model, models) for model in models if model.role in SPACES}
+    most = MOST_SPACES - len(chosen)
+    asked = choices.asked(MORE)
+    if len(asked) > most:
+        choices.keep(MORE, asked[:most])
+    wanted = choose_many("More spaces", list(names), MORE, names, placeholder="none", max_selections=most)
+    known = {run.run_id for run in chosen}
+    runs = [model for model in models if model.run_id in wanted and model.run_id not in known]
+    return [side(lab, f"{MORE} {run.run_id}", run, dataset_id) for run in runs]
 
 
 def make_maps(lab: Workspace, sides: Sequence[Side], dataset_id: str) -> bool:
@@ -112,72 +122,102 @@ def _part(home: str, run_id: str, dataset_id: str, version: str, splits: tuple[s
     return index_among(embeddings, images.loc[images["split"].isin(splits), "image_id"].to_numpy())
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _nearest_same(
-    _lab: Workspace, run_id: str, dataset_id: str, version: str, map_key: str, splits: tuple[str, ...], _ids: np.ndarray
+@st.cache_data(max_entries=32, show_spinner="Computing the colours ...")
+def _column(
+    home: str, version: tuple[str, ...], colour_by: str, splits: tuple[str, ...], _space: Space, _ids: np.ndarray
 ) -> np.ndarray:
-    """Per image of a map: is the nearest of all other images of these parts the same person's? One search, kept."""
-    embeddings, index = among(_lab, run_id, dataset_id, splits)
-    people = cached.dataset(_lab, dataset_id).images["identity"].to_numpy(dtype=str)
-    _, found = index.search(np.asarray(embeddings.vectors[embeddings.rows_of(_ids)]), 2)
-    found = np.pad(found, ((0, 0), (0, 2 - found.shape[1])), constant_values=-1)
-    first = np.where(found[:, 0] == _ids, found[:, 1], found[:, 0])
-    same: np.ndarray = (first >= 0) & (people[first] == people[_ids])
-    return same
+    """A column of a space for the images of a map, kept until the vectors, the map or the data change."""
+    return values(_space, colour_by, _ids)
 
 
-def points_of(lab: Workspace, data: Dataset, item: Side, colour_by: str, splits: Sequence[str] = ()) -> pd.DataFrame:
-    """The map's points of these parts, with the image table's columns and the one to colour by, at most DRAWN_AT_MOST."""
-    assert item.map is not None
-    points = item.map.points.merge(data.images, on="image_id", how="inner")
-    points = points[points["split"].isin(splits)] if splits else points
-    if colour_by in ("nearest", "norm") and len(points):
-        embeddings, _ = cached.space(lab, item.run.run_id, data.dataset_id)
-        ids = points["image_id"].to_numpy()
-        if colour_by == "norm":
-            points = points.assign(norm=embeddings.norms[embeddings.rows_of(ids)])
-        else:
-            where = (item.run.run_id, data.dataset_id, embeddings.hash, item.map.key, tuple(sorted(splits)))
-            points = points.assign(nearest=np.where(_nearest_same(lab, *where, ids), "same person", "another person"))
-    return points.iloc[:: max(1, -(-len(points) // DRAWN_AT_MOST))]
+def _space(lab: Workspace, item: Side, data: Dataset, splits: Sequence[str], beside: RunRecord | None) -> Space:
+    return Space(lab, item.run, data, tuple(sorted(splits)), beside)
 
 
-def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], colour_by: str, splits: Sequence[str]) -> None:
-    """Both maps side by side; a lasso, box or click in one is the selection of both."""
-    chosen = selection.selected(data.dataset_id)
-    for column, item in zip(st.columns(len(sides), gap="medium", border=True), sides, strict=True):
-        with column:
-            points = points_of(lab, data, item, colour_by, splits)
-            same = (
-                f" · nearest neighbour right for {(points['nearest'] == 'same person').mean():.1%} "
-                f"(within {', '.join(splits) or 'all parts, including those it was trained on'})"
-                if colour_by == "nearest" and len(points)
-                else ""
-            )
-            st.markdown(f"**{plain(item.run.title)}**{plain(same)}")
-            if points.empty:
-                st.info("This map has no points in these parts.")
-                continue
-            # The key changes with the selection, so that a new figure carries it and no stale lasso is left.
-            key = f"map:{item.name}:{item.run.run_id}:{colour_by}:{hash(chosen.tobytes()) if chosen is not None else 0}"
-            chart(
-                map_figure(points, colour_by, data.groups, chosen, title=COLOURS.get(colour_by, colour_by)),
-                key,
-                f"map of {item.run.title}",
-                on_select=lambda key=key: selection.take_from_chart(data.dataset_id, key),
-                selection_mode=("points", "box", "lasso"),
-            )
-            st.caption(_caption(item, len(points)))
-    selection.take_click(data.dataset_id)
+@dataclass(frozen=True)
+class Wish:
+    """What the maps should show: their colour, the parts of the data, and the images that remain (N,), None for all."""
+
+    colour_by: str
+    splits: Sequence[str] = ()
+    kept: np.ndarray | None = None
+
+
+def _columns(lab: Workspace, data: Dataset, sides: Sequence[Side], wish: Wish) -> list[np.ndarray]:
+    """The column to colour by, for the points of every map."""
+    found = []
+    for item in sides:
+        assert item.map is not None
+        beside = next((other.run for other in sides if other.run.run_id != item.run.run_id), None)
+        space = _space(lab, item, data, wish.splits, beside)
+        computed = wish.colour_by in COLUMNS
+        vectors = cached.space(lab, item.run.run_id, data.dataset_id)[0].hash if computed else ""
+        version = (item.run.run_id, data.fingerprint, item.map.key, beside.run_id if beside else "", vectors)
+        ids = points_of(item.map, data).ids
+        found.append(_column(str(lab.home), version, wish.colour_by, space.splits, space, ids))
+    return found
+
+
+def _shown(data: Dataset, points: Points, codes: np.ndarray, hidden: Sequence[int], wish: Wish) -> np.ndarray:
+    """(N,) bool: points of the parts, filters and names of the legend that are wished for."""
+    shown = ~np.isin(codes, hidden)
+    if wish.splits:
+        shown &= data.images["split"].isin(wish.splits).to_numpy()[points.ids]
+    if wish.kept is not None:
+        shown &= wish.kept[points.ids]
+    return shown
+
+
+def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], wish: Wish) -> None:
+    """The maps side by side; a lasso, box or click in one is the selection of all."""
+    columns = _columns(lab, data, sides, wish)
+    coding = coded(columns, wish.colour_by, data.groups)
+    hidden = drawing.hidden_names(data.dataset_id, wish.colour_by, coding)
+    gone = [code for code, entry in enumerate(coding.entries) if entry.name in hidden]
+    views = []
+    for item, column, codes in zip(sides, columns, coding.codes, strict=True):
+        assert item.map is not None
+        points = points_of(item.map, data)
+        shown = _shown(data, points, codes, gone, wish)
+        note = f"{_caption(item)}{_rightness(column[shown], wish)}"
+        views.append(drawing.View(item.name, item.run.run_id, item.run.title, note, points, codes, shown))
+    meaning = labels(data)[wish.colour_by]
+    if st.session_state.get(drawing.FAILED):
+        fallback.draw(data, views, columns, wish.colour_by, meaning)
+    else:
+        drawing.draw(data, views, coding, wish.colour_by, meaning)
     st.caption(f":material/visibility: {PICTURE}")
+    _all_shown(data, views)
+    summary.show(views, coding, selection.selected(data.dataset_id))
 
 
-def _caption(item: Side, shown: int) -> str:
+def _all_shown(data: Dataset, views: Sequence[drawing.View]) -> None:
+    """A way to select without a mouse: what the filters and the legend leave."""
+    ids = np.unique(np.concatenate([view.points.ids[view.shown] for view in views]))
+    if st.button(
+        f"Select all {len(ids):,} shown", key="all shown", icon=":material/select_all:", disabled=not len(ids)
+    ):
+        selection.select(data.dataset_id, ids)
+        st.rerun()
+
+
+def _rightness(column: np.ndarray, wish: Wish) -> str:
+    """The share of images whose nearest neighbour is the same person, where that is the colour."""
+    if wish.colour_by != "nearest":
+        return ""
+    right, wrong = int((column == SAME).sum()), int((column == OTHER).sum())
+    if right + wrong == 0:
+        return " · nearest neighbour right: n/a, no image shown was searched for"
+    within = ", ".join(wish.splits) or "all parts, including those it was trained on"
+    return f" · nearest neighbour right for {right / (right + wrong):.1%} ({right:,} of {right + wrong:,}; within {within})"
+
+
+def _caption(item: Side) -> str:
     """What the map is and how far to trust it."""
     assert item.map is not None
     about = item.map.facts
     trust = about["trustworthiness"]
     said = f"n/a: {about.get('trust_reason') or 'too few points'}" if trust != trust else f"{trust:.3f}"
-    line = f"{about['method']} · {shown:,} of {about['of']:,} images · seed {about['seed']} · trustworthiness {said}"
+    line = f"{about['method']} · {about['shown']:,} of {about['of']:,} images have a place · seed {about['seed']} · trustworthiness {said}"
     aligned = " · rotated to match the common space" if about.get("aligned_to") else ""
-    return plain(". ".join([line + aligned, *how_made(about), *about.get("notes", ())]))
+    return ". ".join([line + aligned, *how_made(about), *about.get("notes", ())])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,9 @@ def test_neighbours_are_among_the_parts_that_were_chosen(monkeypatch: pytest.Mon
     """A15: with "test" chosen, only images of the test part are neighbours, and the share is theirs."""
     app = opened(monkeypatch, tiny, "spaces", colour="nearest", parts="test", face="3")
     fine(app)
-    said = " ".join(item.value for item in app.markdown)
-    assert said.replace("\\", "").count("(within test)") == 2
+    maps = next(item for item in app.get("bidi_component") if item.proto.component_name.endswith("fairlab_maps"))
+    notes = [panel["note"] for panel in json.loads(maps.proto.json)["panels"]]
+    assert [note.count("within test)") for note in notes] == [1, 1]
     assert any("Among test only" in item.value.replace("\\", "") for item in app.caption)
 
 

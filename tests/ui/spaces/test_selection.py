@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlab.ui.spaces.selection import _id_of, decode, encode
+from fairlab.ui.spaces.selection import IDS_AT_MOST, LARGE, LINK_AT_MOST, _id_of, _ids, decode, encode, text_of
 
 
 @given(st.sets(st.integers(0, 2_000_000), min_size=1, max_size=300))
@@ -31,13 +31,26 @@ def test_a_bomb_is_cut() -> None:
 
     text = base64.urlsafe_b64encode(zlib.compress(b"\0" * 50_000_000, 9)).decode()
     found = decode(text)
-    assert found is None or len(found) <= 20_000
+    assert found is None or len(found) <= IDS_AT_MOST
 
 
 def test_a_lasso_of_thousands_stays_a_link() -> None:
     """4,000 of 20,000 images fit in what browsers and servers take."""
     random = np.random.default_rng(0)
     assert len(encode(random.choice(20_000, 4000, replace=False))) < 8_000
+
+
+def test_what_is_too_large_for_a_link_is_remembered_under_its_hash() -> None:
+    """100,000 of a million images: a short text, which gives them back; one that nobody knows gives nothing."""
+    ids = np.sort(np.random.default_rng(0).choice(1_000_000, 100_000, replace=False))
+    text = text_of(ids)
+    assert text.startswith(LARGE)
+    assert len(text) < 30
+    found = _ids(text)
+    assert found is not None
+    assert np.array_equal(found, ids)
+    assert _ids(f"{LARGE}0123") is None
+    assert len(text_of(np.arange(500_000))) < LINK_AT_MOST, "all images in a row are a short link"
 
 
 @pytest.mark.parametrize("customdata", [[5], (5,), {"0": 5}, 5])
