@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+import pandas as pd
 from rich.table import Table
 
 from fairlab.api import Lab
@@ -114,8 +115,9 @@ def apply(lab: Lab, options: argparse.Namespace) -> int:
         raise FairLabError("name the file to write, e.g. --out repaired.csv")
     out = not_there(Path(options.out).expanduser(), options.overwrite)
     table = job.apply(Path(options.scores))
-    write_bytes(out, as_csv(table).encode())  # type: ignore[arg-type]
-    print(f"{len(table):,} repaired pairs in {out}")  # type: ignore[arg-type]
+    assert isinstance(table, pd.DataFrame)
+    write_bytes(out, as_csv(table).encode())
+    print(f"{len(table):,} repaired pairs in {out}")
     return 0
 
 

@@ -86,7 +86,9 @@ def show(_workspace: Workspace, options: argparse.Namespace) -> None:
         rows = [(name, "", str(facts["sentence"])) for name, facts in known.items()]
         rows += _rows(Protocols, "protocols.", skip=("names",))
     else:
-        rows = [(name.removeprefix("repair."), *others) for name, *others in _rows(KINDS[options.name])]
+        rows = [
+            (name.removeprefix("repair."), default, sentence) for name, default, sentence in _rows(KINDS[options.name])
+        ]
     if options.json:
         print(json.dumps([dict(zip(("setting", "default", "meaning"), row, strict=True)) for row in rows], indent=1))
         return

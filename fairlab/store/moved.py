@@ -146,6 +146,12 @@ def overlap_of(one: RunRecord, other: RunRecord, dataset_id: str, settings: Move
     return OVERLAP.build()
 
 
+def stamp_of(one: RunRecord, other: RunRecord, dataset_id: str) -> str:
+    """Changes with every measurement between two spaces; what caches of overlap_of() hang on."""
+    found = [path for run in (one, other) for path in moved_folder(run.folder, dataset_id).glob("*.json")]
+    return " ".join(sorted(f"{path.name}:{path.stat().st_mtime_ns}" for path in found))
+
+
 def _keys_of(folder: Path, vectors: list[str]) -> list[str]:
     """The measurements of these vectors, newest first."""
     known = [(path.stem, _facts(path)) for path in folder.glob("*.json")]

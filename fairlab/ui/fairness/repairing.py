@@ -52,7 +52,7 @@ def _start(lab: Workspace, run: RunRecord, data: Dataset) -> None:
         )
         left, middle, right = st.columns([3, 2, 1], vertical_alignment="bottom")
         chosen = left.multiselect(
-            "Methods", list(titles), format_func=titles.get, key="repair by", placeholder="methods"
+            "Methods", list(titles), format_func=lambda name: titles[name], key="repair by", placeholder="methods"
         )
         others = [name for name in cached.datasets(lab) if name != data.dataset_id]
         cohort = middle.selectbox(

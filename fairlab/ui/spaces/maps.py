@@ -17,6 +17,7 @@ from fairlab.reading.structured import parse_json
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import Embeddings
 from fairlab.store.index import Index, index_among
+from fairlab.store.moved import stamp_of
 from fairlab.store.projections import StoredMap, how_made
 from fairlab.store.runs import SPACES, RunRecord, state
 from fairlab.tables import rows_where
@@ -28,6 +29,8 @@ from fairlab.ui.spaces.points import Points, points_of
 from fairlab.workspace import Workspace
 
 MORE, MOST_SPACES = "more", 6
+MOVED = "moved"
+"""The column that a job has to measure before."""
 PICTURE = (
     "A picture, not evidence: distances between clusters mean nothing. For claims use neighbours, ROC and Fairness."
 )
@@ -152,7 +155,8 @@ def _columns(lab: Workspace, data: Dataset, sides: Sequence[Side], wish: Wish) -
         space = _space(lab, item, data, wish.splits, beside)
         computed = wish.colour_by in COLUMNS
         vectors = cached.space(lab, item.run.run_id, data.dataset_id)[0].hash if computed else ""
-        version = (item.run.run_id, data.fingerprint, item.map.key, beside.run_id if beside else "", vectors)
+        measured = stamp_of(item.run, beside, data.dataset_id) if beside and wish.colour_by == MOVED else ""
+        version = (item.run.run_id, data.fingerprint, item.map.key, beside.run_id if beside else "", vectors, measured)
         ids = points_of(item.map, data).ids
         found.append(_column(str(lab.home), version, wish.colour_by, space.splits, space, ids))
     return found
@@ -186,6 +190,11 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], wish: Wish) -> No
         fallback.draw(data, views, columns, wish.colour_by, meaning)
     else:
         drawing.draw(data, views, coding, wish.colour_by, meaning)
+    if wish.colour_by == MOVED and all(np.isnan(column).all() for column in columns):
+        st.info(
+            "What moved between these two spaces has not been measured yet: *What moved* at the end of this page does it.",
+            icon=":material/info:",
+        )
     st.caption(f":material/visibility: {PICTURE}")
     _all_shown(data, views)
     summary.show(views, coding, selection.selected(data.dataset_id))

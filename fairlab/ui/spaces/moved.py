@@ -27,7 +27,7 @@ from fairlab.ui.frame.numbers import HARD_SPACE, cell, download, span, text
 from fairlab.ui.frame.page import chart, facts, plain, show_error
 from fairlab.ui.frame.pickers import choose
 from fairlab.ui.frame.waiting import waiting
-from fairlab.ui.spaces.faces import FACE
+from fairlab.ui.spaces.selection import FACE
 from fairlab.workspace import Workspace
 
 AT_ONCE, FACE_PX = 6, 62
