@@ -107,6 +107,6 @@ def read_fitted(run_folder: Path) -> Fitted:
         except (OSError, ValueError, EOFError) as error:
             raise Damaged(f"{path} is missing or damaged: {error}") from error
         if values.size > MOST or values.dtype.kind not in "fiuU":
-            raise Damaged(f"{path} is no array of numbers or names of a repair")
+            raise Damaged(f"{path} does not hold numbers or names of a repair")
         arrays[name] = values if values.nbytes > 1 << 20 else np.array(values)
     return Fitted(str(facts["repair"]), arrays, tuple(facts["notes"]))

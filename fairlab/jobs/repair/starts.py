@@ -76,7 +76,7 @@ def apply_to_data(workspace: Workspace, run_id: str, dataset_id: str, placement:
     settings = earlier.config.repair
     if settings.name in OF_THE_TEST:
         raise FairLabError(
-            f"{REPAIRS[settings.name].facts.title} is fitted on the test's own images: repair the model on {dataset_id} anew"
+            f"{REPAIRS[settings.name].facts.title} is fitted on the test's own images: repair the model on {dataset_id} again"
         )
     model = _model(workspace, earlier.parents[0])
     test = _test(workspace, model, dataset_id)
