@@ -71,7 +71,7 @@ STAGES = {
     "moving images to their neighbours": 0.3,
     "measuring trustworthiness": 0.05,
 }
-"""Share of the time of each stage of a layout by landmarks, as measured with 200,000 images of 512 dims."""
+"""Share of the time of each stage of a layout by landmarks: an estimate, which only the progress bar rests on."""
 
 
 class _Told:
