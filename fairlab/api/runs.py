@@ -11,7 +11,8 @@ from fairlab.api.arguments import run_ids
 from fairlab.api.model import Model
 from fairlab.api.repaired import Repaired
 from fairlab.api.run import Run
-from fairlab.errors import Damaged
+from fairlab.data.dataset import open_dataset
+from fairlab.errors import Damaged, FairLabError
 from fairlab.plan.records import REPAIR
 from fairlab.queue import edit, launch
 from fairlab.queue.progress import Progress, progress, sentence
@@ -22,6 +23,7 @@ from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
     from fairlab.api.beside import SideBySide
+    from fairlab.compare.report.document import Report
 
 
 class Runs:
@@ -85,6 +87,35 @@ class Runs:
         >>> lab.runs.find("eaf", tags=["table 2"], status=["done"])
         """
         return matching(self.table(), words, status, role, tags, starred)
+
+    def report(
+        self,
+        runs: Sequence[str | Run],
+        dataset: str = "",
+        pairs: str = "test",
+        at_fmr: float = 0.01,
+        faces: bool = False,
+    ) -> Report:
+        """A report of one or more models on one list of pairs, with the fields of ISO/IEC 19795-10 as far as they are known.
+
+        runs: handles or run ids; further ones are compared with the first, paired. dataset: default: the one that the first was
+        trained on. at_fmr: false match rate 0..1 of all groups at which the threshold is set. faces: with the pairs of faces
+        that the first decides most wrongly. Returns a Report; html(), markdown(), as_json() and write() are its forms. Raises
+        FairLabError for a run without numbers on these pairs.
+
+        >>> lab.runs.report([student, baseline]).write("report.html")
+        """
+        from fairlab.compare.report.content import Subject, report_of
+        from fairlab.evaluation.fairness_report import point_of
+
+        records = tuple(dict.fromkeys(read_run(self._workspace, name) for name in run_ids(runs)))
+        if not records:
+            raise FairLabError("a report needs at least one run with numbers")
+        name = dataset or records[0].dataset
+        if not name:
+            raise FairLabError(f"{records[0].run_id} was trained elsewhere: name the data set too")
+        data = open_dataset(self._workspace.dataset(name))
+        return report_of(Subject(self._workspace, records, data, pairs, point_of(at_fmr, None, None), faces))
 
     def queue(self) -> pd.DataFrame:
         """What works and what waits, in starting order; what may start is started.

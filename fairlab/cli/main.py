@@ -23,6 +23,7 @@ VERBS = {
     "watch": ("runs", "see what works and waits, renewed every second"),
     "compare": ("studies", "a study as a table: accuracy per group, STD, SER, paired differences"),
     "evaluate": ("models", "evaluate a model on the pairs of a data set"),
+    "report": ("report", "a report of models on one list of pairs, as HTML, Markdown or JSON"),
     "repair": ("repair", "repair a model's scores for fairness, without training"),
     "fairness": ("fairness", "rates per group and fairness metrics of a run, or of a table of scored pairs"),
     "app": ("system", "open the app in a browser"),

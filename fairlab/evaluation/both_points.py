@@ -104,7 +104,8 @@ class Both:
         for column in range(2 * groups):
             one, two = drawn[0][:, column], drawn[1][:, column]
             apart = self.variance(column // groups, column % groups)
-            if np.isfinite(apart) and np.nanstd(one) > 0 and np.nanstd(two) > 0:
+            known = bool(np.isfinite(apart) and np.isfinite(one).any() and np.isfinite(two).any())
+            if known and np.nanstd(one) > 0 and np.nanstd(two) > 0:
                 together = (np.nanvar(one) + np.nanvar(two) - apart) / 2
                 found[:, column] = correlated(two, one, together)
         return found

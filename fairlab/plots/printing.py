@@ -30,6 +30,13 @@ def page_of(figure: go.Figure) -> bytes:
     return page.encode()
 
 
+def part_of_page(figure: go.Figure) -> str:
+    """A figure as a piece of an HTML page that has drawing_script() in it."""
+    printed = dressed(type(figure)(figure), INK, GROUND).update_layout(plot_bgcolor=GROUND)
+    part: str = printed.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    return part
+
+
 def look() -> dict[str, Any]:
     """What the browser needs to dress a figure for paper (ui/frame/printing.py)."""
     return {"font": FONT, "ink": INK, "ground": GROUND, "grid": GRID}
