@@ -275,7 +275,7 @@ class Model(Run):
     def map_facts(self, dataset: str = "") -> dict[str, Any]:
         """What is known of map(): shown and of (images), people, method, trustworthiness, notes ...
 
-        made: how its images were chosen and laid out, as sentences. Raises FairLabError without a map.
+        Returns a dict; made: how its images were chosen and laid out, as sentences. Raises FairLabError without a map.
 
         >>> model.map_facts()["trustworthiness"]
         """

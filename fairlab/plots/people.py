@@ -29,7 +29,7 @@ def lorenz_figure(table: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
             y=part["errors"],
             mode="lines",
             name=words(group),
-            legendgroup=group,
+            legendgroup=words(group),
             line={"color": style.colour, "dash": style.dash, "width": 2},
             hovertemplate=f"{words(group)}: the worst %{{x:.1%}} of people make %{{y:.1%}}<extra></extra>",
         )
@@ -38,7 +38,7 @@ def lorenz_figure(table: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
             y=part["by_chance"],
             mode="lines",
             name=words(f"{group}, by chance"),
-            legendgroup=group,
+            legendgroup=words(group),
             showlegend=False,
             line={"color": translucent(style.colour, 0.45), "dash": "dot", "width": 1.5},
             hovertemplate=f"{words(group)}, by chance: the worst %{{x:.1%}} make %{{y:.1%}}<extra></extra>",

@@ -8,11 +8,13 @@ from functools import partial
 import streamlit as st
 
 from fairlab.compare.report.content import Subject, report_of
-from fairlab.compare.report.document import Report
 from fairlab.data.dataset import Dataset
 from fairlab.evaluation.operating import OperatingPoint
 from fairlab.store.runs import RunRecord
 from fairlab.workspace import Workspace
+
+FORMS = {"HTML": ("html", "text/html"), "Markdown": ("md", "text/markdown"), "JSON": ("json", "application/json")}
+"""What a button says: a file's ending and kind."""
 
 
 def panel(lab: Workspace, run: RunRecord, data: Dataset, point: OperatingPoint, protocol: str) -> None:
@@ -25,16 +27,11 @@ def panel(lab: Workspace, run: RunRecord, data: Dataset, point: OperatingPoint, 
         faces = data.has_images and st.checkbox(
             "With faces", key="report faces", help="The pairs that are decided most wrongly, as small pictures."
         )
-        made = partial(report_of, Subject(lab, (run,), data, protocol, point, bool(faces)))
-        forms = (
-            ("HTML", "html", "text/html", lambda report: report.html()),
-            ("Markdown", "md", "text/markdown", lambda report: report.markdown().encode()),
-            ("JSON", "json", "application/json", _json),
-        )
-        for title, ending, kind, form in forms:
+        subject = Subject(lab, (run,), data, protocol, point, bool(faces))
+        for title, (ending, kind) in FORMS.items():
             st.download_button(
                 title,
-                lambda form=form: form(made()),
+                partial(_written, subject, ending),
                 f"report-{run.run_id}.{ending}",
                 kind,
                 key=f"report:{ending}",
@@ -44,5 +41,11 @@ def panel(lab: Workspace, run: RunRecord, data: Dataset, point: OperatingPoint, 
         st.code(f"fairlab report {run.run_id} --out report.html", language="bash")
 
 
-def _json(report: Report) -> bytes:
+def _written(subject: Subject, ending: str) -> bytes:
+    """The report in one form, made now."""
+    report = report_of(subject)
+    if ending == "html":
+        return report.html()
+    if ending == "md":
+        return report.markdown().encode()
     return json.dumps(report.as_json(), indent=1, allow_nan=False).encode()
