@@ -201,7 +201,7 @@ def test_maps_are_coloured_by_everything_offered(
         assert "seed 0" in panel["note"]
         assert "trustworthiness" in panel["note"]
         assert panel["title"] in panel["alt"]
-        assert panel["count"] == 200
+        assert 190 < panel["count"] <= 200  # people whole, of at most 200 images
     assert bool(drawn["legend"]) != bool(drawn["scale"])
 
 

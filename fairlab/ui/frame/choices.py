@@ -117,7 +117,12 @@ def finish() -> None:
 
 
 def finish_part() -> None:
-    """The last thing of a fragment, which is drawn again without the rest of its page: its choices go into the link too."""
+    """The last thing of a fragment: when it is drawn again without the rest of its page, its choices go into the link too.
+
+    Within a whole page the page's end does that, for all at once.
+    """
+    if not getattr(get_script_run_ctx(), "fragment_ids_this_run", None):
+        return
     finish()
     st.session_state.pop(_HAND, None)  # otherwise the page would take the next link's choices for made by hand
 
