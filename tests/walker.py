@@ -315,12 +315,12 @@ class Walk:
             name, _, number = value.partition("=")
             if name == "threshold" or not number.replace(".", "").replace("e-", "").isdigit():
                 return name == "threshold" and raw(self.app, "point rule") != "threshold"
-            return f"{100 * float(number):.4g} %" in getattr(self._slider(), "options", ())
+            return f"{100 * float(number):.4g} %" in getattr(self._ladder(), "options", ())
         box = self.app.selectbox(key=key)
         shown = {str(box.value)}
         return value in shown | set(box.options) or any(value in option for option in box.options)
 
-    def _slider(self) -> Any:
+    def _ladder(self) -> Any:
         try:
             return self.app.select_slider(key="point fmr")
         except KeyError:
