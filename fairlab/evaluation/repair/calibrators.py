@@ -20,6 +20,8 @@ SMALLEST = 1e-7
 """Cosines are taken into [SMALLEST, 1 - SMALLEST] before their logarithms."""
 STEPS, ENOUGH, SHORTEST, PARTED = 200, 1e-9, 1e-8, 1e-6
 """Of Newton's method: its steps; the relative step after which the next would be below rounding; the shortest; errors at which pairs are parted."""
+SMALL = 1e-5
+"""A relative step that is no flight to infinity, whose steps stay at a hundredth or more."""
 Kind = Literal["beta", "isotonic", "bins"]
 BINS = 10
 """FairCal's bins for RFW."""
@@ -51,11 +53,14 @@ def logistic(features: np.ndarray, genuine: np.ndarray, weights: np.ndarray, pen
         slope = features.T @ (weights * (chance - wanted)) + penalty * at
         curve = (features * (weights * chance * (1 - chance))[:, None]).T @ features + np.diag(penalty)
         step = np.linalg.lstsq(curve, slope, rcond=None)[0]
-        if float(np.abs(step).max()) <= ENOUGH * max(1.0, float(np.abs(at).max())):
+        share = float(np.abs(step).max()) / max(1.0, float(np.abs(at).max()))
+        if share <= ENOUGH:
             return at - step
         here, length = loss(at), 1.0
         while length > SHORTEST and not loss(at - length * step) <= here:
             length /= 2
+        if share <= SMALL and not loss(at - length * step) < here:
+            return at  # the loss ends in rounding before the step does: its features are nearly one
         at = at - length * step
     raise NoOverlap(at)
 

@@ -37,11 +37,30 @@ def centres_of(vectors: np.ndarray, count: int, seed: int) -> np.ndarray:
     count = min(count, len(vectors))
     if count == 1:
         return np.asarray(vectors).mean(0, keepdims=True)
-    centres, labels = kmeans2(
-        np.asarray(vectors, np.float64), count, iter=ROUNDS, minit="++", seed=seed, missing="warn"
-    )
+    points = np.asarray(vectors, np.float64)
+    centres, labels = kmeans2(points, _first(points, count, seed), iter=ROUNDS, minit="matrix", missing="warn")
     found: np.ndarray = centres[np.unique(labels)]
     return found
+
+
+def _first(points: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The first centres of k-means++ (Arthur and Vassilvitskii, SODA 2007): each drawn by its squared distance to those before.
+
+    scipy's own measures every distance again for each centre: six seconds for 100 among 4,000 points of 512 dimensions.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = [int(rng.integers(len(points)))]
+    lengths = (points**2).sum(1)
+    apart = np.full(len(points), np.inf)
+    while len(chosen) < count:
+        last = chosen[-1]
+        apart = np.minimum(apart, np.maximum(lengths - 2 * points @ points[last] + lengths[last], 0))
+        apart[last] = 0
+        total = float(apart.sum())
+        if not total > 0:
+            break  # all points are on the centres already
+        chosen.append(int(rng.choice(len(points), p=apart / total)))
+    return points[chosen]
 
 
 def dissolved(

@@ -92,3 +92,23 @@ def test_scores_that_only_a_falling_curve_parts_have_a_rising_one() -> None:
     bounds = [(0, None), (0, None), (None, None)]
     best = minimize(loss, np.ones(3), bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-10})
     np.testing.assert_allclose(beta(scores, genuine, "a cluster"), best.x, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("middle", "spread"), [(0.09, 0.08), (0.05, 0.2), (0.3, 0.1), (0.02, 0.01)])
+def test_scores_that_overlap_always_have_a_curve(middle: float, spread: float, seed: int) -> None:
+    """Near cosine 0 the two features of beta calibration are nearly one: the optimum of scipy's own minimiser is reached."""
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(seed)
+    genuine = np.arange(4000) < 2000
+    cosines = np.where(genuine, rng.normal(middle, spread, 4000), rng.normal(0, 0.044, 4000)).clip(-0.99, 0.99)
+    a, b, c = beta(cosines, genuine, "the cohort")
+    share = (cosines + 1) / 2
+
+    def loss(at: np.ndarray) -> float:
+        odds = at[0] * np.log(share) - at[1] * np.log(1 - share) + at[2]
+        return float((np.logaddexp(0, odds) - genuine * odds).sum())
+
+    best = minimize(loss, [1.0, 1.0, 0.0], bounds=[(0, None), (0, None), (None, None)], method="L-BFGS-B", tol=1e-12)
+    assert loss(np.array([a, b, c])) <= best.fun * (1 + 1e-6)
