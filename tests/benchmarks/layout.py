@@ -67,7 +67,8 @@ def main() -> int:
     print(", ".join(f"{name} {spent:.0f} s" for name, spent in stages.spent.items()))
     print(
         f"{count:,} x {dim}: {total:.0f} processor s, {time.perf_counter() - wall:.0f} s by the clock, {memory:.1f} GB at most, "
-        f"trustworthiness {facts['trustworthiness']:.4f} {facts.get('trust_interval', '')}, "
+        f"trustworthiness {facts['trustworthiness']:.4f} "
+        f"{[round(float(end), 4) for end in facts.get('trust_interval', ())]}, "
         f"neighbours found {facts.get('neighbours_found', 1):.3f}",
         flush=True,
     )
