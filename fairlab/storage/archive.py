@@ -21,6 +21,8 @@ from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import MANIFEST, digest, not_there, read_json, read_manifest, sha256, write_atomic
 from fairlab.jobs.data.drawing import drawers
 from fairlab.jobs.data.missing import data_of, maker_of
+from fairlab.jobs.repair.fitted import FOLDER as FITTED
+from fairlab.jobs.repair.fitted import holds_templates
 from fairlab.machine.temporaries import beside, note_outside, sweep
 from fairlab.queue.launch import ACTIVE
 from fairlab.reading.structured import as_read
@@ -47,8 +49,8 @@ Progress = Callable[[int, int], None]
 class Choice:
     """What goes into an archive besides the run's record, its readings and its network.
 
-    numbers: results and maps, in which images have names; templates: embeddings, classifiers, whose rows are templates of
-    people, and the names of who was learned; checkpoints: to go on training elsewhere, with the classifiers in them.
+    numbers: results and maps, in which images have names, and what repairs learnt of groups; templates: embeddings,
+    cohorts of repairs, classifiers, whose rows are templates of people, and the names of who was learned; checkpoints: to go on training elsewhere, with the classifiers in them.
     An archive leaves the house, so people are in it only when somebody asks for them.
     """
 
@@ -198,6 +200,8 @@ def of_run(folder: Path, choice: Choice) -> Iterator[Entry]:
         yield from _backbone(folder / "weights")
     for name in (*(NUMBERS if choice.numbers else ()), *(["checkpoints"] if choice.checkpoints else [])):
         yield from _below(folder, name)
+    if choice.templates or (choice.numbers and not holds_templates(folder)):
+        yield from _below(folder, FITTED)
     if choice.templates:
         for manifest in sorted((folder / "embeddings").glob(f"*/*/{MANIFEST}")):
             if ".tmp." not in str(manifest.relative_to(folder)):

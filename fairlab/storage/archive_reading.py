@@ -20,6 +20,8 @@ from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import MANIFEST, digest, explain, place_folder, read_json, sha256, verify_manifest, write_json
 from fairlab.jobs.data.drawing import drawn_by
 from fairlab.jobs.data.missing import data_of
+from fairlab.jobs.repair.fitted import FOLDER as FITTED
+from fairlab.jobs.repair.fitted import read_facts, read_fitted
 from fairlab.machine.temporaries import beside, sweep
 from fairlab.reading.structured import parse_json
 from fairlab.storage.archive import (
@@ -175,7 +177,9 @@ def _of_run(rest: list[str]) -> bool:
         return rest[:1] != [] and rest[0] in SINGLE
     allowed = SUFFIXES if rest[0] == "checkpoints" else tuple(name for name in SUFFIXES if name != ".pt")
     return (
-        len(rest) <= 6 and rest[0] in (*NUMBERS, "weights", "embeddings", "checkpoints") and rest[-1].endswith(allowed)
+        len(rest) <= 6
+        and rest[0] in (*NUMBERS, FITTED, "weights", "embeddings", "checkpoints")
+        and rest[-1].endswith(allowed)
     )
 
 
@@ -280,6 +284,8 @@ def _readable(unpacked: Workspace, run_id: str, path: Path) -> RunRecord:
     """A run of the archive, every small file and table of it checked as a list or page would read it."""
     try:
         record = read_run(unpacked, run_id)
+        if read_facts(record.folder):
+            read_fitted(record.folder)
     except FairLabError as error:
         raise _not_ours(error, unpacked, path) from error
     faults = faults_of(unpacked, run_id)

@@ -25,6 +25,7 @@ OF_RUN = {
     "results": "results",
     "projections": "projections",
     "moved": "results",
+    "repair": "results",
     "seen": "caches",
     "looked": "caches",
     "events.jsonl": "logs and events",

@@ -26,8 +26,11 @@ from fairlab.machine.temporaries import beside
 from fairlab.settings import repair as settings_of
 from fairlab.settings.base import Name, Text
 from fairlab.settings.kept import Count, Kept, checked
+from fairlab.workspace import checked_name
 
 FOLDER, FACTS = "repair", "facts.json"
+OF_PEOPLE = ("vectors", "centres")
+"""Arrays of faces: the cohort's embeddings, or the middles of groups of them, which may be groups of one."""
 MOST = 100_000_000
 """Numbers in an array: a cohort of 195,000 images of 512."""
 
@@ -99,7 +102,7 @@ def read_fitted(run_folder: Path) -> Fitted:
     verify_manifest(folder)
     arrays = {}
     for name in facts["arrays"]:
-        path = folder / f"{name}.npy"
+        path = folder / f"{checked_name(name, 'array')}.npy"
         if path.name not in read_manifest(folder)["files"]:
             raise Damaged(f"{folder} does not list {path.name}")
         try:
@@ -110,3 +113,8 @@ def read_fitted(run_folder: Path) -> Fitted:
             raise Damaged(f"{path} does not hold numbers or names of a repair")
         arrays[name] = values if values.nbytes > 1 << 20 else np.array(values)
     return Fitted(str(facts["repair"]), arrays, tuple(facts["notes"]))
+
+
+def holds_templates(run_folder: Path) -> bool:
+    """Is there a face in what a repair learnt?"""
+    return any((run_folder / FOLDER / f"{name}.npy").exists() for name in OF_PEOPLE)

@@ -118,24 +118,23 @@ def _of_vectors(model: RunRecord, test: Dataset, looked: Looked) -> dict[str, An
 
 
 def lists_of(test: Dataset, cohort: Chosen) -> dict[str, pd.DataFrame]:
-    """The pair lists that are judged: all but those of the people that the cohort was drawn from."""
-    lists = {str(name): test.pairs_of(name) for name in dict.fromkeys(test.pairs["protocol"])}
+    """The pair lists that are judged: not the validation pairs, on which settings and cohorts are chosen.
+
+    Raises FairLabError for a list that only people of the cohort's part are in, and where no list is left.
+    """
+    names = [str(name) for name in dict.fromkeys(test.pairs["protocol"]) if name != VALIDATION]
+    lists = {name: test.pairs_of(name) for name in names}
+    if not lists:
+        raise FairLabError(f"data set {test.dataset_id} has validation pairs only; a repair is judged on other people")
     if cohort.dataset.dataset_id == test.dataset_id:
         people = set(test.images["identity"].iloc[cohort.part].astype(str))
         whose = test.images["identity"].astype(str).to_numpy()
-        own = [
-            name
-            for name, pairs in lists.items()
-            if people.issuperset(whose[np.unique(pairs[["image_a", "image_b"]].to_numpy(np.int64))])
-        ]
-        if tested := [name for name in own if name != VALIDATION]:
-            raise FairLabError(
-                f"the {tested[0]} pairs of data set {test.dataset_id} are of people of the cohort ({cohort.source}); choose a cohort "
-                "of other people"
-            )
-        lists = {name: pairs for name, pairs in lists.items() if name not in own}
-    if not lists:
-        raise FairLabError(f"data set {test.dataset_id} has no pairs besides those of the cohort; name another cohort")
+        for name, pairs in lists.items():
+            if people.issuperset(whose[np.unique(pairs[["image_a", "image_b"]].to_numpy(np.int64))]):
+                raise FairLabError(
+                    f"the {name} pairs of data set {test.dataset_id} are of people of the cohort ({cohort.source}); choose a "
+                    "cohort of other people"
+                )
     return lists
 
 

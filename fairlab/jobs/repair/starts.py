@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
-from fairlab.evaluation.repair.base import REPAIRS
+from fairlab.evaluation.repair.base import REPAIRS, group_names, rows_of
 from fairlab.jobs.evaluate.starts import how_to_evaluate
 from fairlab.jobs.repair import leakage
 from fairlab.jobs.repair.cohort import choose
@@ -52,7 +53,12 @@ def repair(
         read_run(workspace, settings.cohort_scores)
     cohort = choose(workspace, model, test, settings)
     lists = lists_of(test, cohort)
-    leakage.check(workspace, model, test, pd.concat(lists.values(), ignore_index=True), cohort)
+    pairs = pd.concat(lists.values(), ignore_index=True)
+    leakage.check(workspace, model, test, pairs, cohort)
+    if facts.group:
+        rows = np.unique(pairs[["image_a", "image_b"]].to_numpy(np.int64))
+        names = np.array(group_names(cohort.people["group"].astype(str).to_numpy()))
+        rows_of(names, test.images["group"].astype(str).to_numpy()[rows])  # a group that the cohort lacks is named
     config = Run(
         role="evaluation",
         method=REPAIR,

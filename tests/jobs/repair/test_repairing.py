@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from fairlab.errors import Damaged, FairLabError
 from fairlab.evaluation.scores import pair_scores
 from fairlab.jobs.evaluate.assess import judged_vectors
 from fairlab.jobs.repair.fitted import read_fitted
+from fairlab.storage.archive import Choice, archive
+from fairlab.storage.archive_reading import bring_in
 from fairlab.storage.people.forget import forget
 from fairlab.store.database import list_runs
 from fairlab.store.results import lists_judged, read_results
@@ -138,6 +141,30 @@ def test_a_cohort_that_leaks_is_refused_before_anything_is_queued(lab: Lab) -> N
     with pytest.raises(FairLabError, match="is not a model"):
         lab.models[list_runs(lab.workspace)["run_id"].iloc[0]]
     assert len(list_runs(lab.workspace)) == before
+
+
+def test_a_group_that_the_cohort_lacks_is_named_before_anything_is_queued(lab: Lab) -> None:
+    model, before = lab.models[student(lab)], len(list_runs(lab.workspace))
+    lab.data.make("only-a", dataset=model.dataset, splits=("validation",), groups=("Group A",)).wait()
+    with pytest.raises(FairLabError, match="the cohort has nobody of 'Group B', which the test has; it has: Group A"):
+        model.repair("M3", cohort="only-a", cohort_splits=("train",))
+    assert len(list_runs(lab.workspace)) == before + 1  # the recipe
+
+
+def test_an_archive_takes_a_fit_but_no_face_unless_asked(lab: Lab, tmp_path: Path) -> None:
+    model = lab.models[student(lab)]
+    of_faces, of_groups = model.repair("M2"), model.repair("M5")
+    for run, wanted, with_templates in ((of_faces, False, True), (of_groups, True, True)):
+        for templates, expected in ((False, wanted), (True, with_templates)):
+            path = tmp_path / f"{run.run_id}-{templates}.tar"
+            archive(lab.workspace, run.run_id, path, Choice(templates=templates))
+            with tarfile.open(path) as packed:
+                names = [name for name in packed.getnames() if "/repair/" in name]
+            assert bool(names) == expected
+    other = open_workspace(tmp_path / "other")
+    bring_in(other, tmp_path / f"{of_groups.run_id}-False.tar")
+    there = read_fitted(other.run(of_groups.run_id))
+    assert np.array_equal(there.arrays["mean"], of_groups.fitted["mean"])
 
 
 def test_the_same_people_under_another_name_are_found(lab: Lab, tmp_path: Path) -> None:
