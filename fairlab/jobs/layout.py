@@ -44,6 +44,8 @@ def by_umap(unit: np.ndarray, settings: Projection, start: np.ndarray) -> tuple[
     import numba
     import umap
 
+    for slow in (umap.umap_.smooth_knn_dist, umap.umap_.compute_membership_strengths):
+        slow.enable_caching()  # UMAP keeps others compiled; these cost every process the time of a small map's layout
     numba.set_num_threads(1)  # UMAP's parallel sums differ in their last bits from call to call
     rows, cosines = knn(unit, min(settings.neighbours, len(unit) - 1))
     # Rounded, because the last bits of sums depend on the number of threads, and UMAP makes much of them.

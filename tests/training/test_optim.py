@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -134,6 +136,29 @@ def test_moments_of_rows_are_saved_and_loaded(kind: str) -> None:
         pull(other, [number, 5], True, number)
         second.step()
     assert torch.equal(mine, other)
+
+
+STEPS = """
+import sys
+import torch
+from fairlab.settings.study import Training
+from fairlab.training.optim import build
+for name in ("sgd", "adamw"):
+    network = torch.nn.Linear(2, 2)
+    optimiser = build(list(network.parameters()), Training(optimiser=name))
+    optimiser.zero_grad()
+    network(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    optimiser.load_state_dict(optimiser.state_dict())
+    assert all(not weight.requires_grad or weight.grad_fn is None for weight in network.parameters())
+print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+"""
+
+
+def test_no_step_loads_the_compiler_of_torch() -> None:
+    """It took over a second of every training, for marks on what is never compiled."""
+    said = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
 
 
 def test_the_settings_name_the_optimiser() -> None:
