@@ -135,6 +135,23 @@ def test_quarters_by_hand() -> None:
     assert rows[2][5] == pytest.approx(1)
 
 
+def test_equal_means_are_in_no_quarter() -> None:
+    """Of people who are all alike none is of a kind, whatever the order of their names; a tie at the end leaves a part out."""
+    people = PEOPLE.build([dict.fromkeys(PEOPLE.without("identity", "group"), 0) for _ in range(16)]).assign(
+        identity=[f"p{n:02d}" for n in range(16)], group="A"
+    )
+    alike = people.assign(genuine_mean=0.5, impostor_mean=0.1)
+    kinds, rows = zoo_of._quarters("A", alike)
+    assert not any(some.any() for some in kinds.values())
+    assert [row[5] for row in rows] == [1, 1, 1, 1]
+    tied = people.assign(genuine_mean=np.r_[np.zeros(2), np.ones(10), [2, 3, 4, 5]], impostor_mean=np.arange(16.0))
+    kinds, rows = zoo_of._quarters("A", tied)
+    assert kinds["phantom"].nonzero()[0].tolist() == [0, 1]
+    assert kinds["chameleon"].nonzero()[0].tolist() == [12, 13, 14, 15]
+    assert [row[4] for row in rows] == [1.0, 0.5, 1.0, 0.5]
+    assert rows[1][5] == pytest.approx(stats.hypergeom(16, 2, 4).sf(1))
+
+
 def test_chance_is_called_chance_and_goats_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty times nobody differs: about as many are called as expected. Where people differ, many more."""
     monkeypatch.setattr("fairlab.evaluation.people.DRAWS", 99)
