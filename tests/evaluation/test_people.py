@@ -92,6 +92,23 @@ def test_lorenz_by_hand() -> None:
     assert (even["p"] == 1).all()
 
 
+def test_people_without_a_genuine_pair_share_no_false_non_matches() -> None:
+    """They cannot make one: 60 more people in impostor pairs alone leave the curve where it was."""
+    few, strangers = table_of(30, 10, 4), table_of(60, 5, 5).assign(group_a="A", group_b="A")
+    strangers = strangers[~strangers["genuine"]].assign(
+        identity_a=lambda table: "x" + table["identity_a"], identity_b=lambda table: "x" + table["identity_b"]
+    )
+    alone, _ = concentration(sides_of(few))
+    more, _ = concentration(sides_of(pd.concat([few, strangers], ignore_index=True)))
+    missed = [table[table["kind"] == "false-non-match"].reset_index(drop=True) for table in (alone, more)]
+    columns = ["people", "with_errors", "errors", "worst", "share"]
+    assert missed[0][columns].equals(missed[1][columns])
+    assert more[more["kind"] == "false-match"]["people"].unique().tolist() == [90]
+    only, curve = concentration(sides_of(strangers))
+    assert only[only["kind"] == "false-non-match"]["people"].unique().tolist() == [0]
+    assert curve[curve["kind"] == "false-non-match"]["errors"].isna().all()
+
+
 def test_the_share_by_chance_is_that_of_a_simulation() -> None:
     """Errors on pairs at random, drawn by another way: multivariate hypergeometric."""
     shares, _ = concentration([side([1] * 30 + [0] * 30)], seed=1)
