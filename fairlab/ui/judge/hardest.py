@@ -11,6 +11,7 @@ from fairlab.data.dataset import Dataset
 from fairlab.errors import FairLabError
 from fairlab.evaluation.error_pairs import Wanted
 from fairlab.evaluation.operating import OperatingPoint
+from fairlab.evaluation.summary import point_words
 from fairlab.files import app_root
 from fairlab.store.results import protocol_folder
 from fairlab.store.runs import SPACES, RunRecord
@@ -33,7 +34,9 @@ PAGE, PAIR = "hardest page", "hardest pair"
 def section(lab: Workspace, run: RunRecord, data: Dataset) -> None:
     """False matches among the impostors that were kept, by groups; drawn again by itself. Nothing before they were kept."""
     if not (protocol_folder(run.folder, data.dataset_id, COUNTED) / "hardest.parquet").exists():
-        st.caption("Evaluate by all comparisons again to see the hardest impostor pairs here: they were not kept then.")
+        st.caption(
+            "This evaluation did not keep the hardest impostor pairs. Evaluate by all comparisons again to see them."
+        )
         return
     st.markdown("**Hardest impostors of all comparisons**")
     point = _point()
@@ -50,8 +53,8 @@ def section(lab: Workspace, run: RunRecord, data: Dataset) -> None:
 
 
 def _point() -> OperatingPoint:
-    """The page's operating point, or FMR 1 % where the page has none."""
-    shown = choices.asked(LINK)
+    """The page's operating point; the one asked for, or else FMR 1 %, where the page has none."""
+    shown = choices.shown(LINK) or choices.asked(LINK)
     try:
         return OperatingPoint.of(shown[-1]) if shown else OperatingPoint("pooled", 0.01)
     except FairLabError:
@@ -78,7 +81,8 @@ def _drawn(lab: Workspace, run: RunRecord, data: Dataset, point: OperatingPoint)
     counts = kept[_of(kept, one, other)]
     total = int(counts["false_matches"].sum())
     st.markdown(
-        f"**{total:,}** false matches of {int(counts['impostor_pairs'].sum()):,} impostor pairs; the worst first"
+        f"**{total:,}** false matches of {int(counts['impostor_pairs'].sum()):,} impostor pairs "
+        f"{plain(point_words(point))}; the worst first"
     )
     if found.empty:
         st.caption("None of them is kept as a pair.")
