@@ -17,6 +17,8 @@ from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 
 COUNTED = "all_pairs"
 """The protocol that compares every image with every other one."""
+ROUNDING = 1.5e-7
+"""How far a step of the grid may be from the number that it stands for (blocks.grid)."""
 KEPT = Table(group_a=TEXT, group_b=TEXT, threshold=NUMBER, false_matches=WHOLE, impostor_pairs=WHOLE, kept=WHOLE)
 """A row is two groups at an operating point: all false matches counted, of all impostor pairs, and how many are kept as pairs."""
 
@@ -66,15 +68,22 @@ def hardest_pairs(record: RunRecord, dataset: Dataset, point: OperatingPoint, wa
 
 def thresholds(counts: pd.DataFrame, point: OperatingPoint) -> dict[str, float]:
     """The threshold of every group at a point, from the counts of all comparisons (all_pairs.report.COUNTS): on the grid,
-    set on the impostors within groups. Infinite where no step is strict enough. Raises FairLabError without impostors.
+    set on the impostors within groups; a fixed threshold is moved to the next step. Infinite where no step is strict
+    enough. Raises FairLabError without impostors.
     """
     own = counts[((counts["group_a"] == counts["group_b"]) & ~counts["genuine"]).to_numpy()]
     groups = list(dict.fromkeys(counts["group_a"])) + list(dict.fromkeys(counts["group_b"]))
     if point.rule == "threshold":
-        return dict.fromkeys(groups, point.value)
+        return dict.fromkeys(groups, _next_step(point.value))
     if point.rule == "pooled":
         return dict.fromkeys(groups, _threshold(own, point.value))
     return {str(group): _threshold(part, point.value) for group, part in own.groupby("group_a", observed=True)}
+
+
+def _next_step(threshold: float) -> float:
+    """The smallest step of the grid that is no less than a threshold; steps are off by rounding in single precision."""
+    steps = np.append(grid().astype(np.float64), np.inf)
+    return float(steps[np.searchsorted(steps, threshold - ROUNDING)])
 
 
 def _threshold(counts: pd.DataFrame, target: float) -> float:
@@ -93,8 +102,7 @@ def _threshold(counts: pd.DataFrame, target: float) -> float:
 def kept_of(record: RunRecord, dataset: Dataset, point: OperatingPoint) -> pd.DataFrame:
     """How many false matches of every two groups there are, and how many of them are kept: KEPT.
 
-    Where each group has its own threshold, pairs of two groups are left out. A fixed threshold off the grid counts from
-    the next step. Raises FairLabError as hardest_pairs.
+    Where each group has its own threshold, pairs of two groups are left out. Raises FairLabError as hardest_pairs.
     """
     counts = read_protocol(record.folder, dataset.dataset_id, COUNTED, "counts")
     at, rows = thresholds(counts, point), []

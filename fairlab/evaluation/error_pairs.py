@@ -114,20 +114,33 @@ def chosen(table: pd.DataFrame, wanted: Wanted, second: pd.DataFrame | None = No
                 order = -np.abs(second["distance"].to_numpy())
     rows = np.flatnonzero(kept)
     rows = rows[np.lexsort((table["pair_id"].to_numpy()[rows], order[rows]))]
-    found = table.iloc[rows].reset_index(drop=True)
-    beside: dict[str, object] = dict.fromkeys(("score_there", "threshold_there", "distance_there"), np.nan)
-    beside["right_there"] = None
+    return beside(table, second, rows)
+
+
+def beside(table: pd.DataFrame, second: pd.DataFrame | None, rows: np.ndarray) -> pd.DataFrame:
+    """Rows of a DECIDED table, and what a second model (DECIDED, of the same pairs) says of them: BESIDE."""
+    own = table.iloc[rows].reset_index(drop=True)
+    there: dict[str, object] = dict.fromkeys(("score_there", "threshold_there", "distance_there"), np.nan)
+    there["right_there"] = None
     if second is not None:
         other = second.iloc[rows].reset_index(drop=True)
-        beside = {f"{name}_there": other[name] for name in ("score", "threshold", "distance")}
-        beside["right_there"] = (other["match"] == other["genuine"]).astype(MAYBE)
-    return BESIDE.of({**{name: found[name] for name in DECIDED}, **beside})
+        there = {f"{name}_there": other[name] for name in ("score", "threshold", "distance")}
+        there["right_there"] = (other["match"] == other["genuine"]).astype(MAYBE)
+    return BESIDE.of({**{name: own[name] for name in DECIDED}, **there})
 
 
 def wrong(table: pd.DataFrame, kind: Kind) -> np.ndarray:
     """(P,) the pairs of a DECIDED table that are errors of a kind."""
     genuine, match = table["genuine"].to_numpy(bool), table["match"].to_numpy(bool)
     return match & ~genuine if kind == "false-match" else genuine & ~match
+
+
+def of_groups(table: pd.DataFrame, group: str, other_group: str = "") -> np.ndarray:
+    """(N,) rows (group_a, group_b) with this group on one side, and the other group on the other side if it is named."""
+    one, two = (table[f"group_{side}"].to_numpy() for side in "ab")
+    if not other_group:
+        return np.asarray((one == group) | (two == group))
+    return np.asarray((one == group) & (two == other_group) | (one == other_group) & (two == group))
 
 
 def _of(table: pd.DataFrame, wanted: Wanted) -> np.ndarray:
@@ -138,11 +151,8 @@ def _of(table: pd.DataFrame, wanted: Wanted) -> np.ndarray:
         if name and not any((side == name).any() for side in sides):
             known = ", ".join(sorted({str(value) for side in sides for value in pd.unique(side)})[:20])
             raise FairLabError(f"no pair has the group {name[:80]!r}; the groups are: {known}")
-    if wanted.other_group:
-        one, two = wanted.group, wanted.other_group
-        kept &= (sides[0] == one) & (sides[1] == two) | (sides[0] == two) & (sides[1] == one)
-    elif wanted.group:
-        kept &= (sides[0] == wanted.group) | (sides[1] == wanted.group)
+    if wanted.group:
+        kept &= of_groups(table, wanted.group, wanted.other_group)
     if wanted.person:
         mine = np.logical_or(*(table[f"identity_{side}"].to_numpy() == wanted.person for side in "ab"))
         if not mine.any():

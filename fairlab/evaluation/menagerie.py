@@ -95,24 +95,28 @@ def _called(sides: Sequence[Side], seed: int) -> dict[tuple[str, str], tuple[np.
 def _quarters(group: str, people: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[tuple[object, ...]]]:
     """The kinds that cross quarters of the two mean scores: who (n,), and rows of ZOO.
 
-    By chance the two means say nothing of each other, so the people in two quarters of k among n are hypergeometric: k * k
-    / n are expected. Yager & Dunstone take n / 16 and the binomial, which it is nearly.
+    By chance the two means say nothing of each other, so the people in quarters of k and m among n are hypergeometric: k * m
+    / n are expected. Yager & Dunstone take n / 16 and the binomial, which it is nearly. People whose mean equals that of
+    the next person outside a quarter are not in it: their order would say who is.
     """
     means = people[["genuine_mean", "impostor_mean"]].to_numpy(float)
     both = np.flatnonzero(np.isfinite(means).all(axis=1))
     quarter = len(both) // 4
     sides = []
     for column in means[both].T:
-        order = np.argsort(column, kind="stable")
-        sides.append({"low": both[order[:quarter]], "high": both[order[len(order) - quarter :]]})
+        ordered = np.sort(column)
+        ends = (ordered[quarter], ordered[-quarter - 1]) if quarter else (-np.inf, np.inf)
+        sides.append({"low": both[column < ends[0]], "high": both[column > ends[1]]})
     kinds: dict[str, np.ndarray] = {}
     rows: list[tuple[object, ...]] = []
     for animal, (genuine, impostor) in QUARTERS.items():
-        some = np.intersect1d(sides[0][genuine], sides[1][impostor])
+        one, other = sides[0][genuine], sides[1][impostor]
+        some = np.intersect1d(one, other)
         kinds[animal] = np.isin(np.arange(len(people)), some)
         expected, p = np.nan, np.nan
         if quarter:
-            expected, p = quarter**2 / len(both), float(tail_of(len(both), quarter, quarter)[len(some)])
+            expected = len(one) * len(other) / len(both)
+            p = float(tail_of(len(both), len(one), len(other))[len(some)])
         rows.append((group, animal, len(some), len(both) if quarter else 0, expected, p))
     return kinds, rows
 

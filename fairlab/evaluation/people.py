@@ -39,7 +39,8 @@ SHARES = Table(
     chance_p95=NUMBER, p=NUMBER,
 )  # fmt: skip
 """A row is the share (0..1) of a group's errors that its worst people make, `worst` of them (0..1, those with most errors);
-by_chance, chance_p95: mean and 95 % point of the share where the errors fall on pairs at random; p: how often it is as large."""
+people: those with a pair of the kind; by_chance, chance_p95: mean and 95 % point of the share where the errors fall on pairs
+at random; p: how often it is as large."""
 LORENZ = Table(group=TEXT, kind=TEXT, people=NUMBER, errors=NUMBER, by_chance=NUMBER)
 """A row is a point of a Lorenz curve: this share of the people, the worst first, makes this share of the errors."""
 
@@ -78,11 +79,6 @@ class Side:
     def errors(self) -> np.ndarray:
         """(n,) errors of each person."""
         return self.each(self.wrong.astype(float)).astype(np.int64)
-
-    @property
-    def part(self) -> float:
-        """How much of an error one person makes."""
-        return 1.0 if self.kind == "false-non-match" else 0.5
 
 
 def sides_of(table: pd.DataFrame) -> list[Side]:
@@ -181,14 +177,15 @@ def concentration(sides: Sequence[Side], seed: int = 0) -> tuple[pd.DataFrame, p
         of = [at for at, side in enumerate(sides) if side.kind == kind]
         if len(of) > 1:
             parts.append((ALL_GROUPS, kind, of))
-    seen = [_curve([sides[at].errors for at in of]) for _, _, of in parts]
+    able = [side.pairs > 0 for side in sides]
+    seen = [_curve([sides[at].errors[able[at]] for at in of]) for _, _, of in parts]
     draws, each = draws_of(sides, seed)
-    drawn = np.array([[_curve([errors[at] for at in of]) for _, _, of in parts] for errors in each])
+    drawn = np.array([[_curve([errors[at][able[at]] for at in of]) for _, _, of in parts] for errors in each])
     shares, curves = [], []
     for number, (group, kind, of) in enumerate(parts):
         own, by_chance = [sides[at] for at in of], drawn[:, number]
         counts = (
-            sum(len(side.names) for side in own),
+            sum(int(able[at].sum()) for at in of),
             sum(int((side.errors > 0).sum()) for side in own),
             sum(int(side.wrong.sum()) for side in own),
         )
@@ -208,7 +205,7 @@ def _curve(errors: Sequence[np.ndarray]) -> np.ndarray:
     """
     with_so_many = np.bincount(np.concatenate(errors))[::-1]  # people by their errors, most errors first
     made = np.cumsum(with_so_many * np.arange(len(with_so_many))[::-1])
-    if not made[-1]:
+    if not made.any():
         return np.full(len(ALONG), np.nan)
     people = np.cumsum(with_so_many)
     return np.interp(ALONG, np.append(0, people / people[-1]), np.append(0, made / made[-1]))

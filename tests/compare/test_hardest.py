@@ -57,6 +57,19 @@ def test_the_kept_pairs_are_the_false_matches(tmp_path: Path, monkeypatch: pytes
             assert np.sort(pairs["score"])[::-1] == pytest.approx(expected, abs=1e-6)
             if row.false_matches <= 120:  # fewer than are kept: then all
                 assert row.kept == row.false_matches
+    for value in np.arange(200, 500) / 1000:  # those that the page's slider offers
+        (threshold,) = set(thresholds(counts, OperatingPoint("threshold", value)).values())
+        assert threshold == pytest.approx(value, abs=2e-7)
+    (above,) = set(thresholds(counts, OperatingPoint("threshold", 0.33333)).values())
+    assert above == pytest.approx(0.3334, abs=2e-7)
+    assert set(thresholds(counts, OperatingPoint("threshold", 2.0)).values()) == {np.inf}
+    for value in (0.31, 0.33333, 0.407):
+        at = OperatingPoint("threshold", value)
+        (threshold,) = set(thresholds(counts, at).values())
+        kept = kept_of(model, data, at)
+        assert kept["false_matches"].sum() == (scores[strangers] >= threshold).sum()
+        assert (kept["kept"] <= kept["false_matches"]).all()
+        assert set(run.pairs(threshold=value, dataset="faces", pairs="all_pairs")["threshold"]) == {threshold}
     own = thresholds(counts, OperatingPoint("own", 0.05))
     assert set(own) == set(GROUPS)
     for name, threshold in own.items():

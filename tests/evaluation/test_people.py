@@ -92,6 +92,23 @@ def test_lorenz_by_hand() -> None:
     assert (even["p"] == 1).all()
 
 
+def test_people_without_a_genuine_pair_share_no_false_non_matches() -> None:
+    """They cannot make one: 60 more people in impostor pairs alone leave the curve where it was."""
+    few, strangers = table_of(30, 10, 4), table_of(60, 5, 5).assign(group_a="A", group_b="A")
+    strangers = strangers[~strangers["genuine"]].assign(
+        identity_a=lambda table: "x" + table["identity_a"], identity_b=lambda table: "x" + table["identity_b"]
+    )
+    alone, _ = concentration(sides_of(few))
+    more, _ = concentration(sides_of(pd.concat([few, strangers], ignore_index=True)))
+    missed = [table[table["kind"] == "false-non-match"].reset_index(drop=True) for table in (alone, more)]
+    columns = ["people", "with_errors", "errors", "worst", "share"]
+    assert missed[0][columns].equals(missed[1][columns])
+    assert more[more["kind"] == "false-match"]["people"].unique().tolist() == [90]
+    only, curve = concentration(sides_of(strangers))
+    assert only[only["kind"] == "false-non-match"]["people"].unique().tolist() == [0]
+    assert curve[curve["kind"] == "false-non-match"]["errors"].isna().all()
+
+
 def test_the_share_by_chance_is_that_of_a_simulation() -> None:
     """Errors on pairs at random, drawn by another way: multivariate hypergeometric."""
     shares, _ = concentration([side([1] * 30 + [0] * 30)], seed=1)
@@ -133,6 +150,23 @@ def test_quarters_by_hand() -> None:
     assert {row[4] for row in rows} == {1.0}
     assert rows[0][5] == pytest.approx(stats.hypergeom(16, 4, 4).sf(3))
     assert rows[2][5] == pytest.approx(1)
+
+
+def test_equal_means_are_in_no_quarter() -> None:
+    """Of people who are all alike none is of a kind, whatever the order of their names; a tie at the end leaves a part out."""
+    people = PEOPLE.build([dict.fromkeys(PEOPLE.without("identity", "group"), 0) for _ in range(16)]).assign(
+        identity=[f"p{n:02d}" for n in range(16)], group="A"
+    )
+    alike = people.assign(genuine_mean=0.5, impostor_mean=0.1)
+    kinds, rows = zoo_of._quarters("A", alike)
+    assert not any(some.any() for some in kinds.values())
+    assert [row[5] for row in rows] == [1, 1, 1, 1]
+    tied = people.assign(genuine_mean=np.r_[np.zeros(2), np.ones(10), [2, 3, 4, 5]], impostor_mean=np.arange(16.0))
+    kinds, rows = zoo_of._quarters("A", tied)
+    assert kinds["phantom"].nonzero()[0].tolist() == [0, 1]
+    assert kinds["chameleon"].nonzero()[0].tolist() == [12, 13, 14, 15]
+    assert [row[4] for row in rows] == [1.0, 0.5, 1.0, 0.5]
+    assert rows[1][5] == pytest.approx(stats.hypergeom(16, 2, 4).sf(1))
 
 
 def test_chance_is_called_chance_and_goats_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,10 @@ import streamlit as st
 
 from fairlab.compare.pairs import attributes_beside, with_images
 from fairlab.data.dataset import Dataset
-from fairlab.evaluation.error_pairs import BESIDE
+from fairlab.evaluation.error_pairs import beside
 from fairlab.files import app_root
-from fairlab.store.runs import SPACES
-from fairlab.tables import MAYBE, texts
+from fairlab.store.runs import SPACES, RunRecord
+from fairlab.tables import texts
 from fairlab.ui.frame import choices
 from fairlab.ui.frame.gallery import Face, faces
 from fairlab.ui.frame.page import plain
@@ -60,7 +60,7 @@ def panel(asked: Asked, table: pd.DataFrame, second: Second | None, picked: list
             faces(asked.data.dataset_id, names, "one pair", 100, together=2, pictures=asked.data.has_images)
         with right:
             _scores(asked, row, second)
-            _traits(asked.data, row)
+            traits(asked.data, row)
         _ways(asked, row, images)
         _people(asked.data, row, images)
 
@@ -70,14 +70,7 @@ def _row(asked: Asked, table: pd.DataFrame, second: Second | None, picked: str) 
     at = np.flatnonzero(table["pair_id"].to_numpy() == (int(picked[:18]) if picked.isdecimal() else -1))
     if not len(at):
         return None
-    own = table.iloc[at].reset_index(drop=True)
-    beside: dict[str, object] = dict.fromkeys(("score_there", "threshold_there", "distance_there"), np.nan)
-    beside["right_there"] = None
-    if second is not None:
-        other = second.table.iloc[at].reset_index(drop=True)
-        beside = {f"{name}_there": other[name] for name in ("score", "threshold", "distance")}
-        beside["right_there"] = (other["match"] == other["genuine"]).astype(MAYBE)
-    found = BESIDE.of({**{name: own[name] for name in own}, **beside})
+    found = beside(table, None if second is None else second.table, at)
     return with_images(found, asked.record, asked.data, asked.found.protocol).iloc[0]
 
 
@@ -100,9 +93,9 @@ def _scores(asked: Asked, row: pd.Series, second: Second | None) -> None:
     st.table(texts(rows, "Model"), border="horizontal", hide_index=True)
 
 
-def _traits(data: Dataset, row: pd.Series) -> None:
-    """Who the two are: group and attributes, side by side."""
-    named = {"Group": "group", **{plain(name): name for name in attributes_beside(data)}}
+def traits(data: Dataset, row: pd.Series) -> None:
+    """Who the two are (a row of compare.pairs.PAIRS_BEHIND): person, group and attributes, side by side."""
+    named = {"Person": "identity", "Group": "group", **{plain(name): name for name in attributes_beside(data)}}
     rows = [
         {"": title, **{f"Image {int(row[f'image_{side}'])}": plain(row[f"{name}_{side}"]) for side in "ab"}}
         for title, name in named.items()
@@ -110,17 +103,23 @@ def _traits(data: Dataset, row: pd.Series) -> None:
     st.table(texts(rows), border="horizontal", hide_index=True)
 
 
+def points_link(run: RunRecord, data: Dataset, images: list[int]) -> None:
+    """A link to the points of these images in Spaces; nothing for a run that made no space."""
+    if run.role not in SPACES:
+        return
+    chosen = {selection.PARAMETER: selection.encode(np.array(images, dtype=np.int64))}
+    st.page_link(
+        app_root() / "pages" / "spaces.py",
+        label="Both points in Spaces",
+        icon=":material/scatter_plot:",
+        query_params={"on": data.dataset_id, "left": run.run_id, **chosen},
+    )
+
+
 def _ways(asked: Asked, row: pd.Series, images: list[int]) -> None:
     """To the pair's two points in Spaces, and to all pairs of either person."""
     with st.container(horizontal=True):
-        if asked.record.role in SPACES:
-            link = {"on": asked.data.dataset_id, "left": asked.found.run_id}
-            st.page_link(
-                app_root() / "pages" / "spaces.py",
-                label="Both points in Spaces",
-                icon=":material/scatter_plot:",
-                query_params={**link, selection.PARAMETER: selection.encode(np.array(images))},
-            )
+        points_link(asked.record, asked.data, images)
         for name in dict.fromkeys((str(row["identity_a"]), str(row["identity_b"]))):
             st.button(
                 f"All pairs of {plain(name)}",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fairlab.ui.judge.pairs import Asked
 
 IMAGES, OTHERS, SEARCHED = 18, 8, 200
-"""Images shown of a person; other people shown; images searched for them."""
+"""Images shown of a person; other people shown; images of others searched for them."""
 
 
 def panel(asked: Asked, found: PeopleBehind, who: list[str]) -> None:
@@ -134,7 +134,8 @@ def nearest(
     length = float(np.linalg.norm(query))
     if length < 1e-9:
         raise FairLabError("no nearest people: the embeddings of this person cancel out")
-    scores, ids = index.search((query / length).astype(np.float32)[None], min(SEARCHED, len(index.ids)))
+    wanted = min(len(own) + SEARCHED, len(index.ids))  # the person's own images come first
+    scores, ids = index.search((query / length).astype(np.float32)[None], wanted)
     identity = data.images["identity"].to_numpy()
     who, found = identity[own[0]], dict[str, tuple[int, float]]()
     for image, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):

@@ -1,13 +1,19 @@
-"""Pairs of faces as a grid: two faces, who they are and the score; a pair can be clicked and reached by arrow keys."""
+"""Pairs of faces as a grid, in pages: two faces, who they are and the score; a pair can be clicked and reached by arrow keys."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+import pandas as pd
 import streamlit as st
 
+from fairlab.ui.frame import choices
 from fairlab.ui.frame.gallery import version_of
+
+EACH = 24
+"""Pairs on a page."""
 
 _CSS = """
 .grid { display: flex; flex-wrap: wrap; align-items: stretch; gap: 10px; padding: 4px; }
@@ -79,6 +85,47 @@ class Pair:
     beside: str = ""
     tone: str = ""
     chosen: bool = False
+
+
+def as_pair(row: Mapping[str, object], picked: bool) -> Pair:
+    """A row of compare.pairs.PAIRS_BEHIND as two faces."""
+    one, two = row["identity_a"], row["identity_b"]
+    who = (str(one),) if one == two else (str(one), str(two))
+    groups = str(row["group_a"]) if row["group_a"] == row["group_b"] else f"{row['group_a']} and {row['group_b']}"
+    there = row["right_there"]
+    beside = ""
+    if there is not None and not pd.isna(there):
+        beside = f"second: {row['score_there']:.3f}, {'right' if there else 'wrong'}"
+    return Pair(
+        int(str(row["pair_id"])),
+        (int(str(row["image_a"])), int(str(row["image_b"]))),
+        f"{row['score']:.3f} ({row['distance']:+.3f})",
+        (*who, groups),
+        beside,
+        "" if not beside else "right" if there else "wrong",
+        picked,
+    )
+
+
+def pick_page(name: str, pairs: int, of: str) -> slice:
+    """The rows of the page that is shown of so many pairs; its number is in the link under a name. of: the filters, each of
+    which begins at the first page.
+    """
+    pages = -(-pairs // EACH)
+    asked = choices.asked(name, of)
+    number = int(asked[-1]) if asked and asked[-1].isdecimal() and 1 <= int(asked[-1]) <= pages else 1
+    if pages > 1:
+        key = f"{name} {zlib.crc32(of.encode())}"
+        if st.session_state.get(key, number) != number:  # Back, or another link
+            st.session_state[key] = number
+        number = int(st.pagination(pages, default=number, key=key, on_change=_paged, args=(name, key, of)))
+    choices.show(name, [str(number)] if pages > 1 else [])
+    return slice((number - 1) * EACH, number * EACH)
+
+
+def _paged(name: str, key: str, of: str) -> None:
+    """Callback of the page numbers."""
+    choices.choose(name, [str(st.session_state[key])], of)
 
 
 def pair_gallery(dataset_id: str, shown: Sequence[Pair], key: str, px: int = 76, pictures: bool = True) -> int | None:

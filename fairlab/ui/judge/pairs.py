@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,11 +21,9 @@ from fairlab.ui.frame.page import plain, show_error
 from fairlab.ui.frame.pickers import choose
 from fairlab.ui.judge import evidence, one_pair
 from fairlab.ui.judge.evidence import Evidence
-from fairlab.ui.judge.pair_gallery import Pair, pair_gallery
+from fairlab.ui.judge.pair_gallery import as_pair, pair_gallery, pick_page
 from fairlab.workspace import Workspace
 
-EACH = 24
-"""Pairs on a page."""
 NAMES = 8
 """People offered for a text that is no whole name."""
 EVERY = ""
@@ -112,12 +109,12 @@ def _section(asked: Asked, table: pd.DataFrame) -> None:
         choices.show(PAGE, [])
         return
     of = f"{asked.found.run_id} {asked.point.name} {wanted} {second.run_id if second else ''}"
-    number = _page_number(-(-len(found) // EACH), of)
-    shown = with_images(found.iloc[(number - 1) * EACH : number * EACH], asked.record, asked.data, asked.found.protocol)
+    page = pick_page(PAGE, len(found), of)
+    shown = with_images(found.iloc[page], asked.record, asked.data, asked.found.protocol)
     picked = choices.asked(PAIR, asked.data.dataset_id)
     clicked = pair_gallery(
         asked.data.dataset_id,
-        [_shown(row, picked == [str(row["pair_id"])]) for row in shown.to_dict("records")],
+        [as_pair(row, picked == [str(row["pair_id"])]) for row in shown.to_dict("records")],
         "pairs behind",
         pictures=asked.data.has_images,
     )
@@ -240,43 +237,3 @@ def _of_all(table: pd.DataFrame, wanted: Wanted) -> str:
     genuine = int(table["genuine"].sum())
     pairs, name = (len(table) - genuine, "impostor") if wanted.kind == "false-match" else (genuine, "genuine")
     return f" of {pairs:,} {name} pairs, the worst first"
-
-
-def _page_number(pages: int, of: str) -> int:
-    """Which page of the pairs, in the link; each filter begins at the first."""
-    asked = choices.asked(PAGE, of)
-    number = int(asked[-1]) if asked and asked[-1].isdecimal() and 1 <= int(asked[-1]) <= pages else 1
-    if pages == 1:
-        choices.show(PAGE, [])
-        return 1
-    key = f"{PAGE} {zlib.crc32(of.encode())}"
-    if st.session_state.get(key, number) != number:  # Back, or another link
-        st.session_state[key] = number
-    number = int(st.pagination(pages, default=number, key=key, on_change=_paged, args=(key, of)))
-    choices.show(PAGE, [str(number)])
-    return number
-
-
-def _paged(key: str, of: str) -> None:
-    """Callback of the page numbers."""
-    choices.choose(PAGE, [str(st.session_state[key])], of)
-
-
-def _shown(row: Mapping[str, object], picked: bool) -> Pair:
-    """A row of compare.pairs.PAIRS_BEHIND as two faces."""
-    one, two = row["identity_a"], row["identity_b"]
-    who = (str(one),) if one == two else (str(one), str(two))
-    groups = str(row["group_a"]) if row["group_a"] == row["group_b"] else f"{row['group_a']} and {row['group_b']}"
-    there = row["right_there"]
-    beside = ""
-    if there is not None and not pd.isna(there):
-        beside = f"second: {row['score_there']:.3f}, {'right' if there else 'wrong'}"
-    return Pair(
-        int(str(row["pair_id"])),
-        (int(str(row["image_a"])), int(str(row["image_b"]))),
-        f"{row['score']:.3f} ({row['distance']:+.3f})",
-        (*who, groups),
-        beside,
-        "" if not beside else "right" if there else "wrong",
-        picked,
-    )
