@@ -25,11 +25,18 @@ from fairlab.workspace import now
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class MapSettings(Kept):
+    """The settings of a map, as far as they are shown."""
+
+    max_points: Count | None = None
+
+
 class MapFile(Kept):
     """The facts of a map, as far as they are shown."""
 
     dataset: Name = ""
     created_at: Time = ""
+    settings: MapSettings = MapSettings()
     run_id: Name = ""
     aligned_to: Name | None = ""
     trustworthiness: Annotated[Share | None, BeforeValidator(lambda value: None if value != value else value)] = None
