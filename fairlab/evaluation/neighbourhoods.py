@@ -93,25 +93,6 @@ def same_person_rank(near: Near, own: np.ndarray, whose: np.ndarray) -> np.ndarr
     return np.where(same.any(1), others + 1, same.shape[1] + 1)
 
 
-def people_whole(people: np.ndarray, groups: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """(rows,) rising: all images (N,) of people who are drawn by seed, about `most` images in all.
-
-    Every group has its share of the images, and at least one person; a person counts to the group of the first image.
-    """
-    if len(people) <= most:
-        return np.arange(len(people))
-    first, whose, images = np.unique(people, return_index=True, return_inverse=True, return_counts=True)[1:]
-    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 15])))
-    order = random.permutation(len(first))
-    chosen = np.zeros(len(first), dtype=bool)
-    for group in np.unique(groups[first]):
-        members = order[groups[first][order] == group]
-        reached = np.cumsum(images[members])
-        share = most * images[members].sum() / len(people)
-        chosen[members[: max(1, int(np.searchsorted(reached, share, side="right")))]] = True
-    return np.flatnonzero(chosen[whose])
-
-
 def numbers(
     images: pd.DataFrame, before: np.ndarray, after: np.ndarray, why: Mapping[str, str], seed: int = 0
 ) -> pd.DataFrame:
@@ -200,7 +181,9 @@ def most_moved(table: pd.DataFrame) -> pd.DataFrame:
 def extent(facts: Mapping[str, Any]) -> str:
     """What a measurement rests on, in a sentence or two; facts: store.moved.MovedFile."""
     k, measured, of = facts["k"], facts["measured"], facts["of"]
-    drawn = "" if measured == of else ", drawn with all images of a person"
+    cut = facts.get("cut", 0)
+    part = f", but {cut:,} in part" if cut else ""
+    drawn = "" if measured == of else f", drawn with all their images{part}"
     said = f"Measured on {measured:,} of {of:,} images of {facts['people']:,} people{drawn}; {k} nearest neighbours among all."
     if facts["chance"] is not None:
         said += f" Neighbours drawn at random would have an overlap of {facts['chance']:.2g}."

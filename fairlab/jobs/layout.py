@@ -1,8 +1,8 @@
 """Where points lie on a map: by UMAP, or where that is too slow by UMAP of landmarks beside which all others are placed.
 
-The second way: landmarks are laid out by UMAP, every other point starts at the weighted mean of its nearest landmarks, and
-then all points move by UMAP's own forces along the neighbours of all. The passes are computed in parallel, each point from
-where the others were, so that the picture does not depend on the number of threads.
+The second way: landmarks are laid out by UMAP, every other point starts at the weighted mean of its nearest landmarks (or
+where another space's map has it), and then all points move by UMAP's own forces along the neighbours of all. The passes are
+computed in parallel, each point from where the others were, so that the picture does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -68,20 +68,11 @@ def by_umap(unit: np.ndarray, settings: Projection, start: np.ndarray) -> tuple[
     return np.asarray(fit.fit_transform(unit)), str(umap.__version__)
 
 
-def by_landmarks(
+def beside_landmarks(
     unit: np.ndarray, landmarks: np.ndarray, laid: np.ndarray, settings: Projection, tell: Tell
-) -> tuple[np.ndarray, float]:
-    """Positions (N, 2) of unit vectors (N, D), of which the rows `landmarks` have the positions `laid` (L, 2) to start
-    from; and the share of true nearest neighbours that the search found, measured on some."""
-    start = _placed(unit, landmarks, laid, settings, tell)
-    rows, cosines, recall = knn_of_many(
-        unit, settings.neighbours, lambda done, of: tell("finding neighbours", done, of)
-    )
-    return _moved(start, _graph(rows, cosines, settings), settings, tell), recall
-
-
-def _placed(unit: np.ndarray, landmarks: np.ndarray, laid: np.ndarray, settings: Projection, tell: Tell) -> np.ndarray:
-    """(N, 2): each point at the weighted mean of its NEAR landmarks, a little apart from others; landmarks where they are."""
+) -> np.ndarray:
+    """Positions (N, 2) of unit vectors (N, D): the rows `landmarks` at `laid` (L, 2), each other at the weighted mean of its
+    NEAR landmarks, a little apart from others."""
     near, cosines = knn_within(unit[landmarks], unit, NEAR, lambda done, of: tell("placing images", done, of))
     weights = np.clip(cosines.astype(np.float64), 1e-3, None) ** SHARPNESS
     weights /= weights.sum(axis=1, keepdims=True)
@@ -90,6 +81,15 @@ def _placed(unit: np.ndarray, landmarks: np.ndarray, laid: np.ndarray, settings:
     xy += random.normal(0, SPREAD * (np.ptp(laid, axis=0).max() or 1.0), xy.shape)
     xy[landmarks] = laid
     return np.asarray(xy, dtype=np.float32)
+
+
+def to_neighbours(unit: np.ndarray, start: np.ndarray, settings: Projection, tell: Tell) -> tuple[np.ndarray, float]:
+    """Positions (N, 2) of unit vectors (N, D) after they moved from `start` (N, 2) to their neighbours; and the share of true
+    nearest neighbours that the search found, measured on some."""
+    rows, cosines, recall = knn_of_many(
+        unit, settings.neighbours, lambda done, of: tell("finding neighbours", done, of)
+    )
+    return _moved(start, _graph(rows, cosines, settings), settings, tell), recall
 
 
 def _graph(rows: np.ndarray, cosines: np.ndarray, settings: Projection) -> Any:

@@ -15,6 +15,7 @@ from fairlab.evaluation import neighbourhoods
 from fairlab.evaluation.cka import SPREAD, spread_of
 from fairlab.evaluation.neighbourhoods import NOBODY, Near, most_moved
 from fairlab.jobs.job import Job
+from fairlab.jobs.sample import whole_people
 from fairlab.settings.study import Moved
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.index import index_over
@@ -60,20 +61,24 @@ def measure(job: Job) -> dict[str, Any]:
                 f"models embed {run.run_id} {record.dataset}`"
             )
     images = _common(spaces, job.dataset, settings.splits)
-    people = pd.factorize(images["identity"])[0]
-    groups = pd.factorize(images["group"])[0]
-    chosen = neighbourhoods.people_whole(people, groups, settings.max_images, settings.seed)
-    ids = images["image_id"].to_numpy()
-    common = Common(ids, (spaces[0].rows_of(ids), spaces[1].rows_of(ids)), chosen)
+    ids, people, groups = (images[name].to_numpy() for name in ("image_id", "identity", "group"))
+    sample = whole_people(people, groups, settings.max_images, settings.seed)
+    common = Common(ids, (spaces[0].rows_of(ids), spaces[1].rows_of(ids)), sample.rows)
     depth = _depth(settings, len(ids))
     near = tuple(_search(job.between(0.45 * n, 0.45 * (n + 1)), spaces, common, n, depth) for n in (0, 1))
     job.between(0.9, 1.0).progress.begin("numbers")
     tables, facts = _tables(job, images, (near[0], near[1]), spaces, common)
     job.go_on()
-    about = {"dataset": record.dataset, "before": runs[0].run_id, "after": runs[1].run_id, "depth": depth}
+    about = {
+        "dataset": record.dataset,
+        "before": runs[0].run_id,
+        "after": runs[1].run_id,
+        "depth": depth,
+        "cut": sample.cut,
+    }
     about |= {"vectors": [space.hash for space in spaces], "settings": settings.model_dump(mode="json")}
     write_moved(folder, key, tables, {**about, **facts})
-    return {"key": key, "measured": len(chosen), "of": len(ids)}
+    return {"key": key, "measured": len(sample.rows), "of": len(ids)}
 
 
 def _common(spaces: tuple[Embeddings, Embeddings], data: Dataset, splits: Sequence[str]) -> pd.DataFrame:

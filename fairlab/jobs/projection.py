@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlab.jobs.layout import Tell, by_landmarks, by_umap
+from fairlab.jobs.layout import Tell, beside_landmarks, by_umap, to_neighbours
 from fairlab.jobs.trust import trustworthiness
 from fairlab.settings.study import Projection
 
@@ -185,14 +185,24 @@ def _lay_out_many(
     init: np.ndarray | None,
     tell: Tell,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """As _lay_out, of (finite vectors, their labels) that are too many for UMAP: it lays out the rows `landmarks`."""
+    """As _lay_out, of (finite vectors, their labels) that are too many for UMAP: it lays out the rows `landmarks`.
+
+    The others start beside their landmarks, or where `init` has them: beside landmarks, people without one would lie
+    elsewhere in every map.
+    """
     unit, label = vectors
     tell("laying out landmarks", 0, 1)
     own = np.unique(label[landmarks], return_inverse=True)[1]
     laid, about = _lay_out(unit[landmarks], own, settings, None if init is None else init[landmarks])
-    xy, found = by_landmarks(unit, landmarks, laid, settings, tell)
+    if init is None:
+        start = beside_landmarks(unit, landmarks, laid, settings, tell)
+    else:
+        start = init.astype(np.float32)
+        start[landmarks] = laid
+    xy, found = to_neighbours(unit, start, settings, tell)
+    placed = "placed beside them" if init is None else "placed as on the first map"
     about |= {
-        "method": f"{about['method']} of landmarks, the others placed beside them",
+        "method": f"{about['method']} of landmarks, the others {placed}",
         "landmarks": len(landmarks),
         "placed": len(unit) - len(landmarks),
         "neighbours_found": found,

@@ -1,4 +1,4 @@
-"""Which images a map shows: people whole, drawn per group by seed."""
+"""Which images are shown or measured where all are too many: people whole, drawn per group by seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Sample:
 
 
 def whole_people(people: np.ndarray, groups: np.ndarray, count: int, seed: int) -> Sample:
-    """At most `count` of N images, all images of each person drawn: so a map shows who lies near whom.
+    """At most `count` of N images, all images of each person drawn, so that who lies near whom is seen.
 
     people, groups: (N,) the person and the group of each image; an image of no known person ("") stands for itself. Every
     group gets its share of the images (at least one). Its people come in an order drawn by seed, as long as they fit. A

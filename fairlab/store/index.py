@@ -251,18 +251,23 @@ def knn(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         _, candidates = engine.search(unit, wanted)
     else:
         _, candidates = _numpy_search(unit, unit, wanted)
-    rows = np.empty((len(unit), min(k, len(unit))), dtype=np.int64)
-    cosines = np.empty(rows.shape, dtype=np.float32)
-    step = max(1, 8_000_000 // (wanted * unit.shape[1]))  # 64 MB of doubles at a time
-    for start in range(0, len(unit), step):
-        own = np.arange(start, min(start + step, len(unit)))
-        near = np.sort(candidates[own], axis=1)
-        lost = ~(near == own[:, None]).any(axis=1)
-        near[lost, -1] = own[lost]  # so many duplicates that the row itself was not among the candidates
-        scores = np.einsum("nd,nkd->nk", unit[own].astype(np.float64), unit[near].astype(np.float64))
-        order = np.argsort(np.where(near == own[:, None], -np.inf, -scores), axis=1, kind="stable")[:, : rows.shape[1]]
-        rows[own], cosines[own] = np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1)
-    return rows, cosines
+    near, own = np.sort(candidates, axis=1), np.arange(len(unit))
+    lost = ~(near == own[:, None]).any(axis=1)
+    near[lost, -1] = own[lost]  # so many duplicates that the row itself was not among the candidates
+    scores = _added_up(unit, unit, near)
+    order = np.argsort(np.where(near == own[:, None], -np.inf, -scores), axis=1, kind="stable")[:, : min(k, len(unit))]
+    return np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1).astype(np.float32)
+
+
+def _added_up(queries: np.ndarray, known: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(Q, K) cosines of queries (Q, D) and their `rows` (Q, K) of known (M, D), one by one in double precision."""
+    cosines = np.empty(rows.shape)
+    step = max(1, 8_000_000 // (rows.shape[1] * queries.shape[1]))  # 64 MB of doubles at a time
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        asked, there = queries[part].astype(np.float64), known[rows[part]].astype(np.float64)
+        cosines[part] = np.einsum("nd,nkd->nk", asked, there)
+    return cosines
 
 
 PROBES = 12
@@ -294,12 +299,16 @@ def knn_of_many(vectors: np.ndarray, k: int, done: Done) -> tuple[np.ndarray, np
 
 
 def knn_within(known: np.ndarray, queries: np.ndarray, k: int, done: Done) -> tuple[np.ndarray, np.ndarray]:
-    """(rows (Q, k) of `known` (M, D) most alike, cosines (Q, k)), exact; done(queries, of): called on the way."""
+    """(rows (Q, k) of `known` (M, D) most alike, cosines (Q, k)), exact, and to the bit whatever the number of threads, as
+    knn(); done(queries, of): called on the way."""
     faiss = _faiss()
     engine = None if faiss is None else faiss.IndexFlatIP(known.shape[1])
     if engine is not None:
         _add(engine, known)
-    return _searched(engine, known, queries, min(k, len(known)), done)
+    near = np.sort(_searched(engine, known, queries, min(k + SPARE, len(known)), done)[0], axis=1)
+    scores = _added_up(queries, known, near)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1).astype(np.float32)
 
 
 def _cells(faiss: ModuleType, vectors: np.ndarray) -> Any:

@@ -46,6 +46,8 @@ class MovedFile(Kept):
     measured: Count
     of: Count
     people: Count
+    cut: Count = 0
+    """People of whom only some images are measured."""
     tied: Count
     chance: Annotated[float, Field(ge=0, le=1)] | None = None
     created_at: Time = ""

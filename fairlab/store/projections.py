@@ -25,11 +25,18 @@ from fairlab.workspace import now
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class MapSettings(Kept):
+    """The settings of a map, as far as they are shown."""
+
+    max_points: Count | None = None
+
+
 class MapFile(Kept):
     """The facts of a map, as far as they are shown."""
 
     dataset: Name = ""
     created_at: Time = ""
+    settings: MapSettings = MapSettings()
     run_id: Name = ""
     aligned_to: Name | None = ""
     trustworthiness: Annotated[Share | None, BeforeValidator(lambda value: None if value != value else value)] = None
@@ -44,7 +51,7 @@ class MapFile(Kept):
     people_of: Count | None = None
     people_cut: Count | None = None
     landmarks: Count | None = None
-    """Images that UMAP laid out, and placed: those beside them; None where UMAP laid out all."""
+    """Images that UMAP laid out, and placed: all others; None where UMAP laid out all."""
     placed: Count | None = None
     neighbours_found: Share | None = None
     notes: tuple[Text, ...] = Field((), max_length=10_000)
@@ -72,9 +79,10 @@ def how_made(facts: Mapping[str, Any]) -> list[str]:
         whole = f"all images of each, but {cut:,} shown in part" if cut else "all images of each"
         said.append(f"{people:,} of {of:,} people, {whole}, drawn per group by seed")
     if facts.get("landmarks"):
+        placed = "started where the first map has them" if facts.get("aligned_to") else "were placed beside them"
         said.append(
             f"UMAP laid out {facts['landmarks']:,} images as landmarks (people drawn whole per group by seed); "
-            f"{facts['placed']:,} were placed beside them and moved to their neighbours "
+            f"{facts['placed']:,} {placed} and moved to their neighbours "
             f"({facts['neighbours_found']:.1%} of true neighbours found)"
         )
     if facts.get("trust_interval"):

@@ -1,4 +1,4 @@
-"""Overlap of neighbours against sets, its chance value against draws, intervals against known means, people drawn whole."""
+"""Overlap of neighbours against sets, its chance value against draws, intervals against known means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from fairlab.evaluation.neighbourhoods import (
     numbers,
     overlap_by_chance,
     overlaps,
-    people_whole,
     same_person_rank,
     variance_over_people,
 )
@@ -63,26 +62,6 @@ def test_a_tie_with_another_person_counts_against_the_rank() -> None:
     cosines = np.array([[0.9, 0.9, 0.5], [0.9, 0.8, 0.7], [0.9, 0.8, -np.inf], [0.9, 0.8, 0.7]])
     whose = np.array([7, 8, 7, 9, 9, 9])
     assert same_person_rank(Near(places, cosines), np.array([7, 8, 9, 7]), whose).tolist() == [2, 2, 2, 4]
-
-
-def test_people_are_drawn_whole_and_groups_keep_their_share() -> None:
-    random = np.random.default_rng(0)
-    people = np.repeat(np.arange(3000), random.integers(1, 9, 3000))
-    groups = (np.arange(3000) % 4 == 0).astype(int)[people]
-    rows = people_whole(people, groups, 2000, 5)
-    assert 1900 <= len(rows) <= 2000
-    assert np.all(np.diff(rows) > 0)
-    for person in np.unique(people[rows]):
-        assert (people[rows] == person).sum() == (people == person).sum()
-    assert groups[rows].mean() == pytest.approx(groups.mean(), abs=0.02)
-    assert not np.array_equal(rows, people_whole(people, groups, 2000, 6))
-    assert len(people_whole(people, groups, len(people), 5)) == len(people)
-
-
-def test_every_group_keeps_a_person() -> None:
-    people = np.concatenate([np.arange(1000), [5000, 5000]])
-    groups = (people == 5000).astype(int)
-    assert groups[people_whole(people, groups, 50, 0)].sum() == 2
 
 
 def table(people: np.ndarray, overlap: np.ndarray, group: str | np.ndarray = "g") -> pd.DataFrame:

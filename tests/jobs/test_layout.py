@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+from sklearn.manifold import trustworthiness
 
 from fairlab.errors import Stopped
 from fairlab.jobs.projection import project
@@ -34,6 +35,9 @@ def test_as_trustworthy_as_umap_alone(vectors: np.ndarray) -> None:
     assert facts["method"] == "UMAP of landmarks, the others placed beside them"
     assert facts["neighbours_found"] > 0.95
     assert known["method"] == "UMAP"
+    assert facts["trustworthiness"] == pytest.approx(
+        trustworthiness(vectors, xy, n_neighbors=10, metric="cosine"), abs=1e-6
+    )
     assert facts["trustworthiness"] > known["trustworthiness"] - 0.02
     for places in (xy, alone):
         gaps = ((places[:, None] - places[None]) ** 2).sum(-1)
@@ -50,12 +54,13 @@ def test_the_same_for_any_number_of_threads(vectors: np.ndarray, monkeypatch: py
 
 
 def test_a_second_map_lies_near_the_first(vectors: np.ndarray) -> None:
-    """Started from it and turned to it: the same person is nearer than a stranger."""
+    """All images start from it, those that are no landmarks too: beside their landmarks they would be two to three times as far."""
     first, _ = project(vectors, MANY, landmarks=landmarks())
     second, facts = project(np.ascontiguousarray(vectors[:, ::-1]), MANY, init=first, landmarks=landmarks())
     assert facts["aligned"]
+    assert facts["method"] == "UMAP of landmarks, the others placed as on the first map"
     own = np.linalg.norm(first - second, axis=1).mean()
-    assert own < 0.7 * np.linalg.norm(first - np.roll(second, 400, axis=0), axis=1).mean()
+    assert own < 0.25 * np.linalg.norm(first - np.roll(second, 400, axis=0), axis=1).mean()
 
 
 def test_what_is_no_number_lies_apart_and_equal_vectors_have_places(vectors: np.ndarray) -> None:

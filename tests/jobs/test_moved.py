@@ -13,6 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from fairlab.data.dataset import open_dataset
 from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError, Stopped
+from fairlab.evaluation.neighbourhoods import extent
 from fairlab.jobs import moved
 from fairlab.jobs.job import Job
 from fairlab.jobs.models.starts import measure_moved, moved_on
@@ -129,6 +130,12 @@ def test_of_many_images_people_are_measured_whole_among_all(lab: Workspace) -> N
     same = every.images.set_index("image_id").loc[part.images["image_id"]]
     assert part.images["overlap"].tolist() == same["overlap"].tolist()
     assert part.images["rank_after"].tolist() == same["rank_after"].tolist()
+    assert extent(part.facts).startswith(
+        "Measured on 80 of 240 images of 20 people, drawn with all their images; 10 nearest"
+    )
+    assert extent({**part.facts, "cut": 2}).startswith(
+        "Measured on 80 of 240 images of 20 people, drawn with all their images, but 2 in part;"
+    )
 
 
 def test_only_what_both_embedded_and_what_was_asked_for(lab: Workspace) -> None:

@@ -94,9 +94,11 @@ def test_a_hundred_copies_of_a_face_keep_their_own_rows_first(engine: str) -> No
 def test_neighbours_do_not_hang_on_the_number_of_threads() -> None:
     """A map made of them would: the last bit of one cosine moves every point."""
     code = (
-        "import numpy, hashlib; from fairlab.store.index import knn; raw = numpy.random.default_rng(0).normal(size=(900, 128))\n"
+        "import numpy, hashlib; from fairlab.store.index import knn, knn_of_many, knn_within\n"
+        "raw, tell = numpy.random.default_rng(0).normal(size=(4096, 128)), lambda done, of: None\n"
         "raw = (raw / numpy.linalg.norm(raw, axis=1, keepdims=True)).astype(numpy.float32)\n"
-        "print([hashlib.sha256(part.tobytes()).hexdigest() for part in knn(raw, 15)])"
+        "found = *knn(raw[:900], 15), *knn_within(raw[:1500], raw, 3, tell), *knn_of_many(raw, 15, tell)[:2]\n"
+        "print([hashlib.sha256(part.tobytes()).hexdigest() for part in found])"
     )
     said = set()
     for threads in ("1", "2", "4"):

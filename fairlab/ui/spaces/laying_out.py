@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -17,8 +18,11 @@ from fairlab.workspace import Workspace
 SIZES = (Projection().max_points, 20_000, 100_000, 200_000, MOST_POINTS)
 
 
-def how_many(lab: Workspace, dataset_id: str) -> int:
-    """The number of images to lay out, asked where the data set has more than a map lays out by default."""
+def how_many(lab: Workspace, dataset_id: str, laid_out: int = 0) -> int:
+    """The number of images to lay out, asked where the data set has more than a map lays out by default.
+
+    laid_out: as many were laid out before, so that more are proposed.
+    """
     count = len(cached.dataset(lab, dataset_id).images)
     if count <= SIZES[0]:
         return SIZES[0]
@@ -29,6 +33,7 @@ def how_many(lab: Workspace, dataset_id: str) -> int:
         list(names),
         "points",
         names,
+        next((at for at, size in enumerate(sizes) if size > laid_out), 0),
         help="All images of a person are laid out, and people are drawn per group by seed. More images take longer.",
     )
     return int(chosen)
@@ -44,14 +49,24 @@ def start(lab: Workspace, run_ids: Sequence[str], dataset_id: str, images: int) 
     return True
 
 
-def offer_more(lab: Workspace, run_ids: Sequence[str], dataset_id: str, shown: int, at_work: bool) -> None:
-    """Offer a map of more images than the `shown` ones of the newest; at_work: such a job is under way."""
+def offer_more(
+    lab: Workspace, run_ids: Sequence[str], dataset_id: str, smallest: Mapping[str, Any], at_work: bool
+) -> None:
+    """Offer a map of more images than the smallest one that is shown (its facts); at_work: such a job is under way."""
+    shown = int(smallest.get("shown") or 0)
+    laid_out = int(smallest.get("settings", {}).get("max_points") or shown)
     count = len(cached.dataset(lab, dataset_id).images)
     if at_work:
         st.caption(":material/map: A map of these spaces is being drawn: it appears here when it is done. See Runs.")
     elif shown < min(count, MOST_POINTS):
         with st.popover(plain(f"{shown:,} of {count:,} images: lay out more"), icon=":material/map:"):
-            images = how_many(lab, dataset_id)
-            st.caption("A background job: you can leave this page.")
-            if st.button("Create this map", key="draw more") and start(lab, run_ids, dataset_id, images):
+            images = how_many(lab, dataset_id, laid_out)
+            st.caption(
+                "A background job: you can leave this page."
+                if images > laid_out
+                else "A map of as many images is shown already."
+            )
+            if st.button("Create this map", key="draw more", disabled=images <= laid_out) and start(
+                lab, run_ids, dataset_id, images
+            ):
                 st.rerun()

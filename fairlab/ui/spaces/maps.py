@@ -70,8 +70,9 @@ def make_maps(lab: Workspace, sides: Sequence[Side], dataset_id: str) -> bool:
     every = list(dict.fromkeys(item.run.run_id for item in sides))
     if not missing:
         running = _jobs(lab, set(every), dataset_id)["status"].isin(["running", "queued"]).any()
-        shown = min(int(item.map.facts.get("shown") or 0) for item in sides if item.map is not None)
-        laying_out.offer_more(lab, every, dataset_id, shown, bool(running))
+        drawn = [item.map.facts for item in sides if item.map is not None]
+        smallest = min(drawn, key=lambda facts: int(facts.get("shown") or 0))
+        laying_out.offer_more(lab, every, dataset_id, smallest, bool(running))
         return True
     titles = " and ".join(dict.fromkeys(item.run.title for item in missing))
     jobs = _jobs(lab, {item.run.run_id for item in missing}, dataset_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,13 +109,12 @@ def _measure(lab: Workspace, data: Dataset, spaces: tuple[RunRecord, RunRecord],
         "own person nearest.",
         icon=":material/compare_arrows:",
     )
-    command = f"fairlab models moved {names[0]} {names[1]} --data {data.dataset_id}"
     if st.button(
         "Measure what moved",
         type="primary",
         icon=":material/compare_arrows:",
         key="measure moved",
-        help=f"The same in a terminal: `{command}`",
+        help=f"The same in a terminal: {plain(command(names, data.dataset_id, settings))}",
     ):
         try:
             Lab(lab).models.measure_moved(names[0], names[1], data.dataset_id, settings)
@@ -121,6 +122,12 @@ def _measure(lab: Workspace, data: Dataset, spaces: tuple[RunRecord, RunRecord],
             show_error(error)
             return
         st.rerun()
+
+
+def command(names: Sequence[str], dataset_id: str, settings: Moved) -> str:
+    """What measures the same in a terminal: the parts too, without which it would be another measurement."""
+    parts = ["--set", f"splits={json.dumps(settings.splits)}"] if settings.splits else []
+    return shlex.join(["fairlab", "models", "moved", *names, "--data", dataset_id, *parts])
 
 
 def _job(lab: Workspace, names: Sequence[str], dataset_id: str, settings: Moved) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from fairlab.data.dataset import Dataset
+from fairlab.jobs.sample import whole_people
 from fairlab.store.projections import StoredMap
 
 DRAWN_AT_MOST = 1_000_000
@@ -48,7 +49,8 @@ def _points(key: str, fingerprint: str, most: int, _stored: StoredMap, _data: Da
     ids = ids[here]
     if len(ids) <= most:
         return Points(ids, centred(xy), None)
-    return Points(ids, centred(xy), people_whole(_data.images["identity"].to_numpy()[ids], most))
+    people, groups = (_data.images[name].to_numpy()[ids] for name in ("identity", "group"))
+    return Points(ids, centred(xy), whole_people(people, groups, most, 0).rows)
 
 
 def centred(xy: np.ndarray) -> np.ndarray:
@@ -58,12 +60,3 @@ def centred(xy: np.ndarray) -> np.ndarray:
     low, high = xy.min(axis=0), xy.max(axis=0)
     half = float((high - low).max()) / 2 * MARGIN or 1.0
     return np.ascontiguousarray((xy - (low + high) / 2) / half, dtype=np.float32)
-
-
-def people_whole(people: np.ndarray, most: int) -> np.ndarray:
-    """Rows of people drawn by seed 0, all images of each, `most` at most: rising."""
-    order = np.unique(people, return_inverse=True)[1]
-    count = np.bincount(order)
-    drawn = np.random.default_rng(0).permutation(len(count))
-    taken = drawn[np.cumsum(count[drawn]) <= most]
-    return np.flatnonzero(np.isin(order, taken))

@@ -1,9 +1,13 @@
 """Points as the browser gets them."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from fairlab.ui.spaces.points import centred, people_whole
+from fairlab.ui.spaces import points
+from fairlab.ui.spaces.points import centred
 
 
 def test_both_directions_are_scaled_alike() -> None:
@@ -22,11 +26,20 @@ def test_equal_places_are_the_middle_and_none_is_none() -> None:
 
 
 def test_too_many_points_are_people_taken_whole() -> None:
-    """Each person is drawn with all images or with none, as many as fit, always the same."""
+    """Each person is drawn with all images or with none; of a person with more images than are drawn, some."""
     people = np.random.default_rng(0).integers(0, 300, 5000)
-    rows = people_whole(people, 1000)
-    assert 900 < len(rows) <= 1000
-    assert (np.diff(rows) > 0).all()
-    taken = np.unique(people[rows])
-    assert len(rows) == np.isin(people, taken).sum()
-    assert np.array_equal(rows, people_whole(people, 1000))
+    drawn = rows_drawn(people, 1000)
+    assert 900 < len(drawn) <= 1000
+    assert len(drawn) == np.isin(people, people[drawn]).sum()
+    assert len(rows_drawn(np.zeros(90), 50)) == 50
+
+
+def rows_drawn(people: np.ndarray, most: int) -> np.ndarray:
+    """Of a map with one image in each row, of these people."""
+    images = pd.DataFrame({"identity": people.astype(str), "group": "g"})
+    table = pd.DataFrame({"image_id": np.arange(len(people)), "x": 0.0, "y": 1.0})
+    drawn = points._points.__wrapped__(
+        "", "", most, SimpleNamespace(points=table), SimpleNamespace(images=images)
+    ).drawn
+    assert drawn is not None
+    return np.asarray(drawn)
