@@ -26,7 +26,7 @@ caveats.show(data)
 with fourth:
     splits = choose_many(
         "Parts of the data",
-        list(dict.fromkeys(data.images["split"])),
+        list(data.images["split"].unique()),
         "parts",
         {},
         placeholder="all",

@@ -4,6 +4,24 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 
 const SOURCES = ["build.mjs", "maps.js", "package-lock.json", "package.json", "panel.js", "picture.js", "style.js", "tip.js"];
+// Where regl-scatterplot takes seconds for hundreds of thousands of points: its own lines, each there once, and those instead.
+const CHANGES = [
+  // Selected points that are filtered out are taken out of an array one by one: 4.7 s for half of 200,000.
+  ["selectedPointsConnectionSet.clear();\n\n    for (", "selectedPointsConnectionSet.clear();\n" +
+    "    selectedPoints = selectedPoints.filter((at) => !isPointsFilteredOut(at));\n    for ("],
+  // Rings of no width are drawn too.
+  ["drawSelectedPointOutlines();\n    drawSelectedPointInnerBorder();",
+    "if (pointOutlineWidth > 0) {\n drawSelectedPointOutlines();\n drawSelectedPointInnerBorder();\n }"],
+];
+const faster = {
+  name: "faster",
+  setup: (building) => building.onLoad({ filter: /regl-scatterplot\.esm\.js$/ }, ({ path }) => ({
+    contents: CHANGES.reduce((text, [theirs, ours]) => {
+      if (text.split(theirs).length !== 2) throw new Error(`regl-scatterplot has changed: ${theirs}`);
+      return text.replace(theirs, ours);
+    }, readFileSync(path, "utf8")),
+  })),
+};
 const hash = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");
 
 await build({
@@ -15,6 +33,7 @@ await build({
   target: "es2022",
   charset: "utf8",
   legalComments: "none",
+  plugins: [faster],
 });
 // Every package installed for use: regl-scatterplot has some inside, kdbush even without naming it, so it is named here.
 const { packages: locked } = JSON.parse(readFileSync("package-lock.json", "utf8"));

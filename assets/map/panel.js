@@ -116,6 +116,8 @@ export class Panel {
     const same = this.places === about.places;
     const options = { zDataType: "categorical", spatialIndex: same ? this.plot.get("spatialIndex") : undefined };
     this.plot.set({ pointOrder: dress.under.size ? ordered(z, dress.under) : null, pointSize: size(z.length) });
+    // Rings around selected points are not seen where points are many, and take most of the time of drawing them.
+    this.plot.set({ pointOutlineWidth: z.length > DENSE_FROM ? 0 : 1 });
     if (!same) this.dense(z.length > DENSE_FROM);
     await this.plot.draw({ x, y, z }, options);
     Object.assign(this, { drawn: wanted, places: about.places, filtered: "", chosen: "" });
@@ -123,8 +125,9 @@ export class Panel {
 
   async shown(about) {
     if (about.shown === this.filtered) return;
+    this.visible = about.shown && new Uint8Array(await this.load(about.shown));
     if (!about.shown) await this.plot.unfilter({ preventEvent: true });
-    else await this.plot.filter(places(new Uint8Array(await this.load(about.shown)), this.ids.length), { preventEvent: true });
+    else await this.plot.filter(places(this.visible, this.ids.length), { preventEvent: true });
     this.filtered = about.shown;
     this.chosen = "";
   }
@@ -136,16 +139,20 @@ export class Panel {
     const found = [];
     if (wanted) {
       const bits = new Uint8Array(await this.load(wanted));
-      for (let i = 0; i < this.ids.length; i++) if ((bits[this.ids[i] >> 3] >> (this.ids[i] & 7)) & 1) found.push(i);
+      for (let i = 0; i < this.ids.length; i++) if (has(bits, this.ids[i]) && (!this.visible || has(this.visible, i))) found.push(i);
     }
-    if (found.length) this.plot.select(found, { preventEvent: true });
-    else this.plot.deselect({ preventEvent: true });
+    if (!same(found, this.plot.get("selectedPoints"))) {
+      if (found.length) this.plot.select(found, { preventEvent: true });
+      else this.plot.deselect({ preventEvent: true });
+    }
     this.chosen = wanted;
     this.canvas.dataset.chosen = found.length;
   }
 
+  // Whatever is set, all maps are drawn again: about a second for many points without a GPU.
   mode(name) {
-    if (!this.plot) return;
+    if (!this.plot || name === this.drags) return;
+    this.drags = name;
     this.plot.set({ mouseMode: name === "move" ? "panZoom" : "lasso", lassoType: name === "box" ? "rectangle" : "freeform" });
   }
 
@@ -195,8 +202,19 @@ function size(count) {
 
 function places(bits, count) {
   const found = [];
-  for (let i = 0; i < count; i++) if ((bits[i >> 3] >> (i & 7)) & 1) found.push(i);
+  for (let i = 0; i < count; i++) if (has(bits, i)) found.push(i);
   return found;
+}
+
+function has(bits, at) {
+  return (bits[at >> 3] >> (at & 7)) & 1;
+}
+
+// The same points, in any order? A lasso has selected them in its own map already.
+function same(wanted, selected) {
+  if (wanted.length !== selected.length) return false;
+  const known = new Set(selected);
+  return wanted.every((at) => known.has(at));
 }
 
 function ordered(codes, under) {

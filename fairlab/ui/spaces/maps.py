@@ -25,6 +25,7 @@ from fairlab.ui.frame import cached, choices
 from fairlab.ui.frame.page import plain
 from fairlab.ui.frame.pickers import choose_many, title_of
 from fairlab.ui.spaces import drawing, fallback, laying_out, selection, summary
+from fairlab.ui.spaces.lasso import rising
 from fairlab.ui.spaces.points import Points, points_of
 from fairlab.workspace import Workspace
 
@@ -203,7 +204,7 @@ def maps(lab: Workspace, data: Dataset, sides: Sequence[Side], wish: Wish) -> No
 
 def _all_shown(data: Dataset, views: Sequence[drawing.View]) -> None:
     """A way to select without a mouse: what the filters and the legend leave."""
-    ids = np.unique(np.concatenate([view.points.ids[view.shown] for view in views]))
+    ids = rising(np.concatenate([view.points.ids[view.shown] for view in views]))
     if st.button(
         f"Select all {len(ids):,} shown", key="all shown", icon=":material/select_all:", disabled=not len(ids)
     ):

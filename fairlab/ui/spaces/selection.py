@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 
 from fairlab.ui.frame import browser, choices
+from fairlab.ui.spaces.lasso import rising
 
 PARAMETER, FACE = "sel", "face"
 """Keys of the link: the images selected, and the one whose neighbours are shown."""
@@ -25,9 +26,12 @@ REMEMBERED = 64
 
 
 def encode(ids: np.ndarray) -> str:
-    """Image ids as a short text for a link: the steps between them, compressed."""
-    steps = np.diff(np.unique(ids), prepend=0).astype("<u4")
-    return base64.urlsafe_b64encode(zlib.compress(steps.tobytes(), 9)).decode().rstrip("=")
+    """Image ids as a short text for a link: the steps between them, compressed.
+
+    Level 6 of zlib: level 9 is a sixth shorter, but takes 2 s instead of 0.1 s for half of a million images.
+    """
+    steps = np.diff(rising(ids), prepend=0).astype("<u4")
+    return base64.urlsafe_b64encode(zlib.compress(steps.tobytes(), 6)).decode().rstrip("=")
 
 
 def decode(text: str) -> np.ndarray | None:
@@ -63,7 +67,7 @@ def text_of(ids: np.ndarray) -> str:
         return text
     name = LARGE + sha256(ids.tobytes()).hexdigest()[:16]
     kept = _large()
-    kept[name] = np.unique(ids)
+    kept[name] = rising(ids)
     kept.move_to_end(name)
     while len(kept) > REMEMBERED:
         kept.popitem(last=False)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from skimage.measure import points_in_poly
 
-from fairlab.ui.spaces.lasso import combined, corners_of, inside
+from fairlab.ui.spaces.lasso import combined, corners_of, inside, rising
 
 
 @pytest.mark.parametrize("corners", [3, 7, 60])
@@ -37,6 +39,13 @@ def test_no_points_and_a_flat_line() -> None:
 def test_what_is_no_line_is_refused(sent: object) -> None:
     """A browser may send anything."""
     assert corners_of(sent) is None
+
+
+@given(st.lists(st.integers(0, 50)))
+def test_each_id_once_and_rising(ids: list[int]) -> None:
+    """As numpy does it, and for no id too."""
+    given_ids = np.array(ids, dtype=np.int64)
+    assert np.array_equal(rising(given_ids), np.unique(given_ids))
 
 
 def test_a_selection_grows_and_shrinks() -> None:
