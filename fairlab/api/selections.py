@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from fairlab.data.selections import (
     read_selection,
     save_selection,
 )
+from fairlab.errors import Damaged
 from fairlab.files import not_there
 from fairlab.settings.recipe import Selected
 from fairlab.workspace import Workspace
@@ -139,8 +141,12 @@ class SelectionsOfData:
         return name in self.names()
 
     def __getitem__(self, name: str) -> SavedSelection:
-        """A selection by name. Raises FairLabError, naming the existing ones, when there is none."""
-        read_selection(self._workspace, self.dataset, name)
+        """A selection by name. Raises FairLabError, naming the existing ones, when there is none.
+
+        One whose file is damaged can be had too, to delete it.
+        """
+        with contextlib.suppress(Damaged):
+            read_selection(self._workspace, self.dataset, name)
         return SavedSelection(self._workspace, self.dataset, name)
 
     def _ipython_key_completions_(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+import shlex
 
 from fairlab.api import Lab
 from fairlab.api.selections import SavedSelection
@@ -100,20 +100,16 @@ def export(workspace: Workspace, options: argparse.Namespace) -> None:
     written = _handle(workspace, options).export(options.out, kind, spaces, options.overwrite, show.progress_line())
     print(f"written: {written}")
     if kind == "fiftyone":
-        print(f"fiftyone app view --dataset-dir {_shown(written)} --type {FIFTYONE}")
+        print(f"fiftyone app view --dataset-dir {shlex.quote(str(written))} --type {FIFTYONE}")
     for model in (Lab(workspace).models[run_id] for run_id in spaces):
         name = column_name(model.run_id)
         drawn = any(item.whole for item in list_projections(model.folder, options.name))
         print(
-            f"embedding-atlas {_shown(written)} "
+            f"embedding-atlas {shlex.quote(str(written))} "
             + (f"--x x_{name} --y y_{name}" if drawn else f"--vector vector_{name}")
         )
 
 
-def _shown(path: Path) -> str:
-    return f"'{path}'" if " " in str(path) else str(path)
-
-
 def delete(workspace: Workspace, options: argparse.Namespace) -> None:
-    SavedSelection(workspace, options.name, options.selection).delete()  # also one whose file cannot be read
+    _handle(workspace, options).delete()
     print(f"deleted: selection {options.selection} of {options.name}; its images stay")

@@ -119,7 +119,7 @@ def do_archive(workspace: Workspace, options: argparse.Namespace) -> int:
     print(json.dumps(listing, indent=1) if options.json else said)
     for name, kept in staying(workspace, listing["runs"]).items():
         say(
-            f"saved selections of {name} stay here ({some(kept)}); `fairlab data selections export {name} SELECTION` writes one"
+            f"saved selections of {name} stay here ({some(kept)}); `fairlab data selections export {name} SELECTION --out FILE` writes one"
         )
     return 0
 

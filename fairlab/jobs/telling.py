@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,7 +17,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -29,6 +31,8 @@ from fairlab.queue.endings import Ending, endings
 from fairlab.settings.kept import Kept, read_checked
 from fairlab.settings.user import COMMAND, Notify, user_settings
 from fairlab.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 FILE = "told.json"
 """In a study's folder: what was told last."""
@@ -57,17 +61,23 @@ def tell_of_run(workspace: Workspace, run_id: str) -> list[str]:
 
 
 def tell_in_background(workspace: Workspace, news: Sequence[Ending]) -> None:
-    """As tell_of_run, from the app, which has seen these: the process of a run that was killed cannot tell."""
+    """As tell_of_run, from the app, which has seen these: the process of a run that was killed cannot tell.
+
+    What went wrong stands in the app's log.
+    """
 
     def work() -> None:
-        with contextlib.suppress(Exception):
-            if settings_of(workspace).notify:
-                tell_news(workspace, news)
+        try:
+            wrong = tell_news(workspace, news) if settings_of(workspace).notify else []
+        except Exception as error:  # as in tell_of_run
+            wrong = [f"nobody was told of the end of a study: {_words(error)}"]
+        for fault in wrong:
+            log.warning("%s", fault)
 
     threading.Thread(target=work, name="telling", daemon=True).start()
 
 
-def tell_news(workspace: Workspace, found: Sequence[Ending] | Any) -> list[str]:
+def tell_news(workspace: Workspace, found: Iterable[Ending]) -> list[str]:
     """Tell of these studies what was not told before. Returns what went wrong."""
     wrong = []
     for ending in found:
@@ -96,7 +106,7 @@ def _is_new(workspace: Workspace, ending: Ending) -> bool:
 def tell(ending: Ending, notify: Notify | None = None) -> list[str]:
     """Send how a study stands to the owner's address and program. Returns where it went.
 
-    Raises FairLabError where neither is named, and for one that does not take it.
+    Raises FairLabError where neither is named, and, after both were tried, for one that does not take it.
     """
     notify = notify or user_settings().notify
     if not notify.url and not notify.command:
@@ -104,14 +114,20 @@ def tell(ending: Ending, notify: Notify | None = None) -> list[str]:
             f"no address and no program is named: `{COMMAND} notify.url=http://SERVER:8000/HOOK`, or notify.command"
         )
     content = json.dumps(message(ending)).encode()
-    reached = []
+    ways: dict[str, Callable[[], None]] = {}
     if notify.url:
-        post(notify.url, content)
-        reached.append("notify.url")
+        ways["notify.url"] = partial(post, notify.url, content)
     if notify.command:
-        start(notify.command, content)
-        reached.append("notify.command")
-    return reached
+        ways["notify.command"] = partial(start, notify.command, content)
+    wrong = []
+    for send in ways.values():
+        try:
+            send()
+        except FairLabError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise FairLabError("; ".join(wrong))
+    return list(ways)
 
 
 def message(ending: Ending) -> dict[str, Any]:
@@ -144,9 +160,7 @@ def post(url: str, content: bytes) -> None:
         try:
             urllib.request.build_opener(_Straight).open(request, timeout=WAIT_S).close()
             return
-        except (OSError, ValueError) as error:  # URLError is an OSError; http.client's faults are below
-            fault: Exception = error
-        except Exception as error:
+        except Exception as error:  # OSError, ValueError, and http.client's own
             fault = error
         if attempt + 1 < TRIES:
             time.sleep(0.5)
@@ -182,4 +196,6 @@ def _words(error: Exception) -> str:
         return f"it answered {error.code}"
     if isinstance(error, urllib.error.URLError):
         return str(error.reason)[:160]
-    return str(error)[:160] if isinstance(error, FairLabError) else f"{type(error).__name__}: {str(error)[:160]}"
+    if isinstance(error, FairLabError | OSError):
+        return str(error)[:160]
+    return type(error).__name__  # http.client.InvalidURL, for one, quotes the address

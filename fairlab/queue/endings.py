@@ -16,7 +16,7 @@ from fairlab.workspace import Workspace
 
 Kind = Literal["", "done", "failed", "decision"]
 MOST_NAMED = 20
-"""Failed runs that are named; the count tells of all."""
+"""Failed runs that are named; Ending.failed counts all."""
 BROKEN = ("failed", "crashed")
 STOPPED_BY_USER = ("stopped by the user", "stopped before it began")
 """Reasons of runs that need no word: who stopped them knows."""
@@ -35,6 +35,8 @@ class Ending:
     done: int
     going: int
     broken: tuple[tuple[str, str, str], ...] = ()
+    failed: int = 0
+    """How many runs have failed or crashed; broken names the first MOST_NAMED."""
     words: str = ""
     tries: int = 0
     """How often the runs that have ended badly were begun, together: after a resume the same end is told again."""
@@ -53,8 +55,8 @@ class Ending:
             return f'Study "{self.title}" is done: {share}.'
         if self.kind == "failed":
             _, run, reason = self.broken[0]
-            others = f" and {len(self.broken) - 1} more runs" if self.broken[1:] else ""
-            more = f"{self.going} runs go on" if self.going else "no run goes on"
+            others = f" and {self.failed - 1} more {'runs' if self.failed > 2 else 'run'}" if self.failed > 1 else ""
+            more = f"{self.going or 'no'} {'runs go' if self.going > 1 else 'run goes'} on"
             return f'Study "{self.title}": {run}{others} failed ({reason}); {share}, {more}.'
         if self.kind == "decision":
             return f'Study "{self.title}" waits for you: {self.words}; {share}.'
@@ -95,7 +97,7 @@ def _ending(
     about |= {"going": goes_on, "tries": tries}
     if broken := [name for name, status in own.items() if status in BROKEN]:
         named = tuple((name, *_told(workspace, name)) for name in broken[:MOST_NAMED])
-        return Ending(**about, kind="failed", broken=named)
+        return Ending(**about, kind="failed", broken=named, failed=len(broken))
     if goes_on or not own:
         return Ending(**about, kind="")
     if done == len(own):

@@ -22,6 +22,8 @@ from fairlab.workspace import Workspace
 
 FILE = "labels.json"
 MOST_TAGS, TAG_LETTERS = 30, 40
+READ_LETTERS = 500
+"""Of a tag in the file: deleting a person puts a longer word in place of each short name, and the tags are still read."""
 NOTE_LETTERS, NOTE_LINES = 4000, 400
 MOST_BYTES = 1 << 16
 """Of the file: every letter of the longest note in four bytes, escaped, has room."""
@@ -30,7 +32,7 @@ MOST_BYTES = 1 << 16
 class LabelsFile(Kept):
     """labels.json; the note as its lines, so that no text has a line break in it."""
 
-    tags: tuple[Annotated[str, Field(min_length=1, max_length=TAG_LETTERS)], ...] = Field((), max_length=MOST_TAGS)
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=READ_LETTERS)], ...] = Field((), max_length=MOST_TAGS)
     note: tuple[Annotated[str, Field(max_length=NOTE_LETTERS)], ...] = Field((), max_length=NOTE_LINES)
     star: bool = False
 

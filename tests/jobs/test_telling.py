@@ -159,6 +159,43 @@ def test_an_address_that_does_not_take_it_is_a_sentence(
     assert [item["path"] for item in taken] == ([where, where] if where else [])
 
 
+def test_an_address_that_cannot_be_asked_is_not_quoted() -> None:
+    """Python's own errors name the address, or a part of it."""
+    for wrong in ("http://127.0.0.1:9/a secret", "http://localhost:secret/", "http://127.0.0.1:9/\u00e4secret"):
+        with pytest.raises(FairLabError) as told:
+            telling.post(wrong, b"{}")
+        assert "secret" not in str(told.value)
+        assert "secret" not in repr(told.value)
+
+
+def test_a_program_is_told_though_the_address_is_dead_and_the_app_logs_it(
+    lab: Workspace, study: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each thing is told once, so the program would never hear of it later."""
+    out = tmp_path / "out.json"
+    take = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
+    asked(lab, url="http://127.0.0.1:9/", command=(sys.executable, "-c", take, str(out)))
+    for name in study:
+        say(lab, name, "done")
+    telling.tell_in_background(lab, list(endings(lab).values()))
+    for thread in threading.enumerate():
+        if thread.name == "telling":
+            thread.join()
+    assert json.loads(out.read_text())["event"] == "study_done"
+    assert "did not take the message" in caplog.text
+
+
+def test_all_failed_runs_are_counted(lab: Workspace, study: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also beyond those that are named, and one as one."""
+    monkeypatch.setattr("fairlab.queue.endings.MOST_NAMED", 1)
+    say(lab, study[1], "failed", "why")
+    say(lab, study[2], "failed", "why")
+    assert "and 1 more run failed (why); 0 of 3 runs done, 1 run goes on." in endings(lab)["s"].sentence
+    say(lab, study[0], "failed", "why")
+    assert "and 2 more runs failed (why); 0 of 3 runs done, no run goes on." in endings(lab)["s"].sentence
+    assert len(endings(lab)["s"].broken) == 1
+
+
 def test_a_program_gets_the_message_and_no_shell_sees_it(
     lab: Workspace, study: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

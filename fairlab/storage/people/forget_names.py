@@ -30,10 +30,12 @@ STATE = (
     "mlflow.json",
     "process.json",
     "queue.json",
+    "told.json",
     "workspace.json",
 )
 """What runs and workspace note of themselves. A name in it is another word or number that reads alike: never changed."""
 FREE = {
+    "labels.json": ("note", "tags"),
     "manifest.json": ("notes",),
     "report.json": ("examples", "notes", "path", "problems", "why", "will_do"),
     "status.json": ("reason",),

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from fairlab.data.dataset import Dataset
-from fairlab.data.selections import Selection, names, order_of, read_selection, write_selection
+from fairlab.data.selections import MOST_NOTE, Selection, names, order_of, read_selection, write_selection
 from fairlab.errors import FairLabError
 from fairlab.storage.people.forget_names import Name
 from fairlab.storage.people.forget_scope import Loss
 from fairlab.workspace import Workspace
+
+NAME_LETTERS = 90
+"""Of a selection that was called after a person: a name has up to 100, and a number may follow."""
 
 
 def losing(workspace: Workspace, loss: Loss) -> list[dict[str, Any]]:
@@ -37,7 +40,7 @@ def write_without(workspace: Workspace, staged: Workspace, loss: Loss, now: Data
     for kept in _fitting(workspace, loss.data):
         numbers = loss.number[kept.ids]
         ids = numbers[numbers >= 0]
-        name = person.without(kept.name)
+        name = person.without(kept.name)[:NAME_LETTERS]
         if name != kept.name:
             going.append(workspace.selections(now.dataset_id) / f"{kept.name}.json")
             while name in taken:
@@ -48,7 +51,7 @@ def write_without(workspace: Workspace, staged: Workspace, loss: Loss, now: Data
             name=name,
             ids=ids,
             people=int(now.images["identity"].iloc[ids].nunique()),
-            note=person.without(kept.note),
+            note=person.without(kept.note)[:MOST_NOTE],
             fingerprint=now.fingerprint,
             order=order,
             forgotten=kept.forgotten + len(kept.ids) - len(ids),

@@ -36,9 +36,9 @@ def labels_button(lab: Workspace, handle: Run | Study, key: str, known: Sequence
         )
         note = st.text_area("Note", now.note, key=f"note:{key}", max_chars=NOTE_LETTERS)
         if st.form_submit_button("Save", type="primary", key=f"save labels:{key}"):
-            gone = [tag for tag in now.tags if tag not in tags]
+            new, gone = [tag for tag in tags if tag not in now.tags], [tag for tag in now.tags if tag not in tags]
             try:
-                change_labels(lab, handle.folder, tags, gone, note, star)
+                change_labels(lab, handle.folder, new, gone, note, star)
             except FairLabError as error:
                 show_error(error)
             else:

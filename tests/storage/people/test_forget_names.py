@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 
 from fairlab.files import digest, write_json
+from fairlab.storage.people.forget import forget
 from fairlab.storage.people.forget_names import Name, mentioned, write_without
+from fairlab.store.labels import change_labels, read_labels
 from fairlab.workspace import Workspace
+from tests.data.shared_sets import data_of
 
 
 @pytest.mark.parametrize(
@@ -114,3 +117,18 @@ def test_what_was_damaged_before_is_not_made_whole(lab: Workspace, tmp_path: Pat
     write_json(lab.run("r") / "verdict.json", {"name": "Zoë Ray", "check": "wrong"})
     write_without(lab.run("r") / "verdict.json", Name(["Zoë Ray"], "X"), tmp_path / "out.json")
     assert json.loads((tmp_path / "out.json").read_text()) == {"name": "X", "check": "wrong"}
+
+
+@pytest.mark.parametrize("person", ["ann", "tags", "note", "star"])
+def test_tags_and_notes_lose_a_name_and_can_still_be_read(lab: Workspace, person: str) -> None:
+    """Also a full tag, which the word in place of the name makes longer, and a person called like a key of the file."""
+    data_of(lab.dataset("faces"), {person: ("X", 2), "bob": ("Y", 2)})
+    folder = lab.run("r")
+    folder.mkdir(parents=True)
+    change_labels(lab, folder, ["bob", f"{person} ".ljust(40, "x")], note=f"{person} and bob", star=True)
+    forget(lab, "faces", person)
+    left = read_labels(folder)
+    gone = left.note.removesuffix(" and bob")
+    assert gone.startswith("deleted-")
+    assert left.tags == ("bob", f"{gone} " + "x" * (39 - len(person)))
+    assert left.star

@@ -82,3 +82,13 @@ def test_data_sets_that_borrow_lose_them_too(faces: Workspace) -> None:
 def test_with_a_whole_data_set_its_selections_go(faces: Workspace) -> None:
     forget_all(faces, "faces")
     assert list_selections(faces).empty
+
+
+def test_the_longest_name_and_note_with_her_name_are_still_read(faces: Workspace) -> None:
+    """The word in place of her name is longer than it."""
+    data = open_dataset(faces.dataset("faces"))
+    save_selection(faces, data, f"ann-{'x' * 96}", np.array([3]), "ann " * 499)
+    forget(faces, "faces", "ann")
+    listed = list_selections(faces)
+    assert len(listed) == 4
+    assert listed[listed["images"] == 1]["state"].tolist() == [""]

@@ -1,4 +1,4 @@
-"""Saved selections on Spaces: what the link selects is saved, shown again, and deleted."""
+"""Saved selections on Spaces: what the link selects is saved, shown again, and deleted, also with a damaged file."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ def test_a_selection_is_saved_shown_and_deleted(
     found = decode(link if isinstance(link, str) else link[-1])
     assert found is not None
     assert found.tolist() == [3, 9, 200]
+    (lab.selections(demo) / "hard.json").write_text("{")
+    app.run()
+    assert any("cannot be used" in item.value for item in app.warning)
     app.button(key="delete selection").click().run()
     fine(app)
     assert names(lab, demo) == []
