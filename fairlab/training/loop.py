@@ -22,7 +22,7 @@ from fairlab.training.loader import ImageInputs, Inputs, ahead, flips, order, st
 from fairlab.training.optim import build, learning_rate, optimisers
 from fairlab.training.precision import check_precision, scaler, training_forward
 from fairlab.training.sampler import Sampler
-from fairlab.training.step import Updates
+from fairlab.training.step import Updates, seed_step
 from fairlab.training.targets import Targets
 from fairlab.training.together import Together
 from fairlab.training.world import ALONE, World, check_shares
@@ -187,7 +187,7 @@ class Trainer:
                 self.save()
                 raise Stopped
             rate = learning_rate(self.settings, epoch, self.at.step, self.total)
-            _seed(step_seed(self.seed, self.at.step), self.device)
+            seed_step(step_seed(self.seed, self.at.step), self.device)
             read = self.at.window_steps + 1 == LOG_EVERY or number == self.steps_per_epoch - 1
             values = self.updates.update(batches, rate, read)
             _check_finite(values, self.at.step, epoch, self.samples.inputs.rows[chosen])
@@ -345,13 +345,6 @@ def _check_possible(method: Method, samples: Samples, settings: Training, hooks:
             "training.keep 'best' chooses the epoch on validation people, and there are none: hold some training "
             "identities out with data.held_out, e.g. 0.1, or keep the last epoch"
         )
-
-
-def _seed(number: int, device: torch.device) -> None:
-    """Seed what a step draws. On the CPU its generator alone: torch.manual_seed formats a stack for each other device."""
-    torch.default_generator.manual_seed(number)
-    if device.type != "cpu":
-        torch.manual_seed(number)
 
 
 def _check_finite(values: Mapping[str, float], step: int, epoch: int, images: np.ndarray) -> None:

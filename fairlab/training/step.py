@@ -106,6 +106,13 @@ class Updates:
         return math.nan if infinite else norm
 
 
+def seed_step(number: int, device: torch.device) -> None:
+    """Seed what a step draws. On the CPU its generator alone: torch.manual_seed formats a stack for each other device."""
+    torch.default_generator.manual_seed(number)
+    if device.type != "cpu":
+        torch.manual_seed(number)
+
+
 def counted(tables: Mapping[str, Tensor], groups: Sequence[str]) -> dict[str, float]:
     """A method's counts as readings: "<name>/<group>", and of a table with columns "<name>/<group>/<column from 1>"."""
     found: dict[str, float] = {}
