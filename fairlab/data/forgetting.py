@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairlab.data.beside import FILES, signed
 from fairlab.data.dataset import (
     BORROWED_FILES,
     HASHES_FILE,
@@ -24,7 +25,6 @@ from fairlab.data.dataset import (
     fingerprint_of,
 )
 from fairlab.data.points import LANDMARKS_FILE, POINTS_FILE
-from fairlab.data.shares import SHARES_FILE, signed
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest, read_manifest, write_json, write_manifest
 
@@ -91,7 +91,7 @@ def write_without(
     renumbered(data.pairs, number, ("image_a", "image_b")).to_parquet(folder / PAIRS_FILE, index=False)
     if data.templates is not None:
         _templates(data.templates, number).to_parquet(folder / TEMPLATES_FILE, index=False)
-    for name in (LANDMARKS_FILE, POINTS_FILE, SIZES_FILE, HASHES_FILE, SHARES_FILE):
+    for name in (LANDMARKS_FILE, POINTS_FILE, SIZES_FILE, HASHES_FILE, *FILES.values()):
         if (data.folder / name).exists():
             np.save(folder / name, np.load(data.folder / name, allow_pickle=False)[stays])
     info = {**data.info, "added_at": added_at(data)}

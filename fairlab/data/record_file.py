@@ -31,6 +31,14 @@ class ShareFacts(Kept):
     fingerprint: Name
 
 
+class TraitFacts(Kept):
+    """What dataset.json says of numeric traits (data.traits): a name and an origin of each."""
+
+    names: tuple[Text, ...] = Field(min_length=1, max_length=1000)
+    origins: tuple[Text, ...] = Field(max_length=1000)
+    fingerprint: Name
+
+
 class SelectionFacts(Kept):
     """What dataset.json says of the selection whose images a data set by recipe has (data.selections)."""
 
@@ -53,4 +61,5 @@ class DatasetFile(Kept):
     templates: bool = False
     images_from: Origin | None = None
     shares: ShareFacts | None = None
+    traits: TraitFacts | None = None
     selection: SelectionFacts | None = None

@@ -40,10 +40,10 @@ def read_shares(path: Path, data: Dataset) -> tuple[tuple[str, ...], np.ndarray]
         raise FairLabError(f"{path} needs a column image_id, image or path; it has: {one_of(header.names)}")
     columns = _columns(path, header, data)
     table = ColumnTable(path, header, [image, *columns.values()])
-    values = np.stack([_numbers(table, name) for name in columns.values()], axis=1)
+    values = np.stack([numbers_of(table, name) for name in columns.values()], axis=1)
     _check(table, list(columns.values()), values)
     rows = rows_by_number(table, image, data) if plain(image) == NUMBER else rows_by_place(table, image, data)
-    _check_once(table, image, rows)
+    check_once(table, image, rows)
     shares = np.full((len(data.images), len(columns)), np.nan)
     shares[rows] = values
     if np.isnan(shares[:, 0]).all():
@@ -83,8 +83,8 @@ def _columns(path: Path, header: Header, data: Dataset) -> dict[str, str]:
     return {group: found[group] for group in order}
 
 
-def _numbers(table: ColumnTable, name: str) -> np.ndarray:
-    """(rows,) of a column, NaN where a cell is empty. Raises Damaged naming the first line that is no number."""
+def numbers_of(table: ColumnTable, name: str, what: str = "a number from 0 to 1") -> np.ndarray:
+    """(rows,) of a column, NaN where a cell is empty. Raises Damaged naming the first line that is not `what`."""
     values = table.numbers(name)
     if values is not None:
         return values
@@ -92,8 +92,8 @@ def _numbers(table: ColumnTable, name: str) -> np.ndarray:
     for row in range(table.rows):
         text = cells.of(row).strip()
         if text and not _is_number(text):
-            raise table.wrong(row, f"{name} is {text[:40]!r}, expected a number from 0 to 1")
-    raise table.wrong(0, f"{name} is empty in every row; expected numbers from 0 to 1")
+            raise table.wrong(row, f"{name} is {text[:40]!r}, expected {what}")
+    raise table.wrong(0, f"{name} is empty in every row; expected {what} in some")
 
 
 def _is_number(text: str) -> bool:
@@ -125,7 +125,7 @@ def _check(table: ColumnTable, names: list[str], values: np.ndarray) -> None:
 
 def rows_by_number(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
     """Rows of the data set by its own numbers of images."""
-    numbers = _numbers(table, column)
+    numbers = numbers_of(table, column)
     whole = ~np.isnan(numbers) & (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers < len(data.images))
     if not whole.all():
         row = int(np.argmin(whole))
@@ -176,7 +176,7 @@ def rows_by_place(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
     return found[cells.codes]
 
 
-def _check_once(table: ColumnTable, column: str, rows: np.ndarray) -> None:
+def check_once(table: ColumnTable, column: str, rows: np.ndarray) -> None:
     """Raise Damaged for an image with two rows."""
     order = np.argsort(rows, kind="stable")
     again = order[1:][rows[order[1:]] == rows[order[:-1]]]

@@ -1,7 +1,6 @@
 """Soft group shares: of every image, how much of each group an ethnicity classifier sees in it (arXiv 2506.01532).
 
-They lie beside the data set as one array, with a fingerprint of their own: images, people and pairs stay the same data, so
-embeddings and runs from before stay valid. A data set by recipe borrows its lenders' shares as it borrows their images.
+They lie beside the data set as one array, see data.beside.
 """
 
 from __future__ import annotations
@@ -9,21 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fairlab.data.amending import amend
+from fairlab.data.beside import FILES, array_of, by_recipe, check_own, signed
 from fairlab.data.dataset import INFO, Dataset
 from fairlab.data.record_file import ShareFacts
-from fairlab.errors import Damaged, FairLabError
-from fairlab.files import digest, read_json, sha256, write_json
+from fairlab.errors import FairLabError
+from fairlab.files import digest, read_json, write_json
 from fairlab.settings.kept import checked
 from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import now
 
-SHARES_FILE = "shares.npy"
 TOLERANCE = 0.005
 """How far an image's shares may add up to another number than 1: seven groups written with three decimals stay within."""
 MASSES = Table(split=TEXT, group=TEXT, mass=NUMBER, mass_share=NUMBER, images=WHOLE, identities=WHOLE)
@@ -54,21 +52,12 @@ def shares_of(data: Dataset) -> Shares | None:
 
     Raises Damaged for a file that is not what was written, FairLabError for a lender that is gone.
     """
-    if data.info.get("images_from", {}).get("kind") == "recipe":
+    if by_recipe(data):
         return _borrowed(data)
     if "shares" not in data.info:
         return None
     facts = checked(ShareFacts, data.info["shares"], data.folder / INFO)
-    path = data.folder / SHARES_FILE
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise Damaged(f"{path} is missing or damaged: {error}; import the shares again") from error
-    if values.shape != (len(data.images), len(facts.groups)) or values.dtype != np.float64:
-        raise Damaged(
-            f"{path} holds {values.shape} {values.dtype}, expected {len(data.images)} images x {len(facts.groups)} groups"
-        )
-    return Shares(facts.groups, values, facts.fingerprint)
+    return Shares(facts.groups, array_of(data, "shares", len(facts.groups)), facts.fingerprint)
 
 
 def _borrowed(data: Dataset) -> Shares | None:
@@ -101,32 +90,15 @@ def store(data: Dataset, groups: Sequence[str], values: np.ndarray, table: str) 
     table: the name of the file that they come from. Raises FairLabError for a data set that borrows its images, and when
     the disk refuses.
     """
-    check_own(data)
+    check_own(data, "shares")
 
     def write(folder: Path) -> None:
-        np.save(folder / SHARES_FILE, values.astype(np.float64))
+        np.save(folder / FILES["shares"], values.astype(np.float64))
         facts = {"groups": list(groups), "table": table, "added_at": now()}
         info = {**read_json(data.folder / INFO), "shares": facts}
         write_json(folder / INFO, signed(info, folder))
 
-    amend(data, write, [INFO, SHARES_FILE])
-
-
-def check_own(data: Dataset) -> None:
-    """Raise FairLabError for a data set by recipe, whose shares are its lenders'."""
-    if data.info.get("images_from", {}).get("kind") == "recipe":
-        lenders = " and ".join(parent.dataset_id for parent in data.parents())
-        raise FairLabError(
-            f"data set {data.dataset_id} borrows its images and their shares: import the table for {lenders}"
-        )
-
-
-def signed(info: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """dataset.json's facts with the fingerprint of the shares that are in `folder`; as they are where there are none."""
-    if "shares" not in info:
-        return info
-    own = digest([info["shares"]["groups"], sha256(folder / SHARES_FILE)])
-    return {**info, "shares": {**info["shares"], "fingerprint": own}}
+    amend(data, write, [INFO, FILES["shares"]])
 
 
 def sums_of(values: np.ndarray, members: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
