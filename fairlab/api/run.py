@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ from fairlab.store.runs import Live, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
+    from fairlab.api.reasons import Quality
     from fairlab.data.dataset import Dataset
     from fairlab.evaluation.error_pairs import Among, ErrorKind, Kind
     from fairlab.plots.colours import Figure
@@ -217,6 +218,37 @@ class Run(Labelled):
 
         where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
         return people_behind(self.record, where).table(table, kind, group)
+
+    def quality(
+        self,
+        trait: str = "norm",
+        kind: ErrorKind = "false-non-match",
+        rule: Literal["shared", "each"] = "shared",
+        most: float = 0.2,
+        *,
+        at_fmr: float | None = None,
+        threshold: float | None = None,
+        own_fmr: float | None = None,
+        dataset: str = "",
+        pairs: str = "test",
+        by: Sequence[str] = (),
+    ) -> Quality:
+        """Error against discard: the error rates as the pairs of the worst images are left out, at a threshold that stays.
+
+        trait: of the images, larger is better, "-yaw" for smaller is better; "norm" is the length of this run's embeddings. rule:
+        "shared", one limit of quality for all groups, or "each", the same share of every group. most: left out at most, 0..1.
+        Others as in pairs(). Returns areas, curves and gaps (DataFrames; rates are fractions with 95 % intervals over people),
+        sentences and figure(). Raises FairLabError without scores, and for a trait that there is not.
+
+        >>> run.quality("norm").areas[["group", "rate", "area", "gain", "gain_low", "gain_high"]]
+        >>> run.quality("sharpness", at_fmr=0.001).figure()
+        """
+        from fairlab.api.reasons import quality_of
+        from fairlab.compare.pairs import Where
+        from fairlab.evaluation.fairness_report import point_of
+
+        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
+        return quality_of(self.record, where, (trait, kind, rule, most))
 
     def _judged(self, dataset: str) -> Dataset:
         """The data set named, or else the run's own."""

@@ -78,7 +78,9 @@ def people_options(noun: Noun) -> None:
     json_option(parser)
 
 
-def where_options(parser: argparse.ArgumentParser, lists: str = "which pair list (default: test)") -> None:
+def where_options(
+    parser: argparse.ArgumentParser, lists: str = "which pair list (default: test)", groups: str = "--by"
+) -> None:
     """Operating point, data set, pair list and groups; where() reads them."""
     point = parser.add_mutually_exclusive_group()
     point.add_argument(
@@ -89,7 +91,7 @@ def where_options(parser: argparse.ArgumentParser, lists: str = "which pair list
     parser.add_argument("--data", default="", help="data set (default: the one trained on)")
     parser.add_argument("--pairs", default="test", help=lists)
     parser.add_argument(
-        "--by", nargs="+", default=[], metavar="NAME", help="attributes whose values together are the groups"
+        groups, dest="by", nargs="+", default=[], metavar="NAME", help="attributes whose values together are the groups"
     )
 
 
@@ -124,7 +126,7 @@ def show_pairs(workspace: Workspace, options: argparse.Namespace) -> None:
     if len(table) > options.most:
         show.say(f"the first {options.most:,} of {len(table):,} pairs; --most N prints more")
     table = table.head(options.most)
-    show.show_table(table if options.json else _narrow(table), options.json, "no such pair at this operating point")
+    show.show_table(table if options.json else narrow(table), options.json, "no such pair at this operating point")
 
 
 def show_people(workspace: Workspace, options: argparse.Namespace) -> None:
@@ -138,10 +140,10 @@ def show_people(workspace: Workspace, options: argparse.Namespace) -> None:
     if options.table == "people" and len(table) > options.most:
         show.say(f"the first {options.most:,} of {len(table):,} people; --most N prints more")
         table = table.head(options.most)
-    show.show_table(table if options.json else _narrow(table), options.json, "no people within a group are compared")
+    show.show_table(table if options.json else narrow(table), options.json, "no people within a group are compared")
 
 
-def _narrow(table: pd.DataFrame) -> pd.DataFrame:
+def narrow(table: pd.DataFrame) -> pd.DataFrame:
     """Without columns that say nothing here, numbers with four decimals."""
     empty = [name for name in table if len(table) and table[name].isna().all()]
     numbers = [name for name in table if str(table[name].dtype) == "float64"]

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from fairlab.cli import behind
+from fairlab.cli import behind, reasons
 from fairlab.cli.arguments import dials, where
 from fairlab.cli.grammar import Noun, Parser, json_option, placement_options, run_argument, set_option
 from fairlab.cli.labels import find_options, label_commands
@@ -36,6 +36,7 @@ def runs_commands(parser: Parser) -> None:
     json_option(compared)
     behind.pairs_options(noun)
     behind.people_options(noun)
+    reasons.quality_options(noun)
     run_argument(noun.add("wait", "wait until these runs have ended", wait), "runs", "run ids", "+")
     stop = noun.add("stop", "save and end; a run that waits is cancelled", stop_runs)
     run_argument(stop, "runs", "run ids", "+")

@@ -16,7 +16,7 @@ import pandas as pd
 
 from fairlab.errors import FairLabError
 from fairlab.evaluation.clusters import Clusters
-from fairlab.evaluation.error_pairs import Kind, wrong
+from fairlab.evaluation.error_pairs import ErrorKind, wrong
 from fairlab.evaluation.intervals import normal_interval, share_interval
 from fairlab.tables import ALL_GROUPS, NUMBER, TEXT, WHOLE, Table
 
@@ -86,7 +86,9 @@ class _Group:
         return self.clusters.variance(influence, (self.genuine,))
 
 
-def discard(table: pd.DataFrame, quality: np.ndarray, kind: Kind, rule: Rule = "shared", most: float = 0.2) -> Discard:
+def discard(
+    table: pd.DataFrame, quality: np.ndarray, kind: ErrorKind, rule: Rule = "shared", most: float = 0.2
+) -> Discard:
     """The curves of every group, and of all, from decided pairs.
 
     table: error_pairs.DECIDED (P rows), of which pairs within a group count; quality: (P,) of each pair, larger is better, NaN
@@ -115,27 +117,27 @@ def discard(table: pd.DataFrame, quality: np.ndarray, kind: Kind, rule: Rule = "
     return Discard(curves, areas, gaps, most)
 
 
-def _words(kind: Kind) -> str:
+def _words(kind: ErrorKind) -> str:
     return "genuine" if kind == "false-non-match" else "impostor"
 
 
-def _groups(table: pd.DataFrame, quality: np.ndarray, kind: Kind) -> list[_Group]:
+def _groups(table: pd.DataFrame, quality: np.ndarray, kind: ErrorKind) -> list[_Group]:
     within = (table["group_a"] == table["group_b"]).to_numpy() & _of_kind(table, kind)
     names = table["group_a"].to_numpy()
     return [_group(str(name), table, quality, kind, within & (names == name)) for name in pd.unique(names[within])]
 
 
-def _all(table: pd.DataFrame, quality: np.ndarray, kind: Kind) -> _Group:
+def _all(table: pd.DataFrame, quality: np.ndarray, kind: ErrorKind) -> _Group:
     within = (table["group_a"] == table["group_b"]).to_numpy() & _of_kind(table, kind)
     return _group(ALL_GROUPS, table, quality, kind, within)
 
 
-def _of_kind(table: pd.DataFrame, kind: Kind) -> np.ndarray:
+def _of_kind(table: pd.DataFrame, kind: ErrorKind) -> np.ndarray:
     genuine = table["genuine"].to_numpy(bool)
     return genuine if kind == "false-non-match" else ~genuine
 
 
-def _group(name: str, table: pd.DataFrame, quality: np.ndarray, kind: Kind, of: np.ndarray) -> _Group:
+def _group(name: str, table: pd.DataFrame, quality: np.ndarray, kind: ErrorKind, of: np.ndarray) -> _Group:
     known = of & np.isfinite(quality)
     part = table[known]
     both = np.concatenate([part["identity_a"].to_numpy(), part["identity_b"].to_numpy()])

@@ -32,7 +32,9 @@ def csv(path: Path, text: str) -> str:
 @pytest.mark.usefixtures("here")
 def test_by_the_command(lab: Workspace, faces: Dataset, tmp_path: Path) -> None:
     """Imported by place and by number, measured, listed in every group, removed; the data stay the same data."""
-    file = csv(tmp_path / "ofiq.csv", "path,UnifiedQualityScore,yaw\nX/a/0.png,80,-3.5\nX/a/1.png,60,\nY/c/2.png,20,9\n")
+    file = csv(
+        tmp_path / "ofiq.csv", "path,UnifiedQualityScore,yaw\nX/a/0.png,80,-3.5\nX/a/1.png,60,\nY/c/2.png,20,9\n"
+    )
     told = command(lab.home, "data", "traits", "faces", file, "--dry-run")
     assert (told.returncode, told.stdout) == (
         0, "UnifiedQualityScore of 3 images, yaw of 2 images; nothing is written yet\n",

@@ -1,0 +1,56 @@
+"""`fairlab runs quality` and `causes`: what goes with a run's errors, and what leaving out poor images does."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairlab.cli import behind
+from fairlab.cli.grammar import Noun, json_option, run_argument
+from fairlab.workspace import Workspace
+
+KINDS = ["false-non-match", "false-match"]
+
+
+def quality_options(noun: Noun) -> None:
+    """The options of `fairlab runs quality`."""
+    parser = noun.add(
+        "quality",
+        "error against discard: rates as the pairs of the worst images are left out",
+        show_quality,
+        "A pair is as good as the worse of its two images. area: mean rate over the cuts; ideal: where wrong pairs go first.",
+    )
+    run_argument(parser, "run", "run id")
+    parser.add_argument(
+        "--by",
+        dest="trait",
+        default="norm",
+        metavar="TRAIT",
+        help="larger is better; -TRAIT: smaller is (default: norm)",
+    )
+    parser.add_argument("--kind", choices=KINDS, default=KINDS[0], help="errors (default: false-non-match)")
+    parser.add_argument(
+        "--rule", choices=["shared", "each"], default="shared",
+        help="one limit of quality for all groups (default), or the same share of every group",
+    )  # fmt: skip
+    parser.add_argument("--most", type=float, default=0.2, metavar="X", help="share left out at most (default 0.2)")
+    parser.add_argument(
+        "--table", choices=["areas", "curves", "gaps"], default="areas",
+        help="per group (default), every cut, or each group's gap to the others at every cut",
+    )  # fmt: skip
+    behind.where_options(parser, groups="--groups-by")
+    json_option(parser)
+
+
+def show_quality(workspace: Workspace, options: argparse.Namespace) -> None:
+    """Print what leaving out the worst images does."""
+    from fairlab.api import Lab
+    from fairlab.cli import show
+
+    run = Lab(workspace).runs[options.run]
+    show.say_caveats(workspace, [options.run], options.data or run.dataset)
+    found = run.quality(options.trait, options.kind, options.rule, options.most, **behind.where(options))
+    if not options.json:
+        for sentence in found.sentences:
+            show.say(sentence)
+    table = getattr(found, options.table)
+    show.show_table(table if options.json else behind.narrow(table), options.json, "one group has no gap to others")
