@@ -3,7 +3,7 @@
 import streamlit as st
 
 from fairlab.evaluation.operating import OperatingPoint
-from fairlab.ui.fairness import differing, measures, repairing, reporting
+from fairlab.ui.fairness import differing, measures, reasons, repairing, reporting
 from fairlab.ui.frame import cached, caveats
 from fairlab.ui.frame.numbers import pick_protocol
 from fairlab.ui.frame.overlaps import overlap_note
@@ -50,6 +50,7 @@ if picked is not None or not counted.matrix(run, data, point):
     measures.matrix(at, found)
     protocols.panel(lab, run, data)
 behind.sections(lab, found, point, shown.models, data, by)
+reasons.panel(lab, found, point, run, data)
 if picked is None:
     reporting.panel(lab, run, data, point, protocol)
     st.subheader("Repair without training", anchor=False)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from fairlab.compare import causes as behind_causes
 from fairlab.compare.pairs import Where
 from fairlab.compare.quality import quality_behind, sentences
+from fairlab.evaluation.causes import Causes, Outcome
 from fairlab.evaluation.discard import Discard, Rule
 from fairlab.evaluation.error_pairs import ErrorKind
 from fairlab.store.runs import RunRecord
@@ -45,3 +47,39 @@ def shown(found: Discard, kind: ErrorKind, trait: str) -> Quality:
     """The curves with what they say."""
     said = tuple(sentences(found, kind, trait))
     return Quality(found.areas, found.curves, found.gaps, said, "FNMR" if kind == "false-non-match" else "FMR")
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """gaps, effects, shares: see evaluation.causes; sentences: what they say; notes: what is doubtful and why."""
+
+    gaps: pd.DataFrame
+    effects: pd.DataFrame
+    shares: pd.DataFrame
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+    rate: str
+
+    def figure(self) -> go.Figure:
+        """Every group's gap as it is and with traits held equal."""
+        from fairlab.plots.causes import gaps_figure
+
+        return gaps_figure(self.gaps, self.rate)
+
+    def effects_figure(self) -> go.Figure:
+        """The effect of every trait."""
+        from fairlab.plots.causes import effects_figure
+
+        return effects_figure(self.effects, self.rate)
+
+
+def causes_of(record: RunRecord, where: Where, asked: tuple[tuple[str, ...], ErrorKind, Outcome]) -> Reasons:
+    """asked: traits, kind and outcome. Raises as compare.causes.causes_behind."""
+    return explained(behind_causes.causes_behind(record, where, *asked), asked[1], asked[2])
+
+
+def explained(found: Causes, kind: ErrorKind, outcome: Outcome) -> Reasons:
+    """The tables with what they say."""
+    rate = "score" if outcome == "score" else "FNMR" if kind == "false-non-match" else "FMR"
+    said = tuple(behind_causes.sentences(found, kind, outcome))
+    return Reasons(found.gaps, found.effects, found.shares, said, found.notes, rate)

@@ -19,7 +19,7 @@ from fairlab.store.runs import Live, RunRecord, read_run, state
 from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fairlab.api.reasons import Quality
+    from fairlab.api.reasons import Quality, Reasons
     from fairlab.data.dataset import Dataset
     from fairlab.evaluation.error_pairs import Among, ErrorKind, Kind
     from fairlab.plots.colours import Figure
@@ -249,6 +249,36 @@ class Run(Labelled):
 
         where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
         return quality_of(self.record, where, (trait, kind, rule, most))
+
+    def causes(
+        self,
+        traits: Sequence[str] = (),
+        kind: ErrorKind = "false-non-match",
+        outcome: Literal["error", "score"] = "error",
+        *,
+        at_fmr: float | None = None,
+        threshold: float | None = None,
+        own_fmr: float | None = None,
+        dataset: str = "",
+        pairs: str = "test",
+        by: Sequence[str] = (),
+    ) -> Reasons:
+        """Which traits of the images go with errors, and what of each group's gap remains when they are held equal.
+
+        traits: names in data.traits, or "norm"; none means the data set's own. outcome: a logistic regression of the error, or a
+        linear one of the score. Others as in pairs(). Returns gaps, effects and shares (DataFrames; rates are fractions with
+        95 % intervals over people), sentences, notes, figure() and effects_figure(). It is association, not cause. Raises
+        FairLabError without scores, and for a trait that there is not.
+
+        >>> run.causes(["sharpness", "brightness"]).gaps[["group", "gap", "remains", "remains_low", "remains_high"]]
+        >>> run.causes(kind="false-match", at_fmr=0.01).effects
+        """
+        from fairlab.api.reasons import causes_of
+        from fairlab.compare.pairs import Where
+        from fairlab.evaluation.fairness_report import point_of
+
+        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
+        return causes_of(self.record, where, (tuple(traits), kind, outcome))
 
     def _judged(self, dataset: str) -> Dataset:
         """The data set named, or else the run's own."""

@@ -54,3 +54,40 @@ def show_quality(workspace: Workspace, options: argparse.Namespace) -> None:
             show.say(sentence)
     table = getattr(found, options.table)
     show.show_table(table if options.json else behind.narrow(table), options.json, "one group has no gap to others")
+
+
+def causes_options(noun: Noun) -> None:
+    """The options of `fairlab runs causes`."""
+    parser = noun.add(
+        "causes",
+        "which traits of images go with errors, and what of each group's gap they leave",
+        show_causes,
+        "remains: the gap with traits held equal; goes: what goes with them. Association, not cause.",
+    )
+    run_argument(parser, "run", "run id")
+    parser.add_argument("--traits", nargs="+", default=[], metavar="T", help="default: the data set's own traits")
+    parser.add_argument("--kind", choices=KINDS, default=KINDS[0], help="errors (default: false-non-match)")
+    parser.add_argument(
+        "--outcome", choices=["error", "score"], default="error", help="explain errors (default), or scores"
+    )
+    parser.add_argument(
+        "--table", choices=["gaps", "effects", "shares"], default="gaps",
+        help="each group's gap (default), each trait's effect, or each trait's part in each gap",
+    )  # fmt: skip
+    behind.where_options(parser)
+    json_option(parser)
+
+
+def show_causes(workspace: Workspace, options: argparse.Namespace) -> None:
+    """Print what goes with the errors."""
+    from fairlab.api import Lab
+    from fairlab.cli import show
+
+    run = Lab(workspace).runs[options.run]
+    show.say_caveats(workspace, [options.run], options.data or run.dataset)
+    found = run.causes(options.traits, options.kind, options.outcome, **behind.where(options))
+    if not options.json:
+        for sentence in (*found.sentences, *found.notes):
+            show.say(sentence)
+    table = getattr(found, options.table)
+    show.show_table(table if options.json else behind.narrow(table), options.json, "n/a: see above")

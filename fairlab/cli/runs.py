@@ -37,6 +37,7 @@ def runs_commands(parser: Parser) -> None:
     behind.pairs_options(noun)
     behind.people_options(noun)
     reasons.quality_options(noun)
+    reasons.causes_options(noun)
     run_argument(noun.add("wait", "wait until these runs have ended", wait), "runs", "run ids", "+")
     stop = noun.add("stop", "save and end; a run that waits is cancelled", stop_runs)
     run_argument(stop, "runs", "run ids", "+")
