@@ -16,7 +16,7 @@ from fairlab.evaluation.error_pairs import ErrorKind
 from fairlab.store.runs import RunRecord
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from fairlab.plots.colours import Figure
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Quality:
     sentences: tuple[str, ...]
     rate: str
 
-    def figure(self) -> go.Figure:
+    def figure(self) -> Figure:
         """A curve per group: its error rate as more of its worst pairs are left out."""
         from fairlab.plots.discard import discard_figure
         from fairlab.tables import ALL_GROUPS
@@ -60,13 +60,13 @@ class Reasons:
     notes: tuple[str, ...]
     rate: str
 
-    def figure(self) -> go.Figure:
+    def figure(self) -> Figure:
         """Every group's gap as it is and with traits held equal."""
         from fairlab.plots.causes import gaps_figure
 
         return gaps_figure(self.gaps, self.rate)
 
-    def effects_figure(self) -> go.Figure:
+    def effects_figure(self) -> Figure:
         """The effect of every trait."""
         from fairlab.plots.causes import effects_figure
 

@@ -90,9 +90,8 @@ class TraitsOfData:
         """
         data, traits = self._opened
         columns = {name: traits.of(name) for name in traits.names}
-        if not columns:
-            return pd.DataFrame(index=pd.RangeIndex(len(data.images), name="image_id"))
-        return Table(**dict.fromkeys(columns, NUMBER)).of(columns).rename_axis("image_id")
+        table = Table(**dict.fromkeys(columns, NUMBER)).of(columns)
+        return table.reindex(range(len(data.images))).rename_axis("image_id")
 
     def summary(self) -> pd.DataFrame:
         """What the values of every trait are in every group.

@@ -21,12 +21,9 @@ def quality_options(noun: Noun) -> None:
     )
     run_argument(parser, "run", "run id")
     parser.add_argument(
-        "--by",
-        dest="trait",
-        default="norm",
-        metavar="TRAIT",
-        help="larger is better; -TRAIT: smaller is (default: norm)",
+        "--by", dest="trait", default="norm", metavar="TRAIT", help="of which more is better (default: norm)"
     )
+    parser.add_argument("--less", action="store_true", help="less of it is better")
     parser.add_argument("--kind", choices=KINDS, default=KINDS[0], help="errors (default: false-non-match)")
     parser.add_argument(
         "--rule", choices=["shared", "each"], default="shared",
@@ -48,7 +45,8 @@ def show_quality(workspace: Workspace, options: argparse.Namespace) -> None:
 
     run = Lab(workspace).runs[options.run]
     show.say_caveats(workspace, [options.run], options.data or run.dataset)
-    found = run.quality(options.trait, options.kind, options.rule, options.most, **behind.where(options))
+    trait = f"-{options.trait}" if options.less else options.trait
+    found = run.quality(trait, options.kind, options.rule, options.most, **behind.where(options))
     if not options.json:
         for sentence in found.sentences:
             show.say(sentence)

@@ -106,7 +106,7 @@ def discard(
         raise FairLabError(f"no {_words(kind)} pair has a known quality")
     if pooled.min() == pooled.max():
         raise FairLabError(
-            f"all {_words(kind)} pairs have the same quality, {pooled[0]:g}: nothing tells which to leave out"
+            f"all {_words(kind)} pairs have the same quality, {pooled[0]:g}, so there is no order to leave them out in"
         )
     wanted = np.linspace(0, most, STEPS + 1)
     limits = {group.name: _limits(pooled if rule == "shared" else group.quality, wanted) for group in groups}

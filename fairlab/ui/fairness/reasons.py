@@ -22,7 +22,7 @@ from fairlab.evaluation.error_pairs import ErrorKind
 from fairlab.evaluation.operating import OperatingPoint
 from fairlab.plots.discard import discard_figure
 from fairlab.store.runs import RunRecord
-from fairlab.tables import ALL_GROUPS
+from fairlab.tables import ALL_GROUPS, texts
 from fairlab.ui.frame import choices
 from fairlab.ui.frame.numbers import download
 from fairlab.ui.frame.page import chart, plain, show_error
@@ -206,4 +206,4 @@ def _areas(areas: pd.DataFrame) -> pd.DataFrame:
         }
         for row in areas.to_dict("records")
     ]
-    return pd.DataFrame(rows)
+    return texts(rows, "Group")

@@ -35,6 +35,7 @@ CHAPTERS = {
             "spaces", "Select, search and colour faces on maps of a space, and take the columns along.", ("spaces",)
         ),
         Chapter("repair", "Repair a model's scores without training, and know what that can change."),
+        Chapter("causes", "Find out what goes with errors, and what leaving out poor images does."),
         Chapter("results", "See the numbers of the demo, model by model.", ("verification", "compare")),
         Chapter("operations", "Watch runs, free the disk, archive and delete.", ("runs", "storage", "settings")),
         Chapter("clusters", "Train on several GPUs, on Slurm or on shared storage."),
