@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fairlab.data.amending import amend
 from fairlab.data.dataset import INFO, Dataset
+from fairlab.data.kept_beside import SHARES_FILE, borrows, keep
 from fairlab.data.record_file import ShareFacts
 from fairlab.errors import Damaged, FairLabError
-from fairlab.files import digest, read_json, sha256, write_json
+from fairlab.files import digest
 from fairlab.settings.kept import checked
 from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import now
 
-SHARES_FILE = "shares.npy"
 TOLERANCE = 0.005
 """How far an image's shares may add up to another number than 1: seven groups written with three decimals stay within."""
 MASSES = Table(split=TEXT, group=TEXT, mass=NUMBER, mass_share=NUMBER, images=WHOLE, identities=WHOLE)
@@ -54,7 +51,7 @@ def shares_of(data: Dataset) -> Shares | None:
 
     Raises Damaged for a file that is not what was written, FairLabError for a lender that is gone.
     """
-    if data.info.get("images_from", {}).get("kind") == "recipe":
+    if borrows(data):
         return _borrowed(data)
     if "shares" not in data.info:
         return None
@@ -101,32 +98,8 @@ def store(data: Dataset, groups: Sequence[str], values: np.ndarray, table: str) 
     table: the name of the file that they come from. Raises FairLabError for a data set that borrows its images, and when
     the disk refuses.
     """
-    check_own(data)
-
-    def write(folder: Path) -> None:
-        np.save(folder / SHARES_FILE, values.astype(np.float64))
-        facts = {"groups": list(groups), "table": table, "added_at": now()}
-        info = {**read_json(data.folder / INFO), "shares": facts}
-        write_json(folder / INFO, signed(info, folder))
-
-    amend(data, write, [INFO, SHARES_FILE])
-
-
-def check_own(data: Dataset) -> None:
-    """Raise FairLabError for a data set by recipe, whose shares are its lenders'."""
-    if data.info.get("images_from", {}).get("kind") == "recipe":
-        lenders = " and ".join(parent.dataset_id for parent in data.parents())
-        raise FairLabError(
-            f"data set {data.dataset_id} borrows its images and their shares: import the table for {lenders}"
-        )
-
-
-def signed(info: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """dataset.json's facts with the fingerprint of the shares that are in `folder`; as they are where there are none."""
-    if "shares" not in info:
-        return info
-    own = digest([info["shares"]["groups"], sha256(folder / SHARES_FILE)])
-    return {**info, "shares": {**info["shares"], "fingerprint": own}}
+    facts = {"groups": list(groups), "table": table, "added_at": now()}
+    keep(data, "shares", facts, lambda path: np.save(path, values.astype(np.float64)))
 
 
 def sums_of(values: np.ndarray, members: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.kept_beside import check_own
 from fairlab.data.share_tables import read_shares
-from fairlab.data.shares import check_own, store
+from fairlab.data.shares import store
 from fairlab.errors import Refused
 from fairlab.store.locks import CUT_SHORT, cut_short, no_starts
 from fairlab.workspace import Workspace
@@ -39,6 +40,6 @@ def check_shares(workspace: Workspace, name: str, table: Path) -> tuple[tuple[st
 
 def _read(workspace: Workspace, name: str, table: Path) -> tuple[Dataset, tuple[str, ...], np.ndarray]:
     data = open_dataset(workspace.dataset(name))
-    check_own(data)
+    check_own(data, "shares")
     groups, values = read_shares(table, data)
     return data, groups, values
