@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fairlab.ui.data import adding, albums, moving, recipes, sharing
+from fairlab.ui.data import adding, albums, moving, recipes, sharing, traits
 from fairlab.ui.frame import caveats, overlaps, ways
 from fairlab.ui.frame.page import start, stop
 from fairlab.ui.frame.pickers import pick_dataset
@@ -28,6 +28,8 @@ st.subheader("Images by part and group", anchor=False)
 st.dataframe(albums.counts(data), hide_index=True)
 st.subheader("Soft group shares", anchor=False)
 sharing.panel(lab, data)
+st.subheader("Traits of images", anchor=False)
+traits.panel(lab, data)
 st.subheader("Train/test overlap", anchor=False)
 overlaps.panel(lab, data)
 st.caption(f"Fingerprint {data.fingerprint[:16]}: a different fingerprint means different data.")

@@ -14,6 +14,7 @@ from fairlab.api.arguments import Progress, settings_of, silent
 from fairlab.api.run import Run
 from fairlab.api.selections import Selections, SelectionsOfData
 from fairlab.api.shares import SoftShares
+from fairlab.api.traits import Traits
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, there
@@ -75,6 +76,11 @@ class DataSet:
     def shares(self) -> SoftShares:
         """Soft group shares of the images: shares.add(TABLE) imports them."""
         return SoftShares(self._workspace, self.name)
+
+    @property
+    def traits(self) -> Traits:
+        """What is known of each image, such as pose or sharpness: traits.measure(), traits.add(TABLE)."""
+        return Traits(self._workspace, self.name)
 
     @property
     def selections(self) -> SelectionsOfData:

@@ -27,6 +27,13 @@ Images that the table does not name have no shares. Earlier shares are replaced.
 the loss setting margin_factor=shares lets margins follow them."""
 
 
+TRAITS = """columns of a table:
+  image_id, or image, path, file ...   which image: its number, or where it is
+  any other                            a trait: numbers, or texts; an empty cell is unknown
+Imported traits of the same name are replaced, others stay. --measure finds sharpness, brightness,
+contrast, skin luminance and, where the data have landmarks, the size of faces."""
+
+
 def data_commands(parser: Parser) -> None:
     noun = Noun(parser)
     json_option(noun.add("list", "all data sets", list_data))
@@ -71,6 +78,14 @@ def data_commands(parser: Parser) -> None:
     soft.add_argument("table", help="CSV or parquet file: a row per image, a column per group")
     soft.add_argument("--dry-run", action="store_true", help="only check the table")
     json_option(soft)
+    known = noun.add("traits", "what is known of each image: list, measure or import", traits, epilog=TRAITS)
+    data_argument(known)
+    known.add_argument("--table", metavar="FILE", help="import the traits of a CSV or parquet table")
+    known.add_argument("--columns", metavar="A,B", default="", help="with --table: only these columns (default: all)")
+    known.add_argument("--dry-run", action="store_true", help="with --table: only check it")
+    known.add_argument("--measure", action="store_true", help="measure traits from the pixels of all images")
+    known.add_argument("--remove", metavar="NAME", action="append", default=[], help="remove a trait")
+    json_option(known)
     selections_commands(noun.add("selections", "images of a data set that are saved under a name", list_data))
     gone = noun.add("delete", "delete a data set and the run that made it", delete)
     data_argument(gone)
@@ -206,6 +221,31 @@ def shares(workspace: Workspace, options: argparse.Namespace) -> None:
         return
     groups, known, without = found["groups"], found["images"], found["without_shares"]
     print(f"shares of {', '.join(groups)} for {known:,} images; {without:,} images have none; nothing is written yet")
+
+
+def traits(workspace: Workspace, options: argparse.Namespace) -> int:
+    """List the traits of a data set, after importing, measuring or removing some."""
+    if (options.dry_run or options.columns) and not options.table:
+        raise FairLabError("--dry-run and --columns need --table: `fairlab data traits NAME --table FILE`")
+    handle = Lab(workspace).data[options.name].traits
+    columns = tuple(name.strip() for name in options.columns.split(",") if name.strip())
+    if options.dry_run:
+        found = handle.preview(options.table, columns)
+        if options.json:
+            print(json.dumps(found, indent=1))
+            return 0
+        for name, known in found.items():
+            print(f"{name}: known of {known:,} images")
+        print("nothing is written yet")
+        return 0
+    if options.remove:
+        handle.remove(*options.remove)
+    if options.table:
+        handle.add(options.table, columns)
+    if options.measure and not _done(workspace, handle.measure().run_id, options.json):
+        return 1
+    show_data.show_traits(workspace, options.name, options.json)
+    return 0
 
 
 def delete(workspace: Workspace, options: argparse.Namespace) -> None:

@@ -41,13 +41,11 @@ def borrows(data: Dataset) -> bool:
     return bool(data.info.get("images_from", {}).get("kind") == "recipe")
 
 
-def check_own(data: Dataset, kind: str) -> None:
+def check_own(data: Dataset, kind: str, do: str = "import the table for") -> None:
     """Raise FairLabError for a data set by recipe, whose shares and traits are its lenders'."""
     if borrows(data):
         lenders = " and ".join(parent.dataset_id for parent in data.parents())
-        raise FairLabError(
-            f"data set {data.dataset_id} borrows its images and their {kind}: import the table for {lenders}"
-        )
+        raise FairLabError(f"data set {data.dataset_id} borrows its images and their {kind}: {do} {lenders}")
 
 
 def signed(info: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -104,5 +104,5 @@ def _check_words(table: ColumnTable, name: str, texts: Texts) -> None:
 
 def _constant(table: ColumnTable, name: str, value: str) -> Damaged:
     return Damaged(
-        f"{table.path}: the column {name!r} is {value[:40]!r} in every row, which tells nothing; leave it out"
+        f"{table.path}: the column {name!r} is {value[:40]!r} in every row that has a value, which tells nothing; leave it out"
     )

@@ -40,6 +40,7 @@ SUMMARY = Table(
 )  # fmt: skip
 """A row is a trait in a group. kind: "number" or "text"; known: images that have it; low, median, high: least, middle and
 largest number, NaN of a text; values: the most frequent texts with their counts, "" of a number."""
+LEVELS = ("low", "median", "high")
 FEW = 5
 """Texts that a summary names."""
 
@@ -75,6 +76,14 @@ def traits_of(data: Dataset) -> dict[str, Trait]:
     """
     beside = _borrowed(data) if borrows(data) else _kept(data)
     return {**_attributes(data), **beside}
+
+
+def names_beside(data: Dataset) -> tuple[str, ...]:
+    """Names of the traits beside a data set, without reading them; of a recipe, those of traits_of that its lenders have."""
+    if borrows(data):
+        lent = [name for parent in data.parents() for name in names_beside(parent)]
+        return tuple(name for name in traits_of(data) if name in lent) if lent else ()
+    return tuple(data.info["traits"]["names"]) if "traits" in data.info else ()
 
 
 def needed_trait(traits: dict[str, Trait], name: str, data: Dataset) -> Trait:
@@ -142,13 +151,15 @@ def remove_traits(data: Dataset, names: Collection[str]) -> None:
 
 
 def _write(data: Dataset, traits: dict[str, Trait]) -> None:
+    kinds = {name: NUMBER if trait.numeric else TEXT for name, trait in traits.items()}
     columns = {"image_id": np.arange(len(data.images)), **{name: trait.values for name, trait in traits.items()}}
+    table = Table(image_id=WHOLE, **kinds).of(columns)
     facts = {
         "names": list(traits),
         "sources": [trait.source for trait in traits.values()],
         "meanings": [trait.meaning for trait in traits.values()],
     }
-    keep(data, "traits", facts, lambda path: pd.DataFrame(columns).to_parquet(path, index=False))
+    keep(data, "traits", facts, lambda path: table.to_parquet(path, index=False))
 
 
 def _kept(data: Dataset) -> dict[str, Trait]:
@@ -218,7 +229,7 @@ def summary(data: Dataset, traits: dict[str, Trait]) -> pd.DataFrame:
         for group in data.groups:
             of = trait.values[groups == group]
             known = of[~np.isnan(of)] if trait.numeric else of[of != ""]
-            facts = {"low": known.min(), "median": np.median(known), "high": known.max()} if len(known) else {}
+            numbers = trait.numeric and len(known) > 0
             rows.append(
                 {
                     "trait": trait.name,
@@ -227,7 +238,7 @@ def summary(data: Dataset, traits: dict[str, Trait]) -> pd.DataFrame:
                     "group": group,
                     "images": len(of),
                     "known": len(known),
-                    **(facts if trait.numeric else {}),
+                    **(dict(zip(LEVELS, np.quantile(known, (0, 0.5, 1)), strict=True)) if numbers else {}),
                     "values": "" if trait.numeric else _frequent(known),
                     "meaning": trait.meaning,
                 }
