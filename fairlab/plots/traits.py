@@ -46,7 +46,8 @@ def traits_figure(traits: Mapping[str, np.ndarray], of_images: np.ndarray, group
             )
     for row in range(1, rows + 1):
         figure.update_yaxes(title="% of the images", row=row, col=1)
-    styled(figure, PANEL_PX * rows + 60)
+    styled(figure, PANEL_PX * rows + 84)
+    figure.update_layout(margin={"t": 72}, legend={"y": 1 + 26 / (PANEL_PX * rows - 36)})  # above the panels' titles
     return figure.update_annotations(font={"size": 13})
 
 
