@@ -150,6 +150,16 @@ def remove_traits(data: Dataset, names: Collection[str]) -> None:
     _write(data, {name: trait for name, trait in kept.items() if name not in names})
 
 
+def without_measured(data: Dataset, rows: np.ndarray) -> pd.DataFrame | None:
+    """The file's table with what was measured of the images `rows`, which are others now, unknown; None where nothing was."""
+    measured = [trait.name for trait in _kept(data).values() if trait.source == "measured"]
+    if not measured:
+        return None
+    table = pd.read_parquet(data.folder / TRAITS_FILE)
+    table.loc[rows, measured] = np.nan
+    return table
+
+
 def _write(data: Dataset, traits: dict[str, Trait]) -> None:
     kinds = {name: NUMBER if trait.numeric else TEXT for name, trait in traits.items()}
     columns = {"image_id": np.arange(len(data.images)), **{name: trait.values for name, trait in traits.items()}}
