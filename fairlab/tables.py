@@ -26,7 +26,7 @@ class Table(tuple[str, ...]):
 
     types: dict[str, Any]
 
-    def __new__(cls, **types: Any) -> Table:
+    def __new__(cls, /, **types: Any) -> Table:
         self = super().__new__(cls, types)
         self.types = types
         return self

@@ -14,7 +14,7 @@ from fairlab.api.arguments import Progress, settings_of, silent
 from fairlab.api.run import Run
 from fairlab.api.selections import Selections, SelectionsOfData
 from fairlab.api.shares import SoftShares
-from fairlab.api.traits import TraitsOfData
+from fairlab.api.traits import Traits
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, there
@@ -78,9 +78,9 @@ class DataSet:
         return SoftShares(self._workspace, self.name)
 
     @property
-    def traits(self) -> TraitsOfData:
-        """Numbers of the images that may go with errors: traits.measure(), traits.add(TABLE)."""
-        return TraitsOfData(self._workspace, self.name)
+    def traits(self) -> Traits:
+        """What is known of each image, such as pose or sharpness: traits.measure(), traits.add(TABLE)."""
+        return Traits(self._workspace, self.name)
 
     @property
     def selections(self) -> SelectionsOfData:

@@ -26,10 +26,12 @@ Images that the table does not name have no shares. Earlier shares are replaced.
 `fairlab data make NAME --set dataset=SET --set balance=mass` balances by them;
 the loss setting margin_factor=shares lets margins follow them."""
 
-TRAITS = """Without a table, --measure or --remove: lists them, with their values in every group.
-The table's columns: image_id, or image, path, file ...; every other column is a trait, a number per image.
-Traits of the same name are replaced. What groups people is an attribute: give it when the data set is added.
-`fairlab runs quality RUN --by TRAIT` shows the error against discard, `fairlab runs causes RUN` what goes with errors."""
+
+TRAITS = """columns of a table:
+  image_id, or image, path, file ...   which image: its number, or where it is
+  any other                            a trait: numbers, or texts; an empty cell is unknown
+Imported traits of the same name are replaced, others stay. --measure finds sharpness, brightness,
+contrast, skin luminance and, where the data have landmarks, the size of faces."""
 
 
 def data_commands(parser: Parser) -> None:
@@ -76,16 +78,14 @@ def data_commands(parser: Parser) -> None:
     soft.add_argument("table", help="CSV or parquet file: a row per image, a column per group")
     soft.add_argument("--dry-run", action="store_true", help="only check the table")
     json_option(soft)
-    of_images = noun.add(
-        "traits", "numbers of every image that may go with errors: quality, pose, blur", traits, epilog=TRAITS
-    )
-    data_argument(of_images)
-    of_images.add_argument("table", nargs="?", default="", help="CSV or parquet file to import: a row per image")
-    of_images.add_argument("--columns", nargs="+", default=[], metavar="NAME", help="only these columns of the table")
-    of_images.add_argument("--measure", action="store_true", help="measure brightness, sharpness ... in all images")
-    of_images.add_argument("--remove", default="", metavar="NAME", help="take this trait away")
-    of_images.add_argument("--dry-run", action="store_true", help="only check the table")
-    json_option(of_images)
+    known = noun.add("traits", "what is known of each image: list, measure or import", traits, epilog=TRAITS)
+    data_argument(known)
+    known.add_argument("--table", metavar="FILE", help="import the traits of a CSV or parquet table")
+    known.add_argument("--columns", metavar="A,B", default="", help="with --table: only these columns (default: all)")
+    known.add_argument("--dry-run", action="store_true", help="with --table: only check it")
+    known.add_argument("--measure", action="store_true", help="measure traits from the pixels of all images")
+    known.add_argument("--remove", metavar="NAME", action="append", default=[], help="remove a trait")
+    json_option(known)
     selections_commands(noun.add("selections", "images of a data set that are saved under a name", list_data))
     gone = noun.add("delete", "delete a data set and the run that made it", delete)
     data_argument(gone)
@@ -223,31 +223,29 @@ def shares(workspace: Workspace, options: argparse.Namespace) -> None:
     print(f"shares of {', '.join(groups)} for {known:,} images; {without:,} images have none; nothing is written yet")
 
 
-def traits(workspace: Workspace, options: argparse.Namespace) -> None:
-    """List, import, measure or remove traits of a data set's images."""
+def traits(workspace: Workspace, options: argparse.Namespace) -> int:
+    """List the traits of a data set, after importing, measuring or removing some."""
+    if (options.dry_run or options.columns) and not options.table:
+        raise FairLabError("--dry-run and --columns need --table: `fairlab data traits NAME --table FILE`")
     handle = Lab(workspace).data[options.name].traits
-    given = [bool(options.table), options.measure, bool(options.remove)]
-    if sum(given) > 1:
-        raise FairLabError("give a table, --measure or --remove, one of them")
-    if (options.columns or options.dry_run) and not options.table:
-        raise FairLabError("--columns and --dry-run belong to a table; name its file")
+    columns = tuple(name.strip() for name in options.columns.split(",") if name.strip())
     if options.dry_run:
-        found = handle.preview(options.table, options.columns)
+        found = handle.preview(options.table, columns)
         if options.json:
             print(json.dumps(found, indent=1))
-        else:
-            print(
-                ", ".join(f"{name} of {count:,} images" for name, count in found.items()) + "; nothing is written yet"
-            )
-        return
+            return 0
+        for name, known in found.items():
+            print(f"{name}: known of {known:,} images")
+        print("nothing is written yet")
+        return 0
+    if options.remove:
+        handle.remove(*options.remove)
     if options.table:
-        handle.add(options.table, options.columns)
-    elif options.measure:
-        handle.measure(show.progress_line())
-    elif options.remove:
-        handle.remove(options.remove)
-    none = f"data set {options.name} has no traits: `fairlab data traits {options.name} --measure`, or import a table"
-    show.show_table(handle.summary(), options.json, none)
+        handle.add(options.table, columns)
+    if options.measure and not _done(workspace, handle.measure().run_id, options.json):
+        return 1
+    show_data.show_traits(workspace, options.name, options.json)
+    return 0
 
 
 def delete(workspace: Workspace, options: argparse.Namespace) -> None:

@@ -31,7 +31,7 @@ VERBS = {
     "doctor": ("system", "versions, devices, workspace health"),
 }
 NOUNS = {
-    "data": ("data", "data sets: list, show, add, make, overlap, find, move, pairs, delete, keep"),
+    "data": ("data", "data sets: list, show, add, make, overlap, find, move, pairs, shares, traits, delete, keep"),
     "models": ("models", "models: list, add, embed, project, scores"),
     "studies": ("studies", "studies: list, stop, resume, delete"),
     "runs": ("runs", "runs and their queue: list, queue, show, log, wait, stop, resume, clone, delete ..."),

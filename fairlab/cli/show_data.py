@@ -6,6 +6,8 @@ import json
 import warnings
 from typing import Any
 
+import pandas as pd
+
 from fairlab.api import Lab
 from fairlab.cli.show import say, show_table
 from fairlab.tables import json_values
@@ -58,6 +60,30 @@ def show_shares(workspace: Workspace, name: str, as_json: bool) -> None:
     print(f"\n{shares.masses().to_string(index=False)}\n\n{shares.balance().to_string(index=False)}")
     if sentence := shares.sentence():
         print(f"\n{sentence}\n\n{shares.change().to_string(index=False)}")
+
+
+def show_traits(workspace: Workspace, name: str, as_json: bool) -> None:
+    """Print every trait of a data set in every group, then what larger values mean."""
+    handle = Lab(workspace).data[name].traits
+    table = handle.summary()
+    if as_json:
+        print(
+            json.dumps({"fingerprint": handle.fingerprint, "traits": json_values(table.to_dict("records"))}, indent=1)
+        )
+        return
+    if table.empty:
+        print(
+            f"no traits of {name} yet; `fairlab data traits {name} --measure` measures some, --table FILE imports others"
+        )
+        return
+    shown = table.drop(columns=["meaning", *(["values"] if (table["values"] == "").all() else [])])
+    numbers = ["low", "median", "high"]
+    shown[numbers] = shown[numbers].map(lambda value: "" if pd.isna(value) else f"{value:.4g}")
+    print(shown.to_string(index=False))
+    print("\na larger value means:")
+    for row in table.drop_duplicates("trait").itertuples():
+        if row.meaning:
+            print(f"  {row.trait}: {row.meaning}")
 
 
 def _shares(workspace: Workspace, name: str) -> dict[str, Any]:

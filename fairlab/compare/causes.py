@@ -8,8 +8,7 @@ import pandas as pd
 
 from fairlab.compare.pairs import Where
 from fairlab.compare.scored import scored
-from fairlab.compare.traits import names_of, of_sides, values_of
-from fairlab.data.traits import traits_of
+from fairlab.compare.traits import NORM, images_of, number_of, of_templates, traits_behind
 from fairlab.errors import FairLabError
 from fairlab.evaluation.causes import Causes, Outcome, causes
 from fairlab.evaluation.error_pairs import ErrorKind, decided
@@ -38,11 +37,13 @@ def causes_behind(
 
 
 def usual_traits(record: RunRecord, where: Where) -> tuple[str, ...]:
-    """The data set's traits, or where it has none the norm of the run's embeddings. Raises FairLabError where there is neither.
+    """The data set's traits that are numbers, or where it has none the norm of the run's embeddings. Raises FairLabError where there is neither.
 
     The norm is not among the data's: a model makes it of the same image, so it may hide what the image does.
     """
-    own = traits_of(where.dataset).names or tuple(names_of(record, where.dataset))
+    traits = traits_behind(record, where.dataset)
+    numbers = [name for name, trait in traits.items() if trait.numeric and trait.known.any()]
+    own = tuple(name for name in numbers if name != NORM) or tuple(numbers)
     if not own:
         name = where.dataset.dataset_id
         raise FairLabError(
@@ -56,11 +57,10 @@ def of_decisions(
 ) -> Causes:
     """The same of pairs that have been decided (error_pairs.DECIDED)."""
     traits, kind, outcome = asked
-    pair_ids = table["pair_id"].to_numpy()
-    sides = {
-        name: of_sides(record, where.dataset, where.protocol, pair_ids, values_of(record, where.dataset, name))
-        for name in traits or usual_traits(record, where)
-    }
+    known, images, sides = traits_behind(record, where.dataset), images_of(record, where, table).to_numpy(), {}
+    for name in traits or usual_traits(record, where):
+        found = of_templates(where.dataset, number_of(known, name, where.dataset))
+        sides[name] = found.values[images]
     return causes(table, sides, kind, outcome)
 
 

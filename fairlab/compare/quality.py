@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from fairlab.compare.pairs import Where
 from fairlab.compare.scored import scored
-from fairlab.compare.traits import of_sides, values_of
+from fairlab.compare.traits import images_of, number_of, of_pairs, traits_behind
 from fairlab.evaluation.discard import Discard, Rule, discard
 from fairlab.evaluation.error_pairs import ErrorKind, decided
 from fairlab.store.runs import RunRecord
@@ -38,10 +39,11 @@ def of_decisions(
 ) -> Discard:
     """The same of pairs that have been decided (error_pairs.DECIDED)."""
     trait, kind, rule, most = asked
-    less = trait.startswith("-")
-    values = values_of(record, where.dataset, trait.removeprefix("-"))
-    sides = of_sides(record, where.dataset, where.protocol, table["pair_id"].to_numpy(), -values if less else values)
-    return discard(table, sides.min(axis=1), kind, rule, most)
+    found = number_of(traits_behind(record, where.dataset), trait.removeprefix("-"), where.dataset)
+    if trait.startswith("-"):
+        found = replace(found, values=-found.values)
+    quality = of_pairs(where.dataset, images_of(record, where, table), found, "lower")
+    return discard(table, quality, kind, rule, most)
 
 
 def sentences(found: Discard, kind: ErrorKind, trait: str) -> list[str]:

@@ -1,50 +1,103 @@
-"""Traits of the images behind a run's pairs: those of the data set, and the length of the run's own embeddings."""
+"""Traits of the images behind a run's numbers, and of the pairs that it compared."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from fairlab.compare.pairs import Where
 from fairlab.data.dataset import Dataset
-from fairlab.data.trait_tables import MODEL as NORM
-from fairlab.data.traits import traits_of
+from fairlab.data.traits import Trait, needed_trait, traits_of
 from fairlab.errors import FairLabError
 from fairlab.store.embeddings import has_embeddings, open_embeddings
 from fairlab.store.results import pairs_of
 from fairlab.store.runs import RunRecord
 
+NORM = "norm"
+MEANING = (
+    "larger embedding before it is made a unit vector; for many networks a better image (MagFace, arXiv 2103.06627)"
+)
+How = Literal["mean", "difference", "lower"]
 
-def names_of(record: RunRecord, data: Dataset) -> list[str]:
-    """The traits that there are: the embedding's norm first, where the run has embedded the data, then the data set's."""
-    own = [NORM] if has_embeddings(record.folder, data.dataset_id, "plain") else []
-    return [*own, *traits_of(data).names]
+
+def traits_behind(record: RunRecord, data: Dataset) -> dict[str, Trait]:
+    """Name -> trait of every image of `data`: traits_of, and the norm of this run's embeddings where they are stored.
+
+    Raises as traits_of; embeddings of an earlier state of the data are left out.
+    """
+    norm = norms(record, data)
+    return {**traits_of(data), **({} if norm is None else {NORM: norm})}
 
 
-def values_of(record: RunRecord, data: Dataset, name: str) -> np.ndarray:
-    """(N,) a trait of every image, NaN unknown. Raises FairLabError for one that there is not, naming those that are."""
-    names = names_of(record, data)
-    if name not in names:
-        how = f"measure or import some: `fairlab data traits {data.dataset_id} --measure`"
-        known = f"there are: {', '.join(names)}" if names else how
-        raise FairLabError(f"there is no trait {name[:80]!r} of {data.dataset_id} in {record.run_id}; {known}")
-    if name != NORM:
-        return traits_of(data).of(name)
-    stored = open_embeddings(record.folder, data.dataset_id)
+def norms(record: RunRecord, data: Dataset) -> Trait | None:
+    """Norms of a run's stored embeddings, NaN for images without; None where it has none of these data, or all are equal."""
+    if not has_embeddings(record.folder, data.dataset_id, "plain"):
+        return None
+    space = open_embeddings(record.folder, data.dataset_id)
+    if space.facts.get("fingerprint") != data.fingerprint:
+        return None
     values = np.full(len(data.images), np.nan)
-    values[stored.ids] = stored.norms
-    return values
+    values[space.ids] = space.norms
+    known = values[space.ids]
+    if np.ptp(known) <= 1e-5 * np.abs(known).max():  # unit vectors from a file: nothing is known of their norms
+        return None
+    return Trait(NORM, "model", MEANING, values)
 
 
-def of_sides(record: RunRecord, data: Dataset, protocol: str, pair_ids: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """(P, 2) a trait (N,) of the two images of these pairs; where pairs compare templates, the mean over their images."""
-    pairs = pairs_of(record.folder, data, protocol)
-    at = pd.Index(pairs["pair_id"]).get_indexer(pair_ids)
+def number_of(traits: dict[str, Trait], name: str, data: Dataset) -> Trait:
+    """A trait that is a number. Raises FairLabError for one that there is not, and for a text."""
+    found = needed_trait(traits, name, data)
+    if not found.numeric:
+        raise FairLabError(f"{name!r} is a text; this needs a number of each image. A text can be the groups (--by)")
+    return found
+
+
+def images_of(record: RunRecord, where: Where, table: pd.DataFrame) -> pd.DataFrame:
+    """image_a and image_b of pairs (error_pairs.DECIDED) of a run. Raises FairLabError for a pair that it does not have."""
+    pairs = pairs_of(record.folder, where.dataset, where.protocol)
+    at = pd.Index(pairs["pair_id"]).get_indexer(table["pair_id"])
     if (at < 0).any():
-        raise FairLabError(f"pair {pair_ids[int(np.argmax(at < 0))]} is not among the {protocol} pairs")
-    images = pairs[["image_a", "image_b"]].to_numpy()[at]
-    if data.templates is not None:
-        own = pd.Series(values[data.templates["image_id"].to_numpy()])
-        means = own.groupby(data.templates["template"].to_numpy()).mean()
-        values = values.copy()
-        values[means.index.to_numpy()] = means.to_numpy()
-    return np.asarray(values[images])
+        raise FairLabError(
+            f"pair {table['pair_id'].iloc[int(np.argmax(at < 0))]} is not among the {where.protocol} pairs"
+        )
+    return pairs[["image_a", "image_b"]].iloc[at].reset_index(drop=True)
+
+
+def of_pairs(data: Dataset, pairs: pd.DataFrame, trait: Trait, how: How) -> np.ndarray:
+    """A trait of every pair (image_a, image_b) of two images, or of two templates: the mean over a template's images.
+
+    how: "mean", "difference" (absolute) or "lower" of two numbers: (P,) float64, NaN where one is unknown. Of a text whatever
+    `how`: the two values in alphabetical order, "a + b", "" where one is unknown; a template whose images differ has none.
+    """
+    values = of_templates(data, trait).values
+    one, other = (values[pairs[name].to_numpy(np.int64)] for name in ("image_a", "image_b"))
+    if not trait.numeric:
+        known = (one != "") & (other != "")
+        first, second = np.where(one <= other, one, other), np.where(one <= other, other, one)
+        return np.where(known, first + " + " + second, "").astype(object)
+    if how == "mean":
+        return np.asarray((one + other) / 2)
+    if how == "difference":
+        return np.asarray(np.abs(one - other))
+    if how == "lower":
+        return np.asarray(np.minimum(one, other))
+    raise FairLabError(f"there is no {how!r} of a pair's two images; choose mean, difference or lower")
+
+
+def of_templates(data: Dataset, trait: Trait) -> Trait:
+    """A trait by what pairs name: as it is for pairs of images; for templates, at each template's first image."""
+    if data.templates is None:
+        return trait
+    members = data.templates
+    of = pd.Series(trait.values[members["image_id"].to_numpy(np.int64)]).groupby(members["template"].to_numpy(np.int64))
+    if trait.numeric:
+        means = of.mean()  # of the known ones
+        values = np.full(len(trait.values), np.nan)
+    else:
+        means = of.first().where(of.nunique() == 1, "")
+        values = np.full(len(trait.values), "", dtype=object)
+    values[means.index.to_numpy()] = means.to_numpy()
+    return replace(trait, values=values)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairlab.data.beside import FILES, signed
 from fairlab.data.dataset import (
     BORROWED_FILES,
     HASHES_FILE,
@@ -24,6 +23,7 @@ from fairlab.data.dataset import (
     Dataset,
     fingerprint_of,
 )
+from fairlab.data.kept_beside import SHARES_FILE, TRAITS_FILE, signed
 from fairlab.data.points import LANDMARKS_FILE, POINTS_FILE
 from fairlab.errors import FairLabError
 from fairlab.files import MANIFEST, digest, read_manifest, write_json, write_manifest
@@ -91,9 +91,12 @@ def write_without(
     renumbered(data.pairs, number, ("image_a", "image_b")).to_parquet(folder / PAIRS_FILE, index=False)
     if data.templates is not None:
         _templates(data.templates, number).to_parquet(folder / TEMPLATES_FILE, index=False)
-    for name in (LANDMARKS_FILE, POINTS_FILE, SIZES_FILE, HASHES_FILE, *FILES.values()):
+    for name in (LANDMARKS_FILE, POINTS_FILE, SIZES_FILE, HASHES_FILE, SHARES_FILE):
         if (data.folder / name).exists():
             np.save(folder / name, np.load(data.folder / name, allow_pickle=False)[stays])
+    if (data.folder / TRAITS_FILE).exists():
+        traits = pd.read_parquet(data.folder / TRAITS_FILE)
+        traits.iloc[stays].reset_index(drop=True).to_parquet(folder / TRAITS_FILE, index=False)
     info = {**data.info, "added_at": added_at(data)}
     if (data.folder / BORROWED_FILES[0]).exists():
         info["images_from"] = _borrow_anew(data, stays, folder, lenders, fingerprints)

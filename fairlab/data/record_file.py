@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from fairlab.settings.base import Name, PathText, Text
 from fairlab.settings.kept import FolderName, Kept
@@ -32,11 +34,18 @@ class ShareFacts(Kept):
 
 
 class TraitFacts(Kept):
-    """What dataset.json says of numeric traits (data.traits): a name and an origin of each."""
+    """What dataset.json says of traits (data.traits): of each its name, source and meaning, in the file's order."""
 
-    names: tuple[Text, ...] = Field(min_length=1, max_length=1000)
-    origins: tuple[Text, ...] = Field(max_length=1000)
+    names: tuple[Text, ...] = Field(max_length=1000)
+    sources: tuple[Literal["table", "measured", "generator"], ...] = Field(max_length=1000)
+    meanings: tuple[Text, ...] = Field(max_length=1000)
     fingerprint: Name
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if len(set(self.names)) < len(self.names) or not len(self.names) == len(self.sources) == len(self.meanings):
+            raise ValueError("names, sources and meanings are not of the same traits")
+        return self
 
 
 class SelectionFacts(Kept):

@@ -10,8 +10,8 @@ from fairlab.data.attributes import KEYS
 from fairlab.data.dataset import Dataset
 from fairlab.data.formats.column_tables import ColumnTable
 from fairlab.data.formats.table_headers import read_header
+from fairlab.data.image_rows import IMAGE, rows_of
 from fairlab.data.selections import ids_of_people
-from fairlab.data.share_tables import IMAGE, NUMBER, rows_by_number, rows_by_place
 from fairlab.errors import FairLabError
 from fairlab.files import ordinary
 from fairlab.reading.table_text import one_of, plain
@@ -38,5 +38,5 @@ def read_ids(path: Path, data: Dataset) -> np.ndarray:
     if plain(column) in IDENTITY:
         texts = table.texts(column)
         return ids_of_people(data, [texts.values[code].strip() for code in np.unique(texts.codes)])
-    rows = rows_by_number(table, column, data) if plain(column) == NUMBER else rows_by_place(table, column, data)
+    rows = rows_of(table, column, data)
     return np.unique(rows)

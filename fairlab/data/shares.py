@@ -1,23 +1,22 @@
 """Soft group shares: of every image, how much of each group an ethnicity classifier sees in it (arXiv 2506.01532).
 
-They lie beside the data set as one array, see data.beside.
+They lie beside the data set as one array, with a fingerprint of their own: images, people and pairs stay the same data, so
+embeddings and runs from before stay valid. A data set by recipe borrows its lenders' shares as it borrows their images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fairlab.data.amending import amend
-from fairlab.data.beside import FILES, array_of, by_recipe, check_own, signed
 from fairlab.data.dataset import INFO, Dataset
+from fairlab.data.kept_beside import SHARES_FILE, borrows, keep
 from fairlab.data.record_file import ShareFacts
-from fairlab.errors import FairLabError
-from fairlab.files import digest, read_json, write_json
+from fairlab.errors import Damaged, FairLabError
+from fairlab.files import digest
 from fairlab.settings.kept import checked
 from fairlab.tables import NUMBER, TEXT, WHOLE, Table
 from fairlab.workspace import now
@@ -52,12 +51,21 @@ def shares_of(data: Dataset) -> Shares | None:
 
     Raises Damaged for a file that is not what was written, FairLabError for a lender that is gone.
     """
-    if by_recipe(data):
+    if borrows(data):
         return _borrowed(data)
     if "shares" not in data.info:
         return None
     facts = checked(ShareFacts, data.info["shares"], data.folder / INFO)
-    return Shares(facts.groups, array_of(data, "shares", len(facts.groups)), facts.fingerprint)
+    path = data.folder / SHARES_FILE
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise Damaged(f"{path} is missing or damaged: {error}; import the shares again") from error
+    if values.shape != (len(data.images), len(facts.groups)) or values.dtype != np.float64:
+        raise Damaged(
+            f"{path} holds {values.shape} {values.dtype}, expected {len(data.images)} images x {len(facts.groups)} groups"
+        )
+    return Shares(facts.groups, values, facts.fingerprint)
 
 
 def _borrowed(data: Dataset) -> Shares | None:
@@ -90,15 +98,8 @@ def store(data: Dataset, groups: Sequence[str], values: np.ndarray, table: str) 
     table: the name of the file that they come from. Raises FairLabError for a data set that borrows its images, and when
     the disk refuses.
     """
-    check_own(data, "shares")
-
-    def write(folder: Path) -> None:
-        np.save(folder / FILES["shares"], values.astype(np.float64))
-        facts = {"groups": list(groups), "table": table, "added_at": now()}
-        info = {**read_json(data.folder / INFO), "shares": facts}
-        write_json(folder / INFO, signed(info, folder))
-
-    amend(data, write, [INFO, FILES["shares"]])
+    facts = {"groups": list(groups), "table": table, "added_at": now()}
+    keep(data, "shares", facts, lambda path: np.save(path, values.astype(np.float64)))
 
 
 def sums_of(values: np.ndarray, members: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ JOBS: dict[tuple[str, str], str] = {
     ("dataset", "render"): "fairlab.jobs.data.making:render",
     ("dataset", "overlap"): "fairlab.jobs.data.overlap:check",
     ("dataset", "pairs"): "fairlab.jobs.data.drawing:carry_out",
+    ("dataset", "traits"): "fairlab.jobs.data.measuring:carry_out",
     ("model", "inspect"): "fairlab.jobs.models.importing:inspect",
     ("model", "import"): "fairlab.jobs.models.importing:add",
     ("model", "scores"): "fairlab.jobs.models.tables:add_scores",

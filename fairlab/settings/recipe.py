@@ -113,6 +113,12 @@ class Recipe(Settings):
         return self
 
 
+class Measuring(Settings):
+    """Traits to measure from the pixels of a data set."""
+
+    dataset: Name = Field("", description="The data set.")
+
+
 class Overlap(Settings):
     """Are people or images that models are judged on among those they learned from?"""
 

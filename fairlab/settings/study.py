@@ -27,7 +27,7 @@ from fairlab.settings.grid import Grid, loss_in_grid, training_in_grid
 from fairlab.settings.loss import LOSSES, AnyLoss, ElasticArcFaceSettings, for_loss
 from fairlab.settings.parsing import S, parse, unknown_setting
 from fairlab.settings.protocols import Drawing, Protocols
-from fairlab.settings.recipe import Overlap, Recipe
+from fairlab.settings.recipe import Measuring, Overlap, Recipe
 from fairlab.settings.repair import AnyRepair
 from fairlab.settings.training import PLAIN_STUDENT, Training
 
@@ -291,6 +291,7 @@ class Run(Settings):
     recipe: Recipe | None = None
     overlap: Overlap | None = None
     drawing: Drawing | None = None
+    measuring: Measuring | None = None
     backbone: AnyBackbone | None = None
     adaptor: Adaptor | None = None
     loss: AnyLoss | None = None

@@ -147,19 +147,19 @@ def _refuse_users(goes: Goes, what: str, force: bool) -> None:
 
 
 def _makers(workspace: Workspace, dataset_id: str) -> list[str]:
-    """The runs that made a data set and its pairs."""
+    """The runs that made a data set and its pairs, and that measured its traits."""
     return [
         name
         for name, raw in _records(workspace)
-        if raw.get("role") == "dataset" and dataset_id in (raw["dataset"], _drawn_for(raw))
+        if raw.get("role") == "dataset" and dataset_id in (raw["dataset"], *_worked_on(raw))
     ]
 
 
-def _drawn_for(raw: Mapping[str, object]) -> object:
-    """The data set that a run has drawn pairs for; None for other runs."""
+def _worked_on(raw: Mapping[str, object]) -> list[object]:
+    """The data sets that a run has drawn pairs for or measured traits of."""
     config = raw.get("config")
-    drawing = config.get("drawing") if isinstance(config, dict) else None
-    return drawing.get("dataset") if isinstance(drawing, dict) else None
+    asked = [config.get(name) for name in ("drawing", "measuring")] if isinstance(config, dict) else []
+    return [settings.get("dataset") for settings in asked if isinstance(settings, dict)]
 
 
 def _users(workspace: Workspace, dataset_id: str, makers: set[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.dataset import Dataset
+from fairlab.data.traits import names_beside, traits_of
 from fairlab.errors import FairLabError
 from fairlab.registry import Registry
 from fairlab.store.embeddings import Embeddings, open_embeddings
@@ -46,7 +47,7 @@ class Space:
 
 Column = Callable[[Space, np.ndarray], np.ndarray]
 COLUMNS: Registry[Column] = Registry("column of a space", "fairlab.compare.columns")
-ATTRIBUTE = "attribute."
+ATTRIBUTE, TRAIT = "attribute.", "trait."
 PLAIN = {"group": "group", "identity": "person", "source": "source", "split": "part of the data"}
 """Columns of every table of images, and what they are called."""
 
@@ -54,7 +55,8 @@ PLAIN = {"group": "group", "identity": "person", "source": "source", "split": "p
 def labels(data: Dataset) -> dict[str, str]:
     """Every column that maps of a data set can be coloured by: name -> label. Those of its table come first."""
     attributes = {name: name.removeprefix(ATTRIBUTE) for name in data.images if str(name).startswith(ATTRIBUTE)}
-    return {**PLAIN, **attributes, **{name: str(COLUMNS.facts(name)["label"]) for name in COLUMNS}}
+    traits = {f"{TRAIT}{name}": name for name in names_beside(data)}
+    return {**PLAIN, **attributes, **traits, **{name: str(COLUMNS.facts(name)["label"]) for name in COLUMNS}}
 
 
 def values(space: Space, name: str, image_ids: np.ndarray) -> np.ndarray:
@@ -67,6 +69,10 @@ def values(space: Space, name: str, image_ids: np.ndarray) -> np.ndarray:
         raise FairLabError(f"a map cannot be coloured by {name!r}; columns are: {', '.join(known)}")
     if name in COLUMNS:
         return COLUMNS[name](space, image_ids)
+    if name.startswith(TRAIT):
+        trait = traits_of(space.data)[name.removeprefix(TRAIT)]
+        found = trait.values[image_ids]
+        return found if trait.numeric else np.where(trait.known[image_ids], found, "n/a").astype(str)
     column = space.data.images[name].iloc[image_ids]
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return column.to_numpy(np.float64, na_value=np.nan)

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairlab.data.dataset import PIXELS_FILE, Dataset
+from fairlab.data.dataset import PIXELS_FILE, Dataset, open_dataset
+from fairlab.data.demo.factors import as_traits, factors_of
 from fairlab.data.demo.head import Head, load_head
 from fairlab.data.demo.pairs import draw_pairs
 from fairlab.data.demo.people import Factors, Person, draw_people, generator, likeness, list_factors
 from fairlab.data.demo.raster import Kernels, kernels
-from fairlab.data.demo.scene import SAMPLES, Canvas, draw_shot, spoil, take
+from fairlab.data.demo.scene import SAMPLES, Canvas, draw_shot, spoil, style, take
 from fairlab.data.demo.texture import Atlas, Skin, make_atlas, paint
+from fairlab.data.traits import keep_traits
 from fairlab.data.writing import NewDataset, write_dataset
 from fairlab.errors import FairLabError
 from fairlab.files import explain, make_folder, reserve
@@ -80,7 +82,7 @@ def photograph(
     """
     shape, skin = sculpt(studio, person)
     canvas = canvas or Canvas(px, len(shape))
-    pose, post = (0.45, 0.4) if person.split == "synthetic" else (1.0, 1.0)
+    pose, post = style(person.split)
     images = np.empty((count, px, px, 3), np.uint8)
     for number in range(count):
         rng = generator(*person.seed, 8, number)
@@ -109,7 +111,7 @@ def build_demo(
     """
     studio = open_studio()
     people = {
-        split: draw_people(studio.factors, demo.seed, demo.groups, split, number, _identities(demo)[split])
+        split: draw_people(studio.factors, demo.seed, demo.groups, split, number, identities(demo)[split])
         for number, split in enumerate(SPLITS)
     }
     images = _image_table(demo, dataset_id, people)
@@ -144,14 +146,17 @@ def build_demo(
             return Dataset(folder, {})
         pixels.flush()
         del pixels
-        return write_dataset(folder, NewDataset(dataset_id=dataset_id, kind="demo", attribute="Group", groups=demo.groups, images=images, pairs=pairs, pixels=temporary / PIXELS_FILE, recipe=demo.model_dump(mode="json"), notes=NOTES, points=points))  # fmt: skip
+        made = write_dataset(folder, NewDataset(dataset_id=dataset_id, kind="demo", attribute="Group", groups=demo.groups, images=images, pairs=pairs, pixels=temporary / PIXELS_FILE, recipe=demo.model_dump(mode="json"), notes=NOTES, points=points))  # fmt: skip
+        keep_traits(made, as_traits(factors_of(demo, studio.head)))
+        return open_dataset(folder)
     except OSError as error:
         raise FairLabError(explain(error, folder)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _identities(demo: DemoData) -> dict[str, int]:
+def identities(demo: DemoData) -> dict[str, int]:
+    """People of every group in each split."""
     counts = (
         demo.train_identities,
         demo.validation_identities,
@@ -161,7 +166,8 @@ def _identities(demo: DemoData) -> dict[str, int]:
     return dict(zip(SPLITS, counts, strict=True))
 
 
-def _images_each(demo: DemoData, split: str) -> int:
+def images_each(demo: DemoData, split: str) -> int:
+    """Pictures of each person of a split."""
     return demo.train_images if split in ("train", "synthetic") else demo.test_images
 
 
@@ -171,7 +177,7 @@ def _image_table(demo: DemoData, dataset_id: str, people: dict[str, list[Person]
         (split, person.identity, person.group, "synthetic" if split == "synthetic" else "real")
         for split in SPLITS
         for person in people[split]
-        for _ in range(_images_each(demo, split))
+        for _ in range(images_each(demo, split))
     ]
     table = IMAGES.only("split", "identity", "group", "source").build(rows)
     table.insert(0, "image_id", np.arange(len(table)))
@@ -204,7 +210,7 @@ def _render(
     def orders() -> Iterator[tuple[Person, int, int]]:
         first = 0
         for person in people:
-            count = _images_each(demo, person.split)
+            count = images_each(demo, person.split)
             yield person, first, count
             first += count
 

@@ -106,6 +106,11 @@ def draw_shot(rng: np.random.Generator, head: Head, level: float, pose: float = 
     )  # fmt: skip
 
 
+def style(split: str) -> tuple[float, float]:
+    """(pose, post) of draw_shot for a split: the "synthetic" one is tamer than pictures of a camera."""
+    return (0.45, 0.4) if split == "synthetic" else (1.0, 1.0)
+
+
 def _expression(rng: np.random.Generator, head: Head, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """One to four random expression units, most of them with their twin on the other side."""
     weights: dict[int, float] = {}

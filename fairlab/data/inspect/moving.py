@@ -13,8 +13,10 @@ from fairlab.data.amending import amend
 from fairlab.data.dataset import HASHES_FILE, INFO, SIZES_FILE, Dataset
 from fairlab.data.decode import decode
 from fairlab.data.inspect.checking import fingerprint_of
+from fairlab.data.kept_beside import TRAITS_FILE, signed
 from fairlab.data.listing import Texts, reader
 from fairlab.data.pixels import THREADS
+from fairlab.data.traits import without_measured
 from fairlab.errors import FairLabError, Refused, Stopped
 from fairlab.files import digest, write_json
 from fairlab.workspace import now
@@ -63,7 +65,7 @@ def put(data: Dataset, seen: Seen) -> None:
     """From now on read the images of `data` where they were seen; whole or, after a kill, as before.
 
     The fingerprint stays: runs go on. Images that are others make it other data: the fingerprint changes, and numbers and
-    embeddings from before are of the old ones. Names, groups, landmarks and pairs stay.
+    embeddings from before are of the old ones. Names, groups, landmarks and pairs stay; what was measured of those images is unknown.
     """
     origin, to, hashes = data.info["images_from"], seen.to, seen.hashes
     moved = [*data.info.get("moved", []), {"from": origin["path"], "to": str(to), "at": now()}]
@@ -74,12 +76,16 @@ def put(data: Dataset, seen: Seen) -> None:
         change = ["changed", others.tolist(), hashes[others].tolist()]
         info["seen"], info["fingerprint"] = digest([data.info["seen"], *change]), digest([data.fingerprint, *change])
 
+    traits = without_measured(data, others) if len(others) else None
+
     def write(folder: Path) -> None:
-        write_json(folder / INFO, info)
+        if traits is not None:
+            traits.to_parquet(folder / TRAITS_FILE, index=False)
+        write_json(folder / INFO, signed(info, folder))
         np.save(folder / SIZES_FILE, seen.sizes.astype(np.uint32))
         np.save(folder / HASHES_FILE, hashes)
 
-    amend(data, write, [INFO, SIZES_FILE, HASHES_FILE])
+    amend(data, write, [INFO, SIZES_FILE, HASHES_FILE, *([] if traits is None else [TRAITS_FILE])])
 
 
 def _read_all(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fairlab.data.beside import check_own
 from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.kept_beside import check_own
 from fairlab.data.share_tables import read_shares
 from fairlab.data.shares import store
 from fairlab.errors import Refused

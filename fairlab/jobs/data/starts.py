@@ -13,12 +13,14 @@ from fairlab.data.selections import read_selection
 from fairlab.errors import FairLabError, Refused
 from fairlab.jobs.data.adding import changed_since
 from fairlab.jobs.data.drawing import METHOD, miner_of, other_pairs
+from fairlab.jobs.data.measuring import METHOD as MEASURING
+from fairlab.jobs.data.measuring import check_measurable
 from fairlab.jobs.data.missing import missing
 from fairlab.jobs.data.overlap import parts_of
 from fairlab.plan.plan import single, slug
 from fairlab.queue.launch import delete, start_one
 from fairlab.settings.protocols import Drawing, DrawnPairs
-from fairlab.settings.study import Data, Overlap, Recipe, Run, Source
+from fairlab.settings.study import Data, Measuring, Overlap, Recipe, Run, Source
 from fairlab.store.database import list_runs
 from fairlab.store.embeddings import has_embeddings
 from fairlab.store.locks import CUT_SHORT, cut_short, no_starts
@@ -192,6 +194,19 @@ def draw_pairs(workspace: Workspace, name: str, settings: DrawnPairs | None = No
     config = Run(role="dataset", method=METHOD, data=Data(), drawing=Drawing(dataset=name, pairs=settings))
     # It may be done already, for a data set that has been made again since.
     return start_one(workspace, single(workspace, f"Pairs of {name}", config, ()), anew=True)
+
+
+def measure_traits(workspace: Workspace, name: str) -> str:
+    """Start the job that measures traits of data set `name` from its pixels; returns its run id.
+
+    A job that was stopped, or ended badly, goes on where it was. Raises FairLabError for a data set without images, or by
+    recipe, and Refused where traits of another source have the names.
+    """
+    check_measurable(open_dataset(workspace.dataset(name)))
+    config = Run(role="dataset", method=MEASURING, data=Data(), measuring=Measuring(dataset=name))
+    record = single(workspace, f"Traits of {name}", config, ())
+    done = (record.folder / "run.json").exists() and state(record.folder).status == "done"
+    return start_one(workspace, record, anew=done)
 
 
 def latest_job(workspace: Workspace, method: str, matches: Callable[[Run], bool]) -> str:

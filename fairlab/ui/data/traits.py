@@ -1,70 +1,119 @@
-"""On the data page: traits of the images, imported from a table or measured, and what they are in every group."""
+"""On the data page: traits of the images, measured or imported, and how they are spread in every group."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from fairlab.api import Lab
-from fairlab.data.beside import by_recipe
 from fairlab.data.dataset import Dataset
-from fairlab.data.pixel_traits import MEANINGS
-from fairlab.data.traits import traits_of
+from fairlab.data.kept_beside import borrows
+from fairlab.data.traits import SOURCES, Trait, names_beside, summary, traits_fingerprint
 from fairlab.errors import FairLabError
-from fairlab.ui.fairness.reasons import measure
-from fairlab.ui.frame.page import plain, show_error
+from fairlab.jobs.data.measuring import METHOD
+from fairlab.jobs.data.starts import latest_job
+from fairlab.plots.traits import traits_figure
+from fairlab.store.runs import state
+from fairlab.ui.frame import cached
+from fairlab.ui.frame.page import chart, plain, show_error
+from fairlab.ui.frame.waiting import waiting
 from fairlab.workspace import Workspace
+
+SHOWN = 9
+"""Panels of the histogram at first."""
 
 
 def panel(lab: Workspace, data: Dataset) -> None:
-    """Import, measuring, and the values in every group."""
+    """Measure, import and remove; a panel per trait, and a table of every trait in every group."""
     try:
-        traits = traits_of(data)
+        traits = cached.traits(data)
     except FairLabError as error:
         show_error(error)
         return
-    if not by_recipe(data):
-        _form(lab, data, traits.names)
-    if not traits.names:
+    if not borrows(data):
+        _ways(lab, data)
+    if not traits:
         st.caption(
-            "None. A trait is a number of every image that may go with errors, such as pose, age or a quality score: Fairness "
-            "then shows what of a group's gap remains when it is held equal, and what leaving out poor images does."
+            "None. Traits say more of an image than whose it is: measure sharpness, brightness and contrast, or import a table "
+            "with pose, age, quality ..."
         )
         return
-    st.dataframe(Lab(lab).data[data.dataset_id].traits.summary(), hide_index=True)
-    st.caption("low, median, high: 5, 50 and 95 % points of the images' values.")
-    if known := [f"{name}: {MEANINGS[name]}" for name in traits.names if name in MEANINGS]:
-        st.caption(plain("; ".join(known) + "."))
+    key = f"traits:{data.dataset_id}"
+    names = st.multiselect(
+        "Traits", list(traits), list(traits)[:SHOWN], format_func=plain, key=key, placeholder="Choose traits"
+    )
+    if names:
+        figure = _figure(data.dataset_id, _version(data), tuple(names), traits, data)
+        chart(figure, f"spread of {key}", "How each trait is spread in every group.", _table(data))
+    st.dataframe(_table(data), hide_index=True)
+    for name in names:
+        st.caption(f"**{plain(name)}**: {SOURCES[traits[name].source]}. {_meant(traits[name])}")
 
 
-def _form(lab: Workspace, data: Dataset, names: tuple[str, ...]) -> None:
+def _meant(trait: Trait) -> str:
+    return f"A larger value means {plain(trait.meaning)}." if trait.meaning else ""
+
+
+def _version(data: Dataset) -> str:
+    return f"{data.fingerprint} {traits_fingerprint(data)}"
+
+
+def _table(data: Dataset) -> pd.DataFrame:
+    return _summary(data.dataset_id, _version(data), data).drop(columns="meaning")
+
+
+@st.cache_data(max_entries=8, show_spinner="Counting traits")
+def _summary(name: str, version: str, _data: Dataset) -> pd.DataFrame:
+    return summary(_data, cached.traits(_data))
+
+
+@st.cache_data(max_entries=8, show_spinner="Counting traits")
+def _figure(name: str, version: str, names: tuple[str, ...], _traits: dict[str, Trait], _data: Dataset) -> Any:
+    return traits_figure(
+        {trait: _traits[trait].values for trait in names}, _data.images["group"].astype(str).to_numpy(), _data.groups
+    )
+
+
+def _ways(lab: Workspace, data: Dataset) -> None:
+    """Measure by a job, import a table, remove one."""
+    name = data.dataset_id
+    handle = Lab(lab).data[name].traits
+    job = latest_job(lab, METHOD, lambda config: config.measuring is not None and config.measuring.dataset == name)
+    if job:
+        waiting(lab, job, "Measuring traits")
+        if state(lab.run(job)).status in ("running", "queued"):
+            return
     left, middle, right = st.columns([4, 1, 1], vertical_alignment="bottom")
     path = left.text_input(
         "Table of traits on this machine",
-        key=f"traits of:{data.dataset_id}",
-        placeholder="/data/ofiq.csv",
-        help="CSV or parquet: a column image_id, image or path, and a column of numbers per trait; an empty cell is unknown. "
-        "Traits of the same name are replaced.",
+        key=f"traits of:{name}",
+        placeholder="/data/traits.csv",
+        help="CSV or parquet: a column image_id, image or path, and a column of numbers or texts per trait; an empty cell is "
+        "unknown. Imported traits of the same name are replaced, others stay.",
     ).strip()
     if middle.button("Import", icon=":material/upload_file:", key="import traits", width="stretch", disabled=not path):
-        _do(lambda: Lab(lab).data[data.dataset_id].traits.add(path))
-    pixels = data.has_images
-    if right.button(
-        "Measure", icon=":material/straighten:", key="measure traits", width="stretch", disabled=not pixels,
-        help="Brightness, contrast, sharpness, skin brightness and uneven light, from the pixels of all images.",
-    ):  # fmt: skip
-        measure(lab, data)
-    if names:
-        with st.popover("Remove a trait", icon=":material/delete:"):
-            gone = st.selectbox("Trait", names, key=f"trait gone:{data.dataset_id}", format_func=plain)
-            if st.button("Remove", key="remove trait", type="primary"):
-                _do(lambda: Lab(lab).data[data.dataset_id].traits.remove(gone))
+        _do(lambda: handle.add(path))
+    if data.has_images and right.button(
+        "Measure",
+        icon=":material/straighten:",
+        key="measure traits",
+        width="stretch",
+        help=f"Sharpness, brightness, contrast, skin luminance and size of {len(data.images):,} images, by a background job.",
+    ):
+        _do(handle.measure)
+    beside = list(names_beside(data))
+    if beside:
+        left, right = st.columns([5, 1], vertical_alignment="bottom")
+        gone = left.selectbox("Remove a trait", beside, None, format_func=plain, key=f"trait to remove:{name}")
+        if right.button("Remove", icon=":material/delete:", key="remove trait", width="stretch", disabled=gone is None):
+            _do(lambda: handle.remove(str(gone)))
 
 
-def _do(work: Callable[[], object]) -> None:
+def _do(action: Any) -> None:
     try:
-        work()
+        action()
     except FairLabError as error:
         show_error(error)
         return

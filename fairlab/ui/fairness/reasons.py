@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from fairlab.api import Lab
 from fairlab.api.reasons import Quality, Reasons, explained, shown
 from fairlab.compare import causes, quality
 from fairlab.compare.pairs import Where
-from fairlab.compare.traits import NORM, names_of
+from fairlab.compare.traits import NORM, traits_behind
 from fairlab.data.dataset import Dataset
-from fairlab.data.traits import traits_of
+from fairlab.data.traits import Trait, names_beside, traits_fingerprint
 from fairlab.errors import FairLabError
 from fairlab.evaluation.causes import Outcome
 from fairlab.evaluation.discard import RULES, Rule
 from fairlab.evaluation.error_pairs import ErrorKind
 from fairlab.evaluation.operating import OperatingPoint
+from fairlab.files import app_root
 from fairlab.plots.discard import discard_figure
 from fairlab.store.runs import RunRecord
 from fairlab.tables import ALL_GROUPS, texts
@@ -52,22 +52,31 @@ class Asked:
 
     @property
     def key(self) -> tuple[str, ...]:
-        return (*self.found.key, self.point.name, traits_of(self.data).fingerprint)
+        return (*self.found.key, self.point.name, traits_fingerprint(self.data))
 
 
 def panel(lab: Workspace, found: Evidence, point: OperatingPoint, run: RunRecord, data: Dataset) -> None:
     """Causes, then quality. Each is drawn again by itself."""
     asked = Asked(lab, found, point, run, data)
     try:
-        names = names_of(run, data)
+        names = [name for name, trait in _traits(asked.key, asked).items() if trait.numeric and trait.known.any()]
     except FairLabError as error:
         show_error(error)
         return
     for title, part in (("Causes", _causes), ("Quality", _quality)):
         st.subheader(title, anchor=False)
         _drawn(part, asked, names)
-    if not traits_of(data).names:
-        _measure(lab, data)
+    if not names_beside(data):
+        where = " or measure some" if data.has_images else ""
+        st.caption(
+            f"The images of this data set have no traits yet: import a table (pose, age, a quality score){where} on the Data page."
+        )
+        st.page_link(app_root() / "pages" / "data.py", label="Traits on the Data page", icon=":material/straighten:")
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading traits ...")
+def _traits(key: tuple[str, ...], _asked: Asked) -> dict[str, Trait]:
+    return traits_behind(_asked.run, _asked.data)
 
 
 @st.fragment
@@ -77,36 +86,6 @@ def _drawn(part: Callable[[Asked, list[str]], None], asked: Asked, names: list[s
     except FairLabError as error:
         show_error(error)
     choices.finish_part()
-
-
-def _measure(lab: Workspace, data: Dataset) -> None:
-    """No trait is known of these images yet: offer to measure those that need no model."""
-    if not data.has_images:
-        st.caption("This data set has no images to measure; import a table of traits on the Data page.")
-        return
-    st.caption(
-        "The images of this data set have no traits yet. Import a table on the Data page (pose, age, a quality score), or "
-        "measure brightness, contrast, sharpness, skin brightness and uneven light:"
-    )
-    if st.button("Measure traits", icon=":material/straighten:", key="measure traits"):
-        measure(lab, data)
-
-
-def measure(lab: Workspace, data: Dataset) -> None:
-    """Measure with a bar, then draw the page again."""
-    bar = st.progress(0.0)
-
-    def tell(done: int, total: int) -> None:
-        bar.progress(done / total, f"{done:,} of {total:,} images")
-
-    try:
-        Lab(lab).data[data.dataset_id].traits.measure(tell)
-    except FairLabError as error:
-        show_error(error)
-        return
-    finally:
-        bar.empty()
-    st.rerun()
 
 
 def _causes(asked: Asked, names: list[str]) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from fairlab.compare import compare
 from fairlab.data.dataset import Dataset, open_dataset
+from fairlab.data.traits import Trait, traits_fingerprint, traits_of
 from fairlab.store.embeddings import Embeddings, open_embeddings
 from fairlab.store.events import Curves
 from fairlab.store.index import Index, open_index
@@ -85,6 +86,16 @@ def space(lab: Workspace, run_id: str, name: str) -> tuple[Embeddings, Index]:
     """A run's stored embeddings of a data set, and the index over them."""
     folder = lab.run(run_id)
     return _embeddings(str(folder), name, _stamp(folder / "embeddings" / name / "plain" / "manifest.json"))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _traits(folder: str, version: str, _data: Dataset) -> dict[str, Trait]:
+    return traits_of(_data)
+
+
+def traits(data: Dataset) -> dict[str, Trait]:
+    """The traits of a data set's images, read once until they change."""
+    return _traits(str(data.folder), f"{data.fingerprint} {traits_fingerprint(data)}", data)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -11,11 +11,13 @@ import streamlit as st
 
 from fairlab.compare.pairs import attributes_beside, with_images
 from fairlab.data.dataset import Dataset
+from fairlab.data.traits import Trait
+from fairlab.errors import FairLabError
 from fairlab.evaluation.error_pairs import beside
 from fairlab.files import app_root
 from fairlab.store.runs import SPACES, RunRecord
 from fairlab.tables import texts
-from fairlab.ui.frame import choices
+from fairlab.ui.frame import cached, choices
 from fairlab.ui.frame.gallery import Face, faces
 from fairlab.ui.frame.page import plain
 from fairlab.ui.spaces import selection
@@ -23,6 +25,8 @@ from fairlab.ui.spaces import selection
 if TYPE_CHECKING:
     from fairlab.ui.judge.pairs import Asked
 
+MOST_TRAITS = 30
+"""Traits shown beside a pair."""
 IMAGES = 18
 """Images shown of a person."""
 DECISION = {
@@ -96,11 +100,30 @@ def _scores(asked: Asked, row: pd.Series, second: Second | None) -> None:
 def traits(data: Dataset, row: pd.Series) -> None:
     """Who the two are (a row of compare.pairs.PAIRS_BEHIND): person, group and attributes, side by side."""
     named = {"Person": "identity", "Group": "group", **{plain(name): name for name in attributes_beside(data)}}
+    images = {side: int(row[f"image_{side}"]) for side in "ab"}
     rows = [
-        {"": title, **{f"Image {int(row[f'image_{side}'])}": plain(row[f"{name}_{side}"]) for side in "ab"}}
+        {"": title, **{f"Image {images[side]}": plain(row[f"{name}_{side}"]) for side in "ab"}}
         for title, name in named.items()
     ]
+    rows += [
+        {"": plain(trait.name), **{f"Image {image}": _value(trait, image) for image in images.values()}}
+        for trait in _beside(data)
+    ]
     st.table(texts(rows), border="horizontal", hide_index=True)
+
+
+def _beside(data: Dataset) -> list[Trait]:
+    """Traits that are kept beside the data; those that came with the data are attributes."""
+    try:
+        return [trait for trait in cached.traits(data).values() if trait.source != "attribute"][:MOST_TRAITS]
+    except FairLabError:
+        return []  # the Data page says what is wrong
+
+
+def _value(trait: Trait, image: int) -> str:
+    if not trait.known[image]:
+        return "n/a"
+    return plain(f"{trait.values[image]:.4g}" if trait.numeric else str(trait.values[image]))
 
 
 def points_link(run: RunRecord, data: Dataset, images: list[int]) -> None:

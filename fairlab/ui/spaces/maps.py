@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fairlab.compare.columns.base import COLUMNS, Space, labels, values
+from fairlab.compare.columns.base import COLUMNS, TRAIT, Space, labels, values
 from fairlab.compare.columns.nearest import OTHER, SAME
 from fairlab.data.dataset import Dataset
+from fairlab.data.traits import traits_fingerprint
 from fairlab.plots.points import coded
 from fairlab.reading.structured import parse_json
 from fairlab.store.database import list_runs
@@ -158,6 +159,7 @@ def _columns(lab: Workspace, data: Dataset, sides: Sequence[Side], wish: Wish) -
         computed = wish.colour_by in COLUMNS
         vectors = cached.space(lab, item.run.run_id, data.dataset_id)[0].hash if computed else ""
         measured = stamp_of(item.run, beside, data.dataset_id) if beside and wish.colour_by == MOVED else ""
+        measured = traits_fingerprint(data) if wish.colour_by.startswith(TRAIT) else measured
         version = (item.run.run_id, data.fingerprint, item.map.key, beside.run_id if beside else "", vectors, measured)
         ids = points_of(item.map, data).ids
         found.append(_column(str(lab.home), version, wish.colour_by, space.splits, space, ids))

@@ -16,6 +16,7 @@ from PIL import Image
 
 from fairlab.data.dataset import Dataset, open_dataset
 from fairlab.data.inspect.moving import look_there, put
+from fairlab.data.traits import Trait, keep_traits, traits_fingerprint, traits_of
 from fairlab.errors import Damaged, FairLabError, Refused, Stopped
 from fairlab.files import verify_manifest
 from fairlab.jobs.data.starts import add_data, move_data
@@ -91,6 +92,9 @@ def _flipped(content: bytes) -> bytes:
 def test_changed_images_are_other_data_and_must_be_images(lab: Workspace, tmp_path: Path) -> None:
     data = added(lab, grouped(tmp_path / "here"))
     pixels, victim = np.array(data.pixels[:]), tmp_path / "here" / "A" / "m.00" / "0.jpg"
+    ones = np.ones(len(pixels))
+    keep_traits(data, [Trait("sharpness", "measured", "", ones), Trait("age", "table", "", ones)])
+    data = open_dataset(data.folder)
     face(victim, 4711)
     move(data, tmp_path / "here", changed=True)
     after = open_dataset(data.folder, verify=True)
@@ -98,6 +102,9 @@ def test_changed_images_are_other_data_and_must_be_images(lab: Workspace, tmp_pa
     assert after.info["moved"][-1]["changed"] == 1
     (row,) = np.flatnonzero((np.array(after.pixels[:]) != pixels).any((1, 2, 3)))
     assert after.images["location"][row] == "A/m.00/0.jpg"
+    assert np.flatnonzero(~traits_of(after)["sharpness"].known).tolist() == [row]
+    assert traits_of(after)["age"].known.all()
+    assert traits_fingerprint(after) != traits_fingerprint(data)
     before = files(after)
     victim.write_bytes(b"no picture")
     with pytest.raises(Damaged, match=r"0\.jpg"):

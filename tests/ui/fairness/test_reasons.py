@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fairlab import Lab
-from fairlab.data.pixel_traits import MEANINGS
 from fairlab.ui.frame.page import plain
 from fairlab.workspace import Workspace
 from tests.conftest import command, copied_home
@@ -23,11 +22,9 @@ def test_measured_explained_and_left_out(tiny: Workspace, tmp_path: Path, monkey
     app = opened(monkeypatch, home, model)
     assert not app.exception
     assert any("have no traits yet" in item.value for item in app.caption)
-    app.button(key="measure traits").click().run()
-    assert not app.exception
     run = Lab(home).runs[model]
     data = Lab(home).data[run.dataset]
-    assert data.traits.names == tuple(MEANINGS)
+    data.traits.measure().wait()
     app = opened(monkeypatch, home, model)
     assert not app.exception
     assert not any("have no traits yet" in item.value for item in app.caption)
@@ -60,5 +57,5 @@ def test_measured_explained_and_left_out(tiny: Workspace, tmp_path: Path, monkey
     assert "association" in told.stderr
     told = command(home, "runs", "quality", model, "--by", "age")
     assert told.returncode != 0
-    assert "there is no trait 'age'" in told.stderr
-    assert "norm, brightness, contrast" in told.stderr
+    assert "has no trait 'age'" in told.stderr
+    assert "sharpness" in told.stderr
