@@ -21,7 +21,7 @@ def quality_options(noun: Noun) -> None:
     )
     run_argument(parser, "run", "run id")
     parser.add_argument(
-        "--by", dest="trait", default="norm", metavar="TRAIT", help="of which more is better (default: norm)"
+        "--by", dest="trait", default="norm", metavar="TRAIT", help="a trait; more of it is better (default: norm)"
     )
     parser.add_argument("--less", action="store_true", help="less of it is better")
     parser.add_argument("--kind", choices=KINDS, default=KINDS[0], help="errors (default: false-non-match)")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairlab import Lab
+from fairlab.data.traits import names_beside
 from fairlab.ui.frame.page import plain
 from fairlab.workspace import Workspace
 from tests.conftest import command, copied_home
@@ -19,6 +20,8 @@ def test_measured_explained_and_left_out(tiny: Workspace, tmp_path: Path, monkey
     home = copied_home(tiny.home, tmp_path / "copy")
     table = Lab(home).models.table()
     model = str(table.loc[table["title"] == KD, "run_id"].iloc[0])
+    for name in names_beside(Lab(home).data[Lab(home).runs[model].dataset].opened):
+        Lab(home).data[Lab(home).runs[model].dataset].traits.remove(name)
     app = opened(monkeypatch, home, model)
     assert not app.exception
     assert any("have no traits yet" in item.value for item in app.caption)
