@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from fairlab.compare.pairs import Where
@@ -51,14 +49,15 @@ def sentences(found: Discard, kind: ErrorKind, trait: str) -> list[str]:
     rate = "FNMR" if kind == "false-non-match" else "FMR"
     by = f"low {trait}" if not trait.startswith("-") else f"high {trait[1:]}"
     areas = found.areas.set_index("group")
-    said = []
+    said = [f"{note}." for note in found.notes]
     if ALL_GROUPS in areas.index or len(areas) == 1:
         row = areas.iloc[-1]
         last = found.curves[(found.curves["group"] == row.name).to_numpy()].iloc[-1]
-        more = "more than chance" if row["gain_low"] > 0 or row["gain_high"] < 0 else "no more than chance"
+        more = "it falls by more than chance" if row["gain_low"] > 0 else "it rises by more than chance"
+        more = more if row["gain_low"] > 0 or row["gain_high"] < 0 else "it changes by no more than chance"
         said.append(
             f"With the {100 * last['left_out']:.0f} % of pairs of {by} left out, {rate} is {_percent(last['rate'])} instead of "
-            f"{_percent(row['rate'])} ({last['errors']:,} errors of {last['pairs']:,} pairs); over all cuts this is {more}."
+            f"{_percent(row['rate'])} ({last['errors']:,} errors of {last['pairs']:,} pairs); over all cuts {more}."
         )
     gaps = found.gaps[(found.gaps["wanted"] == found.gaps["wanted"].max()).to_numpy()]
     for row in gaps.to_dict("records"):
@@ -69,16 +68,9 @@ def sentences(found: Discard, kind: ErrorKind, trait: str) -> list[str]:
                 f"points (change {_points(row['change'])} [{_points(row['low'])}, {_points(row['high'])}]); "
                 f"{100 * row['left_out']:.0f} % of its pairs are left out, {100 * row['others_left_out']:.0f} % of the others'."
             )
-    if len(gaps) and len(said) < 2:
+    if len(gaps) and not any(text.startswith("The gap of") for text in said):
         said.append("No group's gap to the others changes by more than chance.")
     return said
-
-
-def most_left_out(found: Discard) -> Sequence[tuple[str, float]]:
-    """(group, its share of pairs left out at the last cut), the largest first."""
-    last = found.curves.groupby("group", sort=False, observed=True)["left_out"].last()
-    order = np.argsort(-last.to_numpy())
-    return [(str(last.index[at]), float(last.iloc[at])) for at in order if last.index[at] != ALL_GROUPS]
 
 
 def _percent(rate: float) -> str:

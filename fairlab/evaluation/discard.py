@@ -54,19 +54,23 @@ GAPS = Table(
 
 @dataclass(frozen=True)
 class Discard:
-    """curves: CURVES; areas: AREAS; gaps: GAPS, at every cut; most: the largest share that is left out, 0..1."""
+    """curves: CURVES; areas: AREAS; gaps: GAPS, at every cut; most: the largest share that is left out, 0..1;
+    notes: what is left out and why.
+    """
 
     curves: pd.DataFrame
     areas: pd.DataFrame
     gaps: pd.DataFrame
     most: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Group:
-    """The pairs (P,) of a group of one kind, with the quality of each, and whose they are."""
+    """The pairs (P,) of a group of one kind, at rows of the table, with the quality of each, and whose they are."""
 
     name: str
+    rows: np.ndarray
     wrong: np.ndarray
     quality: np.ndarray
     clusters: Clusters
@@ -97,24 +101,46 @@ def discard(
     """
     if not 0 < most < 1:
         raise FairLabError(f"the share that is left out at most lies between 0 and 1, not {most:g}")
-    groups = _groups(table, np.asarray(quality, np.float64), kind)
-    if len(groups) > 1:
-        whole = _all(table, np.asarray(quality, np.float64), kind)
-        groups = [*groups, whole]
-    pooled = groups[-1].quality
-    if not len(pooled):
+    quality = np.asarray(quality, np.float64)
+    groups = _groups(table, quality, kind)
+    without = [group for group in groups if not len(group.wrong)]
+    groups = [group for group in groups if len(group.wrong)]
+    if not groups:
         raise FairLabError(f"no {_words(kind)} pair has a known quality")
+    notes = [f"{group.name} is left out: none of its {group.unknown:,} pairs has a known quality" for group in without]
+    pooled = np.concatenate([group.quality for group in groups])
     if pooled.min() == pooled.max():
-        raise FairLabError(
-            f"all {_words(kind)} pairs have the same quality, {pooled[0]:g}, so there is no order to leave them out in"
-        )
+        what = f"all {_words(kind)} pairs have the same quality, {pooled[0]:g}"
+        raise FairLabError(f"{what}, so there is no order to leave them out in")
     wanted = np.linspace(0, most, STEPS + 1)
-    limits = {group.name: _limits(pooled if rule == "shared" else group.quality, wanted) for group in groups}
-    curves = CURVES.stack(_curve(group, wanted, limits[group.name]) for group in groups)
-    areas = AREAS.build(_area(group, wanted, limits[group.name]) for group in groups)
-    apart = [group for group in groups if group.name != ALL_GROUPS]
-    gaps = GAPS.build(_gaps(apart, wanted, limits)) if len(apart) > 1 else GAPS.build()
-    return Discard(curves, areas, gaps, most)
+    cuts = [_cuts(group, _limits(pooled if rule == "shared" else group.quality, wanted)) for group in groups]
+    gaps = GAPS.build(_gaps(cuts, wanted)) if len(cuts) > 1 else GAPS.build()
+    if len(groups) > 1:
+        cuts.append(_together(_group(ALL_GROUPS, table, quality, kind, _within(table, kind, groups)), cuts))
+    curves = CURVES.stack(_curve(cut, wanted) for cut in cuts)
+    return Discard(curves, AREAS.build(map(_area, cuts)), gaps, most, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """A group, its limits (C,), and which of its pairs stay at each of them, (C, P)."""
+
+    group: _Group
+    limits: np.ndarray
+    kept: np.ndarray
+
+
+def _cuts(group: _Group, limits: np.ndarray) -> _Cuts:
+    return _Cuts(group, limits, group.quality >= limits[:, None])
+
+
+def _together(whole: _Group, cuts: Sequence[_Cuts]) -> _Cuts:
+    """All groups' pairs, of which those stay that stay in their own group; a limit only where it is the same for all."""
+    kept = np.zeros((len(cuts[0].limits), len(whole.wrong)), dtype=bool)
+    for cut in cuts:
+        kept[:, np.searchsorted(whole.rows, cut.group.rows)] = cut.kept
+    same = np.all([cut.limits == cuts[0].limits for cut in cuts], axis=0)
+    return _Cuts(whole, np.where(same, cuts[0].limits, np.nan), kept)
 
 
 def _words(kind: ErrorKind) -> str:
@@ -122,14 +148,14 @@ def _words(kind: ErrorKind) -> str:
 
 
 def _groups(table: pd.DataFrame, quality: np.ndarray, kind: ErrorKind) -> list[_Group]:
-    within = (table["group_a"] == table["group_b"]).to_numpy() & _of_kind(table, kind)
-    names = table["group_a"].to_numpy()
+    within, names = _within(table, kind), table["group_a"].to_numpy()
     return [_group(str(name), table, quality, kind, within & (names == name)) for name in pd.unique(names[within])]
 
 
-def _all(table: pd.DataFrame, quality: np.ndarray, kind: ErrorKind) -> _Group:
+def _within(table: pd.DataFrame, kind: ErrorKind, groups: Sequence[_Group] | None = None) -> np.ndarray:
+    """(P,) pairs of the kind within a group, or within one of these."""
     within = (table["group_a"] == table["group_b"]).to_numpy() & _of_kind(table, kind)
-    return _group(ALL_GROUPS, table, quality, kind, within)
+    return within if groups is None else within & table["group_a"].isin([group.name for group in groups]).to_numpy()
 
 
 def _of_kind(table: pd.DataFrame, kind: ErrorKind) -> np.ndarray:
@@ -145,7 +171,10 @@ def _group(name: str, table: pd.DataFrame, quality: np.ndarray, kind: ErrorKind,
     genuine = np.full(len(part), kind == "false-non-match")
     clusters = Clusters(codes[: len(part)], codes[len(part) :], genuine, len(people))
     unknown = int(of.sum() - known.sum())
-    return _Group(name, wrong(table, kind)[known].astype(float), quality[known], clusters, bool(genuine.all()), unknown)
+    rows = np.flatnonzero(known)
+    return _Group(
+        name, rows, wrong(part, kind).astype(float), quality[known], clusters, kind == "false-non-match", unknown
+    )
 
 
 def _limits(quality: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -163,16 +192,15 @@ def _ideal(errors: int, pairs: int, left_out: np.ndarray) -> np.ndarray:
         return np.asarray(np.where(pairs > gone, np.maximum(errors - gone, 0) / (pairs - gone), np.nan))
 
 
-def _curve(group: _Group, wanted: np.ndarray, limits: np.ndarray) -> pd.DataFrame:
-    rows = []
+def _curve(cut: _Cuts, wanted: np.ndarray) -> pd.DataFrame:
+    rows, group = [], cut.group
     total = len(group.wrong)
-    for share, limit in zip(wanted, limits, strict=True):
-        kept = group.quality >= limit
+    for share, limit, kept in zip(wanted, cut.limits, cut.kept, strict=True):
         rate, pairs = group.rate(kept), int(kept.sum())
         variance = group.variance(group.influence(kept)) if pairs else np.nan
         low, high = share_interval(rate, variance, group.clusters.people, pairs)
-        out = 1 - pairs / total if total else np.nan
-        ideal = _ideal(int(group.wrong.sum()), total, np.array([out]))[0] if total else np.nan
+        out = 1 - pairs / total
+        ideal = _ideal(int(group.wrong.sum()), total, np.array([out]))[0]
         errors = int(group.wrong[kept].sum())
         rows.append((group.name, share, limit, out, pairs, errors, rate, low, high, ideal))
     return CURVES.build(rows)
@@ -185,9 +213,9 @@ def _weights(cuts: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _area(group: _Group, wanted: np.ndarray, limits: np.ndarray) -> dict[str, object]:
-    kept = [group.quality >= limit for limit in limits]
-    weights = _weights(len(wanted))
+def _area(cut: _Cuts) -> dict[str, object]:
+    group, kept = cut.group, cut.kept
+    weights = _weights(len(kept))
     rates = np.array([group.rate(each) for each in kept])
     area = float(weights @ rates)
     influences = np.array([group.influence(each) for each in kept])
@@ -196,7 +224,7 @@ def _area(group: _Group, wanted: np.ndarray, limits: np.ndarray) -> dict[str, ob
     low, high = share_interval(area, group.variance(weights @ influences), people, total)
     gain = rate - area
     reach = normal_interval(gain, group.variance(influences[0] - weights @ influences), people)
-    out = np.array([1 - each.mean() if total else np.nan for each in kept])
+    out = 1 - kept.mean(axis=1)
     return {
         "group": group.name, "pairs": total, "people": people, "errors": errors, "rate": rate, "area": area, "low": low,
         "high": high, "ideal": float(weights @ _ideal(errors, total, out)), "gain": gain, "gain_low": reach[0],
@@ -204,25 +232,26 @@ def _area(group: _Group, wanted: np.ndarray, limits: np.ndarray) -> dict[str, ob
     }  # fmt: skip
 
 
-def _gaps(groups: Sequence[_Group], wanted: np.ndarray, limits: dict[str, np.ndarray]) -> list[tuple[object, ...]]:
+def _gaps(cuts: Sequence[_Cuts], wanted: np.ndarray) -> list[tuple[object, ...]]:
     """Of every group and cut: its gap to the others. Groups are different people, so that their variances add up."""
     rows: list[tuple[object, ...]] = []
-    kept = {group.name: [group.quality >= limit for limit in limits[group.name]] for group in groups}
-    people = min(group.clusters.people for group in groups)
-    for cut, share in enumerate(wanted):
-        rates, outs, moved, spread = [], [], [], []
-        for group in groups:
-            now, before = kept[group.name][cut], kept[group.name][0]
-            rates.append((group.rate(before), group.rate(now)))
-            outs.append(1 - now.mean() if len(now) else np.nan)
-            moved.append(rates[-1][1] - rates[-1][0])
-            spread.append(group.variance(group.influence(now) - group.influence(before)) if now.any() else np.nan)
-        for at, group in enumerate(groups):
-            of = np.full(len(groups), -1 / (len(groups) - 1))
-            of[at] = 1
-            before, after = (float(of @ [rate[side] for rate in rates]) for side in (0, 1))
-            variance = float(of**2 @ spread)
-            low, high = normal_interval(after - before, variance, people) if cut else (0.0, 0.0)
-            others = float(np.mean([out for place, out in enumerate(outs) if place != at]))
-            rows.append((group.name, share, outs[at], others, before, after, after - before, low, high))
+    people = min(cut.group.clusters.people for cut in cuts)
+    for at, share in enumerate(wanted):
+        before = np.array([cut.group.rate(cut.kept[0]) for cut in cuts])
+        after = np.array([cut.group.rate(cut.kept[at]) for cut in cuts])
+        out = np.array([1 - cut.kept[at].mean() for cut in cuts])
+        spread = np.array([_moved(cut, at) for cut in cuts])
+        for place, cut in enumerate(cuts):
+            of = np.full(len(cuts), -1 / (len(cuts) - 1))
+            of[place] = 1
+            change = float(of @ (after - before))
+            low, high = normal_interval(change, float(of**2 @ spread), people) if at else (0.0, 0.0)
+            others = float(np.delete(out, place).mean())
+            rows.append((cut.group.name, share, out[place], others, of @ before, of @ after, change, low, high))
     return rows
+
+
+def _moved(cut: _Cuts, at: int) -> float:
+    """Variance of the change of a group's rate from nothing left out to a cut."""
+    group = cut.group
+    return group.variance(group.influence(cut.kept[at]) - group.influence(cut.kept[0]))

@@ -15,7 +15,7 @@ from fairlab.evaluation.error_pairs import DECIDED
 
 
 def a_set(
-    seed: int, people: int = 60, cause: float = 1.2, unequal: float = 1.0, group: float = 0.0
+    seed: int, people: int = 60, cause: float = 1.2, unequal: float = 1.0, group: float = 0.0, luck: float = 0.5
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Genuine pairs of two groups, 8 of each person. B's images are less sharp by `unequal`; an error's log odds rise by `cause`
     where a pair is one step less sharp, by `group` in B, and by a person's own luck. Light differs in B too, and does nothing."""
@@ -25,8 +25,7 @@ def a_set(
     own = random.normal(size=2 * people)[who]
     sharp = 0.5 * own[:, None] + random.normal(size=(len(who), 2)) - unequal * of_b[:, None]
     light = random.normal(size=(len(who), 2)) + of_b[:, None]
-    luck = 0.5 * random.normal(size=2 * people)[who]
-    odds = -1.5 - cause * sharp.mean(1) + group * of_b + luck
+    odds = -1.5 - cause * sharp.mean(1) + group * of_b + luck * random.normal(size=2 * people)[who]
     wrong = random.random(len(who)) < 1 / (1 + np.exp(-odds))
     score = np.where(wrong, 0.1, 0.9)
     names, groups = who.astype(str), np.where(of_b, "B", "A")
@@ -78,9 +77,9 @@ def test_scores_are_regressed_by_least_squares() -> None:
 
 
 @cache
-def truth(cause: float, unequal: float, group: float) -> float:
+def truth() -> float:
     """The gap that remains in a set of 60,000 people."""
-    return float(of(causes(*a_set(999, 30_000, cause, unequal, group), "false-non-match"))["remains"])
+    return float(of(causes(*a_set(999, 30_000, 1.2, 1.0, 0.8, 1.5), "false-non-match"))["remains"])
 
 
 def test_a_planted_cause_is_found_and_a_planted_non_cause_is_not() -> None:
@@ -99,12 +98,14 @@ def test_a_planted_cause_is_found_and_a_planted_non_cause_is_not() -> None:
 
 
 def test_what_a_group_has_beyond_the_traits_remains() -> None:
-    """A gap of its own, planted beside the cause: the interval of what remains holds the true one, in 150 sets."""
-    want = truth(1.2, 1.0, 0.8)
+    """A gap of its own, planted beside the cause, and people of much luck of their own, whose 8 pairs are wrong together: the
+    interval of what remains holds the true one, in 150 sets. With pairs taken for independent it was in 127 of them.
+    """
+    want = truth()
     assert want > 0.08
     inside = 0
     for seed in range(150):
-        row = of(causes(*a_set(1000 + seed, 60, 1.2, 1.0, 0.8), "false-non-match"))
+        row = of(causes(*a_set(1000 + seed, 60, 1.2, 1.0, 0.8, 1.5), "false-non-match"))
         inside += row["remains_low"] <= want <= row["remains_high"]
     assert inside / 150 >= 0.90, inside
 
@@ -144,6 +145,12 @@ def test_what_has_no_finite_answer_says_why() -> None:
     assert not len(found.effects)
     parted = traits | {"oracle": np.where(table["match"], 1.0, -1.0)[:, None] * np.array([1.0, 1.0])}
     assert "parts the errors" in of(causes(table, parted, "false-non-match"))["reason"]
+    for marked in (9, 200):  # a trait that few pairs have, all of them right: its effect has no finite estimate either
+        right = np.flatnonzero(table["match"])[:marked]
+        rare = np.zeros((len(table), 2))
+        rare[right] = 1
+        parted = causes(table, traits | {"rare": rare}, "false-non-match")
+        assert "parts the errors" in of(parted)["reason"], marked
     few = a_set(1, people=6)
     assert "are few for 4 columns of traits and 2 groups" in causes(*few, "false-non-match").notes[0]
     gap = traits["light"].copy()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from fairlab.errors import FairLabError
-from fairlab.evaluation.discard import STEPS, discard
+from fairlab.evaluation.discard import STEPS, Rule, discard
 from fairlab.evaluation.error_pairs import DECIDED
 from fairlab.tables import ALL_GROUPS
 
@@ -66,6 +67,52 @@ def test_one_limit_leaves_out_more_of_the_group_with_worse_images() -> None:
     each = discard(table, quality, "false-non-match", "each").gaps.query("group == 'B'").iloc[-1]
     assert each["left_out"] == pytest.approx(0.2, abs=1e-3)
     assert each["others_left_out"] == pytest.approx(0.2, abs=1e-3)
+
+
+def test_all_groups_together_keep_what_each_keeps() -> None:
+    """With the same share of every group, the pooled counts are the groups' counts added up; there is no common limit."""
+    random = np.random.default_rng(6)
+    groups = np.repeat(["A", "B"], 500)
+    quality = random.normal(size=1000) - 2 * (groups == "B")
+    wrong = random.random(1000) < 1 / (1 + np.exp(quality + 1))
+    table = genuine_pairs(wrong, groups, np.arange(1000).astype(str))
+    curves = discard(table, quality, "false-non-match", "each").curves.set_index(["group", "wanted"])
+    for name in ("pairs", "errors"):
+        assert (curves.loc["A", name] + curves.loc["B", name] == curves.loc[ALL_GROUPS, name]).all()
+    assert curves.loc[ALL_GROUPS, "limit"].iloc[1:].isna().all()
+
+
+@pytest.mark.parametrize("rule", ["shared", "each"])
+def test_a_group_without_quality_is_left_out_and_named(rule: Rule) -> None:
+    """The others' numbers are as if it were not there."""
+    random = np.random.default_rng(7)
+    groups = np.repeat(["A", "B", "C"], 300)
+    quality, wrong = random.normal(size=900), random.random(900) < 0.3
+    table = genuine_pairs(wrong, groups, np.arange(900).astype(str))
+    found = discard(table, np.where(groups == "C", np.nan, quality), "false-non-match", rule)
+    assert found.notes == ("C is left out: none of its 300 pairs has a known quality",)
+    alone = discard(table[groups != "C"].reset_index(drop=True), quality[groups != "C"], "false-non-match", rule)
+    for name in ("curves", "areas", "gaps"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(alone, name))
+
+
+def test_the_interval_of_a_gap_s_change_adds_up_over_groups() -> None:
+    """Three groups of people with one pair each: the variance of a ratio of means by hand, a third group's at a quarter."""
+    random = np.random.default_rng(4)
+    groups = np.repeat(["A", "B", "C"], [200, 300, 400])
+    quality, wrong = random.normal(size=900), random.random(900) < 0.3
+    table = genuine_pairs(wrong, groups, np.arange(900).astype(str))
+    last = discard(table, quality, "false-non-match").gaps.iloc[-3:].set_index("group")
+    limit = np.sort(quality)[180]
+    change, variance = {}, {}
+    for name in "ABC":
+        own, kept = wrong[groups == name].astype(float), quality[groups == name] >= limit
+        before, after = own.mean(), own[kept].mean()
+        influence = (own - after) * kept / kept.mean() - (own - before)
+        change[name], variance[name] = after - before, influence.var(ddof=1) / len(own)
+    reach = t.ppf(0.975, 199) * np.sqrt(variance["A"] + (variance["B"] + variance["C"]) / 4)
+    want = change["A"] - (change["B"] + change["C"]) / 2
+    assert last.loc["A", ["change", "low", "high"]].tolist() == pytest.approx([want, want - reach, want + reach])
 
 
 def test_intervals_contain_what_is_true() -> None:

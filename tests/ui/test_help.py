@@ -223,6 +223,7 @@ def test_links_in_chromium_stay_in_the_tab_and_reach_their_section(browser: Brow
             part.anchor for part in sections(CHAPTERS["evaluation"].text)
         ]
         page.goto(f"{address}/help?chapter=troubleshooting")
+        settled(page)  # a table that is drawn again takes a click along
         page.locator("td").get_by_role("link", name="models", exact=True).click()
         expect(page.locator("h2#your-own-models")).to_be_visible(timeout=90_000)
         page.get_by_label("Search all chapters").fill("dyadic")

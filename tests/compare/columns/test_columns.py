@@ -33,7 +33,7 @@ def _space() -> Any:
     images = pd.DataFrame({"identity": PEOPLE, "group": ["x"] * 6, "attribute.age": [1, 2, 3, 4, 5, None]})
     stored = Stored()
     return SimpleNamespace(
-        embeddings=stored, index=index_over(stored.ids, stored.vectors), data=SimpleNamespace(images=images)
+        embeddings=stored, index=index_over(stored.ids, stored.vectors), data=SimpleNamespace(images=images, info={})
     )
 
 
