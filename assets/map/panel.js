@@ -87,9 +87,11 @@ export class Panel {
     this.canvas.hidden = about.count === 0;
     if (about.count === 0) return;
     if (!this.plot) this.start();
-    await this.points(about, dress);
-    await this.shown(about);
-    await this.select(data);
+    // Whoever leaves the page destroys the plot, also while a step waits; the next step would complain.
+    for (const step of [() => this.points(about, dress), () => this.shown(about), () => this.select(data)]) {
+      if (!this.gone) await step();
+    }
+    if (this.gone) return;
     this.canvas.dataset.ready = String(this.ids.length);
   }
 
@@ -104,6 +106,7 @@ export class Panel {
     }
     if (wanted === this.drawn) return;
     const [ids, places, codes] = await Promise.all([about.ids, about.places, about.codes].map(this.load));
+    if (this.gone) return;
     this.ids = new Uint32Array(ids);
     const xy = new Float32Array(places);
     const z = Float32Array.from(new Uint8Array(codes));
@@ -126,6 +129,7 @@ export class Panel {
   async shown(about) {
     if (about.shown === this.filtered) return;
     this.visible = about.shown && new Uint8Array(await this.load(about.shown));
+    if (this.gone) return;
     if (!about.shown) await this.plot.unfilter({ preventEvent: true });
     else await this.plot.filter(places(this.visible, this.ids.length), { preventEvent: true });
     this.filtered = about.shown;
@@ -139,6 +143,7 @@ export class Panel {
     const found = [];
     if (wanted) {
       const bits = new Uint8Array(await this.load(wanted));
+      if (this.gone) return;
       for (let i = 0; i < this.ids.length; i++) if (has(bits, this.ids[i]) && (!this.visible || has(this.visible, i))) found.push(i);
     }
     if (!same(found, this.plot.get("selectedPoints"))) {
@@ -151,7 +156,7 @@ export class Panel {
 
   // Whatever is set, all maps are drawn again: about a second for many points without a GPU.
   mode(name) {
-    if (!this.plot || name === this.drags) return;
+    if (!this.plot || this.gone || name === this.drags) return;
     this.drags = name;
     this.plot.set({ mouseMode: name === "move" ? "panZoom" : "lasso", lassoType: name === "box" ? "rectangle" : "freeform" });
   }
@@ -187,6 +192,7 @@ export class Panel {
   end() {
     window.removeEventListener("mouseup", this.released, true);
     this.resized?.disconnect();
+    this.gone = true;
     this.plot?.destroy();
     this.box.remove();
   }
