@@ -159,6 +159,8 @@ def _pairs(table: pd.DataFrame, traits: dict[str, np.ndarray], kind: ErrorKind, 
             if np.ptp(column) > 0:
                 columns.append(column)
                 names.append((name, what))
+    if not columns:
+        raise FairLabError(f"{', '.join(traits)}: the same in all {len(part):,} pairs, so nothing can go with it")
     both = np.concatenate([part["identity_a"].to_numpy(), part["identity_b"].to_numpy()])
     codes, people = pd.factorize(both)
     clusters = Clusters(

@@ -127,6 +127,7 @@ def test_a_trait_alone_and_last() -> None:
     [
         (lambda table, traits: (table, {}), "name a trait"),
         (lambda table, traits: (table, {"sharpness": traits["sharpness"] * 0}), "nothing can go with it"),
+        (lambda table, traits: (table, {"age": np.tile([20.0, 30.0], (len(table), 1))}), "the same in all 960 pairs"),
         (lambda table, traits: (table, {"sharpness": traits["sharpness"] * np.nan}), "none has both images' sharpness"),
     ],
 )
