@@ -20,6 +20,7 @@ from fairlab.workspace import Workspace
 
 if TYPE_CHECKING:
     from fairlab.api.reasons import Quality, Reasons
+    from fairlab.compare.pairs import Where
     from fairlab.data.dataset import Dataset
     from fairlab.evaluation.error_pairs import Among, ErrorKind, Kind
     from fairlab.plots.colours import Figure
@@ -181,11 +182,9 @@ class Run(Labelled):
         >>> run.pairs("false-match", group="African", at_fmr=0.001).head()[["identity_a", "identity_b", "score"]]
         """
         from fairlab.compare.hardest import any_pairs
-        from fairlab.compare.pairs import Where
         from fairlab.evaluation.error_pairs import Wanted
-        from fairlab.evaluation.fairness_report import point_of
 
-        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
+        where = self._where(dataset, pairs, by, (at_fmr, threshold, own_fmr))
         second = read_run(self._workspace, against) if against else None
         return any_pairs(self.record, where, Wanted(kind, group, other_group, person, among), second)
 
@@ -212,11 +211,9 @@ class Run(Labelled):
         >>> run.people("false-non-match", group="African").head()[["identity", "false_non_matches", "genuine_pairs", "zoo"]]
         >>> run.people(table="shares", at_fmr=0.001)
         """
-        from fairlab.compare.pairs import Where
         from fairlab.compare.people import people_behind
-        from fairlab.evaluation.fairness_report import point_of
 
-        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
+        where = self._where(dataset, pairs, by, (at_fmr, threshold, own_fmr))
         return people_behind(self.record, where).table(table, kind, group)
 
     def quality(
@@ -244,10 +241,8 @@ class Run(Labelled):
         >>> run.quality("sharpness", at_fmr=0.001).figure()
         """
         from fairlab.api.reasons import quality_of
-        from fairlab.compare.pairs import Where
-        from fairlab.evaluation.fairness_report import point_of
 
-        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
+        where = self._where(dataset, pairs, by, (at_fmr, threshold, own_fmr))
         return quality_of(self.record, where, (trait, kind, rule, most))
 
     def causes(
@@ -274,11 +269,18 @@ class Run(Labelled):
         >>> run.causes(kind="false-match", at_fmr=0.01).effects
         """
         from fairlab.api.reasons import causes_of
+
+        where = self._where(dataset, pairs, by, (at_fmr, threshold, own_fmr))
+        return causes_of(self.record, where, (tuple(traits), kind, outcome))
+
+    def _where(
+        self, dataset: str, pairs: str, by: Sequence[str], point: tuple[float | None, float | None, float | None]
+    ) -> Where:
+        """The pairs and the operating point asked for. point: at_fmr, threshold and own_fmr."""
         from fairlab.compare.pairs import Where
         from fairlab.evaluation.fairness_report import point_of
 
-        where = Where(self._judged(dataset), pairs, point_of(at_fmr, threshold, own_fmr), tuple(by))
-        return causes_of(self.record, where, (tuple(traits), kind, outcome))
+        return Where(self._judged(dataset), pairs, point_of(*point), tuple(by))
 
     def _judged(self, dataset: str) -> Dataset:
         """The data set named, or else the run's own."""

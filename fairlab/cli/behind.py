@@ -78,9 +78,7 @@ def people_options(noun: Noun) -> None:
     json_option(parser)
 
 
-def where_options(
-    parser: argparse.ArgumentParser, lists: str = "which pair list (default: test)", groups: str = "--by"
-) -> None:
+def where_options(parser: argparse.ArgumentParser, lists: str = "which pair list (default: test)") -> None:
     """Operating point, data set, pair list and groups; where() reads them."""
     point = parser.add_mutually_exclusive_group()
     point.add_argument(
@@ -91,7 +89,7 @@ def where_options(
     parser.add_argument("--data", default="", help="data set (default: the one trained on)")
     parser.add_argument("--pairs", default="test", help=lists)
     parser.add_argument(
-        groups, dest="by", nargs="+", default=[], metavar="NAME", help="attributes whose values together are the groups"
+        "--by", nargs="+", default=[], metavar="NAME", help="attributes whose values together are the groups"
     )
 
 

@@ -20,9 +20,7 @@ def quality_options(noun: Noun) -> None:
         "A pair is as good as the worse of its two images. area: mean rate over the cuts; ideal: where wrong pairs go first.",
     )
     run_argument(parser, "run", "run id")
-    parser.add_argument(
-        "--by", dest="trait", default="norm", metavar="TRAIT", help="a trait; more of it is better (default: norm)"
-    )
+    parser.add_argument("--trait", default="norm", metavar="T", help="a trait; more of it is better (default: norm)")
     parser.add_argument("--less", action="store_true", help="less of it is better")
     parser.add_argument("--kind", choices=KINDS, default=KINDS[0], help="errors (default: false-non-match)")
     parser.add_argument(
@@ -34,7 +32,7 @@ def quality_options(noun: Noun) -> None:
         "--table", choices=["areas", "curves", "gaps"], default="areas",
         help="per group (default), every cut, or each group's gap to the others at every cut",
     )  # fmt: skip
-    behind.where_options(parser, groups="--groups-by")
+    behind.where_options(parser)
     json_option(parser)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
-from fairlab.compare.pairs import Where
+from fairlab.compare.pairs import Where, images_of
 from fairlab.compare.scored import scored
-from fairlab.compare.traits import NORM, images_of, number_of, of_templates, traits_behind
+from fairlab.compare.traits import NORM, number_of, of_templates, traits_behind
 from fairlab.errors import FairLabError
 from fairlab.evaluation.causes import Causes, Outcome, causes
 from fairlab.evaluation.error_pairs import ErrorKind, decided
@@ -57,7 +58,8 @@ def of_decisions(
 ) -> Causes:
     """The same of pairs that have been decided (error_pairs.DECIDED)."""
     traits, kind, outcome = asked
-    known, images, sides = traits_behind(record, where.dataset), images_of(record, where, table).to_numpy(), {}
+    known, sides = traits_behind(record, where.dataset), {}
+    images = np.stack([*images_of(table, record, where.dataset, where.protocol).values()], axis=1)
     for name in traits or usual_traits(record, where):
         found = of_templates(where.dataset, number_of(known, name, where.dataset))
         sides[name] = found.values[images]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,14 +50,19 @@ def pairs_behind(
 
 def with_images(found: pd.DataFrame, record: RunRecord, dataset: Dataset, protocol: str) -> pd.DataFrame:
     """Pairs (error_pairs.BESIDE) with their images and their people's attributes: PAIRS_BEHIND and the attributes."""
+    return with_faces(found, images_of(found, record, dataset, protocol), dataset)
+
+
+def images_of(found: pd.DataFrame, record: RunRecord, dataset: Dataset, protocol: str) -> dict[str, np.ndarray]:
+    """The images (P,) "a" and "b" of pairs that have a pair_id. Raises FairLabError for a pair that the run does not have."""
     pairs = pairs_of(record.folder, dataset, protocol)
     at = pd.Index(pairs["pair_id"]).get_indexer(found["pair_id"])
     if (at < 0).any():
         raise FairLabError(f"pair {found['pair_id'].iloc[int(np.argmax(at < 0))]} is not among the {protocol} pairs")
-    return with_faces(found, {side: pairs[f"image_{side}"].to_numpy()[at] for side in "ab"}, dataset)
+    return {side: pairs[f"image_{side}"].to_numpy()[at] for side in "ab"}
 
 
-def with_faces(found: pd.DataFrame, images: dict[str, np.ndarray], dataset: Dataset) -> pd.DataFrame:
+def with_faces(found: pd.DataFrame, images: Mapping[str, np.ndarray], dataset: Dataset) -> pd.DataFrame:
     """Pairs (error_pairs.BESIDE) with their images "a" and "b" (P,): PAIRS_BEHIND and the attributes of both."""
     attributes = attributes_beside(dataset)
     columns = {name: found[name].to_numpy() for name in BESIDE} | {

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from fairlab.compare.pairs import Where
+from fairlab.compare.pairs import Where, images_of
 from fairlab.compare.scored import scored
-from fairlab.compare.traits import images_of, number_of, of_pairs, traits_behind
+from fairlab.compare.traits import number_of, of_pairs, traits_behind
 from fairlab.evaluation.discard import Discard, Rule, discard
 from fairlab.evaluation.error_pairs import ErrorKind, decided
 from fairlab.store.runs import RunRecord
@@ -40,7 +40,9 @@ def of_decisions(
     found = number_of(traits_behind(record, where.dataset), trait.removeprefix("-"), where.dataset)
     if trait.startswith("-"):
         found = replace(found, values=-found.values)
-    quality = of_pairs(where.dataset, images_of(record, where, table), found, "lower")
+    images = images_of(table, record, where.dataset, where.protocol)
+    pairs = pd.DataFrame({f"image_{side}": of for side, of in images.items()})
+    quality = of_pairs(where.dataset, pairs, found, "lower")
     return discard(table, quality, kind, rule, most)
 
 

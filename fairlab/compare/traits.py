@@ -8,12 +8,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from fairlab.compare.pairs import Where
 from fairlab.data.dataset import Dataset
 from fairlab.data.traits import Trait, needed_trait, traits_of
 from fairlab.errors import FairLabError
 from fairlab.store.embeddings import has_embeddings, open_embeddings
-from fairlab.store.results import pairs_of
 from fairlab.store.runs import RunRecord
 
 NORM = "norm"
@@ -51,19 +49,8 @@ def number_of(traits: dict[str, Trait], name: str, data: Dataset) -> Trait:
     """A trait that is a number. Raises FairLabError for one that there is not, and for a text."""
     found = needed_trait(traits, name, data)
     if not found.numeric:
-        raise FairLabError(f"{name!r} is a text; this needs a number of each image. A text can be the groups (--by)")
+        raise FairLabError(f"{name!r} is a text; this needs a number of each image")
     return found
-
-
-def images_of(record: RunRecord, where: Where, table: pd.DataFrame) -> pd.DataFrame:
-    """image_a and image_b of pairs (error_pairs.DECIDED) of a run. Raises FairLabError for a pair that it does not have."""
-    pairs = pairs_of(record.folder, where.dataset, where.protocol)
-    at = pd.Index(pairs["pair_id"]).get_indexer(table["pair_id"])
-    if (at < 0).any():
-        raise FairLabError(
-            f"pair {table['pair_id'].iloc[int(np.argmax(at < 0))]} is not among the {where.protocol} pairs"
-        )
-    return pairs[["image_a", "image_b"]].iloc[at].reset_index(drop=True)
 
 
 def of_pairs(data: Dataset, pairs: pd.DataFrame, trait: Trait, how: How) -> np.ndarray:

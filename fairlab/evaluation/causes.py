@@ -131,7 +131,10 @@ def causes(table: pd.DataFrame, traits: dict[str, np.ndarray], kind: ErrorKind, 
     if not traits:
         raise FairLabError("name a trait at least")
     pairs, unknown = _pairs(table, traits, kind, outcome == "score")
-    notes = _notes(pairs, unknown, kind)
+    lost = [
+        name for name in pd.unique(table["group_a"].to_numpy()[_within(table, kind)]) if str(name) not in pairs.groups
+    ]
+    notes = (*(f"{name} is left out: no pair of it knows all traits" for name in lost), *_notes(pairs, unknown, kind))
     reason = _too_few(pairs)
     full = None if reason else _fit(pairs)
     if full is None and not reason:
@@ -142,9 +145,15 @@ def causes(table: pd.DataFrame, traits: dict[str, np.ndarray], kind: ErrorKind, 
     return Causes(gaps, effects, shares, tuple(traits), len(pairs.wrong), unknown, notes)
 
 
-def _pairs(table: pd.DataFrame, traits: dict[str, np.ndarray], kind: ErrorKind, linear: bool) -> tuple[_Pairs, int]:
+def _within(table: pd.DataFrame, kind: ErrorKind) -> np.ndarray:
+    """(P,) the pairs of a kind of error within groups."""
     genuine = table["genuine"].to_numpy(bool)
-    of = (table["group_a"] == table["group_b"]).to_numpy() & (genuine if kind == "false-non-match" else ~genuine)
+    same = (table["group_a"] == table["group_b"]).to_numpy()
+    return np.asarray(same & (genuine if kind == "false-non-match" else ~genuine))
+
+
+def _pairs(table: pd.DataFrame, traits: dict[str, np.ndarray], kind: ErrorKind, linear: bool) -> tuple[_Pairs, int]:
+    of = _within(table, kind)
     sides = {name: np.asarray(values, np.float64)[of] for name, values in traits.items()}
     known = np.all([np.isfinite(values).all(axis=1) for values in sides.values()], axis=0)
     if not known.any():

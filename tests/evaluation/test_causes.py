@@ -158,3 +158,7 @@ def test_what_has_no_finite_answer_says_why() -> None:
     gap[:100, 1] = np.nan
     found = causes(table, {"light": gap}, "false-non-match")
     assert (found.unknown, found.pairs) == (100, len(table) - 100)
+    of_a = np.where((table["group_a"] == "A").to_numpy()[:, None], traits["light"], np.nan)
+    alone = causes(table, {"light": of_a}, "false-non-match")
+    assert alone.notes[0] == "B is left out: no pair of it knows all traits"
+    assert alone.gaps["group"].tolist() == ["A"]

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from fairlab.data.dataset import PIXELS_FILE, Dataset, open_dataset
+from fairlab.data.demo.crowd import SPLITS, crowd, dice, pictures_of
 from fairlab.data.demo.factors import as_traits, factors_of
 from fairlab.data.demo.head import Head, load_head
 from fairlab.data.demo.pairs import draw_pairs
-from fairlab.data.demo.people import Factors, Person, draw_people, generator, likeness, list_factors
+from fairlab.data.demo.people import Factors, Person, likeness, list_factors
 from fairlab.data.demo.raster import Kernels, kernels
 from fairlab.data.demo.scene import SAMPLES, Canvas, draw_shot, spoil, style, take
 from fairlab.data.demo.texture import Atlas, Skin, make_atlas, paint
@@ -28,7 +29,6 @@ from fairlab.machine.temporaries import beside
 from fairlab.settings.study import DemoData
 from fairlab.tables import IMAGES
 
-SPLITS = ("train", "validation", "test", "synthetic")
 THREADS = 2
 NOTES = "Generated faces of people who do not exist, in arbitrary groups: nothing here says anything about people."
 
@@ -85,7 +85,7 @@ def photograph(
     pose, post = style(person.split)
     images = np.empty((count, px, px, 3), np.uint8)
     for number in range(count):
-        rng = generator(*person.seed, 8, number)
+        rng = dice(person, number)
         shot = draw_shot(rng, studio.head, level, pose, post)
         images[number] = spoil(take(canvas, studio.head, shape, skin, shot, studio.kernels), shot, rng)
         if points is not None:
@@ -110,10 +110,7 @@ def build_demo(
     FairLabError when more pairs are asked for than there can be, or the disk is full.
     """
     studio = open_studio()
-    people = {
-        split: draw_people(studio.factors, demo.seed, demo.groups, split, number, identities(demo)[split])
-        for number, split in enumerate(SPLITS)
-    }
+    people = crowd(demo, studio.factors)
     images = _image_table(demo, dataset_id, people)
     pairs = pd.concat(
         [
@@ -155,29 +152,13 @@ def build_demo(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def identities(demo: DemoData) -> dict[str, int]:
-    """People of every group in each split."""
-    counts = (
-        demo.train_identities,
-        demo.validation_identities,
-        demo.test_identities,
-        demo.synthetic_identities,
-    )
-    return dict(zip(SPLITS, counts, strict=True))
-
-
-def images_each(demo: DemoData, split: str) -> int:
-    """Pictures of each person of a split."""
-    return demo.train_images if split in ("train", "synthetic") else demo.test_images
-
-
 def _image_table(demo: DemoData, dataset_id: str, people: dict[str, list[Person]]) -> pd.DataFrame:
     """tables.IMAGES: split by split, group by group, person by person."""
     rows = [
         (split, person.identity, person.group, "synthetic" if split == "synthetic" else "real")
         for split in SPLITS
         for person in people[split]
-        for _ in range(images_each(demo, split))
+        for _ in range(pictures_of(demo, person))
     ]
     table = IMAGES.only("split", "identity", "group", "source").build(rows)
     table.insert(0, "image_id", np.arange(len(table)))
@@ -210,7 +191,7 @@ def _render(
     def orders() -> Iterator[tuple[Person, int, int]]:
         first = 0
         for person in people:
-            count = images_each(demo, person.split)
+            count = pictures_of(demo, person)
             yield person, first, count
             first += count
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from fairlab.data.dataset import Dataset
+from fairlab.data.demo.crowd import SPLITS, crowd, dice, pictures_of
 from fairlab.data.demo.head import Head, load_head
-from fairlab.data.demo.people import draw_people, generator, list_factors
+from fairlab.data.demo.people import Person, list_factors
 from fairlab.data.demo.scene import Shot, draw_shot, style
 from fairlab.data.traits import Trait
 from fairlab.settings.study import DemoData, parse
@@ -36,15 +37,17 @@ FACTORS: dict[str, tuple[str, Callable[[Shot], float]]] = {
 
 def factors_of(demo: DemoData, head: Head) -> np.ndarray:
     """(N, factors) of all pictures of the demo data with these settings, in their order; nothing is rendered."""
-    from fairlab.data.demo.build import SPLITS, identities, images_each
-
-    factors, rows = list_factors(head), []
-    for number, split in enumerate(SPLITS):
-        for person in draw_people(factors, demo.seed, demo.groups, split, number, identities(demo)[split]):
-            for picture in range(images_each(demo, split)):
-                shot = draw_shot(generator(*person.seed, 8, picture), head, demo.level, *style(split))
-                rows.append([value(shot) for _, value in FACTORS.values()])
+    rows = []
+    for person in _everybody(demo, head):
+        for picture in range(pictures_of(demo, person)):
+            shot = draw_shot(dice(person, picture), head, demo.level, *style(person.split))
+            rows.append([value(shot) for _, value in FACTORS.values()])
     return np.array(rows, np.float64).reshape(-1, len(FACTORS))
+
+
+def _everybody(demo: DemoData, head: Head) -> list[Person]:
+    people = crowd(demo, list_factors(head))
+    return [person for split in SPLITS for person in people[split]]
 
 
 def as_traits(values: np.ndarray) -> list[Trait]:
@@ -60,15 +63,8 @@ def traits_again(data: Dataset) -> list[Trait]:
     """The generator's traits of demo data that are here already; [] of other data, and where pictures are gone since."""
     if data.info.get("kind") != "demo":
         return []
-    from fairlab.data.demo.build import SPLITS, identities, images_each
-
     demo, head = parse(DemoData, dict(data.info["recipe"]), "recipe"), load_head()
-    factors = list_factors(head)
-    people = [
-        (split, person.identity)
-        for number, split in enumerate(SPLITS)
-        for person in draw_people(factors, demo.seed, demo.groups, split, number, identities(demo)[split])
-        for _ in range(images_each(demo, split))
-    ]
+    people = [person for person in _everybody(demo, head) for _ in range(pictures_of(demo, person))]
+    drawn = [(person.split, person.identity) for person in people]
     have = list(zip(data.images["split"].astype(str), data.images["identity"].astype(str), strict=True))
-    return as_traits(factors_of(demo, head)) if people == have else []
+    return as_traits(factors_of(demo, head)) if drawn == have else []

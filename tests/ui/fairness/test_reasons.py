@@ -45,7 +45,7 @@ def test_measured_explained_and_left_out(tiny: Workspace, tmp_path: Path, monkey
     )
     assert all(f"- {plain(sentence)}" in said for sentence in wanted)
     told = command(
-        home, "runs", "quality", model, "--by", "sharpness", "--less", "--rule", "each", "--at-fmr", "0.1", "--json"
+        home, "runs", "quality", model, "--trait", "sharpness", "--less", "--rule", "each", "--at-fmr", "0.1", "--json"
     )
     assert told.returncode == 0, told.stderr
     rows = json.loads(told.stdout)
@@ -58,7 +58,7 @@ def test_measured_explained_and_left_out(tiny: Workspace, tmp_path: Path, monkey
     assert [row["of"] for row in json.loads(told.stdout)] == ["level", "difference"]
     told = command(home, "runs", "causes", model)
     assert "association" in told.stderr
-    told = command(home, "runs", "quality", model, "--by", "age")
+    told = command(home, "runs", "quality", model, "--trait", "age")
     assert told.returncode != 0
     assert "has no trait 'age'" in told.stderr
     assert "sharpness" in told.stderr
