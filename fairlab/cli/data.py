@@ -81,7 +81,9 @@ def data_commands(parser: Parser) -> None:
     known = noun.add("traits", "what is known of each image: list, measure or import", traits, epilog=TRAITS)
     data_argument(known)
     known.add_argument("--table", metavar="FILE", help="import the traits of a CSV or parquet table")
-    known.add_argument("--columns", metavar="A,B", default="", help="with --table: only these columns (default: all)")
+    known.add_argument(
+        "--columns", nargs="+", default=[], metavar="NAME", help="with --table: only these columns (default: all)"
+    )
     known.add_argument("--dry-run", action="store_true", help="with --table: only check it")
     known.add_argument("--measure", action="store_true", help="measure traits from the pixels of all images")
     known.add_argument("--remove", metavar="NAME", action="append", default=[], help="remove a trait")
@@ -228,7 +230,7 @@ def traits(workspace: Workspace, options: argparse.Namespace) -> int:
     if (options.dry_run or options.columns) and not options.table:
         raise FairLabError("--dry-run and --columns need --table: `fairlab data traits NAME --table FILE`")
     handle = Lab(workspace).data[options.name].traits
-    columns = tuple(name.strip() for name in options.columns.split(",") if name.strip())
+    columns = tuple(options.columns)
     if options.dry_run:
         found = handle.preview(options.table, columns)
         if options.json:

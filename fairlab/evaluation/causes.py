@@ -187,12 +187,13 @@ def _notes(pairs: _Pairs, unknown: int, kind: ErrorKind) -> tuple[str, ...]:
     notes = []
     if unknown:
         notes.append(f"{unknown:,} pairs are left out: a trait of one of their images is unknown")
-    errors = len(pairs.wrong) if pairs.linear else min(pairs.wrong.sum(), (1 - pairs.wrong).sum())
+    errors, right = int(pairs.wrong.sum()), int((1 - pairs.wrong).sum())
+    what = "false non-matches" if kind == "false-non-match" else "false matches"
+    few, what = (len(pairs.wrong), "pairs") if pairs.linear else min((errors, what), (right, "pairs without an error"))
     wanted = EACH * (len(pairs.groups) + pairs.columns.shape[1])
-    if errors < wanted:
-        what = "pairs" if pairs.linear else "false non-matches" if kind == "false-non-match" else "false matches"
+    if few < wanted:
         notes.append(
-            f"{int(errors):,} {what} are few for {pairs.columns.shape[1]} columns of traits and {len(pairs.groups)} groups: "
+            f"{few:,} {what} are few for {pairs.columns.shape[1]} columns of traits and {len(pairs.groups)} groups: "
             f"{wanted:,} would be enough; read the intervals, or choose fewer traits or another operating point"
         )
     return tuple(notes)

@@ -154,6 +154,8 @@ def test_what_has_no_finite_answer_says_why() -> None:
         assert "parts the errors" in of(parted)["reason"], marked
     few = a_set(1, people=6)
     assert "are few for 4 columns of traits and 2 groups" in causes(*few, "false-non-match").notes[0]
+    rarely = table.assign(match=table["match"] & (np.arange(len(table)) % 40 == 0))
+    assert " pairs without an error are few for" in causes(rarely, traits, "false-non-match").notes[0]
     gap = traits["light"].copy()
     gap[:100, 1] = np.nan
     found = causes(table, {"light": gap}, "false-non-match")
