@@ -140,7 +140,7 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
     } | ({ADDED: "models added from files"} if added else {})
     here, there = st.columns([3, 2])
     with here:
-        chosen = choose("Study", list(names), "study", names)
+        chosen = choose("Study", list(names), "study", names, _study_of_link(lab, list(names)))
     study_id = "" if chosen == ADDED else chosen
     own = models_of(lab, read_study(lab, study_id)) if study_id else []
     pairs = [*crossed(lab, [*own, *added]), *repaired(lab, [*own, *added])] if what == "numbers" else []
@@ -168,6 +168,17 @@ def pick_models(lab: Workspace, what: Literal["embeddings", "numbers"]) -> Shown
             help=f"Data sets on which models here have {what}; add more on Models.",
         )
     return Shown(study_id, [model for model in [*own, *added, *pairs] if dataset_id in have[model.run_id]], dataset_id)
+
+
+def _study_of_link(lab: Workspace, options: Sequence[str]) -> int:
+    """The place of the newest study with the model that a link names, for a link that names no study; 0, the newest of all,
+    where it names none.
+    """
+    for name in (*choices.asked("model"), *choices.asked("left")):
+        for place, study_id in enumerate(options):
+            if study_id != ADDED and name in read_study(lab, study_id).run_ids:
+                return place
+    return 0
 
 
 def _never_here(lab: Workspace, models: Sequence[RunRecord]) -> list[str]:

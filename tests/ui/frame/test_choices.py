@@ -12,6 +12,8 @@ from fairlab.files import app_root
 from fairlab.store.database import list_runs
 from fairlab.store.index import index_over, neighbours
 from fairlab.store.studies import studies
+from fairlab.ui.frame import choices
+from fairlab.ui.frame.pickers import _study_of_link
 from fairlab.workspace import Workspace, open_workspace
 from tests.conftest import copied_home
 from tests.test_pages import fine, opened
@@ -54,6 +56,19 @@ def test_models_from_files_have_a_link(monkeypatch: pytest.MonkeyPatch, tiny: Wo
     fine(app)
     assert not app.warning
     assert app.selectbox(key="study").value == "added"
+
+
+def test_a_link_to_a_model_shows_its_study(monkeypatch: pytest.MonkeyPatch, tiny: Workspace) -> None:
+    """The newest study has no distilled student: a link that names it alone, as one that was shortened, leads to the other."""
+    lab = built("two_studies", tiny)
+    newest_first = list(studies(lab)["study_id"])
+    (older,) = studies(lab).set_index("title")["study_id"].drop("Without any student")
+    (distilled,) = (path.name for path in lab.runs_folder.iterdir() if path.name.startswith("student-eaf-kd"))
+    asked = {"model": [distilled]}
+    monkeypatch.setattr(choices, "asked", lambda key, of="": asked.get(key, []))
+    assert newest_first[_study_of_link(lab, newest_first)] == older != newest_first[0]
+    asked["model"] = ["nobody"]
+    assert _study_of_link(lab, newest_first) == 0
 
 
 def test_a_selection_that_cannot_be_read_is_said(monkeypatch: pytest.MonkeyPatch, tiny: Workspace) -> None:
