@@ -52,21 +52,21 @@ class Traits:
         """Hash of the traits kept beside the data set, whose own they do not change; "" where there are none."""
         return traits_fingerprint(self._data)
 
-    def add(self, table: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    def add(self, table: str | Path, columns: Sequence[str] = (), skip_unknown: bool = False) -> pd.DataFrame:
         """Import a CSV or parquet table; imported traits of the same name are replaced, others stay.
 
         table: a column image_id, image or path, and a column of numbers or texts per trait; gaps are allowed. columns: only
-        these. Returns summary(). Raises FairLabError, naming line and column, for a table that is wrong, and Refused for a
+        these. skip_unknown: leave out rows of images that the data set does not have. Returns summary(). Raises FairLabError, naming line and column, for a table that is wrong, and Refused for a
         name that a trait of another source has; then nothing is written.
 
         >>> lab.data["rfw"].traits.add("ofiq.csv", columns=["UnifiedQualityScore"])
         """
         from fairlab.jobs.data.importing_traits import add_traits
 
-        add_traits(self._workspace, self.name, Path(table), columns)
+        add_traits(self._workspace, self.name, Path(table), columns, skip_unknown)
         return self.summary()
 
-    def preview(self, table: str | Path, columns: Sequence[str] = ()) -> dict[str, Any]:
+    def preview(self, table: str | Path, columns: Sequence[str] = (), skip_unknown: bool = False) -> dict[str, Any]:
         """What add() would keep; nothing is written. Returns images with a value, by trait; raises as add().
 
         >>> lab.data["rfw"].traits.preview("ofiq.csv")
@@ -74,9 +74,8 @@ class Traits:
         """
         from fairlab.jobs.data.importing_traits import read
 
-        return {
-            trait.name: int(trait.known.sum()) for trait in read(self._workspace, self.name, Path(table), columns)[1]
-        }
+        _, traits = read(self._workspace, self.name, Path(table), columns, skip_unknown)
+        return {trait.name: int(trait.known.sum()) for trait in traits}
 
     def measure(self) -> Run:
         """Start the job that measures sharpness, brightness, contrast, skin luminance and, by landmarks, size.

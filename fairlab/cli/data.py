@@ -84,6 +84,11 @@ def data_commands(parser: Parser) -> None:
     known.add_argument(
         "--columns", nargs="+", default=[], metavar="NAME", help="with --table: only these columns (default: all)"
     )
+    known.add_argument(
+        "--skip-unknown",
+        action="store_true",
+        help="with --table: leave out rows of images that are not in the data set",
+    )
     known.add_argument("--dry-run", action="store_true", help="with --table: only check it")
     known.add_argument("--measure", action="store_true", help="measure traits from the pixels of all images")
     known.add_argument("--remove", metavar="NAME", action="append", default=[], help="remove a trait")
@@ -227,12 +232,14 @@ def shares(workspace: Workspace, options: argparse.Namespace) -> None:
 
 def traits(workspace: Workspace, options: argparse.Namespace) -> int:
     """List the traits of a data set, after importing, measuring or removing some."""
-    if (options.dry_run or options.columns) and not options.table:
-        raise FairLabError("--dry-run and --columns need --table: `fairlab data traits NAME --table FILE`")
+    if (options.dry_run or options.columns or options.skip_unknown) and not options.table:
+        raise FairLabError(
+            "--dry-run, --columns and --skip-unknown need --table: `fairlab data traits NAME --table FILE`"
+        )
     handle = Lab(workspace).data[options.name].traits
     columns = tuple(options.columns)
     if options.dry_run:
-        found = handle.preview(options.table, columns)
+        found = handle.preview(options.table, columns, options.skip_unknown)
         if options.json:
             print(json.dumps(found, indent=1))
             return 0
@@ -243,7 +250,7 @@ def traits(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.remove:
         handle.remove(*options.remove)
     if options.table:
-        handle.add(options.table, columns)
+        handle.add(options.table, columns, options.skip_unknown)
     if options.measure and not _done(workspace, handle.measure().run_id, options.json):
         return 1
     show_data.show_traits(workspace, options.name, options.json)

@@ -27,9 +27,16 @@ def image_column(path: Path, header: Header) -> str:
     return image
 
 
-def rows_of(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
-    """(rows,) int64: the data set's image of every row. Raises Damaged, naming the line, for an unknown image."""
-    return _by_number(table, column, data) if plain(column) == NUMBER else _by_place(table, column, data)
+def rows_of(table: ColumnTable, column: str, data: Dataset, skip_unknown: bool = False) -> np.ndarray:
+    """(rows,) int64: the data set's image of every row.
+
+    Raises Damaged, naming the line, for an image that the data set does not have; with skip_unknown it is -1, and all of them
+    are an error.
+    """
+    found = (_by_number if plain(column) == NUMBER else _by_place)(table, column, data, skip_unknown)
+    if (found < 0).all():
+        raise FairLabError(f"{table.path}: no row names an image of data set {data.dataset_id}; column {column}")
+    return found
 
 
 def numbers_of(table: ColumnTable, name: str, wanted: str = "numbers") -> np.ndarray:
@@ -54,20 +61,20 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _by_number(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
+def _by_number(table: ColumnTable, column: str, data: Dataset, skip_unknown: bool) -> np.ndarray:
     """Rows of the data set by its own numbers of images."""
     numbers = numbers_of(table, column)
     whole = ~np.isnan(numbers) & (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers < len(data.images))
-    if not whole.all():
+    if not whole.all() and not skip_unknown:
         row = int(np.argmin(whole))
         raise table.wrong(
             row,
             f"{column} is {numbers[row]:g}, and data set {data.dataset_id} has images 0 to {len(data.images) - 1:,}",
         )
-    return numbers.astype(np.int64)
+    return np.where(whole, numbers, -1).astype(np.int64)
 
 
-def _by_place(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
+def _by_place(table: ColumnTable, column: str, data: Dataset, skip_unknown: bool) -> np.ndarray:
     """Rows of the data set by where images lie: as the data have it, below its folder, by file name, or without its end."""
     cells = table.texts(column)
     given = pd.Series(cells.values, dtype=object).str.replace("\\", "/", regex=False)
@@ -96,7 +103,7 @@ def _by_place(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
         at = index.get_indexer(wanted)
         found = np.where(at >= 0, rows[at], -1)
         break
-    if (found < 0).any():
+    if (found < 0).any() and not skip_unknown:
         unknown = np.flatnonzero((found < 0)[cells.codes])
         row = int(unknown[0])
         raise table.wrong(
@@ -108,9 +115,9 @@ def _by_place(table: ColumnTable, column: str, data: Dataset) -> np.ndarray:
 
 
 def check_once(table: ColumnTable, column: str, rows: np.ndarray) -> None:
-    """Raise Damaged for an image with two rows."""
+    """Raise Damaged for an image with two rows; -1 is none."""
     order = np.argsort(rows, kind="stable")
-    again = order[1:][rows[order[1:]] == rows[order[:-1]]]
+    again = order[1:][(rows[order[1:]] == rows[order[:-1]]) & (rows[order[1:]] >= 0)]
     if len(again):
         row = int(again.min())
         first = int(np.argmax(rows == rows[row]))

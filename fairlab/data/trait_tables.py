@@ -24,11 +24,12 @@ LONGEST = 100
 """Characters of a trait's name."""
 
 
-def read_traits(path: Path, data: Dataset, columns: Collection[str] = ()) -> list[Trait]:
+def read_traits(path: Path, data: Dataset, columns: Collection[str] = (), skip_unknown: bool = False) -> list[Trait]:
     """The traits of a table, of all N images of `data`: unknown where the table has no row or an empty cell.
 
     Columns: image_id (the data set's numbers) or image, path, file ... as for soft shares, and a trait in each other column,
-    or in those of `columns` alone. Raises FairLabError, Damaged naming line and column for: a column that mixes numbers and
+    or in those of `columns` alone. skip_unknown: leave out rows of images that the data set does not have, as of a file that could
+    not be read. Raises FairLabError, Damaged naming line and column for: a column that mixes numbers and
     texts, one that is the same in every row or empty, a name that is there twice, an unknown image, and an image with two rows.
     """
     path = ordinary(path.expanduser().absolute())
@@ -38,7 +39,7 @@ def read_traits(path: Path, data: Dataset, columns: Collection[str] = ()) -> lis
     image = image_column(path, header)
     names = _names(path, header, columns)
     table = ColumnTable(path, header, [image, *names])
-    rows = rows_of(table, image, data)
+    rows = rows_of(table, image, data, skip_unknown)
     check_once(table, image, rows)
     return [_trait(table, name, rows, len(data.images)) for name in names]
 
@@ -68,13 +69,14 @@ def _names(path: Path, header: Header, columns: Collection[str]) -> list[str]:
 def _trait(table: ColumnTable, name: str, rows: np.ndarray, count: int) -> Trait:
     numbers = table.numbers(name)
     if numbers is not None:
+        here, numbers = rows[rows >= 0], numbers[rows >= 0]
         known = numbers[~np.isnan(numbers)]
         if len(known) and known.min() == known.max():
             raise _constant(table, name, f"{known[0]:g}")
         if not len(known):
             raise Damaged(f"{table.path}: the column {name!r} is empty; leave it out")
         values = np.full(count, np.nan)
-        values[rows] = numbers
+        values[here] = numbers
         return Trait(name, "table", "", values)
     texts = table.ids(name)
     words = [text for text in texts.values if text]
@@ -86,7 +88,7 @@ def _trait(table: ColumnTable, name: str, rows: np.ndarray, count: int) -> Trait
             else Damaged(f"{table.path}: the column {name!r} is empty; leave it out")
         )
     values = np.full(count, "", dtype=object)
-    values[rows] = np.array(texts.values, dtype=object)[texts.codes]
+    values[rows[rows >= 0]] = np.array(texts.values, dtype=object)[texts.codes][rows >= 0]
     return Trait(name, "table", "", values)
 
 

@@ -48,6 +48,22 @@ def test_parquet_and_chosen_columns(data: Dataset, tmp_path: Path) -> None:
     assert np.array_equal(yaw.values, [1, 2, np.nan, np.nan], equal_nan=True)
 
 
+@pytest.mark.parametrize("form", ["path", "image_id"])
+def test_rows_of_other_images_can_be_left_out(form: str, data: Dataset, tmp_path: Path) -> None:
+    """As of a picture that could not be read; a table of other images alone is refused all the same."""
+    names = {"path": ("X/a/0.png", "X/a/broken.png", "Y/b/1.png"), "image_id": (0, 99, 3)}[form]
+    rows = zip(names, (1, 2, 3), ("in", "no", "out"), strict=True)
+    path = written(tmp_path, f"{form},yaw,scene\n" + "".join(f"{name},{yaw},{scene}\n" for name, yaw, scene in rows))
+    with pytest.raises(FairLabError, match="line 3"):
+        read_traits(path, data)
+    yaw, scene = read_traits(path, data, skip_unknown=True)
+    assert np.array_equal(yaw.values, [1, np.nan, np.nan, 3], equal_nan=True)
+    assert scene.values.tolist() == ["in", "", "", "out"]
+    path.write_text(f"{form},yaw\n{names[1]},1\n")
+    with pytest.raises(FairLabError, match="no row names an image of data set faces"):
+        read_traits(path, data, skip_unknown=True)
+
+
 WRONG = {
     "mixed, mostly numbers": (
         "image_id,yaw\n0,1\n1,left\n2,3\n",

@@ -14,22 +14,26 @@ from fairlab.store.locks import no_starts
 from fairlab.workspace import Workspace
 
 
-def add_traits(workspace: Workspace, name: str, table: Path, columns: Collection[str] = ()) -> list[Trait]:
+def add_traits(
+    workspace: Workspace, name: str, table: Path, columns: Collection[str] = (), skip_unknown: bool = False
+) -> list[Trait]:
     """Import the traits of a table for data set `name`; returns them. Imported ones of the same name are replaced.
 
     Raises what data.trait_tables.read_traits and data.traits.keep_traits do, and Refused when the data set changed while the
     table was read.
     """
-    data, traits = read(workspace, name, table, columns)
+    data, traits = read(workspace, name, table, columns, skip_unknown)
     keep_with(workspace, data, traits, "read")
     return traits
 
 
-def read(workspace: Workspace, name: str, table: Path, columns: Collection[str] = ()) -> tuple[Dataset, list[Trait]]:
+def read(
+    workspace: Workspace, name: str, table: Path, columns: Collection[str] = (), skip_unknown: bool = False
+) -> tuple[Dataset, list[Trait]]:
     """What add_traits would keep; nothing is written. Raises as it does."""
     data = open_dataset(workspace.dataset(name))
     check_own(data, "traits")
-    traits = read_traits(table, data, columns)
+    traits = read_traits(table, data, columns, skip_unknown)
     check_names(data, [(trait.name, trait.source) for trait in traits])
     return data, traits
 
