@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import GREY, group_styles, legend_below, styled, translucent, words
+from fairlab.plots.colours import GREY, bars, group_styles, legend_below, styled, translucent, words
 
 LOGARITHMIC = 30
 """From this ratio of the largest to the smallest value on, all above 0, the axis of values is logarithmic."""
@@ -34,15 +36,7 @@ def axis_figure(
             connectgaps=False,
             line={"color": style.colour, "dash": style.dash, "width": 2},
             marker={"color": style.colour, "symbol": style.symbol, "size": 9},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": high - part[measure],
-                "arrayminus": part[measure] - low,
-                "thickness": 1.5,
-                "width": 5,
-                "color": translucent(style.colour, 0.7),
-            },
+            error_y=bars(part[measure], low, high, translucent(style.colour, 0.7)),
             customdata=pd.DataFrame({"low": low, "high": high}).to_numpy(float),
             hovertemplate=f"{words(line)}<br>{words(setting)} %{{x}}<br>%{{y:.2f}} [%{{customdata[0]:.2f}}, %{{customdata[1]:.2f}}]"
             "<extra></extra>",
@@ -55,12 +49,7 @@ def axis_figure(
             annotation_position="top left",
         )
     if numeric:
-        values = table["value"]
-        spread = len(values) and values.min() > 0 and values.max() / values.min() >= LOGARITHMIC
-        ticks = sorted(set(values))
-        figure.update_xaxes(
-            type="log" if spread else "linear", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks]
-        )
+        figure.update_xaxes(scale_of(table["value"]))
     else:
         order = [words(value) for value in dict.fromkeys(table["value"])]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, range=[-0.5, len(order) - 0.5])
@@ -68,3 +57,10 @@ def axis_figure(
     figure.update_xaxes(title=words(setting))
     figure.update_yaxes(title=words(title))
     return legend_below(figure, len(lines)) if lines else figure
+
+
+def scale_of(values: pd.Series) -> dict[str, Any]:
+    """The axis of a setting's numbers: logarithmic where they are far apart, a tick at each."""
+    spread = len(values) and values.min() > 0 and values.max() / values.min() >= LOGARITHMIC
+    ticks = sorted(set(values))
+    return {"type": "log" if spread else "linear", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}

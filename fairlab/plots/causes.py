@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import GREY, OKABE_ITO, styled, words
+from fairlab.plots.colours import GREY, OKABE_ITO, bars, styled, words
 
 KINDS = (("gap", "as it is", OKABE_ITO[5], "circle"), ("remains", "traits held equal", OKABE_ITO[2], "diamond"))
 
@@ -23,7 +23,7 @@ def gaps_figure(gaps: pd.DataFrame, rate: str) -> go.Figure:
             offsetgroup=key,
             name=title,
             marker={"color": colour, "symbol": symbol, "size": 10},
-            error_x=_bars(part, key, colour),
+            error_x=bars(part[key], part[f"{key}_low"], part[f"{key}_high"], colour),
             hovertemplate=f"%{{y}}, {title}: %{{x:+.3f}}<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
@@ -47,7 +47,7 @@ def effects_figure(effects: pd.DataFrame, rate: str) -> go.Figure:
             mode="markers",
             name=title,
             marker={"color": colour, "symbol": "circle" if beyond else "circle-open", "size": 10},
-            error_x=_bars(part, "effect", colour, "low", "high"),
+            error_x=bars(part["effect"], part["low"], part["high"], colour),
             hovertemplate="%{y}: %{x:+.4f} per standard deviation<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
@@ -56,9 +56,3 @@ def effects_figure(effects: pd.DataFrame, rate: str) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", type="category", categoryorder="array", categoryarray=names)
     return styled(figure, 120 + 34 * max(len(effects), 1))
-
-
-def _bars(part: pd.DataFrame, key: str, colour: str, low: str = "", high: str = "") -> dict[str, object]:
-    value = part[key].to_numpy()
-    upper, lower = part[high or f"{key}_high"].to_numpy() - value, value - part[low or f"{key}_low"].to_numpy()
-    return {"type": "data", "array": upper, "arrayminus": lower, "symmetric": False, "color": colour, "thickness": 1.5}

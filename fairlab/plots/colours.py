@@ -9,8 +9,10 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import plotly.io as pio
 
@@ -114,6 +116,16 @@ def band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, co
         showlegend=False,
         legendgroup=label,
     )
+
+
+def bars(
+    values: pd.Series, low: pd.Series, high: pd.Series, colour: str, thickness: float = 1.5, width: float = 5
+) -> dict[str, Any]:
+    """An interval (N,) at every mark, as plotly takes it for error_x or error_y."""
+    return {
+        "type": "data", "symmetric": False, "array": high - values, "arrayminus": values - low, "thickness": thickness,
+        "width": width, "color": colour,
+    }  # fmt: skip
 
 
 def words(text: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import GREY, OKABE_ITO, styled, translucent, words
+from fairlab.plots.colours import GREY, OKABE_ITO, bars, styled, translucent, words
 
 KINDS = ((True, "on the front", "circle", OKABE_ITO[0]), (False, "beaten in both", "circle-open", GREY))
 
@@ -39,8 +39,15 @@ def front_figure(points: pd.DataFrame, title: str, low: tuple[float, float], hig
             name=name,
             text=[words(model) for model in part["model"]],
             marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2, "color": colour}},
-            error_x=_bars(part, "error", colour),
-            error_y=_bars(part, "unfairness", colour),
+            error_x=bars(part["error"], part["error_low"], part["error_high"], translucent(colour, 0.55), 1.2, 4),
+            error_y=bars(
+                part["unfairness"],
+                part["unfairness_low"],
+                part["unfairness_high"],
+                translucent(colour, 0.55),
+                1.2,
+                4,
+            ),
             customdata=part[ends].to_numpy(float),
             hovertemplate="%{text}<br>error %{x:.2%} [%{customdata[0]:.2%}, %{customdata[1]:.2%}]<br>unfairness %{y:.4f} "
             "[%{customdata[2]:.4f}, %{customdata[3]:.4f}]<extra></extra>",
@@ -49,16 +56,3 @@ def front_figure(points: pd.DataFrame, title: str, low: tuple[float, float], hig
     figure.update_xaxes(title="error (1 - mean accuracy)", range=[low[0], high[0]], tickformat=".3~%")
     figure.update_yaxes(title=words(title), range=[low[1], high[1]])
     return figure
-
-
-def _bars(part: pd.DataFrame, axis: str, colour: str) -> dict[str, object]:
-    """The intervals of one axis; where an end is not known there is none."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": part[f"{axis}_high"] - part[axis],
-        "arrayminus": part[axis] - part[f"{axis}_low"],
-        "thickness": 1.2,
-        "width": 4,
-        "color": translucent(colour, 0.55),
-    }

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from fairlab.errors import FairLabError
-from fairlab.plots.axis import LOGARITHMIC
-from fairlab.plots.colours import OKABE_ITO, styled, translucent, words
+from fairlab.plots.axis import scale_of
+from fairlab.plots.colours import OKABE_ITO, bars, styled, translucent, words
 
 COLUMNS, PANEL_PX = 3, 260
 
@@ -34,11 +34,8 @@ def multiples_figure(parts: Mapping[str, pd.DataFrame], measure: str, title: str
         numeric = pd.api.types.is_numeric_dtype(part["value"])
         for line, own in part.groupby("line", sort=False, observed=True):
             figure.add_trace(_line(own, str(line), heading, measure, numeric), row=row, col=column)
-        values = part["value"].dropna()
-        if numeric and len(values) and values.min() > 0 and values.max() / values.min() >= LOGARITHMIC:
-            figure.update_xaxes(type="log", row=row, col=column)
-        if numeric and len(values):
-            figure.update_xaxes(tickvals=sorted(set(values)), row=row, col=column)
+        if numeric and part["value"].notna().any():
+            figure.update_xaxes(scale_of(part["value"].dropna()), row=row, col=column)
     styled(figure, PANEL_PX * rows + 40)
     figure.update_annotations(font={"size": 13})
     for row in range(1, rows + 1):
@@ -54,15 +51,7 @@ def _line(own: pd.DataFrame, line: str, heading: str, measure: str, numeric: boo
         mode="lines+markers" if numeric else "markers",
         line={"color": translucent(OKABE_ITO[0], 0.55), "width": 1.5},
         marker={"color": OKABE_ITO[0], "size": 7},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": high - own[measure],
-            "arrayminus": own[measure] - low,
-            "thickness": 1,
-            "width": 3,
-            "color": translucent(OKABE_ITO[0], 0.4),
-        },
+        error_y=bars(own[measure], low, high, translucent(OKABE_ITO[0], 0.4), thickness=1, width=3),
         customdata=pd.DataFrame({"low": low, "high": high}).to_numpy(float),
         hovertemplate=f"{words(line)}<br>{words(heading)} %{{x}}<br>%{{y:.2f}} [%{{customdata[0]:.2f}}, %{{customdata[1]:.2f}}]"
         "<extra></extra>",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from fairlab.plots.colours import GREY, group_styles, styled, words
+from fairlab.plots.colours import GREY, bars, group_styles, styled, words
 
 ROW_PX = 34
 
@@ -52,15 +52,7 @@ def models_figure(table: pd.DataFrame, groups: Sequence[str]) -> go.Figure:
         mode="markers",
         name="mean",
         marker={"color": GREY, "symbol": "line-ns-open", "size": 16, "line": {"width": 2.5, "color": GREY}},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": table["mean_high"] - table["mean"],
-            "arrayminus": table["mean"] - table["mean_low"],
-            "thickness": 1.6,
-            "width": 5,
-            "color": GREY,
-        },
+        error_x=bars(table["mean"], table["mean_low"], table["mean_high"], GREY, 1.6),
         hovertemplate="%{y}<br>mean %{x:.1f} %<extra></extra>",
     )
     styled(figure, ROW_PX * len(table) + 90)
