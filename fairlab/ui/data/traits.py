@@ -85,7 +85,9 @@ def _ways(lab: Workspace, data: Dataset) -> None:
         waiting(lab, job, "Measuring traits")
         if state(lab.run(job)).status in ("running", "queued"):
             return
-    left, middle, right = st.columns([4, 1, 1], vertical_alignment="center")
+    form, below = st.container(), st.container()
+    skip = below.checkbox("Leave out rows of images that are not in this data set", key=f"skip unknown:{name}")
+    left, middle, right = form.columns([4, 1, 1], vertical_alignment="bottom")
     path = left.text_input(
         "Table of traits on this machine",
         key=f"traits of:{name}",
@@ -93,7 +95,6 @@ def _ways(lab: Workspace, data: Dataset) -> None:
         help="CSV or parquet: a column image_id, image or path, and a column of numbers or texts per trait; an empty cell is "
         "unknown. Imported traits of the same name are replaced, others stay.",
     ).strip()
-    skip = left.checkbox("Leave out rows of images that are not in this data set", key=f"skip unknown:{name}")
     if middle.button("Import", icon=":material/upload_file:", key="import traits", width="stretch", disabled=not path):
         _do(lambda: handle.add(path, skip_unknown=skip))
     if data.has_images and right.button(
